@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The clock is the TSC; here is its frequency, and conversions that do not overflow. */
+#pragma once
+
+#include "lib/types.h"
+
+/* Calibrate by CPUID 15h/16h, HPET, ACPI PM timer, PIT, in that order of trust; says which was used. */
+void clock_init(void);
+
+u64 clock_tsc_hz(void);			/* ticks per second; 0 before clock_init() */
+u64 clock_us_since_boot(void);		/* 0 before clock_init() */
+u64 clock_tsc_at_boot(void);		/* TSC at the Multiboot2 entry */
+
+/* 128-bit intermediate; result saturates. */
+u64 clock_ns_to_tsc(u64 ns);
+u64 clock_tsc_to_ns(u64 ticks);
+
+/*
+ * A bound for waits on hardware: `for (u64 end = clock_deadline_us(100); !ready; ) if (clock_expired(end)) ...`.
+ * Works before calibration with an assumed 5 GHz TSC (waits at least as long as asked for on any slower CPU).
+ */
+u64 clock_deadline_us(u64 us);
+bool clock_expired(u64 deadline);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host's local APIC: x2APIC where present, else xAPIC.
+ * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+/* Enable this CPU's APIC; mask its LVTs. -ENODEV with words in the log where there is none. */
+int lapic_init(void);
+u32 lapic_id(void);
+void lapic_eoi(void);
+
+/* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
+void lapic_self_ipi(u8 vector);
+void lapic_self_nmi(void);
+/* Is the vector pending in the interrupt request register (IRR)? */
+bool lapic_irr_pending(u8 vector);
+
+/*
+ * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
+ * fires at once. TSC-deadline mode where present, else a count from the calibrated frequency
+ * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
+ * access where the deadline is the one that is armed already.
+ */
+#define LAPIC_TIMER_OFF (~0ull)
+void lapic_timer_arm(u64 tsc_deadline);
+/* Called by the timer interrupt's handler: what was armed has fired. */
+void lapic_timer_fired(void);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host address spaces. One layout for all of them, lower half unused:
+ *
+ *   HOST_GUEST_WINDOW   a VM's RAM, in that VM's own address space only: address = window + gpa
+ *   HOST_DIRECT_MAP     memory that the hypervisor owns (page_alloc()): address = base + pa, RW NX
+ *   HOST_MMIO           device registers and firmware tables, mapped on demand, RW NX
+ *   HOST_STACKS         per-CPU stacks, each with an unmapped guard page below
+ *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
+ *
+ * Every address space shares all top-level entries but that of HOST_GUEST_WINDOW, so that a mapping
+ * made later in one of the others shows up in all.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+#define HOST_GUEST_WINDOW 0xffff900000000000ull	/* one top-level entry: 512 GiB */
+#define HOST_GUEST_WINDOW_SIZE (512ull << 30)
+#define HOST_DIRECT_MAP	  0xffffa00000000000ull
+#define HOST_MMIO	  0xffffc00000000000ull
+#define HOST_STACKS	  0xffffd00000000000ull
+#define HOST_IMAGE	  0xffffffff80000000ull
+
+enum {
+	MAP_READ = 0,
+	MAP_WRITE = BIT(0),
+	MAP_EXEC = BIT(1),
+	MAP_UNCACHED = BIT(2),
+	MAP_WRITE_COMBINING = BIT(3),
+};
+
+struct address_space {
+	hpa_t root;	/* what CR3 holds */
+	u64 pages;	/* page-table pages owned, for the accounting */
+};
+
+extern struct address_space kernel_space; /* no guest window: the boot CPU between VMs */
+
+/* Build the final kernel mappings (W^X, guard pages), switch to them, drop the boot ones. */
+void paging_init(void);
+
+int address_space_create(struct address_space *space);	/* -ENOMEM */
+void address_space_destroy(struct address_space *space);	/* frees tables, not what they map */
+void address_space_switch(const struct address_space *space);
+
+/* Map [pa, pa+size) at va with the largest pages that fit. All page aligned. -ENOMEM, -EEXIST. */
+int paging_map(struct address_space *space, u64 va, hpa_t pa, u64 size, unsigned flags);
+
+/* Map device registers or a firmware table for good; any alignment. NULL with a log line if out of space. */
+void *mmio_map(hpa_t pa, u64 size);		/* uncached */
+void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
+
+/*
+ * A window on foreign physical memory (boot modules while they are loaded). One at a time in each
+ * of the slots; the earlier mapping of the slot goes away. Read-write, cached.
+ */
+enum { PHYS_WINDOW_MODULE, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
+void *phys_window(unsigned slot, hpa_t pa, u64 size);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What belongs to one physical CPU, reached through the GS base. */
+#pragma once
+
+#include "lib/types.h"
+
+struct vcpu;
+
+struct percpu {
+	struct percpu *self;		/* must stay first: this_cpu() is one load from gs:0 */
+	u32 index;			/* 0 for the boot CPU, dense */
+	u32 apic_id;
+	struct vcpu *current_vcpu;	/* the vCPU loaded on this CPU, or NULL; named in crash reports */
+	void *stack_top;		/* top of the ordinary stack */
+	void *vmx_region;		/* vmx: VMXON region; svm: host save area */
+	hpa_t vmx_region_pa;
+	void *host_vmcb;		/* svm: VMCB that VMSAVE/VMLOAD keep host state in */
+	hpa_t host_vmcb_pa;
+	u64 nmi_count;
+	void *arch_data;		/* owned by arch: GDT, TSS, IST stacks */
+};
+
+static inline struct percpu *this_cpu(void)
+{
+	struct percpu *cpu;
+
+	__asm__("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}

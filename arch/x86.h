@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Architectural constants: control register bits, RFLAGS, exceptions, MSRs. Shared by host and guest code. */
+#pragma once
+
+#include "lib/types.h"
+
+/* Intel SDM, "Control Registers" */
+#define CR0_PE BIT_ULL(0)
+#define CR0_MP BIT_ULL(1)
+#define CR0_EM BIT_ULL(2)
+#define CR0_TS BIT_ULL(3)
+#define CR0_ET BIT_ULL(4)
+#define CR0_NE BIT_ULL(5)
+#define CR0_WP BIT_ULL(16)
+#define CR0_AM BIT_ULL(18)
+#define CR0_NW BIT_ULL(29)
+#define CR0_CD BIT_ULL(30)
+#define CR0_PG BIT_ULL(31)
+
+#define CR4_VME		BIT_ULL(0)
+#define CR4_PVI		BIT_ULL(1)
+#define CR4_TSD		BIT_ULL(2)
+#define CR4_DE		BIT_ULL(3)
+#define CR4_PSE		BIT_ULL(4)
+#define CR4_PAE		BIT_ULL(5)
+#define CR4_MCE		BIT_ULL(6)
+#define CR4_PGE		BIT_ULL(7)
+#define CR4_PCE		BIT_ULL(8)
+#define CR4_OSFXSR	BIT_ULL(9)
+#define CR4_OSXMMEXCPT	BIT_ULL(10)
+#define CR4_UMIP	BIT_ULL(11)
+#define CR4_LA57	BIT_ULL(12)
+#define CR4_VMXE	BIT_ULL(13)
+#define CR4_SMXE	BIT_ULL(14)
+#define CR4_FSGSBASE	BIT_ULL(16)
+#define CR4_PCIDE	BIT_ULL(17)
+#define CR4_OSXSAVE	BIT_ULL(18)
+#define CR4_SMEP	BIT_ULL(20)
+#define CR4_SMAP	BIT_ULL(21)
+#define CR4_PKE		BIT_ULL(22)
+#define CR4_CET		BIT_ULL(23)
+
+#define EFER_SCE   BIT_ULL(0)
+#define EFER_LME   BIT_ULL(8)
+#define EFER_LMA   BIT_ULL(10)
+#define EFER_NXE   BIT_ULL(11)
+#define EFER_SVME  BIT_ULL(12)
+#define EFER_FFXSR BIT_ULL(14)
+
+#define RFLAGS_CF    BIT_ULL(0)
+#define RFLAGS_FIXED BIT_ULL(1)
+#define RFLAGS_PF    BIT_ULL(2)
+#define RFLAGS_AF    BIT_ULL(4)
+#define RFLAGS_ZF    BIT_ULL(6)
+#define RFLAGS_SF    BIT_ULL(7)
+#define RFLAGS_TF    BIT_ULL(8)
+#define RFLAGS_IF    BIT_ULL(9)
+#define RFLAGS_DF    BIT_ULL(10)
+#define RFLAGS_OF    BIT_ULL(11)
+#define RFLAGS_IOPL  (3ull << 12)
+#define RFLAGS_NT    BIT_ULL(14)
+#define RFLAGS_RF    BIT_ULL(16)
+#define RFLAGS_VM    BIT_ULL(17)
+#define RFLAGS_AC    BIT_ULL(18)
+#define RFLAGS_VIF   BIT_ULL(19)
+#define RFLAGS_VIP   BIT_ULL(20)
+#define RFLAGS_ID    BIT_ULL(21)
+
+/* Intel SDM, "Exception and Interrupt Reference" */
+enum {
+	X86_DE = 0,
+	X86_DB = 1,
+	X86_NMI = 2,
+	X86_BP = 3,
+	X86_OF = 4,
+	X86_BR = 5,
+	X86_UD = 6,
+	X86_NM = 7,
+	X86_DF = 8,
+	X86_TS = 10,
+	X86_NP = 11,
+	X86_SS = 12,
+	X86_GP = 13,
+	X86_PF = 14,
+	X86_MF = 16,
+	X86_AC = 17,
+	X86_MC = 18,
+	X86_XM = 19,
+	X86_VE = 20,
+	X86_CP = 21,
+};
+
+/* Page-fault error code */
+#define PF_PRESENT  BIT(0)
+#define PF_WRITE    BIT(1)
+#define PF_USER	    BIT(2)
+#define PF_RESERVED BIT(3)
+#define PF_FETCH    BIT(4)
+
+/* Page-table entries */
+#define PTE_PRESENT  BIT_ULL(0)
+#define PTE_WRITE    BIT_ULL(1)
+#define PTE_USER     BIT_ULL(2)
+#define PTE_PWT	     BIT_ULL(3)
+#define PTE_PCD	     BIT_ULL(4)
+#define PTE_ACCESSED BIT_ULL(5)
+#define PTE_DIRTY    BIT_ULL(6)
+#define PTE_LARGE    BIT_ULL(7)
+#define PTE_GLOBAL   BIT_ULL(8)
+#define PTE_NX	     BIT_ULL(63)
+#define PTE_ADDRESS  0x000ffffffffff000ull
+
+/* Model-specific registers, each with the CPUID bit that announces it (none: every x86-64 has it). */
+#define MSR_TSC			0x010
+#define MSR_PLATFORM_ID		0x017
+#define MSR_APIC_BASE		0x01b
+#define MSR_FEATURE_CONTROL	0x03a	/* CPUID.1:ECX[5] (VMX) */
+#define MSR_TSC_ADJUST		0x03b	/* CPUID.7.0:EBX[1] */
+#define MSR_SPEC_CTRL		0x048	/* CPUID.7.0:EDX[26] */
+#define MSR_PRED_CMD		0x049	/* CPUID.7.0:EDX[26] */
+#define MSR_BIOS_SIGN_ID	0x08b
+#define MSR_MTRR_CAP		0x0fe	/* CPUID.1:EDX[12] */
+#define MSR_ARCH_CAPABILITIES	0x10a	/* CPUID.7.0:EDX[29] */
+#define MSR_SYSENTER_CS		0x174	/* CPUID.1:EDX[11] */
+#define MSR_SYSENTER_ESP	0x175
+#define MSR_SYSENTER_EIP	0x176
+#define MSR_MCG_CAP		0x179	/* CPUID.1:EDX[14] */
+#define MSR_MCG_STATUS		0x17a
+#define MSR_MCG_CTL		0x17b	/* MCG_CAP[8] */
+#define MSR_MISC_ENABLE		0x1a0	/* Intel */
+#define MSR_DEBUGCTL		0x1d9
+#define MSR_MTRR_PHYSBASE(n)	(0x200 + 2 * (n))
+#define MSR_MTRR_PHYSMASK(n)	(0x201 + 2 * (n))
+#define MSR_MTRR_FIX64K		0x250
+#define MSR_MTRR_FIX16K_80000	0x258
+#define MSR_MTRR_FIX16K_A0000	0x259
+#define MSR_MTRR_FIX4K(n)	(0x268 + (n))	/* n = 0..7 */
+#define MSR_PAT			0x277	/* CPUID.1:EDX[16] */
+#define MSR_MTRR_DEF_TYPE	0x2ff
+#define MSR_MC_CTL(n)		(0x400 + 4 * (n))
+#define MSR_MC_STATUS(n)	(0x401 + 4 * (n))
+#define MSR_MC_ADDR(n)		(0x402 + 4 * (n))
+#define MSR_MC_MISC(n)		(0x403 + 4 * (n))
+#define MSR_TSC_DEADLINE	0x6e0	/* CPUID.1:ECX[24] */
+#define MSR_X2APIC(n)		(0x800 + (n)) /* CPUID.1:ECX[21]; n = register offset / 16 */
+#define MSR_XSS			0xda0	/* CPUID.(0xd,1):EAX[3] */
+#define MSR_EFER		0xc0000080 /* CPUID.80000001h:EDX[20 or 29] */
+#define MSR_STAR		0xc0000081
+#define MSR_LSTAR		0xc0000082
+#define MSR_CSTAR		0xc0000083
+#define MSR_SYSCALL_MASK	0xc0000084
+#define MSR_FS_BASE		0xc0000100
+#define MSR_GS_BASE		0xc0000101
+#define MSR_KERNEL_GS_BASE	0xc0000102
+#define MSR_TSC_AUX		0xc0000103 /* CPUID.80000001h:EDX[27] (RDTSCP) or CPUID.7.0:ECX[22] (RDPID) */
+#define MSR_SYSCFG		0xc0010010 /* AMD */
+#define MSR_HWCR		0xc0010015 /* AMD */
+#define MSR_VM_CR		0xc0010114 /* CPUID.80000001h:ECX[2] (SVM) */
+#define MSR_VM_HSAVE_PA		0xc0010117 /* CPUID.80000001h:ECX[2] (SVM) */
+
+#define APIC_BASE_BSP	 BIT_ULL(8)
+#define APIC_BASE_X2APIC BIT_ULL(10)
+#define APIC_BASE_ENABLE BIT_ULL(11)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A length-exact x86 instruction decoder, small enough to read: what Lamina needs to emulate memory
+ * accesses and to step over instructions on processors that do not report the next RIP.
+ *
+ * Intel SDM, "Instruction Format", "Opcode Map"; AMD APM vol. 3, "Instruction Encoding".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+#define INSN_MAX_LENGTH 15
+
+enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
+
+enum insn_map {
+	INSN_MAP_ONE,	/* one-byte opcodes */
+	INSN_MAP_0F,
+	INSN_MAP_0F38,
+	INSN_MAP_0F3A,
+};
+
+/* Index of a segment register, in the encoding of the ModRM reg field. */
+enum insn_segment { INSN_ES, INSN_CS, INSN_SS, INSN_DS, INSN_FS, INSN_GS };
+
+#define INSN_NO_REGISTER 0xff
+#define INSN_REG_RIP	 0xfe
+
+struct insn {
+	u8 length;		/* bytes, 1 to 15 */
+	u8 map;			/* enum insn_map */
+	u8 opcode;		/* last opcode byte */
+	bool lock, rep, repne;	/* F0, F3, F2 seen (F3/F2 also when they are mandatory prefixes) */
+	bool operand_size_prefix;
+	bool vex;		/* VEX, EVEX or XOP encoded: the length is right, the rest not filled in */
+	u8 rex;			/* 0, or the effective REX byte */
+	u8 operand_size;	/* 1, 2, 4 or 8 bytes: what the instruction's width bit and prefixes say */
+	u8 address_size;	/* 2, 4 or 8 bytes */
+	bool has_modrm;
+	u8 modrm_mod, modrm_reg, modrm_rm; /* reg and rm extended by REX.R and REX.B */
+	u8 segment;		/* enum insn_segment of the memory operand, prefixes and defaults applied */
+	bool segment_override;
+	/* Memory operand (has_modrm && modrm_mod != 3, or a moffs): base + index * scale + displacement. */
+	bool has_memory;
+	u8 base;		/* register number 0-15, INSN_NO_REGISTER or INSN_REG_RIP */
+	u8 index;		/* register number 0-15 or INSN_NO_REGISTER */
+	u8 scale;		/* 1, 2, 4, 8 */
+	s64 displacement;	/* sign-extended; for a moffs the absolute offset */
+	u8 immediate_size;	/* bytes; 0 if there is none */
+	s64 immediate;		/* sign-extended to 64 bits */
+};
+
+/*
+ * Decode the instruction in bytes[0..available). Returns 0; -EAGAIN where more bytes are needed
+ * than available (and available < 15); -EINVAL where no instruction is encoded or it is longer
+ * than 15 bytes. Never reads beyond bytes[available - 1].
+ */
+int insn_decode(const u8 *bytes, size_t available, enum insn_mode mode, struct insn *insn);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: levelled lines, each with a prefix of seconds, CPU and VM, sent to every registered
+ * console and kept in a memory ring that a console registered later replays.
+ *
+ * Any context may log: interrupts on or off, traps, panic. One lock orders the lines; a CPU that
+ * crashes calls log_force_unlock() first, so that a report never waits for the lock it interrupted.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#include "lib/types.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* A place where log text appears. write() must be bounded in time and may be called at any time. */
+struct log_console {
+	void (*write)(struct log_console *console, const char *text, size_t length);
+	struct log_console *next;
+};
+
+/* Time and CPU for the prefix; NULL hooks print zeros. Set once, early in start-up. */
+struct log_hooks {
+	u64 (*now_us)(void);	/* microseconds since start */
+	u32 (*cpu)(void);	/* index of the running CPU */
+};
+
+void log_set_hooks(const struct log_hooks *hooks);
+void log_set_level(enum log_level level);	/* default LOG_INFO; less important lines are dropped */
+enum log_level log_get_level(void);
+
+/* The console stays owned by the caller and must live for ever. Replays the memory ring to it. */
+void log_add_console(struct log_console *console);
+
+/*
+ * Print one line. A newline is added. `tag` names the VM ("web"), or is NULL for Lamina itself:
+ *   [    0.123456 cpu0] text
+ *   [    0.123456 cpu0 web] text
+ * Errors and warnings carry the word: "[...] error: text", "[...] warning: text".
+ * A text with embedded newlines becomes several prefixed lines.
+ */
+void log_line(enum log_level level, const char *tag, const char *format, ...) __printf(3, 4);
+void log_vline(enum log_level level, const char *tag, const char *format, va_list args);
+
+#define log_error(...) log_line(LOG_ERROR, NULL, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, NULL, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG, NULL, __VA_ARGS__)
+
+/*
+ * Pass guest console output through, unprefixed. A log line that follows an unfinished guest line
+ * starts on a line of its own.
+ */
+void log_guest_output(const char *text, size_t length);
+
+void log_force_unlock(void);

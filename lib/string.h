@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory and string functions with their C library contracts, and bounded extras. */
+#pragma once
+
+#include "lib/types.h"
+
+void *memcpy(void *to, const void *from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+void *memset(void *to, int byte, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+size_t strnlen(const char *s, size_t max);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+char *strchr(const char *s, int c);
+
+/* Copy at most size-1 characters and always terminate. Returns false where the text was cut. */
+bool str_copy(char *to, const char *from, size_t size);
+
+/*
+ * Parse a whole string as an unsigned number: decimal, or hexadecimal after 0x. 0, or -EINVAL for
+ * anything else in the string, -ERANGE for a number above 64 bits.
+ */
+int parse_u64(const char *s, u64 *value);
+
+/* As parse_u64, with an optional suffix K, M, G or T (powers of 1024, either case). Bytes. */
+int parse_size(const char *s, u64 *bytes);
