@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+#
+# Build, run and test Lamina. "make help" lists what can be made.
+
+VERSION := 0.1
+DIRS    := boot arch core vmx svm dev lib
+BUILD   ?= build
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin LD),default)
+LD := ld
+endif
+NASM    ?= nasm
+OBJCOPY ?= objcopy
+
+MAKEFLAGS += --no-builtin-rules
+Q := $(if $(V),,@)
+say = @printf '  %-7s %s\n' $(1) $(2)
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+# ---------------------------------------------------------------------------
+# What is built from what. <dir>/offsets.c is not linked: it becomes
+# build/<dir>/offsets.inc, the C structures' offsets as NASM sees them.
+
+OFFSETS_C := $(wildcard $(DIRS:%=%/offsets.c))
+C_SRCS    := $(sort $(filter-out $(OFFSETS_C),$(wildcard $(DIRS:%=%/*.c))))
+ASM_SRCS  := $(sort $(wildcard $(DIRS:%=%/*.asm)))
+
+OFFSETS  := $(OFFSETS_C:%.c=$(BUILD)/%.inc)
+C_OBJS   := $(C_SRCS:%.c=$(BUILD)/%.o)
+ASM_OBJS := $(ASM_SRCS:%.asm=$(BUILD)/%.asm.o)
+OBJS     := $(C_OBJS) $(ASM_OBJS)
+
+# General registers only: the guest's FPU state stays in the registers.
+# Frame pointers: the panic report walks them.
+CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
+	-fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fno-omit-frame-pointer -fno-strict-aliasing \
+	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
+	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wshadow \
+	-Wno-unused-parameter -Werror
+CPPFLAGS  := -I. -I$(BUILD)
+NASMFLAGS := -f elf64 -g -F dwarf -I . -I $(BUILD)/ -w+all -w+error
+LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
+	-z max-page-size=0x1000 -z noexecstack --build-id=sha1 --fatal-warnings
+
+.PHONY: all
+all: $(BUILD)/lamina.elf ## build the boot image build/lamina.elf (make CC=clang works too)
+
+$(BUILD)/lamina.elf: $(BUILD)/lamina.debug
+	$(call say,STRIP,$@)
+	$(Q)$(OBJCOPY) --strip-all $< $@
+
+$(BUILD)/lamina.debug: linker.ld $(OBJS)
+	$(call say,LD,$@)
+	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJS)
+
+$(C_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# NASM's -MD forgets the files that are %include'd: a run of its own lists them.
+$(ASM_OBJS): $(BUILD)/%.asm.o: %.asm $(OFFSETS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@$(NASM) $(NASMFLAGS) -M -MP -MT $@ $< > $(@:.o=.d)
+	$(call say,NASM,$<)
+	$(Q)$(NASM) $(NASMFLAGS) -o $@ $<
+
+$(OFFSETS): $(BUILD)/%.inc: %.c $(BUILD)/flags | $(BUILD)/version.h
+	@mkdir -p $(@D)
+	$(call say,OFFSETS,$<)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -MT $@ -S -o $(@:.inc=.s) $<
+	@sed -n 's/^.*"->\([A-Za-z0-9_]*\) \(-\{0,1\}[0-9]*\)".*$$/%define \1 \2/p' \
+		$(@:.inc=.s) > $@
+
+# The compiler and its flags: what was built with others is built again.
+FLAGS := $(CC) $(CFLAGS) $(CPPFLAGS) / $(NASM) $(NASMFLAGS) / $(LD) $(LDFLAGS)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null | cut -c1-12)
+DIRTY  = $(shell git status --porcelain --untracked-files=no 2>/dev/null | sed -n '1s/.*/-dirty/p')
+
+.PHONY: FORCE
+$(BUILD)/flags: Makefile FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' > $@.new
+	@if [ Makefile -nt $@ ] || ! cmp -s $@.new $@; then mv $@.new $@; else rm $@.new; fi
+
+# No date, host or path in it: the same commit gives the same bytes.
+$(BUILD)/version.h: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '/* Made by the Makefile. */' '#pragma once' \
+		'#define LAMINA_VERSION "$(VERSION)"' \
+		'#define LAMINA_COMMIT "$(or $(COMMIT),unknown)$(DIRTY)"' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(C_OBJS:.o=.d) $(ASM_OBJS:.o=.d) $(OFFSETS:.inc=.d)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@echo 'make TARGET [NAME=VALUE]...'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
