@@ -45,7 +45,8 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wshadow \
 	-Wno-unused-parameter -Werror
 CPPFLAGS  := -I. -I$(BUILD)
-NASMFLAGS := -f elf64 -g -F dwarf -I . -I $(BUILD)/ -w+all -w+error
+# No -g: NASM's line table names the absolute folder.
+NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error
 LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
 	-z max-page-size=0x1000 -z noexecstack --build-id=sha1 --fatal-warnings
 
