@@ -4,6 +4,9 @@
 
 #include "lib/types.h"
 
+#ifdef LAMINA_HOST_TEST
+#include <string.h> /* the sanitizers watch the C library's; test_string.c tests ours */
+#else
 void *memcpy(void *to, const void *from, size_t n);
 void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int byte, size_t n);
@@ -13,6 +16,7 @@ size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
+#endif
 
 /* Copy at most size-1 characters and always terminate. Returns false where the text was cut. */
 bool str_copy(char *to, const char *from, size_t size);

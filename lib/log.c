@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* The log: lines go to a memory ring and to the consoles, one line at a time. */
+#include "lib/log.h"
+
+#include "lib/printf.h"
+#include "lib/string.h"
+
+#define RING_SIZE 32768u /* a power of two */
+#define TEXT_MAX  512u	 /* of one call, with all its lines */
+#define UNLOCKED  0u
+
+static char ring[RING_SIZE];
+static u64 ring_end; /* characters ever written; the newest is ring[(ring_end - 1) % RING_SIZE] */
+
+static struct log_console *consoles;
+static const struct log_hooks *hooks;
+static enum log_level max_level = LOG_INFO;
+static bool line_unfinished; /* by a guest */
+
+/*
+ * Holds the CPU's index plus one. An NMI or exception that interrupts a line must be able to log
+ * on the same CPU, so the owner is told from the others in one atomic step.
+ */
+static u32 lock_owner = UNLOCKED;
+
+static u32 this_cpu(void)
+{
+	return hooks && hooks->cpu ? hooks->cpu() : 0;
+}
+
+/* Returns false where this CPU holds the lock already; the caller prints in between, unlocked. */
+static bool lock(void)
+{
+	u32 me = this_cpu() + 1;
+	u32 seen = UNLOCKED;
+
+	while (!__atomic_compare_exchange_n(&lock_owner, &seen, me, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (seen == me)
+			return false;
+		seen = UNLOCKED;
+		__builtin_ia32_pause();
+	}
+	return true;
+}
+
+static void unlock(void)
+{
+	u32 me = this_cpu() + 1;
+
+	/* Leave the lock alone where log_force_unlock() has given it to another CPU. */
+	__atomic_compare_exchange_n(&lock_owner, &me, UNLOCKED, false, __ATOMIC_RELEASE,
+				    __ATOMIC_RELAXED);
+}
+
+static void emit(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		ring[ring_end++ % RING_SIZE] = text[i];
+	for (struct log_console *console = consoles; console; console = console->next)
+		console->write(console, text, length);
+}
+
+static void emit_prefix(enum log_level level, const char *tag)
+{
+	u64 now = hooks && hooks->now_us ? hooks->now_us() : 0;
+	const char *word = level == LOG_ERROR ? "error: " : level == LOG_WARN ? "warning: " : "";
+	char prefix[80];
+	int length;
+
+	length = snprintf(prefix, sizeof(prefix), "[%5llu.%06llu cpu%u%s%.32s] %s",
+			  (unsigned long long)(now / 1000000), (unsigned long long)(now % 1000000),
+			  this_cpu(), tag ? " " : "", tag ? tag : "", word);
+	emit(prefix, MIN((size_t)length, sizeof(prefix) - 1));
+}
+
+static void emit_lines(enum log_level level, const char *tag, const char *text)
+{
+	const char *end;
+
+	if (line_unfinished)
+		emit("\n", 1);
+	line_unfinished = false;
+	for (;; text = end + 1) {
+		end = strchr(text, '\n');
+		emit_prefix(level, tag);
+		emit(text, end ? (size_t)(end - text) : strlen(text));
+		emit("\n", 1);
+		if (!end || !end[1])
+			return;
+	}
+}
+
+void log_vline(enum log_level level, const char *tag, const char *format, va_list args)
+{
+	static const char cut[] = "...";
+	char text[TEXT_MAX];
+	bool locked;
+	int length;
+
+	if (level > max_level)
+		return;
+	length = vsnprintf(text, sizeof(text), format, args);
+	if ((size_t)length >= sizeof(text))
+		memcpy(text + sizeof(text) - sizeof(cut), cut, sizeof(cut));
+
+	locked = lock();
+	emit_lines(level, tag, text);
+	if (locked)
+		unlock();
+}
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_vline(level, tag, format, args);
+	va_end(args);
+}
+
+void log_guest_output(const char *text, size_t length)
+{
+	bool locked = lock();
+
+	emit(text, length);
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] != '\r')
+			line_unfinished = text[i] != '\n';
+	}
+	if (locked)
+		unlock();
+}
+
+/* The oldest line of a full ring has lost its beginning: start behind it. */
+static u64 oldest_whole_line(void)
+{
+	u64 start;
+
+	if (ring_end <= RING_SIZE)
+		return 0;
+	for (start = ring_end - RING_SIZE; start < ring_end; start++) {
+		if (ring[start % RING_SIZE] == '\n')
+			return start + 1;
+	}
+	return ring_end - RING_SIZE;
+}
+
+static void replay(struct log_console *console)
+{
+	u64 from = oldest_whole_line();
+
+	while (from < ring_end) {
+		u64 piece = MIN(ring_end - from, RING_SIZE - from % RING_SIZE);
+
+		console->write(console, &ring[from % RING_SIZE], piece);
+		from += piece;
+	}
+}
+
+void log_add_console(struct log_console *console)
+{
+	bool locked = lock();
+
+	replay(console);
+	console->next = consoles;
+	consoles = console;
+	if (locked)
+		unlock();
+}
+
+void log_set_hooks(const struct log_hooks *new_hooks)
+{
+	hooks = new_hooks;
+}
+
+void log_set_level(enum log_level level)
+{
+	max_level = level;
+}
+
+enum log_level log_get_level(void)
+{
+	return max_level;
+}
+
+void log_force_unlock(void)
+{
+	__atomic_store_n(&lock_owner, UNLOCKED, __ATOMIC_RELEASE);
+}
