@@ -87,21 +87,32 @@ char *strchr(const char *s, int c)
 
 bool str_copy(char *to, const char *from, size_t size)
 {
+	return str_view_copy(to, (struct str_view){ from, strnlen(from, size) }, size);
+}
+
+struct str_view str_view_of(const char *s)
+{
+	return (struct str_view){ s, strlen(s) };
+}
+
+bool str_view_equals(struct str_view view, const char *s)
+{
+	return strlen(s) == view.len && memcmp(view.ptr, s, view.len) == 0;
+}
+
+bool str_view_copy(char *to, struct str_view from, size_t size)
+{
 	size_t n;
 
 	if (!size)
 		return false;
-	n = strnlen(from, size);
-	if (n < size) {
-		memcpy(to, from, n + 1);
-		return true;
-	}
-	memcpy(to, from, size - 1);
-	to[size - 1] = '\0';
-	return false;
+	n = MIN(from.len, size - 1);
+	memcpy(to, from.ptr, n);
+	to[n] = '\0';
+	return n == from.len;
 }
 
-static int digit_value(char c)
+static unsigned int digit_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -112,39 +123,43 @@ static int digit_value(char c)
 	return 16;
 }
 
-/* Parse the digits at *s and move *s behind them. */
-static int parse_digits(const char **s, u64 *value)
+/* Parse the digits at the beginning of *text and cut them off. */
+static int parse_digits(struct str_view *text, u64 *value)
 {
-	const char *p = *s, *first;
+	const char *p = text->ptr, *end = p + text->len, *first;
 	unsigned int base = 10;
-	u64 sum = 0;
 	bool overflow = false;
 
-	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
+	if (text->len > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
 		base = 16;
 		p += 2;
 	}
-	for (first = p; (unsigned int)digit_value(*p) < base; p++) {
-		overflow |= __builtin_mul_overflow(sum, base, &sum);
-		overflow |= __builtin_add_overflow(sum, digit_value(*p), &sum);
+	*value = 0;
+	for (first = p; p < end && digit_value(*p) < base; p++) {
+		overflow |= __builtin_mul_overflow(*value, base, value);
+		overflow |= __builtin_add_overflow(*value, digit_value(*p), value);
 	}
 	if (p == first)
 		return -EINVAL;
-	*s = p;
-	*value = sum;
+	*text = (struct str_view){ p, (size_t)(end - p) };
 	return overflow ? -ERANGE : 0;
 }
 
-int parse_u64(const char *s, u64 *value)
+int parse_u64_view(struct str_view text, u64 *value)
 {
-	u64 number = 0;
-	int err = parse_digits(&s, &number);
+	u64 number;
+	int err = parse_digits(&text, &number);
 
-	if (*s)
+	if (err == -EINVAL || text.len)
 		return -EINVAL;
 	if (!err)
 		*value = number;
 	return err;
+}
+
+int parse_u64(const char *s, u64 *value)
+{
+	return parse_u64_view(str_view_of(s), value);
 }
 
 static unsigned int suffix_shift(char c)
@@ -158,19 +173,24 @@ static unsigned int suffix_shift(char c)
 	}
 }
 
-int parse_size(const char *s, u64 *bytes)
+int parse_size_view(struct str_view text, u64 *bytes)
 {
 	unsigned int shift;
-	u64 number = 0;
-	int err = parse_digits(&s, &number);
+	u64 number;
+	int err = parse_digits(&text, &number);
 
-	shift = suffix_shift(*s);
-	if (shift)
-		s++;
-	if (err == -EINVAL || *s)
+	if (err == -EINVAL)
+		return err;
+	shift = text.len ? suffix_shift(text.ptr[0]) : 0;
+	if (text.len != (shift ? 1 : 0))
 		return -EINVAL;
 	if (err || number > UINT64_MAX >> shift)
 		return -ERANGE;
 	*bytes = number << shift;
 	return 0;
+}
+
+int parse_size(const char *s, u64 *bytes)
+{
+	return parse_size_view(str_view_of(s), bytes);
 }

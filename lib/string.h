@@ -21,11 +21,25 @@ char *strchr(const char *s, int c);
 /* Copy at most size-1 characters and always terminate. Returns false where the text was cut. */
 bool str_copy(char *to, const char *from, size_t size);
 
+/* A piece of text inside of a longer one: not terminated, owned by whoever owns that text. */
+struct str_view {
+	const char *ptr;
+	size_t len;
+};
+
+struct str_view str_view_of(const char *s);
+bool str_view_equals(struct str_view view, const char *s);
+
+/* As str_copy(). */
+bool str_view_copy(char *to, struct str_view from, size_t size);
+
 /*
  * Parse a whole string as an unsigned number: decimal, or hexadecimal after 0x. 0, or -EINVAL for
- * anything else in the string, -ERANGE for a number above 64 bits.
+ * anything else in the string, -ERANGE for a number above 64 bits. *value changes on success only.
  */
 int parse_u64(const char *s, u64 *value);
+int parse_u64_view(struct str_view text, u64 *value);
 
 /* As parse_u64, with an optional suffix K, M, G or T (powers of 1024, either case). Bytes. */
 int parse_size(const char *s, u64 *bytes);
+int parse_size_view(struct str_view text, u64 *bytes);

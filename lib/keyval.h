@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tokenizer of command lines, Lamina's own and those of the boot modules:
+ *
+ *	vm=web mem=512M flag name="two words" -- console=ttyS0 quiet
+ *
+ * Tokens are separated by blanks (space, tab, line end). Double quotes protect blanks, around the
+ * value or around the whole token, which is what GRUB makes of name="two words". A backslash
+ * protects the character behind it. What surrounds a value or a token is cut off; quotes and
+ * backslashes inside of it stay. A bare -- ends the tokens; the rest is for somebody else.
+ */
+#pragma once
+
+#include "lib/string.h"
+
+struct keyval {
+	struct str_view key;
+	struct str_view value; /* empty where there is none */
+	bool has_value;	       /* there is a '=' */
+};
+
+struct keyval_cursor {
+	struct str_view rest; /* not yet tokenized; after -ENOENT, what stands behind the -- */
+	bool ended;
+};
+
+/* The text, and all views into it, stay owned by the caller. A NUL in the text ends it. */
+void keyval_begin(struct keyval_cursor *cursor, struct str_view text);
+
+/*
+ * The next token: 0; -ENOENT where there is none, at the end or at a --; -EINVAL where a quote is
+ * not closed (keyval.key then is the token's text, and the tokens are at their end).
+ */
+int keyval_next(struct keyval_cursor *cursor, struct keyval *keyval);
