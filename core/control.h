@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest writes to control registers: which values the guest's machine accepts and what they bring
+ * about. Intel SDM, "Control Registers", "Mode Switching"; AMD APM vol. 2, "System Resources".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vcpu;
+
+/* 0, or -EINVAL: the write must raise #GP(0). */
+int control_write_cr0(struct vcpu *vcpu, u64 value);
+int control_write_cr3(struct vcpu *vcpu, u64 value);
+int control_write_cr4(struct vcpu *vcpu, u64 value);
+int control_write_cr8(struct vcpu *vcpu, u64 value);
+int control_write_efer(struct vcpu *vcpu, u64 value);
+int control_write_xcr0(struct vcpu *vcpu, u32 index, u64 value);
+
+/* Bits of CR4 that this guest's CPUID allows; bits of XCR0 likewise. */
+u64 control_cr4_allowed(const struct vcpu *vcpu);
+u64 control_xcr0_allowed(const struct vcpu *vcpu);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device model sees of the rest: a place on the port or MMIO bus. Interrupt lines are in
+ * core/irqchip.h, time in core/vtimer.h, guest memory in core/guest_mem.h, and no device needs more.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+/*
+ * A range of ports or of guest-physical addresses. `offset` is relative to base; size is 1, 2 or 4
+ * for ports and 1, 2, 4 or 8 for memory; an access that sticks out of the region is split into
+ * bytes by the bus before it comes here. Read returns the value in the low bits.
+ */
+struct io_region {
+	const char *name;
+	u64 base, size;
+	u64 (*read)(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
+	void (*write)(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+	void *device;
+};
+
+#define IO_REGIONS 48
+
+struct io_bus {
+	struct io_region regions[IO_REGIONS];
+	u32 count;
+	u8 *port_map;		/* port bus: 65536 bytes, region index + 1 or 0; NULL on the MMIO bus */
+};
+
+/* Claim a range. -EEXIST where it overlaps, -ENOSPC; both logged. */
+int pio_register(struct vm *vm, const struct io_region *region);
+int mmio_register(struct vm *vm, const struct io_region *region);
+/* Move or remove a claimed MMIO range (PCI BARs, APIC base); size 0 removes. */
+int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size);
+
+/*
+ * The guest's access, from the exit path. Unclaimed: reads all ones, writes are dropped, each
+ * logged once per VM and index.
+ */
+u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size);
+void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
+u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size);
+void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value);
+
+/* Set-up of the two buses of a new VM (allocates the port map); -ENOMEM. */
+int io_init(struct vm *vm);
+void io_destroy(struct vm *vm);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events: what is delivered to a guest through its IDT.
+ * Intel SDM, "Event Injection", "Information for VM Exits During Event Delivery";
+ * AMD APM vol. 2, "Event Injection", "EXITINTINFO".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vcpu;
+
+enum event_type {
+	EVENT_NONE,
+	EVENT_INTERRUPT,		/* external interrupt, acknowledged already */
+	EVENT_NMI,
+	EVENT_EXCEPTION,		/* hardware exception */
+	EVENT_SOFT_INTERRUPT,		/* INT n */
+	EVENT_SOFT_EXCEPTION,		/* INT3, INTO */
+	EVENT_PRIVILEGED_EXCEPTION,	/* INT1 (ICEBP) */
+};
+
+struct event {
+	u8 type;		/* enum event_type */
+	u8 vector;
+	bool has_error_code;
+	u8 length;		/* instruction bytes, for the three software types */
+	u32 error_code;
+};
+
+/* A vCPU's events between two entries. */
+struct vcpu_events {
+	/*
+	 * Its delivery was under way when the last exit happened; goes in first at the next entry.
+	 * Written by the vendor after every real exit (EVENT_NONE where nothing was interrupted).
+	 */
+	struct event reinject;
+	struct event exception;	/* raised by emulation, not yet injected; EVENT_NONE or EVENT_EXCEPTION */
+	u64 payload;		/* of `exception`: CR2 for #PF, DR6 bits for #DB; applied at injection */
+	struct event injected;	/* handed to the hardware at the last entry: for trace and failure report */
+	u8 nmi_pending;		/* NMIs that wait, at most 2: one in service latches one more */
+	bool irq_window, nmi_window;	/* which window exits are asked for at present */
+};
+
+/*
+ * Raise an exception in the guest from emulation. Merges with one being delivered by the
+ * architecture's table (SDM, "Interrupt 8: Double Fault Exception"): to #DF, and from #DF to a
+ * triple fault, which ends the VM.
+ */
+void event_raise(struct vcpu *vcpu, u8 vector);
+void event_raise_error(struct vcpu *vcpu, u8 vector, u32 error_code);
+void event_raise_page_fault(struct vcpu *vcpu, gva_t address, u32 error_code);
+void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits);
+
+/* An NMI for the guest (local APIC). */
+void event_queue_nmi(struct vcpu *vcpu);
+
+/*
+ * Decide what enters with the next entry, in the order of priority: interrupted delivery,
+ * exception, NMI, external interrupt; ask for window exits for what must wait.
+ * Returns true where something else waits right behind what was injected, so that the coming
+ * entry must exit at once.
+ */
+bool event_inject(struct vcpu *vcpu);
+
+/* Is anything there that wakes a halted vCPU? */
+bool event_wakes(struct vcpu *vcpu);
+
+const char *event_type_name(enum event_type type);
+bool exception_has_error_code(u8 vector);	/* in protected mode */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The neutral side of exits: vendor code translates a hardware exit into one of these calls, the
+ * common code decides. Each handler finishes the instruction: it steps over it, or raises a fault,
+ * or ends the VM.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vcpu;
+
+struct io_exit {
+	u16 port;
+	u8 size;		/* 1, 2, 4 */
+	bool in, string, rep;
+};
+
+enum nested_access { NESTED_READ, NESTED_WRITE, NESTED_FETCH };
+
+struct nested_fault {
+	gpa_t gpa;
+	enum nested_access access;
+	bool walk;		/* while walking the guest's page tables */
+	const char *what;	/* "EPT violation", "EPT misconfiguration", "nested page fault" */
+};
+
+void exit_cpuid(struct vcpu *vcpu);
+void exit_io(struct vcpu *vcpu, const struct io_exit *io);
+void exit_rdmsr(struct vcpu *vcpu);
+void exit_wrmsr(struct vcpu *vcpu);
+void exit_hlt(struct vcpu *vcpu);
+void exit_xsetbv(struct vcpu *vcpu);
+void exit_vmcall(struct vcpu *vcpu);		/* no hypercalls yet: #UD */
+void exit_invalid_opcode(struct vcpu *vcpu);	/* instructions the guest's machine does not have */
+void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is write-back */
+void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
+void exit_rdpmc(struct vcpu *vcpu);
+void exit_triple_fault(struct vcpu *vcpu);
+void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
+
+/* MOV to/from control registers, CLTS, LMSW (SMSW needs no exit). `reg` is an enum vcpu_reg, 0-15. */
+void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
+void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
+void exit_clts(struct vcpu *vcpu);
+void exit_lmsw(struct vcpu *vcpu, u16 value);
+/* For a vendor without decode assists: find out from the instruction itself which of the above it is. */
+void exit_cr_decode(struct vcpu *vcpu);
+
+/* What no handler expects: says so with words and a dump, and ends the VM. */
+void exit_unexpected(struct vcpu *vcpu, const char *format, ...) __printf(2, 3);

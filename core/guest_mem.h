@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's RAM: from guest-physical 0 up to 3 GiB, the rest from 4 GiB on; the VGA hole at
+ * 0xa0000-0xbffff is not RAM. Reachable through the guest window of the VM's address space, which
+ * must be the one in use.
+ */
+#pragma once
+
+#include "arch/memory.h"
+#include "arch/paging.h"
+#include "lib/types.h"
+
+struct vm;
+
+#define GUEST_LOW_RAM_END   GIB(3)
+#define GUEST_HIGH_RAM	    GIB(4)
+#define GUEST_VGA_HOLE	    0xa0000ull
+#define GUEST_VGA_HOLE_END  0xc0000ull
+#define GUEST_MEM_PIECES    32
+
+struct guest_mem {
+	u64 size;			/* bytes, multiple of 2 MiB */
+	u64 low_size, high_size;	/* below 3 GiB, from 4 GiB on */
+	struct phys_range pieces[GUEST_MEM_PIECES];	/* in guest-physical order */
+	u32 piece_count;
+};
+
+/* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM with words. RAM is zeroed. */
+int guest_mem_create(struct vm *vm, u64 size);
+void guest_mem_destroy(struct vm *vm);
+
+/* Is the whole range RAM? Overflow-safe. */
+bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);
+
+/*
+ * A pointer to guest RAM, or NULL where any byte of the range is not RAM. The guest may write
+ * there at any time: copy out first, then check the copy.
+ */
+void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size);
+
+/* Copies. -EFAULT, and nothing copied, where any byte is not RAM. */
+int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size);
+int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size);

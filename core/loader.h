@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest loaders: recognise an image by its content, place it in guest memory and set the vCPU to
+ * the entry state that its boot protocol asks for.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+struct guest_image {
+	const void *kernel;	/* mapped by the caller for the time of the call */
+	u64 kernel_size;
+	const void *initrd;	/* NULL: none */
+	u64 initrd_size;
+	const char *cmdline;
+};
+
+/*
+ * Load into `vm` and set `vcpu` (loaded, and reset before). The VM's address space is the one in use.
+ * Errors are logged with words that name what is wrong and what was expected.
+ * Order of recognition: bzImage, ELF with Multiboot2 or Multiboot1 header, ELF with PVH note, flat binary.
+ */
+int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image);
+
+/* dev puts ACPI tables here before the loader runs; loaders hand the RSDP over. */
+#define GUEST_RSDP_ADDRESS 0xe0000ull

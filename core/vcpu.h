@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual CPU: the state and the operations that both vendors share. */
+#pragma once
+
+#include "core/event.h"
+#include "core/segment.h"
+#include "lib/errno.h"
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+struct vtimer;
+struct percpu;
+
+enum vcpu_reg {
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	REG_RIP, REG_RFLAGS, REG_COUNT,
+};
+
+/* Registers that the hardware keeps and that are fetched and stored on demand. */
+#define REGS_LAZY (BIT(REG_RSP) | BIT(REG_RIP) | BIT(REG_RFLAGS))
+
+/* Control state that the vendor holds; read and written through the operations table. */
+enum vcpu_control { CTL_CR0, CTL_CR2, CTL_CR3, CTL_CR4, CTL_EFER, CTL_DR6, CTL_DR7, CTL_XCR0 };
+
+/* What vcpu_run() says of the exit. */
+enum exit_fastpath {
+	EXIT_FASTPATH_NONE,		/* the ordinary exit handler decides */
+	EXIT_FASTPATH_REENTER_GUEST,	/* done already, go straight back */
+	EXIT_FASTPATH_EXIT_HANDLED,	/* done already, but leave the loop */
+	EXIT_FASTPATH_ENTRY_FAILED,	/* the guest never ran; the failure record says why */
+};
+
+enum entry_failure {
+	ENTRY_OK,
+	ENTRY_VMFAIL_INVALID,		/* VMX: no current VMCS */
+	ENTRY_VMFAIL_VALID,		/* VMX: instruction error */
+	ENTRY_INVALID_STATE,		/* VMX: invalid guest state; SVM: VMEXIT_INVALID */
+	ENTRY_MSR_LOADING,		/* VMX: qualification is the entry's index, from 1 */
+	ENTRY_MACHINE_CHECK,		/* VMX: machine check during VM entry */
+	ENTRY_UNKNOWN,			/* VMX: bit 31 with a basic reason that the manual does not name */
+};
+
+struct failure_record {
+	enum entry_failure kind;
+	u64 reason;			/* full exit reason or exit code; 0 after VMfail */
+	u64 qualification;
+	u32 instruction_error;
+};
+
+/* Requests: bits of vcpu->requests. Another CPU that sets one also sends IRQ_VECTOR_KICK. */
+enum vcpu_request {
+	REQ_EVENT = BIT(0),	/* pending events or their blocking changed: decide injection anew */
+	REQ_TIMER = BIT(1),	/* a timer of this vCPU may have expired */
+	REQ_STOP = BIT(2),	/* the VM is to end at the next instruction boundary */
+};
+
+enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_FOR_SIPI };
+
+#define EXIT_COUNTERS 256	/* vendor's index: VMX basic reason, SVM folded exit code */
+
+struct vcpu {
+	u64 regs[REG_COUNT];		/* must stay first: the entry stubs index it. See vcpu_reg_read() */
+	u32 regs_available;		/* lazy registers whose value here is right */
+	u32 regs_dirty;			/* lazy registers that the next entry must store */
+
+	struct vm *vm;
+	const struct vcpu_ops *ops;
+	u32 id;				/* also the guest's APIC id */
+	u32 requests;			/* enum vcpu_request; atomic */
+	u8 activity;			/* enum vcpu_activity */
+	bool deadline_in_hardware;	/* vendor: timer_deadline is enforced by vcpu_run() itself */
+
+	struct vcpu_events events;
+	struct vtimer *timers;		/* sorted by deadline */
+	u64 timer_deadline;		/* host TSC of the first timer; VTIMER_NEVER if none */
+	u64 tsc_offset;			/* guest TSC = host TSC + offset */
+	u64 tsc_adjust;			/* IA32_TSC_ADJUST as the guest sees it */
+
+	/* Snapshot, taken by vcpu_run() right after the exit, before any handler. */
+	u64 exit_reason;		/* VMX: full 32-bit reason; SVM: EXITCODE */
+	u64 exit_tsc;
+	u64 exit_rip;			/* RIP at the exit */
+	u8 exit_index;			/* index into exit_counts */
+	struct failure_record failure;
+
+	void *lapic;			/* dev's local APIC model */
+	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpuid.c */
+	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */
+
+	u64 exit_counts[EXIT_COUNTERS];
+	u64 entries;
+	u64 forced_exits;		/* entries made with force_immediate_exit */
+	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
+};
+
+/*
+ * The vendor's operations. Called on the CPU where the vCPU is loaded, with interrupts off,
+ * unless the comment says otherwise. `core` knows no more of a vendor than this table.
+ */
+struct vcpu_ops {
+	const char *name;		/* "VMX", "SVM" */
+
+	/* --- the processor --- */
+	/* Print what was found, missing or replaced by what (one line each). 0, or -ENODEV with the reason logged. */
+	int (*probe)(void);
+	int (*cpu_enable)(struct percpu *cpu);	/* -ENODEV, -ENOMEM, with words */
+	void (*cpu_disable)(struct percpu *cpu);
+
+	/* --- VMs and vCPUs; not bound to a CPU --- */
+	int (*vm_create)(struct vm *vm);		/* empty nested tables, bitmaps that intercept all */
+	void (*vm_destroy)(struct vm *vm);
+	/* Map guest-physical RAM, write-back, rwx, with the largest pages that fit. 4 KiB aligned. -ENOMEM. */
+	int (*vm_map)(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+	/* Let the guest reach an MSR without an exit. */
+	void (*vm_msr_passthrough)(struct vm *vm, u32 msr, bool read, bool write);
+	struct vcpu *(*vcpu_create)(struct vm *vm);	/* zeroed common part; NULL: no memory */
+	void (*vcpu_destroy)(struct vcpu *vcpu);
+	/* Architectural power-up state (SDM, "Processor State After Reset"). After vcpu_load(). */
+	void (*vcpu_reset)(struct vcpu *vcpu);
+	void (*vcpu_load)(struct vcpu *vcpu);		/* make it current on this CPU */
+	void (*vcpu_put)(struct vcpu *vcpu);
+
+	/* --- entry and exit --- */
+	enum exit_fastpath (*vcpu_run)(struct vcpu *vcpu, bool force_immediate_exit);
+	void (*handle_exit)(struct vcpu *vcpu);		/* after EXIT_FASTPATH_NONE */
+	const char *(*exit_name)(u8 exit_index);	/* NULL: no such exit */
+
+	/* --- state --- */
+	void (*reg_fetch)(struct vcpu *vcpu, enum vcpu_reg reg); /* one of REGS_LAZY, into regs[] */
+	u64 (*control_get)(struct vcpu *vcpu, enum vcpu_control control);
+	/* Stores a value that core/control.c has validated, with all its side effects (modes, TLB, masks). */
+	void (*control_set)(struct vcpu *vcpu, enum vcpu_control control, u64 value);
+	void (*segment_get)(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
+	void (*segment_set)(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
+	void (*table_get)(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
+	void (*table_set)(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
+	/* MSRs that the hardware switches: FS/GS base, SYSENTER, STAR, PAT, DEBUGCTL ... -ENOENT for others. */
+	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *value);
+	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 value);
+	void (*tsc_offset_changed)(struct vcpu *vcpu);
+	/* Step over the instruction that exited: RIP, and the STI/MOV-SS shadow. May raise a fault instead (-EFAULT). */
+	int (*skip_instruction)(struct vcpu *vcpu);
+
+	/* --- events --- */
+	void (*inject)(struct vcpu *vcpu, const struct event *event);	/* for the next entry */
+	bool (*interrupt_blocked)(struct vcpu *vcpu);	/* IF=0 or a shadow */
+	bool (*nmi_blocked)(struct vcpu *vcpu);
+	void (*interrupt_window)(struct vcpu *vcpu, bool on);
+	void (*nmi_window)(struct vcpu *vcpu, bool on);
+
+	/* --- words --- */
+	void (*explain_failure)(struct vcpu *vcpu);	/* the failure record, in words */
+	void (*dump)(struct vcpu *vcpu);		/* guest and control state; takes no lock */
+};
+
+extern const struct vcpu_ops vmx_ops, svm_ops;
+
+/* The guest's general registers. Writes and reads of a lazy register go through the vendor. */
+static inline u64 vcpu_reg_read(struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	if ((REGS_LAZY & BIT(reg)) && !(vcpu->regs_available & BIT(reg)))
+		vcpu->ops->reg_fetch(vcpu, reg);
+	return vcpu->regs[reg];
+}
+
+static inline void vcpu_reg_write(struct vcpu *vcpu, enum vcpu_reg reg, u64 value)
+{
+	vcpu->regs[reg] = value;
+	vcpu->regs_available |= BIT(reg) & REGS_LAZY;
+	vcpu->regs_dirty |= BIT(reg) & REGS_LAZY;
+}
+
+static inline u64 vcpu_rflags(struct vcpu *vcpu)
+{
+	return vcpu_reg_read(vcpu, REG_RFLAGS);
+}
+
+/* EDX:EAX as RDMSR, WRMSR, XSETBV pass it. */
+static inline u64 vcpu_edx_eax(const struct vcpu *vcpu)
+{
+	return (u64)(u32)vcpu->regs[REG_RDX] << 32 | (u32)vcpu->regs[REG_RAX];
+}
+
+static inline void vcpu_set_edx_eax(struct vcpu *vcpu, u64 value)
+{
+	vcpu->regs[REG_RAX] = (u32)value;
+	vcpu->regs[REG_RDX] = value >> 32;
+}
+
+static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request request)
+{
+	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_RELEASE);
+}
+
+static inline bool vcpu_requested(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Processor modes of the guest, from its control state. */
+bool vcpu_long_mode(struct vcpu *vcpu);		/* EFER.LMA */
+bool vcpu_code_64(struct vcpu *vcpu);		/* LMA and CS.L */
+unsigned vcpu_cpl(struct vcpu *vcpu);		/* SS.DPL; 3 in virtual-8086 mode, 0 in real mode */
+
+/*
+ * core/enter.c: the one caller of vcpu_run(). Handles requests, injects, enters, handles the exit.
+ * Interrupts are off before and after. Returns false when the VM has ended.
+ */
+bool vcpu_enter_guest(struct vcpu *vcpu);
+
+/* Run until the VM ends: enters, and idles the CPU while the vCPU is halted. */
+void vcpu_main(struct vcpu *vcpu);

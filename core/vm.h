@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual machine: what its vCPUs share. */
+#pragma once
+
+#include "arch/memory.h"
+#include "arch/paging.h"
+#include "core/config.h"
+#include "core/device.h"
+#include "core/guest_mem.h"
+#include "core/irqchip.h"
+#include "core/vm_log.h"
+#include "lib/types.h"
+
+#define VM_MAX	     16
+#define VM_MAX_VCPUS 1		/* until the machine has more CPUs in use than one */
+
+enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDED };
+
+struct vm {
+	u32 id;
+	char name[VM_NAME_SIZE];
+	const struct vm_config *config;
+	const struct vcpu_ops *ops;
+	u8 state;			/* enum vm_state */
+	enum vm_end end;		/* how it ended */
+	u32 exit_status;		/* VM_END_DEBUG_EXIT: what was written */
+
+	struct address_space space;	/* host's, with this VM's RAM in its guest window */
+	struct guest_mem mem;
+	hpa_t nested_root;		/* vendor: root of the EPT or nested page tables */
+	u64 nested_pages;		/* vendor: pages of nested tables, for the accounting */
+	void *vendor;			/* vendor: bitmaps */
+
+	struct vcpu *vcpus[VM_MAX_VCPUS];
+	u32 vcpu_count;
+
+	struct io_bus ports, mmio;
+	const struct irqchip_ops *irqchip;
+	void *irqchip_data;		/* dev's */
+	void *platform;			/* dev's: the devices of this VM */
+
+	struct vm_log_once once;
+};
+
+/* Build the VM that `config` describes: memory, nested tables, vCPU. Errors are logged with words. */
+int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops);
+void vm_destroy(struct vm *vm);		/* RAM is scrubbed before it goes back */

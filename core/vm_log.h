@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* What is logged about a VM: lines that bear its name, and complaints that come once per subject. */
+#pragma once
+
+#include "lib/log.h"
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+const char *vm_name(const struct vm *vm);
+
+#define vm_error(vm, ...) log_line(LOG_ERROR, vm_name(vm), __VA_ARGS__)
+#define vm_warn(vm, ...)  log_line(LOG_WARN, vm_name(vm), __VA_ARGS__)
+#define vm_info(vm, ...)  log_line(LOG_INFO, vm_name(vm), __VA_ARGS__)
+#define vm_debug(vm, ...) log_line(LOG_DEBUG, vm_name(vm), __VA_ARGS__)
+
+enum once_kind { ONCE_PORT_READ, ONCE_PORT_WRITE, ONCE_MSR_READ, ONCE_MSR_WRITE, ONCE_MMIO, ONCE_OTHER };
+
+#define VM_ONCE_ENTRIES 128
+
+/* Subjects complained about already. When full, one line says so, and it stays quiet from there on. */
+struct vm_log_once {
+	u64 seen[VM_ONCE_ENTRIES];
+	u32 count;
+	bool full;
+};
+
+/* true the first time that this VM comes up with this kind and index: then log it. */
+bool vm_once(struct vm *vm, enum once_kind kind, u64 index);
+
+enum vm_end {
+	VM_END_NONE,
+	VM_END_POWEROFF,	/* ACPI S5 */
+	VM_END_RESET,		/* the guest asked for a reset */
+	VM_END_TRIPLE_FAULT,
+	VM_END_DEBUG_EXIT,	/* port 0xf4 */
+	VM_END_HALTED,		/* halted for good */
+	VM_END_STOPPED,		/* by Lamina: time limit, monitor */
+	VM_END_ERROR,		/* by Lamina: the guest cannot go on; dump printed */
+	VM_END_ENTRY_FAILED,	/* the CPU refused the VM entry */
+};
+
+/*
+ * End the VM: logs "vm ended: <words>"; takes effect when the current exit handler returns. The
+ * first call wins. `format` says how, in words: "power-off by the guest (ACPI S5)".
+ */
+void vm_end(struct vm *vm, enum vm_end end, const char *format, ...) __printf(3, 4);
+/* As above with VM_END_DEBUG_EXIT: a write to port 0xf4. */
+void vm_end_debug_exit(struct vm *vm, u32 status);
