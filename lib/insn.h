@@ -30,29 +30,45 @@ struct insn {
 	u8 length;		/* bytes, 1 to 15 */
 	u8 map;			/* enum insn_map */
 	u8 opcode;		/* last opcode byte */
-	bool lock, rep, repne;	/* F0, F3, F2 seen (F3/F2 also when they are mandatory prefixes) */
+	/* F0, F3, F2 seen, F3 and F2 also as mandatory prefixes. Of these two the last one counts. */
+	bool lock, rep, repne;
 	bool operand_size_prefix;
-	bool vex;		/* VEX, EVEX or XOP encoded: the length is right, the rest not filled in */
+	bool vex;		/* VEX, EVEX or XOP: nothing but the length is meaningful */
 	u8 rex;			/* 0, or the effective REX byte */
-	u8 operand_size;	/* 1, 2, 4 or 8 bytes: what the instruction's width bit and prefixes say */
+	u8 operand_size;	/* 1, 2, 4 or 8 bytes, as the opcode's width bit and prefixes say */
 	u8 address_size;	/* 2, 4 or 8 bytes */
 	bool has_modrm;
-	u8 modrm_mod, modrm_reg, modrm_rm; /* reg and rm extended by REX.R and REX.B */
-	u8 segment;		/* enum insn_segment of the memory operand, prefixes and defaults applied */
-	bool segment_override;
-	/* Memory operand (has_modrm && modrm_mod != 3, or a moffs): base + index * scale + displacement. */
+	/* reg and rm extended by REX.R and REX.B. mod is always 3 for MOV to and from CR and DR. */
+	u8 modrm_mod, modrm_reg, modrm_rm;
+	u8 digit;		/* reg as an opcode extension, /0 to /7, or Sreg: without REX.R */
+	/*
+	 * enum insn_segment of the memory operand, prefixes and defaults applied. For string
+	 * instructions that of the operand at rSI; ES for INS, STOS and SCAS, which have none.
+	 */
+	u8 segment;
+	bool segment_override;	/* by a prefix that this mode does not ignore */
+	/*
+	 * Memory operand (has_modrm && modrm_mod != 3, or a moffs): base + index * scale +
+	 * displacement, cut to address_size. RIP is that of the next instruction.
+	 */
 	bool has_memory;
 	u8 base;		/* register number 0-15, INSN_NO_REGISTER or INSN_REG_RIP */
 	u8 index;		/* register number 0-15 or INSN_NO_REGISTER */
 	u8 scale;		/* 1, 2, 4, 8 */
-	s64 displacement;	/* sign-extended; for a moffs the absolute offset */
-	u8 immediate_size;	/* bytes; 0 if there is none */
+	s64 displacement;	/* sign-extended; for a moffs the absolute offset, zero-extended */
+	/*
+	 * Bytes, 0 if there is none. Two immediates (ENTER, far pointers, EXTRQ) are taken for one
+	 * number, the first in its low bytes. No more than 4 are encoded except by MOV (8) and far
+	 * pointers (4 or 6).
+	 */
+	u8 immediate_size;
 	s64 immediate;		/* sign-extended to 64 bits */
 };
 
 /*
  * Decode the instruction in bytes[0..available). Returns 0; -EAGAIN where more bytes are needed
  * than available (and available < 15); -EINVAL where no instruction is encoded or it is longer
- * than 15 bytes. Never reads beyond bytes[available - 1].
+ * than 15 bytes. Never reads beyond bytes[available - 1]. What *insn holds after an error is
+ * undefined.
  */
 int insn_decode(const u8 *bytes, size_t available, enum insn_mode mode, struct insn *insn);

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The instruction decoder: prefixes, opcode, ModRM and SIB, displacement, immediate, in the order
+ * in which they stand. Two tables say for each opcode what follows it.
+ *
+ * Undefined opcodes are refused. Encodings that are undefined for a finer reason (a mandatory
+ * prefix, a register that does not exist, LOCK where it is not allowed) are accepted: the
+ * processor has raised #UD for them before anybody asks this decoder.
+ */
+#include "lib/insn.h"
+
+#include "lib/errno.h"
+
+#define REX_W 8
+#define REX_R 4
+#define REX_X 2
+#define REX_B 1
+
+#define RSP 4
+#define RBP 5
+
+/* What the tables say about an opcode. 0: undefined. */
+enum {
+	DEFINED	= BIT(0),		/* for an opcode with nothing else to say */
+	MODRM	= BIT(1),
+	MEMORY	= MODRM | BIT(2),	/* a ModRM whose register forms are undefined */
+	NOT64	= BIT(3),		/* undefined in 64-bit mode */
+	TO_ES	= BIT(4),		/* string instruction whose only memory operand is ES:rDI */
+
+	/* Immediates. */
+	IMM8	= 1 << 5,
+	IMM16	= 2 << 5,
+	IMMZ	= 3 << 5,		/* of the operand size, but at most 4 bytes */
+	IMMV	= 4 << 5,		/* of the operand size */
+	FAR	= 5 << 5,		/* offset as IMMZ, and a selector */
+	ENTER	= 6 << 5,		/* imm16 and imm8 */
+	MOFFS	= 7 << 5,		/* the memory operand's offset, of the address size */
+	IMM_MASK = 7 << 5,
+
+	/* Operand sizes. Else 2 or 4 as mode and 66 say, 8 with REX.W. */
+	BYTE	= 1 << 8,
+	STACK	= 2 << 8,		/* 64-bit mode: 8, or 2 with 66 */
+	NEAR	= 3 << 8,		/* 64-bit mode: 8 */
+	IO	= 4 << 8,		/* REX.W asks for 4 */
+	DWORD	= 5 << 8,		/* 4, or 8 with REX.W */
+	NATIVE	= 6 << 8,		/* 64-bit mode: 8, else 4 */
+	SIZE_MASK = 7 << 8,
+};
+
+/* An even opcode for bytes and the next one for words. */
+#define PAIR(even, attributes) [(even)] = (attributes) | BYTE, [(even) + 1] = (attributes)
+
+/* The six forms of ADD, OR, ADC, SBB, AND, SUB, XOR and CMP. */
+#define ALU(first)								\
+	[(first) + 0] = MODRM | BYTE,	[(first) + 1] = MODRM,			\
+	[(first) + 2] = MODRM | BYTE,	[(first) + 3] = MODRM,			\
+	[(first) + 4] = IMM8 | BYTE,	[(first) + 5] = IMMZ
+
+/* Intel SDM, "One-Byte Opcode Map". Prefixes and the 0F escape have no entry. */
+static const u16 map_one[256] = {
+	ALU(0x00),			[0x06 ... 0x07] = DEFINED | NOT64,
+	ALU(0x08),			[0x0e]		= DEFINED | NOT64,
+	ALU(0x10),			[0x16 ... 0x17] = DEFINED | NOT64,
+	ALU(0x18),			[0x1e ... 0x1f] = DEFINED | NOT64,
+	ALU(0x20),			[0x27]		= DEFINED | NOT64,
+	ALU(0x28),			[0x2f]		= DEFINED | NOT64,
+	ALU(0x30),			[0x37]		= DEFINED | NOT64,
+	ALU(0x38),			[0x3f]		= DEFINED | NOT64,
+	[0x40 ... 0x4f] = DEFINED,			/* INC, DEC; REX in 64-bit mode */
+	[0x50 ... 0x5f] = STACK,			/* PUSH, POP */
+	[0x60 ... 0x61] = DEFINED | NOT64,		/* PUSHA, POPA */
+	[0x62]		= MEMORY | NOT64,		/* BOUND */
+	[0x63]		= MODRM,			/* ARPL, MOVSXD */
+	[0x68]		= IMMZ | STACK,			/* PUSH */
+	[0x69]		= MODRM | IMMZ,			/* IMUL */
+	[0x6a]		= IMM8 | STACK,			/* PUSH */
+	[0x6b]		= MODRM | IMM8,			/* IMUL */
+	[0x6c]		= BYTE | TO_ES,			/* INS */
+	[0x6d]		= IO | TO_ES,
+	[0x6e]		= BYTE,				/* OUTS */
+	[0x6f]		= IO,
+	[0x70 ... 0x7f] = IMM8 | NEAR,			/* Jcc */
+	[0x80]		= MODRM | IMM8 | BYTE,		/* ADD ... CMP with immediate */
+	[0x81]		= MODRM | IMMZ,
+	[0x82]		= MODRM | IMM8 | BYTE | NOT64,
+	[0x83]		= MODRM | IMM8,
+	PAIR(0x84, MODRM),				/* TEST */
+	PAIR(0x86, MODRM),				/* XCHG */
+	PAIR(0x88, MODRM),				/* MOV */
+	PAIR(0x8a, MODRM),
+	[0x8c]		= MODRM,			/* MOV from segment register */
+	[0x8d]		= MEMORY,			/* LEA */
+	[0x8e]		= MODRM,			/* MOV to segment register */
+	[0x8f]		= MODRM | STACK,		/* POP */
+	[0x90 ... 0x99] = DEFINED,			/* XCHG, CBW, CWD */
+	[0x9a]		= FAR | NOT64,			/* CALL */
+	[0x9b]		= DEFINED,			/* FWAIT */
+	[0x9c ... 0x9d] = STACK,			/* PUSHF, POPF */
+	[0x9e ... 0x9f] = DEFINED,			/* SAHF, LAHF */
+	PAIR(0xa0, MOFFS),				/* MOV */
+	PAIR(0xa2, MOFFS),
+	PAIR(0xa4, DEFINED),				/* MOVS */
+	PAIR(0xa6, DEFINED),				/* CMPS */
+	[0xa8]		= IMM8 | BYTE,			/* TEST */
+	[0xa9]		= IMMZ,
+	PAIR(0xaa, TO_ES),				/* STOS */
+	PAIR(0xac, DEFINED),				/* LODS */
+	PAIR(0xae, TO_ES),				/* SCAS */
+	[0xb0 ... 0xb7] = IMM8 | BYTE,			/* MOV */
+	[0xb8 ... 0xbf] = IMMV,
+	PAIR(0xc0, MODRM | IMM8),			/* shifts */
+	[0xc2]		= IMM16 | NEAR,			/* RET */
+	[0xc3]		= NEAR,
+	[0xc4 ... 0xc5] = MEMORY | NOT64,		/* LES, LDS */
+	[0xc6]		= MODRM | IMM8 | BYTE,		/* MOV */
+	[0xc7]		= MODRM | IMMZ,
+	[0xc8]		= ENTER | STACK,
+	[0xc9]		= STACK,			/* LEAVE */
+	[0xca]		= IMM16,			/* RETF */
+	[0xcb ... 0xcc] = DEFINED,			/* RETF, INT3 */
+	[0xcd]		= IMM8,				/* INT */
+	[0xce]		= DEFINED | NOT64,		/* INTO */
+	[0xcf]		= DEFINED,			/* IRET */
+	PAIR(0xd0, MODRM),				/* shifts */
+	PAIR(0xd2, MODRM),
+	[0xd4 ... 0xd5] = IMM8 | NOT64,			/* AAM, AAD */
+	[0xd6]		= DEFINED | NOT64,		/* SALC */
+	[0xd7]		= DEFINED,			/* XLAT */
+	[0xd8 ... 0xdf] = MODRM,			/* x87 */
+	[0xe0 ... 0xe3] = IMM8 | NEAR,			/* LOOP, JCXZ */
+	[0xe4]		= IMM8 | BYTE,			/* IN */
+	[0xe5]		= IMM8 | IO,
+	[0xe6]		= IMM8 | BYTE,			/* OUT */
+	[0xe7]		= IMM8 | IO,
+	/* With 66 in 64-bit mode AMD reads 2 bytes; nobody generates that. Follow Intel. */
+	[0xe8 ... 0xe9] = IMMZ | NEAR,			/* CALL, JMP */
+	[0xea]		= FAR | NOT64,			/* JMP */
+	[0xeb]		= IMM8 | NEAR,			/* JMP */
+	[0xec]		= BYTE,				/* IN */
+	[0xed]		= IO,
+	[0xee]		= BYTE,				/* OUT */
+	[0xef]		= IO,
+	[0xf1]		= DEFINED,			/* INT1 */
+	[0xf4 ... 0xf5] = DEFINED,			/* HLT, CMC */
+	PAIR(0xf6, MODRM),				/* TEST (with immediate), NOT, NEG ... */
+	[0xf8 ... 0xfd] = DEFINED,			/* CLC ... STD */
+	PAIR(0xfe, MODRM),				/* INC, DEC, CALL, JMP, PUSH */
+};
+
+/* Intel SDM, "Two-Byte Opcode Map"; AMD APM vol. 3, "Secondary Opcode Map". */
+static const u16 map_0f[256] = {
+	[0x00 ... 0x03] = MODRM,			/* system groups, LAR, LSL */
+	[0x05 ... 0x09] = DEFINED,			/* SYSCALL, CLTS, SYSRET, INVD, WBINVD */
+	[0x0b]		= DEFINED,			/* UD2 */
+	[0x0d]		= MODRM,			/* PREFETCHW */
+	[0x0e]		= DEFINED,			/* FEMMS */
+	[0x0f]		= MODRM | IMM8,			/* 3DNow!: the opcode stands last */
+	[0x10 ... 0x1f] = MODRM,			/* SSE moves, hints */
+	[0x20 ... 0x23] = MODRM | NATIVE,		/* MOV to and from CR, DR */
+	[0x28 ... 0x2f] = MODRM,
+	[0x30 ... 0x35] = DEFINED,			/* WRMSR, RDTSC, RDMSR, RDPMC, SYSENTER */
+	[0x37]		= DEFINED,			/* GETSEC */
+	[0x40 ... 0x6f] = MODRM,			/* CMOVcc, SSE, MMX */
+	[0x70 ... 0x73] = MODRM | IMM8,			/* PSHUF, vector shifts */
+	[0x74 ... 0x76] = MODRM,
+	[0x77]		= DEFINED,			/* EMMS */
+	[0x78 ... 0x79] = MODRM | NATIVE,		/* VMREAD, VMWRITE */
+	[0x7c ... 0x7f] = MODRM,
+	[0x80 ... 0x8f] = IMMZ | NEAR,			/* Jcc */
+	[0x90 ... 0x9f] = MODRM | BYTE,			/* SETcc */
+	[0xa0 ... 0xa1] = STACK,			/* PUSH, POP FS */
+	[0xa2]		= DEFINED,			/* CPUID */
+	[0xa3]		= MODRM,			/* BT */
+	[0xa4]		= MODRM | IMM8,			/* SHLD */
+	[0xa5 ... 0xa7] = MODRM,			/* SHLD, VIA PadLock */
+	[0xa8 ... 0xa9] = STACK,			/* PUSH, POP GS */
+	[0xaa]		= DEFINED,			/* RSM */
+	[0xab]		= MODRM,			/* BTS */
+	[0xac]		= MODRM | IMM8,			/* SHRD */
+	[0xad ... 0xaf] = MODRM,			/* SHRD, fences and FXSAVE, IMUL */
+	PAIR(0xb0, MODRM),				/* CMPXCHG */
+	[0xb2]		= MEMORY,			/* LSS */
+	[0xb3]		= MODRM,			/* BTR */
+	[0xb4 ... 0xb5] = MEMORY,			/* LFS, LGS */
+	[0xb6 ... 0xb9] = MODRM,			/* MOVZX, POPCNT, UD1 */
+	[0xba]		= MODRM | IMM8,			/* BT, BTS, BTR, BTC */
+	[0xbb ... 0xbf] = MODRM,			/* BTC, BSF, BSR, MOVSX */
+	PAIR(0xc0, MODRM),				/* XADD */
+	[0xc2]		= MODRM | IMM8,			/* CMPPS */
+	[0xc3]		= MEMORY | DWORD,		/* MOVNTI */
+	[0xc4 ... 0xc6] = MODRM | IMM8,			/* PINSRW, PEXTRW, SHUFPS */
+	[0xc7]		= MODRM,			/* CMPXCHG8B, RDRAND, VMPTRLD ... */
+	[0xc8 ... 0xcf] = DEFINED,			/* BSWAP */
+	[0xd0 ... 0xff] = MODRM,			/* SSE, MMX, UD0 */
+};
+
+/* Opcodes that ModRM.reg extends, where some of /0 to /7 are undefined. */
+static const struct {
+	u8 map, opcode, defined;
+} groups[] = {
+	{ INSN_MAP_ONE, 0x8f, BIT(0) },			/* POP */
+	{ INSN_MAP_ONE, 0xc6, BIT(0) | BIT(7) },	/* MOV, XABORT */
+	{ INSN_MAP_ONE, 0xc7, BIT(0) | BIT(7) },	/* MOV, XBEGIN */
+	{ INSN_MAP_ONE, 0xfe, BIT(0) | BIT(1) },	/* INC, DEC */
+	{ INSN_MAP_ONE, 0xff, 0x7f },			/* INC, DEC, CALL, JMP, PUSH */
+	{ INSN_MAP_0F,  0xba, 0xf0 },			/* BT, BTS, BTR, BTC */
+};
+
+struct decoder {
+	const u8 *bytes;
+	size_t available;	/* bytes; no more than an instruction can have */
+	enum insn_mode mode;
+	bool address_size_prefix;
+	int error;		/* the first one; what is decoded after it does not matter */
+	struct insn *insn;
+};
+
+static void fail(struct decoder *d, int error)
+{
+	if (!d->error)
+		d->error = error;
+}
+
+/* Consume a little-endian number of up to 8 bytes. */
+static u64 fetch(struct decoder *d, unsigned int size)
+{
+	u64 value = 0;
+
+	if (d->insn->length + size > d->available) {
+		fail(d, d->available < INSN_MAX_LENGTH ? -EAGAIN : -EINVAL);
+		return 0;
+	}
+	for (unsigned int i = 0; i < size; i++)
+		value |= (u64)d->bytes[d->insn->length++] << (8 * i);
+	return value;
+}
+
+static s64 fetch_signed(struct decoder *d, unsigned int size)
+{
+	unsigned int unused_bits = 64 - 8 * size;
+
+	return (s64)(fetch(d, size) << unused_bits) >> unused_bits;
+}
+
+static void override_segment(struct insn *insn, enum insn_segment segment)
+{
+	insn->segment = segment;
+	insn->segment_override = true;
+}
+
+static bool take_prefix(struct decoder *d, u8 byte)
+{
+	struct insn *insn = d->insn;
+
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e:
+		/* 64-bit mode ignores these four: an FS or GS override before them stands. */
+		if (d->mode != INSN_MODE_64)
+			override_segment(insn, INSN_ES + (byte >> 3 & 3));
+		return true;
+	case 0x64: case 0x65:
+		override_segment(insn, INSN_FS + (byte & 1));
+		return true;
+	case 0x66:
+		insn->operand_size_prefix = true;
+		return true;
+	case 0x67:
+		d->address_size_prefix = true;
+		return true;
+	case 0xf0:
+		insn->lock = true;
+		return true;
+	case 0xf2: case 0xf3:
+		insn->repne = byte == 0xf2;
+		insn->rep = byte == 0xf3;
+		return true;
+	}
+	return false;
+}
+
+/* Returns the first byte of the opcode. */
+static u8 decode_prefixes(struct decoder *d)
+{
+	for (;;) {
+		u8 byte = fetch(d, 1);
+
+		if (d->mode == INSN_MODE_64 && (byte & 0xf0) == 0x40) {
+			d->insn->rex = byte;
+		} else if (take_prefix(d, byte)) {
+			d->insn->rex = 0; /* REX counts only directly before the opcode */
+		} else {
+			return byte;
+		}
+	}
+}
+
+static u8 address_size(const struct decoder *d)
+{
+	static const u8 sizes[][2] = {
+		[INSN_MODE_16] = { 2, 4 },
+		[INSN_MODE_32] = { 4, 2 },
+		[INSN_MODE_64] = { 8, 4 },
+	};
+
+	return sizes[d->mode][d->address_size_prefix];
+}
+
+static u8 operand_size(const struct decoder *d, u16 attributes)
+{
+	bool mode64 = d->mode == INSN_MODE_64;
+	bool wide = d->insn->rex & REX_W;
+	bool word = (d->mode == INSN_MODE_16) != d->insn->operand_size_prefix;
+
+	switch (attributes & SIZE_MASK) {
+	case BYTE:
+		return 1;
+	case STACK:
+		if (mode64 && !word)
+			return 8;
+		break;
+	case NEAR:
+		if (mode64)
+			return 8;
+		break;
+	case IO:
+		return word && !wide ? 2 : 4;
+	case DWORD:
+		return wide ? 8 : 4;
+	case NATIVE:
+		return mode64 ? 8 : 4;
+	}
+	if (wide)
+		return 8;
+	return word ? 2 : 4;
+}
+
+/* Intel SDM, "16-Bit Addressing Forms with the ModR/M Byte". */
+static void decode_memory_16(struct decoder *d)
+{
+	enum { BX = 3, BP = 5, SI = 6, DI = 7 };
+	static const u8 bases[] = { BX, BX, BP, BP, SI, DI, BP, BX };
+	static const u8 indexes[] = { SI, DI, SI, DI };
+	struct insn *insn = d->insn;
+	u8 rm = insn->modrm_rm & 7;
+
+	if (insn->modrm_mod == 0 && rm == 6) {
+		insn->displacement = fetch_signed(d, 2);
+		return;
+	}
+	insn->base = bases[rm];
+	if (rm < ARRAY_SIZE(indexes))
+		insn->index = indexes[rm];
+	if (insn->modrm_mod != 0)
+		insn->displacement = fetch_signed(d, insn->modrm_mod == 1 ? 1 : 2);
+}
+
+/* Intel SDM, "32-Bit Addressing Forms with the SIB Byte". Returns the base field. */
+static u8 decode_sib(struct decoder *d)
+{
+	struct insn *insn = d->insn;
+	u8 sib = fetch(d, 1);
+	u8 index = (sib >> 3 & 7) | (insn->rex & REX_X ? 8 : 0);
+
+	if (index != RSP) {
+		insn->index = index;
+		insn->scale = 1 << (sib >> 6);
+	}
+	return sib & 7;
+}
+
+/* Intel SDM, "32-Bit Addressing Forms with the ModR/M Byte", "RIP-Relative Addressing". */
+static void decode_memory_32(struct decoder *d)
+{
+	struct insn *insn = d->insn;
+	u8 rm = insn->modrm_rm & 7;
+	u8 base = rm == RSP ? decode_sib(d) : rm;
+
+	if (insn->modrm_mod == 0 && base == RBP) {
+		if (rm == RBP && d->mode == INSN_MODE_64)
+			insn->base = INSN_REG_RIP;
+		insn->displacement = fetch_signed(d, 4);
+		return;
+	}
+	insn->base = base | (insn->rex & REX_B ? 8 : 0);
+	if (insn->modrm_mod != 0)
+		insn->displacement = fetch_signed(d, insn->modrm_mod == 1 ? 1 : 4);
+}
+
+static void decode_modrm(struct decoder *d, bool register_only)
+{
+	struct insn *insn = d->insn;
+	u8 modrm = fetch(d, 1);
+
+	insn->has_modrm = true;
+	insn->modrm_mod = register_only ? 3 : modrm >> 6;
+	insn->digit = modrm >> 3 & 7;
+	insn->modrm_reg = insn->digit | (insn->rex & REX_R ? 8 : 0);
+	insn->modrm_rm = (modrm & 7) | (insn->rex & REX_B ? 8 : 0);
+	if (insn->modrm_mod == 3)
+		return;
+
+	insn->has_memory = true;
+	if (insn->address_size == 2)
+		decode_memory_16(d);
+	else
+		decode_memory_32(d);
+	if (!insn->segment_override && (insn->base == RSP || insn->base == RBP))
+		insn->segment = INSN_SS;
+}
+
+/* Consume the rest of the opcode. Returns its attributes. */
+static u16 decode_opcode(struct decoder *d, u8 first)
+{
+	struct insn *insn = d->insn;
+
+	insn->opcode = first;
+	if (first != 0x0f)
+		return map_one[first];
+
+	insn->map = INSN_MAP_0F;
+	insn->opcode = fetch(d, 1);
+	if (insn->opcode != 0x38 && insn->opcode != 0x3a)
+		return map_0f[insn->opcode];
+
+	insn->map = insn->opcode == 0x38 ? INSN_MAP_0F38 : INSN_MAP_0F3A;
+	insn->opcode = fetch(d, 1);
+	return insn->map == INSN_MAP_0F38 ? MODRM : MODRM | IMM8;
+}
+
+/* What ModRM.reg and prefixes change in an opcode's attributes. */
+static u16 refine(const struct insn *insn, u16 attributes)
+{
+	switch (insn->map << 8 | insn->opcode) {
+	case INSN_MAP_ONE << 8 | 0xf6: /* TEST */
+		return insn->digit < 2 ? attributes | IMM8 : attributes;
+	case INSN_MAP_ONE << 8 | 0xf7:
+		return insn->digit < 2 ? attributes | IMMZ : attributes;
+	case INSN_MAP_ONE << 8 | 0xff:
+		if (insn->digit == 2 || insn->digit == 4) /* CALL, JMP */
+			return attributes | NEAR;
+		return insn->digit == 6 ? attributes | STACK : attributes; /* PUSH */
+	case INSN_MAP_0F << 8 | 0x78: /* EXTRQ, INSERTQ: two imm8 */
+		if (insn->repne || (insn->operand_size_prefix && !insn->rep))
+			return attributes | IMM16;
+		return attributes;
+	case INSN_MAP_0F << 8 | 0xc7: /* CMPXCHG8B, CMPXCHG16B */
+		return insn->digit == 1 ? attributes | DWORD : attributes;
+	case INSN_MAP_0F38 << 8 | 0xf0: /* CRC32 of a byte, or MOVBE */
+		return attributes | (insn->repne ? BYTE : MEMORY);
+	case INSN_MAP_0F38 << 8 | 0xf1: /* CRC32, or MOVBE */
+		return insn->repne ? attributes : attributes | MEMORY;
+	}
+	return attributes;
+}
+
+static bool is_defined(const struct decoder *d, u16 attributes)
+{
+	const struct insn *insn = d->insn;
+
+	if (!attributes || ((attributes & NOT64) && d->mode == INSN_MODE_64))
+		return false;
+	if ((attributes & MEMORY) == MEMORY && !insn->has_memory)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
+		if (groups[i].map == insn->map && groups[i].opcode == insn->opcode)
+			return groups[i].defined & BIT(insn->digit);
+	}
+	return true;
+}
+
+static u8 immediate_size(const struct insn *insn, u16 attributes)
+{
+	u8 z = MIN(insn->operand_size, 4);
+
+	switch (attributes & IMM_MASK) {
+	case IMM8:
+		return 1;
+	case IMM16:
+		return 2;
+	case IMMZ:
+		return z;
+	case IMMV:
+		return insn->operand_size;
+	case FAR:
+		return z + 2;
+	case ENTER:
+		return 3;
+	}
+	return 0;
+}
+
+static void decode_legacy(struct decoder *d, u8 first)
+{
+	struct insn *insn = d->insn;
+	u16 attributes = decode_opcode(d, first);
+
+	if (attributes & MODRM) {
+		/* MOV to and from CR and DR takes any mod for a register. */
+		decode_modrm(d, insn->map == INSN_MAP_0F && (insn->opcode & 0xfc) == 0x20);
+		attributes = refine(insn, attributes);
+	}
+	if (!is_defined(d, attributes))
+		fail(d, -EINVAL);
+	if (attributes & TO_ES)
+		insn->segment = INSN_ES;
+
+	insn->operand_size = operand_size(d, attributes);
+	if ((attributes & IMM_MASK) == MOFFS) {
+		insn->has_memory = true;
+		insn->displacement = fetch(d, insn->address_size);
+	}
+	insn->immediate_size = immediate_size(insn, attributes);
+	if (insn->immediate_size)
+		insn->immediate = fetch_signed(d, insn->immediate_size);
+}
+
+/* VEX, EVEX and XOP begin like LES, LDS, BOUND and POP with a ModRM that is undefined there. */
+static bool is_vex(const struct decoder *d, u8 first)
+{
+	u8 next = d->insn->length < d->available ? d->bytes[d->insn->length] : 0;
+
+	switch (first) {
+	case 0x62: case 0xc4: case 0xc5:
+		return d->mode == INSN_MODE_64 || next >> 6 == 3;
+	case 0x8f:
+		return (next & 0x1f) >= 8;
+	}
+	return false;
+}
+
+/* Intel SDM, "Intel Advanced Vector Extensions"; AMD APM vol. 3, "VEX and XOP Prefixes". */
+static void decode_vex(struct decoder *d, u8 first)
+{
+	struct insn *insn = d->insn;
+	u8 payload = fetch(d, 1);
+	u8 map = first == 0xc5 ? 1 : payload & (first == 0x62 ? 7 : 0x1f);
+	bool has_modrm = true;
+	unsigned int immediate = 0;
+
+	insn->vex = true;
+	if (insn->lock || insn->rep || insn->repne || insn->operand_size_prefix || insn->rex)
+		fail(d, -EINVAL);
+	if ((first == 0x8f) != (map >= 8) || (map > 3 && (first == 0xc4)))
+		fail(d, -EINVAL);
+
+	fetch(d, first == 0x62 ? 2 : first == 0xc5 ? 0 : 1); /* the rest of the prefix */
+	insn->opcode = fetch(d, 1);
+	switch (map) {
+	case 1: /* 0F */
+		has_modrm = insn->opcode != 0x77; /* VZEROUPPER */
+		immediate = (map_0f[insn->opcode] & IMM_MASK) == IMM8;
+		break;
+	case 2: case 5: case 6: case 9: /* 0F38, two with FP16, XOP */
+		break;
+	case 3: case 8: /* 0F3A, XOP */
+		immediate = 1;
+		break;
+	case 10: /* XOP */
+		immediate = 4;
+		break;
+	default:
+		fail(d, -EINVAL);
+	}
+	if (has_modrm)
+		decode_modrm(d, false);
+	fetch(d, immediate);
+}
+
+int insn_decode(const u8 *bytes, size_t available, enum insn_mode mode, struct insn *insn)
+{
+	struct decoder d = {
+		.bytes = bytes,
+		.available = MIN(available, (size_t)INSN_MAX_LENGTH),
+		.mode = mode,
+		.insn = insn,
+	};
+	u8 first;
+
+	*insn = (struct insn){
+		.segment = INSN_DS,
+		.base = INSN_NO_REGISTER,
+		.index = INSN_NO_REGISTER,
+		.scale = 1,
+	};
+	first = decode_prefixes(&d);
+	insn->address_size = address_size(&d);
+	if (is_vex(&d, first))
+		decode_vex(&d, first);
+	else
+		decode_legacy(&d, first);
+	return d.error;
+}
