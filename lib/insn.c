@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The instruction decoder: prefixes, opcode, ModRM and SIB, displacement, immediate, in the order
- * in which they stand. Two tables say for each opcode what follows it.
+ * in which they stand.
  *
  * Undefined opcodes are refused. Encodings that are undefined for a finer reason (a mandatory
  * prefix, a register that does not exist, LOCK where it is not allowed) are accepted: the
@@ -10,6 +10,7 @@
 #include "lib/insn.h"
 
 #include "lib/errno.h"
+#include "lib/insn_tables.h"
 
 #define REX_W 8
 #define REX_R 4
@@ -18,181 +19,6 @@
 
 #define RSP 4
 #define RBP 5
-
-/* What the tables say about an opcode. 0: undefined. */
-enum {
-	DEFINED	= BIT(0),		/* for an opcode with nothing else to say */
-	MODRM	= BIT(1),
-	MEMORY	= MODRM | BIT(2),	/* a ModRM whose register forms are undefined */
-	NOT64	= BIT(3),		/* undefined in 64-bit mode */
-	TO_ES	= BIT(4),		/* string instruction whose only memory operand is ES:rDI */
-
-	/* Immediates. */
-	IMM8	= 1 << 5,
-	IMM16	= 2 << 5,
-	IMMZ	= 3 << 5,		/* of the operand size, but at most 4 bytes */
-	IMMV	= 4 << 5,		/* of the operand size */
-	FAR	= 5 << 5,		/* offset as IMMZ, and a selector */
-	ENTER	= 6 << 5,		/* imm16 and imm8 */
-	MOFFS	= 7 << 5,		/* the memory operand's offset, of the address size */
-	IMM_MASK = 7 << 5,
-
-	/* Operand sizes. Else 2 or 4 as mode and 66 say, 8 with REX.W. */
-	BYTE	= 1 << 8,
-	STACK	= 2 << 8,		/* 64-bit mode: 8, or 2 with 66 */
-	NEAR	= 3 << 8,		/* 64-bit mode: 8 */
-	IO	= 4 << 8,		/* REX.W asks for 4 */
-	DWORD	= 5 << 8,		/* 4, or 8 with REX.W */
-	NATIVE	= 6 << 8,		/* 64-bit mode: 8, else 4 */
-	SIZE_MASK = 7 << 8,
-};
-
-/* An even opcode for bytes and the next one for words. */
-#define PAIR(even, attributes) [(even)] = (attributes) | BYTE, [(even) + 1] = (attributes)
-
-/* The six forms of ADD, OR, ADC, SBB, AND, SUB, XOR and CMP. */
-#define ALU(first)								\
-	[(first) + 0] = MODRM | BYTE,	[(first) + 1] = MODRM,			\
-	[(first) + 2] = MODRM | BYTE,	[(first) + 3] = MODRM,			\
-	[(first) + 4] = IMM8 | BYTE,	[(first) + 5] = IMMZ
-
-/* Intel SDM, "One-Byte Opcode Map". Prefixes and the 0F escape have no entry. */
-static const u16 map_one[256] = {
-	ALU(0x00),			[0x06 ... 0x07] = DEFINED | NOT64,
-	ALU(0x08),			[0x0e]		= DEFINED | NOT64,
-	ALU(0x10),			[0x16 ... 0x17] = DEFINED | NOT64,
-	ALU(0x18),			[0x1e ... 0x1f] = DEFINED | NOT64,
-	ALU(0x20),			[0x27]		= DEFINED | NOT64,
-	ALU(0x28),			[0x2f]		= DEFINED | NOT64,
-	ALU(0x30),			[0x37]		= DEFINED | NOT64,
-	ALU(0x38),			[0x3f]		= DEFINED | NOT64,
-	[0x40 ... 0x4f] = DEFINED,			/* INC, DEC; REX in 64-bit mode */
-	[0x50 ... 0x5f] = STACK,			/* PUSH, POP */
-	[0x60 ... 0x61] = DEFINED | NOT64,		/* PUSHA, POPA */
-	[0x62]		= MEMORY | NOT64,		/* BOUND */
-	[0x63]		= MODRM,			/* ARPL, MOVSXD */
-	[0x68]		= IMMZ | STACK,			/* PUSH */
-	[0x69]		= MODRM | IMMZ,			/* IMUL */
-	[0x6a]		= IMM8 | STACK,			/* PUSH */
-	[0x6b]		= MODRM | IMM8,			/* IMUL */
-	[0x6c]		= BYTE | TO_ES,			/* INS */
-	[0x6d]		= IO | TO_ES,
-	[0x6e]		= BYTE,				/* OUTS */
-	[0x6f]		= IO,
-	[0x70 ... 0x7f] = IMM8 | NEAR,			/* Jcc */
-	[0x80]		= MODRM | IMM8 | BYTE,		/* ADD ... CMP with immediate */
-	[0x81]		= MODRM | IMMZ,
-	[0x82]		= MODRM | IMM8 | BYTE | NOT64,
-	[0x83]		= MODRM | IMM8,
-	PAIR(0x84, MODRM),				/* TEST */
-	PAIR(0x86, MODRM),				/* XCHG */
-	PAIR(0x88, MODRM),				/* MOV */
-	PAIR(0x8a, MODRM),
-	[0x8c]		= MODRM,			/* MOV from segment register */
-	[0x8d]		= MEMORY,			/* LEA */
-	[0x8e]		= MODRM,			/* MOV to segment register */
-	[0x8f]		= MODRM | STACK,		/* POP */
-	[0x90 ... 0x99] = DEFINED,			/* XCHG, CBW, CWD */
-	[0x9a]		= FAR | NOT64,			/* CALL */
-	[0x9b]		= DEFINED,			/* FWAIT */
-	[0x9c ... 0x9d] = STACK,			/* PUSHF, POPF */
-	[0x9e ... 0x9f] = DEFINED,			/* SAHF, LAHF */
-	PAIR(0xa0, MOFFS),				/* MOV */
-	PAIR(0xa2, MOFFS),
-	PAIR(0xa4, DEFINED),				/* MOVS */
-	PAIR(0xa6, DEFINED),				/* CMPS */
-	[0xa8]		= IMM8 | BYTE,			/* TEST */
-	[0xa9]		= IMMZ,
-	PAIR(0xaa, TO_ES),				/* STOS */
-	PAIR(0xac, DEFINED),				/* LODS */
-	PAIR(0xae, TO_ES),				/* SCAS */
-	[0xb0 ... 0xb7] = IMM8 | BYTE,			/* MOV */
-	[0xb8 ... 0xbf] = IMMV,
-	PAIR(0xc0, MODRM | IMM8),			/* shifts */
-	[0xc2]		= IMM16 | NEAR,			/* RET */
-	[0xc3]		= NEAR,
-	[0xc4 ... 0xc5] = MEMORY | NOT64,		/* LES, LDS */
-	[0xc6]		= MODRM | IMM8 | BYTE,		/* MOV */
-	[0xc7]		= MODRM | IMMZ,
-	[0xc8]		= ENTER | STACK,
-	[0xc9]		= STACK,			/* LEAVE */
-	[0xca]		= IMM16,			/* RETF */
-	[0xcb ... 0xcc] = DEFINED,			/* RETF, INT3 */
-	[0xcd]		= IMM8,				/* INT */
-	[0xce]		= DEFINED | NOT64,		/* INTO */
-	[0xcf]		= DEFINED,			/* IRET */
-	PAIR(0xd0, MODRM),				/* shifts */
-	PAIR(0xd2, MODRM),
-	[0xd4 ... 0xd5] = IMM8 | NOT64,			/* AAM, AAD */
-	[0xd6]		= DEFINED | NOT64,		/* SALC */
-	[0xd7]		= DEFINED,			/* XLAT */
-	[0xd8 ... 0xdf] = MODRM,			/* x87 */
-	[0xe0 ... 0xe3] = IMM8 | NEAR,			/* LOOP, JCXZ */
-	[0xe4]		= IMM8 | BYTE,			/* IN */
-	[0xe5]		= IMM8 | IO,
-	[0xe6]		= IMM8 | BYTE,			/* OUT */
-	[0xe7]		= IMM8 | IO,
-	/* With 66 in 64-bit mode AMD reads 2 bytes; nobody generates that. Follow Intel. */
-	[0xe8 ... 0xe9] = IMMZ | NEAR,			/* CALL, JMP */
-	[0xea]		= FAR | NOT64,			/* JMP */
-	[0xeb]		= IMM8 | NEAR,			/* JMP */
-	[0xec]		= BYTE,				/* IN */
-	[0xed]		= IO,
-	[0xee]		= BYTE,				/* OUT */
-	[0xef]		= IO,
-	[0xf1]		= DEFINED,			/* INT1 */
-	[0xf4 ... 0xf5] = DEFINED,			/* HLT, CMC */
-	PAIR(0xf6, MODRM),				/* TEST (with immediate), NOT, NEG ... */
-	[0xf8 ... 0xfd] = DEFINED,			/* CLC ... STD */
-	PAIR(0xfe, MODRM),				/* INC, DEC, CALL, JMP, PUSH */
-};
-
-/* Intel SDM, "Two-Byte Opcode Map"; AMD APM vol. 3, "Secondary Opcode Map". */
-static const u16 map_0f[256] = {
-	[0x00 ... 0x03] = MODRM,			/* system groups, LAR, LSL */
-	[0x05 ... 0x09] = DEFINED,			/* SYSCALL, CLTS, SYSRET, INVD, WBINVD */
-	[0x0b]		= DEFINED,			/* UD2 */
-	[0x0d]		= MODRM,			/* PREFETCHW */
-	[0x0e]		= DEFINED,			/* FEMMS */
-	[0x0f]		= MODRM | IMM8,			/* 3DNow!: the opcode stands last */
-	[0x10 ... 0x1f] = MODRM,			/* SSE moves, hints */
-	[0x20 ... 0x23] = MODRM | NATIVE,		/* MOV to and from CR, DR */
-	[0x28 ... 0x2f] = MODRM,
-	[0x30 ... 0x35] = DEFINED,			/* WRMSR, RDTSC, RDMSR, RDPMC, SYSENTER */
-	[0x37]		= DEFINED,			/* GETSEC */
-	[0x40 ... 0x6f] = MODRM,			/* CMOVcc, SSE, MMX */
-	[0x70 ... 0x73] = MODRM | IMM8,			/* PSHUF, vector shifts */
-	[0x74 ... 0x76] = MODRM,
-	[0x77]		= DEFINED,			/* EMMS */
-	[0x78 ... 0x79] = MODRM | NATIVE,		/* VMREAD, VMWRITE */
-	[0x7c ... 0x7f] = MODRM,
-	[0x80 ... 0x8f] = IMMZ | NEAR,			/* Jcc */
-	[0x90 ... 0x9f] = MODRM | BYTE,			/* SETcc */
-	[0xa0 ... 0xa1] = STACK,			/* PUSH, POP FS */
-	[0xa2]		= DEFINED,			/* CPUID */
-	[0xa3]		= MODRM,			/* BT */
-	[0xa4]		= MODRM | IMM8,			/* SHLD */
-	[0xa5 ... 0xa7] = MODRM,			/* SHLD, VIA PadLock */
-	[0xa8 ... 0xa9] = STACK,			/* PUSH, POP GS */
-	[0xaa]		= DEFINED,			/* RSM */
-	[0xab]		= MODRM,			/* BTS */
-	[0xac]		= MODRM | IMM8,			/* SHRD */
-	[0xad ... 0xaf] = MODRM,			/* SHRD, fences and FXSAVE, IMUL */
-	PAIR(0xb0, MODRM),				/* CMPXCHG */
-	[0xb2]		= MEMORY,			/* LSS */
-	[0xb3]		= MODRM,			/* BTR */
-	[0xb4 ... 0xb5] = MEMORY,			/* LFS, LGS */
-	[0xb6 ... 0xb9] = MODRM,			/* MOVZX, POPCNT, UD1 */
-	[0xba]		= MODRM | IMM8,			/* BT, BTS, BTR, BTC */
-	[0xbb ... 0xbf] = MODRM,			/* BTC, BSF, BSR, MOVSX */
-	PAIR(0xc0, MODRM),				/* XADD */
-	[0xc2]		= MODRM | IMM8,			/* CMPPS */
-	[0xc3]		= MEMORY | DWORD,		/* MOVNTI */
-	[0xc4 ... 0xc6] = MODRM | IMM8,			/* PINSRW, PEXTRW, SHUFPS */
-	[0xc7]		= MODRM,			/* CMPXCHG8B, RDRAND, VMPTRLD ... */
-	[0xc8 ... 0xcf] = DEFINED,			/* BSWAP */
-	[0xd0 ... 0xff] = MODRM,			/* SSE, MMX, UD0 */
-};
 
 /* Opcodes that ModRM.reg extends, where some of /0 to /7 are undefined. */
 static const struct {
@@ -415,12 +241,12 @@ static u16 decode_opcode(struct decoder *d, u8 first)
 
 	insn->opcode = first;
 	if (first != 0x0f)
-		return map_one[first];
+		return insn_map_one[first];
 
 	insn->map = INSN_MAP_0F;
 	insn->opcode = fetch(d, 1);
 	if (insn->opcode != 0x38 && insn->opcode != 0x3a)
-		return map_0f[insn->opcode];
+		return insn_map_0f[insn->opcode];
 
 	insn->map = insn->opcode == 0x38 ? INSN_MAP_0F38 : INSN_MAP_0F3A;
 	insn->opcode = fetch(d, 1);
@@ -548,7 +374,7 @@ static void decode_vex(struct decoder *d, u8 first)
 	switch (map) {
 	case 1: /* 0F */
 		has_modrm = insn->opcode != 0x77; /* VZEROUPPER */
-		immediate = (map_0f[insn->opcode] & IMM_MASK) == IMM8;
+		immediate = (insn_map_0f[insn->opcode] & IMM_MASK) == IMM8;
 		break;
 	case 2: case 5: case 6: case 9: /* 0F38, two with FP16, XOP */
 		break;

@@ -30,7 +30,7 @@ struct insn {
 	u8 length;		/* bytes, 1 to 15 */
 	u8 map;			/* enum insn_map */
 	u8 opcode;		/* last opcode byte */
-	/* F0, F3, F2 seen, F3 and F2 also as mandatory prefixes. Of these two the last one counts. */
+	/* F0, F3, F2 seen, F3 and F2 also as mandatory prefixes. The last of these two counts. */
 	bool lock, rep, repne;
 	bool operand_size_prefix;
 	bool vex;		/* VEX, EVEX or XOP: nothing but the length is meaningful */
