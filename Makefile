@@ -101,6 +101,52 @@ $(BUILD)/version.h: FORCE
 
 -include $(C_OBJS:.o=.d) $(ASM_OBJS:.o=.d) $(OFFSETS:.inc=.d)
 
+# ---------------------------------------------------------------------------
+# Run. Tell make by NAME=VALUE what differs from these.
+
+EMU     ?= qemu
+CPU     ?=
+MODEL   ?=
+KERNEL  ?= $(LINUX)/vmlinuz
+INITRD  ?= $(if $(filter $(LINUX)/vmlinuz,$(KERNEL)),$(LINUX)/initramfs)
+CMDLINE ?= console=ttyS0
+MEM     ?= 512M
+LAMINA  ?= console=com1,115200 loglevel=info onend=poweroff
+TIMEOUT ?= 0
+
+LINUX := $(BUILD)/linux
+ISO   := $(BUILD)/lamina.iso
+PYTHON := python3
+
+.PHONY: setup run iso debug
+setup: ## install what is missing, with apt-get
+	@tests/setup.sh
+
+run: iso ## boot Linux in a VM in QEMU; EMU=bochs CPU=intel|amd MODEL= KERNEL= INITRD= CMDLINE= MEM=
+	@$(PYTHON) tests/emu.py $(ISO) --emu $(EMU) $(if $(CPU),--cpu $(CPU)) \
+		$(if $(MODEL),--model $(MODEL)) --mem $(MEM) --timeout $(TIMEOUT) \
+		--log $(BUILD)/run.log
+
+debug: iso ## the same in QEMU, stopped until GDB attaches
+	@$(PYTHON) tests/emu.py $(ISO) $(if $(MODEL),--model $(MODEL)) --mem $(MEM) \
+		--log $(BUILD)/run.log --gdb $(BUILD)/lamina.debug
+
+iso: setup ## make build/lamina.iso, for a stick or a machine; KERNEL= INITRD= CMDLINE= MEM= LAMINA=
+	@$(MAKE) --no-print-directory $(BUILD)/lamina.elf $(KERNEL) $(INITRD)
+	$(call say,ISO,$(ISO))
+	$(Q)$(PYTHON) tests/image.py $(ISO) --lamina $(BUILD)/lamina.elf --cmdline '$(LAMINA)' \
+		--kernel $(KERNEL) $(if $(INITRD),--initrd $(INITRD)) \
+		--guest-cmdline '$(CMDLINE)' --mem $(MEM)
+
+# The default guest: Debian's kernel and busybox, fetched as packages and never installed.
+$(LINUX)/vmlinuz $(LINUX)/busybox &:
+	$(call say,FETCH,$(LINUX))
+	$(Q)tests/linux/fetch.sh $(LINUX)
+
+$(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
+	$(call say,CPIO,$@)
+	$(Q)tests/linux/initramfs.sh $< $@
+
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: MIT
+"""Run a boot image in QEMU or Bochs: typed at by a person, or by a script that expects and sends.
+
+As a program this is `make run` and `make debug`; as a module it is the tests' way to a machine.
+"""
+
+import argparse
+import collections
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import select
+import signal
+import string
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import tty
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# The lines by which Lamina says how a run ended; the prefix tells them from a guest's output.
+PREFIX = r"^\[ *\d+\.\d+ cpu\d+\] (?:error: |warning: )?"
+ENDED_WELL = re.compile(PREFIX + r"Lamina: all VMs ended, powering off", re.MULTILINE)
+STOPPED = re.compile(PREFIX + r"Lamina: stopped: *(.*)$", re.MULTILINE)
+
+BOCHS_MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
+BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+BOCHS_VGABIOS = "/usr/share/vgabios/vgabios.bin"
+# Bochs' time is counted in instructions: few per second make waits short, many make a timer tick
+# leave the guest more to do with.
+BOCHS_IPS = 100_000_000
+
+QUIT_KEY = b"\x01"   # Ctrl-A, then x
+
+
+class MachineError(AssertionError):
+    """The machine did not do what was expected of it; the text ends with its last lines."""
+
+
+Accelerator = collections.namedtuple("Accelerator", "args model why")
+
+
+def kvm_gives_virtualization():
+    """Whether a KVM guest here can have VMX or SVM, with the reason in words."""
+    create_vm, get_supported_cpuid = 0xAE01, 0xC008AE05
+    try:
+        kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return False, f"/dev/kvm cannot be opened ({error.strerror})"
+    try:
+        os.close(fcntl.ioctl(kvm, create_vm, 0))
+        entries = 256
+        table = bytearray(struct.pack("II", entries, 0) + bytes(40 * entries))
+        fcntl.ioctl(kvm, get_supported_cpuid, table)
+        for number in range(struct.unpack_from("I", table)[0]):
+            function, _, _, _, _, ecx = struct.unpack_from("6I", table, 8 + 40 * number)
+            if (function == 1 and ecx & 1 << 5) or (function == 0x80000001 and ecx & 1 << 2):
+                return True, "/dev/kvm offers its guests VMX or SVM"
+        return False, "/dev/kvm works, but offers its guests neither VMX nor SVM"
+    except OSError as error:
+        return False, f"/dev/kvm makes no VM ({error.strerror})"
+    finally:
+        os.close(kvm)
+
+
+def choose_accelerator(model=None):
+    """How QEMU shall run: nested KVM where that is real, else TCG, which emulates SVM only."""
+    good, why = kvm_gives_virtualization()
+    if good and not model:
+        return Accelerator(["-accel", "kvm"], "host", f"KVM, since {why}")
+    if model:
+        why = "a CPU model was named"
+    return Accelerator(["-accel", "tcg"], model or "EPYC", f"TCG, since {why}")
+
+
+class Machine:
+    """One emulated machine, from power-on to its end; use it in a with statement."""
+
+    def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
+                 echo=None, accel=("-accel", "tcg"), extra=()):
+        """iso: the boot image; mem: MiB; log: a file for the serial port's bytes;
+        echo: a file descriptor that gets them too; extra: more QEMU arguments."""
+        self.iso, self.emulator, self.mem, self.ips = pathlib.Path(iso).resolve(), emulator, mem, ips
+        self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
+        self.accel, self.extra, self.echo = list(accel), list(extra), echo
+        self.log = open(log, "wb", buffering=0) if log else None
+        self.output = bytearray()
+        self.position = 0          # where the next expect() starts
+        self.changed = threading.Condition()
+        self.ended = False
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lamina-emu-"))
+            self.folder = pathlib.Path(folder)
+            self.messages = self.folder / "messages"
+            start = {"qemu": self._start_qemu, "bochs": self._start_bochs}[self.emulator]
+            with open(self.messages, "wb") as messages:
+                start(messages)
+            stack.callback(self._stop)
+            self.reader = threading.Thread(target=self._read, daemon=True)
+            self.reader.start()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self.stack.close()
+        if self.log:
+            self.log.close()
+
+    # -- the two emulators
+
+    def _start_qemu(self, messages):
+        command = ["qemu-system-x86_64", "-M", "q35", *self.accel, "-cpu", self.model,
+                   "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
+                   "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
+                   "-serial", "chardev:com1", "-cdrom", str(self.iso), *self.extra]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=messages, start_new_session=True)
+        self.input, self.source = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.own_fds = []
+
+    def _start_bochs(self, messages):
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        amd = self.model in ("ryzen", "zambezi", "trinity_apu")
+        template = string.Template((HERE / "bochs/bochsrc").read_text())
+        (self.folder / "bochsrc").write_text(template.substitute(
+            model=self.model, ips=self.ips, mem=self.mem, bios=BOCHS_BIOS,
+            vgabios=BOCHS_VGABIOS, iso=self.iso, tty=os.ttyname(theirs),
+            log=self.folder / "bochs.log", cpu_panic="report" if amd else "fatal"))
+        # The debugger stops at each panic that is only reported: tell it to go on.
+        (self.folder / "commands").write_text("c\n" * (2000 if amd else 1) + "q\n")
+        self.process = subprocess.Popen(
+            ["bochs-bin", "-q", "-f", "bochsrc", "-rc", "commands"], cwd=self.folder,
+            stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
+        self.input = self.source = ours
+        # Held open, so that the port outlives Bochs and its last bytes can be read.
+        self.own_fds = [ours, theirs]
+
+    def _stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.reader.join(3)
+        for fd in self.own_fds:
+            os.close(fd)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    # -- the serial port
+
+    def _read(self):
+        while True:
+            gone = self.process.poll() is not None
+            ready = select.select([self.source], [], [], 0 if gone else 0.2)[0]
+            data = os.read(self.source, 65536) if ready else b""
+            if not data and (gone or ready):
+                break
+            if data:
+                self._take(data)
+        with self.changed:
+            self.process.wait()
+            self.ended = True
+            self.changed.notify_all()
+
+    def _take(self, data):
+        if self.log:
+            self.log.write(data)
+        if self.echo is not None:
+            os.write(self.echo, data)
+        with self.changed:
+            self.output += data.replace(b"\r", b"")
+            self.changed.notify_all()
+
+    @property
+    def text(self):
+        """Everything the serial port has said, without carriage returns."""
+        with self.changed:
+            return self.output.decode("utf-8", "replace")
+
+    def send(self, data):
+        """Type into the serial port; a str or bytes, with "\\r" for the Enter key."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.input, data.encode() if isinstance(data, str) else data)
+
+    def expect(self, pattern, timeout):
+        """Wait until new output matches the regular expression, and return the match."""
+        regex = re.compile(pattern, re.MULTILINE)
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                text = self.output[self.position:].decode("latin-1")
+                match = regex.search(text)
+                if match:
+                    self.position += match.end()
+                    return match
+                if self.ended:
+                    raise MachineError(self.report(f"it ended without saying {pattern!r}"))
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise MachineError(self.report(f"no {pattern!r} within {timeout} s"))
+                self.changed.wait(left)
+
+    def wait(self, timeout):
+        """Wait until the machine has powered itself off; False if it has not by then."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.ended, timeout)
+
+    def report(self, what):
+        """What went wrong, with the last lines of the serial port and of the emulator."""
+        tail = self.output.decode("utf-8", "replace").splitlines()[-30:]
+        lines = [f"{self.emulator} {self.model}: {what}", "--- its last lines:", *tail]
+        complaints = self._complaints()
+        if complaints:
+            lines += ["--- the emulator says:", *complaints[-10:]]
+        return "\n".join(lines)
+
+    def _complaints(self):
+        lines = self.messages.read_text(errors="replace").splitlines()
+        if self.emulator == "qemu":
+            return [line for line in lines if "TCG doesn't support" not in line]
+        log = self.folder / "bochs.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else lines
+        return [line for line in lines if re.search(r"PANIC|^\d+[ep]|exception\(\): 3rd", line)]
+
+
+def watch(machine, timeout):
+    """Carry a person's keys to the machine until the run has ended; returns the exit status."""
+    def say(text):
+        sys.stdout.write(f"\r\n{text}\r\n")
+        sys.stdout.flush()
+
+    deadline = time.monotonic() + timeout if timeout else None
+    keys, armed, verdict = [0], False, None
+    while not machine.wait(0):
+        if keys and select.select(keys, [], [], 0.05)[0]:
+            data = os.read(0, 1024)
+            if not data:
+                keys = []
+            elif os.isatty(0):
+                if (armed and data[:1] in b"xX") or re.search(QUIT_KEY + b"[xX]", data):
+                    say("Quit by Ctrl-A x.")
+                    return 1
+                armed = data.endswith(QUIT_KEY)
+                machine.send(data[:-1] if armed else data)
+            else:
+                machine.send(data)
+        elif not keys:
+            machine.wait(0.05)
+        text = machine.text
+        if verdict is None and (ENDED_WELL.search(text) or STOPPED.search(text)):
+            verdict = time.monotonic()
+        if verdict and time.monotonic() - verdict > 3:
+            break
+        if deadline and time.monotonic() > deadline:
+            say(f"No end within {timeout} s.")
+            return 1
+    stopped = STOPPED.search(machine.text)
+    if stopped:
+        say(f"Lamina stopped: {stopped[1]}")
+        return 1
+    if not ENDED_WELL.search(machine.text):
+        print(machine.report("it ended, and Lamina did not say that all VMs ended well"))
+        return 1
+    if not machine.wait(0):
+        say("All VMs ended well, but the machine did not power off.")
+        return 1
+    say("All VMs ended well and the machine powered off.")
+    return 0
+
+
+@contextlib.contextmanager
+def raw_terminal():
+    """Each key goes to the guest, Ctrl-C too; the terminal is put back whatever happens."""
+    if not os.isatty(0):
+        yield
+        return
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def mebibytes(text):
+    """512M or 2G as a number of MiB."""
+    match = re.fullmatch(r"(\d+)([MG])", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 512M or 2G")
+    return int(match[1]) * {"M": 1, "G": 1024}[match[2]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Boot an ISO in an emulator, COM1 on this terminal.")
+    parser.add_argument("iso")
+    parser.add_argument("--emu", choices=("qemu", "bochs"), default="qemu")
+    parser.add_argument("--cpu", choices=("intel", "amd"), help="the vendor, in Bochs")
+    parser.add_argument("--model", help="the emulator's name of a CPU model")
+    parser.add_argument("--mem", type=mebibytes, default=512, metavar="SIZE",
+                        help="the VM's memory, like 512M; the machine gets 256 MiB more")
+    parser.add_argument("--log", help="a file for what the serial port says")
+    parser.add_argument("--timeout", type=int, default=0, help="give up after so many seconds")
+    parser.add_argument("--gdb", metavar="ELF", help="start stopped, with a GDB port; QEMU only")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    accel, extra = ("-accel", "tcg"), []
+    if args.emu == "qemu":
+        if args.cpu == "intel":
+            parser.error("QEMU emulates no VMX: say EMU=bochs CPU=intel")
+        accel, model, why = choose_accelerator(args.model or (args.cpu and "EPYC"))
+        print(f"QEMU, {why}; CPU model {model}.")
+    else:
+        model = args.model or BOCHS_MODELS[args.cpu or "intel"]
+        print(f"Bochs, CPU model {model}.")
+    if args.gdb:
+        if args.emu != "qemu":
+            parser.error("the GDB port is QEMU's: leave EMU=bochs out")
+        extra = ["-s", "-S"]
+        print("QEMU waits for GDB. In another terminal:\n"
+              f"    gdb {args.gdb} -ex 'target remote :1234'\n"
+              "and there, for example:\n    hbreak kmain\n    continue")
+    print("Ctrl-A x quits.", flush=True)
+    with raw_terminal(), Machine(args.iso, args.emu, model, args.mem + 256, log=args.log, echo=1,
+                                 accel=accel, extra=extra) as machine:
+        status = watch(machine, args.timeout)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

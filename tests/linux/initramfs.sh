@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Make the initramfs of the default Linux guest: busybox and the files beside
+# this one. The same input gives the same bytes.
+# Usage: initramfs.sh BUSYBOX OUTPUT
+set -eu
+
+here=$(dirname "$0")
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+umask 022
+mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/proc" "$root/sys" "$root/root" "$root/tmp"
+cp "$1" "$root/bin/busybox"
+chmod 755 "$root/bin/busybox"
+for applet in $("$1" --list); do
+	[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+done
+ln -s bin/busybox "$root/init"
+ln -s bin "$root/sbin"
+cp "$here/inittab" "$here/profile" "$here/passwd" "$root/etc/"
+cp "$here/start" "$root/etc/start"
+chmod 755 "$root/etc/start"
+
+find "$root" -exec touch -h -d @0 {} +
+(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) > "$2"

@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Install what building, running and testing need, on Debian and its kin.
+# Prints nothing when all is there. Usage: setup.sh [check]
+#	without "check": what "make run" needs; with it: what "make check" needs too.
+set -eu
+
+# A thing that proves the package is there, then the package.
+need="
+gcc gcc
+ld binutils
+nasm nasm
+git git
+python3 python3
+qemu-system-x86_64 qemu-system-x86
+bochs-bin bochs
+/usr/share/bochs/BIOS-bochs-latest bochsbios
+/usr/share/vgabios/vgabios.bin vgabios
+grub-mkrescue grub-common
+/usr/lib/grub/i386-pc/boot.img grub-pc-bin
+/usr/lib/grub/x86_64-efi/moddep.lst grub-efi-amd64-bin
+xorriso xorriso
+mformat mtools
+cpio cpio"
+[ "${1-}" != check ] || need="$need
+clang clang
+ld.lld lld
+/usr/include/cmocka.h libcmocka-dev
+/usr/include/Zydis/Zydis.h libzydis-dev
+iasl acpica-tools
+/usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest"
+
+missing=$(echo "$need" | while read -r proof package; do
+	[ -n "$proof" ] || continue
+	[ -e "$proof" ] || command -v "$proof" >/dev/null 2>&1 || echo "$package"
+done)
+[ -n "$missing" ] || exit 0
+
+# shellcheck disable=SC2086
+set -- $missing
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "Missing, by their Debian names: $*" >&2
+	echo "Install them with this system's package manager, then try again." >&2
+	exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+	sudo=
+elif command -v sudo >/dev/null 2>&1; then
+	sudo=sudo
+else
+	echo "Missing, and neither root nor sudo to install them with. As root:" >&2
+	echo "	apt-get install --no-install-recommends $*" >&2
+	exit 1
+fi
+
+# Any front end satisfies bochs; take the one without a desktop.
+case " $* " in *" bochs "*) set -- "$@" bochs-term ;; esac
+echo "Installing: $*"
+$sudo apt-get update -q
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
