@@ -49,3 +49,7 @@ void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value);
 /* Set-up of the two buses of a new VM (allocates the port map); -ENOMEM. */
 int io_init(struct vm *vm);
 void io_destroy(struct vm *vm);
+
+/* The devices of a VM: what dev/platform.c keeps there, NULL before. */
+void *vm_platform(const struct vm *vm);
+void vm_set_platform(struct vm *vm, void *platform);

@@ -28,3 +28,6 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level);
 
 /* For interrupt controllers: what is pending (or masked) for this vCPU changed. Any context. */
 void vcpu_interrupt_changed(struct vcpu *vcpu);
+
+/* The vCPU that ISA interrupts, ExtINT and the timers of shared devices belong to. */
+struct vcpu *vm_bsp(struct vm *vm);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that lives as long as its VM: what device models keep their state in. */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+
+/*
+ * `size` zeroed bytes, aligned to 16, freed with the VM and never before. NULL when out of memory.
+ */
+void *vm_alloc(struct vm *vm, size_t size);
