@@ -92,6 +92,7 @@ struct vcpu {
 	u64 exit_counts[EXIT_COUNTERS];
 	u64 entries;
 	u64 forced_exits;		/* entries made with force_immediate_exit */
+	u64 failed_entries;
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 };
 

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The heart: the one loop that enters guests. */
+#include "arch/cpu.h"
+#include "arch/lapic.h"
+#include "core/trace.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "core/vtimer.h"
+
+static u32 take_requests(struct vcpu *vcpu, u32 mask)
+{
+	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_ACQUIRE) & mask;
+}
+
+/*
+ * Serve the requests and decide what enters with the guest. Returns true where the coming entry
+ * has to exit before the first guest instruction.
+ */
+static bool prepare_entry(struct vcpu *vcpu)
+{
+	bool force_immediate_exit = false;
+	u32 requests = take_requests(vcpu, REQ_TIMER | REQ_EVENT);
+
+	if (requests & REQ_TIMER) {
+		vtimer_run_expired(vcpu, rdtsc());
+		requests |= take_requests(vcpu, REQ_EVENT);
+	}
+	if ((requests & REQ_EVENT) || vcpu->events.reinject.type != EVENT_NONE ||
+	    vcpu->events.exception.type != EVENT_NONE)
+		force_immediate_exit = event_inject(vcpu);
+
+	/* A stop waits for an event in delivery, and then for no guest instruction. */
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
+		force_immediate_exit = true;
+	return force_immediate_exit;
+}
+
+/* A VM is stopped between two instructions only: what is being delivered is delivered first. */
+static bool stop_now(struct vcpu *vcpu)
+{
+	if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP))
+		return false;
+	if (vcpu->events.reinject.type != EVENT_NONE || vcpu->events.exception.type != EVENT_NONE)
+		return false;
+	vm_end(vcpu->vm, VM_END_STOPPED, "stopped by request");
+	return true;
+}
+
+static void entry_failed(struct vcpu *vcpu)
+{
+	vcpu->failed_entries++;
+	vcpu->ops->explain_failure(vcpu);
+	vcpu->ops->dump(vcpu);
+	trace_print();
+	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
+}
+
+bool vcpu_enter_guest(struct vcpu *vcpu)
+{
+	enum exit_fastpath fastpath;
+	bool force_immediate_exit;
+
+	if (vcpu_requested(vcpu) && stop_now(vcpu))
+		return false;
+
+	force_immediate_exit = prepare_entry(vcpu);
+	vcpu->forced_exits += force_immediate_exit;
+
+	if (!vcpu->deadline_in_hardware)
+		lapic_timer_arm(vcpu->timer_deadline);
+
+	for (;;) {
+		vcpu->entries++;
+		fastpath = vcpu->ops->vcpu_run(vcpu, force_immediate_exit);
+		if (fastpath != EXIT_FASTPATH_REENTER_GUEST)
+			break;
+		if (vcpu_requested(vcpu)) {
+			fastpath = EXIT_FASTPATH_EXIT_HANDLED;
+			break;
+		}
+		force_immediate_exit = false;
+	}
+
+	/* Host interrupts that ended the guest's turn, or came since, are served here and nowhere else. */
+	irq_window();
+
+	if (unlikely(fastpath == EXIT_FASTPATH_ENTRY_FAILED)) {
+		entry_failed(vcpu);
+		return false;
+	}
+
+	vcpu->exit_counts[vcpu->exit_index]++;
+	if (fastpath == EXIT_FASTPATH_NONE)
+		vcpu->ops->handle_exit(vcpu);
+	return vcpu->vm->state == VM_RUNNING;
+}
+
+/* Sleep until something wakes the vCPU. Interrupts are served while the processor waits. */
+static void idle(struct vcpu *vcpu)
+{
+	while (vcpu->activity != VCPU_RUNNING) {
+		if (take_requests(vcpu, REQ_TIMER) || vcpu->timer_deadline <= rdtsc())
+			vtimer_run_expired(vcpu, rdtsc());
+		if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
+			return;
+		if (event_wakes(vcpu)) {
+			vcpu->activity = VCPU_RUNNING;
+			vcpu_request(vcpu, REQ_EVENT);
+			return;
+		}
+		lapic_timer_arm(vcpu->timer_deadline);
+		irq_wait();
+	}
+}
+
+void vcpu_main(struct vcpu *vcpu)
+{
+	do {
+		if (unlikely(vcpu->activity != VCPU_RUNNING))
+			idle(vcpu);
+	} while (vcpu_enter_guest(vcpu));
+	lapic_timer_arm(LAPIC_TIMER_OFF);
+}

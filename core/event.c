@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Which event enters a guest, and when. */
+#include "core/event.h"
+
+#include "arch/x86.h"
+#include "core/irqchip.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+const char *event_type_name(enum event_type type)
+{
+	static const char *const names[] = {
+		[EVENT_NONE] = "none",
+		[EVENT_INTERRUPT] = "interrupt",
+		[EVENT_NMI] = "NMI",
+		[EVENT_EXCEPTION] = "exception",
+		[EVENT_SOFT_INTERRUPT] = "software interrupt",
+		[EVENT_SOFT_EXCEPTION] = "software exception",
+		[EVENT_PRIVILEGED_EXCEPTION] = "privileged software exception",
+	};
+
+	return type < ARRAY_SIZE(names) ? names[type] : "unknown event";
+}
+
+bool exception_has_error_code(u8 vector)
+{
+	const u32 with_code = BIT(X86_DF) | BIT(X86_TS) | BIT(X86_NP) | BIT(X86_SS) | BIT(X86_GP) |
+			      BIT(X86_PF) | BIT(X86_AC) | BIT(X86_CP);
+
+	return vector < 32 && (with_code & BIT(vector));
+}
+
+/* SDM, "Interrupt 8: Double Fault Exception": the classes whose pairs make a double fault. */
+enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT };
+
+static enum exception_class exception_class(u8 vector)
+{
+	switch (vector) {
+	case X86_PF:
+	case X86_VE:
+		return CLASS_PAGE_FAULT;
+	case X86_DE:
+	case X86_TS:
+	case X86_NP:
+	case X86_SS:
+	case X86_GP:
+	case X86_CP:
+		return CLASS_CONTRIBUTORY;
+	default:
+		return CLASS_BENIGN;
+	}
+}
+
+static bool makes_double_fault(u8 first, u8 second)
+{
+	enum exception_class a = exception_class(first), b = exception_class(second);
+
+	return (a == CLASS_CONTRIBUTORY && b == CLASS_CONTRIBUTORY) ||
+	       (a == CLASS_PAGE_FAULT && b != CLASS_BENIGN);
+}
+
+static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u64 payload)
+{
+	struct vcpu_events *events = &vcpu->events;
+	const struct event *first = NULL;
+
+	if (events->exception.type == EVENT_EXCEPTION)
+		first = &events->exception;
+	else if (events->reinject.type == EVENT_EXCEPTION)
+		first = &events->reinject;
+
+	if (first && first->vector == X86_DF) {
+		vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault: exception %u while delivering #DF", vector);
+		return;
+	}
+	if (first && makes_double_fault(first->vector, vector)) {
+		vector = X86_DF;
+		has_code = true;
+		error_code = 0;
+		payload = 0;
+	}
+	/* The later of two serial faults is handled first; the earlier comes again when its instruction restarts. */
+	if (first == &events->reinject)
+		events->reinject.type = EVENT_NONE;
+	events->exception = (struct event){
+		.type = EVENT_EXCEPTION,
+		.vector = vector,
+		.has_error_code = has_code,
+		.error_code = error_code,
+	};
+	events->payload = payload;
+}
+
+/* In real mode the processor pushes no error codes. */
+static bool pushes_error_code(struct vcpu *vcpu, u8 vector)
+{
+	return exception_has_error_code(vector) && (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE);
+}
+
+void event_raise(struct vcpu *vcpu, u8 vector)
+{
+	raise(vcpu, vector, false, 0, 0);
+}
+
+void event_raise_error(struct vcpu *vcpu, u8 vector, u32 error_code)
+{
+	raise(vcpu, vector, pushes_error_code(vcpu, vector), error_code, 0);
+}
+
+void event_raise_page_fault(struct vcpu *vcpu, gva_t address, u32 error_code)
+{
+	raise(vcpu, X86_PF, true, error_code, address);
+}
+
+void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits)
+{
+	raise(vcpu, X86_DB, false, 0, dr6_bits);
+}
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+	/* SDM, "Handling Multiple NMIs": one in service, one latched; further ones are lost. */
+	if (vcpu->events.nmi_pending < 2)
+		vcpu->events.nmi_pending++;
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+static void inject(struct vcpu *vcpu, const struct event *event)
+{
+	vcpu->events.injected = *event;
+	vcpu->ops->inject(vcpu, event);
+}
+
+/* CR2 and DR6 change when the exception is taken, not when it is raised. */
+static void apply_payload(struct vcpu *vcpu)
+{
+	struct vcpu_events *events = &vcpu->events;
+
+	if (events->exception.vector == X86_PF)
+		vcpu->ops->control_set(vcpu, CTL_CR2, events->payload);
+	else if (events->exception.vector == X86_DB)
+		vcpu->ops->control_set(vcpu, CTL_DR6,
+				       vcpu->ops->control_get(vcpu, CTL_DR6) | events->payload);
+}
+
+static void set_irq_window(struct vcpu *vcpu, bool on)
+{
+	if (vcpu->events.irq_window == on)
+		return;
+	vcpu->events.irq_window = on;
+	vcpu->ops->interrupt_window(vcpu, on);
+}
+
+static void set_nmi_window(struct vcpu *vcpu, bool on)
+{
+	if (vcpu->events.nmi_window == on)
+		return;
+	vcpu->events.nmi_window = on;
+	vcpu->ops->nmi_window(vcpu, on);
+}
+
+bool event_inject(struct vcpu *vcpu)
+{
+	struct vcpu_events *events = &vcpu->events;
+	bool slot_free = true, waiting = false;
+
+	/* Exceptions belong to the instruction that raised them: before interrupts, injected or not. */
+	if (events->exception.type != EVENT_NONE) {
+		apply_payload(vcpu);
+		inject(vcpu, &events->exception);
+		events->exception.type = EVENT_NONE;
+		slot_free = false;
+	}
+	if (events->reinject.type != EVENT_NONE) {
+		if (slot_free) {
+			inject(vcpu, &events->reinject);
+			events->reinject.type = EVENT_NONE;
+			slot_free = false;
+		} else {
+			waiting = true;
+		}
+	}
+
+	if (events->nmi_pending) {
+		if (vcpu->ops->nmi_blocked(vcpu)) {
+			set_nmi_window(vcpu, true);
+		} else if (slot_free) {
+			const struct event nmi = { .type = EVENT_NMI, .vector = X86_NMI };
+
+			events->nmi_pending--;
+			inject(vcpu, &nmi);
+			slot_free = false;
+			if (events->nmi_pending)
+				set_nmi_window(vcpu, true);
+		} else {
+			waiting = true;
+		}
+	} else {
+		set_nmi_window(vcpu, false);
+	}
+
+	if (vcpu->vm->irqchip->pending(vcpu) < 0) {
+		set_irq_window(vcpu, false);
+	} else if (vcpu->ops->interrupt_blocked(vcpu)) {
+		set_irq_window(vcpu, true);
+	} else if (slot_free) {
+		int vector = vcpu->vm->irqchip->acknowledge(vcpu);
+
+		if (vector >= 0) {
+			const struct event irq = { .type = EVENT_INTERRUPT, .vector = (u8)vector };
+
+			inject(vcpu, &irq);
+		}
+		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu) >= 0);
+	} else {
+		waiting = true;
+	}
+	return waiting;
+}
+
+bool event_wakes(struct vcpu *vcpu)
+{
+	const struct vcpu_events *events = &vcpu->events;
+
+	if (events->exception.type != EVENT_NONE || events->reinject.type != EVENT_NONE)
+		return true;
+	if (events->nmi_pending && !vcpu->ops->nmi_blocked(vcpu))
+		return true;
+	return vcpu->vm->irqchip->pending(vcpu) >= 0 && !vcpu->ops->interrupt_blocked(vcpu);
+}

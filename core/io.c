@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* The port and MMIO buses: which device answers an access. */
+#include "core/device.h"
+
+#include "arch/memory.h"
+#include "core/vm.h"
+#include "core/vcpu.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define PORTS	       0x10000
+#define PORT_MAP_ORDER 4	/* PORTS bytes */
+
+int io_init(struct vm *vm)
+{
+	vm->ports.port_map = pages_alloc(PORT_MAP_ORDER);
+	return vm->ports.port_map ? 0 : -ENOMEM;
+}
+
+void io_destroy(struct vm *vm)
+{
+	if (vm->ports.port_map)
+		pages_free(vm->ports.port_map, PORT_MAP_ORDER);
+	vm->ports.port_map = NULL;
+}
+
+static int bus_add(struct vm *vm, struct io_bus *bus, const struct io_region *region)
+{
+	if (bus->count == IO_REGIONS) {
+		vm_error(vm, "no room for the I/O region of %s", region->name);
+		return -ENOSPC;
+	}
+	for (u32 i = 0; i < bus->count; i++) {
+		const struct io_region *other = &bus->regions[i];
+
+		if (region->base < other->base + other->size && other->base < region->base + region->size) {
+			vm_error(vm, "the I/O regions of %s and %s overlap at 0x%llx", region->name, other->name,
+				 (unsigned long long)region->base);
+			return -EEXIST;
+		}
+	}
+	bus->regions[bus->count++] = *region;
+	return 0;
+}
+
+int pio_register(struct vm *vm, const struct io_region *region)
+{
+	int error;
+
+	if (!region->size || region->base >= PORTS || region->size > PORTS - region->base)
+		return -EINVAL;
+	error = bus_add(vm, &vm->ports, region);
+	if (!error)
+		memset(vm->ports.port_map + region->base, (int)vm->ports.count, region->size);
+	return error;
+}
+
+int mmio_register(struct vm *vm, const struct io_region *region)
+{
+	return bus_add(vm, &vm->mmio, region);
+}
+
+int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size)
+{
+	for (u32 i = 0; i < vm->mmio.count; i++) {
+		struct io_region *region = &vm->mmio.regions[i];
+
+		if (region->device == device && !strcmp(region->name, name)) {
+			region->base = base;
+			region->size = size;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+static u64 all_ones(unsigned size)
+{
+	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
+}
+
+static const struct io_region *port_region(struct vm *vm, u16 port)
+{
+	u8 index = vm->ports.port_map[port];
+
+	return index ? &vm->ports.regions[index - 1] : NULL;
+}
+
+static bool inside(const struct io_region *region, u64 address, unsigned size)
+{
+	return address - region->base < region->size && region->size - (address - region->base) >= size;
+}
+
+u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
+{
+	struct vm *vm = vcpu->vm;
+	const struct io_region *region = port_region(vm, port);
+	u64 value = 0;
+
+	if (likely(region && inside(region, port, size)))
+		return region->read(region->device, vcpu, port - region->base, size) & all_ones(size);
+	if (size > 1) {
+		for (unsigned i = 0; i < size; i++)
+			value |= pio_read(vcpu, (u16)(port + i), 1) << (i * 8);
+		return value;
+	}
+	if (vm_once(vm, ONCE_PORT_READ, port))
+		vm_debug(vm, "read of the unclaimed port 0x%x gives all ones", port);
+	return all_ones(size);
+}
+
+void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+{
+	struct vm *vm = vcpu->vm;
+	const struct io_region *region = port_region(vm, port);
+
+	if (likely(region && inside(region, port, size))) {
+		region->write(region->device, vcpu, port - region->base, size, value & all_ones(size));
+	} else if (size > 1) {
+		for (unsigned i = 0; i < size; i++)
+			pio_write(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
+	} else if (vm_once(vm, ONCE_PORT_WRITE, port)) {
+		vm_debug(vm, "write of 0x%x to the unclaimed port 0x%x is dropped", (u8)value, port);
+	}
+}
+
+static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
+{
+	for (u32 i = 0; i < vm->mmio.count; i++) {
+		if (gpa - vm->mmio.regions[i].base < vm->mmio.regions[i].size)
+			return &vm->mmio.regions[i];
+	}
+	return NULL;
+}
+
+u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+{
+	struct vm *vm = vcpu->vm;
+	const struct io_region *region = mmio_region(vm, gpa);
+
+	if (likely(region && inside(region, gpa, size)))
+		return region->read(region->device, vcpu, gpa - region->base, size) & all_ones(size);
+	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
+		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (told once per page)",
+			(unsigned long long)gpa);
+	return all_ones(size);
+}
+
+void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
+{
+	struct vm *vm = vcpu->vm;
+	const struct io_region *region = mmio_region(vm, gpa);
+
+	if (likely(region && inside(region, gpa, size)))
+		region->write(region->device, vcpu, gpa - region->base, size, value & all_ones(size));
+	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
+		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (told once per page)",
+			(unsigned long long)gpa);
+}
