@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading an x86 ELF image, 32 or 64 bits wide, that lies in memory as a whole.
+ *
+ * System V ABI, "ELF Header", "Program Header"; Xen, "x86/HVM direct boot ABI" for the PVH entry.
+ * The image may be hostile; it need not be aligned, and it stays owned by the caller.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+enum elf_segment_type {
+	ELF_PT_LOAD = 1,
+	ELF_PT_NOTE = 4,
+};
+
+enum elf_segment_flags {
+	ELF_PF_X = 1,
+	ELF_PF_W = 2,
+	ELF_PF_R = 4,
+};
+
+struct elf_image {
+	const u8 *data;
+	size_t size;
+	bool is_64bit;
+	u64 entry;	   /* virtual address */
+	u32 segment_count; /* of all types */
+	u64 segment_table; /* offset in the image */
+	u32 segment_entry_size;
+};
+
+/* A program header. What an accepted image gives lies within it, and no sum of these overflows. */
+struct elf_segment {
+	u32 type;  /* enum elf_segment_type, or one that Lamina does not know */
+	u32 flags; /* enum elf_segment_flags */
+	u64 offset;
+	u64 virtual_address;
+	u64 physical_address;
+	u64 file_size;	 /* bytes at offset */
+	u64 memory_size; /* at least file_size; the rest is zero */
+	u64 alignment;
+};
+
+/* Does the image begin as an ELF file does? Says nothing of its being valid. */
+bool elf_has_magic(const void *image, size_t size);
+
+/*
+ * Validate the ELF header and all program headers. 0, or -EINVAL and in *why what was expected,
+ * as a static string. An accepted image has at least one ELF_PT_LOAD segment.
+ */
+int elf_parse(const void *image, size_t size, struct elf_image *elf, const char **why);
+
+/* Program header number `index` (below segment_count) of an accepted image. */
+struct elf_segment elf_segment(const struct elf_image *elf, u32 index);
+
+/*
+ * The 32-bit physical entry point of the PVH note, XEN_ELFNOTE_PHYS32_ENTRY. 0; -ENOENT where the
+ * image has no such note; -EINVAL and *why where a note is malformed.
+ */
+int elf_pvh_entry(const struct elf_image *elf, u32 *entry, const char **why);
