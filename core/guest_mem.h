@@ -29,6 +29,10 @@ struct guest_mem {
 int guest_mem_create(struct vm *vm, u64 size);
 void guest_mem_destroy(struct vm *vm);
 
+/* Bytes of RAM from 0 up to the hole below 4 GiB (the VGA hole counted in), and from 4 GiB on. */
+u64 guest_low_ram(const struct vm *vm);
+u64 guest_high_ram(const struct vm *vm);
+
 /* Is the whole range RAM? Overflow-safe. */
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);
 
