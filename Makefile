@@ -147,6 +147,48 @@ $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/linux/initramfs.sh $< $@
 
+# ---------------------------------------------------------------------------
+# Check.
+
+MAX_SIZE   := 262144
+# The one that Debian's python3-pytest belongs to.
+TESTPYTHON := /usr/bin/python3
+PYTEST     ?=
+
+.PHONY: check check-layers check-headers check-unit check-builds check-size check-repro check-boot
+check: ## run every check there is, all of the following
+	@tests/setup.sh check
+	@set -e; for target in $(CHECKS); do \
+		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
+
+CHECKS := check-layers check-headers check-builds check-size check-repro check-unit check-boot
+
+check-layers: ## the include directions between the folders
+	$(Q)$(PYTHON) tests/check_layers.py
+
+check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and with clang
+	$(Q)$(PYTHON) tests/check_headers.py gcc $(CFLAGS) $(CPPFLAGS)
+	$(Q)$(PYTHON) tests/check_headers.py clang $(CFLAGS) $(CPPFLAGS)
+
+check-unit: ## the unit tests, on the build host, with sanitizers
+	$(Q)$(MAKE) --no-print-directory -C tests/unit check
+
+check-builds: ## both compilers build it without a warning
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)$(MAKE) --no-print-directory -j2 all CC=clang BUILD=$(BUILD)/clang
+
+check-size: all ## the stripped image is at most 256 KiB
+	@size=$$(wc -c < $(BUILD)/lamina.elf); \
+	echo "check-size: $(BUILD)/lamina.elf has $$size bytes of at most $(MAX_SIZE)"; \
+	test $$size -le $(MAX_SIZE)
+
+check-repro: ## two clones in two folders give the same bytes
+	$(Q)tests/check-repro.sh
+
+check-boot: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
+	$(Q)$(MAKE) --no-print-directory -j2 -C tests/guests
+	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider tests $(PYTEST)
+
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
