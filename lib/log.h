@@ -14,7 +14,10 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* A place where log text appears. write() must be bounded in time and may be called at any time. */
+/*
+ * A place where log text appears. write() must be bounded in time and may be called at any time,
+ * also while it runs, by an NMI. Lines end with a \n alone; what else a terminal needs is its work.
+ */
 struct log_console {
 	void (*write)(struct log_console *console, const char *text, size_t length);
 	struct log_console *next;

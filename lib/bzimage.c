@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* The Linux kernel image for x86. Documentation/arch/x86/boot.rst. */
+#include "lib/bzimage.h"
+
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define SECTOR		 512u
+#define PARAGRAPH	 16u	   /* what syssize counts in */
+#define BOOT_FLAG	 0xaa55
+#define MAGIC		 0x53726448 /* "HdrS" */
+#define LEAST_VERSION	 0x020c	   /* the first with xloadflags */
+#define DEFAULT_SECTS	 4	   /* what a setup_sects of zero means */
+#define JUMP_END	 0x202	   /* what the header's jump_distance counts from */
+#define HEADER_END	 (LINUX_SETUP_HEADER + sizeof(struct linux_setup_header))
+
+static int fail(const char **why, const char *words)
+{
+	*why = words;
+	return -EINVAL;
+}
+
+static int not_supported(const char **why, const char *words)
+{
+	*why = words;
+	return -EOPNOTSUPP;
+}
+
+bool bzimage_has_magic(const void *image, size_t size)
+{
+	struct linux_setup_header header;
+
+	if (size < HEADER_END)
+		return false;
+	memcpy(&header, (const u8 *)image + LINUX_SETUP_HEADER, sizeof(header));
+	return header.boot_flag == BOOT_FLAG && header.magic == MAGIC;
+}
+
+static int check_protocol(const struct linux_setup_header *header, const char **why)
+{
+	if (header->boot_flag != BOOT_FLAG)
+		return fail(why, "the boot flag aa55 is missing at offset 1fe");
+	if (header->magic != MAGIC)
+		return fail(why, "the magic \"HdrS\" is missing at offset 202");
+	if (header->version < LEAST_VERSION)
+		return not_supported(why, "the boot protocol must be 2.12 or later (Linux 3.8)");
+	if (!(header->xloadflags & LINUX_XLF_KERNEL_64))
+		return not_supported(why, "not a 64-bit kernel (no XLF_KERNEL_64 in xloadflags)");
+	if (!(header->loadflags & LINUX_LOADED_HIGH))
+		return not_supported(why, "not a bzImage (no LOADED_HIGH in loadflags)");
+	return 0;
+}
+
+static int find_kernel(struct bzimage *bzimage, const char **why)
+{
+	const struct linux_setup_header *header = &bzimage->header;
+	u32 sectors = header->setup_sects ? header->setup_sects : DEFAULT_SECTS;
+	u32 header_end = JUMP_END + header->jump_distance;
+
+	if (header_end < HEADER_END || header_end > LINUX_SETUP_HEADER_MAX)
+		return fail(why, "the setup header must end between offsets 268 and 290");
+	bzimage->setup_header_size = header_end - LINUX_SETUP_HEADER;
+	bzimage->kernel_offset = (sectors + 1) * SECTOR;
+	bzimage->kernel_size = (u64)header->syssize * PARAGRAPH;
+	if (bzimage->size < bzimage->kernel_offset ||
+	    bzimage->size - bzimage->kernel_offset < bzimage->kernel_size)
+		return fail(why, "the file is cut off: it must be as long as setup_sects and syssize "
+				 "say");
+	if (bzimage->kernel_size <= LINUX_ENTRY64)
+		return fail(why, "syssize is too small for a kernel with a 64-bit entry");
+	if ((u64)header->payload_offset + header->payload_length > bzimage->kernel_size)
+		return fail(why, "the compressed kernel must lie within what syssize says");
+	return 0;
+}
+
+static int find_place(struct bzimage *bzimage, const char **why)
+{
+	const struct linux_setup_header *header = &bzimage->header;
+	u64 end;
+
+	bzimage->relocatable = header->relocatable_kernel;
+	bzimage->alignment = header->kernel_alignment;
+	bzimage->load_address = header->pref_address;
+	bzimage->memory_size = header->init_size;
+	bzimage->initrd_end_max = (u64)header->initrd_addr_max + 1;
+	bzimage->cmdline_max = header->cmdline_size;
+
+	if (header->init_size < bzimage->kernel_size)
+		return fail(why, "init_size must be at least the size of the kernel in the file");
+	if (!header->kernel_alignment || header->kernel_alignment & (header->kernel_alignment - 1))
+		return fail(why, "kernel_alignment must be a power of two");
+	if (!IS_ALIGNED(bzimage->load_address, bzimage->alignment))
+		return fail(why, "pref_address must be a multiple of kernel_alignment");
+	if (__builtin_add_overflow(bzimage->load_address, bzimage->memory_size, &end))
+		return fail(why, "pref_address plus init_size must be within 64 bits");
+	return 0;
+}
+
+int bzimage_parse(const void *image, size_t size, struct bzimage *bzimage, const char **why)
+{
+	int err;
+
+	if (size < HEADER_END)
+		return fail(why, "the file ends within the setup header");
+	*bzimage = (struct bzimage){ .data = image, .size = size };
+	memcpy(&bzimage->header, bzimage->data + LINUX_SETUP_HEADER, sizeof(bzimage->header));
+
+	err = check_protocol(&bzimage->header, why);
+	if (err)
+		return err;
+	err = find_kernel(bzimage, why);
+	if (err)
+		return err;
+	return find_place(bzimage, why);
+}
+
+void bzimage_version(const struct bzimage *bzimage, char *text, size_t size)
+{
+	struct str_view version = { (const char *)bzimage->data, 0 };
+	u64 at = (u64)bzimage->header.kernel_version + 0x200;
+
+	if (bzimage->header.kernel_version && at < bzimage->kernel_offset) {
+		version.ptr += at;
+		version.len = strnlen(version.ptr, bzimage->kernel_offset - at);
+	}
+	str_view_copy(text, version, size);
+}
+
+/*
+ * The fields of the PE header that a UEFI signature writes: the checksum and the place of the
+ * certificates. They were zero when the kernel's own checksum was made. PE Format, "Optional Header".
+ */
+struct signature_fields {
+	u64 checksum, certificates; /* offsets in the file; 0: none */
+};
+
+#define PE_POINTER	0x3c /* where the offset of the PE header stands */
+#define PE_MAGIC	0x00004550
+#define PE_CHECKSUM	(4 + 20 + 64)
+#define PE_CERTIFICATES (4 + 20 + 144) /* of the 64-bit format, PE32+ */
+
+static struct signature_fields find_signature(const struct bzimage *bzimage)
+{
+	u32 pe, magic;
+
+	memcpy(&pe, bzimage->data + PE_POINTER, sizeof(pe));
+	if ((u64)pe + PE_CERTIFICATES + 8 > bzimage->kernel_offset)
+		return (struct signature_fields){ 0 };
+	memcpy(&magic, bzimage->data + pe, sizeof(magic));
+	if (magic != PE_MAGIC)
+		return (struct signature_fields){ 0 };
+	return (struct signature_fields){ pe + PE_CHECKSUM, pe + PE_CERTIFICATES };
+}
+
+static bool is_signature(const struct signature_fields *fields, u64 offset)
+{
+	return (fields->checksum && offset - fields->checksum < 4) ||
+	       (fields->certificates && offset - fields->certificates < 8);
+}
+
+static void fill_crc_table(u32 table[256])
+{
+	for (u32 byte = 0; byte < 256; byte++) {
+		u32 crc = byte;
+
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+		table[byte] = crc;
+	}
+}
+
+bool bzimage_checksum_matches(const struct bzimage *bzimage)
+{
+	struct signature_fields signature = find_signature(bzimage);
+	u64 end = bzimage->kernel_offset + bzimage->kernel_size;
+	u32 table[256], crc = UINT32_MAX;
+	u64 at;
+
+	fill_crc_table(table);
+	for (at = 0; at < bzimage->kernel_offset; at++) {
+		u8 byte = is_signature(&signature, at) ? 0 : bzimage->data[at];
+
+		crc = crc >> 8 ^ table[(crc ^ byte) & 0xff];
+	}
+	for (; at < end; at++)
+		crc = crc >> 8 ^ table[(crc ^ bzimage->data[at]) & 0xff];
+	/* The checksum stands at the end, so that the remainder of all of it is zero. */
+	return crc == 0;
+}
