@@ -25,8 +25,10 @@ struct guest_mem {
 	u32 piece_count;
 };
 
-/* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM with words. RAM is zeroed. */
+/* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM, -E2BIG, with words. */
 int guest_mem_create(struct vm *vm, u64 size);
+/* Zero all of it: it held another VM's data, or a boot module's. The VM's space is the one in use. */
+void guest_mem_clear(struct vm *vm);
 void guest_mem_destroy(struct vm *vm);
 
 /* Bytes of RAM from 0 up to the hole below 4 GiB (the VGA hole counted in), and from 4 GiB on. */

@@ -211,5 +211,8 @@ unsigned vcpu_cpl(struct vcpu *vcpu);		/* SS.DPL; 3 in virtual-8086 mode, 0 in r
  */
 bool vcpu_enter_guest(struct vcpu *vcpu);
 
+/* Power-up state of the vCPU and of all that belongs to it. Its VM is entered. */
+void vcpu_reset(struct vcpu *vcpu);
+
 /* Run until the VM ends: enters, and idles the CPU while the vCPU is halted. */
 void vcpu_main(struct vcpu *vcpu);

@@ -39,9 +39,28 @@ struct vm {
 	void *irqchip_data;		/* dev's */
 	void *platform;			/* dev's: the devices of this VM */
 
+	struct vm_page *memory;		/* pages behind vm_alloc() */
+	struct vtimer *time_limit;
 	struct vm_log_once once;
 };
 
-/* Build the VM that `config` describes: memory, nested tables, vCPU. Errors are logged with words. */
+/*
+ * Build the VM that `config` describes: host address space, RAM, nested tables, buses, vCPUs in
+ * their power-up state. The devices come next: dev/platform.h. Errors are logged with words, and
+ * vm_destroy() cleans up after a failure too.
+ */
 int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops);
-void vm_destroy(struct vm *vm);		/* RAM is scrubbed before it goes back */
+void vm_destroy(struct vm *vm);
+
+/*
+ * Make a VM the one that this CPU works for: its address space and its vCPU's state. From
+ * vm_enter() on guest memory can be reached; vm_leave() undoes it.
+ */
+void vm_enter(struct vm *vm);
+void vm_leave(struct vm *vm);
+
+/* Run from here until it ends, and print how it ended and what its exits were. */
+void vm_run(struct vm *vm);
+
+/* The VM that runs on this CPU: for the console's input and for crash reports. NULL: none. */
+struct vm *vm_current(void);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* The common decisions on exits that vendor code has translated. */
+#include "core/exit.h"
+
+#include "arch/cpu.h"
+#include "arch/x86.h"
+#include "core/control.h"
+#include "core/cpuid.h"
+#include "core/emulate.h"
+#include "core/irqchip.h"
+#include "core/msr.h"
+#include "core/trace.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "core/vtimer.h"
+#include "lib/printf.h"
+
+static void skip(struct vcpu *vcpu)
+{
+	vcpu->ops->skip_instruction(vcpu);
+}
+
+/* Step over the instruction, or raise #GP(0) where it was refused. */
+static void finish(struct vcpu *vcpu, int error)
+{
+	if (error)
+		event_raise_error(vcpu, X86_GP, 0);
+	else
+		skip(vcpu);
+}
+
+static u64 size_mask(unsigned size)
+{
+	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
+}
+
+void exit_cpuid(struct vcpu *vcpu)
+{
+	struct cpuid_regs r = cpuid_guest(vcpu, (u32)vcpu->regs[REG_RAX], (u32)vcpu->regs[REG_RCX]);
+
+	vcpu->regs[REG_RAX] = r.eax;
+	vcpu->regs[REG_RBX] = r.ebx;
+	vcpu->regs[REG_RCX] = r.ecx;
+	vcpu->regs[REG_RDX] = r.edx;
+	skip(vcpu);
+}
+
+void exit_io(struct vcpu *vcpu, const struct io_exit *io)
+{
+	u64 rax = vcpu->regs[REG_RAX];
+
+	if (io->string) {
+		emulate_string_io(vcpu, io);
+		return;
+	}
+	if (io->in) {
+		u64 value = pio_read(vcpu, io->port, io->size);
+
+		/* A 32-bit result clears the upper half of RAX, a narrower one leaves it. */
+		vcpu->regs[REG_RAX] = io->size == 4 ? value : (rax & ~size_mask(io->size)) | value;
+	} else {
+		pio_write(vcpu, io->port, io->size, rax & size_mask(io->size));
+	}
+	skip(vcpu);
+}
+
+void exit_rdmsr(struct vcpu *vcpu)
+{
+	u64 value = 0;
+	int error = msr_guest_read(vcpu, (u32)vcpu->regs[REG_RCX], &value);
+
+	if (!error)
+		vcpu_set_edx_eax(vcpu, value);
+	finish(vcpu, error);
+}
+
+void exit_wrmsr(struct vcpu *vcpu)
+{
+	finish(vcpu, msr_guest_write(vcpu, (u32)vcpu->regs[REG_RCX], vcpu_edx_eax(vcpu)));
+}
+
+void exit_hlt(struct vcpu *vcpu)
+{
+	skip(vcpu);
+	if (!(vcpu_rflags(vcpu) & RFLAGS_IF) && !vcpu->events.nmi_pending) {
+		vm_end(vcpu->vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
+		       (unsigned long long)vcpu->exit_rip);
+		return;
+	}
+	vcpu->activity = VCPU_HALTED;
+}
+
+void exit_xsetbv(struct vcpu *vcpu)
+{
+	if (!(vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_OSXSAVE)) {
+		event_raise(vcpu, X86_UD);
+		return;
+	}
+	if (vcpu_cpl(vcpu) != 0) {
+		event_raise_error(vcpu, X86_GP, 0);
+		return;
+	}
+	finish(vcpu, control_write_xcr0(vcpu, (u32)vcpu->regs[REG_RCX], vcpu_edx_eax(vcpu)));
+}
+
+void exit_vmcall(struct vcpu *vcpu)
+{
+	if (vm_once(vcpu->vm, ONCE_OTHER, X86_UD))
+		vm_info(vcpu->vm, "hypercall at RIP 0x%llx: there are none, it raises #UD",
+			(unsigned long long)vcpu->exit_rip);
+	event_raise(vcpu, X86_UD);
+}
+
+void exit_invalid_opcode(struct vcpu *vcpu)
+{
+	event_raise(vcpu, X86_UD);
+}
+
+void exit_wbinvd(struct vcpu *vcpu)
+{
+	skip(vcpu);
+}
+
+void exit_rdtsc(struct vcpu *vcpu, bool rdtscp)
+{
+	u64 aux = 0;
+
+	if (rdtscp && msr_guest_read(vcpu, MSR_TSC_AUX, &aux)) {
+		event_raise(vcpu, X86_UD);
+		return;
+	}
+	vcpu_set_edx_eax(vcpu, vcpu_guest_tsc(vcpu, rdtsc()));
+	if (rdtscp)
+		vcpu->regs[REG_RCX] = (u32)aux;
+	skip(vcpu);
+}
+
+void exit_rdpmc(struct vcpu *vcpu)
+{
+	/* CPUID announces no performance counters. */
+	event_raise_error(vcpu, X86_GP, 0);
+}
+
+void exit_triple_fault(struct vcpu *vcpu)
+{
+	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
+}
+
+void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
+{
+	unsigned long long gpa = fault->gpa;
+
+	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
+		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
+	else if (fault->walk)
+		exit_unexpected(vcpu, "the guest's page tables are at 0x%llx, where there is no RAM", gpa);
+	else if (fault->access == NESTED_FETCH)
+		exit_unexpected(vcpu, "the guest executes at 0x%llx, where there is no RAM", gpa);
+	else
+		emulate_mmio(vcpu, fault);
+}
+
+void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
+{
+	u64 value = vcpu_reg_read(vcpu, reg);
+	int error;
+
+	if (!vcpu_code_64(vcpu))
+		value = (u32)value;
+	switch (cr) {
+	case 0:
+		error = control_write_cr0(vcpu, value);
+		break;
+	case 3:
+		error = control_write_cr3(vcpu, value);
+		break;
+	case 4:
+		error = control_write_cr4(vcpu, value);
+		break;
+	case 8:
+		error = control_write_cr8(vcpu, value);
+		break;
+	default:
+		event_raise(vcpu, X86_UD);
+		return;
+	}
+	finish(vcpu, error);
+}
+
+void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
+{
+	static const u8 controls[] = { [0] = CTL_CR0, [2] = CTL_CR2, [3] = CTL_CR3, [4] = CTL_CR4 };
+	u64 value;
+
+	if (cr == 8) {
+		value = vcpu->vm->irqchip->cr8_read(vcpu);
+	} else if (cr == 0 || (cr >= 2 && cr <= 4)) {
+		value = vcpu->ops->control_get(vcpu, controls[cr]);
+	} else {
+		event_raise(vcpu, X86_UD);
+		return;
+	}
+	vcpu_reg_write(vcpu, reg, vcpu_code_64(vcpu) ? value : (u32)value);
+	skip(vcpu);
+}
+
+void exit_clts(struct vcpu *vcpu)
+{
+	finish(vcpu, control_write_cr0(vcpu, vcpu->ops->control_get(vcpu, CTL_CR0) & ~CR0_TS));
+}
+
+void exit_lmsw(struct vcpu *vcpu, u16 value)
+{
+	const u64 writable = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
+	u64 cr0 = vcpu->ops->control_get(vcpu, CTL_CR0);
+
+	/* LMSW can set PE, not clear it. */
+	finish(vcpu, control_write_cr0(vcpu, (cr0 & ~(writable & ~CR0_PE)) | (value & writable)));
+}
+
+void exit_unexpected(struct vcpu *vcpu, const char *format, ...)
+{
+	char text[160];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+
+	vm_error(vcpu->vm, "%s (RIP 0x%llx)", text, (unsigned long long)vcpu->exit_rip);
+	vcpu->ops->dump(vcpu);
+	trace_print();
+	vm_end(vcpu->vm, VM_END_ERROR, "%s", text);
+}

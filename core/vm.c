@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a VM: built, entered, run, taken apart. */
+#include "core/vm.h"
+
+#include "arch/cpu.h"
+#include "arch/fpu.h"
+#include "arch/lapic.h"
+#include "arch/percpu.h"
+#include "core/cpuid.h"
+#include "core/msr.h"
+#include "core/statistics.h"
+#include "core/vcpu.h"
+#include "core/vm_alloc.h"
+#include "core/vtimer.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+/* --- memory that lives as long as the VM --- */
+
+/* Blocks of vm_alloc(): a header, then the memory handed out. Freed all at once. */
+struct vm_page {
+	struct vm_page *next;
+	u32 order;
+	u32 used;	/* bytes, with this header */
+};
+
+static struct vm_page *new_block(struct vm *vm, size_t size)
+{
+	struct vm_page *block;
+	u32 order = 0;
+
+	while ((PAGE_SIZE << order) < size + sizeof(*block))
+		order++;
+	block = pages_alloc(order);
+	if (!block)
+		return NULL;
+	block->order = order;
+	block->used = ALIGN_UP(sizeof(*block), 16u);
+	block->next = vm->memory;
+	vm->memory = block;
+	return block;
+}
+
+void *vm_alloc(struct vm *vm, size_t size)
+{
+	struct vm_page *block = vm->memory;
+	void *memory;
+
+	if (size > MIB(1))
+		return NULL;
+	size = ALIGN_UP(size, (size_t)16);
+	if (!block || (PAGE_SIZE << block->order) - block->used < size)
+		block = new_block(vm, size + 16);
+	if (!block)
+		return NULL;
+	memory = (char *)block + block->used;
+	block->used += size;
+	return memory;
+}
+
+static void free_blocks(struct vm *vm)
+{
+	while (vm->memory) {
+		struct vm_page *block = vm->memory;
+
+		vm->memory = block->next;
+		pages_free(block, block->order);
+	}
+}
+
+/* --- building --- */
+
+static void time_limit_reached(struct vtimer *timer)
+{
+	struct vm *vm = timer->vcpu->vm;
+
+	vm_info(vm, "time limit of %llu s reached", (unsigned long long)vm->config->time_limit_s);
+	vcpu_request(timer->vcpu, REQ_STOP);
+}
+
+static int create_vcpu(struct vm *vm, u32 id)
+{
+	struct vcpu *vcpu = vm->ops->vcpu_create(vm);
+	int error;
+
+	if (!vcpu)
+		return -ENOMEM;
+	vcpu->vm = vm;
+	vcpu->ops = vm->ops;
+	vcpu->id = id;
+	vcpu->timer_deadline = VTIMER_NEVER;
+	vm->vcpus[id] = vcpu;
+	vm->vcpu_count = id + 1;
+
+	error = cpuid_create(vcpu);
+	return error ? error : msr_create(vcpu);
+}
+
+static int build(struct vm *vm)
+{
+	int error = address_space_create(&vm->space);
+
+	if (!error)
+		error = vm->ops->vm_create(vm);
+	if (!error)
+		error = io_init(vm);
+	if (!error) {
+		vm->time_limit = vm_alloc(vm, sizeof(*vm->time_limit));
+		error = vm->time_limit ? 0 : -ENOMEM;
+	}
+	for (u32 i = 0; !error && i < vm->config->vcpus; i++)
+		error = create_vcpu(vm, i);
+	if (error) {
+		vm_error(vm, "cannot create the VM: the hypervisor's own memory is used up");
+		return error;
+	}
+	msr_apply_passthrough(vm);
+	return guest_mem_create(vm, vm->config->memory);
+}
+
+int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops)
+{
+	static u32 next_id = 1;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->id = next_id++;
+	vm->config = config;
+	vm->ops = ops;
+	str_copy(vm->name, config->name, sizeof(vm->name));
+	return build(vm);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		cpuid_destroy(vm->vcpus[i]);
+		msr_destroy(vm->vcpus[i]);
+		vm->ops->vcpu_destroy(vm->vcpus[i]);
+	}
+	vm->vcpu_count = 0;
+	guest_mem_destroy(vm);
+	io_destroy(vm);
+	free_blocks(vm);
+	vm->ops->vm_destroy(vm);
+	address_space_destroy(&vm->space);
+}
+
+/* --- running --- */
+
+void vm_enter(struct vm *vm)
+{
+	struct vcpu *vcpu = vm->vcpus[0];
+
+	address_space_switch(&vm->space);
+	fpu_reset();
+	vm->ops->vcpu_load(vcpu);
+	this_cpu()->current_vcpu = vcpu;
+}
+
+void vm_leave(struct vm *vm)
+{
+	vm->ops->vcpu_put(vm->vcpus[0]);
+	this_cpu()->current_vcpu = NULL;
+	fpu_reset();
+	address_space_switch(&kernel_space);
+}
+
+void vcpu_reset(struct vcpu *vcpu)
+{
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	vcpu->activity = VCPU_RUNNING;
+	vcpu->tsc_adjust = 0;
+	vcpu->tsc_offset = -rdtsc();
+	vcpu->ops->vcpu_reset(vcpu);
+	vcpu->ops->tsc_offset_changed(vcpu);
+	msr_reset(vcpu);
+	if (vcpu->vm->irqchip)
+		vcpu->vm->irqchip->vcpu_reset(vcpu);
+}
+
+void vm_run(struct vm *vm)
+{
+	struct vcpu *vcpu = vm->vcpus[0];
+
+	vtimer_init(vm->time_limit, vcpu, time_limit_reached);
+	if (vm->config->time_limit_s)
+		vtimer_arm(vm->time_limit, rdtsc() + vtimer_from_ns(vm->config->time_limit_s * 1000000000ull));
+
+	vm->state = VM_RUNNING;
+	vm_info(vm, "first entry at RIP 0x%llx", (unsigned long long)vcpu_reg_read(vcpu, REG_RIP));
+	vcpu_main(vcpu);
+	vtimer_cancel(vm->time_limit);
+	statistics_print(vcpu);
+}
+
+/* --- for devices and for the console --- */
+
+struct vm *vm_current(void)
+{
+	struct vcpu *vcpu = this_cpu()->current_vcpu;
+
+	return vcpu ? vcpu->vm : NULL;
+}
+
+void *vm_platform(const struct vm *vm)
+{
+	return vm->platform;
+}
+
+void vm_set_platform(struct vm *vm, void *platform)
+{
+	vm->platform = platform;
+}
+
+void vm_console_write(struct vm *vm __maybe_unused, const char *text, size_t n)
+{
+	log_guest_output(text, n);
+}
