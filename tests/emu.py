@@ -104,7 +104,7 @@ class Machine:
             start = {"qemu": self._start_qemu, "bochs": self._start_bochs}[self.emulator]
             with open(self.messages, "wb") as messages:
                 start(messages)
-            stack.callback(self._stop)
+            stack.callback(self.stop)
             self.reader = threading.Thread(target=self._read, daemon=True)
             self.reader.start()
             self.stack = stack.pop_all()
@@ -112,8 +112,12 @@ class Machine:
 
     def __exit__(self, *exception):
         self.stack.close()
-        if self.log:
-            self.log.close()
+        for fd in self.own_fds:
+            os.close(fd)
+        for file in (self.process.stdin, self.process.stdout, self.log):
+            if file:
+                with contextlib.suppress(OSError):
+                    file.close()
 
     # -- the two emulators
 
@@ -145,7 +149,8 @@ class Machine:
         # Held open, so that the port outlives Bochs and its last bytes can be read.
         self.own_fds = [ours, theirs]
 
-    def _stop(self):
+    def stop(self):
+        """Pull the plug; harmless if the machine is off already."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -154,12 +159,6 @@ class Machine:
                 self.process.kill()
                 self.process.wait()
         self.reader.join(3)
-        for fd in self.own_fds:
-            os.close(fd)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
 
     # -- the serial port
 
@@ -172,8 +171,8 @@ class Machine:
                 break
             if data:
                 self._take(data)
+        self.process.wait()
         with self.changed:
-            self.process.wait()
             self.ended = True
             self.changed.notify_all()
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Run the boots that the selected tests look at, two at a time, before anybody asks for them."""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import threading
+import time
+
+import pytest
+
+import emu
+import image
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+LOGS = BUILD / "boot-logs"
+AT_ONCE = 2
+
+
+@dataclasses.dataclass
+class Run:
+    """How a boot went."""
+    text: str            # everything the serial port said
+    powered_off: bool    # by itself
+    error: str           # a step that failed, or "": in words, with the last lines
+    seconds: float
+
+
+def damage(path):
+    """A bzImage that breaks off in the middle, as an interrupted download does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((BUILD / "linux/vmlinuz").read_bytes()[:1 << 20])
+
+
+class Runs:
+    """The boots of one session, by what the matrix says of them."""
+
+    def __init__(self, folder, boots):
+        self.folder = folder
+        self.images, self.images_lock = {}, threading.Lock()
+        self.machines, self.closed = set(), False
+        LOGS.mkdir(parents=True, exist_ok=True)
+        damage(BUILD / "damaged/vmlinuz")
+        self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        self.futures = {boot: self.pool.submit(self._run, boot) for boot in boots}
+
+    def of(self, boot):
+        return self.futures[boot].result()
+
+    def close(self):
+        self.closed = True
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        for machine in list(self.machines):
+            machine.stop()
+
+    def _image(self, boot):
+        small = not boot.setup.extra
+        key = (boot.modules, boot.options, small)
+        with self.images_lock:
+            if key not in self.images:
+                path = self.folder / f"{len(self.images)}.iso"
+                modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
+                                        module.cmdline)
+                           for number, module in enumerate(boot.modules)]
+                image.build(path, BUILD / "lamina.elf",
+                            f"console=com1,115200 loglevel=info {boot.options}", modules, small)
+                self.images[key] = path
+            return self.images[key]
+
+    def _run(self, boot):
+        setup, start, error = boot.setup, time.monotonic(), ""
+        machine = emu.Machine(self._image(boot), setup.emulator, setup.model, boot.memory,
+                              ips=setup.ips, log=LOGS / f"{boot}.log", extra=setup.extra)
+        with machine:
+            self.machines.add(machine)
+            try:
+                for step in boot.steps:
+                    machine.send(step.send)
+                    machine.expect(step.expect, boot.limit)
+                self._await_end(boot, machine)
+            except emu.MachineError as failure:
+                error = str(failure)
+            self.machines.discard(machine)
+            powered_off = machine.wait(0)
+        return Run(machine.text, powered_off, error, time.monotonic() - start)
+
+    @staticmethod
+    def _await_end(boot, machine):
+        if not boot.powers_off:
+            machine.wait(boot.limit)
+        elif not machine.wait(boot.limit):
+            raise emu.MachineError(machine.report(f"it did not power off within {boot.limit} s"))
+
+
+@pytest.fixture(scope="session")
+def runs(request, tmp_path_factory):
+    boots = dict.fromkeys(item.callspec.params["boot"] for item in request.session.items
+                          if "boot" in getattr(getattr(item, "callspec", None), "params", {}))
+    runs = request.config.lamina_runs = Runs(tmp_path_factory.mktemp("images"), boots)
+    yield runs
+    runs.close()
+
+
+@pytest.fixture
+def run(runs, boot):
+    """The run of this test's boot, when it is over."""
+    return runs.of(boot)
+
+
+
+def pytest_terminal_summary(terminalreporter):
+    runs = getattr(terminalreporter.config, "lamina_runs", None)
+    if not runs:
+        return
+    terminalreporter.section("boots")
+    for boot, future in runs.futures.items():
+        if future.done() and not future.cancelled() and not future.exception():
+            terminalreporter.write_line(f"{future.result().seconds:7.1f} s  {boot}")

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""The boot matrix: what is booted, on which emulated machine, and what the serial port must say.
+
+Only data. test_boot.py runs it; tests/README.md says how to add a row.
+"""
+
+import collections
+import dataclasses
+
+Setup = collections.namedtuple("Setup", "name emulator model ips extra", defaults=(0, ()))
+
+# Bochs counts time in instructions: a slow clock makes the firmware's waits short, a fast one
+# leaves an operating system more instructions between two timer ticks.
+SLOW, FAST = 20_000_000, 100_000_000
+
+QEMU_SVM = Setup("qemu-svm", "qemu", "EPYC")        # no NRIP save, no decode assists
+BOCHS_VMX = Setup("bochs-vmx", "bochs", "corei7_skylake_x", SLOW)
+BOCHS_VMX_OLD = Setup("bochs-vmx-haswell", "bochs", "corei7_haswell_4770", SLOW)
+BOCHS_SVM = Setup("bochs-svm", "bochs", "ryzen", SLOW)
+SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
+LINUX_SETUPS = (QEMU_SVM, BOCHS_VMX._replace(ips=FAST), BOCHS_SVM._replace(ips=FAST))
+UEFI = QEMU_SVM._replace(name="qemu-uefi", extra=("-bios", "/usr/share/ovmf/OVMF.fd"))
+
+
+def lacking(emulator, model):
+    """A machine that cannot host VMs, named after its CPU."""
+    return Setup(f"{emulator}-{model.replace(',', '')}", emulator, model, SLOW)
+
+
+# One file for GRUB: its path below build/, and its command line.
+Module = collections.namedtuple("Module", "file cmdline")
+
+# What is typed, and then what must come.
+Step = collections.namedtuple("Step", "send expect")
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """One run of one machine."""
+    name: str
+    setup: Setup
+    modules: tuple = ()
+    steps: tuple = ()                # in order, each within `limit`
+    lines: tuple = ()                # regular expressions that must be found, in any order
+    absent: tuple = ()               # and those that must not
+    options: str = "onend=poweroff onfail=poweroff"
+    powers_off: bool = True          # by itself, at the end
+    limit: int = 60                  # seconds, for each step and for the end
+    memory: int = 128                # MiB, the machine's
+
+    def __str__(self):
+        return f"{self.name}-{self.setup.name}"
+
+
+ENDED_WELL = r"^\[.*cpu0\] Lamina: all VMs ended, powering off"
+STOPPED = r"^\[.*cpu0\] (error: )?Lamina: stopped: .*"
+
+# ---------------------------------------------------------------------------
+# The tiny guests: all in one boot of each machine, one VM after the other.
+
+Guest = collections.namedtuple("Guest", "name verdict end cmdline options",
+                               defaults=(None, "", ""))
+PASSED = "debug exit"
+
+
+def checked(name, cmdline=""):
+    """A guest that counts its checks, and ends by the debug-exit port with status 0."""
+    return Guest(name, rf"^guest {name}: [1-9]\d* passed, 0 failed", r"debug exit.*\b0\b", cmdline)
+
+
+GUESTS = (
+    checked("realmode"), checked("protmode"), checked("longmode"),
+    checked("cpuid"), checked("portio"), checked("msr"), checked("mmio"), checked("timer"),
+    checked("exceptions"), checked("ioapic"), checked("uart"), checked("hostile"),
+    checked("debugexit"),
+    checked("debugexit-mb1"), checked("debugexit-mb2"), checked("debugexit-pvh"),
+    Guest("triplefault", r"^guest triplefault: now", r"triple fault"),
+    Guest("hltoff", r"^guest hltoff: now", r"halted"),
+)
+
+
+def guests_boot(setup, guests=GUESTS):
+    return Boot("guests", setup, limit=240, memory=256, lines=(ENDED_WELL,), modules=tuple(
+        Module(f"guests/{guest.name}.elf",
+               f"vm={guest.name} mem=16M {guest.options} -- {guest.cmdline}")
+        for guest in guests))
+
+
+GUEST_BOOTS = tuple(guests_boot(setup) for setup in SETUPS)
+
+# ---------------------------------------------------------------------------
+# Linux, from its first line to its power-off.
+
+PROMPT = r"^~ # "
+LINUX = (Module("linux/vmlinuz", "vm=linux role=kernel mem=256M -- console=ttyS0"),
+         Module("linux/initramfs", "vm=linux role=initrd"))
+LINUX_STEPS = (
+    Step("", PROMPT),
+    Step("echo $((6*7)) $(uname -s)\r", r"^42 Linux\n(.*\n)*" + PROMPT),
+    Step("cat /sys/devices/system/clocksource/clocksource0/current_clocksource\r",
+         r"^tsc\n(.*\n)*" + PROMPT),
+    Step("time sleep 2\r", r"^real\s+0m 2\.[0-4]\d*s\n(.*\n)*" + PROMPT),
+    Step("poweroff\r", ENDED_WELL),
+)
+LINUX_COMPLAINTS = (
+    r"[Cc]locksource.*unstable", r"Marking TSC unstable", r"WARNING: ", r"Call Trace:", r"BUG: ",
+    r"Oops", r"rcu.*stall", r"soft lockup", r"nobody cared", r"Kernel panic", r"Hardware Error",
+    r"lost.*interrupt", r"timer doesn't work", r"unchecked MSR access", r"ACPI (?:BIOS )?Error",
+)
+LINUX_BOOTS = tuple(
+    Boot("linux", setup, LINUX, LINUX_STEPS, absent=LINUX_COMPLAINTS, limit=240, memory=512)
+    for setup in LINUX_SETUPS)
+
+# ---------------------------------------------------------------------------
+# Bring-up, and everything that must be told in words.
+
+ONE_GUEST = (Module("guests/debugexit.elf", "vm=one mem=16M"),)
+RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
+
+
+def failing(name, setup, words, modules=ONE_GUEST, **rest):
+    return Boot(name, setup, modules, lines=(STOPPED, *words), **rest)
+
+
+OTHER_BOOTS = (
+    *(failing("bare", setup, (r"Lamina 0\.", r"no modules", r"module2"), modules=())
+      for setup in SETUPS),
+    Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512),
+
+    failing("no-svm", lacking("qemu", "EPYC,-svm"), (r"neither VMX nor SVM",)),
+    failing("no-vmx", lacking("qemu", "Nehalem"), (r"neither VMX nor SVM",)),
+    failing("no-npt", lacking("qemu", "qemu64"), (r"nested paging",)),
+    failing("no-unrestricted-guest", lacking("bochs", "corei5_lynnfield_750"),
+            (r"unrestricted guest",)),
+    failing("no-ept", lacking("bochs", "core2_penryn_t9600"), (r"EPT",)),
+    failing("halts", lacking("qemu", "qemu64"), (r"nested paging",), options="onfail=halt",
+            powers_off=False, limit=5),
+
+    failing("little-memory", QEMU_SVM, (r"memory",), (
+        Module("guests/debugexit.elf", "vm=one mem=1G"),)),
+    failing("damaged-bzimage", QEMU_SVM, (r"vm=?\s*linux|linux\]",), (
+        Module("damaged/vmlinuz", "vm=linux mem=64M -- console=ttyS0"),)),
+    # What is wrong with one VM's modules is told, and the other VM starts.
+    Boot("bad-modules", QEMU_SVM, (
+        Module("guests/debugexit.elf", "vm=red colour=red"),
+        Module("guests/debugexit.elf", "vm=much mem=12Q"),
+        Module("guests/debugexit.elf", "vm=lonely role=initrd"),
+        Module("guests/debugexit.elf", "vm=good mem=16M"),
+    ), lines=(r"colour", r"12Q", r"lonely.*kernel|kernel.*lonely", RAN)),
+)
+
+BOOTS = (*LINUX_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)
