@@ -11,7 +11,10 @@ struct vcpu;
 struct irqchip_ops {
 	/* A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */
 	void (*set_line)(struct vm *vm, unsigned irq, bool level);
-	/* Vector of the most urgent interrupt that the vCPU's APIC (or the 8259s by ExtINT) would deliver now, IF aside; -1: none. */
+	/*
+	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, IF aside; -1:
+	 * none. 0 for the 8259s by ExtINT: their vector is known only once it is acknowledged.
+	 */
 	int (*pending)(struct vcpu *vcpu);
 	/* Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: it went away. */
 	int (*acknowledge)(struct vcpu *vcpu);
@@ -19,6 +22,8 @@ struct irqchip_ops {
 	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */
 	int (*msr_read)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*msr_write)(struct vcpu *vcpu, u32 msr, u64 value);
+	/* The guest's TSC was set or its offset changed: timers that wait for a guest TSC value move. */
+	void (*tsc_changed)(struct vcpu *vcpu);
 	u64 (*cr8_read)(struct vcpu *vcpu);
 	void (*cr8_write)(struct vcpu *vcpu, u64 value);	/* 0..15, checked */
 };
@@ -31,3 +36,26 @@ void vcpu_interrupt_changed(struct vcpu *vcpu);
 
 /* The vCPU that ISA interrupts, ExtINT and the timers of shared devices belong to. */
 struct vcpu *vm_bsp(struct vm *vm);
+
+/*
+ * Counting frequency of the local APIC's timer before its divider. Low enough that the ratio of
+ * the TSC to it is exact to some millionths in CPUID leaf 15h, whose products guests compute in 32
+ * bits; high enough that a one-shot timer is set to 40 ns.
+ */
+#define LAPIC_TIMER_HZ 25000000
+
+/* For interrupt controllers. `data` stays theirs; ops are called once it is set. */
+void vm_set_irqchip(struct vm *vm, const struct irqchip_ops *ops, void *data);
+void *vm_irqchip_data(const struct vm *vm);
+u32 vm_vcpu_count(const struct vm *vm);
+struct vcpu *vm_vcpu(struct vm *vm, u32 index);		/* index < vm_vcpu_count() */
+struct vm *vcpu_vm(const struct vcpu *vcpu);
+u32 vcpu_apic_id(const struct vcpu *vcpu);		/* also its index in the VM */
+void *vcpu_lapic(const struct vcpu *vcpu);		/* the local APIC's model; NULL before it is set */
+void vcpu_set_lapic(struct vcpu *vcpu, void *lapic);
+u8 vcpu_physical_bits(const struct vcpu *vcpu);		/* width of the guest's physical addresses */
+
+/* Signals that do not go through the interrupt priorities of a local APIC. */
+void vcpu_raise_nmi(struct vcpu *vcpu);
+void vcpu_raise_init(struct vcpu *vcpu);
+void vcpu_raise_startup(struct vcpu *vcpu, u8 vector);	/* start-up IPI: real mode at vector << 12 */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "core/guest_mem.h"	/* GUEST_RSDP_ADDRESS, which loaders hand over */
 #include "lib/types.h"
 
 struct vm;
@@ -24,6 +25,3 @@ struct guest_image {
  * Order of recognition: bzImage, ELF with Multiboot2 or Multiboot1 header, ELF with PVH note, flat binary.
  */
 int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image);
-
-/* dev puts ACPI tables here before the loader runs; loaders hand the RSDP over. */
-#define GUEST_RSDP_ADDRESS 0xe0000ull

@@ -23,6 +23,7 @@ struct vm *fake_create(u64 ram_size)
 	vm->ram_size = ram_size;
 	vm->ram = ram_size ? calloc(1, ram_size) : NULL;
 	vm->alloc_limit = FAKE_ALLOCS;
+	vm->vcpu_count = 1;
 	vm->ports.port_map = calloc(1, 65536);
 	for (u32 i = 0; i < FAKE_VCPUS; i++) {
 		vm->vcpus[i].vm = vm;
@@ -220,6 +221,69 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level)
 void vcpu_interrupt_changed(struct vcpu *vcpu)
 {
 	vcpu->interrupt_changes++;
+}
+
+void vm_set_irqchip(struct vm *vm, const struct irqchip_ops *ops, void *data)
+{
+	vm->irqchip = ops;
+	vm->irqchip_data = data;
+}
+
+void *vm_irqchip_data(const struct vm *vm)
+{
+	return vm->irqchip_data;
+}
+
+u32 vm_vcpu_count(const struct vm *vm)
+{
+	return vm->vcpu_count;
+}
+
+struct vcpu *vm_vcpu(struct vm *vm, u32 index)
+{
+	assert_in_range(index, 0, vm->vcpu_count - 1);
+	return &vm->vcpus[index];
+}
+
+struct vm *vcpu_vm(const struct vcpu *vcpu)
+{
+	return vcpu->vm;
+}
+
+u32 vcpu_apic_id(const struct vcpu *vcpu)
+{
+	return vcpu->id;
+}
+
+void *vcpu_lapic(const struct vcpu *vcpu)
+{
+	return vcpu->lapic;
+}
+
+void vcpu_set_lapic(struct vcpu *vcpu, void *lapic)
+{
+	vcpu->lapic = lapic;
+}
+
+u8 vcpu_physical_bits(const struct vcpu *vcpu)
+{
+	return 40;
+}
+
+void vcpu_raise_nmi(struct vcpu *vcpu)
+{
+	vcpu->nmis++;
+}
+
+void vcpu_raise_init(struct vcpu *vcpu)
+{
+	vcpu->inits++;
+}
+
+void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
+{
+	vcpu->startups++;
+	vcpu->startup_vector = vector;
 }
 
 /* --- time --- */

@@ -30,6 +30,8 @@ struct vcpu {
 	struct vtimer *timers;		/* sorted by deadline */
 	u64 tsc_offset;
 	unsigned interrupt_changes;	/* calls of vcpu_interrupt_changed() */
+	unsigned nmis, inits, startups;	/* calls of vcpu_raise_nmi() and so on */
+	u8 startup_vector;
 	void *lapic;
 };
 
@@ -40,6 +42,7 @@ struct fake_line {
 
 struct vm {
 	struct vcpu vcpus[FAKE_VCPUS];
+	u32 vcpu_count;			/* 1, until a test wants more */
 	struct io_bus ports, mmio;
 	void *platform;
 	const struct irqchip_ops *irqchip;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* The seam between the interrupt controllers' models and the vCPUs. */
+#include "core/irqchip.h"
+
+#include "core/cpuid.h"
+#include "core/event.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+void irq_line_set(struct vm *vm, unsigned irq, bool level)
+{
+	/* Devices are created, and may set their lines, before the controllers are there. */
+	if (vm->irqchip)
+		vm->irqchip->set_line(vm, irq, level);
+}
+
+void vcpu_interrupt_changed(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void vm_set_irqchip(struct vm *vm, const struct irqchip_ops *ops, void *data)
+{
+	vm->irqchip_data = data;
+	vm->irqchip = ops;
+}
+
+void *vm_irqchip_data(const struct vm *vm)
+{
+	return vm->irqchip_data;
+}
+
+u32 vm_vcpu_count(const struct vm *vm)
+{
+	return vm->vcpu_count;
+}
+
+struct vcpu *vm_vcpu(struct vm *vm, u32 index)
+{
+	return vm->vcpus[index];
+}
+
+struct vcpu *vm_bsp(struct vm *vm)
+{
+	return vm->vcpus[0];
+}
+
+struct vm *vcpu_vm(const struct vcpu *vcpu)
+{
+	return vcpu->vm;
+}
+
+u32 vcpu_apic_id(const struct vcpu *vcpu)
+{
+	return vcpu->id;
+}
+
+void *vcpu_lapic(const struct vcpu *vcpu)
+{
+	return vcpu->lapic;
+}
+
+void vcpu_set_lapic(struct vcpu *vcpu, void *lapic)
+{
+	vcpu->lapic = lapic;
+}
+
+u8 vcpu_physical_bits(const struct vcpu *vcpu)
+{
+	return cpuid_physical_bits(vcpu);
+}
+
+void vcpu_raise_nmi(struct vcpu *vcpu)
+{
+	event_queue_nmi(vcpu);
+}
+
+void vcpu_raise_init(struct vcpu *vcpu)
+{
+	/* The only processor would go on at the reset vector, and there is no firmware at it. */
+	vm_end(vcpu->vm, VM_END_RESET, "reset by the guest (INIT signal to its only processor)");
+}
+
+void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
+{
+	/* A processor takes it after INIT only, and INIT ends the VM: see vcpu_raise_init(). */
+}
