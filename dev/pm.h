@@ -35,3 +35,10 @@ struct pm *pm_create(struct vm *vm);
 
 /* The user presses the power button: sets PWRBTN_STS and raises the SCI if the guest enabled it. */
 void pm_power_button(struct pm *pm);
+
+/*
+ * The reset control register at PM_RESET_PORT. It lies inside of the PCI address register, so
+ * dev/pci.c claims ports 0xcf8-0xcff and passes byte accesses of 0xcf9 on to these.
+ */
+u8 pm_reset_read(struct pm *pm);
+void pm_reset_write(struct pm *pm, u8 value);
