@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The log: prefixes, levels, guest output between lines, the memory ring, and lines of many CPUs. */
+/* link: lib/log.c lib/printf.c lib/string.c */
+/* libs: -lpthread */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "lib/log.h"
+
+#define CAPTURE (1 << 20)
+#define RING	32768
+
+/* A console that collects, and may be told to do something in the middle of a write. */
+struct capture {
+	struct log_console console;
+	char text[CAPTURE];
+	size_t length;
+	void (*interrupt)(void);
+};
+
+static void capture_write(struct log_console *console, const char *text, size_t length)
+{
+	struct capture *capture = container_of(console, struct capture, console);
+	void (*interrupt)(void) = capture->interrupt;
+
+	assert_true(capture->length + length < CAPTURE);
+	memcpy(capture->text + capture->length, text, length);
+	capture->length += length;
+	capture->text[capture->length] = '\0';
+	capture->interrupt = NULL;
+	if (interrupt)
+		interrupt();
+}
+
+/* A console is for ever, so one is shared by all tests; each starts with it empty. */
+static struct capture screen = { .console.write = capture_write };
+static u64 now;
+static __thread u32 cpu;
+
+static u64 get_now(void)
+{
+	return now;
+}
+
+static u32 get_cpu(void)
+{
+	return cpu;
+}
+
+static const struct log_hooks hooks = { get_now, get_cpu };
+
+static int begin(void **state)
+{
+	log_guest_output("\n", 1);
+	log_set_level(LOG_INFO);
+	now = 0;
+	cpu = 0;
+	screen.length = 0;
+	screen.text[0] = '\0';
+	screen.interrupt = NULL;
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	log_add_console(&screen.console);
+	/* Before there is a clock, the prefix has zeros. */
+	log_info("first");
+	assert_string_equal(screen.text, "[    0.000000 cpu0] first\n");
+	log_set_hooks(&hooks);
+	return 0;
+}
+
+static void test_prefix(void **state)
+{
+	now = 12345678;
+	cpu = 3;
+	log_info("value %d", 42);
+	log_line(LOG_INFO, "web", "hello");
+	assert_string_equal(screen.text, "[   12.345678 cpu3] value 42\n"
+					 "[   12.345678 cpu3 web] hello\n");
+}
+
+static void test_a_long_tag_is_cut(void **state)
+{
+	char tag[200], expected[200];
+
+	memset(tag, 't', sizeof(tag));
+	tag[sizeof(tag) - 1] = '\0';
+	log_line(LOG_ERROR, tag, "x");
+	snprintf(expected, sizeof(expected), "[    0.000000 cpu0 %.32s] error: x\n", tag);
+	assert_string_equal(screen.text, expected);
+}
+
+static void test_levels(void **state)
+{
+	log_error("e");
+	log_warn("w");
+	log_debug("dropped");
+	assert_int_equal(log_get_level(), LOG_INFO);
+	log_set_level(LOG_DEBUG);
+	log_debug("d");
+	log_set_level(LOG_ERROR);
+	log_warn("dropped");
+	assert_string_equal(screen.text, "[    0.000000 cpu0] error: e\n"
+					 "[    0.000000 cpu0] warning: w\n"
+					 "[    0.000000 cpu0] d\n");
+}
+
+static void test_embedded_newlines_get_prefixes(void **state)
+{
+	log_line(LOG_WARN, "a", "one\n\ntwo\n");
+	assert_string_equal(screen.text, "[    0.000000 cpu0 a] warning: one\n"
+					 "[    0.000000 cpu0 a] warning: \n"
+					 "[    0.000000 cpu0 a] warning: two\n");
+}
+
+static void test_a_text_that_is_too_long_says_so(void **state)
+{
+	char text[2000];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	log_info("%s", text);
+	assert_true(screen.length > 500 && screen.length < 600);
+	assert_string_equal(screen.text + screen.length - 6, "xx...\n");
+}
+
+static void guest(const char *text)
+{
+	log_guest_output(text, strlen(text));
+}
+
+static void test_guest_output_passes_through(void **state)
+{
+	guest("login: \033[1mroot\r\n");
+	log_info("a");
+	assert_string_equal(screen.text, "login: \033[1mroot\r\n[    0.000000 cpu0] a\n");
+}
+
+static void test_a_line_never_continues_a_guests_line(void **state)
+{
+	guest("# ");
+	log_info("a");
+	log_info("b");
+	guest("ls\n\r");
+	log_info("c");
+	guest("progress 10%\r");
+	log_info("d");
+	assert_string_equal(screen.text, "# \n[    0.000000 cpu0] a\n[    0.000000 cpu0] b\n"
+					 "ls\n\r[    0.000000 cpu0] c\n"
+					 "progress 10%\r\n[    0.000000 cpu0] d\n");
+}
+
+static void test_a_later_console_gets_what_was_said(void **state)
+{
+	static struct capture late = { .console.write = capture_write };
+
+	log_info("before");
+	guest("guest");
+	log_add_console(&late.console);
+	log_info("after");
+	assert_non_null(strstr(late.text, "[    0.000000 cpu0] before\nguest\n"
+					  "[    0.000000 cpu0] after\n"));
+	/* From the very first line on. */
+	assert_memory_equal(late.text, "[    0.000000 cpu0] first\n", 26);
+}
+
+static void test_a_full_ring_replays_whole_lines(void **state)
+{
+	static struct capture late = { .console.write = capture_write };
+	char last[64];
+
+	for (int i = 0; i < 3000; i++)
+		log_info("line %d", i);
+	log_add_console(&late.console);
+	assert_in_range(late.length, RING - 40, RING);
+	/* It is the end of all that was said, from the beginning of a line. */
+	assert_string_equal(late.text, screen.text + screen.length - late.length);
+	assert_int_equal(screen.text[screen.length - late.length - 1], '\n');
+	snprintf(last, sizeof(last), "line 2999\n");
+	assert_string_equal(late.text + late.length - strlen(last), last);
+}
+
+static void test_a_ring_without_a_line_end_is_replayed_whole(void **state)
+{
+	static struct capture late = { .console.write = capture_write };
+
+	for (int i = 0; i < RING + 100; i++)
+		guest("x");
+	log_add_console(&late.console);
+	assert_int_equal(late.length, RING);
+}
+
+static void log_from_nmi(void)
+{
+	log_error("nmi");
+}
+
+/* An NMI in the middle of a line must be able to speak on the CPU that holds the lock. */
+static void test_a_line_may_be_interrupted_by_a_line(void **state)
+{
+	screen.interrupt = log_from_nmi;
+	log_info("interrupted");
+	assert_non_null(strstr(screen.text, "error: nmi\n"));
+	assert_non_null(strstr(screen.text, "interrupted\n"));
+	/* And the lock is free afterwards, for another CPU. */
+	cpu = 1;
+	log_info("other");
+	assert_non_null(strstr(screen.text, "cpu1] other\n"));
+}
+
+static void crash_on_another_cpu(void)
+{
+	cpu = 5;
+	log_force_unlock();
+	log_error("crash");
+}
+
+/* CPU 0 stopped in the middle of a line and never comes back: CPU 5 reports its crash all the same. */
+static void test_force_unlock_takes_the_lock_from_a_stopped_cpu(void **state)
+{
+	screen.interrupt = crash_on_another_cpu;
+	log_info("stopped");
+	assert_non_null(strstr(screen.text, "cpu5] error: crash\n"));
+	cpu = 6;
+	log_info("free");
+	assert_non_null(strstr(screen.text, "cpu6] free\n"));
+}
+
+#define THREADS 4
+#define LINES	500
+
+static void *log_many(void *index)
+{
+	cpu = (u32)(uintptr_t)index;
+	for (int i = 0; i < LINES; i++)
+		log_line(LOG_INFO, "vm", "%u:%d\n%u:%d", cpu, i, cpu, i);
+	return NULL;
+}
+
+/* Every line is whole, the two lines of one call follow each other, and each CPU's are in order. */
+static void test_lines_of_many_cpus_do_not_mix(void **state)
+{
+	pthread_t threads[THREADS];
+	int next[THREADS] = { 0 };
+	char *line = screen.text;
+
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, log_many, (void *)i), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+
+	for (int i = 0; i < THREADS * LINES; i++) {
+		char expected[128];
+		unsigned int from;
+		size_t length;
+
+		assert_int_equal(sscanf(line, "[    0.000000 cpu%u vm]", &from), 1);
+		assert_in_range(from, 0, THREADS - 1);
+		length = (size_t)snprintf(expected, sizeof(expected),
+					  "[    0.000000 cpu%u vm] %u:%d\n[    0.000000 cpu%u vm] %u:%d\n",
+					  from, from, next[from], from, from, next[from]);
+		assert_memory_equal(line, expected, length);
+		next[from]++;
+		line += length;
+	}
+	assert_int_equal(*line, '\0');
+}
+
+#define log_test(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+	/* The replay of the first line comes first, as long as the ring still has it. */
+	const struct CMUnitTest tests[] = {
+		log_test(test_a_later_console_gets_what_was_said),
+		log_test(test_prefix),
+		log_test(test_a_long_tag_is_cut),
+		log_test(test_levels),
+		log_test(test_embedded_newlines_get_prefixes),
+		log_test(test_a_text_that_is_too_long_says_so),
+		log_test(test_guest_output_passes_through),
+		log_test(test_a_line_never_continues_a_guests_line),
+		log_test(test_a_full_ring_replays_whole_lines),
+		log_test(test_a_ring_without_a_line_end_is_replayed_whole),
+		log_test(test_a_line_may_be_interrupted_by_a_line),
+		log_test(test_force_unlock_takes_the_lock_from_a_stopped_cpu),
+		log_test(test_lines_of_many_cpus_do_not_mix),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
