@@ -265,15 +265,16 @@ static u16 refine(const struct insn *insn, u16 attributes)
 		if (insn->digit == 2 || insn->digit == 4) /* CALL, JMP */
 			return attributes | NEAR;
 		return insn->digit == 6 ? attributes | STACK : attributes; /* PUSH */
+	case INSN_MAP_0F << 8 | 0x01: /* SGDT, SIDT, LGDT, LIDT */
+		return insn->digit < 4 && insn->has_memory ? attributes | NEAR : attributes;
 	case INSN_MAP_0F << 8 | 0x78: /* EXTRQ, INSERTQ: two imm8 */
 		if (insn->repne || (insn->operand_size_prefix && !insn->rep))
 			return attributes | IMM16;
 		return attributes;
 	case INSN_MAP_0F << 8 | 0xc7: /* CMPXCHG8B, CMPXCHG16B */
-		return insn->digit == 1 ? attributes | DWORD : attributes;
-	case INSN_MAP_0F38 << 8 | 0xf0: /* CRC32 of a byte, or MOVBE */
-		return attributes | (insn->repne ? BYTE : MEMORY);
-	case INSN_MAP_0F38 << 8 | 0xf1: /* CRC32, or MOVBE */
+		return insn->digit == 1 ? attributes | DWORD | MEMORY : attributes;
+	case INSN_MAP_0F38 << 8 | 0xf0: /* MOVBE, unless it is CRC32 */
+	case INSN_MAP_0F38 << 8 | 0xf1:
 		return insn->repne ? attributes : attributes | MEMORY;
 	}
 	return attributes;
