@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* A 16550A serial port. */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct uart;
+
+#define UART_BACKLOG 1024	/* typed characters that wait for room in the receive FIFO */
+
+/*
+ * Claims eight ports from `base`. What the guest sends goes to vm_console_write() at once.
+ * NULL: no memory, or a port is taken; logged.
+ */
+struct uart *uart_create(struct vm *vm, u16 base, unsigned irq);
+void uart_destroy(struct uart *uart);
+
+/* A character from the line. false: the backlog is full, the character is lost. */
+bool uart_receive(struct uart *uart, u8 c);
