@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* The Linux kernel image: a good one, each rule broken, its checksum, and hostile ones. */
+/* link: lib/bzimage.c lib/string.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hostile.h"
+#include "lib/bzimage.h"
+#include "lib/errno.h"
+
+#define SETUP	(3 * 512)
+#define KERNEL	(80 * 16)
+#define IMAGE	(SETUP + KERNEL)
+#define VERSION 0x3a0
+#define PE	0x40
+
+/* Offsets in the file, as the boot protocol's tables of fields give them. */
+enum field {
+	SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, BOOT_FLAG = 0x1fe, JUMP = 0x200, MAGIC = 0x202,
+	PROTOCOL = 0x206, KERNEL_VERSION = 0x20e, LOADFLAGS = 0x211, INITRD_ADDR_MAX = 0x22c,
+	KERNEL_ALIGNMENT = 0x230, RELOCATABLE = 0x234, XLOADFLAGS = 0x236, CMDLINE_SIZE = 0x238,
+	PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260,
+};
+
+static void put(u8 *image, size_t at, u64 value, size_t width)
+{
+	memcpy(image + at, &value, width);
+}
+
+static u8 *good(void)
+{
+	u8 *image = calloc(1, IMAGE);
+
+	for (size_t i = SETUP; i < IMAGE; i++)
+		image[i] = (u8)(i * 7);
+	put(image, SETUP_SECTS, 2, 1);
+	put(image, SYSSIZE, KERNEL / 16, 4);
+	put(image, BOOT_FLAG, 0xaa55, 2);
+	put(image, JUMP, 0x6aeb, 2);
+	memcpy(image + MAGIC, "HdrS", 4);
+	put(image, PROTOCOL, 0x20f, 2);
+	put(image, KERNEL_VERSION, VERSION - 0x200, 2);
+	strcpy((char *)image + VERSION, "6.1.0-test");
+	put(image, LOADFLAGS, 1, 1);
+	put(image, INITRD_ADDR_MAX, 0x7fffffff, 4);
+	put(image, KERNEL_ALIGNMENT, 0x200000, 4);
+	put(image, RELOCATABLE, 1, 1);
+	put(image, XLOADFLAGS, 0x7f, 2);
+	put(image, CMDLINE_SIZE, 2047, 4);
+	put(image, PAYLOAD_OFFSET, 0x100, 4);
+	put(image, PAYLOAD_LENGTH, 0x200, 4);
+	put(image, PREF_ADDRESS, 0x1000000, 8);
+	put(image, INIT_SIZE, 0x3378000, 4);
+	return image;
+}
+
+static void test_good(void **state)
+{
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+	char version[32];
+
+	assert_true(bzimage_has_magic(image, IMAGE));
+	assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+	assert_int_equal(bzimage.setup_header_size, 0x26c - 0x1f1);
+	assert_int_equal(bzimage.kernel_offset, SETUP);
+	assert_int_equal(bzimage.kernel_size, KERNEL);
+	assert_int_equal(bzimage.memory_size, 0x3378000);
+	assert_true(bzimage.relocatable);
+	assert_int_equal(bzimage.alignment, 0x200000);
+	assert_int_equal(bzimage.load_address, 0x1000000);
+	assert_int_equal(bzimage.initrd_end_max, 0x80000000);
+	assert_int_equal(bzimage.cmdline_max, 2047);
+	assert_int_equal(bzimage.header.version, 0x20f);
+	bzimage_version(&bzimage, version, sizeof(version));
+	assert_string_equal(version, "6.1.0-test");
+	bzimage_version(&bzimage, version, 4);
+	assert_string_equal(version, "6.1");
+	free(image);
+}
+
+/* A setup_sects of zero means four, "for backwards compatibility". */
+static void test_four_setup_sectors_by_default(void **state)
+{
+	u8 *image = calloc(1, 5 * 512 + KERNEL), *source = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+
+	memcpy(image, source, SETUP);
+	image[SETUP_SECTS] = 0;
+	assert_int_equal(bzimage_parse(image, 5 * 512 + KERNEL, &bzimage, &why), 0);
+	assert_int_equal(bzimage.kernel_offset, 5 * 512);
+	free(image);
+	free(source);
+}
+
+/* A signed kernel has its signature behind what syssize covers. */
+static void test_more_than_syssize_is_allowed(void **state)
+{
+	u8 *image = calloc(1, IMAGE + 100), *source = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+
+	memcpy(image, source, IMAGE);
+	assert_int_equal(bzimage_parse(image, IMAGE + 100, &bzimage, &why), 0);
+	assert_int_equal(bzimage.kernel_size, KERNEL);
+	free(image);
+	free(source);
+}
+
+static void test_version_text_is_optional(void **state)
+{
+	static const u16 nowhere[] = { 0, SETUP - 0x200, 0xffff };
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+	char version[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(nowhere); i++) {
+		put(image, KERNEL_VERSION, nowhere[i], 2);
+		assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+		bzimage_version(&bzimage, version, sizeof(version));
+		assert_string_equal(version, "");
+	}
+	free(image);
+}
+
+static void test_each_rule(void **state)
+{
+	static const struct {
+		enum field field;
+		u64 value;
+		size_t width;
+		int err;
+		const char *word;
+	} cases[] = {
+		{ BOOT_FLAG, 0x55aa, 2, -EINVAL, "aa55" },
+		{ MAGIC, 0, 4, -EINVAL, "HdrS" },
+		{ PROTOCOL, 0x20b, 2, -EOPNOTSUPP, "2.12" },
+		{ XLOADFLAGS, 0x7e, 2, -EOPNOTSUPP, "64-bit" },
+		{ LOADFLAGS, 0xfe, 1, -EOPNOTSUPP, "LOADED_HIGH" },
+		{ JUMP, 0x65eb, 2, -EINVAL, "268" },
+		{ JUMP, 0x8feb, 2, -EINVAL, "290" },
+		{ SETUP_SECTS, 3, 1, -EINVAL, "cut off" },
+		{ SETUP_SECTS, 255, 1, -EINVAL, "cut off" },
+		{ SYSSIZE, KERNEL / 16 + 1, 4, -EINVAL, "cut off" },
+		{ SYSSIZE, 0xffffffff, 4, -EINVAL, "cut off" },
+		{ SYSSIZE, 0x20, 4, -EINVAL, "too small" },
+		{ SYSSIZE, 0, 4, -EINVAL, "too small" },
+		{ PAYLOAD_OFFSET, KERNEL - 0x200 + 1, 4, -EINVAL, "compressed" },
+		{ PAYLOAD_LENGTH, 0xffffffff, 4, -EINVAL, "compressed" },
+		{ INIT_SIZE, KERNEL - 1, 4, -EINVAL, "init_size" },
+		{ KERNEL_ALIGNMENT, 0, 4, -EINVAL, "power of two" },
+		{ KERNEL_ALIGNMENT, 0x201000, 4, -EINVAL, "power of two" },
+		{ PREF_ADDRESS, 0x1001000, 8, -EINVAL, "multiple" },
+		{ PREF_ADDRESS, 0xffffffffffe00000, 8, -EINVAL, "64 bits" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u8 *image = good();
+		struct bzimage bzimage;
+		const char *why = "nothing";
+
+		put(image, cases[i].field, cases[i].value, cases[i].width);
+		assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), cases[i].err);
+		if (!strstr(why, cases[i].word))
+			fail_msg("expected \"%s\" in \"%s\"", cases[i].word, why);
+		free(image);
+	}
+}
+
+/* Bit by bit, as the polynomial is defined, without the final inversion. */
+static u32 slow_crc(const u8 *bytes, size_t size)
+{
+	u32 crc = UINT32_MAX;
+
+	for (size_t i = 0; i < size * 8; i++) {
+		u32 bit = (crc ^ (u32)bytes[i / 8] >> i % 8) & 1;
+
+		crc = crc >> 1 ^ (bit ? 0xedb88320 : 0);
+	}
+	return crc;
+}
+
+static bool checksum_matches(const u8 *image)
+{
+	struct bzimage bzimage;
+	const char *why = NULL;
+
+	assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+	return bzimage_checksum_matches(&bzimage);
+}
+
+static void test_the_reference_crc(void **state)
+{
+	/* The customary check value of CRC-32, which is inverted at the end. */
+	assert_int_equal(~slow_crc((const u8 *)"123456789", 9), 0xcbf43926);
+}
+
+static void test_checksum(void **state)
+{
+	u8 *image = good();
+
+	assert_false(checksum_matches(image));
+	put(image, IMAGE - 4, slow_crc(image, IMAGE - 4), 4);
+	assert_true(checksum_matches(image));
+	image[SETUP + 77] ^= 0x10;
+	assert_false(checksum_matches(image));
+	image[SETUP + 77] ^= 0x10;
+	image[10] ^= 1;
+	assert_false(checksum_matches(image));
+	free(image);
+}
+
+/* Signing writes the PE header's checksum and the place of the certificates, and nothing else. */
+static void test_checksum_of_a_signed_kernel(void **state)
+{
+	u8 *image = good();
+
+	put(image, 0x3c, PE, 4);
+	memcpy(image + PE, "PE\0\0", 4);
+	put(image, IMAGE - 4, slow_crc(image, IMAGE - 4), 4);
+	assert_true(checksum_matches(image));
+	put(image, PE + 24 + 64, 0xd8d44c, 4);
+	put(image, PE + 24 + 144, 0x5c000d87200, 8);
+	assert_true(checksum_matches(image));
+	put(image, PE + 24 + 152, 1, 1);
+	assert_false(checksum_matches(image));
+	put(image, PE + 24 + 152, 0, 1);
+	put(image, PE + 24 + 68, 1, 1);
+	assert_false(checksum_matches(image));
+	free(image);
+}
+
+/* Whatever is accepted must be safe to load: read every byte that a loader would. */
+static void use(const u8 *data, size_t size)
+{
+	struct bzimage bzimage;
+	const char *why = NULL;
+	char version[64];
+	volatile u8 sum = 0;
+	int err = bzimage_parse(data, size, &bzimage, &why);
+
+	if (err) {
+		assert_true(err == -EINVAL || err == -EOPNOTSUPP);
+		assert_non_null(why);
+		return;
+	}
+	for (u64 i = 0; i < bzimage.kernel_size; i++)
+		sum += data[bzimage.kernel_offset + i];
+	for (u64 i = 0; i < bzimage.setup_header_size; i++)
+		sum += data[LINUX_SETUP_HEADER + i];
+	assert_true(LINUX_SETUP_HEADER + bzimage.setup_header_size <= 0x290);
+	assert_true(bzimage.memory_size >= bzimage.kernel_size);
+	assert_true(bzimage.load_address <= UINT64_MAX - bzimage.memory_size);
+	assert_int_equal(bzimage.alignment & (bzimage.alignment - 1), 0);
+	bzimage_version(&bzimage, version, sizeof(version));
+	bzimage_checksum_matches(&bzimage);
+}
+
+static void test_hostile(void **state)
+{
+	u8 *image = good();
+
+	put(image, 0x3c, PE, 4);
+	memcpy(image + PE, "PE\0\0", 4);
+	each_truncation(image, IMAGE, use);
+	each_byte_mutation(image, IMAGE, 0x290, use);
+	random_mutations(image, IMAGE, 0x290, 100000, use);
+	random_mutations(image, IMAGE, PE + 4, 100000, use);
+	free(image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_four_setup_sectors_by_default),
+		cmocka_unit_test(test_more_than_syssize_is_allowed),
+		cmocka_unit_test(test_version_text_is_optional),
+		cmocka_unit_test(test_each_rule),
+		cmocka_unit_test(test_the_reference_crc),
+		cmocka_unit_test(test_checksum),
+		cmocka_unit_test(test_checksum_of_a_signed_kernel),
+		cmocka_unit_test(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
