@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/* The Multiboot headers of kernel images: good ones, each rule broken, and hostile ones. */
+/* link: lib/multiboot.c lib/string.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hostile.h"
+#include "lib/errno.h"
+#include "lib/multiboot.h"
+
+#define MB1_MAGIC 0x1badb002u
+#define MB2_MAGIC 0xe85250d6u
+#define MB1_AT	  0x40
+#define MB2_AT	  0x48
+#define IMAGE	  0x400
+
+/* The image under construction; words are appended to it. */
+struct build {
+	u8 *image;
+	size_t size, at, header;
+};
+
+static struct build begin(size_t size, size_t at)
+{
+	return (struct build){ calloc(1, size), size, at, at };
+}
+
+static void word(struct build *build, u32 value)
+{
+	memcpy(build->image + build->at, &value, sizeof(value));
+	build->at += sizeof(value);
+}
+
+static void words(struct build *build, const u32 *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		word(build, values[i]);
+}
+
+static struct build mb1(u32 flags)
+{
+	struct build build = begin(IMAGE, MB1_AT);
+
+	words(&build, (u32[]){ MB1_MAGIC, flags, -(MB1_MAGIC + flags) }, 3);
+	return build;
+}
+
+/* With the address fields: header, load, load end, bss end and entry address. */
+static struct build mb1_at(u32 header, u32 load, u32 load_end, u32 bss_end, u32 entry)
+{
+	struct build build = mb1(0x10003);
+
+	words(&build, (u32[]){ header, load, load_end, bss_end, entry }, 5);
+	return build;
+}
+
+static struct build mb2(void)
+{
+	struct build build = begin(IMAGE, MB2_AT);
+
+	build.at += 16;
+	return build;
+}
+
+/* A tag with its payload, padded to a multiple of 8. */
+static void tag(struct build *build, u16 type, u16 flags, const u32 *payload, u32 count)
+{
+	word(build, type | (u32)flags << 16);
+	word(build, 8 + 4 * count);
+	words(build, payload, count);
+	build->at = ALIGN_UP(build->at, 8);
+}
+
+/* The fixed part, when its length is known. */
+static void close_with(struct build *build, u32 architecture, u32 length)
+{
+	build->at = build->header;
+	words(build, (u32[]){ MB2_MAGIC, architecture, length, -(MB2_MAGIC + architecture + length) }, 4);
+}
+
+static void finish(struct build *build)
+{
+	tag(build, 0, 0, NULL, 0);
+	close_with(build, 0, (u32)(build->at - build->header));
+}
+
+/* What the finder says of the image, which is freed. *why is checked to be there when it must. */
+static int find(int (*finder)(const void *, size_t, struct multiboot_header *, const char **),
+		struct build build, struct multiboot_header *header)
+{
+	const char *why = NULL;
+	int err = finder(build.image, build.size, header, &why);
+
+	assert_true((err == 0 || err == -ENOENT) == (why == NULL));
+	free(build.image);
+	return err;
+}
+
+static int find1(struct build build, struct multiboot_header *header)
+{
+	return find(mb1_find_header, build, header);
+}
+
+static int find2(struct build build, struct multiboot_header *header)
+{
+	return find(mb2_find_header, build, header);
+}
+
+static void test_mb1_of_an_elf_file(void **state)
+{
+	struct multiboot_header header;
+
+	assert_int_equal(find1(mb1(0), &header), 0);
+	assert_int_equal(header.version, 1);
+	assert_int_equal(header.offset, MB1_AT);
+	assert_false(header.has_addresses || header.has_entry);
+	assert_false(header.page_align_modules || header.wants_memory_info);
+	assert_int_equal(find1(mb1(7), &header), 0);
+	assert_true(header.page_align_modules && header.wants_memory_info);
+	assert_true(header.requires_framebuffer);
+}
+
+static void test_mb1_unknown_requirements(void **state)
+{
+	struct multiboot_header header;
+
+	for (u32 bit = 3; bit < 16; bit++)
+		assert_int_equal(find1(mb1(BIT(bit)), &header), -EOPNOTSUPP);
+	for (u32 bit = 17; bit < 32; bit++)
+		assert_int_equal(find1(mb1(BIT(bit)), &header), 0);
+}
+
+static void test_mb1_addresses(void **state)
+{
+	struct multiboot_header header;
+
+	/* The text begins 0x20 into the file, and 0x100 of it are loaded. */
+	assert_int_equal(find1(mb1_at(0x100020, 0x100000, 0x100100, 0x108000, 0x100050), &header), 0);
+	assert_true(header.has_addresses && header.has_entry);
+	assert_int_equal(header.load_address, 0x100000);
+	assert_int_equal(header.file_offset, 0x20);
+	assert_int_equal(header.file_size, 0x100);
+	assert_int_equal(header.memory_size, 0x8000);
+	assert_int_equal(header.entry, 0x100050);
+	/* Zero ends: to the end of the file, and no bss. */
+	assert_int_equal(find1(mb1_at(0x100020, 0x100000, 0, 0, 0x100000), &header), 0);
+	assert_int_equal(header.file_size, IMAGE - 0x20);
+	assert_int_equal(header.memory_size, IMAGE - 0x20);
+}
+
+static void test_mb1_addresses_that_make_no_sense(void **state)
+{
+	static const u32 cases[][5] = {
+		{ 0xfffff, 0x100000, 0, 0, 0x100000 },			/* load above header */
+		{ 0x100041, 0x100000, 0, 0, 0x100000 },			/* begins before the file */
+		{ 0x100040, 0x100000, 0x100401, 0, 0x100000 },		/* ends behind the file */
+		{ 0x100040, 0x100000, 0x100040, 0, 0x100000 },		/* ends before the header */
+		{ 0x100040, 0x100000, 0xfffff, 0, 0x100000 },		/* ends before the load */
+		{ 0x100040, 0x100000, 0x100200, 0x1001ff, 0x100000 },	/* bss ends before the data */
+		{ 0x100040, 0x100000, 0x100200, 0, 0x100200 },		/* entry behind what is loaded */
+		{ 0x100040, 0x100000, 0x100200, 0, 0xfffff },		/* entry before what is loaded */
+		{ 0xfffffe40, 0xfffffe00, 0, 0, 0xfffffe00 },		/* beyond 4 GiB */
+	};
+	struct multiboot_header header;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u32 *c = cases[i];
+
+		assert_int_equal(find1(mb1_at(c[0], c[1], c[2], c[3], c[4]), &header), -EINVAL);
+	}
+}
+
+static void test_mb1_where_it_may_be(void **state)
+{
+	struct { size_t at, size; int err; } cases[] = {
+		{ 0, 12, 0 }, { 4, 16, 0 }, { 8180, 10000, 0 }, { 8180, 8192, 0 },
+		{ 8184, 10000, -ENOENT }, { 8192, 10000, -ENOENT }, { 2, 16, -ENOENT },
+	};
+	struct multiboot_header header;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct build build = begin(cases[i].size, cases[i].at);
+
+		words(&build, (u32[]){ MB1_MAGIC, 0, -MB1_MAGIC }, 3);
+		assert_int_equal(find1(build, &header), cases[i].err);
+	}
+}
+
+/* A boot loader's own code compares with the magic: it is no header without the checksum. */
+static void test_a_magic_without_its_checksum_is_passed_over(void **state)
+{
+	struct multiboot_header header;
+	struct build build = mb1(0);
+
+	build.at = 0x10;
+	words(&build, (u32[]){ MB1_MAGIC, 0, 0 }, 3);
+	assert_int_equal(find1(build, &header), 0);
+	assert_int_equal(header.offset, MB1_AT);
+
+	build = mb2();
+	finish(&build);
+	build.at = 0x10;
+	words(&build, (u32[]){ MB2_MAGIC, 0, 16, 0 }, 4);
+	assert_int_equal(find2(build, &header), 0);
+	assert_int_equal(header.offset, MB2_AT);
+}
+
+static void test_mb2_of_an_elf_file(void **state)
+{
+	struct build build = mb2();
+	struct multiboot_header header;
+
+	tag(&build, 1, 0, (u32[]){ 6, 8, 15 }, 3);
+	tag(&build, 1, 1, (u32[]){ 3, 99 }, 2); /* optional */
+	tag(&build, 6, 0, NULL, 0);
+	finish(&build);
+	assert_int_equal(find2(build, &header), 0);
+	assert_int_equal(header.version, 2);
+	assert_int_equal(header.offset, MB2_AT);
+	assert_int_equal(header.required_info, BIT(6) | BIT(8) | BIT(15));
+	assert_true(header.page_align_modules);
+	assert_false(header.has_addresses || header.has_entry);
+	assert_false(header.requires_console || header.requires_framebuffer);
+}
+
+static void test_mb2_addresses_and_entry(void **state)
+{
+	struct build build = mb2();
+	struct multiboot_header header;
+
+	tag(&build, 2, 0, (u32[]){ 0x200008, 0x200000, 0x200200, 0x201000 }, 4);
+	tag(&build, 3, 0, (u32[]){ 0x200100 }, 1);
+	finish(&build);
+	assert_int_equal(find2(build, &header), 0);
+	assert_true(header.has_addresses && header.has_entry);
+	assert_int_equal(header.load_address, 0x200000);
+	assert_int_equal(header.file_offset, MB2_AT - 8);
+	assert_int_equal(header.file_size, 0x200);
+	assert_int_equal(header.memory_size, 0x1000);
+	assert_int_equal(header.entry, 0x200100);
+}
+
+/* A load_addr of -1 means: the file from its beginning. */
+static void test_mb2_whole_file(void **state)
+{
+	struct build build = mb2();
+	struct multiboot_header header;
+
+	tag(&build, 2, 0, (u32[]){ 0x200000 + MB2_AT, ~0u, 0, 0 }, 4);
+	tag(&build, 3, 0, (u32[]){ 0x200000 }, 1);
+	finish(&build);
+	assert_int_equal(find2(build, &header), 0);
+	assert_int_equal(header.load_address, 0x200000);
+	assert_int_equal(header.file_offset, 0);
+	assert_int_equal(header.file_size, IMAGE);
+}
+
+/* The result for a header that has this one tag. */
+static int with_tag(u16 type, u16 flags, const u32 *payload, u32 count,
+		    struct multiboot_header *header)
+{
+	struct build build = mb2();
+
+	tag(&build, type, flags, payload, count);
+	finish(&build);
+	return find2(build, header);
+}
+
+static void test_mb2_requirements(void **state)
+{
+	const u32 zeros[4] = { 0 };
+	struct multiboot_header header;
+
+	assert_int_equal(with_tag(4, 0, (u32[]){ 1 }, 1, &header), 0);
+	assert_true(header.requires_console);
+	assert_int_equal(with_tag(4, 0, (u32[]){ 2 }, 1, &header), 0);
+	assert_false(header.requires_console);
+	assert_int_equal(with_tag(4, 1, (u32[]){ 1 }, 1, &header), 0);
+	assert_false(header.requires_console);
+	assert_int_equal(with_tag(5, 0, zeros, 3, &header), 0);
+	assert_true(header.requires_framebuffer);
+	assert_int_equal(with_tag(5, 1, zeros, 3, &header), 0);
+	assert_false(header.requires_framebuffer);
+	assert_int_equal(with_tag(7, 0, NULL, 0, &header), -EOPNOTSUPP);
+	assert_int_equal(with_tag(7, 1, NULL, 0, &header), 0);
+	assert_int_equal(with_tag(9, 0, zeros, 1, &header), 0);
+	assert_int_equal(with_tag(10, 0, zeros, 4, &header), 0);
+	assert_int_equal(with_tag(11, 0, zeros, 1, &header), -EOPNOTSUPP);
+	assert_int_equal(with_tag(11, 1, zeros, 1, &header), 0);
+	assert_int_equal(with_tag(1, 0, (u32[]){ 21 }, 1, &header), 0);
+	assert_int_equal(header.required_info, BIT(21));
+	assert_int_equal(with_tag(1, 0, (u32[]){ 22 }, 1, &header), -EOPNOTSUPP);
+}
+
+static void test_mb2_tags_that_are_too_small(void **state)
+{
+	static const u8 least[] = { [2] = 4, [3] = 1, [4] = 1, [5] = 3, [8] = 1, [9] = 1, [10] = 4 };
+	const u32 zeros[4] = { 0 };
+	struct multiboot_header header;
+
+	for (u16 type = 2; type < ARRAY_SIZE(least); type++) {
+		if (least[type])
+			assert_int_equal(with_tag(type, 0, zeros, least[type] - 1u, &header), -EINVAL);
+	}
+}
+
+static void test_mb2_needs_an_entry_for_addresses(void **state)
+{
+	struct multiboot_header header;
+
+	assert_int_equal(with_tag(2, 0, (u32[]){ 0x200008, 0x200000, 0, 0 }, 4, &header), -EINVAL);
+}
+
+static void test_mb2_structure(void **state)
+{
+	struct multiboot_header header;
+	struct build build = mb2();
+
+	/* another architecture (MIPS) */
+	tag(&build, 0, 0, NULL, 0);
+	close_with(&build, 4, 24);
+	assert_int_equal(find2(build, &header), -EINVAL);
+	/* no end tag within the length */
+	build = mb2();
+	tag(&build, 6, 0, NULL, 0);
+	close_with(&build, 0, 24);
+	assert_int_equal(find2(build, &header), -EINVAL);
+	/* a length that has not even room for itself */
+	build = mb2();
+	close_with(&build, 0, 8);
+	assert_int_equal(find2(build, &header), -EINVAL);
+	/* a length beyond the file */
+	build = mb2();
+	tag(&build, 0, 0, NULL, 0);
+	close_with(&build, 0, IMAGE - MB2_AT + 8);
+	assert_int_equal(find2(build, &header), -EINVAL);
+	/* a tag without a size, which would be found again for ever */
+	build = mb2();
+	words(&build, (u32[]){ 6, 0, 0, 8 }, 4);
+	close_with(&build, 0, 32);
+	assert_int_equal(find2(build, &header), -EINVAL);
+	/* a tag longer than the header */
+	build = mb2();
+	words(&build, (u32[]){ 6, 24, 0, 8 }, 4);
+	close_with(&build, 0, 32);
+	assert_int_equal(find2(build, &header), -EINVAL);
+}
+
+static void test_mb2_where_it_may_be(void **state)
+{
+	struct { size_t at; int err; } cases[] = {
+		{ 0, 0 }, { 32744, 0 }, { 32752, -EINVAL }, { 32760, -ENOENT }, { 32768, -ENOENT },
+		{ 4, -ENOENT },
+	};
+	struct multiboot_header header;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct build build = begin(40000, cases[i].at);
+
+		build.at += 16;
+		finish(&build);
+		assert_int_equal(find2(build, &header), cases[i].err);
+	}
+}
+
+static void check(int err, const struct multiboot_header *header, const char *why, const u8 *data,
+		  size_t size)
+{
+	volatile u8 sum = 0;
+
+	if (err) {
+		assert_true(err == -ENOENT || err == -EINVAL || err == -EOPNOTSUPP);
+		assert_true(err == -ENOENT || why);
+		return;
+	}
+	if (!header->has_addresses)
+		return;
+	for (u32 i = 0; i < header->file_size; i++)
+		sum += data[header->file_offset + i];
+	assert_true(header->file_size <= header->memory_size);
+	assert_true(header->load_address <= UINT32_MAX - header->memory_size);
+	assert_true(header->has_entry && header->entry >= header->load_address);
+	assert_true(header->entry - header->load_address < header->memory_size);
+	assert_true(size >= header->file_size);
+}
+
+/* The magic's checksum would hide all that is behind it from a mutation: make it right again. */
+static void use1(const u8 *data, size_t size)
+{
+	struct multiboot_header header;
+	const char *why = NULL;
+	u32 flags;
+	int err;
+
+	if (size >= MB1_AT + 12) {
+		memcpy(&flags, data + MB1_AT + 4, 4);
+		flags = -(MB1_MAGIC + flags);
+		memcpy((u8 *)data + MB1_AT + 8, &flags, 4);
+	}
+	err = mb1_find_header(data, size, &header, &why);
+	check(err, &header, why, data, size);
+}
+
+static void use2(const u8 *data, size_t size)
+{
+	struct multiboot_header header;
+	const char *why = NULL;
+	u32 raw[4];
+	int err;
+
+	if (size >= MB2_AT + 16) {
+		memcpy(raw, data + MB2_AT, 16);
+		raw[3] = -(raw[0] + raw[1] + raw[2]);
+		memcpy((u8 *)data + MB2_AT, raw, 16);
+	}
+	err = mb2_find_header(data, size, &header, &why);
+	check(err, &header, why, data, size);
+}
+
+static void test_hostile(void **state)
+{
+	struct build one = mb1_at(0x100020, 0x100000, 0x100100, 0x108000, 0x100050), two = mb2();
+	size_t end;
+
+	tag(&two, 1, 0, (u32[]){ 6, 8, 15 }, 3);
+	tag(&two, 2, 0, (u32[]){ 0x200008, 0x200000, 0x200200, 0x201000 }, 4);
+	tag(&two, 3, 0, (u32[]){ 0x200100 }, 1);
+	tag(&two, 4, 0, (u32[]){ 3 }, 1);
+	tag(&two, 5, 1, (u32[]){ 1024, 768, 32 }, 3);
+	tag(&two, 7, 1, NULL, 0);
+	end = two.at + 8;
+	finish(&two);
+
+	each_truncation(one.image, IMAGE, use1);
+	each_byte_mutation(one.image, IMAGE, MB1_AT + 32, use1);
+	random_mutations(one.image, IMAGE, MB1_AT + 32, 200000, use1);
+	each_truncation(two.image, IMAGE, use2);
+	each_byte_mutation(two.image, IMAGE, end, use2);
+	random_mutations(two.image, IMAGE, end, 200000, use2);
+	free(one.image);
+	free(two.image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mb1_of_an_elf_file),
+		cmocka_unit_test(test_mb1_unknown_requirements),
+		cmocka_unit_test(test_mb1_addresses),
+		cmocka_unit_test(test_mb1_addresses_that_make_no_sense),
+		cmocka_unit_test(test_mb1_where_it_may_be),
+		cmocka_unit_test(test_a_magic_without_its_checksum_is_passed_over),
+		cmocka_unit_test(test_mb2_of_an_elf_file),
+		cmocka_unit_test(test_mb2_addresses_and_entry),
+		cmocka_unit_test(test_mb2_whole_file),
+		cmocka_unit_test(test_mb2_requirements),
+		cmocka_unit_test(test_mb2_tags_that_are_too_small),
+		cmocka_unit_test(test_mb2_needs_an_entry_for_addresses),
+		cmocka_unit_test(test_mb2_structure),
+		cmocka_unit_test(test_mb2_where_it_may_be),
+		cmocka_unit_test(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
