@@ -140,8 +140,8 @@ void vm_destroy(struct vm *vm)
 	vm->vcpu_count = 0;
 	guest_mem_destroy(vm);
 	io_destroy(vm);
-	free_blocks(vm);
 	vm->ops->vm_destroy(vm);
+	free_blocks(vm);
 	address_space_destroy(&vm->space);
 }
 

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* What this processor has of SVM. AMD APM vol. 2, "Enabling SVM", "Determining Support for SVM". */
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "arch/x86.h"
+#include "core/capability.h"
+#include "lib/log.h"
+#include "svm/svm.h"
+
+#define CPUID_SVM_FEATURES 0x8000000a
+enum {
+	SVM_NESTED_PAGING = BIT(0),
+	SVM_LOCK = BIT(2),
+	SVM_NRIP_SAVE = BIT(3),
+	SVM_CLEAN_BITS = BIT(5),
+	SVM_FLUSH_BY_ASID = BIT(6),
+	SVM_DECODE_ASSISTS = BIT(7),
+};
+
+#define VM_CR_LOCK	    BIT_ULL(3)
+#define VM_CR_SVM_DISABLE   BIT_ULL(4)
+
+struct svm_features svm_features;
+
+static int check_lock(u32 features)
+{
+	u64 vm_cr = 0;
+
+	if (rdmsr_safe(MSR_VM_CR, &vm_cr)) {
+		log_error("the VM_CR register cannot be read although CPUID announces SVM");
+		return -ENODEV;
+	}
+	log_info("  %-34s SVM %s, %s", "VM_CR", vm_cr & VM_CR_SVM_DISABLE ? "disabled" : "enabled",
+		 (features & SVM_LOCK) && (vm_cr & VM_CR_LOCK) ? "locked" : "not locked");
+	if (!(vm_cr & VM_CR_SVM_DISABLE))
+		return 0;
+	log_error("SVM is switched off by the firmware (VM_CR.SVMDIS): enable \"SVM Mode\" or \"AMD-V\" in its set-up");
+	return -ENODEV;
+}
+
+int svm_probe(void)
+{
+	struct cpuid_regs leaf;
+	int error;
+
+	if (cpu_features.max_extended_leaf < CPUID_SVM_FEATURES) {
+		log_error("CPUID announces SVM but has no leaf 8000000Ah that describes it");
+		return -ENODEV;
+	}
+	leaf = cpuid(CPUID_SVM_FEATURES);
+	svm_features = (struct svm_features){
+		.asids = leaf.ebx,
+		.nrip_save = leaf.edx & SVM_NRIP_SAVE,
+		.clean_bits = leaf.edx & SVM_CLEAN_BITS,
+		.flush_by_asid = leaf.edx & SVM_FLUSH_BY_ASID,
+		.decode_assists = leaf.edx & SVM_DECODE_ASSISTS,
+	};
+
+	log_info("capabilities: AMD SVM revision %u", leaf.eax & 0xff);
+	error = check_lock(leaf.edx);
+	if (error)
+		return error;
+	log_info("  %-34s %u", "address space identifiers (ASID)", svm_features.asids);
+	capability_optional("next RIP saved on exit", svm_features.nrip_save,
+			    "instruction length by decoding");
+	capability_optional("decode assists", svm_features.decode_assists, "instruction operands by decoding");
+	capability_optional("flush by ASID", svm_features.flush_by_asid, "whole TLB is flushed");
+	capability_optional("VMCB clean bits", svm_features.clean_bits, "processor reloads the whole VMCB");
+	capability_optional("1 GiB pages", cpu_features.pages_1g, "2 MiB pages");
+	capability_optional("TSC deadline timer", cpu_features.tsc_deadline, "calibrated one-shot timer");
+	capability_optional("x2APIC", cpu_features.x2apic, "xAPIC");
+	capability_optional("invariant TSC", cpu_features.invariant_tsc, "TSC is taken to be constant");
+	log_info("  %-34s self-IPI, seen pending before VMRUN", "forced exits by");
+	if (!capability_required("nested paging (NPT)", leaf.edx & SVM_NESTED_PAGING)) {
+		log_error("this processor has SVM but no nested paging; Lamina runs guests with nested paging only");
+		return -ENODEV;
+	}
+	if (svm_features.asids < 2) {
+		log_error("the processor offers %u ASIDs; expected at least 2", svm_features.asids);
+		return -ENODEV;
+	}
+	return 0;
+}

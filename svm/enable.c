@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Switch SVM on and off on one CPU. AMD APM vol. 2, "Enabling SVM", "Host Save Area". */
+#include "arch/cpu.h"
+#include "arch/memory.h"
+#include "arch/percpu.h"
+#include "arch/x86.h"
+#include "lib/log.h"
+#include "svm/svm.h"
+
+int svm_cpu_enable(struct percpu *cpu)
+{
+	cpu->vmx_region = page_alloc();
+	cpu->host_vmcb = page_alloc();
+	if (!cpu->vmx_region || !cpu->host_vmcb) {
+		log_error("no memory for the host save area of CPU %u", cpu->index);
+		return -ENOMEM;
+	}
+	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
+	cpu->host_vmcb_pa = virt_to_phys(cpu->host_vmcb);
+
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	if (!(rdmsr(MSR_EFER) & EFER_SVME)) {
+		log_error("CPU %u does not accept EFER.SVME", cpu->index);
+		return -ENODEV;
+	}
+	wrmsr(MSR_VM_HSAVE_PA, cpu->vmx_region_pa);
+
+	/* FS, GS, TR, LDTR and the system call MSRs of the host never change: save them once, reload after each exit. */
+	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb_pa) : "memory");
+	return 0;
+}
+
+void svm_cpu_disable(struct percpu *cpu)
+{
+	wrmsr(MSR_VM_HSAVE_PA, 0);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+	page_free(cpu->host_vmcb);
+	page_free(cpu->vmx_region);
+	cpu->host_vmcb = cpu->vmx_region = NULL;
+}

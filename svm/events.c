@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* Events under SVM: injection, recovery, windows. AMD APM vol. 2, "Event Injection", "Virtual Interrupts". */
+#include "arch/x86.h"
+#include "svm/svm.h"
+
+void svm_inject(struct vcpu *vcpu, const struct event *event)
+{
+	static const u8 types[] = {
+		[EVENT_INTERRUPT] = VMCB_EVENT_INTR,
+		[EVENT_NMI] = VMCB_EVENT_NMI,
+		[EVENT_EXCEPTION] = VMCB_EVENT_EXCEPTION,
+		[EVENT_SOFT_INTERRUPT] = VMCB_EVENT_SOFT,
+		[EVENT_SOFT_EXCEPTION] = VMCB_EVENT_EXCEPTION,
+		[EVENT_PRIVILEGED_EXCEPTION] = VMCB_EVENT_EXCEPTION,
+	};
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u64 value = EVENT_VALID | EVENT_TYPE_BITS(types[event->type]) | event->vector;
+
+	if (event->has_error_code)
+		value |= EVENT_HAS_CODE | (u64)event->error_code << 32;
+	svm->vmcb->control.event_injection = value;
+	if (event->type == EVENT_NMI) {
+		svm->nmi_masked = true;
+		svm->vmcb->control.intercept_misc1 |= INTERCEPT_IRET;
+		svm_dirty(svm, CLEAN_INTERCEPTS);
+	}
+}
+
+/*
+ * EXITINTINFO: what was being delivered when the exit came. INT n, INT3 and INTO are not injected
+ * again: RIP still points at the instruction, which simply runs again. On a shutdown the field says nothing.
+ */
+static struct event interrupted_event(const struct vmcb_control *control)
+{
+	u64 info = control->exit_int_info;
+	struct event event = { .type = EVENT_NONE, .vector = EVENT_VECTOR(info) };
+
+	if (!(info & EVENT_VALID) || control->exit_code == VMEXIT_SHUTDOWN)
+		return event;
+	switch (EVENT_TYPE(info)) {
+	case VMCB_EVENT_INTR:
+		event.type = EVENT_INTERRUPT;
+		break;
+	case VMCB_EVENT_NMI:
+		event.type = EVENT_NMI;
+		break;
+	case VMCB_EVENT_EXCEPTION:
+		if (event.vector == X86_BP || event.vector == X86_OF || event.vector >= 32)
+			break;
+		event.type = EVENT_EXCEPTION;
+		event.has_error_code = info & EVENT_HAS_CODE;
+		event.error_code = EVENT_ERROR_CODE(info);
+		break;
+	default:
+		break;
+	}
+	return event;
+}
+
+void svm_events_after_exit(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	vcpu->events.reinject = interrupted_event(&svm->vmcb->control);
+
+	/* The IRET that ends an NMI handler has run when RIP has moved on. */
+	if (unlikely(svm->iret_pending) && vcpu->exit_rip != svm->iret_rip) {
+		svm->iret_pending = false;
+		svm->nmi_masked = false;
+		vcpu_request(vcpu, REQ_EVENT);
+	}
+}
+
+bool svm_interrupt_blocked(struct vcpu *vcpu)
+{
+	return !(vcpu_rflags(vcpu) & RFLAGS_IF) || (to_svm(vcpu)->vmcb->control.int_state & INT_SHADOW);
+}
+
+bool svm_nmi_blocked(struct vcpu *vcpu)
+{
+	return to_svm(vcpu)->nmi_masked || (to_svm(vcpu)->vmcb->control.int_state & INT_SHADOW);
+}
+
+/* A virtual interrupt that is never delivered: its intercept says that one could be. */
+void svm_interrupt_window(struct vcpu *vcpu, bool on)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb_control *control = &svm->vmcb->control;
+
+	if (on) {
+		control->int_control |= V_IRQ | V_INTR_PRIO(15) | V_IGN_TPR;
+		control->intercept_misc1 |= INTERCEPT_VINTR;
+	} else {
+		control->int_control &= ~(V_IRQ | V_INTR_PRIO(15) | V_IGN_TPR);
+		control->intercept_misc1 &= ~(u32)INTERCEPT_VINTR;
+	}
+	svm_dirty(svm, CLEAN_INTERRUPT | CLEAN_INTERCEPTS);
+}
+
+void svm_handle_vintr(struct vcpu *vcpu)
+{
+	vcpu->events.irq_window = false;
+	svm_interrupt_window(vcpu, false);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+static void step(struct vcpu *vcpu, bool on)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u64 rflags = vcpu_rflags(vcpu);
+
+	if (on && !svm->stepping)
+		svm->guest_tf = rflags & RFLAGS_TF;
+	svm->stepping = on;
+	if (on) {
+		rflags |= RFLAGS_TF;
+		svm->vmcb->control.intercept_exceptions |= BIT(X86_DB);
+	} else {
+		rflags = svm->guest_tf ? rflags : rflags & ~RFLAGS_TF;
+		svm->vmcb->control.intercept_exceptions &= ~BIT(X86_DB);
+	}
+	vcpu_reg_write(vcpu, REG_RFLAGS, rflags);
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
+/*
+ * SVM has no NMI window. While an NMI handler runs, the IRET intercept is set and tells of its end;
+ * where only one instruction has to pass (that IRET itself, or an interrupt shadow), step over it.
+ */
+void svm_nmi_window(struct vcpu *vcpu, bool on)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (on && (svm->iret_pending || !svm->nmi_masked))
+		step(vcpu, true);
+}
+
+void svm_handle_iret(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	svm->vmcb->control.intercept_misc1 &= ~(u32)INTERCEPT_IRET;
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+	svm->iret_pending = true;
+	svm->iret_rip = vcpu->exit_rip;
+
+	/* An NMI that waits for this IRET: decide anew, and step over it. */
+	vcpu->events.nmi_window = false;
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void svm_handle_step(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (!svm->stepping) {
+		event_raise(vcpu, X86_DB);
+		return;
+	}
+	step(vcpu, false);
+	vcpu->events.nmi_window = false;
+	if (svm->guest_tf)
+		event_raise(vcpu, X86_DB);
+	vcpu_request(vcpu, REQ_EVENT);
+}

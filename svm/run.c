@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* One entry and one exit under SVM. */
+#include "arch/clock.h"
+#include "arch/cpu.h"
+#include "arch/irq.h"
+#include "arch/lapic.h"
+#include "arch/percpu.h"
+#include "core/trace.h"
+#include "svm/svm.h"
+
+void svm_vmenter(struct vcpu *vcpu, u64 vmcb_pa, u64 host_vmcb_pa);
+
+#define FORCE_EXIT_WAIT_US 100
+
+static inline void clgi(void)
+{
+	__asm__ volatile("clgi" : : : "memory");
+}
+
+static inline void stgi(void)
+{
+	__asm__ volatile("stgi" : : : "memory");
+}
+
+/*
+ * A self-IPI is pending when VMRUN starts, so the guest exits before its first instruction. The
+ * local APIC accepts it asynchronously: wait until it is seen, or the exit could come late.
+ */
+static void send_force_exit(struct vcpu *vcpu)
+{
+	u64 deadline = clock_deadline_us(FORCE_EXIT_WAIT_US);
+
+	lapic_self_ipi(IRQ_VECTOR_FORCE_EXIT);
+	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
+		if (clock_expired(deadline)) {
+			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))
+				vm_warn(vcpu->vm, "a self-IPI was not seen pending within %u us: forced exits come late",
+					FORCE_EXIT_WAIT_US);
+			return;
+		}
+		cpu_relax();
+	}
+}
+
+/* What changed since the last exit goes into the VMCB. */
+static void store_guest_state(struct vcpu_svm *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	struct vmcb *vmcb = svm->vmcb;
+
+	vmcb->save.rax = vcpu->regs[REG_RAX];
+	if (vcpu->regs_dirty) {
+		if (vcpu->regs_dirty & BIT(REG_RIP))
+			vmcb->save.rip = vcpu->regs[REG_RIP];
+		if (vcpu->regs_dirty & BIT(REG_RSP))
+			vmcb->save.rsp = vcpu->regs[REG_RSP];
+		if (vcpu->regs_dirty & BIT(REG_RFLAGS))
+			vmcb->save.rflags = vcpu->regs[REG_RFLAGS];
+		vcpu->regs_dirty = 0;
+	}
+	if (svm->flush_tlb) {
+		vmcb->control.tlb_control = svm_features.flush_by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+		svm->flush_tlb = false;
+	}
+}
+
+/* Snapshot first: nothing that a handler does later changes what is recorded of this exit. */
+static void take_snapshot(struct vcpu_svm *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	struct vmcb *vmcb = svm->vmcb;
+
+	vcpu->exit_tsc = rdtsc();
+	vcpu->exit_reason = vmcb->control.exit_code;
+	vcpu->exit_index = svm_exit_index(vmcb->control.exit_code);
+	vcpu->exit_rip = vmcb->save.rip;
+	vcpu->regs[REG_RAX] = vmcb->save.rax;
+	vcpu->regs[REG_RIP] = vmcb->save.rip;
+	vcpu->regs_available = BIT(REG_RIP);
+	trace_exit(vcpu);
+}
+
+enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb_control *control = &svm->vmcb->control;
+
+	store_guest_state(svm);
+	trace_entry(vcpu, force_immediate_exit);
+
+	/*
+	 * With GIF clear nothing is taken, and IF may be set long before VMRUN: with V_INTR_MASKING
+	 * it is the host's IF at VMRUN that lets physical interrupts exit.
+	 */
+	clgi();
+	irq_enable();
+	if (unlikely(force_immediate_exit))
+		send_force_exit(vcpu);
+
+	svm_vmenter(vcpu, svm->vmcb_pa, this_cpu()->host_vmcb_pa);
+
+	irq_disable();
+	stgi();
+
+	take_snapshot(svm);
+	vcpu->events.injected.type = EVENT_NONE;
+	if (unlikely(svm_exit_invalid(control->exit_code))) {
+		vcpu->failure = (struct failure_record){
+			.kind = ENTRY_INVALID_STATE,
+			.reason = control->exit_code,
+			.qualification = control->event_injection,
+		};
+		return EXIT_FASTPATH_ENTRY_FAILED;
+	}
+	control->tlb_control = TLB_KEEP;
+	control->event_injection = 0;
+	control->clean = CLEAN_ALL;
+	svm_events_after_exit(vcpu);
+
+	/* The host's interrupt window, which comes next, is all that these exits are about. */
+	if (control->exit_code == VMEXIT_INTR)
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	return EXIT_FASTPATH_NONE;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest state in the VMCB, in and out. */
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "arch/fpu.h"
+#include "arch/x86.h"
+#include "svm/svm.h"
+
+void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	const struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
+
+	switch (reg) {
+	case REG_RSP:
+		vcpu->regs[REG_RSP] = save->rsp;
+		break;
+	case REG_RIP:
+		vcpu->regs[REG_RIP] = save->rip;
+		break;
+	default:
+		vcpu->regs[REG_RFLAGS] = save->rflags;
+		break;
+	}
+	vcpu->regs_available |= BIT(reg);
+}
+
+u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
+{
+	const struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
+
+	switch (control) {
+	case CTL_CR0:
+		return save->cr0;
+	case CTL_CR2:
+		return save->cr2;
+	case CTL_CR3:
+		return save->cr3;
+	case CTL_CR4:
+		return save->cr4;
+	case CTL_EFER:
+		return save->efer & ~EFER_SVME;
+	case CTL_DR6:
+		return save->dr6;
+	case CTL_DR7:
+		return save->dr7;
+	case CTL_XCR0:
+		return cpu_features.xsave ? xgetbv0() : 1;
+	}
+	return 0;
+}
+
+/* Long mode becomes active with paging: APM vol. 2, "Activating Long Mode". */
+static void update_lma(struct vmcb_save *save)
+{
+	if ((save->cr0 & CR0_PG) && (save->efer & EFER_LME))
+		save->efer |= EFER_LMA;
+	else
+		save->efer &= ~EFER_LMA;
+}
+
+void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb_save *save = &svm->vmcb->save;
+
+	switch (control) {
+	case CTL_CR0:
+		save->cr0 = value | CR0_ET;
+		update_lma(save);
+		break;
+	case CTL_CR2:
+		save->cr2 = value;
+		svm_dirty(svm, CLEAN_CR2);
+		return;
+	case CTL_CR3:
+		save->cr3 = value;
+		break;
+	case CTL_CR4:
+		save->cr4 = value;
+		break;
+	case CTL_EFER:
+		save->efer = value | EFER_SVME;
+		update_lma(save);
+		break;
+	case CTL_DR6:
+		save->dr6 = value;
+		svm_dirty(svm, CLEAN_DR);
+		return;
+	case CTL_DR7:
+		save->dr7 = value;
+		svm_dirty(svm, CLEAN_DR);
+		return;
+	case CTL_XCR0:
+		xsetbv0(value);
+		return;
+	}
+	/* A paging control that changes in the VMCB does not flush, as it would when the guest wrote it. */
+	svm->flush_tlb = true;
+	svm_dirty(svm, CLEAN_CR);
+}
+
+static struct vmcb_segment *vmcb_segment(struct vcpu *vcpu, enum vcpu_segment index)
+{
+	struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
+	struct vmcb_segment *const segments[SEG_COUNT] = {
+		[SEG_ES] = &save->es, [SEG_CS] = &save->cs, [SEG_SS] = &save->ss, [SEG_DS] = &save->ds,
+		[SEG_FS] = &save->fs, [SEG_GS] = &save->gs, [SEG_LDTR] = &save->ldtr, [SEG_TR] = &save->tr,
+	};
+
+	return segments[index];
+}
+
+void svm_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment)
+{
+	const struct vmcb_segment *from = vmcb_segment(vcpu, index);
+	u16 attributes = from->attributes;
+
+	*segment = (struct segment){
+		.base = from->base,
+		.limit = from->limit,
+		.selector = from->selector,
+		.type = attributes & 15,
+		.s = attributes & ATTRIBUTE_S,
+		.dpl = attributes >> 5 & 3,
+		.present = attributes & ATTRIBUTE_PRESENT,
+		.avl = attributes & ATTRIBUTE_AVL,
+		.l = attributes & ATTRIBUTE_L,
+		.db = attributes & ATTRIBUTE_DB,
+		.g = attributes & ATTRIBUTE_G,
+		.unusable = !(attributes & ATTRIBUTE_PRESENT),
+	};
+	/* The processor keeps the privilege level apart: SS.DPL in the VMCB may be stale. */
+	if (index == SEG_SS)
+		segment->dpl = to_svm(vcpu)->vmcb->save.cpl;
+}
+
+void svm_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u16 attributes = 0;
+
+	if (!segment->unusable)
+		attributes = (u16)((segment->type & 15) | (segment->s ? ATTRIBUTE_S : 0) |
+				   (segment->dpl & 3) << 5 | (segment->present ? ATTRIBUTE_PRESENT : 0) |
+				   (segment->avl ? ATTRIBUTE_AVL : 0) | (segment->l ? ATTRIBUTE_L : 0) |
+				   (segment->db ? ATTRIBUTE_DB : 0) | (segment->g ? ATTRIBUTE_G : 0));
+	*vmcb_segment(vcpu, index) = (struct vmcb_segment){
+		.selector = segment->selector,
+		.attributes = attributes,
+		.limit = segment->limit,
+		.base = segment->base,
+	};
+	if (index == SEG_SS)
+		svm->vmcb->save.cpl = segment->dpl;
+	svm_dirty(svm, CLEAN_SEGMENTS);
+}
+
+void svm_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table)
+{
+	const struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
+	const struct vmcb_segment *from = idt ? &save->idtr : &save->gdtr;
+
+	*table = (struct descriptor_table){ .base = from->base, .limit = (u16)from->limit };
+}
+
+void svm_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb_segment *to = idt ? &svm->vmcb->save.idtr : &svm->vmcb->save.gdtr;
+
+	to->base = table->base;
+	to->limit = table->limit;
+	svm_dirty(svm, CLEAN_TABLES);
+}
+
+/* The MSRs that VMRUN, VMLOAD and VMSAVE switch, and where they are. */
+static u64 *msr_field(struct vmcb_save *save, u32 msr)
+{
+	switch (msr) {
+	case MSR_FS_BASE:
+		return &save->fs.base;
+	case MSR_GS_BASE:
+		return &save->gs.base;
+	case MSR_KERNEL_GS_BASE:
+		return &save->kernel_gs_base;
+	case MSR_STAR:
+		return &save->star;
+	case MSR_LSTAR:
+		return &save->lstar;
+	case MSR_CSTAR:
+		return &save->cstar;
+	case MSR_SYSCALL_MASK:
+		return &save->sfmask;
+	case MSR_SYSENTER_CS:
+		return &save->sysenter_cs;
+	case MSR_SYSENTER_ESP:
+		return &save->sysenter_esp;
+	case MSR_SYSENTER_EIP:
+		return &save->sysenter_eip;
+	case MSR_PAT:
+		return &save->pat;
+	case MSR_DEBUGCTL:
+		return &save->debugctl;
+	default:
+		return NULL;
+	}
+}
+
+int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	const u64 *field = msr_field(&to_svm(vcpu)->vmcb->save, msr);
+
+	if (msr == MSR_TSC_AUX && cpu_features.rdtscp) {
+		*value = rdmsr(MSR_TSC_AUX);
+		return 0;
+	}
+	if (!field)
+		return -ENOENT;
+	*value = *field;
+	return 0;
+}
+
+int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u64 *field = msr_field(&svm->vmcb->save, msr);
+
+	if (msr == MSR_TSC_AUX && cpu_features.rdtscp) {
+		wrmsr(MSR_TSC_AUX, value);
+		return 0;
+	}
+	if (!field)
+		return -ENOENT;
+	*field = value;
+	svm_dirty(svm, msr == MSR_PAT ? CLEAN_NESTED_PAGING : CLEAN_LBR);
+	return 0;
+}
+
+void svm_tsc_offset_changed(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	svm->vmcb->control.tsc_offset = vcpu->tsc_offset;
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}

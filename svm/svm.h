@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share. */
+#pragma once
+
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "svm/vmcb.h"
+
+struct vcpu_svm {
+	struct vcpu vcpu;	/* must stay first */
+	struct vmcb *vmcb;
+	hpa_t vmcb_pa;
+	bool flush_tlb;		/* the guest's translations are stale: flush at the next entry */
+
+	/* NMIs: blocked from injection to the IRET that was seen to complete. */
+	bool nmi_masked;
+	bool iret_pending;	/* IRET exited, and runs with the next entry */
+	u64 iret_rip;
+	bool stepping;		/* over one instruction, until an NMI can be injected */
+	bool guest_tf;		/* RFLAGS.TF as the guest had it before stepping */
+};
+
+_Static_assert(offsetof(struct vcpu_svm, vcpu) == 0, "to_svm() and the entry stub rely on it");
+
+static inline struct vcpu_svm *to_svm(struct vcpu *vcpu)
+{
+	return (struct vcpu_svm *)vcpu;
+}
+
+/* A VM's intercept bitmaps: vm->vendor. AMD APM vol. 2, "IOIO Intercepts", "MSR Intercepts". */
+#define IOPM_ORDER  2	/* 12 KiB used */
+#define MSRPM_ORDER 1	/* 8 KiB */
+struct svm_vm {
+	u8 *iopm;
+	u8 *msrpm;
+};
+
+/* Optional features: CPUID 8000000Ah. Filled by svm_probe(). */
+struct svm_features {
+	u32 asids;
+	bool nrip_save, flush_by_asid, decode_assists, clean_bits;
+};
+extern struct svm_features svm_features;
+
+/* The processor reads a VMCB field again only if its clean bit is 0: every setter calls this. */
+static inline void svm_dirty(struct vcpu_svm *svm, enum vmcb_clean what)
+{
+	svm->vmcb->control.clean &= ~(u32)what;
+}
+
+/*
+ * VMEXIT_INVALID is -1. The manual gives the field 64 bits, yet -1 has been seen stored as 32 bits
+ * with zeros above; no other exit code has a lower half of all ones.
+ */
+static inline bool svm_exit_invalid(u64 exit_code)
+{
+	return (u32)exit_code == (u32)VMEXIT_INVALID;
+}
+
+/* svm/caps.c */
+int svm_probe(void);
+/* svm/enable.c */
+int svm_cpu_enable(struct percpu *cpu);
+void svm_cpu_disable(struct percpu *cpu);
+/* svm/vm.c */
+int svm_vm_create(struct vm *vm);
+void svm_vm_destroy(struct vm *vm);
+void svm_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
+/* svm/npt.c */
+int npt_create(struct vm *vm);
+void npt_destroy(struct vm *vm);
+int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+/* svm/vcpu.c */
+struct vcpu *svm_vcpu_create(struct vm *vm);
+void svm_vcpu_destroy(struct vcpu *vcpu);
+void svm_vcpu_reset(struct vcpu *vcpu);
+void svm_vcpu_load(struct vcpu *vcpu);
+void svm_vcpu_put(struct vcpu *vcpu);
+/* svm/run.c */
+enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
+/* svm/exit.c */
+void svm_handle_exit(struct vcpu *vcpu);
+u8 svm_exit_index(u64 exit_code);
+const char *svm_exit_name(u8 exit_index);
+int svm_skip_instruction(struct vcpu *vcpu);
+/* svm/state.c */
+void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
+u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control);
+void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
+void svm_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
+void svm_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
+void svm_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
+void svm_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
+int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
+int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
+void svm_tsc_offset_changed(struct vcpu *vcpu);
+/* svm/events.c */
+void svm_inject(struct vcpu *vcpu, const struct event *event);
+bool svm_interrupt_blocked(struct vcpu *vcpu);
+bool svm_nmi_blocked(struct vcpu *vcpu);
+void svm_interrupt_window(struct vcpu *vcpu, bool on);
+void svm_nmi_window(struct vcpu *vcpu, bool on);
+void svm_events_after_exit(struct vcpu *vcpu);
+void svm_handle_vintr(struct vcpu *vcpu);
+void svm_handle_iret(struct vcpu *vcpu);
+void svm_handle_step(struct vcpu *vcpu);
+/* svm/check.c */
+void svm_explain_failure(struct vcpu *vcpu);
+/* svm/dump.c */
+void svm_dump(struct vcpu *vcpu);
