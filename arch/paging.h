@@ -5,6 +5,7 @@
  *   HOST_GUEST_WINDOW   a VM's RAM, in that VM's own address space only: address = window + gpa
  *   HOST_DIRECT_MAP     memory that the hypervisor owns (page_alloc()): address = base + pa, RW NX
  *   HOST_MMIO           device registers and firmware tables, mapped on demand, RW NX
+ *   HOST_WINDOWS        phys_window(), one top-level entry for each slot, RW NX
  *   HOST_STACKS         per-CPU stacks, each with an unmapped guard page below
  *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
  *
@@ -19,6 +20,8 @@
 #define HOST_GUEST_WINDOW_SIZE (512ull << 30)
 #define HOST_DIRECT_MAP	  0xffffa00000000000ull
 #define HOST_MMIO	  0xffffc00000000000ull
+#define HOST_WINDOWS	  0xffffc80000000000ull
+#define HOST_WINDOW_SIZE  (512ull << 30) /* of each slot */
 #define HOST_STACKS	  0xffffd00000000000ull
 #define HOST_IMAGE	  0xffffffff80000000ull
 
@@ -53,7 +56,8 @@ void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
 
 /*
  * A window on foreign physical memory (boot modules while they are loaded). One at a time in each
- * of the slots; the earlier mapping of the slot goes away. Read-write, cached.
+ * of the slots; the earlier mapping of the slot goes away. Read-write, cached. NULL with a
+ * log line where page tables run out.
  */
 enum { PHYS_WINDOW_MODULE, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
 void *phys_window(unsigned slot, hpa_t pa, u64 size);

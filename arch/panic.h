@@ -21,6 +21,13 @@ void stop(const char *format, ...) __printf(1, 2) __noreturn;
 /* All VMs ended: "Lamina: all VMs ended, powering off" (or rebooting, halted), then do it. */
 void finish(void) __noreturn;
 
+/* Set by core: names the VM that was running and prints its trace. Takes no lock. */
+extern void (*panic_report_vm)(void);
+
+/* As panic(), for an exception that nobody expects. */
+struct trap_frame;
+void panic_trap(const struct trap_frame *frame) __noreturn;
+
 #define BUG_ON(condition)						\
 	do {								\
 		if (unlikely(condition))				\

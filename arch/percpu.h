@@ -27,3 +27,10 @@ static inline struct percpu *this_cpu(void)
 	__asm__("mov %%gs:0, %0" : "=r"(cpu));
 	return cpu;
 }
+
+/* Make this_cpu() work on the boot CPU, before anything else. */
+void percpu_init_early(void);
+/* Give the boot CPU its stacks and descriptor tables. After paging_init(). */
+void percpu_init(void);
+/* CPUs that have their stacks. */
+u32 percpu_count(void);

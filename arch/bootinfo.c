@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading the Multiboot2 information. */
+#include "arch/bootinfo.h"
+
+#include "arch/memory.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "lib/multiboot.h"
+#include "lib/string.h"
+
+struct boot_info boot_info = { .command_line = "", .loader_name = "an unnamed boot loader" };
+
+/* The block lies in memory that is about to be reused; everything refers to this copy of it. */
+static u8 block[BOOT_INFO_SIZE] __aligned(8);
+
+/* A tag's text; empty where it does not end within the tag. */
+static const char *text_of(const struct mb2_tag *tag, size_t offset)
+{
+	const char *text = (const char *)tag + offset;
+
+	if (tag->size <= offset || strnlen(text, tag->size - offset) == tag->size - offset) {
+		log_error("boot loader: the text of tag %u is not terminated: ignored", tag->type);
+		return "";
+	}
+	return text;
+}
+
+static void read_command_line(const struct mb2_tag *tag)
+{
+	boot_info.command_line = text_of(tag, sizeof(*tag));
+}
+
+static void read_loader_name(const struct mb2_tag *tag)
+{
+	boot_info.loader_name = text_of(tag, sizeof(*tag));
+}
+
+static void read_module(const struct mb2_tag *tag)
+{
+	const struct mb2_module_tag *module = (const void *)tag;
+
+	if (boot_info.modules == BOOT_MAX_MODULES) {
+		log_error("boot loader: more than %d modules: the rest is ignored", BOOT_MAX_MODULES);
+		return;
+	}
+	if (module->mod_end < module->mod_start) {
+		log_error("boot loader: module %u ends before it starts: ignored", boot_info.modules);
+		return;
+	}
+	boot_info.module[boot_info.modules++] = (struct boot_module) {
+		.start = module->mod_start,
+		.size = module->mod_end - module->mod_start,
+		.string = text_of(tag, sizeof(*module)),
+	};
+}
+
+static void read_memory_map(const struct mb2_tag *tag)
+{
+	const struct mb2_memory_map_tag *map = (const void *)tag;
+	size_t entry_size = map->entry_size;
+
+	if (entry_size < sizeof(struct mb2_memory_entry))
+		return;
+	for (size_t at = sizeof(*map); at + entry_size <= tag->size; at += entry_size) {
+		const struct mb2_memory_entry *entry = (const void *)((const char *)tag + at);
+
+		if (boot_info.memory_pieces == BOOT_MAX_MEMORY) {
+			log_error("boot loader: the memory map has more than %d pieces: the rest is ignored",
+				  BOOT_MAX_MEMORY);
+			return;
+		}
+		boot_info.memory[boot_info.memory_pieces++] = (struct boot_memory) {
+			entry->base, entry->length, entry->type,
+		};
+	}
+}
+
+/* The newer pointer wins, whatever the order of the tags. */
+static void read_rsdp(const struct mb2_tag *tag)
+{
+	const struct mb2_rsdp_tag *copy = (const void *)tag;
+
+	if (boot_info.rsdp && tag->type == MB2_TAG_RSDP_OLD)
+		return;
+	boot_info.rsdp = copy->rsdp;
+	boot_info.rsdp_size = tag->size - sizeof(*tag);
+}
+
+static void read_framebuffer(const struct mb2_tag *tag)
+{
+	const struct mb2_framebuffer_tag *fb = (const void *)tag;
+
+	boot_info.framebuffer = (struct boot_framebuffer) {
+		.address = fb->address, .pitch = fb->pitch, .width = fb->width, .height = fb->height,
+		.bits_per_pixel = fb->bits_per_pixel, .type = fb->type,
+	};
+}
+
+static const struct {
+	void (*read)(const struct mb2_tag *tag);
+	size_t size;	/* the least that makes sense */
+} tags[MB2_TAG_TYPES] = {
+	[MB2_TAG_CMDLINE] = { read_command_line, sizeof(struct mb2_tag) + 1 },
+	[MB2_TAG_LOADER_NAME] = { read_loader_name, sizeof(struct mb2_tag) + 1 },
+	[MB2_TAG_MODULE] = { read_module, sizeof(struct mb2_module_tag) + 1 },
+	[MB2_TAG_MEMORY_MAP] = { read_memory_map, sizeof(struct mb2_memory_map_tag) },
+	[MB2_TAG_FRAMEBUFFER] = { read_framebuffer, sizeof(struct mb2_framebuffer_tag) },
+	[MB2_TAG_RSDP_OLD] = { read_rsdp, sizeof(struct mb2_tag) + 20 },
+	[MB2_TAG_RSDP_NEW] = { read_rsdp, sizeof(struct mb2_tag) + 36 },
+};
+
+static void read_tag(const struct mb2_tag *tag)
+{
+	if (tag->type >= ARRAY_SIZE(tags) || !tags[tag->type].read)
+		return;
+	if (tag->size < tags[tag->type].size)
+		log_error("boot loader: tag %u has only %u bytes: ignored", tag->type, tag->size);
+	else
+		tags[tag->type].read(tag);
+}
+
+int boot_info_init(hpa_t pa)
+{
+	const struct mb2_info_header *header = phys_to_virt(pa);
+	u32 size = header->total_size, at = sizeof(*header);
+
+	if (size < sizeof(*header) || size > sizeof(block)) {
+		log_error("boot loader: its information has %u bytes, at most %u are understood", size,
+			  (unsigned)sizeof(block));
+		return -EINVAL;
+	}
+	memcpy(block, header, size);
+	while (at < size && size - at >= sizeof(struct mb2_tag)) {
+		const struct mb2_tag *tag = (const void *)&block[at];
+
+		if (tag->type == MB2_TAG_END)
+			return 0;
+		if (tag->size < sizeof(*tag) || tag->size > size - at)
+			break;
+		read_tag(tag);
+		at += ALIGN_UP(tag->size, MB2_TAG_ALIGN);
+	}
+	log_error("boot loader: its information is cut off at byte %u of %u", at, size);
+	return 0;
+}
+
+void boot_module_free(unsigned index)
+{
+	struct boot_module *module = &boot_info.module[index];
+	void *window;
+
+	if (!module->size)
+		return;
+	window = phys_window(PHYS_WINDOW_SCRUB, module->start, module->size);
+	if (!window)	/* better lost than handed on with its contents */
+		return;
+	memset(window, 0, module->size);
+	memory_add(module->start, ALIGN_UP(module->size, PAGE_SIZE));
+	module->size = 0;
+}

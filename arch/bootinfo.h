@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the boot loader told us, checked and copied out of its hands.
+ * Multiboot2 Specification, "Boot information format".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+#define BOOT_MAX_MODULES 64
+#define BOOT_MAX_MEMORY	 256
+#define BOOT_INFO_SIZE	 KIB(64)	/* the largest information block that is understood */
+
+struct boot_module {
+	hpa_t start;
+	u64 size;		/* bytes; 0 once boot_module_free() was called */
+	const char *string;	/* its command line */
+};
+
+struct boot_memory {
+	hpa_t start;
+	u64 size;
+	u32 type;		/* enum multiboot_memory_type */
+};
+
+struct boot_framebuffer {
+	hpa_t address;		/* 0: none */
+	u32 pitch, width, height;
+	u8 bits_per_pixel;
+	u8 type;		/* enum mb2_framebuffer_type */
+};
+
+struct boot_info {
+	const char *command_line, *loader_name;	/* never NULL */
+	unsigned modules, memory_pieces;
+	struct boot_module module[BOOT_MAX_MODULES];
+	struct boot_memory memory[BOOT_MAX_MEMORY];
+	const void *rsdp;	/* a copy of ACPI's root pointer, or NULL */
+	size_t rsdp_size;
+	struct boot_framebuffer framebuffer;
+};
+
+extern struct boot_info boot_info;
+
+/*
+ * Fill boot_info from the block at `pa`, which the boot page tables still show. Whatever is malformed
+ * or too much is left out with an error line. -EINVAL where the block as a whole is of no use.
+ */
+int boot_info_init(hpa_t pa);
+
+/* Overwrite the module's memory and give it to the guests' RAM. Does nothing the second time. */
+void boot_module_free(unsigned index);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The control register settings of every CPU. */
+#pragma once
+
+/*
+ * Write protection, SMEP, SMAP, UMIP, machine checks, XSAVE and the page-attribute table, each
+ * where the processor has it. Intel SDM, "Control Registers", "Page Attribute Table (PAT)".
+ */
+void control_init(void);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* Physical memory: what the machine has, the hypervisor's pool, and the pieces for guests. */
+#include "arch/memory.h"
+
+#include "arch/panic.h"
+#include "arch/pool.h"
+#include "arch/ranges.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "lib/spinlock.h"
+
+#define HUGE_PAGE  MIB(2)
+#define GIANT_PAGE GIB(1)
+
+static struct ranges free_ram, reserved;
+static u64 total_ram;
+static struct spinlock lock = SPINLOCK_INIT;
+
+/* Where the image was loaded, less where it is linked to be: zero until it can be moved. */
+static u64 image_offset;
+
+hpa_t image_to_phys(const void *p)
+{
+	return (u64)p - HOST_IMAGE + image_offset;
+}
+
+void memory_add(hpa_t start, u64 size)
+{
+	hpa_t first = ALIGN_UP(start, PAGE_SIZE), end = ALIGN_DOWN(start + size, PAGE_SIZE);
+
+	if (end <= first)
+		return;
+	spin_lock(&lock);
+	if (ranges_add(&free_ram, first, end - first))
+		log_warn("memory: too many pieces, 0x%llx + 0x%llx stays unused",
+			 (unsigned long long)start, (unsigned long long)size);
+	spin_unlock(&lock);
+}
+
+void memory_reserve(hpa_t start, u64 size)
+{
+	hpa_t first = ALIGN_DOWN(start, PAGE_SIZE), end = ALIGN_UP(start + size, PAGE_SIZE);
+
+	if (end > first && ranges_add(&reserved, first, end - first))
+		stop("the memory map has more than %d reserved pieces", RANGES_MAX);
+}
+
+/* The lowest aligned place for `size` bytes below 4 GiB, where the boot page tables reach it. */
+static hpa_t find_pool(u64 size)
+{
+	for (unsigned i = 0; i < free_ram.count; i++) {
+		const struct phys_range *range = &free_ram.range[i];
+		hpa_t start = ALIGN_UP(range->start, HUGE_PAGE);
+
+		if (start + size <= range->start + range->size && start + size <= GIB(4))
+			return start;
+	}
+	stop("no %llu MiB of memory in one piece below 4 GiB for the hypervisor; the machine has "
+	     "%llu MiB in all", (unsigned long long)size >> 20, (unsigned long long)total_ram >> 20);
+}
+
+/*
+ * A VM takes some hundred KiB besides its page tables. With 2 MiB pages, those of guest and host
+ * window take 8 KiB for each GiB; 1/256 lets them all be cut into 4 KiB pages.
+ */
+static u64 pool_size(void)
+{
+	return ALIGN_UP(MIB(6) + MIN(total_ram / 256, MIB(64)), HUGE_PAGE);
+}
+
+void memory_init(void)
+{
+	u64 size;
+	hpa_t start;
+
+	total_ram = ranges_total(&free_ram);
+	for (unsigned i = 0; i < reserved.count; i++)
+		if (ranges_remove(&free_ram, reserved.range[i].start, reserved.range[i].size))
+			stop("the memory map has more than %d pieces", RANGES_MAX);
+	size = pool_size();
+	start = find_pool(size);
+	if (ranges_remove(&free_ram, start, size))
+		stop("the memory map has more than %d pieces", RANGES_MAX);
+	pool_init(start, size);
+	log_info("memory: %llu MiB usable: %llu MiB for the hypervisor at 0x%llx, %llu MiB for guests",
+		 (unsigned long long)total_ram >> 20, (unsigned long long)size >> 20,
+		 (unsigned long long)start, (unsigned long long)ranges_total(&free_ram) >> 20);
+}
+
+void memory_stats(struct memory_stats *stats)
+{
+	spin_lock(&lock);
+	*stats = (struct memory_stats) {
+		.total = total_ram,
+		.pool = pool_bytes(),
+		.pool_used = pool_bytes_used(),
+		.guest_free = ranges_total(&free_ram),
+	};
+	spin_unlock(&lock);
+}
+
+/* The largest part of a range that is aligned at both ends, up to `size` bytes. */
+static struct phys_range aligned_part(const struct phys_range *range, u64 size, u64 align)
+{
+	hpa_t start = ALIGN_UP(range->start, align);
+	hpa_t end = ALIGN_DOWN(range->start + range->size, align);
+
+	if (end <= start)
+		return (struct phys_range) { 0, 0 };
+	return (struct phys_range) { start, MIN(end - start, ALIGN_DOWN(size, align)) };
+}
+
+/* The first piece that serves the whole size, else the largest one. */
+static struct phys_range best_piece(u64 size, u64 align)
+{
+	struct phys_range best = { 0, 0 };
+
+	for (unsigned i = 0; i < free_ram.count && best.size < ALIGN_DOWN(size, align); i++) {
+		struct phys_range part = aligned_part(&free_ram.range[i], size, align);
+
+		if (part.size > best.size)
+			best = part;
+	}
+	return best;
+}
+
+int guest_ram_alloc(u64 size, struct phys_range *range)
+{
+	int err = -ENOMEM;
+
+	spin_lock(&lock);
+	*range = best_piece(size, GIANT_PAGE);
+	if (range->size == 0)
+		*range = best_piece(size, HUGE_PAGE);
+	if (range->size)
+		err = ranges_remove(&free_ram, range->start, range->size) ? -ENOMEM : 0;
+	spin_unlock(&lock);
+	return err;
+}
+
+void guest_ram_free(const struct phys_range *range)
+{
+	memory_add(range->start, range->size);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Mappings of what is not the hypervisor's memory: device registers, firmware tables, modules. */
+#include "arch/cpu.h"
+#include "arch/memory.h"
+#include "arch/page_table.h"
+#include "arch/paging.h"
+#include "arch/panic.h"
+#include "lib/log.h"
+
+#define MMIO_SIZE (512ull << 30)
+
+static u64 mmio_next = HOST_MMIO;
+
+static void *map(hpa_t pa, u64 size, unsigned flags)
+{
+	hpa_t first = ALIGN_DOWN(pa, PAGE_SIZE);
+	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
+	u64 va = mmio_next;
+
+	if (bytes >= HOST_MMIO + MMIO_SIZE - va ||
+	    paging_map(&kernel_space, va, first, bytes, flags)) {
+		log_error("no room to map 0x%llx bytes at physical 0x%llx", (unsigned long long)size,
+			  (unsigned long long)pa);
+		return NULL;
+	}
+	mmio_next = va + bytes + PAGE_SIZE;	/* an unmapped page in between */
+	return (void *)(va + pa - first);
+}
+
+void *mmio_map(hpa_t pa, u64 size)
+{
+	return map(pa, size, MAP_WRITE | MAP_UNCACHED);
+}
+
+void *firmware_map(hpa_t pa, u64 size)
+{
+	return map(pa, size, MAP_READ);
+}
+
+void *phys_window(unsigned slot, hpa_t pa, u64 size)
+{
+	u64 base = HOST_WINDOWS + slot * HOST_WINDOW_SIZE;
+	hpa_t first = ALIGN_DOWN(pa, PAGE_SIZE);
+	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
+	u64 va = base + (first & (GIB(1) - 1));	/* alike, so that large pages fit */
+
+	BUG_ON(slot >= PHYS_WINDOWS || bytes > HOST_WINDOW_SIZE - GIB(1));
+	paging_clear_top(&kernel_space, base);
+	write_cr3(read_cr3());			/* flush what the slot showed before */
+	if (paging_map(&kernel_space, va, first, bytes, MAP_WRITE)) {
+		log_error("no page tables left to reach 0x%llx bytes at physical 0x%llx",
+			  (unsigned long long)size, (unsigned long long)pa);
+		return NULL;
+	}
+	return (void *)(va + pa - first);
+}

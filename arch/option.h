@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options of Lamina's own command line. Each is declared near the code that it steers:
+ *
+ *	DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt", "when all VMs ended", set_on_end);
+ *
+ * The linker script collects them, so nothing else has to know.
+ */
+#pragma once
+
+#include "lib/string.h"
+#include "lib/types.h"
+
+struct option {
+	const char *name;
+	const char *values;	/* what may follow the '=', for people; NULL for an option without value */
+	const char *help;	/* one line */
+	/* 0 or -EINVAL; the view is empty where the option has no value. Runs before everything else. */
+	int (*set)(struct str_view value);
+};
+
+#define DEFINE_OPTION(id, name_, values_, help_, set_)			\
+	static const struct option option_##id				\
+	__attribute__((section(".options"), used, aligned(8))) = {	\
+		.name = name_, .values = values_, .help = help_, .set = set_, \
+	}
+
+/*
+ * Apply a command line. What cannot be understood gives an error line that names it and says what
+ * was expected, and is otherwise ignored.
+ */
+void options_apply(const char *command_line);
+/* For set(): which of the words is it? -EINVAL if none. */
+int option_choice(struct str_view value, const char *const words[], unsigned count);

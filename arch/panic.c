@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Stopping, on purpose or not. */
+#include "arch/panic.h"
+
+#include <stdarg.h>
+
+#include "arch/acpi.h"
+#include "arch/console.h"
+#include "arch/cpu.h"
+#include "arch/option.h"
+#include "arch/trap.h"
+#include "arch/uart.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+
+enum end_action on_end = END_POWEROFF, on_fail = END_HALT;
+void (*panic_report_vm)(void);
+
+static const char *const actions[] = {
+	[END_POWEROFF] = "poweroff", [END_REBOOT] = "reboot", [END_HALT] = "halt",
+};
+
+static int set_action(struct str_view value, enum end_action *action)
+{
+	int choice = option_choice(value, actions, ARRAY_SIZE(actions));
+
+	if (choice < 0)
+		return choice;
+	*action = choice;
+	return 0;
+}
+
+static int set_on_end(struct str_view value)
+{
+	return set_action(value, &on_end);
+}
+DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt",
+	      "what to do when all VMs have ended (default poweroff)", set_on_end);
+
+static int set_on_fail(struct str_view value)
+{
+	return set_action(value, &on_fail);
+}
+DEFINE_OPTION(onfail, "onfail", "halt|poweroff|reboot",
+	      "what to do when Lamina itself has to stop (default halt)", set_on_fail);
+
+static void __noreturn halt(void)
+{
+	uart_flush();
+	for (;;) {
+		irq_disable();
+		__asm__ volatile("hlt");
+	}
+}
+
+static void __noreturn end(enum end_action action)
+{
+	irq_disable();
+	uart_flush();
+	if (action == END_POWEROFF) {
+		acpi_poweroff();
+		log_error("the machine did not power off; halted");
+	} else if (action == END_REBOOT) {
+		machine_reset();
+		log_error("the machine did not reset; halted");
+	}
+	halt();
+}
+
+/* The last line is always printed, whatever loglevel= says: it is what a reader looks for. */
+static void last_line(const char *format, ...) __printf(1, 2);
+static void last_line(const char *format, ...)
+{
+	va_list args;
+
+	log_set_level(LOG_INFO);
+	va_start(args, format);
+	log_vline(LOG_INFO, NULL, format, args);
+	va_end(args);
+}
+
+/* A crash within the report of a crash says that much, and one within that is silent. */
+static void begin_panic(void)
+{
+	static unsigned depth;
+
+	irq_disable();
+	log_force_unlock();
+	console_init();
+	switch (depth++) {
+	case 0:
+		return;
+	case 1:
+		last_line("Lamina: stopped: crashed again while reporting a crash");
+		end(on_fail);
+	default:
+		halt();
+	}
+}
+
+static void __noreturn end_panic(const char *why)
+{
+	if (panic_report_vm)
+		panic_report_vm();
+	last_line("Lamina: stopped: %s", why);
+	end(on_fail);
+}
+
+void panic(const char *format, ...)
+{
+	char why[256];
+	va_list args;
+
+	begin_panic();
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	log_error("panic: %s", why);
+	trap_report_here();
+	end_panic(why);
+}
+
+void panic_trap(const struct trap_frame *frame)
+{
+	char why[80];
+
+	begin_panic();
+	snprintf(why, sizeof(why), "unexpected exception %llu (%s) at 0x%llx",
+		 (unsigned long long)frame->vector, trap_name(frame->vector),
+		 (unsigned long long)frame->rip);
+	log_error("panic: %s", why);
+	trap_report(frame);
+	end_panic(why);
+}
+
+void stop(const char *format, ...)
+{
+	char why[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	console_init();
+	last_line("Lamina: stopped: %s", why);
+	end(on_fail);
+}
+
+void finish(void)
+{
+	static const char *const doing[] = {
+		[END_POWEROFF] = "powering off", [END_REBOOT] = "rebooting", [END_HALT] = "halted",
+	};
+
+	last_line("Lamina: all VMs ended, %s", doing[on_end]);
+	end(on_end);
+}

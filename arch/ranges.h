@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* A set of physical addresses as a sorted list of ranges that neither touch nor overlap. */
+#pragma once
+
+#include "arch/memory.h"
+
+#define RANGES_MAX 256
+
+struct ranges {
+	unsigned count;
+	struct phys_range range[RANGES_MAX];
+};
+
+/* Put a range in, or take it out. -ENOSPC if the list is full: then it is as it was. */
+int ranges_add(struct ranges *ranges, hpa_t start, u64 size);
+int ranges_remove(struct ranges *ranges, hpa_t start, u64 size);
+u64 ranges_total(const struct ranges *ranges);

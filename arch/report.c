@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a crash report says about the processor. A report never makes things worse: it takes no
+ * lock, and reads no memory that it does not know to be mapped.
+ */
+#include "arch/cpu.h"
+#include "arch/gdt.h"
+#include "arch/trap.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+
+#define STACK_LINES  6
+#define WORDS_A_LINE 4
+#define MAX_CALLERS  24
+
+typedef unsigned long long ull;
+
+extern char image_start[], text_end[], boot_stack[], boot_stack_top[];
+
+static const char *const names[] = {
+	[X86_DE] = "#DE divide error",
+	[X86_DB] = "#DB debug exception",
+	[X86_NMI] = "NMI",
+	[X86_BP] = "#BP breakpoint",
+	[X86_OF] = "#OF overflow",
+	[X86_BR] = "#BR bound range exceeded",
+	[X86_UD] = "#UD invalid opcode",
+	[X86_NM] = "#NM device not available",
+	[X86_DF] = "#DF double fault",
+	[X86_TS] = "#TS invalid TSS",
+	[X86_NP] = "#NP segment not present",
+	[X86_SS] = "#SS stack fault",
+	[X86_GP] = "#GP general protection",
+	[X86_PF] = "#PF page fault",
+	[X86_MF] = "#MF x87 floating point",
+	[X86_AC] = "#AC alignment check",
+	[X86_MC] = "#MC machine check",
+	[X86_XM] = "#XM SIMD floating point",
+	[X86_VE] = "#VE virtualization exception",
+	[X86_CP] = "#CP control protection",
+};
+
+const char *trap_name(u64 vector)
+{
+	if (vector >= 32)
+		return "interrupt";
+	if (vector < ARRAY_SIZE(names) && names[vector])
+		return names[vector];
+	return "reserved exception";
+}
+
+/* The top of the mapped stack that holds the address, or 0. */
+static u64 stack_top_of(u64 address)
+{
+	u64 slot = (address - HOST_STACKS) / STACK_SLOT;
+	u32 cpu = (u32)(slot / CPU_STACKS);
+	enum cpu_stack stack = slot % CPU_STACKS;
+	u64 top;
+
+	if (address >= (u64)boot_stack && address < (u64)boot_stack_top)
+		return (u64)boot_stack_top;
+	if (address < HOST_STACKS || slot / CPU_STACKS >= percpu_count())
+		return 0;
+	top = cpu_stack_top(cpu, stack);
+	return address >= top - cpu_stack_size(stack) ? top : 0;
+}
+
+static bool is_code(u64 address)
+{
+	return address >= (u64)image_start && address < (u64)text_end;
+}
+
+static void report_error_code(const struct trap_frame *f)
+{
+	u32 code = (u32)f->error_code;
+
+	if (f->vector == X86_PF)
+		log_error("  page fault at 0x%016llx: %s of %s%s, error code 0x%x", (ull)read_cr2(),
+			  code & PF_FETCH ? "fetch" : code & PF_WRITE ? "write" : "read",
+			  code & PF_PRESENT ? "a protected page" : "an unmapped page",
+			  code & PF_RESERVED ? " (reserved bit set in a table)" : "", code);
+	else if (code)	/* Intel SDM, "Error Code" */
+		log_error("  error code 0x%x: %s selector 0x%x%s", code,
+			  code & BIT(1) ? "IDT" : code & BIT(2) ? "LDT" : "GDT", code & 0xfff8,
+			  code & BIT(0) ? ", while delivering an external event" : "");
+}
+
+static void report_registers(const struct trap_frame *f)
+{
+	log_error("  rip %016llx  cs %04llx  rflags %08llx  rsp %016llx  ss %04llx", (ull)f->rip,
+		  (ull)f->cs, (ull)f->rflags, (ull)f->rsp, (ull)f->ss);
+	log_error("  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx", (ull)f->rax, (ull)f->rbx,
+		  (ull)f->rcx, (ull)f->rdx);
+	log_error("  rsi %016llx  rdi %016llx  rbp %016llx  r8  %016llx", (ull)f->rsi, (ull)f->rdi,
+		  (ull)f->rbp, (ull)f->r8);
+	log_error("  r9  %016llx  r10 %016llx  r11 %016llx  r12 %016llx", (ull)f->r9, (ull)f->r10,
+		  (ull)f->r11, (ull)f->r12);
+	log_error("  r13 %016llx  r14 %016llx  r15 %016llx", (ull)f->r13, (ull)f->r14, (ull)f->r15);
+	log_error("  cr0 %08llx  cr2 %016llx  cr3 %016llx  cr4 %08llx  efer %08llx",
+		  (ull)read_cr0(), (ull)read_cr2(), (ull)read_cr3(), (ull)read_cr4(),
+		  (ull)rdmsr(MSR_EFER));
+}
+
+static void report_stack(u64 rsp)
+{
+	u64 top = stack_top_of(rsp);
+	const u64 *word = (const u64 *)ALIGN_UP(rsp, 8);
+
+	if (!top) {
+		log_error("  the stack pointer is on no known stack");
+		return;
+	}
+	for (unsigned line = 0; line < STACK_LINES && word + WORDS_A_LINE <= (const u64 *)top;
+	     line++, word += WORDS_A_LINE)
+		log_error("  %s %016llx %016llx %016llx %016llx", line ? "     " : "stack",
+			  (ull)word[0], (ull)word[1], (ull)word[2], (ull)word[3]);
+}
+
+/*
+ * The callers: words on the stack that are addresses of code. Some may be left from earlier calls;
+ * on the other hand no damaged register can hide the true ones.
+ */
+static void report_callers(u64 rip, u64 rsp)
+{
+	u64 top = stack_top_of(rsp);
+	unsigned found = 0;
+
+	log_error("  callers (addr2line -e build/lamina.debug -fi ...):");
+	log_error("    %016llx", (ull)rip);
+	for (const u64 *word = (const u64 *)ALIGN_UP(rsp, 8);
+	     word < (const u64 *)top && found < MAX_CALLERS; word++) {
+		if (!is_code(*word))
+			continue;
+		log_error("    %016llx", (ull)*word);
+		found++;
+	}
+}
+
+void trap_report(const struct trap_frame *frame)
+{
+	report_error_code(frame);
+	report_registers(frame);
+	report_stack(frame->rsp);
+	report_callers(frame->rip, frame->rsp);
+}
+
+void trap_report_here(void)
+{
+	u64 rsp;
+
+	__asm__ volatile("mov %%rsp, %0" : "=r"(rsp));
+	report_stack(rsp);
+	report_callers((u64)__builtin_return_address(0), rsp);
+}

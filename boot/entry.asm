@@ -1,0 +1,245 @@
+; SPDX-License-Identifier: MIT
+;
+; From the boot loader's 32-bit protected mode to boot_main() in long mode in the higher half.
+; Multiboot2 Specification, "I386 machine state"; Intel SDM, "Initializing IA-32e Mode".
+
+%include "arch/offsets.inc"
+
+%define PHYS(symbol) ((symbol) - HOST_IMAGE)
+
+LOADER_MAGIC	equ 0x36d76289
+
+CR0_PE		equ 1 << 0
+CR0_MP		equ 1 << 1
+CR0_ET		equ 1 << 4
+CR0_NE		equ 1 << 5
+CR0_WP		equ 1 << 16
+CR0_PG		equ 1 << 31
+CR4_PAE		equ 1 << 5
+MSR_EFER	equ 0xc0000080
+EFER_LME	equ 1 << 8
+EFER_NXE	equ 1 << 11
+EFLAGS_ID	equ 1 << 21
+
+PTE_TABLE	equ 0x003	; present, writable
+PTE_PAGE_2M	equ 0x083	; present, writable, large
+
+EARLY_GIB	equ 4		; how much of the physical memory the boot page tables show
+
+extern boot_main
+global entry
+global boot_stack
+global boot_stack_top
+global boot_tsc
+
+section .boot progbits alloc exec nowrite align=16
+bits 32
+
+; In:       EAX = Multiboot2 loader magic, EBX = physical address of the boot information.
+;           Flat 32-bit protected mode. Not relied on: paging, cache bits, EFER, stack, flags.
+; Out:      boot_main(physical address of the boot information), never returns
+; Clobbers: everything
+; Stack:    from here on the boot stack
+entry:
+	cli
+	cld
+	mov	esp, PHYS(boot_stack_top)
+	mov	edi, ebx
+	mov	esi, PHYS(words_not_multiboot2)
+	cmp	eax, LOADER_MAGIC
+	jne	refuse
+	call	check_long_mode
+	rdtsc
+	mov	[PHYS(boot_tsc)], eax
+	mov	[PHYS(boot_tsc) + 4], edx
+	call	build_page_tables
+	call	enable_long_mode
+	lgdt	[PHYS(boot_gdt_pointer_32)]
+	jmp	GDT_CODE:PHYS(entry_64)
+
+; In:       nothing
+; Out:      returns if the processor has long mode and no-execute pages, else refuse
+; Clobbers: EAX, EBX, ECX, EDX, ESI
+; Stack:    8 bytes
+check_long_mode:
+	mov	esi, PHYS(words_no_long_mode)
+	pushfd
+	pop	eax
+	mov	ecx, eax
+	xor	eax, EFLAGS_ID
+	push	eax
+	popfd
+	pushfd
+	pop	eax
+	cmp	eax, ecx
+	je	refuse			; the ID flag is stuck: not even CPUID
+	mov	eax, 0x80000000
+	cpuid
+	cmp	eax, 0x80000001
+	jb	refuse
+	mov	eax, 0x80000001
+	cpuid
+	bt	edx, 29			; LM
+	jnc	refuse
+	mov	esi, PHYS(words_no_nx)
+	bt	edx, 20			; NX
+	jnc	refuse
+	ret
+
+; The first EARLY_GIB of physical memory, three times: identity, direct map, image.
+; In:       nothing
+; Out:      boot_pml4 and what it refers to
+; Clobbers: EAX, ECX, EDX
+; Stack:    nothing
+build_page_tables:
+	xor	ecx, ecx
+	mov	eax, PTE_PAGE_2M
+	xor	edx, edx
+.page:
+	mov	[PHYS(boot_pd) + ecx * 8], eax
+	mov	[PHYS(boot_pd) + ecx * 8 + 4], edx
+	add	eax, 0x200000
+	inc	ecx
+	cmp	ecx, EARLY_GIB * 512
+	jb	.page
+
+	xor	ecx, ecx
+	mov	eax, PHYS(boot_pd) + PTE_TABLE
+.directory:
+	mov	[PHYS(boot_pdpt_low) + ecx * 8], eax
+	add	eax, 4096
+	inc	ecx
+	cmp	ecx, EARLY_GIB
+	jb	.directory
+
+	mov	dword [PHYS(boot_pdpt_image) + 510 * 8], PHYS(boot_pd) + PTE_TABLE
+	mov	eax, PHYS(boot_pdpt_low) + PTE_TABLE
+	mov	[PHYS(boot_pml4)], eax
+	mov	[PHYS(boot_pml4) + DIRECT_MAP_INDEX * 8], eax
+	mov	dword [PHYS(boot_pml4) + 511 * 8], PHYS(boot_pdpt_image) + PTE_TABLE
+	ret
+
+; Every control register is written whole, so nothing that was left switched on survives: caches
+; disabled (CD, NW), EFER bits of an earlier 64-bit environment, five-level paging.
+; In:       page tables built
+; Out:      compatibility mode, paging on
+; Clobbers: EAX, ECX, EDX
+; Stack:    nothing
+enable_long_mode:
+	mov	eax, CR0_PE | CR0_ET | CR0_NE | CR0_MP
+	mov	cr0, eax
+	mov	eax, CR4_PAE
+	mov	cr4, eax
+	mov	eax, PHYS(boot_pml4)
+	mov	cr3, eax
+	mov	ecx, MSR_EFER
+	mov	eax, EFER_LME | EFER_NXE
+	xor	edx, edx
+	wrmsr
+	mov	eax, CR0_PG | CR0_WP | CR0_PE | CR0_ET | CR0_NE | CR0_MP
+	mov	cr0, eax
+	ret
+
+; Say why on the serial port and the text screen, then stop.
+; In:       ESI = physical address of the words, zero-terminated
+; Out:      never returns
+; Clobbers: everything
+; Stack:    4 bytes
+refuse:
+	mov	edi, 0xb8000
+.next:
+	mov	bl, [esi]
+	inc	esi
+	test	bl, bl
+	jz	.stop
+	mov	bh, 0x0f		; bright white
+	cmp	bl, ' '
+	jb	.serial
+	mov	[edi], bx
+	add	edi, 2
+.serial:
+	call	serial_put
+	jmp	.next
+.stop:
+	hlt
+	jmp	.stop
+
+; In:       BL = character, sent to COM1 at whatever speed it was left
+; Out:      nothing; gives up waiting where no port answers
+; Clobbers: EAX, ECX, EDX
+; Stack:    nothing
+serial_put:
+	mov	edx, 0x3fd		; line status
+	mov	ecx, 100000
+.wait:
+	in	al, dx
+	test	al, 0x20		; transmitter holding register empty
+	jnz	.send
+	pause
+	loop	.wait
+.send:
+	mov	edx, 0x3f8
+	mov	al, bl
+	out	dx, al
+	ret
+
+bits 64
+
+; In:       EDI = physical address of the boot information; running in the identity mapping
+; Out:      boot_main(), in the higher half
+; Clobbers: everything
+; Stack:    the boot stack by its higher-half address
+entry_64:
+	mov	ax, GDT_DATA
+	mov	ds, ax
+	mov	es, ax
+	mov	ss, ax
+	xor	eax, eax
+	mov	fs, ax
+	mov	gs, ax
+	mov	rax, .higher_half
+	jmp	rax
+.higher_half:
+	lgdt	[rel boot_gdt_pointer_64]
+	mov	rsp, boot_stack_top
+	xor	ebp, ebp		; ends the backtrace
+	mov	edi, edi
+	call	boot_main
+.stop:
+	hlt
+	jmp	.stop
+
+section .rodata
+words_not_multiboot2:
+	db 13, 10, "Lamina: stopped: it must be started by a Multiboot2 boot loader", 13, 10, 0
+words_no_long_mode:
+	db 13, 10, "Lamina: stopped: Lamina needs a 64-bit processor (long mode)", 13, 10, 0
+words_no_nx:
+	db 13, 10, "Lamina: stopped: Lamina needs no-execute pages (NX); the firmware's setup "
+	db "may switch them on", 13, 10, 0
+
+align 8, db 0
+; The selectors are those of the final tables (arch/gdt.h).
+boot_gdt:
+	dq 0
+	dq 0x00af9b000000ffff		; GDT_CODE: 64-bit code
+	dq 0x00cf93000000ffff		; GDT_DATA
+boot_gdt_end:
+boot_gdt_pointer_32:
+	dw boot_gdt_end - boot_gdt - 1
+	dd PHYS(boot_gdt)
+boot_gdt_pointer_64:
+	dw boot_gdt_end - boot_gdt - 1
+	dq boot_gdt
+
+section .data align=8
+boot_tsc:
+	dq 0				; the time stamp counter at entry
+
+section .bss align=4096
+boot_pml4:		resb 4096
+boot_pdpt_low:		resb 4096
+boot_pdpt_image:	resb 4096
+boot_pd:		resb EARLY_GIB * 4096
+boot_stack:		resb 16384
+boot_stack_top:

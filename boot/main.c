@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* The start-up sequence. */
+#include "arch/acpi.h"
+#include "arch/bootinfo.h"
+#include "arch/clock.h"
+#include "arch/console.h"
+#include "arch/control.h"
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "arch/ioapic.h"
+#include "arch/lapic.h"
+#include "arch/machine_check.h"
+#include "arch/memory.h"
+#include "arch/option.h"
+#include "arch/panic.h"
+#include "arch/percpu.h"
+#include "arch/trap.h"
+#include "arch/uart.h"
+#include "lib/log.h"
+#include "lib/multiboot.h"
+#include "version.h"
+
+typedef unsigned long long ull;
+
+extern char image_start[], image_end[];
+
+void boot_main(hpa_t information);
+
+static u32 log_cpu(void)
+{
+	return this_cpu()->index;
+}
+
+static void start_log(void)
+{
+	static const struct log_hooks hooks = { .now_us = clock_us_since_boot, .cpu = log_cpu };
+
+	log_set_hooks(&hooks);
+}
+
+static void print_banner(void)
+{
+	const struct cpu_features *f = &cpu_features;
+
+	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
+	log_info("loaded by %s, options: %s", boot_info.loader_name,
+		 boot_info.command_line[0] ? boot_info.command_line : "none");
+	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s", f->brand[0] ? f->brand : f->vendor_id,
+		 f->family, f->model, f->stepping, f->hypervisor ? ", in a virtual machine" : "");
+}
+
+static void print_memory_map(void)
+{
+	static const char *const types[] = {
+		[MULTIBOOT_MEMORY_AVAILABLE] = "usable", [MULTIBOOT_MEMORY_RESERVED] = "reserved",
+		[MULTIBOOT_MEMORY_ACPI] = "ACPI tables", [MULTIBOOT_MEMORY_NVS] = "ACPI NVS",
+		[MULTIBOOT_MEMORY_BAD] = "defective",
+	};
+
+	log_info("memory map:");
+	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
+		const struct boot_memory *m = &boot_info.memory[i];
+		bool known = m->type < ARRAY_SIZE(types) && types[m->type];
+
+		log_info("  %012llx - %012llx %s", (ull)m->start, (ull)(m->start + m->size - 1),
+			 known ? types[m->type] : "of unknown type");
+	}
+}
+
+static void print_modules(void)
+{
+	for (unsigned i = 0; i < boot_info.modules; i++)
+		log_info("module %u: %llu KiB at 0x%llx: %s", i, (ull)boot_info.module[i].size >> 10,
+			 (ull)boot_info.module[i].start, boot_info.module[i].string);
+}
+
+/* The first MiB stays out of use: firmware data, and room to start other CPUs in real mode. */
+static void find_memory(void)
+{
+	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
+		const struct boot_memory *m = &boot_info.memory[i];
+
+		if (m->type == MULTIBOOT_MEMORY_AVAILABLE)
+			memory_add(m->start, m->size);
+		else
+			memory_reserve(m->start, m->size);
+	}
+	memory_reserve(0, MIB(1));
+	memory_reserve(image_to_phys(image_start), (u64)(image_end - image_start));
+	for (unsigned i = 0; i < boot_info.modules; i++)
+		memory_reserve(boot_info.module[i].start, boot_info.module[i].size);
+	memory_init();
+}
+
+static void start_serial_input(void)
+{
+	if (uart_enable_interrupt())
+		log_info("console: serial input is polled");
+}
+
+/* On the boot CPU's own stack, in the final address space. */
+static void __noreturn start_machine(void)
+{
+	machine_check_init();
+	acpi_init(boot_info.rsdp, boot_info.rsdp_size);
+	if (lapic_init())
+		stop("this machine cannot run VMs without a local APIC");
+	ioapic_init();
+	clock_init();
+	start_serial_input();
+	stop("no virtual machines to start");
+}
+
+static void __noreturn continue_on(void *stack_top, void (*function)(void))
+{
+	__asm__ volatile("mov %0, %%rsp\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "call *%1\n\t"
+			 "ud2"
+			 : : "r"(stack_top), "r"(function) : "memory");
+	__builtin_unreachable();
+}
+
+/* Called by boot/entry.asm: in the boot loader's state but for long mode and the boot page tables. */
+void boot_main(hpa_t information)
+{
+	int err;
+
+	percpu_init_early();
+	trap_init();
+	start_log();
+	err = boot_info_init(information);
+	options_apply(boot_info.command_line);
+	console_init();
+	cpu_features_init();
+	print_banner();
+	if (err)
+		stop("the boot loader's information cannot be used");
+	print_memory_map();
+	print_modules();
+	control_init();
+	find_memory();
+	paging_init();
+	percpu_init();
+	continue_on(this_cpu()->stack_top, start_machine);
+}
