@@ -87,7 +87,7 @@ const u16 insn_map_one[256] = {
 	[0xe5]		= IMM8 | IO,
 	[0xe6]		= IMM8 | BYTE,			/* OUT */
 	[0xe7]		= IMM8 | IO,
-	/* With 66 in 64-bit mode AMD reads 2 bytes. Follow Intel: no branch is ever stepped over. */
+	/* 66 in 64-bit mode: 2 bytes on AMD, 4 on Intel and here. Nobody steps over a branch. */
 	[0xe8 ... 0xe9] = IMMZ | NEAR,			/* CALL, JMP */
 	[0xea]		= FAR | NOT64,			/* JMP */
 	[0xeb]		= IMM8 | NEAR,			/* JMP */
