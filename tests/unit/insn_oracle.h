@@ -53,5 +53,5 @@ void insn_check_truncated(const u8 *bytes, size_t length, enum insn_mode mode);
 /* The number of differences since the last call. The first ones have been printed. */
 unsigned int insn_differences(void);
 
-/* The first byte or range of emulated instructions that never came up; NULL if all did. */
+/* The name of an emulated instruction that never came up, or NULL. */
 const char *insn_emulated_unseen(void);
