@@ -183,6 +183,8 @@ static inline bool hypervisor_present(void)
 	return (cpuid(1, 0).c & BIT(31)) && !qemu_tcg();
 }
 
+static inline bool vendor_amd(void) { return cpuid(0, 0).c == 0x444d4163; }
+
 static inline void cli(void) { asm volatile("cli" : : : "memory"); }
 static inline void sti(void) { asm volatile("sti" : : : "memory"); }
 static inline void pause(void) { asm volatile("pause" : : : "memory"); }
