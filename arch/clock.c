@@ -180,7 +180,7 @@ void clock_init(void)
 	if (!source && !announced)
 		stop("no clock works: neither CPUID, HPET, ACPI PM timer nor 8254");
 	if (source && announced && !agree(measured, announced))
-		log_warn("clock: CPUID says %llu MHz, the %s measures %llu MHz: it is believed",
+		log_warn("clock: CPUID says %llu MHz, the %s measures %llu MHz: taking the latter",
 			 (unsigned long long)announced / 1000000, source,
 			 (unsigned long long)measured / 1000000);
 	if (!source || (exact && announced && agree(measured, announced))) {

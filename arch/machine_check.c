@@ -22,21 +22,23 @@
 
 typedef unsigned long long ull;
 
-static unsigned bank_count(void)
-{
-	u64 count = rdmsr(MSR_MCG_CAP) & MCG_CAP_COUNT;
+static unsigned banks;
 
-	return (unsigned)MIN(count, (u64)MAX_BANKS);
-}
-
-/* Bank by bank, with care: some firmware hides banks that the count announces. */
+/*
+ * With care: what is below us, firmware or another hypervisor, may announce machine checks in CPUID
+ * and have no such registers, or fewer than the count says.
+ */
 void machine_check_init(void)
 {
-	if (!cpu_features.mce)
+	u64 capabilities, count;
+
+	if (!cpu_features.mce || rdmsr_safe(MSR_MCG_CAP, &capabilities))
 		return;
-	if (rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
+	count = capabilities & MCG_CAP_COUNT;
+	banks = (unsigned)MIN(count, (u64)MAX_BANKS);
+	if (capabilities & MCG_CAP_CTL)
 		wrmsr_safe(MSR_MCG_CTL, ~0ull);
-	for (unsigned bank = 0; bank < bank_count(); bank++) {
+	for (unsigned bank = 0; bank < banks; bank++) {
 		wrmsr_safe(MSR_MC_CTL(bank), ~0ull);
 		wrmsr_safe(MSR_MC_STATUS(bank), 0);
 	}
@@ -67,13 +69,12 @@ void machine_check_handler(void)
 	bool go_on = true;
 	u64 status;
 
-	if (!cpu_features.mce)
-		panic("machine check on a processor that announces none");
-	status = rdmsr(MSR_MCG_STATUS);
+	if (rdmsr_safe(MSR_MCG_STATUS, &status))
+		panic("machine check on a processor without registers that describe it");
 	log_error("machine check: MCG_STATUS 0x%llx", (ull)status);
-	for (unsigned bank = 0; bank < bank_count(); bank++)
+	for (unsigned bank = 0; bank < banks; bank++)
 		go_on &= report_bank(bank);
 	if (!go_on || !(status & MCG_STATUS_RIPV))
 		panic("machine check that the processor cannot recover from");
-	wrmsr(MSR_MCG_STATUS, 0);	/* clear MCIP: with it set, the next one shuts down */
+	wrmsr(MSR_MCG_STATUS, 0);	/* clear MCIP: with it set, the next one shuts the CPU down */
 }
