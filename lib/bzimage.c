@@ -64,8 +64,7 @@ static int find_kernel(struct bzimage *bzimage, const char **why)
 	bzimage->kernel_size = (u64)header->syssize * PARAGRAPH;
 	if (bzimage->size < bzimage->kernel_offset ||
 	    bzimage->size - bzimage->kernel_offset < bzimage->kernel_size)
-		return fail(why, "the file is cut off: it must be as long as setup_sects and syssize "
-				 "say");
+		return fail(why, "the file is cut off: it must be as long as syssize says");
 	if (bzimage->kernel_size <= LINUX_ENTRY64)
 		return fail(why, "syssize is too small for a kernel with a 64-bit entry");
 	if ((u64)header->payload_offset + header->payload_length > bzimage->kernel_size)
@@ -128,7 +127,8 @@ void bzimage_version(const struct bzimage *bzimage, char *text, size_t size)
 
 /*
  * The fields of the PE header that a UEFI signature writes: the checksum and the place of the
- * certificates. They were zero when the kernel's own checksum was made. PE Format, "Optional Header".
+ * certificates. They were zero when the kernel's own checksum was made. PE Format, "Optional
+ * Header".
  */
 struct signature_fields {
 	u64 checksum, certificates; /* offsets in the file; 0: none */

@@ -10,10 +10,10 @@
 
 #include "lib/types.h"
 
-#define LINUX_SETUP_HEADER	0x1f1	/* offset of struct linux_setup_header */
-#define LINUX_SETUP_HEADER_MAX	0x290	/* struct boot_params has something else from here on */
-#define LINUX_ENTRY64		0x200	/* offset of the 64-bit entry in the protected-mode kernel */
-#define LINUX_LOADER_UNDEFINED	0xff	/* type_of_loader: one without a number of its own */
+#define LINUX_SETUP_HEADER     0x1f1 /* offset of struct linux_setup_header */
+#define LINUX_SETUP_HEADER_MAX 0x290 /* struct boot_params has something else from here on */
+#define LINUX_ENTRY64	       0x200 /* offset of the 64-bit entry in the protected-mode kernel */
+#define LINUX_LOADER_UNDEFINED 0xff  /* type_of_loader: one without a number of its own */
 
 enum linux_load_flags {
 	LINUX_LOADED_HIGH = BIT(0),
@@ -66,8 +66,8 @@ struct linux_setup_header {
 	u32 handover_offset;
 } __packed;
 
-#define LINUX_ASSERT_AT(field, offset) \
-	_Static_assert(LINUX_SETUP_HEADER + offsetof(struct linux_setup_header, field) == (offset), \
+#define LINUX_ASSERT_AT(field, at)							\
+	_Static_assert(LINUX_SETUP_HEADER + offsetof(struct linux_setup_header, field) == (at),	\
 		       "Linux setup header: " #field)
 LINUX_ASSERT_AT(boot_flag, 0x1fe);
 LINUX_ASSERT_AT(magic, 0x202);
@@ -128,7 +128,7 @@ struct bzimage {
 	const u8 *data;
 	size_t size;
 	struct linux_setup_header header; /* a copy */
-	/* What of the file's setup header goes to the same offset of struct boot_params, in bytes. */
+	/* How much of the file's setup header goes to its place in struct boot_params, in bytes. */
 	u32 setup_header_size;
 	/* The protected-mode kernel, within the file, and what memory it needs where it is put. */
 	u64 kernel_offset, kernel_size;
@@ -150,9 +150,9 @@ bool bzimage_has_magic(const void *image, size_t size);
 int bzimage_parse(const void *image, size_t size, struct bzimage *bzimage, const char **why);
 
 /*
- * Does the file's CRC-32 match, "The Image Checksum"? No means damaged, or that the kernel was built
- * without it, as Linux is since 6.16. A UEFI signature added later is allowed for. Reads the whole
- * file, at some four cycles a byte.
+ * Does the file's CRC-32 match, "The Image Checksum"? No means damaged, or that the kernel was
+ * built without it, as Linux is since 6.16. A UEFI signature added later is allowed for. Reads the
+ * whole file, at some six cycles a byte.
  */
 bool bzimage_checksum_matches(const struct bzimage *bzimage);
 

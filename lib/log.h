@@ -30,7 +30,8 @@ struct log_hooks {
 };
 
 void log_set_hooks(const struct log_hooks *hooks);
-void log_set_level(enum log_level level);	/* default LOG_INFO; less important lines are dropped */
+/* Lines less important than this are dropped. LOG_INFO at first. */
+void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 /* The console stays owned by the caller and must live for ever. Replays the memory ring to it. */

@@ -103,8 +103,8 @@ static s64 find(const u8 *image, size_t size, u32 magic, u32 step, u32 words)
 }
 
 /* "The address fields of Multiboot header"; zero ends mean the whole file and no bss. */
-static int take_addresses(const struct addresses *from, size_t size, struct multiboot_header *header,
-			  const char **why)
+static int take_addresses(const struct addresses *from, size_t size,
+			  struct multiboot_header *header, const char **why)
 {
 	u32 before = from->header_addr - from->load_addr; /* bytes in front of the header */
 	u64 file_size;
@@ -127,7 +127,7 @@ static int take_addresses(const struct addresses *from, size_t size, struct mult
 	header->memory_size = header->file_size;
 	if (from->bss_end_addr) {
 		if (from->bss_end_addr < from->load_addr + header->file_size)
-			return fail(why, "bss_end_addr must not be below the end of the load, or 0");
+			return fail(why, "bss_end_addr must be 0 or behind what is loaded");
 		header->memory_size = from->bss_end_addr - from->load_addr;
 	}
 	header->has_addresses = true;
@@ -156,7 +156,7 @@ int mb1_find_header(const void *image, size_t size, struct multiboot_header *hea
 		return -ENOENT;
 	memcpy(&raw, (const u8 *)image + offset, MIN(sizeof(raw), size - (size_t)offset));
 	if (raw.flags & MB1_REQUIREMENTS & ~(MB1_PAGE_ALIGN | MB1_MEMORY_INFO | MB1_VIDEO_MODE))
-		return not_supported(why, "of the Multiboot flags 0 to 15 only 0, 1 and 2 are known");
+		return not_supported(why, "of the flags 0 to 15 only 0, 1 and 2 are known");
 	*header = (struct multiboot_header){
 		.version = 1,
 		.offset = (u32)offset,
@@ -250,7 +250,7 @@ static int take_tag(u16 type, const struct header_tag *tag, struct multiboot_hea
 		header->page_align_modules = true;
 		return 0;
 	case MB2_HEADER_EFI_BOOT_SERVICES:
-		return tag->optional ? 0 : not_supported(why, "the kernel requires EFI boot services");
+		return tag->optional ? 0 : not_supported(why, "EFI boot services are required");
 	default: /* EFI entries count only with boot services; a relocatable image may stay */
 		return 0;
 	}
@@ -272,7 +272,7 @@ int mb2_find_header(const void *image, size_t size, struct multiboot_header *hea
 	if (raw.architecture != MB2_ARCH_I386)
 		return fail(why, "the Multiboot2 header's architecture must be 0 (i386)");
 	if (raw.header_length > MIN(size, MB2_SEARCH) - (size_t)offset)
-		return fail(why, "the Multiboot2 header must end within the first 32 KiB of the file");
+		return fail(why, "the Multiboot2 header must end within the file's first 32 KiB");
 	*header = (struct multiboot_header){ .version = 2, .offset = (u32)offset };
 
 	for (u64 at = sizeof(raw);; at = ALIGN_UP(at + tag.size, MB2_TAG_ALIGN)) {

@@ -16,8 +16,9 @@ struct mb2_info {
 };
 
 /*
- * Validate the information at `start`, of which `readable` bytes may be read: its size, that all tags
- * lie within it, and its end tag. 0, or -EINVAL and in *why what was expected, a static string.
+ * Validate the information at `start`, of which `readable` bytes may be read: its size, that all
+ * tags lie within it, and its end tag. 0, or -EINVAL and in *why, a static string, what was
+ * expected.
  */
 int mb2_info_parse(const void *start, size_t readable, struct mb2_info *info, const char **why);
 
@@ -55,7 +56,7 @@ bool mb2_memory_map(const struct mb2_info *info, struct mb2_memory_map *map);
 /* Entry number `index`, below count. Not checked: the sum of base and length may overflow. */
 struct mb2_memory_entry mb2_memory_entry(const struct mb2_memory_map *map, u32 index);
 
-/* The copy of ACPI's RSDP, of version 2 or later where there is one. Its checksums are not checked. */
+/* The copy of ACPI's RSDP, the newer one where there are two. Its checksums are not checked. */
 bool mb2_rsdp(const struct mb2_info *info, const void **rsdp, u32 *size);
 
 bool mb2_framebuffer(const struct mb2_info *info, struct mb2_framebuffer_tag *framebuffer);

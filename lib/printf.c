@@ -123,9 +123,11 @@ static void put_pointer(struct output *out, const struct spec *spec, const void 
 
 static void put_string(struct output *out, const struct spec *spec, const char *s)
 {
+	int max = spec->precision < 0 ? INT32_MAX : spec->precision;
+
 	if (!s)
 		s = "(null)";
-	put_padded(out, spec, s, (int)strnlen(s, spec->precision < 0 ? INT32_MAX : spec->precision));
+	put_padded(out, spec, s, (int)strnlen(s, (size_t)max));
 }
 
 /* The width and the precision share this: "*" or digits, clamped to what an int holds. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the parsers share: damaged copies of an image, each in a heap block of its own. */
+/* What the tests of the parsers share: damaged copies of an image, each in a heap block. */
 #pragma once
 
 #include <stdlib.h>

@@ -38,7 +38,9 @@ struct image32 {
 
 static u32 put_note(u8 *to, const char *name, u32 type, const void *desc, u32 desc_size)
 {
-	Elf64_Nhdr note = { .n_namesz = (u32)strlen(name) + 1, .n_descsz = desc_size, .n_type = type };
+	Elf64_Nhdr note = {
+		.n_namesz = (u32)strlen(name) + 1, .n_descsz = desc_size, .n_type = type,
+	};
 	u32 desc_at = (u32)sizeof(note) + ALIGN_UP(note.n_namesz, 4);
 
 	memcpy(to, &note, sizeof(note));
@@ -99,8 +101,9 @@ static struct image32 good32(void)
 		},
 		.segments = {
 			{ .p_type = PT_NOTE, .p_offset = NOTE_AT },
-			{ .p_type = PT_LOAD, .p_flags = PF_W, .p_offset = LOAD_AT, .p_vaddr = 0x100000,
-			  .p_paddr = 0x200000, .p_filesz = 0x10, .p_memsz = 0x20, .p_align = 16 },
+			{ .p_type = PT_LOAD, .p_flags = PF_W, .p_offset = LOAD_AT,
+			  .p_vaddr = 0x100000, .p_paddr = 0x200000,
+			  .p_filesz = 0x10, .p_memsz = 0x20, .p_align = 16 },
 		},
 	};
 

@@ -14,7 +14,7 @@
 #include "lib/errno.h"
 #include "lib/keyval.h"
 
-/* Tokenize and write down what comes out: [key], [key=value], "!" for an open quote, and the rest. */
+/* What comes out, as text: [key], [key=value], "!" for an open quote, and the rest in (). */
 static const char *tokens(const char *text)
 {
 	static char out[512];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: prefixes, levels, guest output between lines, the memory ring, and lines of many CPUs. */
+/* The log: prefixes, levels, guest output between lines, the memory ring, lines of many CPUs. */
 /* link: lib/log.c lib/printf.c lib/string.c */
 /* libs: -lpthread */
 
@@ -226,7 +226,7 @@ static void crash_on_another_cpu(void)
 	log_error("crash");
 }
 
-/* CPU 0 stopped in the middle of a line and never comes back: CPU 5 reports its crash all the same. */
+/* CPU 0 stopped in the middle of a line for ever: CPU 5 reports its crash all the same. */
 static void test_force_unlock_takes_the_lock_from_a_stopped_cpu(void **state)
 {
 	screen.interrupt = crash_on_another_cpu;
@@ -268,7 +268,8 @@ static void test_lines_of_many_cpus_do_not_mix(void **state)
 		assert_int_equal(sscanf(line, "[    0.000000 cpu%u vm]", &from), 1);
 		assert_in_range(from, 0, THREADS - 1);
 		length = (size_t)snprintf(expected, sizeof(expected),
-					  "[    0.000000 cpu%u vm] %u:%d\n[    0.000000 cpu%u vm] %u:%d\n",
+					  "[    0.000000 cpu%u vm] %u:%d\n"
+					  "[    0.000000 cpu%u vm] %u:%d\n",
 					  from, from, next[from], from, from, next[from]);
 		assert_memory_equal(line, expected, length);
 		next[from]++;

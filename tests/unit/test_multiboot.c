@@ -79,8 +79,10 @@ static void tag(struct build *build, u16 type, u16 flags, const u32 *payload, u3
 /* The fixed part, when its length is known. */
 static void close_with(struct build *build, u32 architecture, u32 length)
 {
+	u32 checksum = -(MB2_MAGIC + architecture + length);
+
 	build->at = build->header;
-	words(build, (u32[]){ MB2_MAGIC, architecture, length, -(MB2_MAGIC + architecture + length) }, 4);
+	words(build, (u32[]){ MB2_MAGIC, architecture, length, checksum }, 4);
 }
 
 static void finish(struct build *build)
@@ -137,10 +139,11 @@ static void test_mb1_unknown_requirements(void **state)
 
 static void test_mb1_addresses(void **state)
 {
+	struct build build = mb1_at(0x100020, 0x100000, 0x100100, 0x108000, 0x100050);
 	struct multiboot_header header;
 
 	/* The text begins 0x20 into the file, and 0x100 of it are loaded. */
-	assert_int_equal(find1(mb1_at(0x100020, 0x100000, 0x100100, 0x108000, 0x100050), &header), 0);
+	assert_int_equal(find1(build, &header), 0);
 	assert_true(header.has_addresses && header.has_entry);
 	assert_int_equal(header.load_address, 0x100000);
 	assert_int_equal(header.file_offset, 0x20);
@@ -161,9 +164,9 @@ static void test_mb1_addresses_that_make_no_sense(void **state)
 		{ 0x100040, 0x100000, 0x100401, 0, 0x100000 },		/* ends behind the file */
 		{ 0x100040, 0x100000, 0x100040, 0, 0x100000 },		/* ends before the header */
 		{ 0x100040, 0x100000, 0xfffff, 0, 0x100000 },		/* ends before the load */
-		{ 0x100040, 0x100000, 0x100200, 0x1001ff, 0x100000 },	/* bss ends before the data */
-		{ 0x100040, 0x100000, 0x100200, 0, 0x100200 },		/* entry behind what is loaded */
-		{ 0x100040, 0x100000, 0x100200, 0, 0xfffff },		/* entry before what is loaded */
+		{ 0x100040, 0x100000, 0x100200, 0x1001ff, 0x100000 },	/* bss ends in the data */
+		{ 0x100040, 0x100000, 0x100200, 0, 0x100200 },		/* entry behind it */
+		{ 0x100040, 0x100000, 0x100200, 0, 0xfffff },		/* entry before it */
 		{ 0xfffffe40, 0xfffffe00, 0, 0, 0xfffffe00 },		/* beyond 4 GiB */
 	};
 	struct multiboot_header header;
@@ -299,13 +302,17 @@ static void test_mb2_requirements(void **state)
 
 static void test_mb2_tags_that_are_too_small(void **state)
 {
-	static const u8 least[] = { [2] = 4, [3] = 1, [4] = 1, [5] = 3, [8] = 1, [9] = 1, [10] = 4 };
+	static const u8 least_words[] = {
+		[2] = 4, [3] = 1, [4] = 1, [5] = 3, [8] = 1, [9] = 1, [10] = 4,
+	};
 	const u32 zeros[4] = { 0 };
 	struct multiboot_header header;
 
-	for (u16 type = 2; type < ARRAY_SIZE(least); type++) {
-		if (least[type])
-			assert_int_equal(with_tag(type, 0, zeros, least[type] - 1u, &header), -EINVAL);
+	for (u16 type = 2; type < ARRAY_SIZE(least_words); type++) {
+		u32 least = least_words[type];
+
+		if (least)
+			assert_int_equal(with_tag(type, 0, zeros, least - 1, &header), -EINVAL);
 	}
 }
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Our vsnprintf() against the C library's, over every combination of flags, width and length. */
 /* link: lib/printf.c lib/string.c */
-/* cflags: -ULAMINA_HOST_TEST -Dvsnprintf=our_vsnprintf -Dsnprintf=our_snprintf -Wno-format -Wno-format-security -Wno-builtin-declaration-mismatch -Dmemcpy=our_memcpy -Dmemmove=our_memmove -Dmemset=our_memset -Dmemcmp=our_memcmp -Dstrlen=our_strlen -Dstrnlen=our_strnlen -Dstrcmp=our_strcmp -Dstrncmp=our_strncmp -Dstrchr=our_strchr */
+/* cflags: -ULAMINA_HOST_TEST -Dvsnprintf=our_vsnprintf -Dsnprintf=our_snprintf */
+/* cflags: -Wno-format -Wno-format-security */
+/* cflags: -Dmemcpy=our_memcpy -Dmemmove=our_memmove -Dmemset=our_memset */
+/* cflags: -Dmemcmp=our_memcmp -Dstrlen=our_strlen -Dstrnlen=our_strnlen */
+/* cflags: -Dstrcmp=our_strcmp -Dstrncmp=our_strncmp -Dstrchr=our_strchr */
 
 #include <stdarg.h>
 #include <setjmp.h>

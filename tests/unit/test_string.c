@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Our memory and string functions against the C library's, and number parsing. */
 /* link: lib/string.c */
-/* cflags: -ULAMINA_HOST_TEST -fno-builtin -Dmemcpy=our_memcpy -Dmemmove=our_memmove -Dmemset=our_memset -Dmemcmp=our_memcmp -Dstrlen=our_strlen -Dstrnlen=our_strnlen -Dstrcmp=our_strcmp -Dstrncmp=our_strncmp -Dstrchr=our_strchr */
+/* cflags: -ULAMINA_HOST_TEST -fno-builtin */
+/* cflags: -Dmemcpy=our_memcpy -Dmemmove=our_memmove -Dmemset=our_memset */
+/* cflags: -Dmemcmp=our_memcmp -Dstrlen=our_strlen -Dstrnlen=our_strnlen */
+/* cflags: -Dstrcmp=our_strcmp -Dstrncmp=our_strncmp -Dstrchr=our_strchr */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -92,7 +95,9 @@ static void test_memcmp_compares_unsigned(void **state)
 
 static void test_strings_agree_with_the_c_library(void **state)
 {
-	static const char *const samples[] = { "", "a", "b", "ab", "abc", "abd", "\xff", "\x7f", "a\xff" };
+	static const char *const samples[] = {
+		"", "a", "b", "ab", "abc", "abd", "\xff", "\x7f", "a\xff",
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		const char *a = samples[i];
