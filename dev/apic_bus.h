@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupt messages between the IOAPIC and the local APICs of a VM.
+ * Intel SDM, "Interrupt Distribution Mechanisms", "Determining IPI Destination".
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+
+/* Delivery modes, as redirection entries, LVT entries and the ICR encode them. */
+enum apic_delivery {
+	APIC_FIXED,
+	APIC_LOWEST,		/* one of the addressed: the one with the lowest priority */
+	APIC_SMI,		/* accepted and dropped: the guest's machine has no SMM */
+	APIC_NMI = 4,
+	APIC_INIT,
+	APIC_STARTUP,
+	APIC_EXTINT,
+};
+
+struct apic_message {
+	u32 destination;	/* APIC id, or a set of logical ids */
+	bool logical;
+	bool wide;		/* from an x2APIC's ICR: 32 bits of destination, else 8 */
+	u8 delivery;		/* enum apic_delivery */
+	u8 vector;
+	bool level;		/* the EOI of this interrupt is to be broadcast */
+};
+
+/* Deliver to every local APIC that is addressed. Returns true where one accepted it. */
+bool apic_bus_send(struct vm *vm, const struct apic_message *message);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's interrupt controllers together: the 8259s, the IOAPIC and the local APICs. Lines and
+ * registers of the shared ones are not locked: callers come one at a time, as they do from a VM
+ * with one vCPU. Created by apic_create(), dev/platform.h.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct ioapic;
+
+struct ioapic *irqchip_ioapic(struct vm *vm);

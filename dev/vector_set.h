@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* A set of interrupt vectors: what a local APIC keeps as IRR, ISR and TMR. */
+#pragma once
+
+#include "lib/types.h"
+
+#define VECTOR_WORDS 4
+
+struct vector_set {
+	u64 words[VECTOR_WORDS];	/* bit n % 64 of word n / 64 */
+};
+
+/* -1: the set is empty. */
+static inline int vector_set_highest(const struct vector_set *set)
+{
+	for (int i = VECTOR_WORDS - 1; i >= 0; i--) {
+		u64 word = READ_ONCE(set->words[i]);
+
+		if (word)
+			return i * 64 + 63 - __builtin_clzll(word);
+	}
+	return -1;
+}
+
+/* Atomic: interrupts come from any CPU. */
+static inline void vector_set_add(struct vector_set *set, u8 vector)
+{
+	__atomic_or_fetch(&set->words[vector / 64], BIT_ULL(vector % 64), __ATOMIC_SEQ_CST);
+}
+
+static inline void vector_set_remove(struct vector_set *set, u8 vector)
+{
+	__atomic_and_fetch(&set->words[vector / 64], ~BIT_ULL(vector % 64), __ATOMIC_SEQ_CST);
+}
+
+static inline bool vector_set_has(const struct vector_set *set, u8 vector)
+{
+	return READ_ONCE(set->words[vector / 64]) >> (vector % 64) & 1;
+}
+
+/* 32 vectors from n * 32 on: a register of the local APIC. */
+static inline u32 vector_set_register(const struct vector_set *set, unsigned n)
+{
+	return (u32)(READ_ONCE(set->words[n / 2]) >> (n % 2 * 32));
+}
