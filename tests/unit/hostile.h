@@ -26,6 +26,13 @@ static inline u8 *exact_copy(const void *data, size_t size)
 	return copy;
 }
 
+/* Read all of it, for AddressSanitizer to see; the volatile access keeps the reads. */
+static inline void touch(const void *bytes, u64 size)
+{
+	for (u64 i = 0; i < size; i++)
+		(void)((const volatile u8 *)bytes)[i];
+}
+
 /* Call parse() with every truncation of the image, from nothing to one byte less than all. */
 static inline void each_truncation(const void *image, size_t size,
 				   void (*parse)(const u8 *image, size_t size))

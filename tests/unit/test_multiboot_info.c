@@ -371,14 +371,6 @@ static void test_structure(void **state)
 	assert_int_equal(parse(far_too_long, sizeof(far_too_long), "longer"), -EINVAL);
 }
 
-static volatile u8 sum;
-
-static void touch(const void *bytes, u64 size)
-{
-	for (u64 i = 0; i < size; i++)
-		sum += ((const u8 *)bytes)[i];
-}
-
 /* Read everything that the getters give. */
 static void use(const u8 *data, size_t size)
 {
@@ -408,7 +400,7 @@ static void use(const u8 *data, size_t size)
 	}
 	if (mb2_memory_map(&info, &map)) {
 		for (u32 i = 0; i < map.count; i++)
-			sum += (u8)mb2_memory_entry(&map, i).base;
+			mb2_memory_entry(&map, i);
 	}
 	if (mb2_rsdp(&info, &pointer, &length))
 		touch(pointer, length);
