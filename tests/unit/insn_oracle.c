@@ -460,6 +460,8 @@ static void check_fields(const struct comparison *c)
 /* Why do we accept what Zydis rejects with status? REJECTED if there is no good reason. */
 static enum insn_verdict excuse(const struct insn *insn, ZyanStatus status)
 {
+	if (status == ZYDIS_STATUS_ILLEGAL_LEGACY_PFX || status == ZYDIS_STATUS_ILLEGAL_REX)
+		return REJECTED;
 	if (insn->vex)
 		return VECTOR_UNDEFINED;
 	if (status == ZYDIS_STATUS_ILLEGAL_LOCK)
