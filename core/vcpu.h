@@ -85,6 +85,7 @@ struct vcpu {
 	u8 exit_index;			/* index into exit_counts */
 	struct failure_record failure;
 
+	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/control.c) */
 	void *lapic;			/* dev's local APIC model */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits under SVM: each is translated into a neutral call. AMD APM vol. 2, "SVM Intercept Exit Codes". */
-#include "arch/machine_check.h"
+#include "arch/trap.h"
 #include "core/emulate.h"
 #include "core/exit.h"
 #include "svm/svm.h"
