@@ -133,7 +133,7 @@ void acpi_poweroff(void)
 	u16 b = port_of(&fadt.x_pm1b_control, fadt.pm1b_control);
 
 	if (!a || !have_s5) {
-		log_warn("ACPI: the tables do not say how to power off");
+		log_warn("ACPI: how to power off is not known");
 		return;
 	}
 	if (!enable_acpi(a))

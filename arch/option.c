@@ -5,6 +5,7 @@
 #include "lib/errno.h"
 #include "lib/keyval.h"
 #include "lib/log.h"
+#include "lib/printf.h"
 
 extern const struct option options_start[], options_end[];
 
@@ -16,13 +17,25 @@ static const struct option *find_option(struct str_view name)
 	return NULL;
 }
 
+static void report_unknown(struct str_view name)
+{
+	char known[256];
+	size_t length = 0;
+
+	for (const struct option *option = options_start; option < options_end; option++)
+		if (length < sizeof(known))
+			length += snprintf(known + length, sizeof(known) - length, "%s%s",
+					   length ? ", " : "", option->name);
+	log_error("command line: unknown option \"%.*s\": expected one of %s", (int)name.len, name.ptr,
+		  known);
+}
+
 static void apply(const struct keyval *token)
 {
 	const struct option *option = find_option(token->key);
 
 	if (!option) {
-		log_error("command line: unknown option \"%.*s\" is ignored; \"help\" lists the known ones",
-			  (int)token->key.len, token->key.ptr);
+		report_unknown(token->key);
 		return;
 	}
 	if (token->has_value == !!option->values && option->set(token->value) == 0)

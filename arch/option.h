@@ -4,7 +4,8 @@
  *
  *	DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt", "when all VMs ended", set_on_end);
  *
- * The linker script collects them, so nothing else has to know.
+ * The linker script collects them in alphabetical order, so nothing else has to know. The first
+ * argument is a C name, the second is what the user writes.
  */
 #pragma once
 
@@ -21,7 +22,7 @@ struct option {
 
 #define DEFINE_OPTION(id, name_, values_, help_, set_)			\
 	static const struct option option_##id				\
-	__attribute__((section(".options"), used, aligned(8))) = {	\
+	__attribute__((section(".options." #id), used, aligned(8))) = {	\
 		.name = name_, .values = values_, .help = help_, .set = set_, \
 	}
 

@@ -38,11 +38,10 @@ static void start_log(void)
 	log_set_hooks(&hooks);
 }
 
-static void print_banner(void)
+static void print_machine(void)
 {
 	const struct cpu_features *f = &cpu_features;
 
-	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
 	log_info("loaded by %s, options: %s", boot_info.loader_name,
 		 boot_info.command_line[0] ? boot_info.command_line : "none");
 	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s", f->brand[0] ? f->brand : f->vendor_id,
@@ -129,11 +128,12 @@ void boot_main(hpa_t information)
 	percpu_init_early();
 	trap_init();
 	start_log();
+	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
 	err = boot_info_init(information);
 	options_apply(boot_info.command_line);
 	console_init();
 	cpu_features_init();
-	print_banner();
+	print_machine();
 	if (err)
 		stop("the boot loader's information cannot be used");
 	print_memory_map();
