@@ -19,7 +19,7 @@ for applet in $("$1" --list); do
 done
 ln -s bin/busybox "$root/init"
 ln -s bin "$root/sbin"
-cp "$here/inittab" "$here/profile" "$here/passwd" "$root/etc/"
+cp "$here/inittab" "$here/profile" "$here/passwd" "$here/group" "$root/etc/"
 cp "$here/start" "$root/etc/start"
 chmod 755 "$root/etc/start"
 
