@@ -5,6 +5,7 @@
 #include "lib/types.h"
 
 struct vm;
+struct pci_bus;
 struct pic;
 struct pit;
 struct pm;
@@ -17,6 +18,7 @@ struct platform {
 	struct pit *pit;
 	struct rtc *rtc;
 	struct pm *pm;
+	struct pci_bus *pci;
 	struct uart *com1;
 };
 
@@ -35,5 +37,5 @@ bool platform_console_input(struct vm *vm, char c);
 /* The other parts of the machine, each in the file of its name. 0 or -ENOMEM, -EEXIST, -ENOSPC. */
 int apic_create(struct vm *vm);			/* local APICs and IOAPIC; sets vm's irqchip */
 void apic_destroy(struct vm *vm);
-int pci_create(struct vm *vm);
+int pci_create(struct vm *vm);			/* needs the VM's platform set */
 int acpi_tables_write(struct vm *vm);
