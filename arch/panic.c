@@ -116,7 +116,7 @@ void panic(const char *format, ...)
 	vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 	log_error("panic: %s", why);
-	trap_report_here();
+	trap_report_caller(__builtin_frame_address(0));
 	end_panic(why);
 }
 

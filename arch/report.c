@@ -49,20 +49,23 @@ const char *trap_name(u64 vector)
 	return "reserved exception";
 }
 
-/* The top of the mapped stack that holds the address, or 0. */
-static u64 stack_top_of(u64 address)
+struct stack {
+	u64 bottom, top;	/* of what is mapped; both 0 for no known stack */
+};
+
+/* The stack to which the address belongs, be it by running into the guard below. */
+static struct stack stack_of(u64 address)
 {
 	u64 slot = (address - HOST_STACKS) / STACK_SLOT;
-	u32 cpu = (u32)(slot / CPU_STACKS);
 	enum cpu_stack stack = slot % CPU_STACKS;
 	u64 top;
 
 	if (address >= (u64)boot_stack && address < (u64)boot_stack_top)
-		return (u64)boot_stack_top;
+		return (struct stack) { (u64)boot_stack, (u64)boot_stack_top };
 	if (address < HOST_STACKS || slot / CPU_STACKS >= percpu_count())
-		return 0;
-	top = cpu_stack_top(cpu, stack);
-	return address >= top - cpu_stack_size(stack) ? top : 0;
+		return (struct stack) { 0, 0 };
+	top = cpu_stack_top((u32)(slot / CPU_STACKS), stack);
+	return (struct stack) { top - cpu_stack_size(stack), top };
 }
 
 static bool is_code(u64 address)
@@ -101,54 +104,76 @@ static void report_registers(const struct trap_frame *f)
 		  (ull)rdmsr(MSR_EFER));
 }
 
-static void report_stack(u64 rsp)
+static void report_stack(struct stack stack, u64 rsp)
 {
-	u64 top = stack_top_of(rsp);
-	const u64 *word = (const u64 *)ALIGN_UP(rsp, 8);
+	const u64 *word = (const u64 *)rsp;
 
-	if (!top) {
-		log_error("  the stack pointer is on no known stack");
-		return;
-	}
-	for (unsigned line = 0; line < STACK_LINES && word + WORDS_A_LINE <= (const u64 *)top;
+	for (unsigned line = 0;
+	     line < STACK_LINES && word + WORDS_A_LINE <= (const u64 *)stack.top;
 	     line++, word += WORDS_A_LINE)
 		log_error("  %s %016llx %016llx %016llx %016llx", line ? "     " : "stack",
 			  (ull)word[0], (ull)word[1], (ull)word[2], (ull)word[3]);
 }
 
-/*
- * The callers: words on the stack that are addresses of code. Some may be left from earlier calls;
- * on the other hand no damaged register can hide the true ones.
- */
-static void report_callers(u64 rip, u64 rsp)
+/* By the chain of frame pointers, as far as it holds. Returns how many callers were found. */
+static unsigned report_frames(struct stack stack, u64 rsp, u64 rbp)
 {
-	u64 top = stack_top_of(rsp);
 	unsigned found = 0;
 
-	log_error("  callers (addr2line -e build/lamina.debug -fi ...):");
-	log_error("    %016llx", (ull)rip);
-	for (const u64 *word = (const u64 *)ALIGN_UP(rsp, 8);
-	     word < (const u64 *)top && found < MAX_CALLERS; word++) {
+	while (found < MAX_CALLERS && IS_ALIGNED(rbp, 8) && rbp >= rsp && rbp <= stack.top - 16) {
+		const u64 *frame = (const u64 *)rbp;
+
+		if (!is_code(frame[1]))
+			break;
+		log_error("    %016llx", (ull)frame[1]);
+		found++;
+		rsp = rbp + 16;
+		rbp = frame[0];
+	}
+	return found;
+}
+
+/* Where the frame pointer is of no use: whatever on the stack looks like a return address. */
+static void report_candidates(struct stack stack, u64 rsp)
+{
+	unsigned found = 0;
+
+	for (const u64 *word = (const u64 *)rsp;
+	     word < (const u64 *)stack.top && found < MAX_CALLERS; word++) {
 		if (!is_code(*word))
 			continue;
-		log_error("    %016llx", (ull)*word);
+		log_error("    %016llx (perhaps)", (ull)*word);
 		found++;
 	}
+}
+
+static void report_callers(u64 rip, u64 rsp, u64 rbp)
+{
+	struct stack stack = stack_of(rsp);
+
+	if (rsp < stack.bottom) {
+		log_error("  stack overflow: its lower end is 0x%llx", (ull)stack.bottom);
+		rsp = stack.bottom;
+	}
+	rsp = ALIGN_UP(rsp, 8);
+	if (stack.top)
+		report_stack(stack, rsp);
+	else
+		log_error("  the stack pointer is on no known stack");
+	log_error("  at, and called from (addr2line -fi -e build/lamina.debug ADDRESS...):");
+	log_error("    %016llx", (ull)rip);
+	if (stack.top && report_frames(stack, rsp, rbp) == 0)
+		report_candidates(stack, rsp);
 }
 
 void trap_report(const struct trap_frame *frame)
 {
 	report_error_code(frame);
 	report_registers(frame);
-	report_stack(frame->rsp);
-	report_callers(frame->rip, frame->rsp);
+	report_callers(frame->rip, frame->rsp, frame->rbp);
 }
 
-void trap_report_here(void)
+void trap_report_caller(const u64 *frame)
 {
-	u64 rsp;
-
-	__asm__ volatile("mov %%rsp, %0" : "=r"(rsp));
-	report_stack(rsp);
-	report_callers((u64)__builtin_return_address(0), rsp);
+	report_callers(frame[1], (u64)(frame + 2), frame[0]);
 }
