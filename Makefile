@@ -42,8 +42,8 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-strict-aliasing \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
-	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wshadow \
-	-Wno-unused-parameter -Werror
+	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
+	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
 CPPFLAGS  := -I. -I$(BUILD)
 # No -g: NASM's line table names the absolute folder.
 NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error
