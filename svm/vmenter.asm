@@ -28,7 +28,7 @@ svm_vmenter:
 	push	rdi
 
 	mov	rax, rsi
-	vmload	rax
+	vmload			; RAX
 
 	mov	rcx, [rdi + VCPU_RCX]
 	mov	rdx, [rdi + VCPU_RDX]
@@ -45,8 +45,8 @@ svm_vmenter:
 	mov	r15, [rdi + VCPU_R15]
 	mov	rdi, [rdi + VCPU_RDI]
 
-	vmrun	rax
-	vmsave	rax
+	vmrun			; RAX
+	vmsave			; RAX
 
 	mov	rax, [rsp]
 	mov	[rax + VCPU_RCX], rcx
@@ -67,7 +67,7 @@ svm_vmenter:
 	; The host's GS base is what this_cpu() stands on: before any C code.
 	pop	rdi
 	pop	rax
-	vmload	rax
+	vmload			; RAX
 
 	; No value of the guest's goes on in a register that C code may read by accident.
 	xor	ecx, ecx
