@@ -81,7 +81,7 @@ extern ulong trap_resume;
 extern struct gate idt[256];
 extern u64 gdt[16];
 extern u8 tss[128], stack_top[];
-extern u64 pml4[512];			/* 64-bit guests only */
+extern u64 pml4[512], pd[2048];		/* 64-bit guests only: 2 MiB pages up to 4 GiB */
 void trap_init(void);
 void trap_on(u32 vector, trap_handler handler);			/* NULL: unexpected again */
 void gate_set(u32 vector, ulong entry, u16 selector, u8 type, u8 ist);

@@ -60,7 +60,7 @@ start:
 	add edi, 8
 	loop .pdpt
 	mov ecx, 2048
-	mov eax, 0x87			; present, writable, user, 2 MiB
+	mov eax, 0x83			; present, writable, 2 MiB; not for ring 3
 	mov edi, pd
 .pd:	mov [edi], eax
 	add eax, 0x200000
@@ -86,7 +86,7 @@ start:
 
 	section .data
 	align 16
-	global gdt, gdtr, tss, pml4, stack_top
+	global gdt, gdtr, tss, pml4, pd, stack_top
 gdt:	dq 0
 	dq 0x00cf9b000000ffff		; 08 code, 32 bit
 	dq 0x00cf93000000ffff		; 10 data

@@ -138,6 +138,8 @@ static void system_calls(void)
 	u64 return_ip, return_flags;
 	u32 user_cs, kernel_cs, kernel_flags;
 
+	pd[0] |= 4;			/* ring 3 runs this very page */
+	WRITE_CR(3, pml4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
 	wrmsr(MSR_STAR, (u64)(USER_CODE32) << 48 | (u64)CODE64 << 32);
 	wrmsr(MSR_SFMASK, 0x400);
