@@ -45,5 +45,5 @@ def test_guest(boot, guest, run):
     require(re.search(guest.verdict, run.text, re.MULTILINE),
             f"{guest.name}: nothing matches {guest.verdict!r} in",
             *(complaints or [tail(run.text)]))
-    require(re.search(rf"ended: .*{guest.end}", vm_lines(run.text, guest.name)),
+    require(re.search(rf"vm ended: .*{guest.end}", vm_lines(run.text, guest.name), re.MULTILINE),
             f"{guest.name} did not end by {guest.end!r}:", vm_lines(run.text, guest.name))
