@@ -153,13 +153,3 @@ int apic_create(struct vm *vm)
 	vm_set_irqchip(vm, &irqchip_ops, irqchip);
 	return 0;
 }
-
-void apic_destroy(struct vm *vm)
-{
-	for (u32 i = 0; i < vm_vcpu_count(vm); i++) {
-		struct lapic *lapic = vcpu_lapic(vm_vcpu(vm, i));
-
-		if (lapic)
-			vtimer_cancel(&lapic->timer.vtimer);
-	}
-}

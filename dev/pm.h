@@ -30,7 +30,7 @@ struct pm;
 
 #define DEBUG_EXIT_PORT		0xf4	/* customary among test kernels: a write ends the VM */
 
-/* Claims its ports. NULL: no memory, or a port is taken; logged. */
+/* Claims its ports but PM_RESET_PORT. NULL: no memory, or a port is taken; logged. */
 struct pm *pm_create(struct vm *vm);
 
 /* The user presses the power button: sets PWRBTN_STS and raises the SCI if the guest enabled it. */

@@ -129,10 +129,9 @@ static u64 timeout_ticks(const struct uart *uart)
 	return vtimer_scale(vtimer_hz(), TIMEOUT_CHARACTERS * bits * divisor, BAUD_BASE);
 }
 
-/* A character came or was read: the time since then starts anew. */
+/* Count from the last character that came or was read. Data sheet, "FIFO Interrupt Mode Operation". */
 static void restart_timeout(struct uart *uart)
 {
-	uart->timeout_pending = false;
 	if (uart->fifo_count && (uart->fcr & FCR_ENABLE))
 		vtimer_arm(&uart->timeout, vtimer_now() + timeout_ticks(uart));
 	else
@@ -163,7 +162,8 @@ static void fifo_put(struct uart *uart, u8 c)
 		return;
 	}
 	uart->fifo[(uart->fifo_first + uart->fifo_count++) % FIFO_SIZE] = c;
-	restart_timeout(uart);
+	if (!uart->timeout_pending)
+		restart_timeout(uart);
 }
 
 /* Let the backlog in, as far as there is room. In loopback the line is disconnected. */
@@ -193,6 +193,7 @@ static u8 read_data(struct uart *uart)
 		uart->fifo_first = (uart->fifo_first + 1) % FIFO_SIZE;
 		uart->fifo_count--;
 	}
+	uart->timeout_pending = false;
 	restart_timeout(uart);
 	drain_backlog(uart);
 	return uart->last_read;
@@ -201,6 +202,7 @@ static u8 read_data(struct uart *uart)
 static void clear_fifo(struct uart *uart)
 {
 	uart->fifo_count = 0;
+	uart->timeout_pending = false;
 	restart_timeout(uart);
 }
 
@@ -370,9 +372,4 @@ struct uart *uart_create(struct vm *vm, u16 base, unsigned irq)
 		.read = uart_read, .write = uart_write, .device = uart }))
 		return NULL;
 	return uart;
-}
-
-void uart_destroy(struct uart *uart)
-{
-	vtimer_cancel(&uart->timeout);
 }

@@ -14,7 +14,6 @@ struct uart;
  * NULL: no memory, or a port is taken; logged.
  */
 struct uart *uart_create(struct vm *vm, u16 base, unsigned irq);
-void uart_destroy(struct uart *uart);
 
 /* A character from the line. false: the backlog is full, the character is lost. */
 bool uart_receive(struct uart *uart, u8 c);

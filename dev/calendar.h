@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The Gregorian calendar, carried on backwards to the year 0, and seconds since that year began. */
+#pragma once
+
+#include "lib/types.h"
+
+#define SECONDS_PER_DAY	    86400ull
+#define CALENDAR_UNIX_EPOCH (719528 * SECONDS_PER_DAY)	/* 1970-01-01 00:00:00 */
+
+struct calendar {
+	u32 year;
+	u8 month;		/* 1..12 */
+	u8 day;			/* 1..31 */
+	u8 weekday;		/* 0: Sunday */
+	u8 hour, minute, second;
+};
+
+void calendar_from_seconds(u64 seconds, struct calendar *calendar);
+
+/* Weekday is not looked at. Values beyond their ranges carry on: 25 o'clock is tomorrow, 1 o'clock. */
+u64 calendar_to_seconds(const struct calendar *calendar);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The 8254 interval timer of a PC with port 0x61: IRQ 0, refresh and speaker. */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct pit;
+
+#define PIT_HZ	1193182
+#define PIT_IRQ 0
+
+/* Claims its ports. NULL: no memory, or a port is taken; logged. */
+struct pit *pit_create(struct vm *vm);

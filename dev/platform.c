@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's machine: which devices it has, and where. */
+#include "dev/platform.h"
+
+#include "core/device.h"
+#include "core/vm_alloc.h"
+#include "core/vm_log.h"
+#include "dev/byte_ports.h"
+#include "dev/i8042.h"
+#include "dev/pic.h"
+#include "dev/pit.h"
+#include "dev/pm.h"
+#include "dev/rtc.h"
+#include "dev/uart.h"
+#include "lib/errno.h"
+
+#define COM1_PORT 0x3f8
+#define COM1_IRQ  4
+
+/* Shows the progress of power-on self-tests; ISA drivers write it to let a microsecond pass. */
+#define POST_PORT 0x80
+
+static u8 post_read(void *device, u16 port)
+{
+	return 0xff;
+}
+
+static void post_write(void *device, u16 port, u8 value)
+{
+	/* Nobody watches. */
+}
+
+static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
+{
+	const struct byte_ports post = { "POST", POST_PORT, 1, post_read, post_write, NULL };
+
+	platform->pit = pit_create(vm);
+	platform->rtc = rtc_create(vm, now);
+	platform->pm = pm_create(vm);
+	platform->i8042 = i8042_create(vm);
+	platform->com1 = uart_create(vm, COM1_PORT, COM1_IRQ);
+	if (!platform->pit || !platform->rtc || !platform->pm || !platform->i8042 || !platform->com1)
+		return -ENOMEM;
+	return byte_ports_register(vm, &post);
+}
+
+static int create_devices(struct vm *vm, struct platform *platform, u64 now)
+{
+	int error;
+
+	/* The interrupt controllers first: the others drive lines into them. */
+	platform->pic = pic_create(vm);
+	error = platform->pic ? apic_create(vm) : -ENOMEM;
+	if (!error)
+		error = create_isa_devices(vm, platform, now);
+	if (!error)
+		error = pci_create(vm);
+	if (!error)
+		error = acpi_tables_write(vm);
+	return error;
+}
+
+int platform_create(struct vm *vm, u64 now)
+{
+	struct platform *platform = vm_alloc(vm, sizeof(*platform));
+	int error = -ENOMEM;
+
+	if (platform) {
+		vm_set_platform(vm, platform);
+		error = create_devices(vm, platform, now);
+	}
+	if (error)
+		vm_error(vm, "cannot create the VM's devices: %s",
+			 error == -ENOMEM ? "the hypervisor's own memory is used up" : "see above");
+	return error;
+}
+
+bool platform_console_input(struct vm *vm, char c)
+{
+	struct platform *platform = vm_platform(vm);
+
+	return uart_receive(platform->com1, (u8)c);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The MC146818 real-time clock with the CMOS memory of a PC. */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct rtc;
+
+#define RTC_IRQ	       8
+#define RTC_CENTURY    0x32	/* the FADT names this register */
+
+/*
+ * Claims its ports. `now`: wall clock in seconds since 1970, UTC. The memory sizes that firmware
+ * leaves in CMOS are those of the VM's RAM. NULL: no memory, or a port is taken; logged.
+ */
+struct rtc *rtc_create(struct vm *vm, u64 now);
