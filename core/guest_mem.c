@@ -89,6 +89,16 @@ void guest_mem_destroy(struct vm *vm)
 	vm->mem.piece_count = 0;
 }
 
+u64 guest_low_ram(const struct vm *vm)
+{
+	return vm->mem.low_size;
+}
+
+u64 guest_high_ram(const struct vm *vm)
+{
+	return vm->mem.high_size;
+}
+
 static bool in_span(gpa_t gpa, u64 size, gpa_t start, gpa_t end)
 {
 	return gpa >= start && gpa < end && size <= end - gpa;
