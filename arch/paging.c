@@ -18,10 +18,10 @@ struct address_space kernel_space;
 
 /* Top-level entries that all address spaces share. */
 static const u64 shared_areas[] = {
-	HOST_DIRECT_MAP, HOST_MMIO, HOST_WINDOWS, HOST_WINDOWS + HOST_WINDOW_SIZE, HOST_STACKS,
-	HOST_IMAGE,
+	HOST_DIRECT_MAP, HOST_MMIO, HOST_WINDOWS, HOST_WINDOWS + HOST_WINDOW_SIZE,
+	HOST_WINDOWS + 2 * HOST_WINDOW_SIZE, HOST_STACKS, HOST_IMAGE,
 };
-_Static_assert(PHYS_WINDOWS == 2, "a top-level entry for each slot");
+_Static_assert(PHYS_WINDOWS == 3, "a top-level entry for each slot");
 
 /* Page-attribute table entries, by the PWT and PCD bits: WB, WC, UC-, UC. */
 #define PTE_UNCACHED	    (PTE_PWT | PTE_PCD)

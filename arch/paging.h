@@ -59,5 +59,5 @@ void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
  * of the slots; the earlier mapping of the slot goes away. Read-write, cached. NULL with a
  * log line where page tables run out.
  */
-enum { PHYS_WINDOW_MODULE, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
+enum { PHYS_WINDOW_KERNEL, PHYS_WINDOW_INITRD, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
 void *phys_window(unsigned slot, hpa_t pa, u64 size);

@@ -15,7 +15,7 @@
 #include "arch/panic.h"
 #include "arch/percpu.h"
 #include "arch/trap.h"
-#include "arch/uart.h"
+#include "boot/guests.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
 #include "version.h"
@@ -91,12 +91,6 @@ static void find_memory(void)
 	memory_init();
 }
 
-static void start_serial_input(void)
-{
-	if (uart_enable_interrupt())
-		log_info("console: serial input is polled");
-}
-
 /* On the boot CPU's own stack, in the final address space. */
 static void __noreturn start_machine(void)
 {
@@ -106,8 +100,8 @@ static void __noreturn start_machine(void)
 		stop("this machine cannot run VMs without a local APIC");
 	ioapic_init();
 	clock_init();
-	start_serial_input();
-	stop("no virtual machines to start");
+	guests_enable_virtualization();
+	guests_run();
 }
 
 static void __noreturn continue_on(void *stack_top, void (*function)(void))
