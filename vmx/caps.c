@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this processor has of VMX, and the controls that follow from it.
+ * Intel SDM, "VMX Capability Reporting Facility", "Algorithms for Determining VMX Capabilities".
+ */
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "arch/option.h"
+#include "arch/x86.h"
+#include "core/capability.h"
+#include "lib/log.h"
+#include "vmx/vmx.h"
+
+#define BASIC_TRUE_CONTROLS BIT_ULL(55)
+#define MISC_TIMER_SHIFT    0x1full
+
+struct vmx_caps vmx_caps;
+
+/* Options that take away what a processor may lack, so that what replaces it can be tried anywhere. */
+static struct {
+	bool preemption_timer, virtual_nmis, vpid, efer, true_controls;
+} hidden;
+
+#define DEFINE_HIDE_OPTION(id, name, help, member)				\
+	static int set_##id(struct str_view value __maybe_unused)		\
+	{									\
+		hidden.member = true;						\
+		return 0;							\
+	}									\
+	DEFINE_OPTION(id, name, NULL, help, set_##id)
+
+DEFINE_HIDE_OPTION(nopreempt, "vmx.nopreempt",
+		   "do without the VMX preemption timer: forced exits by self-IPI", preemption_timer);
+DEFINE_HIDE_OPTION(novnmi, "vmx.novnmi", "do without virtual NMIs: NMI blocking in software", virtual_nmis);
+DEFINE_HIDE_OPTION(novpid, "vmx.novpid", "do without VPIDs: entries and exits flush the TLB", vpid);
+DEFINE_HIDE_OPTION(noefer, "vmx.noefer", "do without EFER in the VMCS: by MSR lists", efer);
+DEFINE_HIDE_OPTION(notrue, "vmx.notrue", "do without true controls: guest CR3 accesses exit", true_controls);
+
+enum need {
+	NEED_COMMON,	/* required, and every processor with VMX has it: named only where it is missing */
+	NEED_ON_DEMAND,	/* as common, but a new VMCS has it off */
+	NEED_REQUIRED,
+	NEED_OPTIONAL,
+};
+
+/* A bit of a capability: a control that may be set, or a feature of EPT. */
+struct wish {
+	u64 bit;
+	enum need need;
+	const char *name;
+	const char *replacement;	/* if optional */
+	const bool *hidden;		/* set by an option that takes it away; may be NULL */
+};
+
+#define COMMON(bit_, name_)    { .bit = bit_, .need = NEED_COMMON, .name = name_ }
+#define ON_DEMAND(bit_, name_) { .bit = bit_, .need = NEED_ON_DEMAND, .name = name_ }
+#define REQUIRED(bit_, name_)  { .bit = bit_, .need = NEED_REQUIRED, .name = name_ }
+#define OPTIONAL(bit_, name_, replacement_, hidden_) \
+	{ .bit = bit_, .need = NEED_OPTIONAL, .name = name_, .replacement = replacement_, .hidden = hidden_ }
+
+static const struct wish pin_wishes[] = {
+	COMMON(PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting"),
+	COMMON(PIN_NMI, "NMI exiting"),
+	OPTIONAL(PIN_VIRTUAL_NMI, "virtual NMIs", "NMI blocking in software", &hidden.virtual_nmis),
+	OPTIONAL(PIN_PREEMPTION_TIMER, "preemption timer", "self-IPI and local APIC timer", &hidden.preemption_timer),
+};
+
+static const struct wish primary_wishes[] = {
+	ON_DEMAND(PRIMARY_INTERRUPT_WINDOW, "interrupt-window exiting"),
+	COMMON(PRIMARY_TSC_OFFSET, "TSC offsetting"),
+	COMMON(PRIMARY_HLT, "HLT exiting"),
+	COMMON(PRIMARY_MWAIT, "MWAIT exiting"),
+	COMMON(PRIMARY_MONITOR, "MONITOR exiting"),
+	COMMON(PRIMARY_RDPMC, "RDPMC exiting"),
+	COMMON(PRIMARY_CR8_LOAD, "CR8-load exiting"),
+	COMMON(PRIMARY_CR8_STORE, "CR8-store exiting"),
+	COMMON(PRIMARY_UNCONDITIONAL_IO, "unconditional I/O exiting"),
+	REQUIRED(PRIMARY_MSR_BITMAP, "MSR bitmaps"),
+	REQUIRED(PRIMARY_SECONDARY, "secondary controls"),
+};
+
+static const struct wish secondary_wishes[] = {
+	REQUIRED(SECONDARY_EPT, "extended page tables (EPT)"),
+	REQUIRED(SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest"),
+	OPTIONAL(SECONDARY_VPID, "virtual processor identifiers", "TLB is flushed by entry and exit", &hidden.vpid),
+	OPTIONAL(SECONDARY_WBINVD, "WBINVD exiting", "WBINVD flushes the real caches", NULL),
+	OPTIONAL(SECONDARY_RDTSCP, "RDTSCP for guests", "raises #UD", NULL),
+	OPTIONAL(SECONDARY_INVPCID, "INVPCID for guests", "raises #UD", NULL),
+	OPTIONAL(SECONDARY_XSAVES, "XSAVES for guests", "raises #UD", NULL),
+	OPTIONAL(SECONDARY_ENCLS, "ENCLS exiting", "no SGX that would need it", NULL),
+};
+
+static const struct wish exit_wishes[] = {
+	COMMON(EXIT_SAVE_DEBUG, "saving of debug controls"),
+	COMMON(EXIT_HOST_64BIT, "64-bit host"),
+	OPTIONAL(EXIT_LOAD_EFER, "host EFER in the VMCS", "MSR-load lists", &hidden.efer),
+	OPTIONAL(EXIT_SAVE_PAT | EXIT_LOAD_PAT, "host PAT in the VMCS", "EPT ignores the guest's PAT", NULL),
+};
+
+static const struct wish entry_wishes[] = {
+	COMMON(ENTRY_LOAD_DEBUG, "loading of debug controls"),
+	ON_DEMAND(ENTRY_IA32E_GUEST, "64-bit guests"),
+	OPTIONAL(ENTRY_LOAD_EFER, "guest EFER in the VMCS", "MSR-load lists", &hidden.efer),
+	OPTIONAL(ENTRY_LOAD_PAT, "guest PAT in the VMCS", "EPT ignores the guest's PAT", NULL),
+};
+
+static const struct wish ept_wishes[] = {
+	REQUIRED(EPT_WALK_4, "4-level EPT"),
+	REQUIRED(EPT_WRITE_BACK, "write-back EPT structures"),
+	REQUIRED(EPT_INVEPT, "INVEPT"),
+	OPTIONAL(EPT_PAGES_2M, "2 MiB EPT pages", "4 KiB pages", NULL),
+	OPTIONAL(EPT_PAGES_1G, "1 GiB EPT pages", "2 MiB pages", NULL),
+};
+
+static bool has(const struct wish *wish, u64 available)
+{
+	bool found = (available & wish->bit) == wish->bit && !(wish->hidden && *wish->hidden);
+
+	switch (wish->need) {
+	case NEED_REQUIRED:
+		return capability_required(wish->name, found);
+	case NEED_OPTIONAL:
+		return capability_optional(wish->name, found, wish->replacement);
+	default:
+		return found || capability_required(wish->name, false);
+	}
+}
+
+/* Take from what is available all that is wished for. Returns the name of the first required bit that is missing. */
+static const char *choose(const struct wish *wishes, unsigned count, u64 available, u64 *chosen)
+{
+	const char *missing = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct wish *wish = &wishes[i];
+
+		if (has(wish, available))
+			*chosen |= wish->need == NEED_ON_DEMAND ? 0 : wish->bit;
+		else if (wish->need != NEED_OPTIONAL && !missing)
+			missing = wish->name;
+	}
+	return missing;
+}
+
+/* The low half of a control's capability MSR has the bits that must be 1, the high half those that may be. */
+static const char *adjust(const struct wish *wishes, unsigned count, u64 capability, u32 *controls)
+{
+	u64 chosen = (u32)capability;
+	const char *missing = choose(wishes, count, capability >> 32, &chosen);
+
+	*controls = (u32)chosen;
+	return missing;
+}
+
+#define CHOOSE(missing, function, wishes, available, chosen)				\
+	do {										\
+		const char *name_ = function(wishes, ARRAY_SIZE(wishes), available, chosen); \
+		missing = missing ? missing : name_;					\
+	} while (0)
+
+/* Returns the name of what is missing, or NULL. */
+static const char *read_controls(u64 basic)
+{
+	bool true_controls = (basic & BASIC_TRUE_CONTROLS) && !hidden.true_controls;
+	const char *missing = NULL;
+	u64 secondary = 0, ept_chosen = 0;
+
+	capability_optional("true controls", true_controls, "guest CR3 accesses exit");
+	CHOOSE(missing, adjust, pin_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN),
+	       &vmx_caps.pin);
+	CHOOSE(missing, adjust, primary_wishes,
+	       rdmsr(true_controls ? MSR_VMX_TRUE_PRIMARY : MSR_VMX_PRIMARY), &vmx_caps.primary);
+	if (vmx_caps.primary & PRIMARY_SECONDARY)
+		secondary = rdmsr(MSR_VMX_SECONDARY);
+	if (secondary >> 32 & (SECONDARY_EPT | SECONDARY_VPID))
+		vmx_caps.ept_vpid = rdmsr(MSR_VMX_EPT_VPID);
+	if (!(vmx_caps.ept_vpid & EPT_INVVPID))
+		hidden.vpid = true;	/* of no use where it cannot be flushed */
+	CHOOSE(missing, adjust, secondary_wishes, secondary, &vmx_caps.secondary);
+	CHOOSE(missing, choose, ept_wishes, vmx_caps.ept_vpid, &ept_chosen);
+	CHOOSE(missing, adjust, exit_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT),
+	       &vmx_caps.exit);
+	CHOOSE(missing, adjust, entry_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_ENTRY : MSR_VMX_ENTRY),
+	       &vmx_caps.entry);
+
+	/* A register is switched on both ways or on none. */
+	if (!vmx_switches_efer()) {
+		vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
+		vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
+	}
+	if (!vmx_switches_pat()) {
+		vmx_caps.exit &= ~(u32)(EXIT_SAVE_PAT | EXIT_LOAD_PAT);
+		vmx_caps.entry &= ~(u32)ENTRY_LOAD_PAT;
+	}
+	return missing;
+}
+
+/* SDM, "Enabling and Entering VMX Operation": the firmware decides, and locks the decision. */
+static int check_lock(void)
+{
+	u64 control = rdmsr(MSR_FEATURE_CONTROL);
+	bool locked = control & FEATURE_CONTROL_LOCKED, on = control & FEATURE_CONTROL_VMX;
+
+	log_info("  %-34s %s, VMX %s", "IA32_FEATURE_CONTROL", locked ? "locked" : "not locked",
+		 on ? "on" : locked ? "off" : "off, Lamina switches it on and locks it");
+	if (!locked || on)
+		return 0;
+	log_error("VMX is locked off by the firmware (IA32_FEATURE_CONTROL = 0x%llx): enable \"Intel Virtualization Technology\" in its set-up",
+		  (unsigned long long)control);
+	return -ENODEV;
+}
+
+int vmx_probe(void)
+{
+	const char *missing;
+	u64 basic;
+
+	if (!cpu_features.vmx) {
+		log_error("this processor has no VMX: CPUID does not announce it");
+		return -ENODEV;
+	}
+	basic = rdmsr(MSR_VMX_BASIC);
+	vmx_caps = (struct vmx_caps){
+		.revision = basic & 0x7fffffff,
+		.timer_shift = rdmsr(MSR_VMX_MISC) & MISC_TIMER_SHIFT,
+		.cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0),
+		.cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1),
+		.cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0),
+		.cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1),
+	};
+
+	log_info("capabilities: Intel VMX, VMCS revision 0x%x", vmx_caps.revision);
+	if (check_lock())
+		return -ENODEV;
+	missing = read_controls(basic);
+	if (vmx_has_preemption_timer())
+		log_info("  %-34s %u TSC ticks", "preemption timer's unit", 1u << vmx_caps.timer_shift);
+	capability_optional("TSC deadline timer", cpu_features.tsc_deadline, "calibrated one-shot timer");
+	capability_optional("x2APIC", cpu_features.x2apic, "xAPIC");
+	capability_optional("invariant TSC", cpu_features.invariant_tsc, "TSC is taken to be constant");
+	log_info("  %-34s %s", "forced exits by",
+		 vmx_has_preemption_timer() ? "preemption timer = 0" : "self-IPI, seen pending before the entry");
+	if (!missing)
+		return 0;
+	log_error("this processor has VMX but no %s; Lamina runs guests with EPT as unrestricted guests only",
+		  missing);
+	return -ENODEV;
+}

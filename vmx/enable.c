@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Switch VMX on and off on one CPU. Intel SDM, "Enabling and Entering VMX Operation". */
+#include "arch/cpu.h"
+#include "arch/extable.h"
+#include "arch/memory.h"
+#include "arch/percpu.h"
+#include "arch/x86.h"
+#include "lib/log.h"
+#include "vmx/vmx.h"
+
+/* -EIO: refused; -EFAULT: #GP, as where the firmware has locked VMX off. */
+static int vmxon(hpa_t region)
+{
+	int error = -EFAULT;
+
+	__asm__ volatile("1: vmxon %[region]\n\t"
+			 "movl %[refused], %[error]\n\t"
+			 "jna 2f\n\t"
+			 "xorl %[error], %[error]\n"
+			 "2:" EXTABLE("1b", "2b")
+			 : [error] "+r"(error)
+			 : [region] "m"(region), [refused] "i"(-EIO)
+			 : "memory", "cc");
+	return error;
+}
+
+static void vmxoff(void)
+{
+	__asm__ volatile("vmxoff" : : : "memory", "cc");
+}
+
+static void unlock_by_firmware(void)
+{
+	u64 control = rdmsr(MSR_FEATURE_CONTROL);
+
+	if (!(control & FEATURE_CONTROL_LOCKED))
+		wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCKED);
+}
+
+/* SDM, "VMX-Fixed Bits in CR0", "VMX-Fixed Bits in CR4": among them CR0.NE and CR4.VMXE. */
+static void set_fixed_bits(void)
+{
+	write_cr0((read_cr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
+	write_cr4((read_cr4() | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
+}
+
+int vmx_cpu_enable(struct percpu *cpu)
+{
+	int error;
+
+	cpu->vmx_region = page_alloc();
+	if (!cpu->vmx_region) {
+		log_error("no memory for the VMXON region of CPU %u", cpu->index);
+		return -ENOMEM;
+	}
+	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
+	*(u32 *)cpu->vmx_region = vmx_caps.revision;
+
+	unlock_by_firmware();
+	set_fixed_bits();
+	error = vmxon(cpu->vmx_region_pa);
+	if (!error)
+		return 0;
+
+	log_error("CPU %u refuses VMXON %s (IA32_FEATURE_CONTROL = 0x%llx)", cpu->index,
+		  error == -EFAULT ? "with #GP" : "with VMfail",
+		  (unsigned long long)rdmsr(MSR_FEATURE_CONTROL));
+	write_cr4(read_cr4() & ~CR4_VMXE);
+	page_free(cpu->vmx_region);
+	cpu->vmx_region = NULL;
+	return -ENODEV;
+}
+
+void vmx_cpu_disable(struct percpu *cpu)
+{
+	vmxoff();
+	write_cr4(read_cr4() & ~CR4_VMXE);
+	page_free(cpu->vmx_region);
+	cpu->vmx_region = NULL;
+}

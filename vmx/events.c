@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events under VMX: injection, recovery, windows. Intel SDM, "Event Injection", "Information for VM
+ * Exits During Event Delivery", "Virtual NMIs".
+ */
+#include "arch/x86.h"
+#include "vmx/vmx.h"
+
+/* --- the windows: exits as soon as an event could be injected --- */
+
+/*
+ * An NMI window needs virtual NMIs, and some processors do not inject an NMI in the shadow of STI.
+ * In either case wait for an interrupt window: interrupts are on, so no NMI handler runs any more,
+ * and no shadow is left.
+ */
+static void update_windows(struct vcpu_vmx *vmx)
+{
+	bool nmi_by_irq_window = vmx->want_nmi_window &&
+		(!vmx_has_virtual_nmis() || (vmcs_read32(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI));
+	u32 primary = vmx->primary & ~(u32)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+
+	if (vmx->want_irq_window || nmi_by_irq_window)
+		primary |= PRIMARY_INTERRUPT_WINDOW;
+	if (vmx->want_nmi_window && !nmi_by_irq_window)
+		primary |= PRIMARY_NMI_WINDOW;
+	if (primary == vmx->primary)
+		return;
+	vmx->primary = primary;
+	vmcs_write32(PRIMARY_CONTROLS, primary);
+}
+
+void vmx_interrupt_window(struct vcpu *vcpu, bool on)
+{
+	to_vmx(vcpu)->want_irq_window = on;
+	update_windows(to_vmx(vcpu));
+}
+
+void vmx_nmi_window(struct vcpu *vcpu, bool on)
+{
+	to_vmx(vcpu)->want_nmi_window = on;
+	update_windows(to_vmx(vcpu));
+}
+
+/* --- injection --- */
+
+static enum interruption_type interruption_type(const struct event *event)
+{
+	static const u8 types[] = {
+		[EVENT_INTERRUPT] = INTERRUPTION_EXTERNAL,
+		[EVENT_NMI] = INTERRUPTION_NMI,
+		[EVENT_EXCEPTION] = INTERRUPTION_EXCEPTION,
+		[EVENT_SOFT_INTERRUPT] = INTERRUPTION_SOFT_INTERRUPT,
+		[EVENT_SOFT_EXCEPTION] = INTERRUPTION_SOFT_EXCEPTION,
+		[EVENT_PRIVILEGED_EXCEPTION] = INTERRUPTION_PRIVILEGED_EXCEPTION,
+	};
+
+	return types[event->type];
+}
+
+void vmx_inject(struct vcpu *vcpu, const struct event *event)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 info = INTERRUPTION_VALID | (u32)interruption_type(event) << 8 | event->vector;
+
+	if (event->has_error_code) {
+		info |= INTERRUPTION_ERROR_CODE;
+		vmcs_write32(ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	}
+	if (event->length)
+		vmcs_write32(ENTRY_INSTRUCTION_LENGTH, event->length);
+	vmcs_write32(ENTRY_INTERRUPTION_INFO, info);
+
+	if (event->type == EVENT_NMI) {
+		vmx->nmi_blocked = true;
+		update_windows(vmx);	/* a second one waits for IRET now, not for a shadow's end */
+	}
+}
+
+/* --- what may be injected --- */
+
+bool vmx_interrupt_blocked(struct vcpu *vcpu)
+{
+	return !(vcpu_rflags(vcpu) & RFLAGS_IF) ||
+	       (vmcs_read32(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+}
+
+bool vmx_nmi_blocked(struct vcpu *vcpu)
+{
+	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
+
+	if (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
+		return true;
+	return vmx_has_virtual_nmis() ? interruptibility & INTERRUPTIBILITY_NMI : to_vmx(vcpu)->nmi_blocked;
+}
+
+static void set_nmi_blocking(bool blocked)
+{
+	u32 old = vmcs_read32(GUEST_INTERRUPTIBILITY);
+	u32 new = blocked ? old | INTERRUPTIBILITY_NMI : old & ~(u32)INTERRUPTIBILITY_NMI;
+
+	if (new != old)
+		vmcs_write32(GUEST_INTERRUPTIBILITY, new);
+}
+
+/* --- after an exit --- */
+
+/* Its delivery was cut off by the exit: it enters again first. */
+static struct event interrupted_event(u32 info)
+{
+	static const u8 types[8] = {
+		[INTERRUPTION_EXTERNAL] = EVENT_INTERRUPT,
+		[INTERRUPTION_NMI] = EVENT_NMI,
+		[INTERRUPTION_EXCEPTION] = EVENT_EXCEPTION,
+		[INTERRUPTION_SOFT_INTERRUPT] = EVENT_SOFT_INTERRUPT,
+		[INTERRUPTION_PRIVILEGED_EXCEPTION] = EVENT_PRIVILEGED_EXCEPTION,
+		[INTERRUPTION_SOFT_EXCEPTION] = EVENT_SOFT_EXCEPTION,
+	};
+	struct event event = { .type = EVENT_NONE };
+
+	if (!(info & INTERRUPTION_VALID))
+		return event;
+	event.type = types[INTERRUPTION_TYPE(info)];
+	event.vector = info & INTERRUPTION_VECTOR;
+	if (info & INTERRUPTION_ERROR_CODE) {
+		event.has_error_code = true;
+		event.error_code = vmcs_read32(IDT_VECTORING_ERROR);
+	}
+	if (event.type >= EVENT_SOFT_INTERRUPT)
+		event.length = (u8)vmcs_read32(EXIT_INSTRUCTION_LENGTH);
+	return event;
+}
+
+/*
+ * IRET unblocks NMIs before it touches memory. Where that access exits, the handler has not
+ * returned yet, and IRET runs again. SDM, "Exit Qualification for EPT Violations", bit 12.
+ */
+static bool iret_unblocked_nmi(union vmx_exit_reason reason)
+{
+	return reason.basic == EXIT_REASON_EPT_VIOLATION &&
+	       (vmcs_readn(EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED);
+}
+
+/*
+ * Without virtual NMIs nothing tells of the guest's IRET. Open interrupts do: a handler of NMIs
+ * keeps them off. What the processor notes here is the machine's NMI blocking, not the guest's.
+ */
+static void track_nmi_blocking(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	if (!vmx->nmi_blocked)
+		return;
+	set_nmi_blocking(false);
+	if (!vmx_interrupt_blocked(vcpu))
+		vmx->nmi_blocked = false;
+}
+
+void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason)
+{
+	vcpu->events.reinject = interrupted_event(vmcs_read32(IDT_VECTORING_INFO));
+	if (!vmx_has_virtual_nmis())
+		track_nmi_blocking(vcpu);
+	else if (vcpu->events.reinject.type == EVENT_NMI)
+		set_nmi_blocking(false);	/* or the entry would refuse to inject it */
+	else if (vcpu->events.reinject.type == EVENT_NONE && iret_unblocked_nmi(reason))
+		set_nmi_blocking(true);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exits by basic reason: each handler translates what the VMCS says into a neutral call of
+ * core/exit.h, which decides. Intel SDM, "Basic VM-Exit Information", "VMX Basic Exit Reasons".
+ */
+#include "core/exit.h"
+
+#include "arch/x86.h"
+#include "vmx/vmx.h"
+
+static void handle_exception_or_nmi(struct vcpu *vcpu)
+{
+	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
+	unsigned vector = info & INTERRUPTION_VECTOR;
+
+	/* The machine's own, which vmx_vcpu_run() has served already. */
+	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI || vector == X86_MC)
+		return;
+	exit_unexpected(vcpu, "exit for exception %u, which is the guest's own", vector);
+}
+
+static void handle_window(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_EVENT);	/* event_inject() closes the window when nothing waits for it */
+}
+
+static void handle_init(struct vcpu *vcpu)
+{
+	exit_unexpected(vcpu, "INIT signal: something outside resets this processor");
+}
+
+static void handle_sipi(struct vcpu *vcpu)
+{
+	exit_unexpected(vcpu, "start-up IPI on a processor that runs already");
+}
+
+/* SDM, "Exit Qualification for Task Switches" */
+static void handle_task_switch(struct vcpu *vcpu)
+{
+	static const char *const sources[] = { "CALL", "IRET", "JMP", "a task gate in the IDT" };
+	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+
+	exit_unexpected(vcpu, "task switch by %s to TSS selector 0x%x: hardware task switching is not emulated",
+			sources[qualification >> 30 & 3], (unsigned)(qualification & 0xffff));
+}
+
+static void handle_rdtsc(struct vcpu *vcpu)
+{
+	exit_rdtsc(vcpu, false);
+}
+
+static void handle_rdtscp(struct vcpu *vcpu)
+{
+	exit_rdtsc(vcpu, true);
+}
+
+/* SDM, "Exit Qualification for Control-Register Accesses". Registers are numbered as enum vcpu_reg. */
+static void handle_cr_access(struct vcpu *vcpu)
+{
+	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	unsigned cr = qualification & 15, reg = qualification >> 8 & 15;
+
+	switch (qualification >> 4 & 3) {
+	case 0:
+		exit_mov_to_cr(vcpu, cr, reg);
+		break;
+	case 1:
+		exit_mov_from_cr(vcpu, cr, reg);
+		break;
+	case 2:
+		exit_clts(vcpu);
+		break;
+	case 3:
+		exit_lmsw(vcpu, (u16)(qualification >> 16));
+		break;
+	}
+}
+
+/* SDM, "Exit Qualification for I/O Instructions" */
+static void handle_io(struct vcpu *vcpu)
+{
+	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	const struct io_exit io = {
+		.port = (u16)(qualification >> 16),
+		.size = (qualification & 7) + 1,
+		.in = qualification & BIT(3),
+		.string = qualification & BIT(4),
+		.rep = qualification & BIT(5),
+	};
+
+	exit_io(vcpu, &io);
+}
+
+static void handle_ept_violation(struct vcpu *vcpu)
+{
+	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	const struct nested_fault fault = {
+		.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS),
+		.access = qualification & EPT_VIOLATION_FETCH ? NESTED_FETCH :
+			  qualification & EPT_VIOLATION_WRITE ? NESTED_WRITE : NESTED_READ,
+		.walk = (qualification & EPT_VIOLATION_LINEAR_VALID) &&
+			!(qualification & EPT_VIOLATION_TRANSLATED),
+		.what = "EPT violation",
+	};
+
+	exit_nested_fault(vcpu, &fault);
+}
+
+static void handle_ept_misconfiguration(struct vcpu *vcpu)
+{
+	u64 gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS), entry;
+	int level;
+
+	entry = ept_entry(vcpu->vm, gpa, &level);
+	exit_unexpected(vcpu, "EPT misconfiguration at guest-physical 0x%llx: level %d entry 0x%llx",
+			(unsigned long long)gpa, level, (unsigned long long)entry);
+}
+
+/*
+ * Not here, and so unexpected: what no control of ours makes exit, and the preemption timer and
+ * external interrupts, which vmx_vcpu_run() finishes.
+ */
+static void (*const handlers[])(struct vcpu *vcpu) = {
+	[EXIT_REASON_EXCEPTION_OR_NMI] = handle_exception_or_nmi,
+	[EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
+	[EXIT_REASON_INIT] = handle_init,
+	[EXIT_REASON_SIPI] = handle_sipi,
+	[EXIT_REASON_INTERRUPT_WINDOW] = handle_window,
+	[EXIT_REASON_NMI_WINDOW] = handle_window,
+	[EXIT_REASON_TASK_SWITCH] = handle_task_switch,
+	[EXIT_REASON_CPUID] = exit_cpuid,
+	[EXIT_REASON_GETSEC] = exit_invalid_opcode,
+	[EXIT_REASON_HLT] = exit_hlt,
+	[EXIT_REASON_INVD] = exit_wbinvd,
+	[EXIT_REASON_RDPMC] = exit_rdpmc,
+	[EXIT_REASON_RDTSC] = handle_rdtsc,
+	[EXIT_REASON_VMCALL] = exit_vmcall,
+	[EXIT_REASON_VMCLEAR] = exit_invalid_opcode,
+	[EXIT_REASON_VMLAUNCH] = exit_invalid_opcode,
+	[EXIT_REASON_VMPTRLD] = exit_invalid_opcode,
+	[EXIT_REASON_VMPTRST] = exit_invalid_opcode,
+	[EXIT_REASON_VMREAD] = exit_invalid_opcode,
+	[EXIT_REASON_VMRESUME] = exit_invalid_opcode,
+	[EXIT_REASON_VMWRITE] = exit_invalid_opcode,
+	[EXIT_REASON_VMXOFF] = exit_invalid_opcode,
+	[EXIT_REASON_VMXON] = exit_invalid_opcode,
+	[EXIT_REASON_CR_ACCESS] = handle_cr_access,
+	[EXIT_REASON_IO] = handle_io,
+	[EXIT_REASON_RDMSR] = exit_rdmsr,
+	[EXIT_REASON_WRMSR] = exit_wrmsr,
+	[EXIT_REASON_MWAIT] = exit_invalid_opcode,
+	[EXIT_REASON_MONITOR] = exit_invalid_opcode,
+	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIGURATION] = handle_ept_misconfiguration,
+	[EXIT_REASON_INVEPT] = exit_invalid_opcode,
+	[EXIT_REASON_RDTSCP] = handle_rdtscp,
+	[EXIT_REASON_INVVPID] = exit_invalid_opcode,
+	[EXIT_REASON_WBINVD] = exit_wbinvd,
+	[EXIT_REASON_XSETBV] = exit_xsetbv,
+	[EXIT_REASON_VMFUNC] = exit_invalid_opcode,
+	[EXIT_REASON_ENCLS] = exit_invalid_opcode,
+	[EXIT_REASON_PCONFIG] = exit_invalid_opcode,
+	[EXIT_REASON_UMWAIT] = exit_invalid_opcode,
+	[EXIT_REASON_TPAUSE] = exit_invalid_opcode,
+	[EXIT_REASON_LOADIWKEY] = exit_invalid_opcode,
+	[EXIT_REASON_ENCLV] = exit_invalid_opcode,
+	[EXIT_REASON_SEAMCALL] = exit_invalid_opcode,
+	[EXIT_REASON_TDCALL] = exit_invalid_opcode,
+};
+
+static const char *const names[] = {
+	[EXIT_REASON_EXCEPTION_OR_NMI] = "exception or NMI",
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = "external interrupt",
+	[EXIT_REASON_TRIPLE_FAULT] = "triple fault",
+	[EXIT_REASON_INIT] = "INIT signal",
+	[EXIT_REASON_SIPI] = "start-up IPI",
+	[EXIT_REASON_IO_SMI] = "I/O SMI",
+	[EXIT_REASON_OTHER_SMI] = "other SMI",
+	[EXIT_REASON_INTERRUPT_WINDOW] = "interrupt window",
+	[EXIT_REASON_NMI_WINDOW] = "NMI window",
+	[EXIT_REASON_TASK_SWITCH] = "task switch",
+	[EXIT_REASON_CPUID] = "CPUID",
+	[EXIT_REASON_GETSEC] = "GETSEC",
+	[EXIT_REASON_HLT] = "HLT",
+	[EXIT_REASON_INVD] = "INVD",
+	[EXIT_REASON_INVLPG] = "INVLPG",
+	[EXIT_REASON_RDPMC] = "RDPMC",
+	[EXIT_REASON_RDTSC] = "RDTSC",
+	[EXIT_REASON_RSM] = "RSM",
+	[EXIT_REASON_VMCALL] = "VMCALL",
+	[EXIT_REASON_VMCLEAR] = "VMCLEAR",
+	[EXIT_REASON_VMLAUNCH] = "VMLAUNCH",
+	[EXIT_REASON_VMPTRLD] = "VMPTRLD",
+	[EXIT_REASON_VMPTRST] = "VMPTRST",
+	[EXIT_REASON_VMREAD] = "VMREAD",
+	[EXIT_REASON_VMRESUME] = "VMRESUME",
+	[EXIT_REASON_VMWRITE] = "VMWRITE",
+	[EXIT_REASON_VMXOFF] = "VMXOFF",
+	[EXIT_REASON_VMXON] = "VMXON",
+	[EXIT_REASON_CR_ACCESS] = "control-register access",
+	[EXIT_REASON_MOV_DR] = "MOV DR",
+	[EXIT_REASON_IO] = "I/O instruction",
+	[EXIT_REASON_RDMSR] = "RDMSR",
+	[EXIT_REASON_WRMSR] = "WRMSR",
+	[EXIT_REASON_INVALID_GUEST_STATE] = "VM-entry failure: invalid guest state",
+	[EXIT_REASON_MSR_LOADING] = "VM-entry failure: MSR loading",
+	[EXIT_REASON_MWAIT] = "MWAIT",
+	[EXIT_REASON_MONITOR_TRAP] = "monitor trap flag",
+	[EXIT_REASON_MONITOR] = "MONITOR",
+	[EXIT_REASON_PAUSE] = "PAUSE",
+	[EXIT_REASON_MACHINE_CHECK] = "VM-entry failure: machine check",
+	[EXIT_REASON_TPR_THRESHOLD] = "TPR below threshold",
+	[EXIT_REASON_APIC_ACCESS] = "APIC access",
+	[EXIT_REASON_VIRTUALIZED_EOI] = "virtualized EOI",
+	[EXIT_REASON_GDTR_IDTR] = "GDTR or IDTR access",
+	[EXIT_REASON_LDTR_TR] = "LDTR or TR access",
+	[EXIT_REASON_EPT_VIOLATION] = "EPT violation",
+	[EXIT_REASON_EPT_MISCONFIGURATION] = "EPT misconfiguration",
+	[EXIT_REASON_INVEPT] = "INVEPT",
+	[EXIT_REASON_RDTSCP] = "RDTSCP",
+	[EXIT_REASON_PREEMPTION_TIMER] = "preemption timer",
+	[EXIT_REASON_INVVPID] = "INVVPID",
+	[EXIT_REASON_WBINVD] = "WBINVD",
+	[EXIT_REASON_XSETBV] = "XSETBV",
+	[EXIT_REASON_APIC_WRITE] = "APIC write",
+	[EXIT_REASON_RDRAND] = "RDRAND",
+	[EXIT_REASON_INVPCID] = "INVPCID",
+	[EXIT_REASON_VMFUNC] = "VMFUNC",
+	[EXIT_REASON_ENCLS] = "ENCLS",
+	[EXIT_REASON_RDSEED] = "RDSEED",
+	[EXIT_REASON_PML_FULL] = "page-modification log full",
+	[EXIT_REASON_XSAVES] = "XSAVES",
+	[EXIT_REASON_XRSTORS] = "XRSTORS",
+	[EXIT_REASON_PCONFIG] = "PCONFIG",
+	[EXIT_REASON_SPP] = "sub-page permissions",
+	[EXIT_REASON_UMWAIT] = "UMWAIT",
+	[EXIT_REASON_TPAUSE] = "TPAUSE",
+	[EXIT_REASON_LOADIWKEY] = "LOADIWKEY",
+	[EXIT_REASON_ENCLV] = "ENCLV",
+	[EXIT_REASON_ENQCMD] = "ENQCMD PASID translation",
+	[EXIT_REASON_ENQCMDS] = "ENQCMDS PASID translation",
+	[EXIT_REASON_BUS_LOCK] = "bus lock",
+	[EXIT_REASON_NOTIFY] = "notification window",
+	[EXIT_REASON_SEAMCALL] = "SEAMCALL",
+	[EXIT_REASON_TDCALL] = "TDCALL",
+};
+
+const char *vmx_exit_name(u8 exit_index)
+{
+	return exit_index < ARRAY_SIZE(names) ? names[exit_index] : NULL;
+}
+
+void vmx_handle_exit(struct vcpu *vcpu)
+{
+	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
+	const char *name;
+
+	if (reason.basic < ARRAY_SIZE(handlers) && handlers[reason.basic]) {
+		handlers[reason.basic](vcpu);
+		return;
+	}
+	name = vmx_exit_name(vcpu->exit_index);
+	exit_unexpected(vcpu, "unexpected VM exit: %s (reason 0x%x, qualification 0x%llx)",
+			name ? name : "unknown", reason.full,
+			(unsigned long long)vmcs_readn(EXIT_QUALIFICATION));
+}

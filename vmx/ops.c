@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* VMX's operations table: all that the rest of Lamina sees of this folder. */
+#include "vmx/vmx.h"
+
+const struct vcpu_ops vmx_ops = {
+	.name = "VMX",
+
+	.probe = vmx_probe,
+	.cpu_enable = vmx_cpu_enable,
+	.cpu_disable = vmx_cpu_disable,
+
+	.vm_create = vmx_vm_create,
+	.vm_destroy = vmx_vm_destroy,
+	.vm_map = ept_map,
+	.vm_msr_passthrough = vmx_vm_msr_passthrough,
+	.vcpu_create = vmx_vcpu_create,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.vcpu_reset = vmx_vcpu_reset,
+	.vcpu_load = vmx_vcpu_load,
+	.vcpu_put = vmx_vcpu_put,
+
+	.vcpu_run = vmx_vcpu_run,
+	.handle_exit = vmx_handle_exit,
+	.exit_name = vmx_exit_name,
+
+	.reg_fetch = vmx_reg_fetch,
+	.control_get = vmx_control_get,
+	.control_set = vmx_control_set,
+	.segment_get = vmx_segment_get,
+	.segment_set = vmx_segment_set,
+	.table_get = vmx_table_get,
+	.table_set = vmx_table_set,
+	.msr_get = vmx_msr_get,
+	.msr_set = vmx_msr_set,
+	.tsc_offset_changed = vmx_tsc_offset_changed,
+	.skip_instruction = vmx_skip_instruction,
+
+	.inject = vmx_inject,
+	.interrupt_blocked = vmx_interrupt_blocked,
+	.nmi_blocked = vmx_nmi_blocked,
+	.interrupt_window = vmx_interrupt_window,
+	.nmi_window = vmx_nmi_window,
+
+	.explain_failure = vmx_explain_failure,
+	.dump = vmx_dump,
+};

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* One entry and one exit under VMX. */
+#include "arch/clock.h"
+#include "arch/cpu.h"
+#include "arch/irq.h"
+#include "arch/lapic.h"
+#include "arch/trap.h"
+#include "core/trace.h"
+#include "core/vtimer.h"
+#include "vmx/vmx.h"
+
+#define FORCE_EXIT_WAIT_US 100
+
+/* Index into vcpu->timer_exits. */
+enum timer_outcome { TIMER_SOFT_DISABLED, TIMER_FORCED, TIMER_EXPIRED, TIMER_SPURIOUS };
+
+/* --- forced exits and deadlines --- */
+
+/*
+ * The preemption timer counts down whenever bit `shift` of the TSC changes, and only in the guest:
+ * count how often that happens from now to the deadline. What does not fit fires early and finds
+ * nothing due. SDM, "VMX-Preemption Timer".
+ */
+static u32 timer_value(u64 now, u64 deadline)
+{
+	unsigned shift = vmx_caps.timer_shift;
+	u64 ticks;
+
+	if (deadline == VTIMER_NEVER)
+		return ~0u;
+	if (deadline <= now)
+		return 0;
+	ticks = (deadline >> shift) + !!(deadline & ((1ull << shift) - 1)) - (now >> shift);
+	return ticks < ~0u ? (u32)ticks : ~0u;
+}
+
+/*
+ * A self-IPI is pending when the guest is entered, so that it exits before its first instruction.
+ * The local APIC accepts it asynchronously: wait until it is seen, or the exit could come late.
+ */
+static void send_force_exit(struct vcpu *vcpu)
+{
+	u64 deadline = clock_deadline_us(FORCE_EXIT_WAIT_US);
+
+	lapic_self_ipi(IRQ_VECTOR_FORCE_EXIT);
+	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
+		if (clock_expired(deadline)) {
+			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))
+				vm_warn(vcpu->vm, "a self-IPI was not seen pending within %u us: forced exits come late",
+					FORCE_EXIT_WAIT_US);
+			return;
+		}
+		cpu_relax();
+	}
+}
+
+static void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	if (vmx_has_preemption_timer())
+		vmcs_write32(PREEMPTION_TIMER_VALUE,
+			     force_immediate_exit ? 0 : timer_value(vtimer_now(), vcpu->timer_deadline));
+	else if (force_immediate_exit)
+		send_force_exit(vcpu);
+}
+
+static enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced)
+{
+	if (forced) {
+		vcpu->timer_exits[TIMER_FORCED]++;
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	}
+	if (vcpu->timer_deadline == VTIMER_NEVER) {
+		vcpu->timer_exits[TIMER_SOFT_DISABLED]++;
+		return EXIT_FASTPATH_REENTER_GUEST;
+	}
+	if (vcpu->timer_deadline > vcpu->exit_tsc) {
+		vcpu->timer_exits[TIMER_SPURIOUS]++;
+		return EXIT_FASTPATH_REENTER_GUEST;
+	}
+	vcpu->timer_exits[TIMER_EXPIRED]++;
+	vtimer_run_expired(vcpu, vcpu->exit_tsc);
+	return EXIT_FASTPATH_REENTER_GUEST;
+}
+
+/* --- entry --- */
+
+void vmx_store_dirty_regs(struct vcpu *vcpu)
+{
+	if (vcpu->regs_dirty & BIT(REG_RSP))
+		vmcs_writen(GUEST_RSP, vcpu->regs[REG_RSP]);
+	if (vcpu->regs_dirty & BIT(REG_RIP))
+		vmcs_writen(GUEST_RIP, vcpu->regs[REG_RIP]);
+	if (vcpu->regs_dirty & BIT(REG_RFLAGS))
+		vmcs_writen(GUEST_RFLAGS, vcpu->regs[REG_RFLAGS]);
+	vcpu->regs_dirty = 0;
+}
+
+/* --- exit --- */
+
+/* The processor refused the instruction: there is no exit reason, what the field holds is an earlier one. */
+static enum exit_fastpath instruction_refused(struct vcpu *vcpu, u32 result)
+{
+	vcpu->exit_reason = 0;
+	vcpu->exit_rip = vcpu->regs[REG_RIP];
+	vcpu->failure = (struct failure_record){ .kind = ENTRY_VMFAIL_INVALID };
+	if (result == VMX_FAIL_VALID) {
+		vcpu->failure.kind = ENTRY_VMFAIL_VALID;
+		vcpu->failure.instruction_error = vmcs_read32(INSTRUCTION_ERROR);
+	}
+	return EXIT_FASTPATH_ENTRY_FAILED;
+}
+
+/* SDM, "VM-Entry Failures During or After Loading Guest State" */
+static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason reason)
+{
+	vcpu->failure = (struct failure_record){
+		.kind = ENTRY_UNKNOWN,
+		.reason = reason.full,
+		.qualification = vmcs_readn(EXIT_QUALIFICATION),
+	};
+	if (reason.basic == EXIT_REASON_INVALID_GUEST_STATE)
+		vcpu->failure.kind = ENTRY_INVALID_STATE;
+	else if (reason.basic == EXIT_REASON_MSR_LOADING)
+		vcpu->failure.kind = ENTRY_MSR_LOADING;
+	else if (reason.basic == EXIT_REASON_MACHINE_CHECK)
+		vcpu->failure.kind = ENTRY_MACHINE_CHECK;
+	return EXIT_FASTPATH_ENTRY_FAILED;
+}
+
+/* Snapshot first: nothing that a handler does later changes what is recorded of this exit. */
+static union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
+{
+	union vmx_exit_reason reason = { .full = vmcs_read32(EXIT_REASON) };
+
+	vmx_exit_reason_assert_layout();
+	vcpu->exit_reason = reason.full;
+	vcpu->exit_index = reason.basic < EXIT_COUNTERS ? (u8)reason.basic : EXIT_COUNTERS - 1;
+	vcpu->exit_rip = vmcs_readn(GUEST_RIP);
+	vcpu->regs[REG_RIP] = vcpu->exit_rip;
+	vcpu->regs_available = BIT(REG_RIP);
+	trace_exit(vcpu);
+	return reason;
+}
+
+/* The host's own: while NMIs are still blocked, and while the banks still hold what went wrong. */
+static void serve_host_exception(void)
+{
+	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
+
+	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI)
+		vmx_host_nmi();
+	else if ((info & INTERRUPTION_VECTOR) == X86_MC)
+		machine_check_handler();
+}
+
+enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	union vmx_exit_reason reason;
+	u32 result;
+
+	vmx_store_dirty_regs(vcpu);
+	set_time_limit(vcpu, force_immediate_exit);
+	trace_entry(vcpu, force_immediate_exit);
+
+	result = vmx_vmenter(vmx, vmx->launched);
+	vcpu->exit_tsc = vtimer_now();
+
+	if (unlikely(result != VMX_ENTERED))
+		return instruction_refused(vcpu, result);
+
+	reason = take_snapshot(vcpu);
+	/* It always comes with bit 31, and must not be lost to it. */
+	if (unlikely(reason.basic == EXIT_REASON_MACHINE_CHECK))
+		machine_check_handler();
+	if (unlikely(reason.failed_entry))
+		return entry_failed(vcpu, reason);
+
+	vmx->launched = true;
+	vcpu->events.injected.type = EVENT_NONE;
+	vmx_events_after_exit(vcpu, reason);
+
+	switch (reason.basic) {
+	case EXIT_REASON_PREEMPTION_TIMER:
+		return timer_exit(vcpu, force_immediate_exit);
+	case EXIT_REASON_EXCEPTION_OR_NMI:
+		serve_host_exception();
+		return EXIT_FASTPATH_NONE;
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+		/* Still pending: the host's interrupt window, which comes next, takes it. */
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	default:
+		return EXIT_FASTPATH_NONE;
+	}
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest state in the VMCS and in registers that stay live, in and out. */
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "arch/fpu.h"
+#include "arch/x86.h"
+#include "core/control.h"
+#include "vmx/vmx.h"
+
+/* --- registers --- */
+
+void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	switch (reg) {
+	case REG_RSP:
+		vcpu->regs[REG_RSP] = vmcs_readn(GUEST_RSP);
+		break;
+	case REG_RIP:
+		vcpu->regs[REG_RIP] = vmcs_readn(GUEST_RIP);
+		break;
+	default:
+		vcpu->regs[REG_RFLAGS] = vmcs_readn(GUEST_RFLAGS);
+		break;
+	}
+	vcpu->regs_available |= BIT(reg);
+}
+
+/*
+ * RIP moves on, and the shadow of STI or MOV SS ends with the instruction that it covered. Single
+ * steps are the processor's to report, but it has not executed this one.
+ */
+int vmx_skip_instruction(struct vcpu *vcpu)
+{
+	u64 rip = vcpu_reg_read(vcpu, REG_RIP) + vmcs_read32(EXIT_INSTRUCTION_LENGTH);
+	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
+	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
+
+	vcpu_reg_write(vcpu, REG_RIP, vcpu_code_64(vcpu) ? rip : (u32)rip);
+	if (interruptibility & shadow)
+		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
+	if (vcpu_rflags(vcpu) & RFLAGS_TF)
+		vmcs_writen(GUEST_PENDING_DEBUG, vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+	return 0;
+}
+
+/* --- control registers --- */
+
+/* Bits that the guest changes without an exit: they need nothing from Lamina. */
+#define CR0_GUEST_OWNED (CR0_TS | CR0_EM | CR0_MP | CR0_WP | CR0_AM)
+/* The others exit: PAE, LA57 and PCIDE change the paging mode, OSXSAVE what CPUID says, MCE is the machine's. */
+#define CR4_GUEST_OWNED (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | \
+			 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP |   \
+			 CR4_SMAP | CR4_PKE)
+
+static u64 cr0_get(void)
+{
+	return (vmcs_readn(GUEST_CR0) & CR0_GUEST_OWNED) | (vmcs_readn(CR0_READ_SHADOW) & ~CR0_GUEST_OWNED);
+}
+
+static u64 cr4_get(const struct vcpu_vmx *vmx)
+{
+	u64 owned = vmx->cr4_guest_owned;
+
+	return (vmcs_readn(GUEST_CR4) & owned) | (vmcs_readn(CR4_READ_SHADOW) & ~owned);
+}
+
+/*
+ * With PAE paging the processor takes the four top entries from the VMCS. Lamina stands in for the
+ * MOV that loads them. SDM, "PDPTE Registers"; control.c has checked what raises #GP.
+ */
+static void load_pdptes(struct vcpu *vcpu)
+{
+	u64 reserved = ~((1ull << cpu_features.physical_address_bits) - 1) | 0x1e6;
+	u64 pdptes[4];
+
+	if (guest_read(vcpu->vm, vmcs_readn(GUEST_CR3) & 0xffffffe0, pdptes, sizeof(pdptes)))
+		pdptes[0] = pdptes[1] = pdptes[2] = pdptes[3] = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		/* The guest may have changed it since: the entry must not fail for that. */
+		if (pdptes[i] & PTE_PRESENT)
+			pdptes[i] &= ~reserved;
+		vmcs_write64(guest_pdpte(i), pdptes[i]);
+	}
+}
+
+/* 64-bit mode needs a 64-bit TSS. After a reset TR holds one that serves either way, but for its type. */
+static void widen_tss(void)
+{
+	u32 rights = vmcs_read32(guest_access_rights(SEG_TR));
+
+	if ((rights & 15) == 3)
+		vmcs_write32(guest_access_rights(SEG_TR), (rights & ~15u) | 11);
+}
+
+static void efer_set(struct vcpu_vmx *vmx, u64 value)
+{
+	bool active = (value & EFER_LME) && (cr0_get() & CR0_PG);
+
+	vmx->efer = active ? value | EFER_LMA : value & ~EFER_LMA;
+	if (vmx_switches_efer())
+		vmcs_write64(GUEST_EFER, vmx->efer);
+	else
+		vmx->efer_lists[0].value = vmx->efer;
+	if (active)
+		widen_tss();
+
+	vmx->entry_controls &= ~(u32)ENTRY_IA32E_GUEST;
+	vmx->entry_controls |= active ? ENTRY_IA32E_GUEST : 0;
+	vmcs_write32(ENTRY_CONTROLS, vmx->entry_controls);
+}
+
+/* Caches are not the guest's to switch off, and without CR0.NE there is no VMX operation. */
+static void cr0_set(struct vcpu_vmx *vmx, u64 value)
+{
+	u64 fixed = vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG);
+
+	vmcs_writen(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
+	vmcs_writen(CR0_READ_SHADOW, value | CR0_ET);
+	vmcs_writen(GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_ET | fixed);
+	efer_set(vmx, vmx->efer);
+}
+
+static void cr4_set(struct vcpu_vmx *vmx, u64 value)
+{
+	u64 machine = (read_cr4() & CR4_MCE) | vmx_caps.cr4_fixed0;
+
+	vmx->cr4_guest_owned = CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;
+	vmcs_writen(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_owned);
+	vmcs_writen(CR4_READ_SHADOW, value);
+	vmcs_writen(GUEST_CR4, (value & ~CR4_MCE) | machine);
+}
+
+/* What the guest's own MOV would have done to the translations. */
+static void paging_changed(struct vcpu_vmx *vmx)
+{
+	if ((cr0_get() & CR0_PG) && (cr4_get(vmx) & CR4_PAE) && !(vmx->efer & EFER_LMA))
+		load_pdptes(&vmx->vcpu);
+	vmx_flush_tlb(&vmx->vcpu);
+}
+
+u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control)
+{
+	u64 dr6;
+
+	switch (control) {
+	case CTL_CR0:
+		return cr0_get();
+	case CTL_CR2:
+		return read_cr2();
+	case CTL_CR3:
+		return vmcs_readn(GUEST_CR3);
+	case CTL_CR4:
+		return cr4_get(to_vmx(vcpu));
+	case CTL_EFER:
+		return to_vmx(vcpu)->efer;
+	case CTL_DR6:
+		__asm__ volatile("mov %%db6, %0" : "=r"(dr6));
+		return dr6;
+	case CTL_DR7:
+		return vmcs_readn(GUEST_DR7);
+	case CTL_XCR0:
+		return cpu_features.xsave ? xgetbv0() : 1;
+	}
+	return 0;
+}
+
+void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	switch (control) {
+	case CTL_CR0:
+		cr0_set(vmx, value);
+		break;
+	case CTL_CR2:
+		write_cr2(value);
+		return;
+	case CTL_CR3:
+		vmcs_writen(GUEST_CR3, value);
+		break;
+	case CTL_CR4:
+		cr4_set(vmx, value);
+		break;
+	case CTL_EFER:
+		efer_set(vmx, value);
+		break;
+	case CTL_DR6:
+		__asm__ volatile("mov %0, %%db6" : : "r"(value));
+		return;
+	case CTL_DR7:
+		vmcs_writen(GUEST_DR7, value);
+		return;
+	case CTL_XCR0:
+		xsetbv0(value);
+		return;
+	}
+	paging_changed(vmx);
+}
+
+/* --- segments and tables --- */
+
+void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index, struct segment *segment)
+{
+	u32 rights = vmcs_read32(guest_access_rights(index));
+
+	*segment = (struct segment){
+		.base = vmcs_readn(guest_base(index)),
+		.limit = vmcs_read32(guest_limit(index)),
+		.selector = vmcs_read16(guest_selector(index)),
+		.type = rights & 15,
+		.s = rights & BIT(4),
+		.dpl = rights >> 5 & 3,
+		.present = rights & BIT(7),
+		.avl = rights & BIT(12),
+		.l = rights & BIT(13),
+		.db = rights & BIT(14),
+		.g = rights & BIT(15),
+		.unusable = rights & ACCESS_RIGHTS_UNUSABLE,
+	};
+}
+
+void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index, const struct segment *segment)
+{
+	u32 rights = (segment->type & 15) | (segment->s ? BIT(4) : 0) | (segment->dpl & 3u) << 5 |
+		     (segment->present ? BIT(7) : 0) | (segment->avl ? BIT(12) : 0) |
+		     (segment->l ? BIT(13) : 0) | (segment->db ? BIT(14) : 0) | (segment->g ? BIT(15) : 0);
+
+	/* The processor marks what it loads as accessed, and VM entry insists on it. */
+	if (segment->s)
+		rights |= BIT(0);
+	if (segment->unusable)
+		rights = ACCESS_RIGHTS_UNUSABLE;
+	vmcs_write16(guest_selector(index), segment->selector);
+	vmcs_writen(guest_base(index), segment->base);
+	vmcs_write32(guest_limit(index), segment->limit);
+	vmcs_write32(guest_access_rights(index), rights);
+}
+
+void vmx_table_get(struct vcpu *vcpu __maybe_unused, bool idt, struct descriptor_table *table)
+{
+	*table = (struct descriptor_table){
+		.base = vmcs_readn(idt ? GUEST_IDTR_BASE : GUEST_GDTR_BASE),
+		.limit = (u16)vmcs_read32(idt ? GUEST_IDTR_LIMIT : GUEST_GDTR_LIMIT),
+	};
+}
+
+void vmx_table_set(struct vcpu *vcpu __maybe_unused, bool idt, const struct descriptor_table *table)
+{
+	vmcs_writen(idt ? GUEST_IDTR_BASE : GUEST_GDTR_BASE, table->base);
+	vmcs_write32(idt ? GUEST_IDTR_LIMIT : GUEST_GDTR_LIMIT, table->limit);
+}
+
+/* --- MSRs --- */
+
+static bool is_live(u32 msr)
+{
+	if (msr == MSR_TSC_AUX)
+		return cpu_features.rdtscp;
+	for (unsigned i = 0; i < LIVE_MSRS; i++)
+		if (vmx_live_msrs[i] == msr)
+			return true;
+	return false;
+}
+
+int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	switch (msr) {
+	case MSR_FS_BASE:
+		*value = vmcs_readn(guest_base(SEG_FS));
+		return 0;
+	case MSR_GS_BASE:
+		*value = vmcs_readn(guest_base(SEG_GS));
+		return 0;
+	case MSR_SYSENTER_CS:
+		*value = vmcs_read32(GUEST_SYSENTER_CS);
+		return 0;
+	case MSR_SYSENTER_ESP:
+		*value = vmcs_readn(GUEST_SYSENTER_ESP);
+		return 0;
+	case MSR_SYSENTER_EIP:
+		*value = vmcs_readn(GUEST_SYSENTER_EIP);
+		return 0;
+	case MSR_DEBUGCTL:
+		*value = vmcs_read64(GUEST_DEBUGCTL);
+		return 0;
+	case MSR_PAT:
+		*value = vmx_switches_pat() ? vmcs_read64(GUEST_PAT) : to_vmx(vcpu)->pat;
+		return 0;
+	default:
+		return is_live(msr) ? rdmsr_safe(msr, value) : -ENOENT;
+	}
+}
+
+int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	switch (msr) {
+	case MSR_FS_BASE:
+		vmcs_writen(guest_base(SEG_FS), value);
+		return 0;
+	case MSR_GS_BASE:
+		vmcs_writen(guest_base(SEG_GS), value);
+		return 0;
+	case MSR_SYSENTER_CS:
+		vmcs_write32(GUEST_SYSENTER_CS, (u32)value);
+		return 0;
+	case MSR_SYSENTER_ESP:
+		vmcs_writen(GUEST_SYSENTER_ESP, value);
+		return 0;
+	case MSR_SYSENTER_EIP:
+		vmcs_writen(GUEST_SYSENTER_EIP, value);
+		return 0;
+	case MSR_DEBUGCTL:
+		vmcs_write64(GUEST_DEBUGCTL, value);
+		return 0;
+	case MSR_PAT:
+		if (vmx_switches_pat())
+			vmcs_write64(GUEST_PAT, value);
+		else
+			to_vmx(vcpu)->pat = value;
+		return 0;
+	default:
+		return is_live(msr) ? wrmsr_safe(msr, value) : -ENOENT;
+	}
+}
+
+void vmx_tsc_offset_changed(struct vcpu *vcpu)
+{
+	vmcs_write64(TSC_OFFSET, vcpu->tsc_offset);
+}

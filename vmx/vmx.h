@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* Intel VMX: what the files of this folder share. Nobody else includes it. */
+#pragma once
+
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "vmx/vmcs.h"
+
+struct percpu;
+
+/* Model-specific registers that announce VMX. Intel SDM, "VMX Capability Reporting Facility". */
+#define MSR_VMX_BASIC		0x480	/* CPUID.1:ECX[5] */
+#define MSR_VMX_PIN		0x481
+#define MSR_VMX_PRIMARY		0x482
+#define MSR_VMX_EXIT		0x483
+#define MSR_VMX_ENTRY		0x484
+#define MSR_VMX_MISC		0x485
+#define MSR_VMX_CR0_FIXED0	0x486
+#define MSR_VMX_CR0_FIXED1	0x487
+#define MSR_VMX_CR4_FIXED0	0x488
+#define MSR_VMX_CR4_FIXED1	0x489
+#define MSR_VMX_SECONDARY	0x48b	/* VMX_PRIMARY[63] */
+#define MSR_VMX_EPT_VPID	0x48c	/* VMX_SECONDARY[33] (EPT) or [37] (VPID) */
+#define MSR_VMX_TRUE_PIN	0x48d	/* VMX_BASIC[55] */
+#define MSR_VMX_TRUE_PRIMARY	0x48e
+#define MSR_VMX_TRUE_EXIT	0x48f
+#define MSR_VMX_TRUE_ENTRY	0x490
+
+#define FEATURE_CONTROL_LOCKED	  BIT_ULL(0)
+#define FEATURE_CONTROL_VMX	  BIT_ULL(2)	/* outside SMX operation */
+
+/* MSR_VMX_EPT_VPID */
+#define EPT_WALK_4		  BIT_ULL(6)
+#define EPT_WRITE_BACK		  BIT_ULL(14)
+#define EPT_PAGES_2M		  BIT_ULL(16)
+#define EPT_PAGES_1G		  BIT_ULL(17)
+#define EPT_INVEPT		  BIT_ULL(20)
+#define EPT_INVEPT_SINGLE	  BIT_ULL(25)
+#define EPT_INVVPID		  BIT_ULL(32)
+#define EPT_INVVPID_SINGLE	  BIT_ULL(41)
+
+/* What the processor offers and Lamina uses: filled by vmx_probe(). */
+struct vmx_caps {
+	u32 revision;			/* VMCS revision identifier */
+	/* Controls as a new VMCS has them: what is needed, what is wanted and there, what must be 1. */
+	u32 pin, primary, secondary, exit, entry;
+	u64 ept_vpid;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	u8 timer_shift;			/* one tick of the preemption timer is 2^shift TSC ticks */
+};
+extern struct vmx_caps vmx_caps;
+
+static inline bool vmx_has_preemption_timer(void)
+{
+	return vmx_caps.pin & PIN_PREEMPTION_TIMER;
+}
+
+static inline bool vmx_has_virtual_nmis(void)
+{
+	return vmx_caps.pin & PIN_VIRTUAL_NMI;
+}
+
+static inline bool vmx_has_vpid(void)
+{
+	return vmx_caps.secondary & SECONDARY_VPID;
+}
+
+static inline bool vmx_switches_pat(void)
+{
+	const u32 both = EXIT_SAVE_PAT | EXIT_LOAD_PAT;
+
+	return (vmx_caps.entry & ENTRY_LOAD_PAT) && (vmx_caps.exit & both) == both;
+}
+
+static inline bool vmx_switches_efer(void)
+{
+	return (vmx_caps.entry & ENTRY_LOAD_EFER) && (vmx_caps.exit & EXIT_LOAD_EFER);
+}
+
+/* Intel SDM, "Format of an MSR Entry" */
+struct vmx_msr_entry {
+	u32 index;
+	u32 reserved;
+	u64 value;
+};
+
+/* MSRs that Lamina itself never uses: the guest's values stay in the hardware while it is loaded. */
+enum { LIVE_STAR, LIVE_LSTAR, LIVE_CSTAR, LIVE_SYSCALL_MASK, LIVE_KERNEL_GS_BASE, LIVE_TSC_AUX, LIVE_MSRS };
+extern const u32 vmx_live_msrs[LIVE_MSRS];
+
+struct vcpu_vmx {
+	struct vcpu vcpu;		/* must stay first */
+
+	void *vmcs;			/* its page */
+	bool filled;			/* the VMCS has been set up once */
+	bool launched;			/* VMRESUME from here on */
+	u64 host_rsp;			/* what HOST_RSP holds */
+	u32 primary, entry_controls;	/* what the VMCS holds */
+	u64 cr4_guest_owned;
+	u64 efer;
+	u64 pat;			/* where the VMCS does not switch it */
+	bool want_irq_window, want_nmi_window;
+	bool nmi_blocked;		/* without virtual NMIs: one has been injected */
+	struct vmx_msr_entry *efer_lists; /* [0] for the guest, [1] for the host; NULL: VMCS switches EFER */
+
+	/* The guest's, while it is not loaded. */
+	u64 live_msrs[LIVE_MSRS];
+	u64 xcr0, cr2, dr[4], dr6;
+};
+_Static_assert(offsetof(struct vcpu_vmx, vcpu) == 0, "to_vmx() is a cast");
+_Static_assert(sizeof(struct vcpu_vmx) <= PAGE_SIZE, "allocated as one page");
+
+static inline struct vcpu_vmx *to_vmx(struct vcpu *vcpu)
+{
+	return container_of(vcpu, struct vcpu_vmx, vcpu);
+}
+
+/* caps.c */
+int vmx_probe(void);
+
+/* enable.c */
+int vmx_cpu_enable(struct percpu *cpu);
+void vmx_cpu_disable(struct percpu *cpu);
+
+/* vm.c. vm->vendor is the MSR bitmap: a page. */
+int vmx_vm_create(struct vm *vm);
+void vmx_vm_destroy(struct vm *vm);
+void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
+
+/* ept.c */
+int ept_create(struct vm *vm);
+void ept_destroy(struct vm *vm);
+int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+u64 ept_pointer(const struct vm *vm);	/* as the VMCS field wants it */
+/* The last entry of a walk to `gpa`, and its level (0: 4 KiB), for reports. */
+u64 ept_entry(const struct vm *vm, gpa_t gpa, int *level);
+/* Forget what this CPU has cached of the VM's EPT: its tables' pages may have been another VM's. */
+void ept_flush(const struct vm *vm);
+
+/* vcpu.c */
+struct vcpu *vmx_vcpu_create(struct vm *vm);
+void vmx_vcpu_destroy(struct vcpu *vcpu);
+void vmx_vcpu_reset(struct vcpu *vcpu);
+void vmx_vcpu_load(struct vcpu *vcpu);
+void vmx_vcpu_put(struct vcpu *vcpu);
+/* Forget the vCPU's own translations, where entries do not do that by themselves. */
+void vmx_flush_tlb(const struct vcpu *vcpu);
+
+/* state.c */
+void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
+void vmx_store_dirty_regs(struct vcpu *vcpu);
+u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control);
+void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
+void vmx_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
+void vmx_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
+void vmx_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
+void vmx_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
+int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
+int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
+void vmx_tsc_offset_changed(struct vcpu *vcpu);
+int vmx_skip_instruction(struct vcpu *vcpu);
+
+/* run.c */
+enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
+
+/* vmenter.asm */
+enum vmx_entry_result { VMX_ENTERED = 0, VMX_FAIL_INVALID = BIT(0), VMX_FAIL_VALID = BIT(1) };
+u32 vmx_vmenter(struct vcpu_vmx *vmx, bool resume);	/* enum vmx_entry_result */
+extern const u8 vmx_exit_point[];	/* HOST_RIP */
+void vmx_host_nmi(void);		/* deliver the NMI that caused the exit */
+
+/* exit.c */
+void vmx_handle_exit(struct vcpu *vcpu);
+const char *vmx_exit_name(u8 exit_index);
+
+/* events.c */
+void vmx_inject(struct vcpu *vcpu, const struct event *event);
+void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason);
+bool vmx_interrupt_blocked(struct vcpu *vcpu);
+bool vmx_nmi_blocked(struct vcpu *vcpu);
+void vmx_interrupt_window(struct vcpu *vcpu, bool on);
+void vmx_nmi_window(struct vcpu *vcpu, bool on);
+
+/* check.c */
+void vmx_explain_failure(struct vcpu *vcpu);
+
+/* dump.c */
+void vmx_dump(struct vcpu *vcpu);
