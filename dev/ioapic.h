@@ -20,6 +20,10 @@ struct vcpu;
 #define IOAPIC_PIN_8259	 0	/* the 8259s' output */
 #define IOAPIC_PIN_TIMER 2	/* ISA interrupt 0 */
 
+/* Inputs that are nobody's ISA interrupt: PCI functions' pins, as the DSDT tells the guest. */
+#define PCI_FIRST_GSI	 16
+#define PCI_LAST_GSI	 19
+
 struct ioapic {
 	struct vm *vm;
 	u32 id;			/* register 0 */
