@@ -83,7 +83,7 @@ class Runs:
                 error = str(failure)
             self.machines.discard(machine)
             powered_off = machine.wait(0)
-        return Run(machine.text, powered_off, error, time.monotonic() - start)
+        return Run(machine.text(), powered_off, error, time.monotonic() - start)
 
     @staticmethod
     def _await_end(boot, machine):

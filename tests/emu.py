@@ -37,7 +37,7 @@ BOCHS_VGABIOS = "/usr/share/vgabios/vgabios.bin"
 # leave the guest more to do with.
 BOCHS_IPS = 100_000_000
 
-QUIT_KEY = b"\x01"   # Ctrl-A, then x
+PREFIX_KEY = b"\x01"  # Ctrl-A: with x it quits, twice it goes to the guest
 
 
 class MachineError(AssertionError):
@@ -185,11 +185,10 @@ class Machine:
             self.output += data.replace(b"\r", b"")
             self.changed.notify_all()
 
-    @property
-    def text(self):
-        """Everything the serial port has said, without carriage returns."""
+    def text(self, last=0):
+        """What the serial port has said, or the last so many bytes of it; no carriage returns."""
         with self.changed:
-            return self.output.decode("utf-8", "replace")
+            return self.output[-last:].decode("utf-8", "replace")
 
     def send(self, data):
         """Type into the serial port; a str or bytes, with "\\r" for the Enter key."""
@@ -221,7 +220,7 @@ class Machine:
 
     def report(self, what):
         """What went wrong, with the last lines of the serial port and of the emulator."""
-        tail = self.output.decode("utf-8", "replace").splitlines()[-30:]
+        tail = self.text(last=8192).splitlines()[-30:]
         lines = [f"{self.emulator} {self.model}: {what}", "--- its last lines:", *tail]
         complaints = self._complaints()
         if complaints:
@@ -237,42 +236,62 @@ class Machine:
         return [line for line in lines if re.search(r"PANIC|^\d+[ep]|exception\(\): 3rd", line)]
 
 
+class Keyboard:
+    """Keys from this program's standard input, on their way to a machine."""
+
+    def __init__(self, machine):
+        self.machine, self.open, self.prefixed = machine, True, False
+
+    def carry(self, seconds):
+        """Carry what is typed within so many seconds; False when the quit key was."""
+        if not self.open:
+            self.machine.wait(seconds)
+        elif select.select([0], [], [], seconds)[0]:
+            data = os.read(0, 1024)
+            self.open = bool(data)
+            if not os.isatty(0):
+                self.machine.send(data)
+            else:
+                return self._typed(data)
+        return True
+
+    def _typed(self, data):
+        for key in (data[i:i + 1] for i in range(len(data))):
+            if self.prefixed and key in b"xX":
+                return False
+            if key == PREFIX_KEY and not self.prefixed:
+                self.prefixed = True
+                continue
+            self.machine.send(PREFIX_KEY + key if self.prefixed and key != PREFIX_KEY else key)
+            self.prefixed = False
+        return True
+
+
 def watch(machine, timeout):
     """Carry a person's keys to the machine until the run has ended; returns the exit status."""
     def say(text):
         sys.stdout.write(f"\r\n{text}\r\n")
         sys.stdout.flush()
 
-    deadline = time.monotonic() + timeout if timeout else None
-    keys, armed, verdict = [0], False, None
+    keyboard, verdict_at = Keyboard(machine), None
+    deadline = time.monotonic() + timeout if timeout else float("inf")
     while not machine.wait(0):
-        if keys and select.select(keys, [], [], 0.05)[0]:
-            data = os.read(0, 1024)
-            if not data:
-                keys = []
-            elif os.isatty(0):
-                if (armed and data[:1] in b"xX") or re.search(QUIT_KEY + b"[xX]", data):
-                    say("Quit by Ctrl-A x.")
-                    return 1
-                armed = data.endswith(QUIT_KEY)
-                machine.send(data[:-1] if armed else data)
-            else:
-                machine.send(data)
-        elif not keys:
-            machine.wait(0.05)
-        text = machine.text
-        if verdict is None and (ENDED_WELL.search(text) or STOPPED.search(text)):
-            verdict = time.monotonic()
-        if verdict and time.monotonic() - verdict > 3:
+        if not keyboard.carry(0.05):
+            say("Quit by Ctrl-A x.")
+            return 1
+        now, text = time.monotonic(), machine.text(last=8192)
+        if verdict_at is None and (ENDED_WELL.search(text) or STOPPED.search(text)):
+            verdict_at = now
+        if verdict_at and now > verdict_at + 3:
             break
-        if deadline and time.monotonic() > deadline:
+        if now > deadline:
             say(f"No end within {timeout} s.")
             return 1
-    stopped = STOPPED.search(machine.text)
+    stopped = STOPPED.search(machine.text())
     if stopped:
         say(f"Lamina stopped: {stopped[1]}")
         return 1
-    if not ENDED_WELL.search(machine.text):
+    if not ENDED_WELL.search(machine.text()):
         print(machine.report("it ended, and Lamina did not say that all VMs ended well"))
         return 1
     if not machine.wait(0):
