@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The 8259 pair against Intel's "8259A Programmable Interrupt Controller" data sheet.
+ */
+/* link: dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+#include "fake_vm.h"
+
+#include "dev/pic.h"
+#include "dev/platform.h"
+
+#define MASTER 0x20
+#define SLAVE  0xa0
+#define BASE   0x30
+#define BASE2  0x70
+
+static struct platform platform;
+
+static void program(struct vm *vm, u16 port, u8 icw1, u8 base, u8 icw3, u8 icw4)
+{
+	out8(vm, port, icw1);
+	out8(vm, port + 1, base);
+	out8(vm, port + 1, icw3);
+	out8(vm, port + 1, icw4);
+}
+
+static int setup(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	vm_set_platform(vm, &platform);
+	platform.pic = pic_create(vm);
+	assert_non_null(platform.pic);
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
+	program(vm, SLAVE, 0x11, BASE2, 0x02, 0x01);
+	*state = vm;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_destroy(*state);
+	return 0;
+}
+
+static void pulse(struct vm *vm, unsigned irq)
+{
+	pic_set_line(vm, irq, true);
+	pic_set_line(vm, irq, false);
+}
+
+static u8 isr(struct vm *vm, u16 port)
+{
+	out8(vm, port, 0x0b);
+	return in8(vm, port);
+}
+
+static u8 irr(struct vm *vm, u16 port)
+{
+	out8(vm, port, 0x0a);
+	return in8(vm, port);
+}
+
+static void test_masked_and_silent_before_initialization(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	vm_set_platform(vm, &platform);
+	platform.pic = pic_create(vm);
+	assert_int_equal(in8(vm, MASTER + 1), 0xff);
+	assert_int_equal(in8(vm, SLAVE + 1), 0xff);
+	out8(vm, MASTER + 1, 0);
+	pulse(vm, 1);
+	assert_false(pic_pending(vm));
+	fake_destroy(vm);
+}
+
+static void test_no_memory(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	for (unsigned limit = 0; limit < 4; limit++) {
+		vm->alloc_limit = vm->alloc_count + limit;
+		vm->ports.count = 0;
+		assert_null(pic_create(vm));
+	}
+	fake_destroy(vm);
+}
+
+static void test_edge(void **state)
+{
+	struct vm *vm = *state;
+	unsigned changes = vm_bsp(vm)->interrupt_changes;
+
+	pic_set_line(vm, 3, true);
+	assert_true(pic_pending(vm));
+	assert_int_equal(vm_bsp(vm)->interrupt_changes, changes + 1);
+	assert_int_equal(irr(vm, MASTER), 0x08);
+	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	assert_false(pic_pending(vm));
+	assert_int_equal(irr(vm, MASTER), 0);
+	assert_int_equal(isr(vm, MASTER), 0x08);
+	/* Held high it does not interrupt again, not even after its EOI. */
+	out8(vm, MASTER, 0x20);
+	assert_int_equal(isr(vm, MASTER), 0);
+	assert_false(pic_pending(vm));
+	pic_set_line(vm, 3, false);
+	pic_set_line(vm, 3, true);
+	assert_true(pic_pending(vm));
+}
+
+static void test_pulse_is_kept(void **state)
+{
+	struct vm *vm = *state;
+
+	pulse(vm, 4);
+	assert_true(pic_pending(vm));
+	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+}
+
+static void test_level(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, 0x4d0, 0xff);
+	out8(vm, 0x4d1, 0xff);
+	assert_int_equal(in8(vm, 0x4d0), 0xf8);	/* IRQ 0, 1, 2 stay edge-triggered */
+	assert_int_equal(in8(vm, 0x4d1), 0xde);	/* and 8, 13 */
+	pic_set_line(vm, 5, true);
+	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	assert_false(pic_pending(vm));
+	out8(vm, MASTER, 0x20);
+	assert_true(pic_pending(vm));	/* still high */
+	pic_set_line(vm, 5, false);
+	assert_false(pic_pending(vm));
+}
+
+static void test_spurious(void **state)
+{
+	struct vm *vm = *state;
+
+	/* Gone before the acknowledge: IRQ 7's vector, and nothing is in service. */
+	out8(vm, 0x4d0, 0x20);
+	pic_set_line(vm, 5, true);
+	pic_set_line(vm, 5, false);
+	assert_false(pic_pending(vm));
+	assert_int_equal(pic_acknowledge(vm), BASE + 7);
+	assert_int_equal(isr(vm, MASTER), 0);
+}
+
+static void test_cascade(void **state)
+{
+	struct vm *vm = *state;
+
+	pic_set_line(vm, 2, true);	/* not a device's line */
+	assert_false(pic_pending(vm));
+	pulse(vm, 12);
+	assert_int_equal(irr(vm, MASTER), 0x04);
+	assert_int_equal(irr(vm, SLAVE), 0x10);
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
+	assert_int_equal(isr(vm, MASTER), 0x04);
+	assert_int_equal(isr(vm, SLAVE), 0x10);
+	/* Nothing more from the slave until its EOI and the master's. */
+	pulse(vm, 9);
+	assert_false(pic_pending(vm));
+	out8(vm, SLAVE, 0x20);
+	assert_false(pic_pending(vm));
+	out8(vm, MASTER, 0x20);
+	assert_true(pic_pending(vm));
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 1);
+}
+
+static void test_special_fully_nested(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x11);
+	pulse(vm, 12);
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
+	pulse(vm, 14);			/* of lower priority within the slave */
+	assert_false(pic_pending(vm));
+	pulse(vm, 9);			/* of higher priority: passes the master now */
+	assert_true(pic_pending(vm));
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 1);
+}
+
+static void test_priorities(void **state)
+{
+	struct vm *vm = *state;
+
+	pulse(vm, 6);
+	pulse(vm, 1);
+	pulse(vm, 8);
+	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	assert_false(pic_pending(vm));	/* 8, by way of 2, and 6 wait for 1's EOI */
+	pulse(vm, 0);
+	assert_true(pic_pending(vm));	/* which outranks it */
+	assert_int_equal(pic_acknowledge(vm), BASE + 0);
+	out8(vm, MASTER, 0x20);		/* ends 0, the more urgent one */
+	assert_int_equal(isr(vm, MASTER), 0x02);
+	out8(vm, MASTER, 0x20);
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 0);
+	out8(vm, SLAVE, 0x20);
+	out8(vm, MASTER, 0x20);
+	assert_int_equal(pic_acknowledge(vm), BASE + 6);
+}
+
+static void test_mask(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MASTER + 1, 0x40);
+	assert_int_equal(in8(vm, MASTER + 1), 0x40);
+	pulse(vm, 6);
+	assert_false(pic_pending(vm));
+	assert_int_equal(irr(vm, MASTER), 0x40);
+	out8(vm, MASTER + 1, 0);
+	assert_true(pic_pending(vm));
+	out8(vm, MASTER + 1, 0x40);
+	assert_false(pic_pending(vm));
+}
+
+static void test_specific_eoi_and_rotation(void **state)
+{
+	struct vm *vm = *state;
+
+	pulse(vm, 5);
+	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	pulse(vm, 2 + 1);
+	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	out8(vm, MASTER, 0x65);		/* specific EOI of 5 */
+	assert_int_equal(isr(vm, MASTER), 0x08);
+	out8(vm, MASTER, 0xa0);		/* rotate on non-specific EOI: 3 becomes the lowest */
+	assert_int_equal(isr(vm, MASTER), 0);
+	pulse(vm, 3);
+	pulse(vm, 4);
+	pulse(vm, 0);
+	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+	out8(vm, MASTER, 0xe4);		/* rotate on specific EOI: 4 the lowest */
+	assert_int_equal(isr(vm, MASTER), 0);
+	assert_int_equal(pic_acknowledge(vm), BASE + 0);
+	out8(vm, MASTER, 0x20);
+	out8(vm, MASTER, 0xc2);		/* set priority: 2 the lowest, 3 the highest */
+	pulse(vm, 1);
+	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+}
+
+static void test_auto_eoi(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x03);
+	pulse(vm, 1);
+	pulse(vm, 4);
+	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	assert_int_equal(isr(vm, MASTER), 0);
+	assert_true(pic_pending(vm));	/* what is left is announced: INT fell in between */
+	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+	out8(vm, MASTER, 0x80);		/* rotate in automatic EOI mode */
+	pulse(vm, 1);
+	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	pulse(vm, 1);
+	pulse(vm, 3);
+	assert_int_equal(pic_acknowledge(vm), BASE + 3);	/* 1 is the lowest now */
+}
+
+static void test_special_mask(void **state)
+{
+	struct vm *vm = *state;
+
+	pulse(vm, 1);
+	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	pulse(vm, 5);
+	assert_false(pic_pending(vm));
+	out8(vm, MASTER, 0x68);		/* special mask mode */
+	out8(vm, MASTER + 1, 0x02);	/* the one in service is masked: lower ones pass */
+	assert_true(pic_pending(vm));
+	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	out8(vm, MASTER, 0x20);		/* does not reach the masked one */
+	assert_int_equal(isr(vm, MASTER), 0x02);
+	out8(vm, MASTER, 0x48);		/* normal mask mode */
+	out8(vm, MASTER, 0x20);
+	assert_int_equal(isr(vm, MASTER), 0);
+}
+
+static void test_poll(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MASTER, 0x0c);
+	assert_int_equal(in8(vm, MASTER), 0);
+	pulse(vm, 3);
+	pulse(vm, 6);
+	out8(vm, MASTER, 0x0c);
+	assert_int_equal(in8(vm, MASTER), 0x83);
+	assert_int_equal(isr(vm, MASTER), 0x08);
+	assert_false(pic_pending(vm));
+	/* The slave is polled by itself. */
+	out8(vm, MASTER, 0x20);
+	pulse(vm, 10);
+	out8(vm, SLAVE, 0x0c);
+	assert_int_equal(in8(vm, SLAVE), 0x82);
+	assert_int_equal(irr(vm, MASTER), 0x40);
+}
+
+static void test_initialization(void **state)
+{
+	struct vm *vm = *state;
+
+	pic_set_line(vm, 4, true);
+	pulse(vm, 6);
+	out8(vm, MASTER + 1, 0xff);
+	out8(vm, MASTER, 0x13);		/* single: no ICW3 */
+	assert_false(pic_pending(vm));
+	out8(vm, MASTER + 1, 0x4b);	/* low bits are not part of the vector */
+	out8(vm, MASTER + 1, 0x01);
+	assert_int_equal(in8(vm, MASTER + 1), 0);	/* ICW1 cleared the mask */
+	assert_false(pic_pending(vm));	/* and the edges, the one of the line that is high too */
+	out8(vm, MASTER + 1, 0x55);
+	assert_int_equal(in8(vm, MASTER + 1), 0x55);
+	out8(vm, MASTER + 1, 0);
+	pulse(vm, 1);
+	assert_int_equal(pic_acknowledge(vm), 0x48 + 1);
+	/* Neither ICW3 nor ICW4. */
+	out8(vm, MASTER, 0x12);
+	out8(vm, MASTER + 1, 0x20);
+	pulse(vm, 1);
+	assert_int_equal(pic_acknowledge(vm), 0x20 + 1);
+	assert_int_equal(isr(vm, MASTER), 0x02);
+}
+
+static void test_wide_access(void **state)
+{
+	struct vm *vm = *state;
+
+	out16(vm, 0x4d0, 0x0220);
+	assert_int_equal(in8(vm, 0x4d0), 0x20);
+	assert_int_equal(in8(vm, 0x4d1), 0x02);
+	out8(vm, MASTER + 1, 0xa5);
+	assert_int_equal(in16(vm, MASTER), 0xa500);
+}
+
+/* Whatever a guest does: the vectors are its own, INT and the registers agree. */
+static void test_hostile(void **state)
+{
+	static const u16 ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1 };
+	struct vm *vm = *state;
+	u64 seed = 0x8259;
+
+	for (unsigned i = 0; i < 1500000; i++) {
+		u64 random = fake_random(&seed);
+		u16 port = ports[(random >> 8) % ARRAY_SIZE(ports)];
+
+		switch (random & 7) {
+		case 0 ... 2:
+			out8(vm, port, random >> 32);
+			break;
+		case 3:
+			in8(vm, port);
+			break;
+		case 4:
+			out16(vm, port, random >> 32);
+			break;
+		case 5:
+			pic_set_line(vm, random >> 32 & 15, true);
+			break;
+		case 6:
+			pic_set_line(vm, random >> 32 & 15, false);
+			break;
+		default:
+			assert_in_range(pic_acknowledge(vm), 0, 255);
+			break;
+		}
+	}
+	/* It still works after a proper set-up. */
+	for (unsigned irq = 0; irq < 16; irq++)
+		pic_set_line(vm, irq, false);
+	out16(vm, 0x4d0, 0);
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
+	program(vm, SLAVE, 0x11, BASE2, 0x02, 0x01);
+	pulse(vm, 15);
+	assert_int_equal(pic_acknowledge(vm), BASE2 + 7);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_masked_and_silent_before_initialization),
+		cmocka_unit_test(test_no_memory),
+		TEST(test_edge),
+		TEST(test_pulse_is_kept),
+		TEST(test_level),
+		TEST(test_spurious),
+		TEST(test_cascade),
+		TEST(test_special_fully_nested),
+		TEST(test_priorities),
+		TEST(test_mask),
+		TEST(test_specific_eoi_and_rotation),
+		TEST(test_auto_eoi),
+		TEST(test_special_mask),
+		TEST(test_poll),
+		TEST(test_initialization),
+		TEST(test_wide_access),
+		TEST(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
