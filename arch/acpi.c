@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the root pointer to the tables. ACPI Specification, "Root System Description Pointer (RSDP)". */
+/* From the root pointer to the tables. ACPI Specification, "Root System Description Pointer". */
 #include "arch/acpi.h"
 
 #include "arch/acpi_madt.h"

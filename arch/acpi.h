@@ -66,7 +66,7 @@ struct acpi_madt_info {
 };
 extern struct acpi_madt_info acpi_madt;
 
-/* "Power Management Timer": read it. -ENODEV where there is none. 3,579,545 ticks a second, 24 bits. */
+/* "Power Management Timer": 3,579,545 ticks a second, 24 bits. -ENODEV where there is none. */
 int acpi_pm_timer_read(u32 *ticks);
 
 /* Enter S5. Returns only if that did not work; then it has said why. */

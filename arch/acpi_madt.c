@@ -116,7 +116,7 @@ void madt_init(void)
 		const struct entry *e = (const struct entry *)&madt->entries[at];
 
 		if (e->length < 2 || e->length > rest - at) {
-			log_warn("ACPI: MADT entry %u of length %u is malformed; the rest is ignored",
+			log_warn("ACPI: malformed MADT entry, type %u, length %u: the rest is ignored",
 				 e->type, e->length);
 			return;
 		}

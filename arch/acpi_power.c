@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Power off, reset and the power management timer.
- * ACPI Specification, "Fixed ACPI Description Table (FADT)", "Power Management 1 Control Registers".
+ * ACPI Specification, "Fixed ACPI Description Table (FADT)", "PM1 Control Registers".
  */
 #include "arch/acpi_power.h"
 

@@ -40,11 +40,13 @@ static void read_module(const struct mb2_tag *tag)
 	const struct mb2_module_tag *module = (const void *)tag;
 
 	if (boot_info.modules == BOOT_MAX_MODULES) {
-		log_error("boot loader: more than %d modules: the rest is ignored", BOOT_MAX_MODULES);
+		log_error("boot loader: more than %d modules: the rest is ignored",
+			  BOOT_MAX_MODULES);
 		return;
 	}
 	if (module->mod_end < module->mod_start) {
-		log_error("boot loader: module %u ends before it starts: ignored", boot_info.modules);
+		log_error("boot loader: module %u ends before it starts: ignored",
+			  boot_info.modules);
 		return;
 	}
 	boot_info.module[boot_info.modules++] = (struct boot_module) {
@@ -65,7 +67,7 @@ static void read_memory_map(const struct mb2_tag *tag)
 		const struct mb2_memory_entry *entry = (const void *)((const char *)tag + at);
 
 		if (boot_info.memory_pieces == BOOT_MAX_MEMORY) {
-			log_error("boot loader: the memory map has more than %d pieces: the rest is ignored",
+			log_error("boot loader: more than %d pieces of memory: the rest is ignored",
 				  BOOT_MAX_MEMORY);
 			return;
 		}
@@ -91,8 +93,12 @@ static void read_framebuffer(const struct mb2_tag *tag)
 	const struct mb2_framebuffer_tag *fb = (const void *)tag;
 
 	boot_info.framebuffer = (struct boot_framebuffer) {
-		.address = fb->address, .pitch = fb->pitch, .width = fb->width, .height = fb->height,
-		.bits_per_pixel = fb->bits_per_pixel, .type = fb->type,
+		.address = fb->address,
+		.pitch = fb->pitch,
+		.width = fb->width,
+		.height = fb->height,
+		.bits_per_pixel = fb->bits_per_pixel,
+		.type = fb->type,
 	};
 }
 
@@ -125,8 +131,8 @@ int boot_info_init(hpa_t pa)
 	u32 size = header->total_size, at = sizeof(*header);
 
 	if (size < sizeof(*header) || size > sizeof(block)) {
-		log_error("boot loader: its information has %u bytes, at most %u are understood", size,
-			  (unsigned)sizeof(block));
+		log_error("boot loader: its information has %u bytes, at most %u are understood",
+			  size, (unsigned)sizeof(block));
 		return -EINVAL;
 	}
 	memcpy(block, header, size);

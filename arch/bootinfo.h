@@ -43,8 +43,8 @@ struct boot_info {
 extern struct boot_info boot_info;
 
 /*
- * Fill boot_info from the block at `pa`, which the boot page tables still show. Whatever is malformed
- * or too much is left out with an error line. -EINVAL where the block as a whole is of no use.
+ * Fill boot_info from the block at `pa`, which the boot page tables still show. Whatever is
+ * malformed or too much is left out with an error line. -EINVAL where the block as a whole is of no use.
  */
 int boot_info_init(hpa_t pa);
 

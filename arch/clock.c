@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
-#define ASSUMED_HZ   5000000000ull	/* before calibration: faster than any, so waits are long enough */
+#define ASSUMED_HZ   5000000000ull	/* faster than any: early waits are long enough */
 #define WINDOW_HZ    100		/* the measurement takes 1/100 s */
 #define SAMPLES	     8
 #define MAX_POLLS    10000000u

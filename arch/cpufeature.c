@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading CPUID. Intel SDM, "CPUID - CPU Identification"; AMD APM vol. 3, "CPUID Function Numbers". */
+/*
+ * Reading CPUID.
+ * Intel SDM, "CPUID - CPU Identification"; AMD APM vol. 3, "CPUID Function Numbers".
+ */
 #include "arch/cpufeature.h"
 
 #include "arch/cpu.h"

@@ -52,7 +52,8 @@ static void map_stack(u32 index, enum cpu_stack stack)
 	for (u64 va = top - cpu_stack_size(stack); va < top; va += PAGE_SIZE) {
 		void *page = page_alloc();
 
-		BUG_ON(!page || paging_map(&kernel_space, va, virt_to_phys(page), PAGE_SIZE, MAP_WRITE));
+		BUG_ON(!page);
+		BUG_ON(paging_map(&kernel_space, va, virt_to_phys(page), PAGE_SIZE, MAP_WRITE));
 	}
 }
 

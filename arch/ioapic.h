@@ -7,7 +7,7 @@
 
 #include "lib/types.h"
 
-/* Mask every line of the 8259s (moved out of the exceptions' way first) and of the MADT's I/O APICs. */
+/* Mask every line of the 8259s, moved out of the exceptions' way, and of the MADT's I/O APICs. */
 void ioapic_init(void);
 
 /*

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC without its timer. Intel SDM, "Advanced Programmable Interrupt Controller (APIC)". */
+/*
+ * The local APIC without its timer.
+ * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
+ */
 #include "arch/lapic.h"
 
 #include "arch/clock.h"
@@ -29,12 +32,12 @@ bool lapic_is_x2apic(void)
 	return x2apic;
 }
 
-u32 lapic_read(enum lapic_register reg)
+u32 lapic_reg_read(enum lapic_register reg)
 {
 	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg / 16)) : registers[reg / 4];
 }
 
-void lapic_write(enum lapic_register reg, u32 value)
+void lapic_reg_write(enum lapic_register reg, u32 value)
 {
 	if (x2apic)
 		wrmsr(MSR_X2APIC(reg / 16), value);
@@ -44,14 +47,14 @@ void lapic_write(enum lapic_register reg, u32 value)
 
 u32 lapic_id(void)
 {
-	u32 id = lapic_read(LAPIC_ID);
+	u32 id = lapic_reg_read(LAPIC_ID);
 
 	return x2apic ? id : id >> 24;
 }
 
 void lapic_eoi(void)
 {
-	lapic_write(LAPIC_EOI, 0);
+	lapic_reg_write(LAPIC_EOI, 0);
 }
 
 /* The xAPIC's two-part command register must be idle before it is written again. */
@@ -63,10 +66,10 @@ static void send(u32 destination, u32 command)
 		wrmsr(MSR_X2APIC(LAPIC_ICR / 16), (u64)destination << 32 | command);
 		return;
 	}
-	while (lapic_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
+	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
 		cpu_relax();
-	lapic_write(LAPIC_ICR_HIGH, destination << 24);
-	lapic_write(LAPIC_ICR, command);
+	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
+	lapic_reg_write(LAPIC_ICR, command);
 }
 
 void lapic_self_ipi(u8 vector)
@@ -82,7 +85,7 @@ void lapic_self_nmi(void)
 
 bool lapic_irr_pending(u8 vector)
 {
-	return lapic_read(LAPIC_IRR + vector / 32 * 16) & BIT(vector % 32);
+	return lapic_reg_read(LAPIC_IRR + vector / 32 * 16) & BIT(vector % 32);
 }
 
 /*
@@ -110,17 +113,17 @@ static int enable(void)
 /* LINT1 is where a PC's NMI line ends; all else stays quiet until somebody asks for it. */
 static void mask_all(void)
 {
-	unsigned last = lapic_read(LAPIC_VERSION) >> 16 & 0xff;
+	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
 
-	lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
-	lapic_write(LAPIC_LVT_LINT0, LAPIC_LVT_MASKED);
-	lapic_write(LAPIC_LVT_LINT1, LAPIC_LVT_NMI);
+	lapic_reg_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
+	lapic_reg_write(LAPIC_LVT_LINT0, LAPIC_LVT_MASKED);
+	lapic_reg_write(LAPIC_LVT_LINT1, LAPIC_LVT_NMI);
 	if (last >= 4)
-		lapic_write(LAPIC_LVT_PERFORMANCE, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT_PERFORMANCE, LAPIC_LVT_MASKED);
 	if (last >= 5)
-		lapic_write(LAPIC_LVT_THERMAL, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT_THERMAL, LAPIC_LVT_MASKED);
 	if (last >= 6)
-		lapic_write(LAPIC_LVT_CMCI, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT_CMCI, LAPIC_LVT_MASKED);
 }
 
 /* Finish what an earlier owner left in service, lest it block every lower vector. */
@@ -130,7 +133,7 @@ static void clear_in_service(void)
 		u32 any = 0;
 
 		for (unsigned i = 0; i < 8; i++)
-			any |= lapic_read(LAPIC_ISR + 16 * i);
+			any |= lapic_reg_read(LAPIC_ISR + 16 * i);
 		if (!any)
 			return;
 		lapic_eoi();
@@ -141,9 +144,10 @@ static void handle_error(void)
 {
 	static bool told;
 
-	lapic_write(LAPIC_ESR, 0);	/* latches what happened since the last write */
+	lapic_reg_write(LAPIC_ESR, 0);	/* latches what happened since the last write */
 	if (!told)
-		log_warn("local APIC error, status 0x%x; more are not shown", lapic_read(LAPIC_ESR));
+		log_warn("local APIC error, status 0x%x; more are not shown",
+			 lapic_reg_read(LAPIC_ESR));
 	told = true;
 }
 
@@ -154,12 +158,12 @@ int lapic_init(void)
 	if (err)
 		return err;
 	mask_all();
-	lapic_write(LAPIC_TPR, 0);
-	lapic_write(LAPIC_SVR, SVR_ENABLE | IRQ_VECTOR_SPURIOUS);
+	lapic_reg_write(LAPIC_TPR, 0);
+	lapic_reg_write(LAPIC_SVR, SVR_ENABLE | IRQ_VECTOR_SPURIOUS);
 	clear_in_service();
-	lapic_write(LAPIC_ESR, 0);
+	lapic_reg_write(LAPIC_ESR, 0);
 	irq_set_handler(IRQ_VECTOR_LAPIC_ERROR, handle_error);
-	lapic_write(LAPIC_LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
+	lapic_reg_write(LAPIC_LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
 	this_cpu()->apic_id = lapic_id();
 	log_info("local APIC: id %u, %s, timer %s", lapic_id(), x2apic ? "x2APIC" : "xAPIC",
 		 cpu_features.tsc_deadline ? "by TSC deadline" : "by count");

@@ -32,6 +32,6 @@ enum lapic_register {
 #define LAPIC_LVT_MASKED      BIT(16)
 #define LAPIC_LVT_TSC_DEADLINE BIT(18)
 
-u32 lapic_read(enum lapic_register reg);
-void lapic_write(enum lapic_register reg, u32 value);
+u32 lapic_reg_read(enum lapic_register reg);
+void lapic_reg_write(enum lapic_register reg, u32 value);
 bool lapic_is_x2apic(void);

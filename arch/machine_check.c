@@ -55,8 +55,8 @@ static bool report_bank(unsigned bank)
 		rdmsr_safe(MSR_MC_ADDR(bank), &address);
 	if (status & MCI_MISC_VALID)
 		rdmsr_safe(MSR_MC_MISC(bank), &misc);
-	log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s", bank,
-		  (ull)status, (ull)address, (ull)misc,
+	log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
+		  bank, (ull)status, (ull)address, (ull)misc,
 		  status & MCI_UNCORRECTED ? "uncorrected" : "corrected",
 		  status & MCI_CORRUPT ? ", processor context corrupt" : "",
 		  status & MCI_OVERFLOW ? ", earlier errors lost" : "");
@@ -76,5 +76,5 @@ void machine_check_handler(void)
 		go_on &= report_bank(bank);
 	if (!go_on || !(status & MCG_STATUS_RIPV))
 		panic("machine check that the processor cannot recover from");
-	wrmsr(MSR_MCG_STATUS, 0);	/* clear MCIP: with it set, the next one shuts the CPU down */
+	wrmsr(MSR_MCG_STATUS, 0);	/* MCIP: with it set, the next one shuts the CPU down */
 }

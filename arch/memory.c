@@ -12,6 +12,8 @@
 #define HUGE_PAGE  MIB(2)
 #define GIANT_PAGE GIB(1)
 
+typedef unsigned long long ull;
+
 static struct ranges free_ram, reserved;
 static u64 total_ram;
 static struct spinlock lock = SPINLOCK_INIT;
@@ -33,7 +35,7 @@ void memory_add(hpa_t start, u64 size)
 	spin_lock(&lock);
 	if (ranges_add(&free_ram, first, end - first))
 		log_warn("memory: too many pieces, 0x%llx + 0x%llx stays unused",
-			 (unsigned long long)start, (unsigned long long)size);
+			 (ull)start, (ull)size);
 	spin_unlock(&lock);
 }
 
@@ -55,8 +57,8 @@ static hpa_t find_pool(u64 size)
 		if (start + size <= range->start + range->size && start + size <= GIB(4))
 			return start;
 	}
-	stop("no %llu MiB of memory in one piece below 4 GiB for the hypervisor; the machine has "
-	     "%llu MiB in all", (unsigned long long)size >> 20, (unsigned long long)total_ram >> 20);
+	stop("too little memory: no %llu MiB in one piece below 4 GiB for the hypervisor; the machine "
+	     "has %llu MiB in all", (ull)size >> 20, (ull)total_ram >> 20);
 }
 
 /*
@@ -82,9 +84,9 @@ void memory_init(void)
 	if (ranges_remove(&free_ram, start, size))
 		stop("the memory map has more than %d pieces", RANGES_MAX);
 	pool_init(start, size);
-	log_info("memory: %llu MiB usable: %llu MiB for the hypervisor at 0x%llx, %llu MiB for guests",
-		 (unsigned long long)total_ram >> 20, (unsigned long long)size >> 20,
-		 (unsigned long long)start, (unsigned long long)ranges_total(&free_ram) >> 20);
+	log_info("memory: %llu MiB usable: %llu MiB at 0x%llx for the hypervisor, %llu MiB for guests",
+		 (ull)total_ram >> 20, (ull)size >> 20, (ull)start,
+		 (ull)ranges_total(&free_ram) >> 20);
 }
 
 void memory_stats(struct memory_stats *stats)

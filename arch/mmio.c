@@ -9,6 +9,8 @@
 
 #define MMIO_SIZE (512ull << 30)
 
+typedef unsigned long long ull;
+
 static u64 mmio_next = HOST_MMIO;
 
 static void *map(hpa_t pa, u64 size, unsigned flags)
@@ -19,8 +21,7 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 
 	if (bytes >= HOST_MMIO + MMIO_SIZE - va ||
 	    paging_map(&kernel_space, va, first, bytes, flags)) {
-		log_error("no room to map 0x%llx bytes at physical 0x%llx", (unsigned long long)size,
-			  (unsigned long long)pa);
+		log_error("no room to map 0x%llx bytes at physical 0x%llx", (ull)size, (ull)pa);
 		return NULL;
 	}
 	mmio_next = va + bytes + PAGE_SIZE;	/* an unmapped page in between */
@@ -49,7 +50,7 @@ void *phys_window(unsigned slot, hpa_t pa, u64 size)
 	write_cr3(read_cr3());			/* flush what the slot showed before */
 	if (paging_map(&kernel_space, va, first, bytes, MAP_WRITE)) {
 		log_error("no page tables left to reach 0x%llx bytes at physical 0x%llx",
-			  (unsigned long long)size, (unsigned long long)pa);
+			  (ull)size, (ull)pa);
 		return NULL;
 	}
 	return (void *)(va + pa - first);

@@ -26,8 +26,8 @@ static void report_unknown(struct str_view name)
 		if (length < sizeof(known))
 			length += snprintf(known + length, sizeof(known) - length, "%s%s",
 					   length ? ", " : "", option->name);
-	log_error("command line: unknown option \"%.*s\": expected one of %s", (int)name.len, name.ptr,
-		  known);
+	log_error("command line: unknown option \"%.*s\": expected one of %s", (int)name.len,
+		  name.ptr, known);
 }
 
 static void apply(const struct keyval *token)
@@ -82,7 +82,10 @@ DEFINE_OPTION(help, "help", NULL, "print this list", set_help);
 static int set_loglevel(struct str_view value)
 {
 	static const char *const words[] = {
-		[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+		[LOG_ERROR] = "error",
+		[LOG_WARN] = "warn",
+		[LOG_INFO] = "info",
+		[LOG_DEBUG] = "debug",
 	};
 	int level = option_choice(value, words, ARRAY_SIZE(words));
 

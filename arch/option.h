@@ -14,9 +14,9 @@
 
 struct option {
 	const char *name;
-	const char *values;	/* what may follow the '=', for people; NULL for an option without value */
+	const char *values;	/* what may follow the '=', for people; NULL for no value */
 	const char *help;	/* one line */
-	/* 0 or -EINVAL; the view is empty where the option has no value. Runs before everything else. */
+	/* 0 or -EINVAL. Runs before everything else; the view is empty where there is no value. */
 	int (*set)(struct str_view value);
 };
 

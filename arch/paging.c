@@ -81,7 +81,7 @@ static unsigned largest_level(u64 va, hpa_t pa, u64 size)
 {
 	unsigned level = cpu_features.pages_1g ? 2 : 1;
 
-	while (level > 0 && (!IS_ALIGNED(va | pa, pt_page_size(level)) || size < pt_page_size(level)))
+	while (!IS_ALIGNED(va | pa, pt_page_size(level)) || size < pt_page_size(level))
 		level--;
 	return level;
 }

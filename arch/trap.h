@@ -25,9 +25,9 @@ void trap_enable_ist(void);
 void trap_load(void);
 u64 idt_base(void);	/* linear, for the VMCS's host state area */
 
-/* Print a frame: registers, control registers, stack words and the chain of callers. Takes no lock. */
+/* Print registers, control registers, stack words and the chain of callers. Takes no lock. */
 void trap_report(const struct trap_frame *frame);
-/* The same without registers, for whoever called the function of this __builtin_frame_address(0). */
+/* The same without registers, for the caller of the function of this __builtin_frame_address(0). */
 void trap_report_caller(const u64 *frame);
 
 /* "#GP" for X86_GP ...; "interrupt" from 32 on */

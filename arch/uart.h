@@ -7,7 +7,7 @@
 
 #include "lib/types.h"
 
-/* Probe and set up 8n1 at `baud`. -ENODEV where nothing answers, -EINVAL for an impossible speed. */
+/* Probe, then set up 8n1 at `baud`. -ENODEV where nothing answers, -EINVAL for a wrong speed. */
 int uart_init(u16 port, u32 baud);
 
 /* Send; a carriage return is put before each line end. Any context. */
@@ -17,7 +17,7 @@ void uart_flush(void);
 
 /* Let received characters raise IRQ_VECTOR_UART. -ENODEV or -EOPNOTSUPP: poll instead. */
 int uart_enable_interrupt(void);
-/* Fetch what has arrived into the receive buffer; the interrupt handler does it, else call it often. */
+/* Fetch what has arrived into the receive buffer: the interrupt handler, else call it often. */
 void uart_poll(void);
 /* The oldest received character, or -1. */
 int uart_read_char(void);

@@ -44,8 +44,9 @@ static void print_machine(void)
 
 	log_info("loaded by %s, options: %s", boot_info.loader_name,
 		 boot_info.command_line[0] ? boot_info.command_line : "none");
-	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s", f->brand[0] ? f->brand : f->vendor_id,
-		 f->family, f->model, f->stepping, f->hypervisor ? ", in a virtual machine" : "");
+	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s",
+		 f->brand[0] ? f->brand : f->vendor_id, f->family, f->model, f->stepping,
+		 f->hypervisor ? ", in a virtual machine" : "");
 }
 
 static void print_memory_map(void)
@@ -61,16 +62,19 @@ static void print_memory_map(void)
 		const struct boot_memory *m = &boot_info.memory[i];
 		bool known = m->type < ARRAY_SIZE(types) && types[m->type];
 
-		log_info("  %012llx - %012llx %s", (ull)m->start, (ull)(m->start + m->size - 1),
-			 known ? types[m->type] : "of unknown type");
+		log_info("  %012llx - %012llx %s (type %u)", (ull)m->start,
+			 (ull)(m->start + m->size - 1), known ? types[m->type] : "unknown", m->type);
 	}
 }
 
 static void print_modules(void)
 {
-	for (unsigned i = 0; i < boot_info.modules; i++)
-		log_info("module %u: %llu KiB at 0x%llx: %s", i, (ull)boot_info.module[i].size >> 10,
-			 (ull)boot_info.module[i].start, boot_info.module[i].string);
+	for (unsigned i = 0; i < boot_info.modules; i++) {
+		const struct boot_module *m = &boot_info.module[i];
+
+		log_info("module %u: %llu KiB at 0x%llx: %s", i, (ull)m->size >> 10, (ull)m->start,
+			 m->string);
+	}
 }
 
 /* The first MiB stays out of use: firmware data, and room to start other CPUs in real mode. */
@@ -114,7 +118,7 @@ static void __noreturn continue_on(void *stack_top, void (*function)(void))
 	__builtin_unreachable();
 }
 
-/* Called by boot/entry.asm: in the boot loader's state but for long mode and the boot page tables. */
+/* Called by boot/entry.asm, on the boot stack and page tables. */
 void boot_main(hpa_t information)
 {
 	int err;

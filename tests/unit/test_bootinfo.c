@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* What is taken over from the boot loader, and what is refused. */
+/* link: arch/bootinfo.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "arch/bootinfo.h"
+#include "arch/memory.h"
+#include "hostile.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "lib/multiboot.h"
+
+static unsigned errors;
+static u8 module_memory[256];
+static struct phys_range given_back;
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	errors += level == LOG_ERROR;
+}
+
+void memory_add(hpa_t start, u64 size)
+{
+	given_back = (struct phys_range) { start, size };
+}
+
+void *phys_window(unsigned slot, hpa_t pa, u64 size)
+{
+	assert_true(size <= sizeof(module_memory));
+	return module_memory;
+}
+
+/* A block under construction. */
+static u8 block[BOOT_INFO_SIZE + 64] __aligned(8);
+static u32 end;
+
+static void begin(void)
+{
+	memset(block, 0, sizeof(block));
+	end = 8;
+	errors = 0;
+	boot_info = (struct boot_info) { .command_line = "", .loader_name = "" };
+}
+
+static void add_tag(u32 type, const void *fixed, u32 fixed_size, const void *rest, u32 rest_size)
+{
+	struct mb2_tag tag = { type, 8 + fixed_size + rest_size };
+
+	memcpy(block + end, &tag, 8);
+	memcpy(block + end + 8, fixed, fixed_size);
+	memcpy(block + end + 8 + fixed_size, rest, rest_size);
+	end += ALIGN_UP(tag.size, 8);
+}
+
+static void add_text(u32 type, const char *text)
+{
+	add_tag(type, "", 0, text, (u32)strlen(text) + 1);
+}
+
+static void add_module(u32 start, u32 stop, const char *text)
+{
+	u32 fixed[2] = { start, stop };
+
+	add_tag(MB2_TAG_MODULE, fixed, 8, text, (u32)strlen(text) + 1);
+}
+
+static int parse(const void *data)
+{
+	return boot_info_init((u64)data - HOST_DIRECT_MAP);
+}
+
+static int finish_and_parse(void)
+{
+	u32 total;
+
+	add_tag(MB2_TAG_END, "", 0, "", 0);
+	total = end;
+	memcpy(block, &total, 4);
+	return parse(block);
+}
+
+static void test_all_tags(void **state)
+{
+	struct mb2_memory_entry map[2] = {
+		{ 0, 0x9f000, 1, 0 }, { 0x100000, 0x1ff00000, 1, 0 },
+	};
+	u32 map_header[2] = { sizeof(map[0]), 0 };
+	u8 old[20] = "old", new[36] = "new";
+
+	begin();
+	add_text(MB2_TAG_CMDLINE, "loglevel=debug");
+	add_text(MB2_TAG_LOADER_NAME, "a loader");
+	add_module(0x200000, 0x201234, "vm=a -- quiet");
+	add_module(0x300000, 0x300000, "");
+	add_tag(MB2_TAG_MEMORY_MAP, map_header, 8, map, sizeof(map));
+	add_tag(MB2_TAG_RSDP_NEW, "", 0, new, sizeof(new));
+	add_tag(MB2_TAG_RSDP_OLD, "", 0, old, sizeof(old));
+	add_tag(77, "", 0, "unknown", 7);
+	assert_int_equal(finish_and_parse(), 0);
+	memset(block, 0xff, sizeof(block)); /* all is copied */
+
+	assert_int_equal(errors, 0);
+	assert_string_equal(boot_info.command_line, "loglevel=debug");
+	assert_string_equal(boot_info.loader_name, "a loader");
+	assert_int_equal(boot_info.modules, 2);
+	assert_int_equal(boot_info.module[0].start, 0x200000);
+	assert_int_equal(boot_info.module[0].size, 0x1234);
+	assert_string_equal(boot_info.module[0].string, "vm=a -- quiet");
+	assert_int_equal(boot_info.module[1].size, 0);
+	assert_int_equal(boot_info.memory_pieces, 2);
+	assert_int_equal(boot_info.memory[1].size, 0x1ff00000);
+	assert_memory_equal(boot_info.rsdp, new, sizeof(new));
+	assert_int_equal(boot_info.rsdp_size, sizeof(new));
+}
+
+static void test_refusals(void **state)
+{
+	begin();
+	add_module(0x300000, 0x2fffff, "ends before it starts");
+	add_tag(MB2_TAG_CMDLINE, "", 0, "no end", 6);
+	add_tag(MB2_TAG_MODULE, "", 0, "short", 4);
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 3);
+	assert_int_equal(boot_info.modules, 0);
+	assert_string_equal(boot_info.command_line, "");
+
+	begin();
+	for (unsigned i = 0; i < BOOT_MAX_MODULES + 1; i++)
+		add_module(0x200000, 0x200010, "m");
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 1);
+	assert_int_equal(boot_info.modules, BOOT_MAX_MODULES);
+}
+
+static void test_size(void **state)
+{
+	u32 sizes[] = { 0, 7, BOOT_INFO_SIZE + 1, ~0u };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		begin();
+		memcpy(block, &sizes[i], 4);
+		assert_int_equal(parse(block), -EINVAL);
+		assert_int_equal(errors, 1);
+	}
+}
+
+/* Every byte of the block set to extremes: the copy's bounds are what the sanitizers watch. */
+static void parse_damaged(const u8 *image, size_t size)
+{
+	u32 total;
+
+	memcpy(&total, image, 4);
+	if (total > size) /* a block's own size is what a loader must get right */
+		return;
+	begin();
+	parse(image);
+}
+
+static void test_damaged(void **state)
+{
+	u8 copy[512];
+
+
+	begin();
+	add_text(MB2_TAG_CMDLINE, "a=b");
+	add_module(0x200000, 0x201234, "vm=a");
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { 24, 0 }, 8, &(struct mb2_memory_entry) { 0 }, 24);
+	add_tag(MB2_TAG_RSDP_OLD, "", 0, "RSD PTR 0123456789ab", 20);
+	finish_and_parse();
+	memcpy(copy, block, end);
+	each_byte_mutation(copy, end, end, parse_damaged);
+}
+
+static void test_module_free(void **state)
+{
+	begin();
+	add_module(0x200000, 0x200064, "");
+	finish_and_parse();
+	memset(module_memory, 0xaa, sizeof(module_memory));
+	boot_module_free(0);
+	for (unsigned i = 0; i < sizeof(module_memory); i++)
+		assert_int_equal(module_memory[i], i < 0x64 ? 0 : 0xaa);
+	assert_int_equal(given_back.start, 0x200000);
+	assert_int_equal(given_back.size, PAGE_SIZE);
+
+	given_back.size = 0;
+	boot_module_free(0);
+	assert_int_equal(given_back.size, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_tags),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_module_free),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
