@@ -20,6 +20,7 @@
 #include "core/vtimer.h"
 #include "dev/platform.h"
 #include "lib/log.h"
+#include "lib/printf.h"
 
 static const struct vcpu_ops *ops;
 static struct config config;
@@ -188,15 +189,21 @@ static unsigned count_valid(void)
 	return valid;
 }
 
+static void print_vm(const struct vm_config *c)
+{
+	char initrd[32] = "no initrd";
+
+	if (c->initrd.index >= 0)
+		snprintf(initrd, sizeof(initrd), "initrd module %d", c->initrd.index);
+	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU, kernel module %d, %s, command line \"%s\"",
+		 (unsigned long long)(c->memory >> 20), c->vcpus, c->kernel.index, initrd, c->cmdline);
+}
+
 static void print_vms(void)
 {
 	for (u32 i = 0; i < config.vm_count; i++) {
-		const struct vm_config *c = &config.vms[i];
-
-		if (c->valid)
-			log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU, kernel %s, initrd %s, command line \"%s\"",
-				 (unsigned long long)(c->memory >> 20), c->vcpus, c->kernel.name,
-				 c->initrd.index >= 0 ? c->initrd.name : "none", c->cmdline);
+		if (config.vms[i].valid)
+			print_vm(&config.vms[i]);
 	}
 	if (count_valid() > 1)
 		log_info("%u VMs run one after the other: each starts when the one before it has ended", count_valid());
