@@ -365,6 +365,9 @@ struct uart *uart_create(struct vm *vm, u16 base, unsigned irq)
 		return NULL;
 	uart->vm = vm;
 	uart->irq = irq;
+	/* As firmware leaves it: small kernels write to it without any set-up. */
+	uart->lcr = LCR_LENGTH;
+	uart->divisor = 1;
 	uart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
 	vtimer_init(&uart->timeout, vm_bsp(vm), timeout_fire);
 	if (byte_ports_register(vm, &(struct byte_ports){

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/* The serial port against National Semiconductor's PC16550D data sheet. */
+/* link: dev/uart.c dev/byte_ports.c tests/unit/fake_vm.c */
+#include "fake_vm.h"
+
+#include <string.h>
+
+#include "dev/uart.h"
+
+#define COM1 0x3f8
+#define IRQ  4
+#define DATA (COM1 + 0)
+#define IER  (COM1 + 1)
+#define IIR  (COM1 + 2)
+#define FCR  (COM1 + 2)
+#define LCR  (COM1 + 3)
+#define MCR  (COM1 + 4)
+#define LSR  (COM1 + 5)
+#define MSR  (COM1 + 6)
+#define SCR  (COM1 + 7)
+
+#define OUT2 0x08
+#define LOOP 0x10
+
+static struct uart *uart;
+
+/* 8 bits, no parity, 1 stop bit, 115200 baud, interrupt connected. */
+static int setup(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	uart = uart_create(vm, COM1, IRQ);
+	assert_non_null(uart);
+	out8(vm, LCR, 0x83);
+	out8(vm, DATA, 1);
+	out8(vm, IER, 0);
+	out8(vm, LCR, 0x03);
+	out8(vm, MCR, OUT2 | 0x03);
+	*state = vm;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_destroy(*state);
+	return 0;
+}
+
+static void type(const char *text)
+{
+	while (*text)
+		assert_true(uart_receive(uart, *text++));
+}
+
+static void test_no_memory(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	for (unsigned limit = 0; limit < 2; limit++) {
+		vm->alloc_limit = vm->alloc_count + limit;
+		assert_null(uart_create(vm, COM1, IRQ));
+	}
+	fake_destroy(vm);
+}
+
+/* The chip's reset state, but for the format of 8 data bits that firmware leaves. */
+static void test_initial_state(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	uart_create(vm, COM1, IRQ);
+	assert_int_equal(in8(vm, IER), 0);
+	assert_int_equal(in8(vm, IIR), 0x01);
+	assert_int_equal(in8(vm, LCR), 0x03);
+	assert_int_equal(in8(vm, MCR), 0);
+	assert_int_equal(in8(vm, LSR), 0x60);
+	assert_int_equal(in8(vm, MSR), 0xb0);
+	assert_int_equal(in8(vm, 0x2f8), 0xff);	/* COM2 */
+	fake_destroy(vm);
+}
+
+static void test_output(void **state)
+{
+	struct vm *vm = *state;
+
+	for (const char *c = "hello"; *c; c++) {
+		out8(vm, DATA, *c);
+		assert_int_equal(in8(vm, LSR) & 0x60, 0x60);
+	}
+	assert_int_equal(vm->console_length, 5);
+	assert_memory_equal(vm->console, "hello", 5);
+}
+
+static void test_word_length(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, LCR, 0x02);		/* 7 bits */
+	out8(vm, DATA, 0xc1);
+	assert_int_equal(vm->console[0], 0x41);
+	uart_receive(uart, 0xc2);
+	assert_int_equal(in8(vm, DATA), 0x42);
+}
+
+static void test_divisor_and_scratch(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x05);
+	out8(vm, LCR, 0x83);
+	out8(vm, DATA, 0x34);
+	out8(vm, IER, 0x12);
+	assert_int_equal(in8(vm, DATA), 0x34);
+	assert_int_equal(in8(vm, IER), 0x12);
+	out8(vm, LCR, 0x03);
+	assert_int_equal(in8(vm, IER), 0x05);
+	assert_int_equal(vm->console_length, 0);
+	out8(vm, SCR, 0xa5);
+	assert_int_equal(in8(vm, SCR), 0xa5);
+	out8(vm, IER, 0xff);
+	assert_int_equal(in8(vm, IER), 0x0f);
+	out8(vm, MCR, 0xff);
+	assert_int_equal(in8(vm, MCR), 0x1f);
+}
+
+static void test_transmit_interrupt(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x02);
+	assert_true(vm->lines[IRQ].level);	/* empty already */
+	assert_int_equal(in8(vm, IIR), 0x02);	/* reading it as the source clears it */
+	assert_false(vm->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0x01);
+	out8(vm, IER, 0x02);			/* no edge of the enable: nothing new */
+	assert_false(vm->lines[IRQ].level);
+	out8(vm, DATA, 'x');
+	assert_true(vm->lines[IRQ].level);
+	assert_int_equal(vm->lines[IRQ].rises, 2);
+	out8(vm, IER, 0);
+	assert_false(vm->lines[IRQ].level);
+	in8(vm, IIR);
+	out8(vm, IER, 0x02);			/* enabled anew: raised anew */
+	assert_int_equal(in8(vm, IIR), 0x02);
+}
+
+static void test_receive_without_fifo(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x01);
+	type("a");
+	assert_true(vm->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0x04);
+	assert_int_equal(in8(vm, LSR), 0x61);
+	assert_int_equal(in8(vm, DATA), 'a');
+	assert_int_equal(in8(vm, LSR), 0x60);
+	assert_false(vm->lines[IRQ].level);
+	assert_int_equal(in8(vm, DATA), 'a');	/* an empty buffer keeps what it showed */
+}
+
+static void test_backlog(void **state)
+{
+	struct vm *vm = *state;
+	unsigned taken = 0;
+
+	/* The register and the backlog. Then it is full and says so, but never an overrun. */
+	while (uart_receive(uart, (u8)taken))
+		taken++;
+	assert_int_equal(taken, UART_BACKLOG + 1);
+	for (unsigned i = 0; i < taken; i++) {
+		assert_int_equal(in8(vm, LSR), 0x61);
+		assert_int_equal(in8(vm, DATA), (u8)i);
+	}
+	assert_int_equal(in8(vm, LSR), 0x60);
+}
+
+static void test_fifo_bits(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(in8(vm, IIR) & 0xc0, 0);
+	out8(vm, FCR, 0xc0);		/* not taken without the enable */
+	assert_int_equal(in8(vm, IIR) & 0xc0, 0);
+	out8(vm, FCR, 0x01);
+	assert_int_equal(in8(vm, IIR) & 0xc0, 0xc0);
+	type("xyz");
+	out8(vm, FCR, 0x03);		/* clear the receive FIFO */
+	assert_int_equal(in8(vm, LSR), 0x60);
+	type("x");
+	out8(vm, FCR, 0x00);		/* switching clears too */
+	assert_int_equal(in8(vm, LSR), 0x60);
+}
+
+static void test_trigger_levels(void **state)
+{
+	static const unsigned levels[] = { 1, 4, 8, 14 };
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x01);
+	for (unsigned i = 0; i < 4; i++) {
+		out8(vm, FCR, 0x03 | i << 6);
+		for (unsigned n = 1; n < levels[i]; n++) {
+			type("q");
+			assert_int_equal(in8(vm, IIR), 0xc1);
+		}
+		type("q");
+		assert_int_equal(in8(vm, IIR), 0xc4);
+		in8(vm, DATA);		/* falls below the trigger */
+		assert_int_equal(in8(vm, IIR), 0xc1);
+	}
+}
+
+/* Four characters of 10 bits at 115200 baud: 347.2 us. */
+static void test_character_timeout(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x01);
+	out8(vm, FCR, 0x81);
+	type("ab");
+	fake_advance_ns(vm, 347000);
+	assert_false(vm->lines[IRQ].level);
+	fake_advance_ns(vm, 1000);
+	assert_true(vm->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0xcc);
+	assert_int_equal(in8(vm, IIR), 0xcc);	/* stays until a character is read */
+	assert_int_equal(in8(vm, DATA), 'a');
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	assert_false(vm->lines[IRQ].level);
+	/* The time starts anew with each character that comes or is read. */
+	fake_advance_ns(vm, 300000);
+	type("c");
+	fake_advance_ns(vm, 300000);
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	fake_advance_ns(vm, 50000);
+	assert_int_equal(in8(vm, IIR), 0xcc);
+	in8(vm, DATA);
+	in8(vm, DATA);
+	fake_advance_ns(vm, 1000000000);
+	assert_int_equal(in8(vm, IIR), 0xc1);	/* nothing left, nothing to time out */
+}
+
+static void test_timeout_follows_the_format(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, LCR, 0x83);
+	out8(vm, DATA, 12);		/* 9600 baud */
+	out8(vm, LCR, 0x0f);		/* 8 bits, parity, 2 stop bits: 12 bits, 5 ms for four */
+	out8(vm, IER, 0x01);
+	out8(vm, FCR, 0x81);
+	type("a");
+	fake_advance_ns(vm, 4990000);
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	fake_advance_ns(vm, 20000);
+	assert_int_equal(in8(vm, IIR), 0xcc);
+}
+
+static void test_loopback_overrun(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MCR, LOOP);
+	out8(vm, DATA, 'a');
+	assert_int_equal(in8(vm, LSR), 0x61);
+	out8(vm, DATA, 'b');		/* without FIFO the new one stays */
+	assert_int_equal(in8(vm, LSR), 0x63);
+	assert_int_equal(in8(vm, LSR), 0x61);	/* reading cleared the error */
+	assert_int_equal(in8(vm, DATA), 'b');
+
+	out8(vm, FCR, 0x01);
+	for (unsigned i = 0; i < 17; i++)
+		out8(vm, DATA, 'a' + i);
+	assert_int_equal(in8(vm, LSR), 0x63);
+	for (unsigned i = 0; i < 16; i++)	/* with FIFO the old ones do */
+		assert_int_equal(in8(vm, DATA), 'a' + i);
+	assert_int_equal(in8(vm, LSR), 0x60);
+	assert_int_equal(vm->console_length, 0);
+}
+
+static void test_loopback_modem_lines(void **state)
+{
+	struct vm *vm = *state;
+
+	in8(vm, MSR);
+	out8(vm, MCR, LOOP);
+	assert_int_equal(in8(vm, MSR), 0x0b);	/* CTS, DSR, DCD went off */
+	assert_int_equal(in8(vm, MSR), 0x00);
+	out8(vm, MCR, LOOP | 0x01);		/* DTR -> DSR */
+	assert_int_equal(in8(vm, MSR), 0x22);
+	out8(vm, MCR, LOOP | 0x02);		/* RTS -> CTS, DSR off */
+	assert_int_equal(in8(vm, MSR), 0x13);
+	out8(vm, MCR, LOOP | 0x04);		/* OUT1 -> RI: its delta is of the trailing edge */
+	assert_int_equal(in8(vm, MSR), 0x41);
+	out8(vm, MCR, LOOP | 0x08);		/* OUT2 -> DCD */
+	assert_int_equal(in8(vm, MSR), 0x8c);
+	out8(vm, MCR, OUT2);
+	assert_int_equal(in8(vm, MSR), 0xb3);
+}
+
+static void test_loopback_keeps_the_line_out(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MCR, LOOP);
+	type("a");
+	assert_int_equal(in8(vm, LSR), 0x60);
+	out8(vm, MCR, OUT2);
+	assert_int_equal(in8(vm, LSR), 0x61);
+	assert_int_equal(in8(vm, DATA), 'a');
+}
+
+static void test_out2_connects_the_interrupt(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MCR, 0);
+	out8(vm, IER, 0x02);
+	assert_false(vm->lines[IRQ].level);
+	assert_int_equal(in8(vm, LCR), 0x03);
+	out8(vm, MCR, OUT2);
+	assert_true(vm->lines[IRQ].level);
+	out8(vm, MCR, OUT2 | LOOP);
+	assert_false(vm->lines[IRQ].level);
+}
+
+/* Line status, received data, transmitter, modem: each shows once the more urgent is served. */
+static void test_interrupt_priorities(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MCR, LOOP);
+	in8(vm, MSR);
+	out8(vm, IER, 0x0f);
+	out8(vm, MCR, LOOP | 0x01);	/* DDSR */
+	out8(vm, DATA, 'a');
+	out8(vm, DATA, 'b');		/* overrun */
+	assert_int_equal(in8(vm, IIR), 0x06);
+	in8(vm, LSR);
+	assert_int_equal(in8(vm, IIR), 0x04);
+	in8(vm, DATA);
+	assert_int_equal(in8(vm, IIR), 0x02);
+	assert_int_equal(in8(vm, IIR), 0x00);
+	in8(vm, MSR);
+	assert_int_equal(in8(vm, IIR), 0x01);
+}
+
+static void test_read_only_registers(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, LSR, 0xff);
+	out8(vm, MSR, 0xff);
+	assert_int_equal(in8(vm, LSR), 0x60);
+	assert_int_equal(in8(vm, MSR), 0xb0);
+}
+
+static void test_hostile(void **state)
+{
+	struct vm *vm = *state;
+	u64 seed = 0x16550;
+
+	for (unsigned i = 0; i < 1500000; i++) {
+		u64 random = fake_random(&seed);
+		u16 port = COM1 + (random >> 8) % 8;
+
+		switch (random & 7) {
+		case 0 ... 2:
+			out8(vm, port, random >> 32);
+			break;
+		case 3 ... 4:
+			in8(vm, port);
+			break;
+		case 5:
+			out16(vm, port, random >> 32);
+			break;
+		case 6:
+			uart_receive(uart, random >> 32);
+			break;
+		default:
+			fake_advance_ns(vm, random >> 44);
+			break;
+		}
+	}
+	out8(vm, LCR, 0x03);
+	out8(vm, IER, 0);
+	out8(vm, MCR, OUT2);
+	while (in8(vm, LSR) & 1)
+		in8(vm, DATA);
+	uart_receive(uart, 'z');
+	assert_int_equal(in8(vm, DATA), 'z');
+	assert_false(vm->lines[IRQ].level);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_initial_state),
+		TEST(test_output),
+		TEST(test_word_length),
+		TEST(test_divisor_and_scratch),
+		TEST(test_transmit_interrupt),
+		TEST(test_receive_without_fifo),
+		TEST(test_backlog),
+		TEST(test_fifo_bits),
+		TEST(test_trigger_levels),
+		TEST(test_character_timeout),
+		TEST(test_timeout_follows_the_format),
+		TEST(test_loopback_overrun),
+		TEST(test_loopback_modem_lines),
+		TEST(test_loopback_keeps_the_line_out),
+		TEST(test_out2_connects_the_interrupt),
+		TEST(test_interrupt_priorities),
+		TEST(test_read_only_registers),
+		TEST(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
