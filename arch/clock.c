@@ -20,6 +20,8 @@
 #define ONE_PERCENT  100
 #define NS_PER_S     1000000000ull
 
+typedef unsigned long long ull;
+
 extern u64 boot_tsc;	/* boot/entry.asm */
 
 static u64 tsc_hz;
@@ -165,11 +167,32 @@ static bool agree(u64 a, u64 b)
 
 static void announce(const char *how)
 {
-	log_info("clock: TSC %llu.%03llu MHz (%s)%s", (unsigned long long)tsc_hz / 1000000,
-		 (unsigned long long)tsc_hz / 1000 % 1000, how,
+	log_info("clock: TSC %llu.%03llu MHz (%s)%s", (ull)tsc_hz / 1000000,
+		 (ull)tsc_hz / 1000 % 1000, how,
 		 cpu_features.invariant_tsc ? "" : ", not announced as invariant");
 }
 
+static u32 tsc_read(const struct timesource *source)
+{
+	return (u32)rdtsc();
+}
+
+/* Nothing but CPUID: then the TSC itself is what the LAPIC's timer is measured by. */
+static u64 trust_cpuid(u64 announced)
+{
+	struct timesource tsc = { "CPUID", NULL, tsc_read, announced, 0xffffffff };
+	u64 hz, lapic_hz = 0;
+
+	if (!announced)
+		stop("no clock works: neither CPUID, HPET, ACPI PM timer nor 8254");
+	measure(&tsc, &hz, &lapic_hz);
+	return lapic_hz;
+}
+
+/*
+ * CPUID is believed if a measurement confirms it: under an emulator it may describe the processor
+ * that is played, not the speed at which it runs.
+ */
 void clock_init(void)
 {
 	u64 measured = 0, lapic_hz = 0, announced;
@@ -177,18 +200,19 @@ void clock_init(void)
 	bool exact = false;
 
 	announced = hz_by_cpuid(&exact);
-	if (!source && !announced)
-		stop("no clock works: neither CPUID, HPET, ACPI PM timer nor 8254");
-	if (source && announced && !agree(measured, announced))
+	if (!source)
+		lapic_hz = trust_cpuid(announced);
+	else if (announced && !agree(measured, announced))
 		log_warn("clock: CPUID says %llu MHz, the %s measures %llu MHz: taking the latter",
-			 (unsigned long long)announced / 1000000, source,
-			 (unsigned long long)measured / 1000000);
+			 (ull)announced / 1000000, source, (ull)measured / 1000000);
 	if (!source || (exact && announced && agree(measured, announced))) {
 		tsc_hz = announced;
 		source = "CPUID";
 	} else {
 		tsc_hz = measured;
 	}
+	if (!lapic_hz && !cpu_features.tsc_deadline)
+		stop("the local APIC's timer does not count");
 	lapic_timer_set_hz(lapic_hz);
 	announce(source);
 }

@@ -189,6 +189,6 @@ void paging_init(void)
 	BUG_ON(paging_map(&kernel_space, HOST_DIRECT_MAP + pool_start(), pool_start(), pool_bytes(),
 			  MAP_WRITE));
 	address_space_switch(&kernel_space);
-	log_debug("paging: %llu page tables, text RX, data RW, nothing both",
+	log_debug("paging: %llu page tables, no page both writable and executable",
 		  (unsigned long long)kernel_space.pages);
 }
