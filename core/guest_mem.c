@@ -75,11 +75,19 @@ int guest_mem_create(struct vm *vm, u64 size)
 	return error;
 }
 
+/* In quadwords: this is most of what starting a VM costs. */
+static void clear_span(gpa_t gpa, u64 size)
+{
+	void *to = (void *)(HOST_GUEST_WINDOW + gpa);
+	u64 count = size / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0) : "memory");
+}
+
 void guest_mem_clear(struct vm *vm)
 {
-	memset((void *)HOST_GUEST_WINDOW, 0, vm->mem.low_size);
-	if (vm->mem.high_size)
-		memset((void *)(HOST_GUEST_WINDOW + GUEST_HIGH_RAM), 0, vm->mem.high_size);
+	clear_span(0, vm->mem.low_size);
+	clear_span(GUEST_HIGH_RAM, vm->mem.high_size);
 }
 
 void guest_mem_destroy(struct vm *vm)
