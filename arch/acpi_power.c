@@ -191,7 +191,6 @@ static void reset_by_triple_fault(void)
 
 void machine_reset(void)
 {
-	log_info("resetting the machine");
 	reset_by_fadt();
 	reset_by_cf9();
 	reset_by_keyboard_controller();
