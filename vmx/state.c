@@ -65,22 +65,15 @@ static u64 cr4_get(const struct vcpu_vmx *vmx)
 }
 
 /*
- * With PAE paging the processor takes the four top entries from the VMCS. Lamina stands in for the
- * MOV that loads them. SDM, "PDPTE Registers"; control.c has checked what raises #GP.
+ * With PAE paging the processor takes the four top entries from the VMCS: where Lamina stands in
+ * for the MOV that loads them, control.c has read and checked them. SDM, "PDPTE Registers".
  */
-static void load_pdptes(struct vcpu *vcpu)
+static void load_pdptes(const struct vcpu_vmx *vmx)
 {
-	u64 reserved = ~((1ull << cpu_features.physical_address_bits) - 1) | 0x1e6;
-	u64 pdptes[4];
-
-	if (guest_read(vcpu->vm, vmcs_readn(GUEST_CR3) & 0xffffffe0, pdptes, sizeof(pdptes)))
-		pdptes[0] = pdptes[1] = pdptes[2] = pdptes[3] = 0;
-	for (unsigned i = 0; i < 4; i++) {
-		/* The guest may have changed it since: the entry must not fail for that. */
-		if (pdptes[i] & PTE_PRESENT)
-			pdptes[i] &= ~reserved;
-		vmcs_write64(guest_pdpte(i), pdptes[i]);
-	}
+	if (!(cr0_get() & CR0_PG) || !(cr4_get(vmx) & CR4_PAE) || (vmx->efer & EFER_LMA))
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(vmx->vcpu.pdptes); i++)
+		vmcs_write64(guest_pdpte(i), vmx->vcpu.pdptes[i]);
 }
 
 /* 64-bit mode needs a 64-bit TSS. After a reset TR holds one that serves either way, but for its type. */
@@ -112,30 +105,26 @@ static void efer_set(struct vcpu_vmx *vmx, u64 value)
 /* Caches are not the guest's to switch off, and without CR0.NE there is no VMX operation. */
 static void cr0_set(struct vcpu_vmx *vmx, u64 value)
 {
-	u64 fixed = vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG);
+	u64 fixed = vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG), changed = value ^ cr0_get();
 
 	vmcs_writen(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
 	vmcs_writen(CR0_READ_SHADOW, value | CR0_ET);
 	vmcs_writen(GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_ET | fixed);
 	efer_set(vmx, vmx->efer);
+	if (changed & (CR0_PG | CR0_CD | CR0_NW))
+		load_pdptes(vmx);
 }
 
 static void cr4_set(struct vcpu_vmx *vmx, u64 value)
 {
-	u64 machine = (read_cr4() & CR4_MCE) | vmx_caps.cr4_fixed0;
+	u64 machine = (read_cr4() & CR4_MCE) | vmx_caps.cr4_fixed0, changed = value ^ cr4_get(vmx);
 
 	vmx->cr4_guest_owned = CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;
 	vmcs_writen(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_owned);
 	vmcs_writen(CR4_READ_SHADOW, value);
 	vmcs_writen(GUEST_CR4, (value & ~CR4_MCE) | machine);
-}
-
-/* What the guest's own MOV would have done to the translations. */
-static void paging_changed(struct vcpu_vmx *vmx)
-{
-	if ((cr0_get() & CR0_PG) && (cr4_get(vmx) & CR4_PAE) && !(vmx->efer & EFER_LMA))
-		load_pdptes(&vmx->vcpu);
-	vmx_flush_tlb(&vmx->vcpu);
+	if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
+		load_pdptes(vmx);
 }
 
 u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control)
@@ -177,6 +166,7 @@ void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		return;
 	case CTL_CR3:
 		vmcs_writen(GUEST_CR3, value);
+		load_pdptes(vmx);
 		break;
 	case CTL_CR4:
 		cr4_set(vmx, value);
@@ -194,7 +184,7 @@ void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		xsetbv0(value);
 		return;
 	}
-	paging_changed(vmx);
+	vmx_flush_tlb(vcpu);	/* as the guest's own MOV would have done */
 }
 
 /* --- segments and tables --- */
