@@ -2,6 +2,7 @@
 /* The local APIC: what it accepts, what it delivers when, and what it sends. */
 #include "dev/lapic.h"
 
+#include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
 #include "dev/ioapic.h"
@@ -269,8 +270,10 @@ void lapic_power_up(struct lapic *lapic)
 
 void lapic_reset(struct lapic *lapic)
 {
-	bool bsp = lapic->vcpu == vm_bsp(vcpu_vm(lapic->vcpu));
+	struct vm *vm = vcpu_vm(lapic->vcpu);
+	bool bsp = lapic->vcpu == vm_bsp(vm);
 
+	mmio_move(vm, LAPIC_REGION, vm, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
 	lapic->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0);
 	lapic_power_up(lapic);
 	if (bsp) {

@@ -96,7 +96,9 @@ static const u64 writable = BIT_ULL(LAPIC_TPR) | BIT_ULL(LAPIC_EOI) | BIT_ULL(LA
 			    REGISTERS(LAPIC_LVT, LAPIC_INITIAL_COUNT) | BIT_ULL(LAPIC_DIVIDE) |
 			    BIT_ULL(LAPIC_SELF_IPI);
 
-#define LVT_STATUS 0x5000u	/* delivery status, remote IRR: read-only, writes of 1 are no fault */
+/* Read-only bits of LVT entries, which may be written as they were read. */
+#define LVT_DELIVERY_STATUS 0x1000u
+#define LVT_REMOTE_IRR	    0x4000u	/* LINT0 and LINT1 */
 
 /* Bits that may be 1 in a write; any other raises #GP. */
 static u64 allowed_bits(unsigned reg)
@@ -109,8 +111,14 @@ static u64 allowed_bits(unsigned reg)
 		return 0x3ff;
 	case LAPIC_ICR:
 		return 0xffffffff000cdfffull;
-	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
-		return lapic_lvt_writable(reg - LAPIC_LVT) | LVT_STATUS;
+	case LAPIC_LVT + LVT_LINT0:
+	case LAPIC_LVT + LVT_LINT1:
+		return lapic_lvt_writable(LVT_LINT0) | LVT_DELIVERY_STATUS | LVT_REMOTE_IRR;
+	case LAPIC_LVT + LVT_TIMER:
+	case LAPIC_LVT + LVT_THERMAL:
+	case LAPIC_LVT + LVT_PERFORMANCE:
+	case LAPIC_LVT + LVT_ERROR:
+		return lapic_lvt_writable(reg - LAPIC_LVT) | LVT_DELIVERY_STATUS;
 	case LAPIC_INITIAL_COUNT:
 		return 0xffffffff;
 	case LAPIC_DIVIDE:

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * IA32_APIC_BASE, the modes of the local APIC, and its x2APIC registers. What is expected stands
+ * in the Intel SDM, "Extended XAPIC (x2APIC)".
+ */
+/* link: dev/lapic.c dev/lapic_registers.c dev/lapic_timer.c dev/lapic_msr.c dev/apic_bus.c */
+/* link: dev/ioapic.c dev/irqchip.c dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+#include "apic_fixture.h"
+
+static int set_up(void **state)
+{
+	*state = apic_vm(1);
+	return 0;
+}
+
+static void enter_x2apic(struct vm *vm, u32 index)
+{
+	u64 bsp = index == 0 ? BASE_BSP : 0;
+
+	assert_int_equal(msr_set(vm, index, MSR_APIC_BASE, BASE_X2APIC | bsp), 0);
+	assert_int_equal(msr_set(vm, index, X2APIC(LAPIC_SVR), 0x1ff), 0);
+}
+
+/* Four processors in two clusters. The one with the id 0x112 is out of xAPIC's reach. */
+static int set_up_x2apic(void **state)
+{
+	static const u32 ids[] = { 0, 1, 15, 0x112 };
+	struct vm *vm = fake_create(MIB(2));
+
+	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
+		vm->vcpus[i].id = ids[i];
+	vm->vcpu_count = ARRAY_SIZE(ids);
+	vm_set_platform(vm, &fixture_platform);
+	fixture_platform.pic = pic_create(vm);
+	assert_int_equal(apic_create(vm), 0);
+	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
+		enter_x2apic(vm, i);
+	*state = vm;
+	return 0;
+}
+
+/* --- IA32_APIC_BASE --- */
+
+/* "Local APIC Control through IA32_APIC_BASE MSR Changes": rows from, columns to. */
+static void test_mode_transitions(void **state)
+{
+	enum { OFF, INVALID, XAPIC, X2APIC_MODE };
+	static const bool allowed[4][4] = {
+		[OFF]	      = { [OFF] = true, [XAPIC] = true },
+		[XAPIC]	      = { [OFF] = true, [XAPIC] = true, [X2APIC_MODE] = true },
+		[X2APIC_MODE] = { [OFF] = true, [X2APIC_MODE] = true },
+	};
+	static const u64 way_there[4][2] = {
+		[OFF] = { BASE_OFF, BASE_OFF },
+		[XAPIC] = { BASE_XAPIC, BASE_XAPIC },
+		[X2APIC_MODE] = { BASE_XAPIC, BASE_X2APIC },
+	};
+
+	for (unsigned from = 0; from < 4; from++) {
+		if (from == INVALID)
+			continue;
+		for (unsigned to = 0; to < 4; to++) {
+			struct vm *vm = apic_vm(1);
+			u64 target = BASE_OFF | to << 10, now;
+			int error;
+
+			assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, way_there[from][0]), 0);
+			assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, way_there[from][1]), 0);
+			error = msr_set(vm, 0, MSR_APIC_BASE, target);
+			assert_int_equal(error, allowed[from][to] ? 0 : -EINVAL);
+			now = msr_value(vm, 0, MSR_APIC_BASE);
+			assert_int_equal(now, allowed[from][to] ? target : way_there[from][1]);
+			fake_destroy(vm);
+		}
+	}
+}
+
+/* The fake processor has 40 bits of physical address. */
+static void test_reserved_bits_of_the_base(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned bit = 0; bit < 64; bit++) {
+		bool reserved = bit < 8 || bit == 9 || bit >= 40;
+
+		if (reserved)
+			assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_XAPIC | BIT_ULL(bit)),
+					 -EINVAL);
+	}
+	assert_int_equal(msr_value(vm, 0, MSR_APIC_BASE), BASE_XAPIC | BASE_BSP);
+}
+
+static void test_page_moves(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, 0xfd00000800ull), 0);
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xfd00000030ull, 4), 0x50014);
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xfee00030, 4), 0xffffffff);
+	/* RAM is mapped there and would be written instead. */
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, 0x00100800), -EINVAL);
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xfd00000030ull, 4), 0x50014);
+	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xfee00030, 4), 0x50014);
+}
+
+static void test_off_forgets_everything(void **state)
+{
+	struct vm *vm = *state;
+
+	self_ipi(vm, 0, 0x40);
+	acknowledge(vm, 0);
+	self_ipi(vm, 0, 0x50);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_OFF), 0);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(apic_get(vm, 0, LAPIC_VERSION), 0xffffffff);
+	apic_set(vm, 0, LAPIC_TPR, 0x10);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_XAPIC), 0);
+	assert_int_equal(apic_get(vm, 0, LAPIC_SVR), 0xff);
+	assert_int_equal(apic_get(vm, 0, LAPIC_TPR), 0);
+	assert_int_equal(apic_get(vm, 0, LAPIC_PPR), 0);
+	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_LINT0), 0x10000);
+}
+
+static void test_state_survives_the_way_to_x2apic(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_TPR, 0x25);
+	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, 0x20033);
+	self_ipi(vm, 0, 0x40);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_X2APIC | BASE_BSP), 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_TPR)), 0x25);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_SVR)), 0x1ff);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_LVT + LVT_TIMER)), 0x20033);
+	assert_int_equal(pending(vm, 0), 0x40);
+	/* The page is gone. */
+	assert_int_equal(apic_get(vm, 0, LAPIC_VERSION), 0xffffffff);
+	apic_set(vm, 0, LAPIC_TPR, 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_TPR)), 0x25);
+}
+
+/* --- registers --- */
+
+/* "Local APIC Register Address Map Supported by x2APIC" */
+static char access_of(unsigned reg)
+{
+	switch (reg) {
+	case 0x02: case 0x03: case 0x0a: case 0x0d: case 0x10 ... 0x27: case 0x39:
+		return 'r';
+	case 0x0b: case 0x3f:
+		return 'w';
+	case 0x08: case 0x0f: case 0x28: case 0x30: case 0x32 ... 0x38: case 0x3e:
+		return 'b';
+	default:
+		return 0;
+	}
+}
+
+static void test_register_map(void **state)
+{
+	struct vm *vm = *state;
+	u64 value;
+
+	enter_x2apic(vm, 0);
+	for (unsigned reg = 0; reg < 0x100; reg++) {
+		char access = access_of(reg);
+		u64 harmless = reg == 0x0f ? 0x1ff : reg == 0x30 ? 0xc4500ull : reg == 0x3f ? 0x40 : 0;
+
+		assert_int_equal(msr_get(vm, 0, X2APIC(reg), &value),
+				 access == 'r' || access == 'b' ? 0 : -EINVAL);
+		assert_int_equal(msr_set(vm, 0, X2APIC(reg), harmless),
+				 access == 'w' || access == 'b' ? 0 : -EINVAL);
+	}
+}
+
+static void test_no_registers_outside_of_x2apic_mode(void **state)
+{
+	struct vm *vm = *state;
+	u64 value;
+
+	for (unsigned reg = 0; reg < 0x100; reg++) {
+		assert_int_equal(msr_get(vm, 0, X2APIC(reg), &value), -EINVAL);
+		assert_int_equal(msr_set(vm, 0, X2APIC(reg), 0), -EINVAL);
+	}
+}
+
+static void test_reserved_bits_fault(void **state)
+{
+	/* What may be written with any value; delivery status and remote IRR are read-only. */
+	static const struct {
+		unsigned reg;
+		u64 writable;
+	} registers[] = {
+		{ LAPIC_TPR, 0xff },
+		{ LAPIC_EOI, 0 },
+		{ LAPIC_ESR, 0 },
+		{ LAPIC_LVT + LVT_TIMER, 0x710ff },
+		{ LAPIC_LVT + LVT_THERMAL, 0x117ff },
+		{ LAPIC_LVT + LVT_PERFORMANCE, 0x117ff },
+		{ LAPIC_LVT + LVT_LINT0, 0x1f7ff },
+		{ LAPIC_LVT + LVT_LINT1, 0x1f7ff },
+		{ LAPIC_LVT + LVT_ERROR, 0x110ff },
+		{ LAPIC_INITIAL_COUNT, 0xffffffff },
+		{ LAPIC_DIVIDE, 0xb },
+		{ LAPIC_SELF_IPI, 0xff },
+		{ LAPIC_ICR, 0xffffffff000cdfff },
+	};
+	struct vm *vm = *state;
+
+	enter_x2apic(vm, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
+		for (unsigned bit = 0; bit < 64; bit++) {
+			bool ok = registers[i].writable >> bit & 1;
+
+			if (!ok || registers[i].reg == LAPIC_LVT + LVT_THERMAL)
+				assert_int_equal(msr_set(vm, 0, X2APIC(registers[i].reg), BIT_ULL(bit)),
+						 ok ? 0 : -EINVAL);
+		}
+	}
+	/* Bit 12: the version register does not announce the suppression of EOI broadcasts. */
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_SVR), 0x11ff), -EINVAL);
+}
+
+static void test_ids(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(msr_value(vm, 3, X2APIC(LAPIC_ID)), 0x112);
+	/* Cluster in the upper half, a bit of sixteen in the lower. */
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_LDR)), 0x00000001);
+	assert_int_equal(msr_value(vm, 2, X2APIC(LAPIC_LDR)), 0x00008000);
+	assert_int_equal(msr_value(vm, 3, X2APIC(LAPIC_LDR)), 0x00110004);
+}
+
+/* --- IPIs --- */
+
+static unsigned send(struct vm *vm, u32 from, u32 destination, u32 low)
+{
+	unsigned set = 0;
+
+	assert_int_equal(msr_set(vm, from, X2APIC(LAPIC_ICR), (u64)destination << 32 | low | 0x66), 0);
+	assert_int_equal(msr_value(vm, from, X2APIC(LAPIC_ICR)), (u64)destination << 32 | low | 0x66);
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		if (pending(vm, i) < 0)
+			continue;
+		assert_int_equal(acknowledge(vm, i), 0x66);
+		assert_int_equal(msr_set(vm, i, X2APIC(LAPIC_EOI), 0), 0);
+		set |= BIT(i);
+	}
+	return set;
+}
+
+static void test_destinations(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(send(vm, 0, 0x112, 0), BIT(3));
+	assert_int_equal(send(vm, 0, 0x12, 0), 0);
+	assert_int_equal(send(vm, 3, 0xffffffff, 0), 0xf);
+	assert_int_equal(send(vm, 0, 0xff, 0), 0);
+	assert_int_equal(send(vm, 0, 0x00008001, 0x800), BIT(0) | BIT(2));
+	assert_int_equal(send(vm, 0, 0x00110004, 0x800), BIT(3));
+	assert_int_equal(send(vm, 0, 0x00120004, 0x800), 0);
+	assert_int_equal(send(vm, 0, 0xffffffff, 0x800), 0xf);
+	assert_int_equal(send(vm, 1, 0, 3 << 18), 0xf & ~BIT(1));
+}
+
+static void test_self_ipi(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_SELF_IPI), 0x77), 0);
+	assert_int_equal(acknowledge(vm, 0), 0x77);
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_SELF_IPI), 0x0f), 0);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_ESR), 0), 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ESR)), 0x20);
+}
+
+/* The IOAPIC's eight bits of destination reach the first 255 processors, and all by 0xff. */
+static void test_ioapic_to_x2apic(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, 5, 0x66, 15);
+	line(vm, 5, true);
+	line(vm, 5, false);
+	assert_int_equal(acknowledge(vm, 2), 0x66);
+	entry_set(vm, 5, 0x67, 0xff);
+	line(vm, 5, true);
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(pending(vm, i), i == 2 ? -1 : 0x67); /* 0x66 is in service there */
+}
+
+#define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define ON_X2APIC(f) cmocka_unit_test_setup_teardown(f, set_up_x2apic, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mode_transitions),
+		ON(test_reserved_bits_of_the_base),
+		ON(test_page_moves),
+		ON(test_off_forgets_everything),
+		ON(test_state_survives_the_way_to_x2apic),
+		ON(test_register_map),
+		ON(test_no_registers_outside_of_x2apic_mode),
+		ON(test_reserved_bits_fault),
+		ON_X2APIC(test_ids),
+		ON_X2APIC(test_destinations),
+		ON_X2APIC(test_self_ipi),
+		ON_X2APIC(test_ioapic_to_x2apic),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
