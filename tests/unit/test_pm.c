@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* Power management against ACPI's "Fixed Hardware Registers", and the ways to the reset line. */
+/* link: dev/pm.c dev/i8042.c dev/byte_ports.c tests/unit/fake_vm.c */
+#include "fake_vm.h"
+
+#include "dev/i8042.h"
+#include "dev/pm.h"
+
+#define STATUS	PM1A_EVENT_PORT
+#define ENABLE	(PM1A_EVENT_PORT + 2)
+#define CONTROL PM1A_CONTROL_PORT
+#define SCI	PM_SCI_IRQ
+#define S5	(PM_SLEEP_TYPE_S5 << 10)
+#define SLP_EN	0x2000
+
+#define SECOND 1000000000ull
+
+static struct pm *pm;
+
+static int setup(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	pm = pm_create(vm);
+	assert_non_null(pm);
+	assert_non_null(i8042_create(vm));
+	*state = vm;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_destroy(*state);
+	return 0;
+}
+
+static void test_no_memory(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	for (unsigned limit = 0; limit < 4; limit++) {
+		vm->alloc_limit = vm->alloc_count + limit;
+		vm->ports.count = 0;
+		assert_null(pm_create(vm));
+	}
+	for (unsigned limit = 0; limit < 4; limit++) {
+		vm->alloc_limit = vm->alloc_count + limit;
+		vm->ports.count = 0;
+		assert_null(i8042_create(vm));
+	}
+	fake_destroy(vm);
+}
+
+static void test_power_off(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(in16(vm, CONTROL), 0x0001);	/* SCI_EN: ACPI mode from the start */
+	out16(vm, CONTROL, S5);
+	assert_int_equal(vm->end, VM_END_NONE);
+	assert_int_equal(in16(vm, CONTROL), S5 | 1);
+	out16(vm, CONTROL, S5 | SLP_EN);
+	assert_int_equal(vm->end, VM_END_POWEROFF);
+	assert_int_equal(in16(vm, CONTROL), S5 | 1);	/* SLP_EN is write-only */
+}
+
+static void test_power_off_by_bytes(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, CONTROL, 0);
+	assert_int_equal(vm->end, VM_END_NONE);
+	out8(vm, CONTROL + 1, (S5 | SLP_EN) >> 8);
+	assert_int_equal(vm->end, VM_END_POWEROFF);
+}
+
+static void test_other_sleep_types(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned type = 0; type < 8; type++)
+		if (type != PM_SLEEP_TYPE_S5)
+			out16(vm, CONTROL, type << 10 | SLP_EN);
+	assert_int_equal(vm->end, VM_END_NONE);
+	assert_int_equal(vm->logged, 7);	/* each is told, once */
+	out16(vm, CONTROL, SLP_EN);
+	assert_int_equal(vm->logged, 7);
+}
+
+static void test_power_button(void **state)
+{
+	struct vm *vm = *state;
+
+	pm_power_button(pm);
+	assert_false(vm->lines[SCI].level);
+	assert_int_equal(in16(vm, STATUS), 0x0100);
+	out16(vm, ENABLE, 0x0100);
+	assert_true(vm->lines[SCI].level);
+	out16(vm, STATUS, 0x0000);		/* a 0 clears nothing */
+	assert_true(vm->lines[SCI].level);
+	out16(vm, STATUS, 0x0100);
+	assert_false(vm->lines[SCI].level);
+	assert_int_equal(in16(vm, STATUS), 0);
+	pm_power_button(pm);
+	assert_true(vm->lines[SCI].level);
+	out8(vm, STATUS + 1, 0x01);
+	assert_false(vm->lines[SCI].level);
+}
+
+static void test_enables(void **state)
+{
+	struct vm *vm = *state;
+
+	out16(vm, ENABLE, 0xffff);
+	assert_int_equal(in16(vm, ENABLE), 0x0121);	/* timer, global, power button */
+	assert_int_equal(in32(vm, STATUS), 0x01210000);
+	out8(vm, ENABLE + 1, 0);
+	assert_int_equal(in16(vm, ENABLE), 0x0021);
+}
+
+static void test_timer_counts(void **state)
+{
+	struct vm *vm = *state;
+	u32 start = in32(vm, PM_TIMER_PORT);
+
+	fake_advance_ns(vm, 10 * SECOND);
+	assert_in_range(in32(vm, PM_TIMER_PORT) - start, 35795449, 35795450);
+	/* After a day it is right to the tick, modulo its width. */
+	fake_advance(vm, (86400 - 10) * fake_hz);
+	assert_in_range(in32(vm, PM_TIMER_PORT) - start, (u32)(86400ull * PM_TIMER_HZ) - 2,
+			(u32)(86400ull * PM_TIMER_HZ) + 1);
+	start = in32(vm, PM_TIMER_PORT);
+	out32(vm, PM_TIMER_PORT, 0);		/* read-only */
+	assert_int_equal(in32(vm, PM_TIMER_PORT), start);
+	assert_int_equal(in16(vm, PM_TIMER_PORT + 2), start >> 16);
+	assert_int_equal(in8(vm, PM_TIMER_PORT + 1), start >> 8 & 0xff);
+}
+
+/* TMR_STS: the highest bit changes, every 2^31 / 3579545 Hz = 599.9 s. */
+static void test_timer_carry(void **state)
+{
+	struct vm *vm = *state;
+
+	fake_advance_ns(vm, 599 * SECOND);
+	assert_int_equal(in16(vm, STATUS), 0);
+	fake_advance_ns(vm, 1 * SECOND);
+	assert_int_equal(in16(vm, STATUS), 0x0001);
+	assert_int_equal(vm->lines[SCI].rises, 0);
+	out16(vm, STATUS, 0x0001);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+	out16(vm, ENABLE, 0x0001);
+	fake_advance_ns(vm, 599 * SECOND);
+	assert_int_equal(vm->lines[SCI].rises, 0);
+	fake_advance_ns(vm, 1 * SECOND);
+	assert_int_equal(vm->lines[SCI].rises, 1);
+	fake_advance_ns(vm, 6000 * SECOND);
+	assert_int_equal(vm->lines[SCI].rises, 1);	/* the guest has to take the first */
+	out16(vm, STATUS, 0x0001);
+	assert_false(vm->lines[SCI].level);
+	fake_advance_ns(vm, 600 * SECOND);
+	assert_int_equal(vm->lines[SCI].rises, 2);
+}
+
+static void test_gpe(void **state)
+{
+	struct vm *vm = *state;
+
+	out32(vm, PM_GPE0_PORT, 0xa55affff);
+	assert_int_equal(in32(vm, PM_GPE0_PORT), 0xa55a0000);
+	assert_false(vm->lines[SCI].level);
+}
+
+static void test_debug_exit(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, DEBUG_EXIT_PORT, 0x10);
+	assert_int_equal(vm->end, VM_END_DEBUG_EXIT);
+	assert_int_equal(vm->exit_status, 0x10);
+}
+
+static void test_wide_debug_exit(void **state)
+{
+	struct vm *vm = *state;
+
+	out32(vm, DEBUG_EXIT_PORT, 0x12345678);
+	assert_int_equal(vm->exit_status, 0x12345678);
+}
+
+static void test_reset_register(void **state)
+{
+	struct vm *vm = *state;
+
+	pm_reset_write(pm, 0x02);
+	assert_int_equal(pm_reset_read(pm), 0x02);
+	assert_int_equal(vm->end, VM_END_NONE);
+	pm_reset_write(pm, PM_RESET_VALUE);
+	assert_int_equal(vm->end, VM_END_RESET);
+}
+
+/* --- 8042 and port 0x92 --- */
+
+static u8 ask_8042(struct vm *vm, u8 command)
+{
+	assert_int_equal(in8(vm, 0x64) & 0x02, 0);	/* ready for input at any time */
+	out8(vm, 0x64, command);
+	assert_int_equal(in8(vm, 0x64) & 0x01, 0x01);
+	return in8(vm, 0x60);
+}
+
+static void test_8042_commands(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(in8(vm, 0x64) & 0x03, 0);
+	assert_int_equal(ask_8042(vm, 0xaa), 0x55);
+	assert_int_equal(in8(vm, 0x64) & 0x01, 0);
+	assert_int_equal(ask_8042(vm, 0xab), 0x00);
+	assert_int_equal(ask_8042(vm, 0xd0) & 0x03, 0x03);	/* no reset, A20 on */
+	out8(vm, 0x64, 0x60);
+	assert_int_equal(in8(vm, 0x64) & 0x09, 0x08);
+	out8(vm, 0x60, 0x47);
+	assert_int_equal(ask_8042(vm, 0x20), 0x47);
+}
+
+static void test_8042_has_no_keyboard(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, 0x60, 0xff);
+	assert_int_equal(in8(vm, 0x64) & 0x41, 0x41);	/* timeout, and a byte that says so */
+	assert_int_equal(in8(vm, 0x60), 0xfe);
+	assert_int_equal(in8(vm, 0x64) & 0x41, 0);
+}
+
+static void test_a20_by_8042(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, 0x64, 0xd1);
+	out8(vm, 0x60, 0xdf);
+	out8(vm, 0x64, 0xff);
+	out8(vm, 0x64, 0xdd);
+	out8(vm, 0x64, 0xdf);
+	assert_int_equal(vm->end, VM_END_NONE);
+	assert_int_equal(in8(vm, 0x64) & 0x01, 0);
+}
+
+static void test_reset_by_8042(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, 0x64, 0xfe);
+	assert_int_equal(vm->end, VM_END_RESET);
+}
+
+static void test_reset_by_8042_output_port(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, 0x64, 0xd1);
+	out8(vm, 0x60, 0xfe);
+	assert_int_equal(vm->end, VM_END_RESET);
+}
+
+static void test_port_92(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(in8(vm, 0x92), 0x02);
+	out8(vm, 0x92, 0x02);
+	out8(vm, 0x92, 0x00);
+	assert_int_equal(in8(vm, 0x92), 0x02);	/* A20 is always on */
+	assert_int_equal(vm->end, VM_END_NONE);
+	out8(vm, 0x92, 0x03);
+	assert_int_equal(vm->end, VM_END_RESET);
+}
+
+static void test_hostile(void **state)
+{
+	struct vm *vm = *state;
+	u64 seed = 0xac91;
+
+	for (unsigned i = 0; i < 1500000; i++) {
+		u64 random = fake_random(&seed);
+		const struct io_region *region = &vm->ports.regions[(random >> 8) % vm->ports.count];
+		u16 port = region->base + (random >> 16) % region->size;
+
+		switch (random & 7) {
+		case 0 ... 1:
+			out8(vm, port, random >> 32);
+			break;
+		case 2:
+			out16(vm, port, random >> 32);
+			break;
+		case 3:
+			out32(vm, port, random >> 32);
+			break;
+		case 4:
+			in8(vm, port);
+			break;
+		case 5:
+			in32(vm, port);
+			break;
+		case 6:
+			pm_power_button(pm);
+			break;
+		default:
+			fake_stall(vm, random >> 26);
+			break;
+		}
+	}
+	out16(vm, ENABLE, 0);
+	out16(vm, STATUS, 0xffff);
+	assert_int_equal(in16(vm, STATUS), 0);
+	assert_false(vm->lines[SCI].level);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_memory),
+		TEST(test_power_off),
+		TEST(test_power_off_by_bytes),
+		TEST(test_other_sleep_types),
+		TEST(test_power_button),
+		TEST(test_enables),
+		TEST(test_timer_counts),
+		TEST(test_timer_carry),
+		TEST(test_gpe),
+		TEST(test_debug_exit),
+		TEST(test_wide_debug_exit),
+		TEST(test_reset_register),
+		TEST(test_8042_commands),
+		TEST(test_8042_has_no_keyboard),
+		TEST(test_a20_by_8042),
+		TEST(test_reset_by_8042),
+		TEST(test_reset_by_8042_output_port),
+		TEST(test_port_92),
+		TEST(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
