@@ -66,6 +66,8 @@
 #define RFLAGS_VIP   BIT_ULL(20)
 #define RFLAGS_ID    BIT_ULL(21)
 
+#define DR6_BS BIT_ULL(14)	/* single step */
+
 /* Intel SDM, "Exception and Interrupt Reference" */
 enum {
 	X86_DE = 0,

@@ -20,5 +20,11 @@ void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault);
 /* INS and OUTS, with REP in bounded batches. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 
-/* RIP += length, wrapped to the code segment's width; clears the STI/MOV-SS shadow through skip semantics. */
+/*
+ * The instruction is done: RIP moves on by `length`, cut to 32 bits outside of 64-bit code. All that
+ * a completed instruction brings about happens here (see also vcpu_ops.instruction_done).
+ */
 void emulate_advance(struct vcpu *vcpu, unsigned length);
+
+/* End the VM with the reason and the instruction's bytes: it is none that is emulated here. */
+void emulate_refuse(struct vcpu *vcpu, const char *why);

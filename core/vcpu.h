@@ -144,6 +144,8 @@ struct vcpu_ops {
 	void (*tsc_offset_changed)(struct vcpu *vcpu);
 	/* Step over the instruction that exited: RIP, and the STI/MOV-SS shadow. May raise a fault instead (-EFAULT). */
 	int (*skip_instruction)(struct vcpu *vcpu);
+	/* An instruction was emulated: end the STI/MOV-SS shadow, and trap where RFLAGS.TF asks for it. */
+	void (*instruction_done)(struct vcpu *vcpu);
 
 	/* --- events --- */
 	void (*inject)(struct vcpu *vcpu, const struct event *event);	/* for the next entry */

@@ -150,19 +150,31 @@ void svm_handle_exit(struct vcpu *vcpu)
  */
 int svm_skip_instruction(struct vcpu *vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	const struct vmcb_control *control = &svm->vmcb->control;
+	const struct vmcb_control *control = control_of(vcpu);
+	u64 rip = vcpu_reg_read(vcpu, REG_RIP);
 	struct insn insn;
 
-	svm->vmcb->control.int_state &= ~INT_SHADOW;
 	if (svm_features.nrip_save && control->next_rip) {
-		vcpu_reg_write(vcpu, REG_RIP, control->next_rip);
+		emulate_advance(vcpu, (unsigned)(control->next_rip - rip));
 	} else if (control->exit_code == VMEXIT_IOIO) {
-		vcpu_reg_write(vcpu, REG_RIP, control->exit_info2);
+		emulate_advance(vcpu, (unsigned)(control->exit_info2 - rip));
 	} else {
 		if (emulate_fetch(vcpu, &insn))
 			return -EFAULT;
 		emulate_advance(vcpu, insn.length);
 	}
 	return 0;
+}
+
+/* TF may be set for a step of Lamina's own, which ends here. */
+void svm_instruction_done(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	bool trap = svm->stepping ? svm->guest_tf : (vcpu_rflags(vcpu) & RFLAGS_TF) != 0;
+
+	svm->vmcb->control.int_state &= ~INT_SHADOW;
+	if (svm->stepping)
+		svm_handle_step(vcpu);
+	if (trap)
+		event_raise_debug(vcpu, DR6_BS);
 }

@@ -34,6 +34,7 @@ const struct vcpu_ops svm_ops = {
 	.msr_set = svm_msr_set,
 	.tsc_offset_changed = svm_tsc_offset_changed,
 	.skip_instruction = svm_skip_instruction,
+	.instruction_done = svm_instruction_done,
 
 	.inject = svm_inject,
 	.interrupt_blocked = svm_interrupt_blocked,

@@ -83,6 +83,7 @@ void svm_handle_exit(struct vcpu *vcpu);
 u8 svm_exit_index(u64 exit_code);
 const char *svm_exit_name(u8 exit_index);
 int svm_skip_instruction(struct vcpu *vcpu);
+void svm_instruction_done(struct vcpu *vcpu);
 /* svm/state.c */
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
 u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control);

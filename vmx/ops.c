@@ -34,6 +34,7 @@ const struct vcpu_ops vmx_ops = {
 	.msr_set = vmx_msr_set,
 	.tsc_offset_changed = vmx_tsc_offset_changed,
 	.skip_instruction = vmx_skip_instruction,
+	.instruction_done = vmx_instruction_done,
 
 	.inject = vmx_inject,
 	.interrupt_blocked = vmx_interrupt_blocked,

@@ -5,6 +5,7 @@
 #include "arch/fpu.h"
 #include "arch/x86.h"
 #include "core/control.h"
+#include "core/emulate.h"
 #include "vmx/vmx.h"
 
 /* --- registers --- */
@@ -25,22 +26,23 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 	vcpu->regs_available |= BIT(reg);
 }
 
-/*
- * RIP moves on, and the shadow of STI or MOV SS ends with the instruction that it covered. Single
- * steps are the processor's to report, but it has not executed this one.
- */
+/* The instruction's length is that of what exited: none for what only touched memory. */
 int vmx_skip_instruction(struct vcpu *vcpu)
 {
-	u64 rip = vcpu_reg_read(vcpu, REG_RIP) + vmcs_read32(EXIT_INSTRUCTION_LENGTH);
+	emulate_advance(vcpu, vmcs_read32(EXIT_INSTRUCTION_LENGTH));
+	return 0;
+}
+
+/* Single steps are the processor's to report, but it has not executed this one. */
+void vmx_instruction_done(struct vcpu *vcpu)
+{
 	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
 	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
-	vcpu_reg_write(vcpu, REG_RIP, vcpu_code_64(vcpu) ? rip : (u32)rip);
 	if (interruptibility & shadow)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
 	if (vcpu_rflags(vcpu) & RFLAGS_TF)
 		vmcs_writen(GUEST_PENDING_DEBUG, vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
-	return 0;
 }
 
 /* --- control registers --- */

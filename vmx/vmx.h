@@ -159,6 +159,7 @@ int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
 void vmx_tsc_offset_changed(struct vcpu *vcpu);
 int vmx_skip_instruction(struct vcpu *vcpu);
+void vmx_instruction_done(struct vcpu *vcpu);
 
 /* run.c */
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
