@@ -15,6 +15,8 @@ static void uart_wait(u8 bits)
 void print(const char *text)
 {
 	for (; *text; text++) {
+		if (text[0] == '%' && text[1] == '%')	/* an asm template */
+			continue;
 		uart_wait(0x20);
 		outb(COM1, *text);
 	}
