@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The IOAPIC against Intel's "82093AA I/O Advanced Programmable Interrupt Controller (IOAPIC)",
+ * with local APICs that take and end what it sends.
+ */
+/* link: dev/lapic.c dev/lapic_registers.c dev/lapic_timer.c dev/lapic_msr.c dev/apic_bus.c */
+/* link: dev/ioapic.c dev/irqchip.c dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+#include "apic_fixture.h"
+
+#define REMOTE_IRR 0x4000
+#define PIN	   5	/* also its ISA interrupt */
+
+static int set_up(void **state)
+{
+	struct vm *vm = apic_vm(2);
+
+	apic_enable(vm, 1);
+	*state = vm;
+	return 0;
+}
+
+static void pulse(struct vm *vm, unsigned irq)
+{
+	line(vm, irq, true);
+	line(vm, irq, false);
+}
+
+static void write_eoi_register(struct vm *vm, u8 vector)
+{
+	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x40, 4, vector);
+}
+
+/* --- registers --- */
+
+static void test_registers_after_reset(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(ioapic_get(vm, 0), 0);
+	assert_int_equal(ioapic_get(vm, 1), 0x170020); /* 24 entries; version with EOI register */
+	assert_int_equal(ioapic_get(vm, 2), 0);
+	for (unsigned pin = 0; pin < 24; pin++)
+		assert_int_equal(entry_get(vm, pin), 0x10000);
+}
+
+static void test_id(void **state)
+{
+	struct vm *vm = *state;
+
+	ioapic_set(vm, 0, 0xffffffff);
+	assert_int_equal(ioapic_get(vm, 0), 0x0f000000);
+	assert_int_equal(ioapic_get(vm, 2), 0x0f000000);
+	ioapic_set(vm, 1, 0);
+	assert_int_equal(ioapic_get(vm, 1), 0x170020);
+}
+
+/* Delivery status and remote IRR are read-only. */
+static void test_entry_bits(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned pin = 0; pin < 24; pin++) {
+		ioapic_set(vm, 0x11 + 2 * pin, 0xffffffff);
+		ioapic_set(vm, 0x10 + 2 * pin, 0xffffffff);
+		assert_int_equal(entry_get(vm, pin), 0xff0000000001afff);
+		ioapic_set(vm, 0x10 + 2 * pin, 0x10000);
+		assert_int_equal(entry_get(vm, pin), 0xff00000000010000);
+	}
+}
+
+static void test_registers_that_do_not_exist(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned reg = 3; reg < 0x100; reg++) {
+		if (reg >= 0x10 && reg < 0x40)
+			continue;
+		ioapic_set(vm, reg, 0xffffffff);
+		assert_int_equal(ioapic_get(vm, reg), 0);
+	}
+	test_registers_after_reset(state);
+}
+
+static void test_odd_accesses(void **state)
+{
+	struct vm *vm = *state;
+
+	/* The index register is a byte; the data register reads in parts and writes as a whole. */
+	mmio_write(cpu(vm, 0), IOAPIC_BASE, 1, 0x01);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE, 1) & 0xff, 0x01);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE, 4), 0x01);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x12, 1) & 0xff, 0x17);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x10, 2) & 0xffff, 0x20);
+	mmio_write(cpu(vm, 0), IOAPIC_BASE, 4, 0x00);
+	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x13, 1, 0x0f);
+	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x10, 2, 0x0f0f);
+	assert_int_equal(ioapic_get(vm, 0), 0);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x20, 4), 0);
+	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x41, 1) & 0xff, 0);
+	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0xffc, 4, 0xffffffff);
+}
+
+/* --- edges --- */
+
+static void test_edge(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45, 1);
+	line(vm, PIN, true);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+	assert_false(apic_bit(vm, 1, LAPIC_TMR, 0x45));
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+	end_interrupt(vm, 1);
+	line(vm, PIN, true); /* it is high already */
+	assert_int_equal(pending(vm, 1), -1);
+	line(vm, PIN, false);
+	assert_int_equal(pending(vm, 1), -1);
+	line(vm, PIN, true);
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+}
+
+static void test_edges_while_pending_merge(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45, 0);
+	pulse(vm, PIN);
+	pulse(vm, PIN);
+	assert_int_equal(acknowledge(vm, 0), 0x45);
+	pulse(vm, PIN); /* in service now: this one is kept */
+	end_interrupt(vm, 0);
+	assert_int_equal(acknowledge(vm, 0), 0x45);
+	end_interrupt(vm, 0);
+	assert_int_equal(acknowledge(vm, 0), -1);
+}
+
+static void test_masked_edge_is_lost(void **state)
+{
+	struct vm *vm = *state;
+
+	line(vm, PIN, true);
+	entry_set(vm, PIN, 0x45, 0);
+	assert_int_equal(pending(vm, 0), -1);
+	line(vm, PIN, false);
+	line(vm, PIN, true);
+	assert_int_equal(pending(vm, 0), 0x45);
+}
+
+/* --- levels --- */
+
+static void test_level(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	line(vm, PIN, true);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+	assert_int_equal(acknowledge(vm, 0), 0x45);
+	assert_true(apic_bit(vm, 0, LAPIC_TMR, 0x45));
+	assert_int_equal(pending(vm, 0), -1);
+	/* Still asserted when it ends: it comes again. */
+	end_interrupt(vm, 0);
+	assert_int_equal(acknowledge(vm, 0), 0x45);
+	line(vm, PIN, false);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+	end_interrupt(vm, 0);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+	assert_int_equal(pending(vm, 0), -1);
+}
+
+static void test_level_waits_for_its_eoi(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	line(vm, PIN, true);
+	acknowledge(vm, 0);
+	line(vm, PIN, false);
+	line(vm, PIN, true);
+	assert_false(apic_bit(vm, 0, LAPIC_IRR, 0x45));
+	end_interrupt(vm, 0);
+	assert_true(apic_bit(vm, 0, LAPIC_IRR, 0x45));
+}
+
+static void test_masked_level_comes_when_unmasked(void **state)
+{
+	struct vm *vm = *state;
+
+	line(vm, PIN, true);
+	assert_int_equal(pending(vm, 0), -1);
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	assert_int_equal(pending(vm, 0), 0x45);
+	/* Masked while in service: not sent again by the EOI, but by unmasking. */
+	acknowledge(vm, 0);
+	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL | ENTRY_MASKED);
+	end_interrupt(vm, 0);
+	assert_int_equal(pending(vm, 0), -1);
+	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL);
+	assert_int_equal(pending(vm, 0), 0x45);
+}
+
+/* An EOI for another vector, or of an edge-triggered interrupt, is none of its business. */
+static void test_eoi_of_others(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	entry_set(vm, PIN + 1, 0x56, 0);
+	line(vm, PIN, true);
+	acknowledge(vm, 0);
+	pulse(vm, PIN + 1);
+	assert_int_equal(acknowledge(vm, 0), 0x56);
+	end_interrupt(vm, 0);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+	self_ipi(vm, 1, 0x45);
+	acknowledge(vm, 1);
+	end_interrupt(vm, 1);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+}
+
+static void test_two_pins_share_a_vector(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, 20, 0x45 | ENTRY_LEVEL, 0);
+	entry_set(vm, 21, 0x45 | ENTRY_LEVEL, 0);
+	line(vm, 20, true);
+	line(vm, 21, true);
+	acknowledge(vm, 0);
+	line(vm, 20, false);
+	end_interrupt(vm, 0);
+	assert_int_equal(entry_get(vm, 20) & REMOTE_IRR, 0);
+	assert_int_equal(entry_get(vm, 21) & REMOTE_IRR, REMOTE_IRR);
+	assert_int_equal(acknowledge(vm, 0), 0x45);
+}
+
+static void test_eoi_register(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	line(vm, PIN, true);
+	acknowledge(vm, 0);
+	line(vm, PIN, false);
+	write_eoi_register(vm, 0x46);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+	write_eoi_register(vm, 0x45);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+}
+
+static void test_edge_mode_clears_remote_irr(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
+	line(vm, PIN, true);
+	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_MASKED);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+}
+
+/* Nobody took it: nobody will end it either. It is tried again, not forgotten. */
+static void test_level_that_nobody_accepts(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 7);
+	line(vm, PIN, true);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+	ioapic_set(vm, 0x11 + 2 * PIN, 1 << 24);
+	assert_int_equal(pending(vm, 1), 0x45);
+}
+
+/* --- delivery modes, wiring --- */
+
+static void test_nmi_and_init(void **state)
+{
+	struct vm *vm = *state;
+
+	/* NMI is an edge, whatever the trigger mode says. */
+	entry_set(vm, PIN, 0x400 | ENTRY_LEVEL, 1);
+	line(vm, PIN, true);
+	assert_int_equal(cpu(vm, 1)->nmis, 1);
+	assert_int_equal(cpu(vm, 0)->nmis, 0);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+	line(vm, PIN, true);
+	assert_int_equal(cpu(vm, 1)->nmis, 1);
+	line(vm, PIN, false);
+	entry_set(vm, PIN, 0x500, 1);
+	line(vm, PIN, true);
+	assert_int_equal(cpu(vm, 1)->inits, 1);
+	line(vm, PIN, false);
+	entry_set(vm, PIN, 0x645, 1); /* reserved: where the ICR has start-up */
+	line(vm, PIN, true);
+	assert_int_equal(cpu(vm, 1)->startups, 0);
+}
+
+static void test_lowest_priority(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_LDR, 1 << 24);
+	apic_set(vm, 1, LAPIC_LDR, 2 << 24);
+	apic_set(vm, 0, LAPIC_TPR, 0x20);
+	entry_set(vm, PIN, 0x45 | 0x800 | 0x100, 0x03);
+	pulse(vm, PIN);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(pending(vm, 1), 0x45);
+}
+
+static void test_pins_of_isa_interrupts(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned pin = 0; pin < 24; pin++)
+		entry_set(vm, pin, 0x40 + pin, 0);
+	for (unsigned irq = 0; irq < 24; irq++) {
+		int expected = irq == 0 ? 0x42 : irq == 2 ? -1 : 0x40 + (int)irq;
+
+		pulse(vm, irq);
+		assert_int_equal(acknowledge(vm, 0), expected);
+		if (expected >= 0)
+			end_interrupt(vm, 0);
+	}
+	line(vm, 24, true);
+	line(vm, ~0u, true);
+	assert_int_equal(pending(vm, 0), -1);
+}
+
+/* The 8259s through pin 0 in ExtINT mode, for guests that mask LINT0. */
+static void test_extint(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_LVT + LVT_LINT0, 0x10700);
+	out8(vm, 0x20, 0x11);
+	out8(vm, 0x21, 0x20);
+	out8(vm, 0x21, 0x04);
+	out8(vm, 0x21, 0x01);
+	out8(vm, 0x21, 0x00);
+	entry_set(vm, 0, 0x700, 1);
+	line(vm, 1, true);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_true(pending(vm, 1) >= 0);
+	assert_int_equal(acknowledge(vm, 1), 0x21);
+	assert_int_equal(pending(vm, 1), -1);
+}
+
+#define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON(test_registers_after_reset),
+		ON(test_id),
+		ON(test_entry_bits),
+		ON(test_registers_that_do_not_exist),
+		ON(test_odd_accesses),
+		ON(test_edge),
+		ON(test_edges_while_pending_merge),
+		ON(test_masked_edge_is_lost),
+		ON(test_level),
+		ON(test_level_waits_for_its_eoi),
+		ON(test_masked_level_comes_when_unmasked),
+		ON(test_eoi_of_others),
+		ON(test_two_pins_share_a_vector),
+		ON(test_eoi_register),
+		ON(test_edge_mode_clears_remote_irr),
+		ON(test_level_that_nobody_accepts),
+		ON(test_nmi_and_init),
+		ON(test_lowest_priority),
+		ON(test_pins_of_isa_interrupts),
+		ON(test_extint),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
