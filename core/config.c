@@ -39,8 +39,8 @@ static void __printf(2, 3) complain(struct module_line *line, const char *format
 	va_start(args, format);
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
-	log_error("module %d (%.48s%s): %s", line->index, line->text[0] ? line->text : "without options",
-		  long_text ? "..." : "", words);
+	log_error("module %d (%.48s%s): %s", line->index,
+		  line->text[0] ? line->text : "without options", long_text ? "..." : "", words);
 	line->bad = true;
 }
 
@@ -118,7 +118,8 @@ static const struct module_key {
 	  "what the module is", set_role },
 	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, in steps of 2M", set_mem },
 	{ "vcpus", "1", "1", "the VM's CPUs: more than one is not supported yet", set_vcpus },
-	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year", set_limit },
+	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
+	  set_limit },
 };
 
 _Static_assert(VM_MAX_VCPUS == 1 && VM_NAME_SIZE == 24, "the help says so");
@@ -135,8 +136,8 @@ void config_print_help(void)
 {
 	log_info("module command lines: [KEY=VALUE]... [-- command line for the guest]");
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		log_info("  %s=%s\n      %s (default: %s)", keys[i].name, keys[i].values, keys[i].help,
-			 keys[i].fallback);
+		log_info("  %s=%s\n      %s (default: %s)", keys[i].name, keys[i].values,
+			 keys[i].help, keys[i].fallback);
 }
 
 /* --- one module's command line --- */
@@ -146,14 +147,15 @@ static void apply(struct module_line *line, const struct keyval *token)
 	const struct module_key *key = find_key(token->key);
 
 	if (!key)
-		complain(line, "unknown key \"%.*s\": expected vm, role, mem, vcpus or limit, and what is "
-			 "for the guest behind a --", QUOTED(token->key));
+		complain(line,
+			 "unknown key \"%.*s\": expected vm, role, mem, vcpus or limit, and what "
+			 "is for the guest behind a --", QUOTED(token->key));
 	else if (!token->has_value)
-		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name, key->values,
-			 key->help);
-	else if (key->set(line, token->value))
-		complain(line, "%s=%.*s: expected %s=%s, %s", key->name, QUOTED(token->value), key->name,
+		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
 			 key->values, key->help);
+	else if (key->set(line, token->value))
+		complain(line, "%s=%.*s: expected %s=%s, %s", key->name, QUOTED(token->value),
+			 key->name, key->values, key->help);
 }
 
 static bool is_file_name(struct str_view word)
@@ -191,7 +193,8 @@ static struct vm_config *find_vm(struct config *config, struct str_view name)
 	return NULL;
 }
 
-static struct vm_config *add_vm(struct config *config, struct module_line *line, struct str_view name)
+static struct vm_config *add_vm(struct config *config, struct module_line *line,
+				struct str_view name)
 {
 	struct vm_config *vm = &config->vms[config->vm_count];
 
@@ -248,14 +251,15 @@ static void take_role(struct vm_config *vm, struct module_line *line)
 	struct vm_module *module = kernel ? &vm->kernel : &vm->initrd;
 
 	if (module->index >= 0)
-		complain(line, "role: module %d is the %s of VM %s already: expected one kernel and at most "
-			 "one initrd", module->index, kernel ? "kernel" : "initrd", vm->name);
+		complain(line,
+			 "role: module %d is the %s of VM %s already: expected one kernel and at "
+			 "most one initrd", module->index, kernel ? "kernel" : "initrd", vm->name);
 	else
 		name_module(module, line);
 
 	if (!kernel && line->cmdline.len)
-		complain(line, "the guest's command line is expected at the kernel's module, not at the "
-			 "initrd's");
+		complain(line,
+			 "the guest's command line is expected at the kernel's module, not here");
 	else if (kernel && !str_view_copy(vm->cmdline, line->cmdline, sizeof(vm->cmdline)))
 		complain(line, "the guest's command line has %zu characters: expected at most %d",
 			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
@@ -275,7 +279,8 @@ static void check_vm(struct vm_config *vm)
 {
 	if (vm->kernel.index >= 0)
 		return;
-	log_error("VM %s has no kernel: expected a module with vm=%s role=kernel", vm->name, vm->name);
+	log_error("VM %s has no kernel: expected a module with vm=%s role=kernel", vm->name,
+		  vm->name);
 	vm->valid = false;
 }
 

@@ -28,7 +28,7 @@ struct boot_info;
 /* Where a module lies; its memory is freed when the VM's loader is done with it. */
 struct vm_module {
 	int index;			/* into boot_info's modules; -1: none */
-	char name[VM_MODULE_NAME];	/* for messages: "module 2", or the file's name where it is known */
+	char name[VM_MODULE_NAME];	/* for messages: "module 2", or the file's if known */
 };
 
 struct vm_config {

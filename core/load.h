@@ -14,9 +14,9 @@ typedef unsigned long long ull;
 
 #define LOAD_LOW_END	   0x9fc00ull	/* where a PC's extended BIOS data would begin */
 #define LOAD_HIGH_START	   MIB(1)
-#define LOAD_INFO_START	   0x10000ull	/* information for the guest goes here, or as low above as it fits */
+#define LOAD_INFO_START	   0x10000ull	/* boot information goes here, or as low above as it fits */
 #define LOAD_RANGES	   72
-#define LOAD_MEMORY_PIECES 6
+#define LOAD_MEMORY_PIECES 5
 
 struct load_range {
 	gpa_t start, end;
@@ -41,8 +41,9 @@ int load_multiboot(struct load *load);
 int load_pvh(struct load *load);
 int load_flat(struct load *load);
 
-/* Log that the image cannot be loaded and why; returns -EINVAL. */
-int load_fail(const struct load *load, const char *format, ...) __printf(2, 3);
+/* Log that the guest cannot be loaded, and why: a format and its arguments. -EINVAL. */
+#define load_fail(load, ...) \
+	(vm_error((load)->vm, "the guest cannot be loaded: " __VA_ARGS__), -EINVAL)
 /* Log what has been loaded, and where the guest begins. */
 void load_report(const struct load *load, const char *what, gpa_t entry);
 
@@ -75,7 +76,7 @@ extern const char load_boot_loader_name[];
 struct load_memory {
 	gpa_t start;
 	u64 size;
-	u32 type;	/* enum multiboot_memory_type; E820's and PVH's types have the same numbers */
+	u32 type;	/* enum multiboot_memory_type; E820 and PVH have the same numbers */
 };
 
 /* The guest's memory map, in order of address. Returns the number of pieces. */
@@ -83,7 +84,7 @@ u32 load_memory_map(const struct vm *vm, struct load_memory map[LOAD_MEMORY_PIEC
 
 /* --- processor state --- */
 
-/* CS (0x10) and the data segments (0x18) from 0 to 4 GiB; TR as after a reset, for 32 or 64 bits. */
+/* CS (0x10) and the data segments (0x18) from 0 to 4 GiB; TR and LDTR as after a reset. */
 void load_flat_segments(struct vcpu *vcpu, bool code_64);
 /* 32-bit protected mode without paging, interrupts off, EAX and EBX as given: Multiboot and PVH. */
 void load_enter_protected(struct vcpu *vcpu, u32 entry, u32 eax, u32 ebx);

@@ -7,18 +7,6 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-int load_fail(const struct load *load, const char *format, ...)
-{
-	char words[384];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(words, sizeof(words), format, args);
-	va_end(args);
-	vm_error(load->vm, "the guest cannot be loaded: %s", words);
-	return -EINVAL;
-}
-
 void load_report(const struct load *load, const char *what, gpa_t entry)
 {
 	char initrd[64] = "none";
@@ -26,8 +14,8 @@ void load_report(const struct load *load, const char *what, gpa_t entry)
 	if (load->initrd)
 		snprintf(initrd, sizeof(initrd), "0x%llx-0x%llx", (ull)load->initrd,
 			 (ull)(load->initrd + load->image->initrd_size - 1));
-	vm_info(load->vm, "loaded: %s, entry 0x%llx, initrd %s, command line \"%s\"", what, (ull)entry,
-		initrd, load->image->cmdline);
+	vm_info(load->vm, "loaded: %s, entry 0x%llx, initrd %s, command line \"%s\"", what,
+		(ull)entry, initrd, load->image->cmdline);
 }
 
 /* --- guest memory --- */
@@ -63,14 +51,16 @@ int load_take(struct load *load, gpa_t start, u64 size, const char *name)
 	if (!size)
 		return 0;
 	if (!is_loadable(load, start, size))
-		return load_fail(load, "%s must be at 0x%llx, with %llu KiB: expected it within the guest's "
-				 "RAM, below 0x%llx or from 0x%llx up to 0x%llx; is mem= large enough?",
-				 name, (ull)start, (ull)(size + 1023) >> 10, LOAD_LOW_END,
-				 (ull)LOAD_HIGH_START, (ull)guest_low_ram(load->vm));
+		return load_fail(load,
+				 "%s, 0x%llx bytes at 0x%llx: expected it in RAM, below 0x%llx or "
+				 "from 0x%llx up to 0x%llx; is mem= large enough?", name, (ull)size,
+				 (ull)start, LOAD_LOW_END, (ull)LOAD_HIGH_START,
+				 (ull)guest_low_ram(load->vm));
 	other = find_overlap(load, start, start + size);
 	if (other)
-		return load_fail(load, "%s at 0x%llx-0x%llx overlaps what is loaded at 0x%llx-0x%llx", name,
-				 (ull)start, (ull)(start + size - 1), (ull)other->start,
+		return load_fail(load,
+				 "%s at 0x%llx-0x%llx overlaps what is loaded at 0x%llx-0x%llx",
+				 name, (ull)start, (ull)(start + size - 1), (ull)other->start,
 				 (ull)other->end - 1);
 	if (!take(load, start, start + size))
 		return load_fail(load, "it has more than %d parts", LOAD_RANGES);
@@ -131,8 +121,8 @@ void *load_place_info(struct load *load, u64 size, gpa_t *gpa)
 {
 	*gpa = load_place_low(load, size, PAGE_SIZE, LOAD_INFO_START, GUEST_LOW_RAM_END);
 	if (!*gpa) {
-		load_fail(load, "no room is left for %llu bytes of boot information; is mem= large enough?",
-			  (ull)size);
+		vm_error(load->vm, "no room for %llu bytes of boot information: "
+			 "expected a larger mem=", (ull)size);
 		return NULL;
 	}
 	return guest_ptr(load->vm, *gpa, size);
@@ -148,11 +138,13 @@ int load_initrd_low(struct load *load)
 	for (u32 i = 0; i < load->taken_count; i++)
 		if (load->taken[i].end <= guest_low_ram(load->vm))
 			kernel_end = MAX(kernel_end, load->taken[i].end);
-	load->initrd = load_place_low(load, image->initrd_size, PAGE_SIZE, kernel_end, GUEST_LOW_RAM_END);
+	load->initrd = load_place_low(load, image->initrd_size, PAGE_SIZE, kernel_end,
+				      GUEST_LOW_RAM_END);
 	if (!load->initrd)
-		return load_fail(load, "the initrd of %llu KiB does not fit behind the kernel, which ends at "
-				 "0x%llx: expected a larger mem=", (ull)(image->initrd_size + 1023) >> 10,
-				 (ull)kernel_end);
+		return load_fail(load,
+				 "the initrd of %llu KiB does not fit behind the kernel, which "
+				 "ends at 0x%llx: expected a larger mem=",
+				 (ull)image->initrd_size >> 10, (ull)kernel_end);
 	return guest_write(load->vm, load->initrd, image->initrd, image->initrd_size);
 }
 
@@ -170,8 +162,8 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 		error = load_take(load, segment.physical_address, segment.memory_size, name);
 		/* What is behind the file's bytes is zero already, as all RAM is. */
 		if (!error)
-			error = guest_write(load->vm, segment.physical_address, elf->data + segment.offset,
-					    segment.file_size);
+			error = guest_write(load->vm, segment.physical_address,
+					    elf->data + segment.offset, segment.file_size);
 	}
 	return error;
 }
@@ -180,18 +172,23 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 
 u32 load_memory_map(const struct vm *vm, struct load_memory map[LOAD_MEMORY_PIECES])
 {
-	u64 low = guest_low_ram(vm), high = guest_high_ram(vm);
+	const struct {
+		gpa_t start, end;
+		u32 type;
+	} pieces[LOAD_MEMORY_PIECES] = {
+		{ 0, LOAD_LOW_END, MULTIBOOT_MEMORY_AVAILABLE },
+		{ LOAD_LOW_END, GUEST_VGA_HOLE, MULTIBOOT_MEMORY_RESERVED },
+		{ GUEST_RSDP_ADDRESS, GUEST_RSDP_AREA_END, MULTIBOOT_MEMORY_RESERVED },
+		{ LOAD_HIGH_START, guest_low_ram(vm), MULTIBOOT_MEMORY_AVAILABLE },
+		{ GUEST_HIGH_RAM, GUEST_HIGH_RAM + guest_high_ram(vm), MULTIBOOT_MEMORY_AVAILABLE },
+	};
 	u32 count = 0;
 
-	map[count++] = (struct load_memory){ 0, LOAD_LOW_END, MULTIBOOT_MEMORY_AVAILABLE };
-	map[count++] = (struct load_memory){ LOAD_LOW_END, GUEST_VGA_HOLE - LOAD_LOW_END,
-					     MULTIBOOT_MEMORY_RESERVED };
-	map[count++] = (struct load_memory){ GUEST_RSDP_ADDRESS, GUEST_RSDP_AREA_END - GUEST_RSDP_ADDRESS,
-					     MULTIBOOT_MEMORY_RESERVED };
-	map[count++] = (struct load_memory){ LOAD_HIGH_START, low - LOAD_HIGH_START,
-					     MULTIBOOT_MEMORY_AVAILABLE };
-	if (high)
-		map[count++] = (struct load_memory){ GUEST_HIGH_RAM, high, MULTIBOOT_MEMORY_AVAILABLE };
+	for (u32 i = 0; i < LOAD_MEMORY_PIECES; i++)
+		if (pieces[i].end > pieces[i].start)
+			map[count++] = (struct load_memory){
+				pieces[i].start, pieces[i].end - pieces[i].start, pieces[i].type,
+			};
 	return count;
 }
 

@@ -32,13 +32,13 @@ int load_flat(struct load *load)
 	int error;
 
 	if (image->kernel_size > LOAD_LOW_END - LOAD_ADDRESS)
-		return load_fail(load, "the kernel's kind is unknown: expected a Linux bzImage, an ELF file with "
-				 "a Multiboot header or a PVH note, or a flat binary of at most %llu KiB",
-				 SIZE_MAX_KIB);
-	if (image->initrd)
-		vm_warn(load->vm, "the initrd is not used: a flat binary cannot be told where it is");
-	if (image->cmdline[0])
-		vm_warn(load->vm, "the command line is not used: a flat binary cannot be told where it is");
+		return load_fail(load,
+				 "the kernel's kind is unknown: expected a Linux bzImage, an ELF "
+				 "file with a Multiboot header or a PVH note, or a flat binary of "
+				 "at most %llu KiB", SIZE_MAX_KIB);
+	if (image->initrd || image->cmdline[0])
+		vm_warn(load->vm,
+			"a flat binary gets neither an initrd nor a command line: not used");
 	error = load_take(load, LOAD_ADDRESS, image->kernel_size, "the flat binary");
 	if (!error)
 		error = guest_write(load->vm, LOAD_ADDRESS, image->kernel, image->kernel_size);

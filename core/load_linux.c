@@ -7,14 +7,14 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* What the 64-bit entry needs besides the zero page: the first 4 GiB mapped one to one, and a GDT. */
+/* What the 64-bit entry needs besides the zero page: 4 GiB mapped one to one, and a GDT. */
 struct linux_tables {
 	u64 pml4[512], pdpt[512];
 	u64 directories[4][512];
 	u64 gdt[4];
 };
 
-/* Descriptors of the code and data segments that the boot protocol calls __BOOT_CS and __BOOT_DS. */
+/* Descriptors of what the boot protocol calls __BOOT_CS and __BOOT_DS. */
 #define GDT_CODE_64 0x00af9b000000ffffull
 #define GDT_DATA    0x00cf93000000ffffull
 
@@ -35,11 +35,13 @@ static int parse(const struct load *load, struct bzimage *bzimage)
 		return load_fail(load, "damaged bzImage of %llu bytes: %s; copy the file again",
 				 (ull)image->kernel_size, why);
 	if (strlen(image->cmdline) > bzimage->cmdline_max)
-		return load_fail(load, "the command line has %llu characters, expected at most %u for this kernel",
-				 (ull)strlen(image->cmdline), bzimage->cmdline_max);
+		return load_fail(load,
+				 "the command line has %llu characters, expected at most %u for "
+				 "this kernel", (ull)strlen(image->cmdline), bzimage->cmdline_max);
 	if (!bzimage_checksum_matches(bzimage))
-		vm_warn(load->vm, "the bzImage's checksum does not match: the file is damaged, or the kernel was "
-			"built without one; if it does not start, copy the file again");
+		vm_warn(load->vm,
+			"the bzImage's checksum does not match: the file is damaged, or the kernel "
+			"was built without one; if it does not start, copy the file again");
 	return 0;
 }
 
@@ -50,14 +52,24 @@ static int parse(const struct load *load, struct bzimage *bzimage)
 static int place_kernel(struct load *load, const struct bzimage *bzimage, gpa_t *address)
 {
 	u64 needed = bzimage->load_address + bzimage->memory_size;
-	u64 max = bzimage->relocatable ? GUEST_LOW_RAM_END : needed;
 
-	*address = load_place_low(load, bzimage->memory_size, bzimage->alignment, bzimage->load_address, max);
+	if (needed > GUEST_LOW_RAM_END)
+		return load_fail(load,
+				 "damaged bzImage: it is to lie at 0x%llx-0x%llx, expected below "
+				 "0x%llx; copy the file again", (ull)bzimage->load_address,
+				 (ull)needed - 1, (ull)GUEST_LOW_RAM_END);
+	*address = load_place_low(load, bzimage->memory_size, bzimage->alignment,
+				  MAX(bzimage->load_address, LOAD_HIGH_START),
+				  bzimage->relocatable ? GUEST_LOW_RAM_END : needed);
 	if (!*address)
-		return load_fail(load, "the kernel needs memory up to 0x%llx, and the VM has %llu MiB below 4 GiB: "
-				 "expected mem=%lluM or more", (ull)needed,
-				 (ull)guest_low_ram(load->vm) >> 20, (ull)(needed >> 20) + 1);
-	return guest_write(load->vm, *address, bzimage->data + bzimage->kernel_offset, bzimage->kernel_size);
+		return load_fail(load,
+				 "the kernel must have RAM from 0x%llx to 0x%llx, and the VM's "
+				 "ends at 0x%llx: expected mem=%lluM or more",
+				 (ull)bzimage->load_address, (ull)needed - 1,
+				 (ull)guest_low_ram(load->vm) - 1,
+				 (ull)ALIGN_UP(needed, MIB(2)) >> 20);
+	return guest_write(load->vm, *address, bzimage->data + bzimage->kernel_offset,
+			   bzimage->kernel_size);
 }
 
 static int place_initrd(struct load *load, const struct bzimage *bzimage)
@@ -69,9 +81,10 @@ static int place_initrd(struct load *load, const struct bzimage *bzimage)
 	load->initrd = load_place_high(load, image->initrd_size, PAGE_SIZE, LOAD_HIGH_START,
 				       bzimage->initrd_end_max);
 	if (!load->initrd)
-		return load_fail(load, "the initrd of %llu KiB does not fit beside the kernel, which needs %llu "
-				 "KiB: expected a larger mem=", (ull)(image->initrd_size + 1023) >> 10,
-				 (ull)bzimage->memory_size >> 10);
+		return load_fail(load,
+				 "the initrd of %llu KiB does not fit beside the kernel, which "
+				 "needs %llu KiB: expected a larger mem=",
+				 (ull)image->initrd_size >> 10, (ull)bzimage->memory_size >> 10);
 	return guest_write(load->vm, load->initrd, image->initrd, image->initrd_size);
 }
 
@@ -82,11 +95,14 @@ static void fill_e820(const struct load *load, struct boot_params *params)
 
 	_Static_assert(LOAD_MEMORY_PIECES <= LINUX_E820_MAX, "zero page");
 	for (u32 i = 0; i < count; i++)
-		params->e820_table[i] = (struct linux_e820_entry){ map[i].start, map[i].size, map[i].type };
+		params->e820_table[i] = (struct linux_e820_entry){
+			.address = map[i].start, .size = map[i].size, .type = map[i].type,
+		};
 	params->e820_entries = (u8)count;
 }
 
-static int write_zero_page(struct load *load, const struct bzimage *bzimage, gpa_t cmdline, gpa_t *gpa)
+static int write_zero_page(struct load *load, const struct bzimage *bzimage, gpa_t cmdline,
+			   gpa_t *gpa)
 {
 	struct boot_params *params = load_place_info(load, sizeof(*params), gpa);
 
@@ -120,12 +136,14 @@ static int write_cmdline(struct load *load, gpa_t *gpa)
 static int write_tables(struct load *load, gpa_t *gpa)
 {
 	struct linux_tables *tables = load_place_info(load, sizeof(*tables), gpa);
+	gpa_t directories;
 
 	if (!tables)
 		return -ENOMEM;
+	directories = *gpa + offsetof(struct linux_tables, directories);
 	tables->pml4[0] = (*gpa + offsetof(struct linux_tables, pdpt)) | TABLE_ENTRY;
 	for (u32 i = 0; i < 4; i++)
-		tables->pdpt[i] = (*gpa + offsetof(struct linux_tables, directories) + i * PAGE_SIZE) | TABLE_ENTRY;
+		tables->pdpt[i] = (directories + i * PAGE_SIZE) | TABLE_ENTRY;
 	for (u32 i = 0; i < 4 * 512; i++)
 		tables->directories[i / 512][i % 512] = MIB(2) * i | TABLE_ENTRY | PTE_LARGE;
 	tables->gdt[2] = GDT_CODE_64;

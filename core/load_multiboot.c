@@ -33,22 +33,23 @@ static int find_header(const struct load *load, struct multiboot_header *header)
 static int check_demands(const struct load *load, const struct multiboot_header *header)
 {
 	const u32 given = BIT(MB2_TAG_END) | BIT(MB2_TAG_CMDLINE) | BIT(MB2_TAG_LOADER_NAME) |
-			  BIT(MB2_TAG_MODULE) | BIT(MB2_TAG_BASIC_MEMORY) | BIT(MB2_TAG_MEMORY_MAP) |
-			  BIT(MB2_TAG_RSDP_OLD) | BIT(MB2_TAG_RSDP_NEW);
+			  BIT(MB2_TAG_MODULE) | BIT(MB2_TAG_BASIC_MEMORY) |
+			  BIT(MB2_TAG_MEMORY_MAP) | BIT(MB2_TAG_RSDP_OLD) | BIT(MB2_TAG_RSDP_NEW);
 	u32 missing = header->required_info & ~given;
 
 	if (missing)
-		return load_fail(load, "the Multiboot2 header requires the information tag of type %d, which "
-				 "Lamina does not give", __builtin_ctz(missing));
+		return load_fail(load,
+				 "the Multiboot2 header requires the information tag of type %d, "
+				 "which Lamina does not give", __builtin_ctz(missing));
 	if (header->requires_framebuffer || header->requires_console)
-		vm_warn(load->vm, "the kernel asks for a screen, and this machine has none: it starts without");
+		vm_warn(load->vm, "the kernel asks for a screen, and starts without one");
 	return 0;
 }
 
 static int load_addressed(struct load *load, const struct multiboot_header *header, u32 *entry)
 {
 	const u8 *from = (const u8 *)load->image->kernel + header->file_offset;
-	int error = load_take(load, header->load_address, header->memory_size, "the Multiboot image");
+	int error = load_take(load, header->load_address, header->memory_size, "the image");
 
 	*entry = header->entry;
 	return error ? error : guest_write(load->vm, header->load_address, from, header->file_size);
@@ -69,7 +70,7 @@ static int physical_entry(const struct load *load, const struct elf_image *elf, 
 		*entry = (u32)physical;
 		return 0;
 	}
-	return load_fail(load, "the ELF entry 0x%llx must lie in a segment that is loaded below 4 GiB",
+	return load_fail(load, "the ELF entry 0x%llx: expected it in a segment loaded below 4 GiB",
 			 (ull)elf->entry);
 }
 
@@ -81,7 +82,8 @@ static int load_elf(struct load *load, const struct multiboot_header *header, u3
 	int error;
 
 	if (!elf_has_magic(image->kernel, image->kernel_size))
-		return load_fail(load, "the Multiboot header has no load addresses: expected them, or an ELF file");
+		return load_fail(load, "the Multiboot header has no load addresses: expected them, "
+				 "or an ELF file");
 	if (elf_parse(image->kernel, image->kernel_size, &elf, &why))
 		return load_fail(load, "damaged ELF file: %s", why);
 	error = load_elf_segments(load, &elf);
@@ -131,8 +133,8 @@ static int write_mb1(struct load *load, gpa_t *gpa)
 	if (!block)
 		return -ENOMEM;
 	block->info = (struct mb1_info){
-		.flags = MB1_INFO_MEMORY | MB1_INFO_CMDLINE | MB1_INFO_MODULES | MB1_INFO_MEMORY_MAP |
-			 MB1_INFO_LOADER_NAME,
+		.flags = MB1_INFO_MEMORY | MB1_INFO_CMDLINE | MB1_INFO_MODULES |
+			 MB1_INFO_MEMORY_MAP | MB1_INFO_LOADER_NAME,
 		.mem_lower = (u32)(LOAD_LOW_END >> 10),
 		.mem_upper = upper_kib(load->vm),
 		.cmdline = at + offsetof(struct mb1_block, cmdline),
@@ -209,7 +211,8 @@ static void add_memory(struct mb2_writer *writer, const struct load *load)
 		};
 }
 
-static int add_rsdp(struct mb2_writer *writer, const struct load *load, enum mb2_tag_type type, u32 size)
+static int add_rsdp(struct mb2_writer *writer, const struct load *load, enum mb2_tag_type type,
+		    u32 size)
 {
 	struct mb2_rsdp_tag *tag = add_tag(writer, type, sizeof(*tag) + size);
 
@@ -241,8 +244,9 @@ static int write_mb2(struct load *load, gpa_t *gpa)
 int load_multiboot(struct load *load)
 {
 	struct multiboot_header header;
-	u32 entry = 0;
 	gpa_t info;
+	u32 entry;
+	bool mb2;
 	int error = find_header(load, &header);
 
 	if (!error)
@@ -253,13 +257,14 @@ int load_multiboot(struct load *load)
 	if (error)
 		return error;
 	if (!load_has_taken(load, entry))
-		return load_fail(load, "the Multiboot entry 0x%x lies outside of what is loaded", entry);
+		return load_fail(load, "the entry 0x%x lies outside of what is loaded", entry);
+	mb2 = header.version == 2;
 	error = load_initrd_low(load);
 	if (!error)
-		error = header.version == 2 ? write_mb2(load, &info) : write_mb1(load, &info);
+		error = mb2 ? write_mb2(load, &info) : write_mb1(load, &info);
 	if (error)
 		return error;
-	load_enter_protected(load->vcpu, entry, header.version == 2 ? MB2_BOOT_MAGIC : MB1_BOOT_MAGIC, (u32)info);
-	load_report(load, header.version == 2 ? "a Multiboot2 kernel" : "a Multiboot kernel", entry);
+	load_enter_protected(load->vcpu, entry, mb2 ? MB2_BOOT_MAGIC : MB1_BOOT_MAGIC, (u32)info);
+	load_report(load, mb2 ? "a Multiboot2 kernel" : "a Multiboot kernel", entry);
 	return 0;
 }

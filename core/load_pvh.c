@@ -89,8 +89,10 @@ static int find_entry(const struct load *load, struct elf_image *elf, u32 *entry
 		return load_fail(load, "damaged ELF file: %s", why);
 	error = elf_pvh_entry(elf, entry, &why);
 	if (error == -ENOENT)
-		return load_fail(load, "an ELF file that does not say how to enter it: expected a Multiboot or "
-				 "Multiboot2 header or a PVH note; of Linux, take the bzImage");
+		return load_fail(load,
+				 "an ELF file that does not say how to enter it: expected a "
+				 "Multiboot or Multiboot2 header or a PVH note; of Linux, take the "
+				 "bzImage");
 	return error ? load_fail(load, "damaged ELF file: %s", why) : 0;
 }
 

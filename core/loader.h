@@ -21,8 +21,8 @@ struct guest_image {
 
 /*
  * Load into `vm` and set `vcpu` (loaded, and reset before). The VM's address space is the one in
- * use; its RAM is zero, but for the ACPI tables. 0, or an error that was logged with words that name
- * what is wrong and what was expected.
+ * use; its RAM is zero, but for the ACPI tables. 0, or an error that was logged with words that
+ * name what is wrong and what was expected.
  *
  * Order of recognition: bzImage, Multiboot2 or Multiboot header, ELF with PVH note, flat binary.
  */
