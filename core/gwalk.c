@@ -98,8 +98,9 @@ static u64 reserved_bits(const struct walk *w, unsigned level, u64 entry)
 
 	if (!wide_entries(w))
 		return reserved_bits_32(w, level, entry);
+	/* The low bits were checked when CR3 was loaded, and a processor may mark them accessed since. */
 	if (is_pae_pointer(w, level))
-		return bits(1, 2) | bits(5, 8) | bits(w->physical_bits, 63);
+		return bits(w->physical_bits, 63);
 
 	reserved = bits(w->physical_bits, w->levels == 3 ? 62 : 51);
 	if (!nx_enabled(w))

@@ -11,7 +11,7 @@
 
 #define TRACE_CPUS    1		/* one ring per CPU in use */
 #define TRACE_RECORDS 256	/* power of two */
-#define TRACE_PRINTED 64	/* of a ring, when something breaks */
+#define TRACE_PRINTED 16	/* of a ring, when something breaks */
 
 enum trace_kind { TRACE_NONE, TRACE_ENTRY, TRACE_EXIT };
 
