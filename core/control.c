@@ -57,13 +57,15 @@ unsigned vcpu_cpl(struct vcpu *vcpu)
 /*
  * SDM, "PDPTE Registers": PAE paging takes its four pointers when paging is switched on or changed,
  * and refuses reserved bits then. They are read once, here; a vendor whose processor wants them
- * finds them in vcpu->pdptes.
+ * finds them in vcpu->pdptes. AMD's read them during each walk: APM vol. 2, "Nested Paging".
  */
 static int load_pdptes(struct vcpu *vcpu, u64 cr3)
 {
 	u64 reserved = 0x1e6ull | ~0ull << cpuid_physical_bits(vcpu);
 	u64 pdptes[4];
 
+	if (!vcpu->ops->loads_pdptes)
+		return 0;
 	if (guest_read(vcpu->vm, cr3 & 0xffffffe0, pdptes, sizeof(pdptes)))
 		return -EINVAL;
 	for (unsigned i = 0; i < ARRAY_SIZE(pdptes); i++) {

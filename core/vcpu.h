@@ -103,6 +103,7 @@ struct vcpu {
  */
 struct vcpu_ops {
 	const char *name;		/* "VMX", "SVM" */
+	bool loads_pdptes;		/* PAE paging: CR writes load PDPTEs into registers; else walks read them */
 
 	/* --- the processor --- */
 	/* Print what was found, missing or replaced by what (one line each). 0, or -ENODEV with the reason logged. */

@@ -4,6 +4,7 @@
 
 const struct vcpu_ops vmx_ops = {
 	.name = "VMX",
+	.loads_pdptes = true,
 
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
