@@ -76,7 +76,7 @@ enum { CODE32 = 0x08, DATA = 0x10, CODE64 = 0x18, USER_CODE32 = 0x2b, USER_DATA 
 	USER_CODE64 = 0x3b, TSS = 0x40, SPARE = 0x50 };
 
 typedef void (*trap_handler)(struct regs *regs);
-extern struct trap trap;
+extern volatile struct trap trap;
 extern ulong trap_resume;
 extern struct gate idt[256];
 extern u64 gdt[16];
@@ -99,7 +99,7 @@ void gate_set(u32 vector, ulong entry, u16 selector, u8 type, u8 ist);
 	trap.vector = NO_TRAP;						\
 	asm volatile(SET_LONG "$99f, trap_resume\n\t"			\
 		     insn "\n99:\t" SET_LONG "$0, trap_resume" __VA_ARGS__);	\
-	*(volatile u32 *)&trap.vector;					\
+	trap.vector;							\
 })
 
 /* pc.c: the machine around the CPU */

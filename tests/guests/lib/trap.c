@@ -2,7 +2,7 @@
 /* Every vector has a gate; a trap is a handler's, or expected by TRY(), or the guest's end. */
 #include "guest.h"
 
-struct trap trap = { .vector = NO_TRAP };
+volatile struct trap trap = { .vector = NO_TRAP };
 ulong trap_resume;
 struct gate idt[256] __attribute__((aligned(16)));
 static trap_handler handlers[256];
