@@ -16,7 +16,7 @@
 
 struct vmx_caps vmx_caps;
 
-/* Options that take away what a processor may lack, so that what replaces it can be tried anywhere. */
+/* Options that take away what a processor may lack, to try what replaces it. */
 static struct {
 	bool preemption_timer, virtual_nmis, vpid, efer, true_controls;
 } hidden;
@@ -30,14 +30,17 @@ static struct {
 	DEFINE_OPTION(id, name, NULL, help, set_##id)
 
 DEFINE_HIDE_OPTION(nopreempt, "vmx.nopreempt",
-		   "do without the VMX preemption timer: forced exits by self-IPI", preemption_timer);
-DEFINE_HIDE_OPTION(novnmi, "vmx.novnmi", "do without virtual NMIs: NMI blocking in software", virtual_nmis);
+		   "do without the VMX preemption timer: forced exits by self-IPI",
+		   preemption_timer);
+DEFINE_HIDE_OPTION(novnmi, "vmx.novnmi", "do without virtual NMIs: NMI blocking in software",
+		   virtual_nmis);
 DEFINE_HIDE_OPTION(novpid, "vmx.novpid", "do without VPIDs: entries and exits flush the TLB", vpid);
 DEFINE_HIDE_OPTION(noefer, "vmx.noefer", "do without EFER in the VMCS: by MSR lists", efer);
-DEFINE_HIDE_OPTION(notrue, "vmx.notrue", "do without true controls: guest CR3 accesses exit", true_controls);
+DEFINE_HIDE_OPTION(notrue, "vmx.notrue", "do without true controls: guest CR3 accesses exit",
+		   true_controls);
 
 enum need {
-	NEED_COMMON,	/* required, and every processor with VMX has it: named only where it is missing */
+	NEED_COMMON,	/* required, and always there: named only where it is missing */
 	NEED_ON_DEMAND,	/* as common, but a new VMCS has it off */
 	NEED_REQUIRED,
 	NEED_OPTIONAL,
@@ -56,13 +59,17 @@ struct wish {
 #define ON_DEMAND(bit_, name_) { .bit = bit_, .need = NEED_ON_DEMAND, .name = name_ }
 #define REQUIRED(bit_, name_)  { .bit = bit_, .need = NEED_REQUIRED, .name = name_ }
 #define OPTIONAL(bit_, name_, replacement_, hidden_) \
-	{ .bit = bit_, .need = NEED_OPTIONAL, .name = name_, .replacement = replacement_, .hidden = hidden_ }
+	{ \
+		.bit = bit_, .need = NEED_OPTIONAL, .name = name_, .replacement = replacement_, \
+		.hidden = hidden_ \
+	}
 
 static const struct wish pin_wishes[] = {
 	COMMON(PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting"),
 	COMMON(PIN_NMI, "NMI exiting"),
 	OPTIONAL(PIN_VIRTUAL_NMI, "virtual NMIs", "NMI blocking in software", &hidden.virtual_nmis),
-	OPTIONAL(PIN_PREEMPTION_TIMER, "preemption timer", "self-IPI and local APIC timer", &hidden.preemption_timer),
+	OPTIONAL(PIN_PREEMPTION_TIMER, "preemption timer", "self-IPI and local APIC timer",
+		 &hidden.preemption_timer),
 };
 
 static const struct wish primary_wishes[] = {
@@ -80,9 +87,10 @@ static const struct wish primary_wishes[] = {
 };
 
 static const struct wish secondary_wishes[] = {
-	REQUIRED(SECONDARY_EPT, "extended page tables (EPT)"),
+	REQUIRED(SECONDARY_EPT, "EPT (extended page tables)"),
 	REQUIRED(SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest"),
-	OPTIONAL(SECONDARY_VPID, "virtual processor identifiers", "TLB is flushed by entry and exit", &hidden.vpid),
+	OPTIONAL(SECONDARY_VPID, "virtual processor identifiers",
+		 "TLB is flushed by entry and exit", &hidden.vpid),
 	OPTIONAL(SECONDARY_WBINVD, "WBINVD exiting", "WBINVD flushes the real caches", NULL),
 	OPTIONAL(SECONDARY_RDTSCP, "RDTSCP for guests", "raises #UD", NULL),
 	OPTIONAL(SECONDARY_INVPCID, "INVPCID for guests", "raises #UD", NULL),
@@ -94,7 +102,8 @@ static const struct wish exit_wishes[] = {
 	COMMON(EXIT_SAVE_DEBUG, "saving of debug controls"),
 	COMMON(EXIT_HOST_64BIT, "64-bit host"),
 	OPTIONAL(EXIT_LOAD_EFER, "host EFER in the VMCS", "MSR-load lists", &hidden.efer),
-	OPTIONAL(EXIT_SAVE_PAT | EXIT_LOAD_PAT, "host PAT in the VMCS", "EPT ignores the guest's PAT", NULL),
+	OPTIONAL(EXIT_SAVE_PAT | EXIT_LOAD_PAT, "host PAT in the VMCS",
+		 "EPT ignores the guest's PAT", NULL),
 };
 
 static const struct wish entry_wishes[] = {
@@ -126,7 +135,7 @@ static bool has(const struct wish *wish, u64 available)
 	}
 }
 
-/* Take from what is available all that is wished for. Returns the name of the first required bit that is missing. */
+/* Take what is wished for and available. Returns the name of a required bit that is missing. */
 static const char *choose(const struct wish *wishes, unsigned count, u64 available, u64 *chosen)
 {
 	const char *missing = NULL;
@@ -142,7 +151,7 @@ static const char *choose(const struct wish *wishes, unsigned count, u64 availab
 	return missing;
 }
 
-/* The low half of a control's capability MSR has the bits that must be 1, the high half those that may be. */
+/* A control's capability MSR has the bits that must be 1 below, those that may be 1 above. */
 static const char *adjust(const struct wish *wishes, unsigned count, u64 capability, u32 *controls)
 {
 	u64 chosen = (u32)capability;
@@ -177,11 +186,12 @@ static const char *read_controls(u64 basic)
 	if (!(vmx_caps.ept_vpid & EPT_INVVPID))
 		hidden.vpid = true;	/* of no use where it cannot be flushed */
 	CHOOSE(missing, adjust, secondary_wishes, secondary, &vmx_caps.secondary);
-	CHOOSE(missing, choose, ept_wishes, vmx_caps.ept_vpid, &ept_chosen);
-	CHOOSE(missing, adjust, exit_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT),
-	       &vmx_caps.exit);
-	CHOOSE(missing, adjust, entry_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_ENTRY : MSR_VMX_ENTRY),
-	       &vmx_caps.entry);
+	if (vmx_caps.secondary & SECONDARY_EPT)
+		CHOOSE(missing, choose, ept_wishes, vmx_caps.ept_vpid, &ept_chosen);
+	CHOOSE(missing, adjust, exit_wishes,
+	       rdmsr(true_controls ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT), &vmx_caps.exit);
+	CHOOSE(missing, adjust, entry_wishes,
+	       rdmsr(true_controls ? MSR_VMX_TRUE_ENTRY : MSR_VMX_ENTRY), &vmx_caps.entry);
 
 	/* A register is switched on both ways or on none. */
 	if (!vmx_switches_efer()) {
@@ -205,7 +215,8 @@ static int check_lock(void)
 		 on ? "on" : locked ? "off" : "off, Lamina switches it on and locks it");
 	if (!locked || on)
 		return 0;
-	log_error("VMX is locked off by the firmware (IA32_FEATURE_CONTROL = 0x%llx): enable \"Intel Virtualization Technology\" in its set-up",
+	log_error("VMX is locked off by the firmware (IA32_FEATURE_CONTROL = 0x%llx): "
+		  "enable \"Intel Virtualization Technology\" in its set-up",
 		  (unsigned long long)control);
 	return -ENODEV;
 }
@@ -234,15 +245,19 @@ int vmx_probe(void)
 		return -ENODEV;
 	missing = read_controls(basic);
 	if (vmx_has_preemption_timer())
-		log_info("  %-34s %u TSC ticks", "preemption timer's unit", 1u << vmx_caps.timer_shift);
-	capability_optional("TSC deadline timer", cpu_features.tsc_deadline, "calibrated one-shot timer");
+		log_info("  %-34s %u TSC ticks", "preemption timer's unit",
+			 1u << vmx_caps.timer_shift);
+	capability_optional("TSC deadline timer", cpu_features.tsc_deadline,
+			    "calibrated one-shot timer");
 	capability_optional("x2APIC", cpu_features.x2apic, "xAPIC");
-	capability_optional("invariant TSC", cpu_features.invariant_tsc, "TSC is taken to be constant");
+	capability_optional("invariant TSC", cpu_features.invariant_tsc,
+			    "TSC is taken to be constant");
 	log_info("  %-34s %s", "forced exits by",
-		 vmx_has_preemption_timer() ? "preemption timer = 0" : "self-IPI, seen pending before the entry");
+		 vmx_has_preemption_timer() ? "preemption timer = 0"
+					    : "self-IPI, seen pending before the entry");
 	if (!missing)
 		return 0;
-	log_error("this processor has VMX but no %s; Lamina runs guests with EPT as unrestricted guests only",
-		  missing);
+	log_error("this processor has VMX but no %s; "
+		  "Lamina runs guests with EPT, and as unrestricted guests only", missing);
 	return -ENODEV;
 }

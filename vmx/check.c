@@ -104,7 +104,8 @@ static bool cr0_fixed(const struct guest_state *s)
 
 static bool cr4_fixed(const struct guest_state *s)
 {
-	return (s->cr4 & vmx_caps.cr4_fixed0) != vmx_caps.cr4_fixed0 || (s->cr4 & ~vmx_caps.cr4_fixed1);
+	return (s->cr4 & vmx_caps.cr4_fixed0) != vmx_caps.cr4_fixed0 ||
+	       (s->cr4 & ~vmx_caps.cr4_fixed1);
 }
 
 static bool long_mode_without_paging(const struct guest_state *s)
@@ -173,7 +174,8 @@ static bool nmi_while_blocked(const struct guest_state *s)
 
 static bool two_shadows(const struct guest_state *s)
 {
-	return (s->interruptibility & INTERRUPTIBILITY_STI) && (s->interruptibility & INTERRUPTIBILITY_MOV_SS);
+	return (s->interruptibility & INTERRUPTIBILITY_STI) &&
+	       (s->interruptibility & INTERRUPTIBILITY_MOV_SS);
 }
 
 static bool sti_shadow_with_if_clear(const struct guest_state *s)
@@ -252,7 +254,8 @@ static bool ss_dpl(const struct guest_state *s)
 {
 	const struct segment *ss = &s->segments[SEG_SS];
 
-	return !s->virtual_8086 && (s->segments[SEG_CS].type == 3 || !(s->cr0 & CR0_PE)) && ss->dpl != 0;
+	return !s->virtual_8086 && (s->segments[SEG_CS].type == 3 || !(s->cr0 & CR0_PE)) &&
+	       ss->dpl != 0;
 }
 
 static bool data_type(const struct guest_state *s)
@@ -263,7 +266,8 @@ static bool data_type(const struct guest_state *s)
 		const struct segment *d = &s->segments[data[i]];
 		bool readable = !(d->type & 8) || (d->type & 2);
 
-		if (!s->virtual_8086 && !d->unusable && (!(d->type & 1) || !readable || !d->s || !d->present))
+		if (!s->virtual_8086 && !d->unusable &&
+		    (!(d->type & 1) || !readable || !d->s || !d->present))
 			return true;
 	}
 	return false;
@@ -287,7 +291,8 @@ static bool virtual_8086_segments(const struct guest_state *s)
 	for (enum vcpu_segment i = SEG_ES; s->virtual_8086 && i <= SEG_GS; i++) {
 		const struct segment *d = &s->segments[i];
 
-		if (d->base != (u64)d->selector << 4 || d->limit != 0xffff || d->type != 3 || d->dpl != 3)
+		if (d->base != (u64)d->selector << 4 || d->limit != 0xffff || d->type != 3 ||
+		    d->dpl != 3)
 			return true;
 	}
 	return false;
@@ -305,15 +310,16 @@ static bool ldtr_type(const struct guest_state *s)
 {
 	const struct segment *ldtr = &s->segments[SEG_LDTR];
 
-	return !ldtr->unusable && (ldtr->s || !ldtr->present || ldtr->type != 2 || (ldtr->selector & 4));
+	return !ldtr->unusable &&
+	       (ldtr->s || !ldtr->present || ldtr->type != 2 || (ldtr->selector & 4));
 }
 
 static bool bases(const struct guest_state *s)
 {
 	const struct segment *g = s->segments;
 
-	if (!canonical(g[SEG_FS].base) || !canonical(g[SEG_GS].base) || !canonical(g[SEG_TR].base) ||
-	    !canonical(s->gdtr.base) || !canonical(s->idtr.base))
+	if (!canonical(g[SEG_FS].base) || !canonical(g[SEG_GS].base) ||
+	    !canonical(g[SEG_TR].base) || !canonical(s->gdtr.base) || !canonical(s->idtr.base))
 		return true;
 	if (!g[SEG_LDTR].unusable && !canonical(g[SEG_LDTR].base))
 		return true;
@@ -333,14 +339,16 @@ static const struct rule {
 	const char *words;
 } rules[] = {
 	{ interrupt_with_if_clear, "RFLAGS.IF must be 1 to inject an external interrupt" },
-	{ interrupt_in_shadow, "no external interrupt may be injected in the shadow of STI or MOV SS" },
+	{ interrupt_in_shadow,
+	  "no external interrupt may be injected in the shadow of STI or MOV SS" },
 	{ nmi_in_shadow, "no NMI may be injected in the shadow of MOV SS" },
 	{ nmi_while_blocked, "no NMI may be injected while NMIs are blocked" },
 	{ two_shadows, "the shadows of STI and of MOV SS exclude each other" },
 	{ sti_shadow_with_if_clear, "RFLAGS.IF must be 1 in the shadow of STI" },
 	{ activity_unknown, "the activity state must be 0 to 3" },
 	{ activity_in_shadow, "the activity state must be active in the shadow of STI or MOV SS" },
-	{ step_lost_in_shadow, "pending debug exceptions must have BS exactly when RFLAGS.TF steps, in a shadow" },
+	{ step_lost_in_shadow,
+	  "pending debug exceptions must have BS exactly when RFLAGS.TF steps, in a shadow" },
 	{ paging_without_protection, "CR0.PG needs CR0.PE" },
 	{ cr0_fixed, "CR0 must have the bits that IA32_VMX_CR0_FIXED0 and FIXED1 prescribe" },
 	{ cr4_fixed, "CR4 must have the bits that IA32_VMX_CR4_FIXED0 and FIXED1 prescribe" },
@@ -362,7 +370,8 @@ static const struct rule {
 	{ ss_dpl, "SS.DPL must be 0 in real mode" },
 	{ data_type, "DS, ES, FS and GS must be present, accessed and readable, or unusable" },
 	{ granularity, "a segment's granularity must fit its limit" },
-	{ virtual_8086_segments, "virtual-8086 segments must have base = selector * 16, limit 0xffff, rights 0xf3" },
+	{ virtual_8086_segments,
+	  "virtual-8086 segments must have base = selector * 16, limit 0xffff, rights 0xf3" },
 	{ tr_type, "TR must be a present busy TSS, a 64-bit one in IA-32e mode" },
 	{ ldtr_type, "LDTR must be a present LDT, or unusable" },
 	{ bases, "bases must be canonical, those of ES, CS, SS and DS below 4 GiB" },
@@ -387,6 +396,8 @@ static const char *broken_rule(struct vcpu *vcpu, u64 qualification)
 	return "a rule that Lamina does not check; the state follows";
 }
 
+#define FAILED "vcpu %u: VM entry failed: "
+
 static const char *instruction_error_name(u32 error)
 {
 	if (error < ARRAY_SIZE(instruction_errors) && instruction_errors[error])
@@ -404,26 +415,29 @@ void vmx_explain_failure(struct vcpu *vcpu)
 	case ENTRY_OK:
 		break;
 	case ENTRY_VMFAIL_INVALID:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: VMfailInvalid: there is no current VMCS", vcpu->id);
+		vm_error(vcpu->vm, FAILED "VMfailInvalid: there is no current VMCS", vcpu->id);
 		break;
 	case ENTRY_VMFAIL_VALID:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: VMfailValid: %s (VM-instruction error %u)", vcpu->id,
-			 instruction_error_name(failure->instruction_error), failure->instruction_error);
+		vm_error(vcpu->vm, FAILED "VMfailValid: %s (VM-instruction error %u)", vcpu->id,
+			 instruction_error_name(failure->instruction_error),
+			 failure->instruction_error);
 		break;
 	case ENTRY_INVALID_STATE:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: invalid guest state (reason 0x%x, qualification %llu): %s",
-			 vcpu->id, reason, qualification, broken_rule(vcpu, failure->qualification));
+		vm_error(vcpu->vm,
+			 FAILED "invalid guest state (reason 0x%x, qualification %llu): %s",
+			 vcpu->id, reason, qualification, broken_rule(vcpu, qualification));
 		break;
 	case ENTRY_MSR_LOADING:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: MSR loading (reason 0x%x): entry %llu of the list is refused",
+		vm_error(vcpu->vm,
+			 FAILED "MSR loading (reason 0x%x): entry %llu of the list is refused",
 			 vcpu->id, reason, qualification);
 		break;
 	case ENTRY_MACHINE_CHECK:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: machine check during VM entry (reason 0x%x)", vcpu->id,
+		vm_error(vcpu->vm, FAILED "machine check during VM entry (reason 0x%x)", vcpu->id,
 			 reason);
 		break;
 	case ENTRY_UNKNOWN:
-		vm_error(vcpu->vm, "vcpu %u: VM entry failed: reason 0x%x, which has no name (qualification 0x%llx)",
+		vm_error(vcpu->vm, FAILED "reason 0x%x has no name (qualification 0x%llx)",
 			 vcpu->id, reason, qualification);
 		break;
 	}

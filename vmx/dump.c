@@ -42,15 +42,16 @@ static void dump_registers(struct vcpu *vcpu)
 
 		for (unsigned j = i; j < i + 4; j++) {
 			if (j == REG_RSP)
-				at += snprintf(line + at, sizeof(line) - at, " %3s %16s", "rsp", rsp.value);
+				at += snprintf(line + at, sizeof(line) - at, " %3s %16s", "rsp",
+					       rsp.value);
 			else
-				at += snprintf(line + at, sizeof(line) - at, " %3s %16llx", names[j],
-					       (unsigned long long)regs[j]);
+				at += snprintf(line + at, sizeof(line) - at, " %3s %16llx",
+					       names[j], (unsigned long long)regs[j]);
 		}
 		vm_info(vcpu->vm, " %s", line);
 	}
-	vm_info(vcpu->vm, "  rip %s rflags %s (exit at rip %llx)", FIELD(GUEST_RIP), FIELD(GUEST_RFLAGS),
-		(unsigned long long)vcpu->exit_rip);
+	vm_info(vcpu->vm, "  rip %s rflags %s (exit at rip %llx)", FIELD(GUEST_RIP),
+		FIELD(GUEST_RFLAGS), (unsigned long long)vcpu->exit_rip);
 }
 
 static void dump_control_registers(struct vcpu *vcpu)
@@ -59,7 +60,8 @@ static void dump_control_registers(struct vcpu *vcpu)
 		FIELD(CR0_READ_SHADOW), FIELD(CR0_GUEST_HOST_MASK), (unsigned long long)read_cr2(),
 		FIELD(GUEST_CR3));
 	vm_info(vcpu->vm, "  cr4 %s (guest reads %s, mask %s) efer %llx", FIELD(GUEST_CR4),
-		FIELD(CR4_READ_SHADOW), FIELD(CR4_GUEST_HOST_MASK), (unsigned long long)to_vmx(vcpu)->efer);
+		FIELD(CR4_READ_SHADOW), FIELD(CR4_GUEST_HOST_MASK),
+		(unsigned long long)to_vmx(vcpu)->efer);
 	vm_info(vcpu->vm, "  dr7 %s debugctl %s sysenter cs %s esp %s eip %s", FIELD(GUEST_DR7),
 		FIELD(GUEST_DEBUGCTL), FIELD(GUEST_SYSENTER_CS), FIELD(GUEST_SYSENTER_ESP),
 		FIELD(GUEST_SYSENTER_EIP));
@@ -86,21 +88,25 @@ static void dump_segments(struct vcpu *vcpu)
 
 static void dump_controls(struct vcpu *vcpu)
 {
-	vm_info(vcpu->vm, "  controls: pin %s primary %s secondary %s exit %s entry %s exceptions %s",
+	vm_info(vcpu->vm,
+		"  controls: pin %s primary %s secondary %s exit %s entry %s exceptions %s",
 		FIELD(PIN_BASED_CONTROLS), FIELD(PRIMARY_CONTROLS), FIELD(SECONDARY_CONTROLS),
 		FIELD(EXIT_CONTROLS), FIELD(ENTRY_CONTROLS), FIELD(EXCEPTION_BITMAP));
-	vm_info(vcpu->vm, "  activity %s interruptibility %s pending debug exceptions %s link pointer %s",
+	vm_info(vcpu->vm,
+		"  activity %s interruptibility %s pending debug exceptions %s link pointer %s",
 		FIELD(GUEST_ACTIVITY), FIELD(GUEST_INTERRUPTIBILITY), FIELD(GUEST_PENDING_DEBUG),
 		FIELD(VMCS_LINK_POINTER));
 	vm_info(vcpu->vm, "  entry: interruption %s error code %s instruction length %s",
 		FIELD(ENTRY_INTERRUPTION_INFO), FIELD(ENTRY_EXCEPTION_ERROR_CODE),
 		FIELD(ENTRY_INSTRUCTION_LENGTH));
-	vm_info(vcpu->vm, "  exit: reason %s qualification %s interruption %s error code %s instruction length %s",
+	vm_info(vcpu->vm,
+		"  exit: reason %s qualification %s interruption %s error code %s length %s",
 		FIELD(EXIT_REASON), FIELD(EXIT_QUALIFICATION), FIELD(EXIT_INTERRUPTION_INFO),
 		FIELD(EXIT_INTERRUPTION_ERROR), FIELD(EXIT_INSTRUCTION_LENGTH));
-	vm_info(vcpu->vm, "  exit: IDT vectoring %s error code %s guest-physical %s guest-linear %s",
-		FIELD(IDT_VECTORING_INFO), FIELD(IDT_VECTORING_ERROR), FIELD(GUEST_PHYSICAL_ADDRESS),
-		FIELD(GUEST_LINEAR_ADDRESS));
+	vm_info(vcpu->vm,
+		"  exit: IDT vectoring %s error code %s guest-physical %s guest-linear %s",
+		FIELD(IDT_VECTORING_INFO), FIELD(IDT_VECTORING_ERROR),
+		FIELD(GUEST_PHYSICAL_ADDRESS), FIELD(GUEST_LINEAR_ADDRESS));
 	vm_info(vcpu->vm, "  ept pointer %s tsc offset %s", FIELD(EPT_POINTER), FIELD(TSC_OFFSET));
 	if (vmx_has_vpid())
 		vm_info(vcpu->vm, "  vpid %s", FIELD(VPID));
@@ -110,11 +116,11 @@ static void dump_controls(struct vcpu *vcpu)
 
 static void dump_host(struct vcpu *vcpu)
 {
-	vm_info(vcpu->vm, "  host: cr0 %s cr3 %s cr4 %s rip %s rsp %s", FIELD(HOST_CR0), FIELD(HOST_CR3),
-		FIELD(HOST_CR4), FIELD(HOST_RIP), field(HOST_RSP_ENCODING).value);
-	vm_info(vcpu->vm, "  host: cs %s tr %s base %s gs base %s gdtr %s idtr %s", FIELD(HOST_CS_SELECTOR),
-		FIELD(HOST_TR_SELECTOR), FIELD(HOST_TR_BASE), FIELD(HOST_GS_BASE), FIELD(HOST_GDTR_BASE),
-		FIELD(HOST_IDTR_BASE));
+	vm_info(vcpu->vm, "  host: cr0 %s cr3 %s cr4 %s rip %s rsp %s", FIELD(HOST_CR0),
+		FIELD(HOST_CR3), FIELD(HOST_CR4), FIELD(HOST_RIP), field(HOST_RSP_ENCODING).value);
+	vm_info(vcpu->vm, "  host: cs %s tr %s base %s gs base %s gdtr %s idtr %s",
+		FIELD(HOST_CS_SELECTOR), FIELD(HOST_TR_SELECTOR), FIELD(HOST_TR_BASE),
+		FIELD(HOST_GS_BASE), FIELD(HOST_GDTR_BASE), FIELD(HOST_IDTR_BASE));
 }
 
 void vmx_dump(struct vcpu *vcpu)

@@ -139,7 +139,8 @@ void ept_flush(const struct vm *vm)
 
 	__asm__ volatile("invept %1, %2"
 			 : "=@cca"(done)
-			 : "m"(descriptor), "r"(vmx_caps.ept_vpid & EPT_INVEPT_SINGLE ? single : all)
+			 : "m"(descriptor),
+			   "r"(vmx_caps.ept_vpid & EPT_INVEPT_SINGLE ? single : all)
 			 : "memory");
 	BUG_ON(!done);
 }

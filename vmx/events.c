@@ -16,7 +16,8 @@
 static void update_windows(struct vcpu_vmx *vmx)
 {
 	bool nmi_by_irq_window = vmx->want_nmi_window &&
-		(!vmx_has_virtual_nmis() || (vmcs_read32(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI));
+				 (!vmx_has_virtual_nmis() ||
+				  (vmcs_read32(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI));
 	u32 primary = vmx->primary & ~(u32)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
 
 	if (vmx->want_irq_window || nmi_by_irq_window)
@@ -72,7 +73,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 
 	if (event->type == EVENT_NMI) {
 		vmx->nmi_blocked = true;
-		update_windows(vmx);	/* a second one waits for IRET now, not for a shadow's end */
+		update_windows(vmx); /* a second one waits for IRET now, not for a shadow's end */
 	}
 }
 
@@ -81,7 +82,8 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 bool vmx_interrupt_blocked(struct vcpu *vcpu)
 {
 	return !(vcpu_rflags(vcpu) & RFLAGS_IF) ||
-	       (vmcs_read32(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+	       (vmcs_read32(GUEST_INTERRUPTIBILITY) &
+		(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }
 
 bool vmx_nmi_blocked(struct vcpu *vcpu)
@@ -90,7 +92,8 @@ bool vmx_nmi_blocked(struct vcpu *vcpu)
 
 	if (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		return true;
-	return vmx_has_virtual_nmis() ? interruptibility & INTERRUPTIBILITY_NMI : to_vmx(vcpu)->nmi_blocked;
+	return vmx_has_virtual_nmis() ? interruptibility & INTERRUPTIBILITY_NMI
+				      : to_vmx(vcpu)->nmi_blocked;
 }
 
 static void set_nmi_blocking(bool blocked)

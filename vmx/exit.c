@@ -21,7 +21,8 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 
 static void handle_window(struct vcpu *vcpu)
 {
-	vcpu_request(vcpu, REQ_EVENT);	/* event_inject() closes the window when nothing waits for it */
+	/* event_inject() closes the window when nothing waits for it any more. */
+	vcpu_request(vcpu, REQ_EVENT);
 }
 
 static void handle_init(struct vcpu *vcpu)
@@ -40,7 +41,7 @@ static void handle_task_switch(struct vcpu *vcpu)
 	static const char *const sources[] = { "CALL", "IRET", "JMP", "a task gate in the IDT" };
 	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
 
-	exit_unexpected(vcpu, "task switch by %s to TSS selector 0x%x: hardware task switching is not emulated",
+	exit_unexpected(vcpu, "hardware task switch by %s to TSS 0x%x is not emulated",
 			sources[qualification >> 30 & 3], (unsigned)(qualification & 0xffff));
 }
 
@@ -54,7 +55,7 @@ static void handle_rdtscp(struct vcpu *vcpu)
 	exit_rdtsc(vcpu, true);
 }
 
-/* SDM, "Exit Qualification for Control-Register Accesses". Registers are numbered as enum vcpu_reg. */
+/* SDM, "Exit Qualification for Control-Register Accesses"; registers as in enum vcpu_reg. */
 static void handle_cr_access(struct vcpu *vcpu)
 {
 	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
@@ -112,7 +113,8 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
 	int level;
 
 	entry = ept_entry(vcpu->vm, gpa, &level);
-	exit_unexpected(vcpu, "EPT misconfiguration at guest-physical 0x%llx: level %d entry 0x%llx",
+	exit_unexpected(vcpu,
+			"EPT misconfiguration at guest-physical 0x%llx: level %d entry 0x%llx",
 			(unsigned long long)gpa, level, (unsigned long long)entry);
 }
 

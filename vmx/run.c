@@ -21,10 +21,10 @@ enum timer_outcome { TIMER_SOFT_DISABLED, TIMER_FORCED, TIMER_EXPIRED, TIMER_SPU
  * count how often that happens from now to the deadline. What does not fit fires early and finds
  * nothing due. SDM, "VMX-Preemption Timer".
  */
-static u32 timer_value(u64 now, u64 deadline)
+static u32 timer_value(const struct vcpu *vcpu)
 {
+	u64 now = vtimer_now(), deadline = vcpu->timer_deadline, ticks;
 	unsigned shift = vmx_caps.timer_shift;
-	u64 ticks;
 
 	if (deadline == VTIMER_NEVER)
 		return ~0u;
@@ -46,7 +46,7 @@ static void send_force_exit(struct vcpu *vcpu)
 	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
 		if (clock_expired(deadline)) {
 			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))
-				vm_warn(vcpu->vm, "a self-IPI was not seen pending within %u us: forced exits come late",
+				vm_warn(vcpu->vm, "no self-IPI after %u us: forced exits come late",
 					FORCE_EXIT_WAIT_US);
 			return;
 		}
@@ -57,8 +57,7 @@ static void send_force_exit(struct vcpu *vcpu)
 static void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	if (vmx_has_preemption_timer())
-		vmcs_write32(PREEMPTION_TIMER_VALUE,
-			     force_immediate_exit ? 0 : timer_value(vtimer_now(), vcpu->timer_deadline));
+		vmcs_write32(PREEMPTION_TIMER_VALUE, force_immediate_exit ? 0 : timer_value(vcpu));
 	else if (force_immediate_exit)
 		send_force_exit(vcpu);
 }
@@ -97,7 +96,7 @@ void vmx_store_dirty_regs(struct vcpu *vcpu)
 
 /* --- exit --- */
 
-/* The processor refused the instruction: there is no exit reason, what the field holds is an earlier one. */
+/* The processor refused the instruction: no exit reason came, the field holds an earlier one. */
 static enum exit_fastpath instruction_refused(struct vcpu *vcpu, u32 result)
 {
 	vcpu->exit_reason = 0;

@@ -42,21 +42,26 @@ void vmx_instruction_done(struct vcpu *vcpu)
 	if (interruptibility & shadow)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
 	if (vcpu_rflags(vcpu) & RFLAGS_TF)
-		vmcs_writen(GUEST_PENDING_DEBUG, vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+		vmcs_writen(GUEST_PENDING_DEBUG,
+			    vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
 /* --- control registers --- */
 
 /* Bits that the guest changes without an exit: they need nothing from Lamina. */
 #define CR0_GUEST_OWNED (CR0_TS | CR0_EM | CR0_MP | CR0_WP | CR0_AM)
-/* The others exit: PAE, LA57 and PCIDE change the paging mode, OSXSAVE what CPUID says, MCE is the machine's. */
+/*
+ * The others exit: PAE, LA57 and PCIDE change the paging mode, OSXSAVE changes what CPUID says, and
+ * MCE is the machine's.
+ */
 #define CR4_GUEST_OWNED (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | \
 			 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP |   \
 			 CR4_SMAP | CR4_PKE)
 
 static u64 cr0_get(void)
 {
-	return (vmcs_readn(GUEST_CR0) & CR0_GUEST_OWNED) | (vmcs_readn(CR0_READ_SHADOW) & ~CR0_GUEST_OWNED);
+	return (vmcs_readn(GUEST_CR0) & CR0_GUEST_OWNED) |
+	       (vmcs_readn(CR0_READ_SHADOW) & ~CR0_GUEST_OWNED);
 }
 
 static u64 cr4_get(const struct vcpu_vmx *vmx)
@@ -78,7 +83,7 @@ static void load_pdptes(const struct vcpu_vmx *vmx)
 		vmcs_write64(guest_pdpte(i), vmx->vcpu.pdptes[i]);
 }
 
-/* 64-bit mode needs a 64-bit TSS. After a reset TR holds one that serves either way, but for its type. */
+/* IA-32e mode needs a busy 64-bit TSS in TR; hardware does not look at TR until it is used. */
 static void widen_tss(void)
 {
 	u32 rights = vmcs_read32(guest_access_rights(SEG_TR));
@@ -121,7 +126,8 @@ static void cr4_set(struct vcpu_vmx *vmx, u64 value)
 {
 	u64 machine = (read_cr4() & CR4_MCE) | vmx_caps.cr4_fixed0, changed = value ^ cr4_get(vmx);
 
-	vmx->cr4_guest_owned = CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;
+	vmx->cr4_guest_owned =
+		CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;
 	vmcs_writen(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_owned);
 	vmcs_writen(CR4_READ_SHADOW, value);
 	vmcs_writen(GUEST_CR4, (value & ~CR4_MCE) | machine);
@@ -191,7 +197,8 @@ void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 
 /* --- segments and tables --- */
 
-void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index, struct segment *segment)
+void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
+		     struct segment *segment)
 {
 	u32 rights = vmcs_read32(guest_access_rights(index));
 
@@ -211,11 +218,13 @@ void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index, 
 	};
 }
 
-void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index, const struct segment *segment)
+void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
+		     const struct segment *segment)
 {
 	u32 rights = (segment->type & 15) | (segment->s ? BIT(4) : 0) | (segment->dpl & 3u) << 5 |
 		     (segment->present ? BIT(7) : 0) | (segment->avl ? BIT(12) : 0) |
-		     (segment->l ? BIT(13) : 0) | (segment->db ? BIT(14) : 0) | (segment->g ? BIT(15) : 0);
+		     (segment->l ? BIT(13) : 0) | (segment->db ? BIT(14) : 0) |
+		     (segment->g ? BIT(15) : 0);
 
 	/* The processor marks what it loads as accessed, and VM entry insists on it. */
 	if (segment->s)

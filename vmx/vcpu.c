@@ -59,7 +59,7 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 
 /* --- the VMCS as lists: host, controls; the guest's part is its reset state --- */
 
-/* SDM, "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment and Descriptor-Table Registers" */
+/* SDM, "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment Registers" */
 static void write_host_state(const struct vm *vm)
 {
 	const struct percpu *cpu = this_cpu();
@@ -92,7 +92,7 @@ static void write_host_state(const struct vm *vm)
 		vmcs_write64(HOST_EFER, rdmsr(MSR_EFER));
 }
 
-/* SDM, "VM-Entry Controls for MSRs": without its own fields EFER goes through lists of one entry each. */
+/* SDM, "VM-Entry Controls for MSRs": EFER, where it has no fields of its own. */
 static void write_efer_lists(struct vcpu_vmx *vmx)
 {
 	const struct vmcs_setting lists[] = {
@@ -164,7 +164,8 @@ void vmx_flush_tlb(const struct vcpu *vcpu)
 		return;
 	__asm__ volatile("invvpid %1, %2"
 			 : "=@cca"(done)
-			 : "m"(descriptor), "r"(vmx_caps.ept_vpid & EPT_INVVPID_SINGLE ? single : all)
+			 : "m"(descriptor),
+			   "r"(vmx_caps.ept_vpid & EPT_INVVPID_SINGLE ? single : all)
 			 : "memory");
 	BUG_ON(!done);
 }
@@ -235,7 +236,7 @@ void vmx_vcpu_load(struct vcpu *vcpu)
 	vmx->host_rsp = 0;
 	vcpu->deadline_in_hardware = vmx_has_preemption_timer();
 
-	/* What this CPU remembers may be of another VM that had the same VPID, or the same page for its EPT. */
+	/* Another VM may have had this VPID, and these pages for its EPT. */
 	ept_flush(vcpu->vm);
 	vmx_flush_tlb(vcpu);
 	load_live_registers(vmx);

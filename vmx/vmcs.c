@@ -20,7 +20,8 @@ static u32 instruction_error(void)
 
 void vmcs_read_failed(u32 encoding)
 {
-	panic("VMREAD of VMCS field 0x%x failed, VM-instruction error %u", encoding, instruction_error());
+	panic("VMREAD of VMCS field 0x%x failed, VM-instruction error %u", encoding,
+	      instruction_error());
 }
 
 void vmcs_write_failed(u32 encoding, u64 value)

@@ -200,7 +200,7 @@ enum {
 };
 #define PENDING_DEBUG_BS BIT_ULL(14)
 
-/* SDM, "Segment Access Rights": above the type come the descriptor's bits; this one is the VMCS's own. */
+/* SDM, "Segment Access Rights": a bit that descriptors do not have. */
 #define ACCESS_RIGHTS_UNUSABLE BIT(16)
 
 /* SDM, "VM-Entry Controls for Event Injection", "Information for VM Exits During Event Delivery" */
@@ -332,7 +332,8 @@ _Static_assert(offsetof(union vmx_exit_reason, basic) == 0, "exit reason layout"
  * fails. To be called once, from anywhere.
  */
 #ifdef __OPTIMIZE__
-void vmx_exit_reason_misplaced(void) __attribute__((error("bits of union vmx_exit_reason are misplaced")));
+void vmx_exit_reason_misplaced(void)
+	__attribute__((error("bits of union vmx_exit_reason are misplaced")));
 #else
 static inline void vmx_exit_reason_misplaced(void) {}
 #endif
@@ -375,7 +376,10 @@ static inline bool vmread(u32 encoding, u64 *value)
 {
 	bool done;
 
-	__asm__ volatile("vmread %2, %0" : "=r"(*value), "=@cca"(done) : "r"((u64)encoding) : "memory");
+	__asm__ volatile("vmread %2, %0"
+			 : "=r"(*value), "=@cca"(done)
+			 : "r"((u64)encoding)
+			 : "memory");
 	return done;
 }
 
@@ -383,7 +387,10 @@ static inline bool vmwrite(u32 encoding, u64 value)
 {
 	bool done;
 
-	__asm__ volatile("vmwrite %1, %2" : "=@cca"(done) : "r"(value), "r"((u64)encoding) : "memory");
+	__asm__ volatile("vmwrite %1, %2"
+			 : "=@cca"(done)
+			 : "r"(value), "r"((u64)encoding)
+			 : "memory");
 	return done;
 }
 #endif
@@ -445,10 +452,11 @@ struct vmcs_setting {
 	u64 value;
 };
 
-#define VMCS_SETTING(suffix, type)						\
-	static inline struct vmcs_setting vmcs_set##suffix(struct vmcs_field##suffix field, type value) \
-	{									\
-		return (struct vmcs_setting){ field.encoding, value };		\
+#define VMCS_SETTING(suffix, type) \
+	static inline struct vmcs_setting vmcs_set##suffix(struct vmcs_field##suffix field, \
+							   type value) \
+	{ \
+		return (struct vmcs_setting){ field.encoding, value }; \
 	}
 VMCS_SETTING(16, u16)
 VMCS_SETTING(32, u32)

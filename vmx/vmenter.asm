@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; The way into a guest and out of it. Intel SDM, "VM Entries", "VM Exits", "VMX Instruction Reference".
+; The way into a guest and out of it. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
 
 %include "vmx/offsets.inc"
 

@@ -42,7 +42,7 @@ struct percpu;
 /* What the processor offers and Lamina uses: filled by vmx_probe(). */
 struct vmx_caps {
 	u32 revision;			/* VMCS revision identifier */
-	/* Controls as a new VMCS has them: what is needed, what is wanted and there, what must be 1. */
+	/* Controls as a new VMCS has them: needed, wanted and there, or fixed to 1. */
 	u32 pin, primary, secondary, exit, entry;
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
@@ -84,8 +84,11 @@ struct vmx_msr_entry {
 	u64 value;
 };
 
-/* MSRs that Lamina itself never uses: the guest's values stay in the hardware while it is loaded. */
-enum { LIVE_STAR, LIVE_LSTAR, LIVE_CSTAR, LIVE_SYSCALL_MASK, LIVE_KERNEL_GS_BASE, LIVE_TSC_AUX, LIVE_MSRS };
+/* MSRs that Lamina itself never uses: a loaded guest's values stay in the hardware. */
+enum vmx_live_msr {
+	LIVE_STAR, LIVE_LSTAR, LIVE_CSTAR, LIVE_SYSCALL_MASK, LIVE_KERNEL_GS_BASE, LIVE_TSC_AUX,
+	LIVE_MSRS,
+};
 extern const u32 vmx_live_msrs[LIVE_MSRS];
 
 struct vcpu_vmx {
@@ -101,7 +104,7 @@ struct vcpu_vmx {
 	u64 pat;			/* where the VMCS does not switch it */
 	bool want_irq_window, want_nmi_window;
 	bool nmi_blocked;		/* without virtual NMIs: one has been injected */
-	struct vmx_msr_entry *efer_lists; /* [0] for the guest, [1] for the host; NULL: VMCS switches EFER */
+	struct vmx_msr_entry *efer_lists;	/* guest's, host's; NULL: the VMCS switches EFER */
 
 	/* The guest's, while it is not loaded. */
 	u64 live_msrs[LIVE_MSRS];

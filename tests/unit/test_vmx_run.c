@@ -2,9 +2,9 @@
 /*
  * Entry and exit under VMX with a fake VMCS: what no emulator raises, and the order in which an
  * exit is looked at. Each letter of the diary is a step: t trace of the entry, I self-IPI, p look
- * for it in the IRR, E entry, r exit reason read, q qualification read, e VM-instruction error read,
- * T trace of the exit, M host's machine-check handler, V IDT-vectoring information read, N host's NMI
- * handler, X timers run.
+ * for it in the IRR, E entry, r exit reason read, q qualification read, e VM-instruction error
+ * read, T trace of the exit, M host's machine-check handler, V IDT-vectoring information read, N
+ * host's NMI handler, X timers run.
  */
 /* link: vmx/run.c vmx/events.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
@@ -237,7 +237,10 @@ static void failed_entry_is_not_an_exit(void **state)
 		u32 basic;
 		enum entry_failure kind;
 	} cases[] = {
-		{ 33, ENTRY_INVALID_STATE }, { 34, ENTRY_MSR_LOADING }, { 35, ENTRY_UNKNOWN }, { 52, ENTRY_UNKNOWN },
+		{ 33, ENTRY_INVALID_STATE },
+		{ 34, ENTRY_MSR_LOADING },
+		{ 35, ENTRY_UNKNOWN },
+		{ 52, ENTRY_UNKNOWN },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -307,19 +310,22 @@ static void exit_reason_layout(void **state)
 	assert_int_equal(reason.basic, 0x2a);
 	assert_true(reason.failed_entry && reason.pending_mtf && reason.bus_lock);
 	assert_false(reason.enclave || reason.from_vmx_root);
-	assert_int_equal(((union vmx_exit_reason){ .enclave = 1, .from_vmx_root = 1 }).full, 0x28000000);
+	assert_int_equal(((union vmx_exit_reason){ .enclave = 1, .from_vmx_root = 1 }).full,
+			 0x28000000);
 }
 
 static void host_events_are_served_at_once(void **state)
 {
 	next_reason = EXIT_REASON_EXCEPTION_OR_NMI;
-	vmcs[EXIT_INTERRUPTION_INFO.encoding] = INTERRUPTION_VALID | INTERRUPTION_NMI << 8 | X86_NMI;
+	vmcs[EXIT_INTERRUPTION_INFO.encoding] =
+		INTERRUPTION_VALID | INTERRUPTION_NMI << 8 | X86_NMI;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_string_equal(diary, "tErTVN");
 
 	setup(state);
 	next_reason = EXIT_REASON_EXCEPTION_OR_NMI;
-	vmcs[EXIT_INTERRUPTION_INFO.encoding] = INTERRUPTION_VALID | INTERRUPTION_EXCEPTION << 8 | X86_MC;
+	vmcs[EXIT_INTERRUPTION_INFO.encoding] =
+		INTERRUPTION_VALID | INTERRUPTION_EXCEPTION << 8 | X86_MC;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_string_equal(diary, "tErTVM");
 
@@ -338,7 +344,8 @@ static void changed_registers_are_stored(void **state)
 	assert_int_equal(vmcs[GUEST_RFLAGS.encoding], 0x202);
 	assert_false(written[GUEST_RSP.encoding]);
 	assert_int_equal(vcpu->regs_dirty, 0);
-	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));	/* the others are the guest's to change */
+	assert_int_equal(vcpu->regs_available,
+			 BIT(REG_RIP)); /* the others are the guest's to change */
 }
 
 /* --- the preemption timer --- */
@@ -424,11 +431,13 @@ static void deadline_is_scaled(void **state)
 				tsc = now;
 				vcpu->timer_deadline = deadline;
 				vmx_vcpu_run(vcpu, false);
-				fires = fires_at(now, (u32)vmcs[PREEMPTION_TIMER_VALUE.encoding], shift);
+				fires = fires_at(now, (u32)vmcs[PREEMPTION_TIMER_VALUE.encoding],
+						 shift);
 				if (deadline <= now)
 					assert_int_equal(fires, now);
 				else
-					assert_in_range(fires, deadline, deadline + (1u << shift) - 1);
+					assert_in_range(fires, deadline,
+							deadline + (1u << shift) - 1);
 			}
 		}
 	}
@@ -528,7 +537,7 @@ static void interrupted_nmi_is_not_blocked(void **state)
 	assert_int_equal(vmcs[GUEST_INTERRUPTIBILITY.encoding], 0);
 }
 
-/* IRET unblocks NMIs, then its access to the stack exits: it runs again, and they are still blocked. */
+/* IRET unblocks NMIs, then its access to the stack exits: it runs again, they are still blocked. */
 static void interrupted_iret_still_blocks_nmis(void **state)
 {
 	next_reason = EXIT_REASON_EPT_VIOLATION;
@@ -553,7 +562,10 @@ static void interrupted_iret_still_blocks_nmis(void **state)
 
 static void injection_format(void **state)
 {
-	const struct event gp = { .type = EVENT_EXCEPTION, .vector = X86_GP, .has_error_code = true, .error_code = 0x28 };
+	const struct event gp = { .type = EVENT_EXCEPTION,
+				  .vector = X86_GP,
+				  .has_error_code = true,
+				  .error_code = 0x28 };
 	const struct event int80 = { .type = EVENT_SOFT_INTERRUPT, .vector = 0x80, .length = 2 };
 	const struct event irq = { .type = EVENT_INTERRUPT, .vector = 0x31 };
 
@@ -582,7 +594,8 @@ static void nmi_window_waits_for_the_right_thing(void **state)
 	vmx_inject(vcpu, &nmi);
 	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_NMI_WINDOW);
 	vmx_interrupt_window(vcpu, true);
-	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_NMI_WINDOW | PRIMARY_INTERRUPT_WINDOW);
+	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding],
+			 PRIMARY_NMI_WINDOW | PRIMARY_INTERRUPT_WINDOW);
 	vmx_nmi_window(vcpu, false);
 	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_INTERRUPT_WINDOW);
 }
