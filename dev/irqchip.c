@@ -75,14 +75,11 @@ static int pending(struct vcpu *vcpu)
 static int acknowledge(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu_vm(vcpu);
-	int vector;
 
 	follow_pic(vm);
-	if (likely(!extint_pending(vcpu)))
-		return lapic_acknowledge(vcpu_lapic(vcpu));
-	vector = pic_acknowledge(vm);
-	follow_pic(vm);
-	return vector;
+	if (unlikely(extint_pending(vcpu)))
+		return pic_acknowledge(vm);
+	return lapic_acknowledge(vcpu_lapic(vcpu));
 }
 
 static void vcpu_reset(struct vcpu *vcpu)

@@ -195,6 +195,7 @@ static void test_reset_port(void **state)
 	assert_int_equal(in32(vm, ADDRESS), 0x80000600);
 	/* Wider ones mean the address register. */
 	out16(vm, ADDRESS, 0x0600);
+	out16(vm, 0xcf9, 0x0606);
 	in32(vm, ADDRESS);
 	assert_int_equal(reset_writes, 1);
 	assert_int_equal(reset_reads, 1);
