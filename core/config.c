@@ -290,7 +290,11 @@ void config_parse(const struct boot_info *info, struct config *config)
 
 	memset(config, 0, sizeof(*config));
 	for (unsigned i = 0; i < info->modules; i++) {
-		struct module_line line = { .index = (int)i, .text = info->module[i].string };
+		struct module_line line = {
+			.index = (int)i,
+			.text = info->module[i].string,
+			.cmdline = str_view_of(""),
+		};
 
 		read_line(&line);
 		vm = vm_of(config, &line, vm);

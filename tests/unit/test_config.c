@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/* Module command lines: what each form means, each rule broken, and hostile ones. */
+/* link: core/config.c lib/keyval.c lib/string.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "arch/bootinfo.h"
+#include "core/config.h"
+#include "hostile.h"
+#include "lib/log.h"
+
+static char logged[65536];
+static unsigned errors;
+static struct config config;
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	size_t used = strlen(logged);
+	va_list args;
+
+	errors += level == LOG_ERROR;
+	va_start(args, format);
+	vsnprintf(logged + used, sizeof(logged) - used, format, args);
+	va_end(args);
+	used = strlen(logged);
+	snprintf(logged + used, sizeof(logged) - used, "\n");
+}
+
+static void parse_all(const char *const *lines, unsigned count)
+{
+	static struct boot_info info;
+
+	info.modules = count;
+	for (unsigned i = 0; i < count; i++)
+		info.module[i] = (struct boot_module){ .start = MIB(16) * i, .size = 1, .string = lines[i] };
+	logged[0] = 0;
+	errors = 0;
+	memset(&config, 0xee, sizeof(config));
+	config_parse(&info, &config);
+}
+
+#define parse(...) \
+	parse_all((const char *const[]){ __VA_ARGS__ }, ARRAY_SIZE(((const char *[]){ __VA_ARGS__ })))
+
+static const struct vm_config *vm_named(const char *name)
+{
+	for (u32 i = 0; i < config.vm_count; i++)
+		if (strcmp(config.vms[i].name, name) == 0)
+			return &config.vms[i];
+	fail_msg("no VM is named %s", name);
+	return NULL;
+}
+
+static void said(const char *words)
+{
+	if (!strstr(logged, words))
+		fail_msg("expected \"%s\" in:\n%s", words, logged);
+}
+
+/* --- what is right --- */
+
+static void is_default_guest(void)
+{
+	const struct vm_config *vm = &config.vms[0];
+
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 1);
+	assert_string_equal(vm->name, "guest");
+	assert_int_equal(vm->memory, 256 << 20);
+	assert_int_equal(vm->vcpus, 1);
+	assert_int_equal(vm->time_limit_s, 0);
+	assert_int_equal(vm->kernel.index, 0);
+	assert_int_equal(vm->initrd.index, -1);
+	assert_true(vm->valid);
+}
+
+static void test_shortest(void **state)
+{
+	parse("");
+	is_default_guest();
+	assert_string_equal(config.vms[0].cmdline, "");
+	assert_string_equal(config.vms[0].kernel.name, "module 0");
+	parse("-- console=ttyS0");
+	is_default_guest();
+	assert_string_equal(config.vms[0].cmdline, "console=ttyS0");
+	parse("--");
+	is_default_guest();
+	assert_string_equal(config.vms[0].cmdline, "");
+}
+
+static void test_no_module(void **state)
+{
+	parse_all(NULL, 0);
+	assert_int_equal(config.vm_count, 0);
+	assert_int_equal(errors, 0);
+}
+
+static void test_everything(void **state)
+{
+	const struct vm_config *vm;
+
+	parse("vm=web role=initrd",
+	      "limit=90 vcpus=1 role=kernel mem=1G vm=web -- console=ttyS0 a=\"b c\" -- vm=x");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 1);
+	vm = vm_named("web");
+	assert_true(vm->valid);
+	assert_int_equal(vm->kernel.index, 1);
+	assert_int_equal(vm->initrd.index, 0);
+	assert_int_equal(vm->memory, 1 << 30);
+	assert_int_equal(vm->time_limit_s, 90);
+	assert_string_equal(vm->cmdline, "console=ttyS0 a=\"b c\" -- vm=x");
+}
+
+static void test_file_name_in_front(void **state)
+{
+	parse("/boot/vmlinuz mem=64M -- quiet", "(hd0)/initrd role=initrd");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 1);
+	assert_int_equal(config.vms[0].memory, 64 << 20);
+	assert_string_equal(config.vms[0].cmdline, "quiet");
+	assert_string_equal(config.vms[0].kernel.name, "/boot/vmlinuz");
+	assert_string_equal(config.vms[0].initrd.name, "(hd0)/initrd");
+
+	parse("/quite/a/long/path/to/the/kernel/of/the/guest");
+	assert_int_equal(errors, 0);
+	assert_int_equal(strlen(config.vms[0].kernel.name), VM_MODULE_NAME - 1);
+	parse("mem=64M /boot/vmlinuz");
+	said("unknown key \"/boot/vmlinuz\"");
+}
+
+static void test_roles_left_out(void **state)
+{
+	parse("vm=a", "vm=a", "vm=b", "vm=b role=kernel");
+	assert_int_equal(vm_named("a")->kernel.index, 0);
+	assert_int_equal(vm_named("a")->initrd.index, 1);
+	assert_true(vm_named("a")->valid);
+	assert_false(vm_named("b")->valid);
+	parse("vm=a role=initrd", "vm=a");
+	assert_int_equal(vm_named("a")->kernel.index, 1);
+	assert_int_equal(vm_named("a")->initrd.index, 0);
+	assert_int_equal(errors, 0);
+}
+
+static void test_names_left_out(void **state)
+{
+	parse("", "role=initrd", "", "vm=guest3", "-- x", "role=initrd");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 4);
+	assert_int_equal(vm_named("guest")->kernel.index, 0);
+	assert_int_equal(vm_named("guest")->initrd.index, 1);
+	assert_int_equal(vm_named("guest2")->kernel.index, 2);
+	assert_int_equal(vm_named("guest2")->initrd.index, -1);
+	assert_int_equal(vm_named("guest3")->kernel.index, 3);
+	assert_int_equal(vm_named("guest4")->kernel.index, 4);
+	assert_int_equal(vm_named("guest4")->initrd.index, 5);
+}
+
+static void test_memory(void **state)
+{
+	static const struct {
+		const char *line;
+		u64 memory;
+	} good[] = {
+		{ "mem=2M", MIB(2) }, { "mem=2097152", MIB(2) }, { "mem=3M", MIB(4) },
+		{ "mem=256G", GIB(256) }, { "mem=0x80000000", GIB(2) }, { "mem=5000k", MIB(6) },
+		{ "mem=\"64M\"", MIB(64) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		parse(good[i].line);
+		assert_int_equal(errors, 0);
+		assert_int_equal(config.vms[0].memory, good[i].memory);
+	}
+	parse("mem=3M");
+	said("mem=3M is rounded up to 4M");
+	parse("mem=4M");
+	assert_string_equal(logged, "");
+}
+
+/* --- what is wrong: the words, and that the other VM starts all the same --- */
+
+static void test_each_rule(void **state)
+{
+	static const struct {
+		const char *line, *words;
+	} bad[] = {
+		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": expected vm, "
+				       "role, mem, vcpus or limit" },
+		{ "vm=bad console=ttyS0", "behind a --" },
+		{ "vm=bad =", "unknown key \"\"" },
+		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
+		{ "vm=bad mem=512", "mem=512: expected mem=SIZE, the VM's memory: 2M to 256G" },
+		{ "vm=bad mem=0", "mem=0: expected" },
+		{ "vm=bad mem=2047K", "mem=2047K: expected" },
+		{ "vm=bad mem=257G", "mem=257G: expected" },
+		{ "vm=bad mem=-1", "mem=-1: expected" },
+		{ "vm=bad mem=99999999999999999999G", "mem=99999999999999999999G: expected" },
+		{ "vm=bad mem=", "mem=: expected" },
+		{ "vm=bad mem", "mem has no value: expected mem=SIZE" },
+		{ "vm=bad vcpus=2", "vcpus=2: expected vcpus=1, the VM's CPUs: more than one is not "
+				    "supported yet" },
+		{ "vm=bad vcpus=0", "vcpus=0: expected vcpus=1" },
+		{ "vm=bad vcpus=4294967297", "vcpus=4294967297: expected" },
+		{ "vm=bad limit=0", "limit=0: expected limit=SECONDS" },
+		{ "vm=bad limit=10s", "limit=10s: expected" },
+		{ "vm=bad limit=31536001", "limit=31536001: expected" },
+		{ "vm=bad role=disk", "role=disk: expected role=kernel|initrd" },
+		{ "vm=bad role", "role has no value" },
+		{ "vm=bad role=initrd", "VM bad has no kernel: expected a module with vm=bad role=kernel" },
+		{ "vm=bad \"mem=4M", "a quote is not closed at: \"mem=4M" },
+		{ "vm=b/d", "vm=b/d: expected vm=NAME, the VM that the module belongs to: at most 23 "
+			    "letters, digits, _ . and -" },
+		{ "vm=\"b d\"", "vm=b d: expected vm=NAME" },
+		{ "vm=", "vm=: expected vm=NAME" },
+		{ "vm=abcdefghijklmnopqrstuvwx", "vm=abcdefghijklmnopqrstuvwx: expected" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		parse("vm=good", bad[i].line);
+		said(bad[i].words);
+		assert_int_equal(errors, 1);
+		assert_int_equal(config.vm_count, 2);
+		assert_true(config.vms[0].valid);
+		assert_false(config.vms[1].valid);
+	}
+	parse("vm=good", "vm=abcdefghijklmnopqrstuvw");
+	assert_int_equal(errors, 0);
+	assert_int_equal(strlen(config.vms[1].name), 23);
+}
+
+static void test_all_errors_of_a_line_are_told(void **state)
+{
+	parse("colour=red mem=0 limit=never");
+	said("colour");
+	said("mem=0");
+	said("limit=never");
+	assert_int_equal(errors, 3);
+}
+
+static void test_long_texts_are_quoted_in_part(void **state)
+{
+	char line[4096] = "mem=";
+
+	memset(line + 4, '9', sizeof(line) - 5);
+	parse(line);
+	said("...): mem=9999999999999999999999999999999999999999: expected mem=SIZE, the VM's memory");
+}
+
+static void test_too_many_modules_of_a_vm(void **state)
+{
+	parse("vm=a", "vm=a role=kernel");
+	said("module 1 (vm=a role=kernel): role: module 0 is the kernel of VM a already");
+	assert_int_equal(vm_named("a")->kernel.index, 0);
+	assert_false(vm_named("a")->valid);
+	parse("vm=a", "vm=a", "vm=a");
+	said("role: module 1 is the initrd of VM a already");
+	assert_int_equal(vm_named("a")->initrd.index, 1);
+	assert_false(vm_named("a")->valid);
+}
+
+static void test_initrd_of_nobody(void **state)
+{
+	parse("role=initrd", "vm=good");
+	said("role=initrd: expected a kernel's module before it, or vm=NAME");
+	assert_int_equal(config.vm_count, 1);
+	assert_true(vm_named("good")->valid);
+}
+
+static void test_command_line_of_an_initrd(void **state)
+{
+	parse("", "role=initrd -- quiet");
+	said("module 1 (role=initrd -- quiet): the guest's command line is expected at the kernel's");
+	assert_string_equal(config.vms[0].cmdline, "");
+	assert_false(config.vms[0].valid);
+	parse("", "role=initrd --");
+	assert_int_equal(errors, 0);
+}
+
+static void test_length_of_the_command_line(void **state)
+{
+	char line[3 + VM_CMDLINE_SIZE + 1] = "-- ";
+
+	memset(line + 3, 'x', VM_CMDLINE_SIZE);
+	parse(line);
+	said("the guest's command line has 2048 characters: expected at most 2047");
+	assert_false(config.vms[0].valid);
+	line[3 + VM_CMDLINE_SIZE - 1] = 0;
+	parse(line);
+	assert_int_equal(errors, 0);
+	assert_string_equal(config.vms[0].cmdline, line + 3);
+}
+
+static void test_too_many_vms(void **state)
+{
+	const char *lines[VM_CONFIG_MAX + 2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		lines[i] = "";
+	lines[VM_CONFIG_MAX + 1] = "vm=guest role=initrd";
+	parse_all(lines, ARRAY_SIZE(lines));
+	said("module 16 (without options): one VM too many: expected at most 16");
+	assert_int_equal(errors, 1);
+	assert_int_equal(config.vm_count, VM_CONFIG_MAX);
+	assert_int_equal(vm_named("guest")->initrd.index, VM_CONFIG_MAX + 1);
+	for (u32 i = 0; i < config.vm_count; i++)
+		assert_true(config.vms[i].valid);
+}
+
+static void test_help_names_every_key(void **state)
+{
+	static const char *const words[] = {
+		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=1", "limit=SECONDS", "256M", "--",
+	};
+
+	logged[0] = 0;
+	config_print_help();
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		said(words[i]);
+}
+
+/* --- hostile ones --- */
+
+static void check_invariants(void)
+{
+	assert_in_range(config.vm_count, 0, VM_CONFIG_MAX);
+	for (u32 i = 0; i < config.vm_count; i++) {
+		const struct vm_config *vm = &config.vms[i];
+
+		assert_true(strnlen(vm->name, VM_NAME_SIZE) < VM_NAME_SIZE);
+		assert_true(strnlen(vm->cmdline, VM_CMDLINE_SIZE) < VM_CMDLINE_SIZE);
+		assert_in_range(vm->memory, MIB(2), GIB(256));
+		assert_int_equal(vm->memory % MIB(2), 0);
+		assert_int_equal(vm->vcpus, 1);
+		if (vm->valid)
+			assert_in_range(vm->kernel.index, 0, BOOT_MAX_MODULES - 1);
+		else
+			assert_true(errors);
+	}
+}
+
+static void test_random_lines(void **state)
+{
+	static const char *const pieces[] = {
+		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", " ",
+		" ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01", "99999999999",
+	};
+	u64 random = 0x9e3779b97f4a7c15;
+
+	for (u32 run = 0; run < 20000; run++) {
+		char lines[8][160] = { "" };
+		const char *pointers[8];
+
+		for (size_t i = 0; i < 8; i++) {
+			for (u64 n = next_random(&random) % 12; n; n--)
+				strcat(lines[i], pieces[next_random(&random) % ARRAY_SIZE(pieces)]);
+			pointers[i] = lines[i];
+		}
+		parse_all(pointers, next_random(&random) % 9);
+		check_invariants();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shortest),
+		cmocka_unit_test(test_no_module),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_file_name_in_front),
+		cmocka_unit_test(test_roles_left_out),
+		cmocka_unit_test(test_names_left_out),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_each_rule),
+		cmocka_unit_test(test_all_errors_of_a_line_are_told),
+		cmocka_unit_test(test_long_texts_are_quoted_in_part),
+		cmocka_unit_test(test_too_many_modules_of_a_vm),
+		cmocka_unit_test(test_initrd_of_nobody),
+		cmocka_unit_test(test_command_line_of_an_initrd),
+		cmocka_unit_test(test_length_of_the_command_line),
+		cmocka_unit_test(test_too_many_vms),
+		cmocka_unit_test(test_help_names_every_key),
+		cmocka_unit_test(test_random_lines),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
