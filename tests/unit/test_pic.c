@@ -134,6 +134,38 @@ static void test_level(void **state)
 	assert_false(pic_pending(vm));
 }
 
+static void test_elcr_takes_effect_at_once(void **state)
+{
+	struct vm *vm = *state;
+
+	pic_set_line(vm, 5, true);
+	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	out8(vm, MASTER, 0x20);
+	assert_false(pic_pending(vm));
+	out8(vm, 0x4d0, 0x20);		/* high is enough now */
+	assert_true(pic_pending(vm));
+	pulse(vm, 4);
+	out8(vm, 0x4d0, 0x00);
+	assert_int_equal(irr(vm, MASTER) & 0x10, 0x10);	/* another one's edge is not touched */
+	out8(vm, 0x4d0, 0x10);		/* low, and latched edges do not count any more */
+	assert_int_equal(irr(vm, MASTER) & 0x10, 0);
+}
+
+static void test_lines_that_change_nothing(void **state)
+{
+	struct vm *vm = *state;
+
+	pic_set_line(vm, 3, false);
+	pic_set_line(vm, 16, true);
+	pic_set_line(vm, 17, true);
+	assert_false(pic_pending(vm));
+	pic_set_line(vm, 3, true);
+	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	out8(vm, MASTER, 0x20);
+	pic_set_line(vm, 3, true);	/* no edge */
+	assert_false(pic_pending(vm));
+}
+
 static void test_spurious(void **state)
 {
 	struct vm *vm = *state;
@@ -247,13 +279,16 @@ static void test_specific_eoi_and_rotation(void **state)
 static void test_auto_eoi(void **state)
 {
 	struct vm *vm = *state;
+	unsigned changes;
 
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x03);
 	pulse(vm, 1);
 	pulse(vm, 4);
+	changes = vm_bsp(vm)->interrupt_changes;
 	assert_int_equal(pic_acknowledge(vm), BASE + 1);
-	assert_int_equal(isr(vm, MASTER), 0);
 	assert_true(pic_pending(vm));	/* what is left is announced: INT fell in between */
+	assert_int_equal(vm_bsp(vm)->interrupt_changes, changes + 1);
+	assert_int_equal(isr(vm, MASTER), 0);
 	assert_int_equal(pic_acknowledge(vm), BASE + 4);
 	out8(vm, MASTER, 0x80);		/* rotate in automatic EOI mode */
 	pulse(vm, 1);
@@ -292,6 +327,7 @@ static void test_poll(void **state)
 	pulse(vm, 6);
 	out8(vm, MASTER, 0x0c);
 	assert_int_equal(in8(vm, MASTER), 0x83);
+	assert_int_equal(in8(vm, MASTER), 0x40);	/* one read is one poll; then IRR again */
 	assert_int_equal(isr(vm, MASTER), 0x08);
 	assert_false(pic_pending(vm));
 	/* The slave is polled by itself. */
@@ -300,6 +336,9 @@ static void test_poll(void **state)
 	out8(vm, SLAVE, 0x0c);
 	assert_int_equal(in8(vm, SLAVE), 0x82);
 	assert_int_equal(irr(vm, MASTER), 0x40);
+	pulse(vm, 0);
+	out8(vm, MASTER, 0x0c);
+	assert_int_equal(in8(vm, MASTER), 0x80);
 }
 
 static void test_initialization(void **state)
@@ -391,6 +430,8 @@ int main(void)
 		TEST(test_edge),
 		TEST(test_pulse_is_kept),
 		TEST(test_level),
+		TEST(test_elcr_takes_effect_at_once),
+		TEST(test_lines_that_change_nothing),
 		TEST(test_spurious),
 		TEST(test_cascade),
 		TEST(test_special_fully_nested),

@@ -141,6 +141,28 @@ static void test_mode0_gate(void **state)
 	assert_true(output2(vm));
 }
 
+static void test_mode0_half_written_stays_stopped(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, SYSTEM, GATE2);
+	program(vm, 2, 0x00, 1000);
+	clocks(vm, 1 + 100);
+	out8(vm, CH2, 50);
+	out8(vm, SYSTEM, 0);
+	out8(vm, SYSTEM, GATE2);
+	clocks(vm, 100);
+	assert_int_equal(latched(vm, 2), 900);
+	/* Mode 4 goes on. */
+	program(vm, 2, 0x08, 1000);
+	clocks(vm, 1 + 100);
+	out8(vm, CH2, 50);
+	out8(vm, SYSTEM, 0);
+	out8(vm, SYSTEM, GATE2);
+	clocks(vm, 100);
+	assert_int_equal(latched(vm, 2), 800);
+}
+
 /* Hardware retriggerable one-shot. */
 static void test_mode1(void **state)
 {
@@ -159,6 +181,13 @@ static void test_mode1(void **state)
 	clocks(vm, 20);
 	assert_false(output2(vm));
 	out8(vm, SYSTEM, GATE2);
+	clocks(vm, 1 + 99);
+	assert_false(output2(vm));
+	clocks(vm, 1);
+	assert_true(output2(vm));
+	out8(vm, SYSTEM, 0);
+	out8(vm, SYSTEM, GATE2);
+	out8(vm, SYSTEM, 0);
 	clocks(vm, 1 + 99);
 	assert_false(output2(vm));
 	clocks(vm, 1);
@@ -189,6 +218,8 @@ static void test_mode2(void **state)
 		assert_int_equal(output2(vm), i % 10 != 9);
 		clocks(vm, 1);
 	}
+	/* Only an edge of the gate triggers. */
+	out8(vm, SYSTEM, GATE2 | 0x02);
 	/* Gate low: output high at once. Its rise starts over. */
 	clocks(vm, 4);			/* 39 */
 	assert_false(output2(vm));
@@ -311,6 +342,9 @@ static void test_bcd(void **state)
 	assert_true(output2(vm));
 	clocks(vm, 1);
 	assert_int_equal(latched(vm, 2), 0x9999);
+	program(vm, 2, 0x01, 0x9876);
+	clocks(vm, 1);
+	assert_int_equal(latched(vm, 2), 0x9876);
 	program(vm, 2, 0x01, 0);	/* 10000 */
 	clocks(vm, 10000);
 	assert_false(output2(vm));
@@ -514,6 +548,7 @@ int main(void)
 		TEST(test_mode0),
 		TEST(test_mode0_rewritten),
 		TEST(test_mode0_gate),
+		TEST(test_mode0_half_written_stays_stopped),
 		TEST(test_mode1),
 		TEST(test_mode2),
 		TEST(test_mode2_new_count_waits),

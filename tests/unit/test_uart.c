@@ -190,6 +190,10 @@ static void test_fifo_bits(void **state)
 	type("x");
 	out8(vm, FCR, 0x00);		/* switching clears too */
 	assert_int_equal(in8(vm, LSR), 0x60);
+	type("xyz");
+	out8(vm, FCR, 0x01);		/* what had no room yet comes in then */
+	assert_int_equal(in8(vm, DATA), 'y');
+	assert_int_equal(in8(vm, DATA), 'z');
 }
 
 static void test_trigger_levels(void **state)
@@ -236,9 +240,15 @@ static void test_character_timeout(void **state)
 	fake_advance_ns(vm, 50000);
 	assert_int_equal(in8(vm, IIR), 0xcc);
 	in8(vm, DATA);
+	fake_advance_ns(vm, 348000);
+	assert_int_equal(in8(vm, IIR), 0xcc);	/* the one that is left */
 	in8(vm, DATA);
 	fake_advance_ns(vm, 1000000000);
 	assert_int_equal(in8(vm, IIR), 0xc1);	/* nothing left, nothing to time out */
+	type("d");
+	out8(vm, FCR, 0x83);
+	fake_advance_ns(vm, 1000000000);
+	assert_int_equal(in8(vm, IIR), 0xc1);	/* cleared, likewise */
 }
 
 static void test_timeout_follows_the_format(void **state)
@@ -252,6 +262,13 @@ static void test_timeout_follows_the_format(void **state)
 	out8(vm, FCR, 0x81);
 	type("a");
 	fake_advance_ns(vm, 4990000);
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	fake_advance_ns(vm, 20000);
+	assert_int_equal(in8(vm, IIR), 0xcc);
+	in8(vm, DATA);
+	out8(vm, LCR, 0x07);		/* no parity: 11 bits, 4.58 ms */
+	type("a");
+	fake_advance_ns(vm, 4570000);
 	assert_int_equal(in8(vm, IIR), 0xc1);
 	fake_advance_ns(vm, 20000);
 	assert_int_equal(in8(vm, IIR), 0xcc);
@@ -346,6 +363,20 @@ static void test_interrupt_priorities(void **state)
 	assert_int_equal(in8(vm, IIR), 0x01);
 }
 
+static void test_line_status_interrupt_alone(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MCR, LOOP);
+	in8(vm, MSR);
+	out8(vm, IER, 0x04);
+	out8(vm, DATA, 'a');
+	out8(vm, DATA, 'b');
+	assert_int_equal(in8(vm, IIR), 0x06);
+	out8(vm, IER, 0x0b);
+	assert_int_not_equal(in8(vm, IIR), 0x06);
+}
+
 static void test_read_only_registers(void **state)
 {
 	struct vm *vm = *state;
@@ -415,6 +446,7 @@ int main(void)
 		TEST(test_loopback_keeps_the_line_out),
 		TEST(test_out2_connects_the_interrupt),
 		TEST(test_interrupt_priorities),
+		TEST(test_line_status_interrupt_alone),
 		TEST(test_read_only_registers),
 		TEST(test_hostile),
 	};
