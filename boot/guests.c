@@ -155,7 +155,9 @@ static int prepare(const struct vm_config *vm_config)
 	int error;
 
 	guest_mem_clear(&vm);
-	error = platform_create(&vm, rtc_now());
+	vm.start_tsc = rdtsc();
+	vm.start_time = rtc_now();
+	error = platform_create(&vm, vm.start_time);
 	if (error)
 		return error;
 	vcpu_reset(vm_bsp(&vm));

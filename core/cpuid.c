@@ -12,6 +12,7 @@
 #include "arch/x86.h"
 #include "core/control.h"
 #include "core/irqchip.h"
+#include "core/pvclock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/string.h"
@@ -233,6 +234,8 @@ static void timing_leaves(struct cpuid_table *table)
 	/* "LaminaLamina", and the timing leaf that several hypervisors agree on: kHz of TSC and APIC timer. */
 	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
 	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
+	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
+		add(table, leaf, 0, pvclock_cpuid(leaf));
 }
 
 /* Every page of a guest's memory is below 2^48: what nested tables of four levels can map. */
@@ -344,7 +347,7 @@ static u32 effective_leaf(u32 leaf)
 {
 	bool basic = leaf <= MAX_BASIC;
 	bool extended = leaf >= 0x80000000 && leaf <= MAX_EXTENDED;
-	bool hypervisor = leaf >= 0x40000000 && leaf <= MAX_HYPERVISOR;
+	bool hypervisor = leaf >= 0x40000000 && leaf <= PVCLOCK_CPUID_MAX;
 
 	if (basic || extended || hypervisor || cpu_features.vendor != CPU_VENDOR_INTEL)
 		return leaf;

@@ -12,6 +12,7 @@
 #include "core/control.h"
 #include "core/cpuid.h"
 #include "core/irqchip.h"
+#include "core/pvclock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/string.h"
@@ -26,6 +27,7 @@ struct msr_state {
 	u64 mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
 	u64 mtrr_fixed[MTRR_FIXED];
 	u64 microcode;		/* the host's revision: errata lists of guests look at it */
+	u64 pvclock_system;
 };
 
 /* Conditions under which an MSR exists. */
@@ -128,6 +130,7 @@ static void set_tsc_offset(struct vcpu *vcpu, u64 offset)
 	vcpu->tsc_offset = offset;
 	vcpu->ops->tsc_offset_changed(vcpu);
 	vcpu->vm->irqchip->tsc_changed(vcpu);
+	pvclock_write_system(vcpu, vcpu->msrs->pvclock_system);
 }
 
 static int read_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
@@ -158,6 +161,26 @@ static int write_tsc_adjust(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *valu
 
 	vcpu->tsc_adjust = *value;
 	set_tsc_offset(vcpu, vcpu->tsc_offset + delta);
+	return 0;
+}
+
+static int write_pvclock_wall(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	return pvclock_write_wall(vcpu, *value);
+}
+
+static int write_pvclock_system(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	int error = pvclock_write_system(vcpu, *value);
+
+	if (!error)
+		vcpu->msrs->pvclock_system = *value;
+	return error;
+}
+
+static int read_pvclock_system(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	*value = vcpu->msrs->pvclock_system;
 	return 0;
 }
 
@@ -241,6 +264,9 @@ static const struct msr_policy policy[] = {
 	{ MSR_PAT, MSR_PAT, .read = read_vendor, .write = write_pat },
 	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
 	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .read = read_tsc_adjust, .write = write_tsc_adjust },
+
+	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, .read = read_constant, .write = write_pvclock_wall },
+	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, .read = read_pvclock_system, .write = write_pvclock_system },
 
 	{ MSR_MTRR_CAP, MSR_MTRR_CAP, CONSTANT(MTRR_VARIABLE | BIT(8) /* fixed */ | BIT(10) /* WC */) },
 	{ MSR_MTRR_PHYSBASE(0), MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1), .read = read_mtrr, .write = write_mtrr_variable },

@@ -170,7 +170,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->activity = VCPU_RUNNING;
 	vcpu->tsc_adjust = 0;
-	vcpu->tsc_offset = -rdtsc();
+	vcpu->tsc_offset = -vcpu->vm->start_tsc;
 	vcpu->ops->vcpu_reset(vcpu);
 	vcpu->ops->tsc_offset_changed(vcpu);
 	msr_reset(vcpu);

@@ -39,6 +39,8 @@ struct vm {
 	void *irqchip_data;		/* dev's */
 	void *platform;			/* dev's: the devices of this VM */
 
+	u64 start_tsc;			/* host TSC and wall clock (seconds since 1970) at power-on */
+	u64 start_time;
 	struct vm_page *memory;		/* pages behind vm_alloc() */
 	struct vtimer *time_limit;
 	struct vm_log_once once;
