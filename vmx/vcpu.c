@@ -8,7 +8,7 @@
 #include "arch/panic.h"
 #include "arch/trap.h"
 #include "arch/x86.h"
-#include "core/control.h"
+#include "core/cpuid.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"
 
@@ -113,13 +113,27 @@ static u16 vpid(const struct vcpu *vcpu)
 	return (u16)((vcpu->vm->id * VM_MAX_VCPUS + vcpu->id) % 0xffff + 1);
 }
 
+/* An instruction that CPUID does not announce to this guest raises #UD: leave its control off. */
+static u32 secondary_controls(struct vcpu *vcpu)
+{
+	u32 controls = vmx_caps.secondary;
+
+	if (!cpuid_has(vcpu, FEATURE_RDTSCP))
+		controls &= ~(u32)SECONDARY_RDTSCP;
+	if (!(cpuid_guest(vcpu, 7, 0).ebx & BIT(10)))
+		controls &= ~(u32)SECONDARY_INVPCID;
+	if (!(cpuid_guest(vcpu, 0xd, 1).eax & BIT(3)))
+		controls &= ~(u32)SECONDARY_XSAVES;
+	return controls;
+}
+
 static void write_controls(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	const struct vmcs_setting controls[] = {
 		vmcs_set32(PIN_BASED_CONTROLS, vmx_caps.pin),
 		vmcs_set32(PRIMARY_CONTROLS, vmx_caps.primary),
-		vmcs_set32(SECONDARY_CONTROLS, vmx_caps.secondary),
+		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
 		/* Only what concerns the machine: the guest handles its own exceptions. */
