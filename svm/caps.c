@@ -26,9 +26,10 @@ static int check_lock(u32 features)
 {
 	u64 vm_cr = 0;
 
+	/* Whether EFER.SVME can be set is what counts in the end: svm_cpu_enable() sees. */
 	if (rdmsr_safe(MSR_VM_CR, &vm_cr)) {
-		log_error("the VM_CR register cannot be read although CPUID announces SVM");
-		return -ENODEV;
+		capability_optional("VM_CR", false, "EFER.SVME is tried");
+		return 0;
 	}
 	log_info("  %-34s SVM %s, %s", "VM_CR", vm_cr & VM_CR_SVM_DISABLE ? "disabled" : "enabled",
 		 (features & SVM_LOCK) && (vm_cr & VM_CR_LOCK) ? "locked" : "not locked");

@@ -18,9 +18,8 @@ int svm_cpu_enable(struct percpu *cpu)
 	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
 	cpu->host_vmcb_pa = virt_to_phys(cpu->host_vmcb);
 
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
-	if (!(rdmsr(MSR_EFER) & EFER_SVME)) {
-		log_error("CPU %u does not accept EFER.SVME", cpu->index);
+	if (wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME) || !(rdmsr(MSR_EFER) & EFER_SVME)) {
+		log_error("CPU %u does not accept EFER.SVME: SVM is switched off by the firmware", cpu->index);
 		return -ENODEV;
 	}
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vmx_region_pa);
