@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* The VM of the loaders' tests: see loader_fixture.h. */
+#include "loader_fixture.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "arch/x86.h"
+#include "core/guest_mem.h"
+#include "core/vm_log.h"
+
+const char load_boot_loader_name[] = "Lamina 7.8";
+
+static struct vm *current;
+
+/* --- the vCPU --- */
+
+static void segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment)
+{
+	vcpu->vm->segments[index] = *segment;
+}
+
+static void table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table)
+{
+	assert_false(idt);
+	vcpu->vm->gdt = *table;
+	vcpu->vm->gdt_set = true;
+}
+
+static void control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
+{
+	u64 *controls = vcpu->vm->controls;
+
+	controls[control] = value;
+	controls[CTL_EFER] &= ~EFER_LMA;
+	if ((controls[CTL_EFER] & EFER_LME) && (controls[CTL_CR0] & CR0_PG)) {
+		assert_true(controls[CTL_CR4] & CR4_PAE);
+		controls[CTL_EFER] |= EFER_LMA;
+	}
+}
+
+static void reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	fail_msg("register %d was never written", reg);
+}
+
+static const struct vcpu_ops ops = {
+	.segment_set = segment_set, .table_set = table_set, .control_set = control_set,
+	.reg_fetch = reg_fetch,
+};
+
+/* --- set-up --- */
+
+/* Not valid, but recognisable. */
+static const char rsdp[36] = "RSD PTR \x11LAMINA\x02\x00\x10\x0e\x00\x24\x00\x00\x00";
+
+struct vm *fixture_create(u64 low, u64 high)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	vm->ram = mmap(NULL, GUEST_RAM, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(vm->ram != MAP_FAILED);
+	assert_true(low <= GUEST_RAM);
+	vm->low = low;
+	vm->high = high;
+	vm->vcpu.vm = vm;
+	vm->vcpu.ops = &ops;
+	vm->controls[CTL_CR0] = CR0_CD | CR0_NW | CR0_ET;
+	memcpy(vm->ram + GUEST_RSDP_ADDRESS, rsdp, sizeof(rsdp));
+	current = vm;
+	return vm;
+}
+
+void fixture_destroy(struct vm *vm)
+{
+	munmap(vm->ram, GUEST_RAM);
+	free(vm);
+	current = NULL;
+}
+
+int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
+		 const void *initrd, size_t initrd_size)
+{
+	const struct guest_image image = {
+		.kernel = kernel, .kernel_size = size, .cmdline = cmdline,
+		.initrd = initrd, .initrd_size = initrd_size,
+	};
+	int error = loader_load(vm, &vm->vcpu, &image);
+
+	assert_true(error <= 0);
+	assert_int_equal(vm->errors, error ? 1 : 0);
+	if (!error)
+		assert_non_null(strstr(vm->log, "loaded: "));
+	return error;
+}
+
+void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words)
+{
+	vm->log[0] = 0;
+	vm->errors = 0;
+	assert_int_not_equal(fixture_load(vm, kernel, size, "", NULL, 0), 0);
+	fixture_said(vm, words);
+}
+
+void fixture_said(const struct vm *vm, const char *words)
+{
+	if (!strstr(vm->log, words))
+		fail_msg("expected \"%s\" in:\n%s", words, vm->log);
+}
+
+/* --- guest memory, by core/guest_mem.h --- */
+
+u64 guest_low_ram(const struct vm *vm)
+{
+	return vm->low;
+}
+
+u64 guest_high_ram(const struct vm *vm)
+{
+	return vm->high;
+}
+
+static bool is_within(u64 start, u64 size, u64 from, u64 to)
+{
+	return start >= from && start <= to && size <= to - start;
+}
+
+bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
+{
+	return is_within(gpa, size, 0, GUEST_VGA_HOLE) ||
+	       is_within(gpa, size, GUEST_VGA_HOLE_END, vm->low);
+}
+
+void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)
+{
+	return guest_is_ram(vm, gpa, size) ? vm->ram + gpa : NULL;
+}
+
+int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
+{
+	if (!guest_is_ram(vm, gpa, size))
+		return -EFAULT;
+	memcpy(to, vm->ram + gpa, size);
+	return 0;
+}
+
+int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size)
+{
+	if (!guest_is_ram(vm, gpa, size))
+		return -EFAULT;
+	memcpy(vm->ram + gpa, from, size);
+	return 0;
+}
+
+u64 guest_number(struct vm *vm, gpa_t gpa, size_t width)
+{
+	u64 value = 0;
+
+	assert_int_equal(guest_read(vm, gpa, &value, width), 0);
+	return value;
+}
+
+const char *guest_text(struct vm *vm, gpa_t gpa)
+{
+	assert_true(gpa != 0 && gpa < vm->low);
+	assert_true(strnlen((char *)vm->ram + gpa, vm->low - gpa) < vm->low - gpa);
+	return (const char *)vm->ram + gpa;
+}
+
+/* --- the log --- */
+
+const char *vm_name(const struct vm *vm)
+{
+	return "fixture";
+}
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	size_t used = strlen(current->log);
+	va_list args;
+
+	assert_string_equal(tag, "fixture");
+	current->errors += level == LOG_ERROR;
+	current->warnings += level == LOG_WARN;
+	va_start(args, format);
+	vsnprintf(current->log + used, sizeof(current->log) - used, format, args);
+	va_end(args);
+}
+
+/* --- what must hold --- */
+
+void place(struct places *places, gpa_t start, u64 size)
+{
+	assert_true(places->count < ARRAY_SIZE(places->list));
+	places->list[places->count].start = start;
+	places->list[places->count++].size = size;
+}
+
+void check_places(const struct vm *vm, const struct places *places)
+{
+	for (unsigned i = 0; i < places->count; i++) {
+		u64 start = places->list[i].start, end = start + places->list[i].size;
+
+		assert_true(end > start && end <= vm->low);
+		assert_true(start >= 0x1000);
+		assert_true(end <= 0x9fc00 || start >= 0x100000);
+		for (unsigned j = 0; j < i; j++)
+			assert_true(end <= places->list[j].start ||
+				    places->list[j].start + places->list[j].size <= start);
+	}
+}
+
+void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count)
+{
+	u64 ram = 0, end = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		assert_true(map[i].start >= end && map[i].size > 0);
+		end = map[i].start + map[i].size;
+		if (map[i].type != 1)
+			continue;
+		ram += map[i].size;
+		if (map[i].start >= GIB(4))
+			assert_true(end <= GIB(4) + vm->high);
+		else
+			assert_true(end <= 0x9fc00 || (map[i].start >= 0x100000 && end <= vm->low));
+	}
+	assert_int_equal(ram, 0x9fc00 + (vm->low - 0x100000) + vm->high);
+}
+
+static void check_flat(const struct segment *segment, u8 type)
+{
+	assert_int_equal(segment->base, 0);
+	assert_int_equal(segment->limit, 0xffffffff);
+	assert_int_equal(segment->type & ~1, type);	/* but for the accessed bit */
+	assert_true(segment->s && segment->present && segment->db && segment->g);
+	assert_false(segment->unusable || segment->l);
+	assert_int_equal(segment->dpl, 0);
+}
+
+void check_protected_mode(struct vm *vm, u32 eip)
+{
+	static const enum vcpu_segment data[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS };
+
+	assert_true(vm->controls[CTL_CR0] & 1);
+	assert_int_equal(vm->controls[CTL_CR0] & ~0x11ull, 0);
+	assert_int_equal(vm->controls[CTL_CR4], 0);
+	assert_int_equal(vm->controls[CTL_EFER], 0);
+	assert_int_equal(vcpu_reg_read(&vm->vcpu, REG_RIP), eip);
+	assert_int_equal(vcpu_rflags(&vm->vcpu), 2);
+	check_flat(&vm->segments[SEG_CS], 10);
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++)
+		check_flat(&vm->segments[data[i]], 2);
+	assert_int_equal(vm->segments[SEG_TR].base, 0);
+	assert_int_equal(vm->segments[SEG_TR].limit, 0x67);
+	assert_int_equal(vm->segments[SEG_TR].type, 11);
+	assert_true(vm->segments[SEG_TR].present && !vm->segments[SEG_TR].s);
+}

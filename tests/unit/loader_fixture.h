@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM as the guest loaders see it: RAM, and a vCPU whose operations record what is set.
+ * Link: tests/unit/loader_fixture.c.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/loader.h"
+#include "core/vcpu.h"
+#include "hostile.h"
+
+#define GUEST_RAM GIB(3)	/* reserved of the host's address space, and handed out page by page */
+
+struct vm {
+	u8 *ram;
+	u64 low, high;		/* bytes of RAM from 0 and from 4 GiB; high is not backed */
+	struct vcpu vcpu;
+	struct segment segments[SEG_COUNT];
+	u64 controls[CTL_XCR0 + 1];
+	struct descriptor_table gdt;
+	bool gdt_set;
+	char log[8192];
+	unsigned errors, warnings;
+};
+
+/* One VM at a time: zero RAM but for an RSDP, vCPU after reset. */
+struct vm *fixture_create(u64 low, u64 high);
+void fixture_destroy(struct vm *vm);
+
+/* Load. A failure must have been told, a success must not look like one. */
+int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
+		 const void *initrd, size_t initrd_size);
+/* The same, and it must fail with these words. */
+void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words);
+/* The log must have these words. */
+void fixture_said(const struct vm *vm, const char *words);
+
+/* Little-endian numbers in an image under construction, and in guest memory. */
+static inline void put(void *image, size_t at, u64 value, size_t width)
+{
+	memcpy((u8 *)image + at, &value, width);
+}
+
+u64 guest_number(struct vm *vm, gpa_t gpa, size_t width);
+const char *guest_text(struct vm *vm, gpa_t gpa);
+
+/* Places in guest memory that must not share a byte, and must be RAM that a PC's loader may use. */
+struct places {
+	struct {
+		gpa_t start;
+		u64 size;
+	} list[16];
+	unsigned count;
+};
+
+void place(struct places *places, gpa_t start, u64 size);
+void check_places(const struct vm *vm, const struct places *places);
+
+/* One piece of the memory map that the guest is told. */
+struct map_piece {
+	u64 start, size;
+	u32 type;
+};
+
+/*
+ * What the map must say: RAM only where RAM is, none of it below the PC's extended BIOS data area,
+ * in the VGA hole and over the ACPI tables; all of it from 1 MiB on.
+ */
+void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count);
+
+/*
+ * 32-bit protected mode as Multiboot and PVH want it: flat segments, no paging, interrupts off.
+ */
+void check_protected_mode(struct vm *vm, u32 eip);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* Linux kernels: the entry state of the 64-bit boot protocol, and damaged and hostile files. */
+/* link: tests/unit/loader_fixture.c core/loader.c core/load_common.c core/load_linux.c */
+/* link: core/load_multiboot.c core/load_pvh.c core/load_flat.c */
+/* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
+
+#include "loader_fixture.h"
+
+#include "arch/x86.h"
+
+#define SETUP	(3 * 512)
+#define KERNEL	(80 * 16)
+#define IMAGE	(SETUP + KERNEL)
+#define PREF	0x1000000ull
+#define INIT	0x800000ull
+
+/* Offsets in the file and in the zero page: boot.rst, "Details of Header Fields", zero-page.rst. */
+enum field {
+	RSDP = 0x70, EXT_RAMDISK_IMAGE = 0xc0, EXT_RAMDISK_SIZE = 0xc4, EXT_CMD_LINE = 0xc8,
+	E820_ENTRIES = 0x1e8, SENTINEL = 0x1ef, SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, BOOT_FLAG = 0x1fe,
+	JUMP = 0x200, MAGIC = 0x202, PROTOCOL = 0x206, KERNEL_VERSION = 0x20e, LOADER = 0x210,
+	LOADFLAGS = 0x211, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c, CMD_LINE = 0x228,
+	INITRD_ADDR_MAX = 0x22c, KERNEL_ALIGNMENT = 0x230, RELOCATABLE = 0x234, XLOADFLAGS = 0x236,
+	CMDLINE_SIZE = 0x238, PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c, PREF_ADDRESS = 0x258,
+	INIT_SIZE = 0x260, E820_TABLE = 0x2d0,
+};
+
+/* Bytes that make the CRC-32 of all of it zero, as the kernel's build does. */
+static void put_checksum(u8 *image)
+{
+	u32 crc = 0xffffffff;
+
+	for (size_t i = 0; i < IMAGE - 4; i++) {
+		crc ^= image[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
+	}
+	put(image, IMAGE - 4, crc, 4);
+}
+
+static u8 *good(void)
+{
+	u8 *image = calloc(1, IMAGE);
+
+	for (size_t i = SETUP; i < IMAGE; i++)
+		image[i] = (u8)(i * 7);
+	put(image, SETUP_SECTS, 2, 1);
+	put(image, SYSSIZE, KERNEL / 16, 4);
+	put(image, BOOT_FLAG, 0xaa55, 2);
+	put(image, JUMP, 0x6aeb, 2);
+	memcpy(image + MAGIC, "HdrS", 4);
+	put(image, PROTOCOL, 0x20f, 2);
+	put(image, KERNEL_VERSION, 0x1a0, 2);
+	memcpy(image + 0x3a0, "6.1.0-test", 11);
+	put(image, LOADFLAGS, 1, 1);
+	put(image, INITRD_ADDR_MAX, 0x7fffffff, 4);
+	put(image, KERNEL_ALIGNMENT, 0x200000, 4);
+	put(image, RELOCATABLE, 1, 1);
+	put(image, XLOADFLAGS, 0x7f, 2);
+	put(image, CMDLINE_SIZE, 100, 4);
+	put(image, PAYLOAD_OFFSET, 0x100, 4);
+	put(image, PAYLOAD_LENGTH, 0x200, 4);
+	put(image, PREF_ADDRESS, PREF, 8);
+	put(image, INIT_SIZE, INIT, 4);
+	put_checksum(image);
+	return image;
+}
+
+static u64 zero_page(struct vm *vm)
+{
+	return vm->vcpu.regs[REG_RSI];
+}
+
+static u64 field(struct vm *vm, enum field at, size_t width)
+{
+	return guest_number(vm, zero_page(vm) + at, width);
+}
+
+/* SDM, "4-Level Paging": what the tables make of a linear address, or ~0. */
+static u64 walk(struct vm *vm, u64 linear, struct places *tables)
+{
+	u64 entry = vm->controls[CTL_CR3];
+
+	for (int shift = 39; shift >= 12; shift -= 9) {
+		u64 table = entry & 0x000ffffffffff000;
+
+		if (tables)
+			place(tables, table, 4096);
+		entry = guest_number(vm, table + (linear >> shift & 511) * 8, 8);
+		if ((entry & 3) != 3 || entry >> 63)
+			return ~0ull;
+		if (shift < 39 && (entry & 0x80))
+			return (entry & 0x000ffffffffff000) + (linear & ((1ull << shift) - 1));
+	}
+	return (entry & 0x000ffffffffff000) + (linear & 4095);
+}
+
+static void check_descriptor(struct vm *vm, u16 selector, const struct segment *segment)
+{
+	u64 raw = guest_number(vm, vm->gdt.base + selector, 8);
+	u32 limit = (u32)((raw & 0xffff) | (raw >> 32 & 0xf0000));
+
+	assert_int_equal(segment->selector, selector);
+	assert_true(selector + 7 <= vm->gdt.limit);
+	assert_int_equal((raw >> 16 & 0xffffff) | (raw >> 32 & 0xff000000), segment->base);
+	assert_int_equal(raw >> 55 & 1 ? limit << 12 | 0xfff : limit, segment->limit);
+	assert_int_equal(raw >> 40 & 15, segment->type);
+	assert_int_equal(raw >> 44 & 1, segment->s);
+	assert_int_equal(raw >> 45 & 3, segment->dpl);
+	assert_int_equal(raw >> 47 & 1, segment->present);
+	assert_int_equal(raw >> 53 & 1, segment->l);
+	assert_int_equal(raw >> 54 & 1, segment->db);
+}
+
+/* boot.rst, "64-bit Boot Protocol" */
+static void check_entry_state(struct vm *vm, u64 kernel)
+{
+	static const enum vcpu_segment data[] = { SEG_DS, SEG_ES, SEG_SS };
+
+	assert_int_equal(vcpu_reg_read(&vm->vcpu, REG_RIP), kernel + 0x200);
+	assert_int_equal(vcpu_rflags(&vm->vcpu), 2);
+	assert_int_equal(vm->controls[CTL_CR0] & (CR0_PE | CR0_PG | CR0_CD | CR0_NW), CR0_PE | CR0_PG);
+	assert_true(vm->controls[CTL_CR4] & CR4_PAE);
+	assert_int_equal(vm->controls[CTL_EFER], EFER_LME | EFER_LMA);
+
+	check_descriptor(vm, 0x10, &vm->segments[SEG_CS]);
+	assert_true(vm->segments[SEG_CS].l && !vm->segments[SEG_CS].db);
+	assert_int_equal(vm->segments[SEG_CS].type & 10, 10);	/* execute, read */
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
+		check_descriptor(vm, 0x18, &vm->segments[data[i]]);
+		assert_int_equal(vm->segments[data[i]].type & 10, 2);	/* read, write */
+	}
+	assert_int_equal(vm->segments[SEG_TR].type, 11);	/* what IA-32e mode needs */
+	assert_true(vm->segments[SEG_LDTR].unusable);
+	for (u64 linear = 0; linear < GIB(4); linear += MIB(1) + 4099)
+		assert_int_equal(walk(vm, linear, NULL), linear);
+}
+
+static void check_map(struct vm *vm)
+{
+	struct map_piece map[128];
+	u64 count = field(vm, E820_ENTRIES, 1);
+
+	for (u64 i = 0; i < count; i++)
+		map[i] = (struct map_piece){
+			field(vm, E820_TABLE + 20 * i, 8), field(vm, E820_TABLE + 20 * i + 8, 8),
+			(u32)field(vm, E820_TABLE + 20 * i + 16, 4),
+		};
+	check_memory_map(vm, map, count);
+}
+
+static void check_all_places(struct vm *vm, u64 kernel)
+{
+	struct places places = { .count = 0 };
+
+	place(&places, kernel, INIT);
+	place(&places, zero_page(vm), 4096);
+	place(&places, field(vm, CMD_LINE, 4), strlen(guest_text(vm, field(vm, CMD_LINE, 4))) + 1);
+	if (field(vm, RAMDISK_SIZE, 4))
+		place(&places, field(vm, RAMDISK_IMAGE, 4), field(vm, RAMDISK_SIZE, 4));
+	place(&places, vm->gdt.base, vm->gdt.limit + 1);
+	walk(vm, 0, &places);
+	check_places(vm, &places);
+}
+
+static void test_kernel_alone(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+
+	assert_int_equal(fixture_load(vm, image, IMAGE, "console=ttyS0 quiet", NULL, 0), 0);
+	assert_int_equal(vm->warnings, 0);
+	check_entry_state(vm, PREF);
+	check_all_places(vm, PREF);
+	check_map(vm);
+	assert_memory_equal(vm->ram + PREF, image + SETUP, KERNEL);
+
+	assert_string_equal(guest_text(vm, field(vm, CMD_LINE, 4)), "console=ttyS0 quiet");
+	assert_int_equal(field(vm, EXT_CMD_LINE, 4), 0);
+	assert_int_equal(field(vm, RAMDISK_IMAGE, 4), 0);
+	assert_int_equal(field(vm, RAMDISK_SIZE, 4), 0);
+	assert_int_equal(field(vm, LOADER, 1), 0xff);
+	assert_int_equal(field(vm, SENTINEL, 1), 0);
+	assert_int_equal(field(vm, RSDP, 8), 0xe0000);
+	/* The setup header up to its end at 0x26c, and nothing behind it. */
+	assert_int_equal(field(vm, SETUP_SECTS, 1), 2);
+	assert_int_equal(field(vm, INIT_SIZE, 4), INIT);
+	assert_int_equal(field(vm, PROTOCOL, 2), 0x20f);
+	assert_int_equal(field(vm, 0x26c, 4), 0);
+	fixture_said(vm, "Linux 6.1.0-test, entry 0x1000200, initrd none, "
+			 "command line \"console=ttyS0 quiet\"");
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void check_initrd(u64 ram, u64 high, u64 addr_max, u64 end)
+{
+	struct vm *vm = fixture_create(ram, high);
+	u8 *image = good(), initrd[0x3001];
+	u64 at;
+
+	for (size_t i = 0; i < sizeof(initrd); i++)
+		initrd[i] = (u8)(i * 11 + 3);
+	put(image, INITRD_ADDR_MAX, addr_max, 4);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", initrd, sizeof(initrd)), 0);
+	at = field(vm, RAMDISK_IMAGE, 4);
+	assert_int_equal(at, end - 0x4000);	/* page-aligned, as high as it goes */
+	assert_int_equal(field(vm, RAMDISK_SIZE, 4), sizeof(initrd));
+	assert_int_equal(field(vm, EXT_RAMDISK_IMAGE, 8), 0);
+	assert_memory_equal(vm->ram + at, initrd, sizeof(initrd));
+	check_entry_state(vm, PREF);
+	check_all_places(vm, PREF);
+	check_map(vm);
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_initrd(void **state)
+{
+	check_initrd(MIB(64), 0, 0x7fffffff, MIB(64));
+	check_initrd(GIB(3), GIB(2), 0x7fffffff, GIB(2));
+	check_initrd(GIB(3), 0, 0xffffffff, GIB(3));
+	check_initrd(MIB(64), 0, 0x37fffff, MIB(56));
+	/* Where the kernel is in the way: below it. */
+	check_initrd(PREF + INIT, 0, 0x7fffffff, PREF);
+	check_initrd(PREF + INIT + MIB(2), 0, PREF + INIT + 0x2fff, PREF);
+}
+
+static void test_initrd_that_does_not_fit(void **state)
+{
+	struct vm *vm = fixture_create(PREF + INIT + MIB(2), 0);
+	u8 *image = good(), *initrd = calloc(1, MIB(16));
+
+	assert_int_not_equal(fixture_load(vm, image, IMAGE, "", initrd, MIB(16)), 0);
+	fixture_said(vm, "the initrd of 16384 KiB does not fit");
+	vm->errors = 0;
+	assert_int_not_equal(fixture_load(vm, image, IMAGE, "", initrd, 0), 0);
+	fixture_said(vm, "the initrd's file is empty");
+	free(initrd);
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_too_little_memory(void **state)
+{
+	struct vm *vm = fixture_create(MIB(22), 0);
+	u8 *image = good();
+
+	fixture_refused(vm, image, IMAGE, "the kernel must have RAM from 0x1000000 to 0x17fffff, and "
+					  "the VM's ends at 0x15fffff: expected mem=24M or more");
+	vm->low = MIB(24);
+	vm->errors = 0;
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_fixed_address(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+
+	put(image, RELOCATABLE, 0, 1);
+	put(image, PREF_ADDRESS, 0x200000, 8);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	check_entry_state(vm, 0x200000);
+	check_all_places(vm, 0x200000);
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* A kernel that a PC would find at 64 KiB has no place in one that was relocated. */
+static void test_low_address(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+
+	put(image, PREF_ADDRESS, 0, 8);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	check_entry_state(vm, 0x200000);	/* the first multiple of kernel_alignment above 1 MiB */
+	put(image, RELOCATABLE, 0, 1);
+	fixture_refused(vm, image, IMAGE, "the guest cannot be loaded");
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_command_line(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+	char text[102];
+
+	memset(text, 'x', sizeof(text));
+	text[101] = 0;
+	assert_int_not_equal(fixture_load(vm, image, IMAGE, text, NULL, 0), 0);
+	fixture_said(vm, "the command line has 101 characters, expected at most 100");
+	vm->errors = 0;
+	text[100] = 0;
+	assert_int_equal(fixture_load(vm, image, IMAGE, text, NULL, 0), 0);
+	assert_string_equal(guest_text(vm, field(vm, CMD_LINE, 4)), text);
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_damaged(void **state)
+{
+	static const struct {
+		enum field field;
+		u64 value;
+		size_t width;
+		const char *words;
+	} damages[] = {
+		{ SYSSIZE, KERNEL / 16 + 1, 4, "damaged bzImage of 2816 bytes: the file is cut off" },
+		{ INIT_SIZE, 16, 4, "init_size" },
+		{ KERNEL_ALIGNMENT, 3, 4, "kernel_alignment" },
+		{ PREF_ADDRESS, 1ull << 40, 8, "damaged bzImage: it is to lie at 0x10000000000-" },
+		{ PREF_ADDRESS, GIB(3) - MIB(6), 8, "damaged bzImage: it is to lie at 0xbfa00000-" },
+		{ PROTOCOL, 0x20b, 2, "this bzImage is not supported: the boot protocol" },
+		{ XLOADFLAGS, 0, 2, "this bzImage is not supported: not a 64-bit kernel" },
+	};
+	struct vm *vm = fixture_create(MIB(64), 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+		u8 *image = good();
+
+		put(image, damages[i].field, damages[i].value, damages[i].width);
+		fixture_refused(vm, image, IMAGE, damages[i].words);
+		free(image);
+	}
+	fixture_destroy(vm);
+}
+
+static void test_checksum(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+
+	image[SETUP + 700] ^= 0x10;
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	assert_int_equal(vm->warnings, 1);
+	fixture_said(vm, "the bzImage's checksum does not match");
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void use(const u8 *data, size_t size)
+{
+	struct vm *vm = fixture_create(MIB(64), MIB(2));
+	u64 rip;
+
+	if (!fixture_load(vm, data, size, "a b c", data, size)) {
+		rip = vcpu_reg_read(&vm->vcpu, REG_RIP);
+		assert_true(rip < vm->low);
+		if (vm->gdt_set)
+			check_entry_state(vm, rip - 0x200);
+	}
+	fixture_destroy(vm);
+}
+
+static void test_hostile(void **state)
+{
+	u8 *image = good();
+
+	each_truncation(image, IMAGE, use);
+	random_mutations(image, IMAGE, 0x290, 2000, use);
+	each_byte_mutation(image, IMAGE, 0x290, use);
+	free(image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel_alone),
+		cmocka_unit_test(test_initrd),
+		cmocka_unit_test(test_initrd_that_does_not_fit),
+		cmocka_unit_test(test_too_little_memory),
+		cmocka_unit_test(test_fixed_address),
+		cmocka_unit_test(test_low_address),
+		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_checksum),
+		cmocka_unit_test(test_hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
