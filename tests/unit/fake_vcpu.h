@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory and ports
+ * that remember what they were written. Link: tests/unit/fake_vcpu.c core/control.c.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "arch/x86.h"
+#include "core/gwalk.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/types.h"
+
+#define FAKE_RAM_SIZE	MIB(2)
+#define FAKE_MMIO	0xd0000000ull
+#define FAKE_MMIO_SIZE	KIB(64)
+#define FAKE_PORT_LOG	4096
+
+struct fake_machine {
+	struct vm vm;
+	struct vcpu vcpu;
+	u64 controls[CTL_XCR0 + 1];
+	struct segment segments[SEG_COUNT];
+	u8 physical_bits;
+
+	u8 *ram, *mmio;			/* heap blocks of exactly their size */
+	unsigned mmio_reads, mmio_writes;
+	unsigned last_mmio_size;
+	/* Called at each access to device memory or a port, if set. */
+	void (*on_access)(void);
+
+	/* What came of it. */
+	bool faulted;
+	u8 vector;
+	bool has_code;
+	u32 error_code;
+	u64 payload;
+	unsigned instructions_done;
+	bool ended;
+	char words[512];
+
+	u8 port_in;			/* each byte that is read is one more than the last */
+	u16 port;
+	unsigned port_size, port_writes;
+	u32 port_written[FAKE_PORT_LOG];
+};
+
+extern struct fake_machine fake;
+
+/* All memory zero, power-up values; what came of earlier instructions forgotten. */
+void fake_machine_create(void);
+void fake_machine_destroy(void);
+void fake_forget(void);
+
+/* Flat segments and control registers of a mode, without paging where the mode allows that. */
+void fake_real_mode(void);
+void fake_protected_mode(bool code_32);
+void fake_long_mode(void);	/* with EFER.LMA and CS.L; the page tables are the caller's */
+void fake_set_cpl(unsigned cpl);
+
+/* The page fault (or other exception) that is expected in place of an answer. */
+void expect_fault(const struct guest_fault *fault, u8 vector, u32 error_code, u64 address);
+
+u64 fake_random(u64 *state);
