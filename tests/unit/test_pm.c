@@ -112,8 +112,8 @@ static void test_enables(void **state)
 	struct vm *vm = *state;
 
 	out16(vm, ENABLE, 0xffff);
-	assert_int_equal(in16(vm, ENABLE), 0x0121);	/* timer, global, power button */
-	assert_int_equal(in32(vm, STATUS), 0x01210000);
+	assert_int_equal(in16(vm, ENABLE), 0x0521);	/* timer, global, power button, RTC */
+	assert_int_equal(in32(vm, STATUS), 0x05210000);
 	out8(vm, ENABLE + 1, 0);
 	assert_int_equal(in16(vm, ENABLE), 0x0021);
 }
