@@ -238,6 +238,7 @@ void guests_run(void)
 		ran += config.vms[i].valid && run(&config.vms[i]);
 	ops->cpu_disable(this_cpu());
 	if (ran < config.vm_count)
-		log_error("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran, config.vm_count);
+		stop("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran,
+		     config.vm_count);
 	finish();
 }
