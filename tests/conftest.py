@@ -4,6 +4,7 @@
 import concurrent.futures
 import dataclasses
 import pathlib
+import re
 import threading
 import time
 
@@ -77,7 +78,10 @@ class Runs:
             try:
                 for step in boot.steps:
                     machine.send(step.send)
-                    machine.expect(step.expect, boot.limit)
+                    said = machine.expect(step.until, boot.limit)
+                    if not re.search(step.says, said, re.MULTILINE):
+                        raise emu.MachineError(machine.report(
+                            f"{step.send!r} was not answered by {step.says!r}"))
                 self._await_end(boot, machine)
             except emu.MachineError as failure:
                 error = str(failure)

@@ -196,7 +196,7 @@ class Machine:
             os.write(self.input, data.encode() if isinstance(data, str) else data)
 
     def expect(self, pattern, timeout):
-        """Wait until new output matches the regular expression, and return the match."""
+        """Wait until new output matches the regular expression; return it up to there."""
         regex = re.compile(pattern, re.MULTILINE)
         deadline = time.monotonic() + timeout
         with self.changed:
@@ -205,7 +205,7 @@ class Machine:
                 match = regex.search(text)
                 if match:
                     self.position += match.end()
-                    return match
+                    return text[:match.end()]
                 if self.ended:
                     raise MachineError(self.report(f"it ended without saying {pattern!r}"))
                 left = deadline - time.monotonic()
