@@ -215,7 +215,15 @@ static void test_8042_commands(void **state)
 	assert_int_equal(in8(vm, 0x64) & 0x03, 0);
 	assert_int_equal(ask_8042(vm, 0xaa), 0x55);
 	assert_int_equal(in8(vm, 0x64) & 0x01, 0);
+	assert_int_equal(in8(vm, 0x64) & 0x04, 0x04);	/* passed */
 	assert_int_equal(ask_8042(vm, 0xab), 0x00);
+	assert_int_equal(ask_8042(vm, 0xa9), 0x01);
+	for (u8 command = 0xd2; command <= 0xd3; command++) {
+		out8(vm, 0x64, command);	/* as if from keyboard or mouse */
+		out8(vm, 0x60, 0x5a);
+		assert_int_equal(in8(vm, 0x64) & 0x41, 0x01);
+		assert_int_equal(in8(vm, 0x60), 0x5a);
+	}
 	assert_int_equal(ask_8042(vm, 0xd0) & 0x03, 0x03);	/* no reset, A20 on */
 	out8(vm, 0x64, 0x60);
 	assert_int_equal(in8(vm, 0x64) & 0x09, 0x08);
@@ -228,7 +236,7 @@ static void test_8042_has_no_keyboard(void **state)
 	struct vm *vm = *state;
 
 	out8(vm, 0x60, 0xff);
-	assert_int_equal(in8(vm, 0x64) & 0x41, 0x41);	/* timeout, and a byte that says so */
+	assert_int_equal(in8(vm, 0x64), 0x55);	/* timeout, and a byte that says so */
 	assert_int_equal(in8(vm, 0x60), 0xfe);
 	assert_int_equal(in8(vm, 0x64) & 0x41, 0);
 }
@@ -268,7 +276,8 @@ static void test_port_92(void **state)
 	struct vm *vm = *state;
 
 	assert_int_equal(in8(vm, 0x92), 0x02);
-	out8(vm, 0x92, 0x02);
+	out8(vm, 0x92, 0xc2);
+	assert_int_equal(in8(vm, 0x92), 0xc2);
 	out8(vm, 0x92, 0x00);
 	assert_int_equal(in8(vm, 0x92), 0x02);	/* A20 is always on */
 	assert_int_equal(vm->end, VM_END_NONE);

@@ -156,8 +156,12 @@ static void test_formats(void **state)
 	assert_date(vm, 20, 0, 1, 1, 7);
 	fake_advance_ns(vm, 12 * 3600 * SECOND);
 	assert_time(vm, 0x80 | 12, 0, 0);
+	for (unsigned hour = 1; hour < 12; hour++) {
+		fake_advance_ns(vm, 3600 * SECOND);
+		assert_time(vm, 0x80 | hour, 0, 0);
+	}
 	fake_advance_ns(vm, 3600 * SECOND);
-	assert_time(vm, 0x80 | 1, 0, 0);
+	assert_time(vm, 12, 0, 0);
 	/* BCD, 12 hours. */
 	set(vm, B, 0x80);
 	set(vm, HOUR, 0x92);		/* 12 pm */
@@ -207,15 +211,16 @@ static void test_divider_reset(void **state)
 	fake_advance_ns(vm, 10 * SECOND);
 	assert_int_equal(get(vm, SEC), 0x20);
 	fake_advance_ns(vm, 123 * MS);
+	set(vm, SEC, 0x30);
 	set(vm, A, 0x26);
 	fake_advance_ns(vm, 499 * MS);
-	assert_int_equal(get(vm, SEC), 0x20);
+	assert_int_equal(get(vm, SEC), 0x30);
 	fake_advance_ns(vm, 2 * MS);
-	assert_int_equal(get(vm, SEC), 0x21);
+	assert_int_equal(get(vm, SEC), 0x31);
 	fake_advance_ns(vm, 998 * MS);
-	assert_int_equal(get(vm, SEC), 0x21);
+	assert_int_equal(get(vm, SEC), 0x31);
 	fake_advance_ns(vm, 2 * MS);
-	assert_int_equal(get(vm, SEC), 0x22);
+	assert_int_equal(get(vm, SEC), 0x32);
 }
 
 /* UIP is high for 244 us before each update. */
@@ -350,6 +355,12 @@ static void test_alarm_wildcards(void **state)
 		assert_int_equal(get(vm, C) & 0x20, 0x20);
 		assert_int_equal(vm->lines[RTC_IRQ].rises, i + 1);
 	}
+	set_alarm(vm, 0xff, 0x59, 0x59);	/* the last second of every hour */
+	fake_advance_ns(vm, 43 * 60 * SECOND);
+	assert_int_equal(get(vm, C) & 0x20, 0);
+	fake_advance_ns(vm, 3600 * SECOND);
+	assert_int_equal(get(vm, C) & 0x20, 0x20);
+	assert_int_equal(vm->lines[RTC_IRQ].rises, 4);
 	set_alarm(vm, 0xff, 0xff, 0xff);	/* every second */
 	for (unsigned i = 0; i < 3; i++) {
 		fake_advance_ns(vm, SECOND);
@@ -396,6 +407,7 @@ static void test_memory_size(void **state)
 	struct vm *vm = *state;
 	unsigned sum = 0;
 
+	assert_int_equal(get(vm, 0x14), 0x02);	/* a coprocessor, no diskette drive */
 	assert_int_equal(get(vm, 0x15) | get(vm, 0x16) << 8, 640);
 	assert_int_equal(get(vm, 0x17) | get(vm, 0x18) << 8, 63 * 1024);
 	assert_int_equal(get(vm, 0x30) | get(vm, 0x31) << 8, 63 * 1024);
