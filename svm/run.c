@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry and one exit under SVM. */
-#include "arch/clock.h"
 #include "arch/cpu.h"
-#include "arch/irq.h"
-#include "arch/lapic.h"
 #include "arch/percpu.h"
+#include "core/force_exit.h"
 #include "core/trace.h"
 #include "svm/svm.h"
 
 void svm_vmenter(struct vcpu *vcpu, u64 vmcb_pa, u64 host_vmcb_pa);
-
-#define FORCE_EXIT_WAIT_US 100
 
 static inline void clgi(void)
 {
@@ -20,26 +16,6 @@ static inline void clgi(void)
 static inline void stgi(void)
 {
 	__asm__ volatile("stgi" : : : "memory");
-}
-
-/*
- * A self-IPI is pending when VMRUN starts, so the guest exits before its first instruction. The
- * local APIC accepts it asynchronously: wait until it is seen, or the exit could come late.
- */
-static void send_force_exit(struct vcpu *vcpu)
-{
-	u64 deadline = clock_deadline_us(FORCE_EXIT_WAIT_US);
-
-	lapic_self_ipi(IRQ_VECTOR_FORCE_EXIT);
-	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
-		if (clock_expired(deadline)) {
-			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))
-				vm_warn(vcpu->vm, "a self-IPI was not seen pending within %u us: forced exits come late",
-					FORCE_EXIT_WAIT_US);
-			return;
-		}
-		cpu_relax();
-	}
 }
 
 /* What changed since the last exit goes into the VMCB. */
@@ -95,7 +71,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	clgi();
 	irq_enable();
 	if (unlikely(force_immediate_exit))
-		send_force_exit(vcpu);
+		force_exit_by_self_ipi(vcpu);
 
 	svm_vmenter(vcpu, svm->vmcb_pa, this_cpu()->host_vmcb_pa);
 

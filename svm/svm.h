@@ -67,8 +67,6 @@ int svm_vm_create(struct vm *vm);
 void svm_vm_destroy(struct vm *vm);
 void svm_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
 /* svm/npt.c */
-int npt_create(struct vm *vm);
-void npt_destroy(struct vm *vm);
 int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
 /* svm/vcpu.c */
 struct vcpu *svm_vcpu_create(struct vm *vm);

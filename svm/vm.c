@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM has under SVM: intercept bitmaps and nested page tables. */
+#include "core/nested.h"
 #include "core/vm_alloc.h"
 #include "lib/string.h"
 #include "svm/svm.h"
@@ -17,7 +18,7 @@ int svm_vm_create(struct vm *vm)
 		return -ENOMEM;
 	memset(svm->iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
 	memset(svm->msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
-	return npt_create(vm);
+	return nested_create(vm);
 }
 
 /* Before vm_alloc()'s memory goes, in which the struct lies. */
@@ -25,7 +26,7 @@ void svm_vm_destroy(struct vm *vm)
 {
 	struct svm_vm *svm = vm->vendor;
 
-	npt_destroy(vm);
+	nested_destroy(vm);
 	if (svm && svm->iopm)
 		pages_free(svm->iopm, IOPM_ORDER);
 	if (svm && svm->msrpm)

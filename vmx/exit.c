@@ -6,6 +6,7 @@
 #include "core/exit.h"
 
 #include "arch/x86.h"
+#include "core/nested.h"
 #include "vmx/vmx.h"
 
 static void handle_exception_or_nmi(struct vcpu *vcpu)
@@ -112,7 +113,7 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
 	u64 gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS), entry;
 	int level;
 
-	entry = ept_entry(vcpu->vm, gpa, &level);
+	entry = nested_entry(vcpu->vm, gpa, &level);
 	exit_unexpected(vcpu,
 			"EPT misconfiguration at guest-physical 0x%llx: level %d entry 0x%llx",
 			(unsigned long long)gpa, level, (unsigned long long)entry);

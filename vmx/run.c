@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry and one exit under VMX. */
-#include "arch/clock.h"
 #include "arch/cpu.h"
-#include "arch/irq.h"
-#include "arch/lapic.h"
 #include "arch/trap.h"
+#include "core/force_exit.h"
 #include "core/trace.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
-
-#define FORCE_EXIT_WAIT_US 100
 
 /* Index into vcpu->timer_exits. */
 enum timer_outcome { TIMER_SOFT_DISABLED, TIMER_FORCED, TIMER_EXPIRED, TIMER_SPURIOUS };
@@ -34,32 +30,12 @@ static u32 timer_value(const struct vcpu *vcpu)
 	return ticks < ~0u ? (u32)ticks : ~0u;
 }
 
-/*
- * A self-IPI is pending when the guest is entered, so that it exits before its first instruction.
- * The local APIC accepts it asynchronously: wait until it is seen, or the exit could come late.
- */
-static void send_force_exit(struct vcpu *vcpu)
-{
-	u64 deadline = clock_deadline_us(FORCE_EXIT_WAIT_US);
-
-	lapic_self_ipi(IRQ_VECTOR_FORCE_EXIT);
-	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
-		if (clock_expired(deadline)) {
-			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))
-				vm_warn(vcpu->vm, "no self-IPI after %u us: forced exits come late",
-					FORCE_EXIT_WAIT_US);
-			return;
-		}
-		cpu_relax();
-	}
-}
-
 static void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	if (vmx_has_preemption_timer())
 		vmcs_write32(PREEMPTION_TIMER_VALUE, force_immediate_exit ? 0 : timer_value(vcpu));
 	else if (force_immediate_exit)
-		send_force_exit(vcpu);
+		force_exit_by_self_ipi(vcpu);
 }
 
 static enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced)

@@ -124,7 +124,8 @@ static void cr0_set(struct vcpu_vmx *vmx, u64 value)
 
 static void cr4_set(struct vcpu_vmx *vmx, u64 value)
 {
-	u64 machine = (read_cr4() & CR4_MCE) | vmx_caps.cr4_fixed0, changed = value ^ cr4_get(vmx);
+	u64 machine = (vmcs_readn(HOST_CR4) & CR4_MCE) | vmx_caps.cr4_fixed0;
+	u64 changed = value ^ cr4_get(vmx);
 
 	vmx->cr4_guest_owned =
 		CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;

@@ -2,6 +2,7 @@
 /* What a VM has under VMX: an MSR bitmap and extended page tables. All ports exit by a control. */
 #include "arch/memory.h"
 #include "arch/x86.h"
+#include "core/nested.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"
 
@@ -19,12 +20,12 @@ int vmx_vm_create(struct vm *vm)
 	if (!vm->vendor)
 		return -ENOMEM;
 	memset(vm->vendor, 0xff, PAGE_SIZE);
-	return ept_create(vm);
+	return nested_create(vm);
 }
 
 void vmx_vm_destroy(struct vm *vm)
 {
-	ept_destroy(vm);
+	nested_destroy(vm);
 	if (vm->vendor)
 		page_free(vm->vendor);
 	vm->vendor = NULL;

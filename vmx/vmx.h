@@ -131,12 +131,8 @@ void vmx_vm_destroy(struct vm *vm);
 void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
 
 /* ept.c */
-int ept_create(struct vm *vm);
-void ept_destroy(struct vm *vm);
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
 u64 ept_pointer(const struct vm *vm);	/* as the VMCS field wants it */
-/* The last entry of a walk to `gpa`, and its level (0: 4 KiB), for reports. */
-u64 ept_entry(const struct vm *vm, gpa_t gpa, int *level);
 /* Forget what this CPU has cached of the VM's EPT: its tables' pages may have been another VM's. */
 void ept_flush(const struct vm *vm);
 

@@ -6,7 +6,7 @@
  * read, T trace of the exit, M host's machine-check handler, V IDT-vectoring information read, N
  * host's NMI handler, X timers run.
  */
-/* link: vmx/run.c vmx/events.c core/vm_log.c lib/log.c */
+/* link: vmx/run.c vmx/events.c core/force_exit.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
