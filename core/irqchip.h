@@ -28,7 +28,10 @@ struct irqchip_ops {
 	void (*cr8_write)(struct vcpu *vcpu, u64 value);	/* 0..15, checked */
 };
 
-/* For device models. An edge-triggered pulse is a call with true, then one with false. */
+/*
+ * For device models. The edge is the rise; the line stays high until the guest has taken the
+ * interrupt, as the 8259s want it: their request falls with the line.
+ */
 void irq_line_set(struct vm *vm, unsigned irq, bool level);
 
 /* For interrupt controllers: what is pending (or masked) for this vCPU changed. Any context. */

@@ -2,9 +2,6 @@
 /*
  * The two cascaded 8259A interrupt controllers of a PC, in 8086 mode. Facts from Intel's "8259A
  * Programmable Interrupt Controller" data sheet and the ICH's edge/level control registers (ELCR).
- *
- * An edge stays latched until it is acknowledged, even if the line falls before: a device model's
- * short pulse is never lost. The data sheet's chip would turn it into a spurious interrupt.
  */
 #include "dev/pic.h"
 
@@ -109,14 +106,15 @@ static int chip_acknowledge(struct pic_chip *chip)
 	return input;
 }
 
+/* A request lasts no longer than its line is high, whatever the trigger mode. */
 static void chip_set_line(struct pic_chip *chip, unsigned input, bool level)
 {
 	u8 bit = BIT(input);
 
-	if (level && (!(chip->lines & bit) || (chip->level & bit)))
-		chip->irr |= bit;
-	if (!level && (chip->level & bit))
+	if (!level)
 		chip->irr &= ~bit;
+	else if (!(chip->lines & bit))
+		chip->irr |= bit;
 	chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
 }
 
@@ -304,8 +302,8 @@ static void elcr_write(void *device, u16 port, u8 value)
 	struct pic_chip *chip = port == ELCR_PORT ? &pic->master : &pic->slave;
 
 	chip->level = value & chip->elcr_writable;
-	/* A level-triggered input requests for as long as it is high, whatever was latched. */
-	chip->irr = (chip->irr & ~chip->level) | (chip->lines & chip->level);
+	/* A level-triggered input requests for as long as it is high, edge or not. */
+	chip->irr |= chip->lines & chip->level;
 	pic_update(pic);
 }
 

@@ -42,10 +42,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void pulse(struct vm *vm, unsigned irq)
+/* A rise, whatever the line was. */
+static void edge(struct vm *vm, unsigned irq)
 {
-	pic_set_line(vm, irq, true);
 	pic_set_line(vm, irq, false);
+	pic_set_line(vm, irq, true);
 }
 
 static u8 isr(struct vm *vm, u16 port)
@@ -69,7 +70,7 @@ static void test_masked_and_silent_before_initialization(void **state)
 	assert_int_equal(in8(vm, MASTER + 1), 0xff);
 	assert_int_equal(in8(vm, SLAVE + 1), 0xff);
 	out8(vm, MASTER + 1, 0);
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_false(pic_pending(vm));
 	fake_destroy(vm);
 }
@@ -108,13 +109,18 @@ static void test_edge(void **state)
 	assert_true(pic_pending(vm));
 }
 
-static void test_pulse_is_kept(void **state)
+/* The request falls with the line: no interrupt is left over from a cause that was served. */
+static void test_line_falls_before_acknowledge(void **state)
 {
 	struct vm *vm = *state;
 
-	pulse(vm, 4);
-	assert_true(pic_pending(vm));
-	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+	out8(vm, MASTER + 1, 0x10);
+	pic_set_line(vm, 4, true);
+	assert_int_equal(irr(vm, MASTER), 0x10);
+	pic_set_line(vm, 4, false);
+	assert_int_equal(irr(vm, MASTER), 0);
+	out8(vm, MASTER + 1, 0);
+	assert_false(pic_pending(vm));
 }
 
 static void test_level(void **state)
@@ -144,11 +150,9 @@ static void test_elcr_takes_effect_at_once(void **state)
 	assert_false(pic_pending(vm));
 	out8(vm, 0x4d0, 0x20);		/* high is enough now */
 	assert_true(pic_pending(vm));
-	pulse(vm, 4);
+	edge(vm, 4);
 	out8(vm, 0x4d0, 0x00);
-	assert_int_equal(irr(vm, MASTER) & 0x10, 0x10);	/* another one's edge is not touched */
-	out8(vm, 0x4d0, 0x10);		/* low, and latched edges do not count any more */
-	assert_int_equal(irr(vm, MASTER) & 0x10, 0);
+	assert_int_equal(irr(vm, MASTER), 0x30);	/* neither's request is touched */
 }
 
 static void test_lines_that_change_nothing(void **state)
@@ -171,12 +175,14 @@ static void test_spurious(void **state)
 	struct vm *vm = *state;
 
 	/* Gone before the acknowledge: IRQ 7's vector, and nothing is in service. */
-	out8(vm, 0x4d0, 0x20);
-	pic_set_line(vm, 5, true);
-	pic_set_line(vm, 5, false);
-	assert_false(pic_pending(vm));
-	assert_int_equal(pic_acknowledge(vm), BASE + 7);
-	assert_int_equal(isr(vm, MASTER), 0);
+	for (unsigned level = 0; level < 2; level++) {
+		out8(vm, 0x4d0, level ? 0x20 : 0);
+		pic_set_line(vm, 5, true);
+		pic_set_line(vm, 5, false);
+		assert_false(pic_pending(vm));
+		assert_int_equal(pic_acknowledge(vm), BASE + 7);
+		assert_int_equal(isr(vm, MASTER), 0);
+	}
 }
 
 static void test_cascade(void **state)
@@ -185,14 +191,14 @@ static void test_cascade(void **state)
 
 	pic_set_line(vm, 2, true);	/* not a device's line */
 	assert_false(pic_pending(vm));
-	pulse(vm, 12);
+	edge(vm, 12);
 	assert_int_equal(irr(vm, MASTER), 0x04);
 	assert_int_equal(irr(vm, SLAVE), 0x10);
 	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
 	assert_int_equal(isr(vm, MASTER), 0x04);
 	assert_int_equal(isr(vm, SLAVE), 0x10);
 	/* Nothing more from the slave until its EOI and the master's. */
-	pulse(vm, 9);
+	edge(vm, 9);
 	assert_false(pic_pending(vm));
 	out8(vm, SLAVE, 0x20);
 	assert_false(pic_pending(vm));
@@ -206,11 +212,11 @@ static void test_special_fully_nested(void **state)
 	struct vm *vm = *state;
 
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x11);
-	pulse(vm, 12);
+	edge(vm, 12);
 	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
-	pulse(vm, 14);			/* of lower priority within the slave */
+	edge(vm, 14);			/* of lower priority within the slave */
 	assert_false(pic_pending(vm));
-	pulse(vm, 9);			/* of higher priority: passes the master now */
+	edge(vm, 9);			/* of higher priority: passes the master now */
 	assert_true(pic_pending(vm));
 	assert_int_equal(pic_acknowledge(vm), BASE2 + 1);
 }
@@ -219,12 +225,12 @@ static void test_priorities(void **state)
 {
 	struct vm *vm = *state;
 
-	pulse(vm, 6);
-	pulse(vm, 1);
-	pulse(vm, 8);
+	edge(vm, 6);
+	edge(vm, 1);
+	edge(vm, 8);
 	assert_int_equal(pic_acknowledge(vm), BASE + 1);
 	assert_false(pic_pending(vm));	/* 8, by way of 2, and 6 wait for 1's EOI */
-	pulse(vm, 0);
+	edge(vm, 0);
 	assert_true(pic_pending(vm));	/* which outranks it */
 	assert_int_equal(pic_acknowledge(vm), BASE + 0);
 	out8(vm, MASTER, 0x20);		/* ends 0, the more urgent one */
@@ -242,7 +248,7 @@ static void test_mask(void **state)
 
 	out8(vm, MASTER + 1, 0x40);
 	assert_int_equal(in8(vm, MASTER + 1), 0x40);
-	pulse(vm, 6);
+	edge(vm, 6);
 	assert_false(pic_pending(vm));
 	assert_int_equal(irr(vm, MASTER), 0x40);
 	out8(vm, MASTER + 1, 0);
@@ -255,24 +261,24 @@ static void test_specific_eoi_and_rotation(void **state)
 {
 	struct vm *vm = *state;
 
-	pulse(vm, 5);
+	edge(vm, 5);
 	assert_int_equal(pic_acknowledge(vm), BASE + 5);
-	pulse(vm, 2 + 1);
+	edge(vm, 2 + 1);
 	assert_int_equal(pic_acknowledge(vm), BASE + 3);
 	out8(vm, MASTER, 0x65);		/* specific EOI of 5 */
 	assert_int_equal(isr(vm, MASTER), 0x08);
 	out8(vm, MASTER, 0xa0);		/* rotate on non-specific EOI: 3 becomes the lowest */
 	assert_int_equal(isr(vm, MASTER), 0);
-	pulse(vm, 3);
-	pulse(vm, 4);
-	pulse(vm, 0);
+	edge(vm, 3);
+	edge(vm, 4);
+	edge(vm, 0);
 	assert_int_equal(pic_acknowledge(vm), BASE + 4);
 	out8(vm, MASTER, 0xe4);		/* rotate on specific EOI: 4 the lowest */
 	assert_int_equal(isr(vm, MASTER), 0);
 	assert_int_equal(pic_acknowledge(vm), BASE + 0);
 	out8(vm, MASTER, 0x20);
 	out8(vm, MASTER, 0xc2);		/* set priority: 2 the lowest, 3 the highest */
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_int_equal(pic_acknowledge(vm), BASE + 3);
 }
 
@@ -282,8 +288,8 @@ static void test_auto_eoi(void **state)
 	unsigned changes;
 
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x03);
-	pulse(vm, 1);
-	pulse(vm, 4);
+	edge(vm, 1);
+	edge(vm, 4);
 	changes = vm_bsp(vm)->interrupt_changes;
 	assert_int_equal(pic_acknowledge(vm), BASE + 1);
 	assert_true(pic_pending(vm));	/* what is left is announced: INT fell in between */
@@ -291,10 +297,10 @@ static void test_auto_eoi(void **state)
 	assert_int_equal(isr(vm, MASTER), 0);
 	assert_int_equal(pic_acknowledge(vm), BASE + 4);
 	out8(vm, MASTER, 0x80);		/* rotate in automatic EOI mode */
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_int_equal(pic_acknowledge(vm), BASE + 1);
-	pulse(vm, 1);
-	pulse(vm, 3);
+	edge(vm, 1);
+	edge(vm, 3);
 	assert_int_equal(pic_acknowledge(vm), BASE + 3);	/* 1 is the lowest now */
 }
 
@@ -302,9 +308,9 @@ static void test_special_mask(void **state)
 {
 	struct vm *vm = *state;
 
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_int_equal(pic_acknowledge(vm), BASE + 1);
-	pulse(vm, 5);
+	edge(vm, 5);
 	assert_false(pic_pending(vm));
 	out8(vm, MASTER, 0x68);		/* special mask mode */
 	out8(vm, MASTER + 1, 0x02);	/* the one in service is masked: lower ones pass */
@@ -323,8 +329,8 @@ static void test_poll(void **state)
 
 	out8(vm, MASTER, 0x0c);
 	assert_int_equal(in8(vm, MASTER), 0);
-	pulse(vm, 3);
-	pulse(vm, 6);
+	edge(vm, 3);
+	edge(vm, 6);
 	out8(vm, MASTER, 0x0c);
 	assert_int_equal(in8(vm, MASTER), 0x83);
 	assert_int_equal(in8(vm, MASTER), 0x40);	/* one read is one poll; then IRR again */
@@ -332,11 +338,11 @@ static void test_poll(void **state)
 	assert_false(pic_pending(vm));
 	/* The slave is polled by itself. */
 	out8(vm, MASTER, 0x20);
-	pulse(vm, 10);
+	edge(vm, 10);
 	out8(vm, SLAVE, 0x0c);
 	assert_int_equal(in8(vm, SLAVE), 0x82);
 	assert_int_equal(irr(vm, MASTER), 0x40);
-	pulse(vm, 0);
+	edge(vm, 0);
 	out8(vm, MASTER, 0x0c);
 	assert_int_equal(in8(vm, MASTER), 0x80);
 }
@@ -346,7 +352,7 @@ static void test_initialization(void **state)
 	struct vm *vm = *state;
 
 	pic_set_line(vm, 4, true);
-	pulse(vm, 6);
+	edge(vm, 6);
 	out8(vm, MASTER + 1, 0xff);
 	out8(vm, MASTER, 0x13);		/* single: no ICW3 */
 	assert_false(pic_pending(vm));
@@ -357,12 +363,12 @@ static void test_initialization(void **state)
 	out8(vm, MASTER + 1, 0x55);
 	assert_int_equal(in8(vm, MASTER + 1), 0x55);
 	out8(vm, MASTER + 1, 0);
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_int_equal(pic_acknowledge(vm), 0x48 + 1);
 	/* Neither ICW3 nor ICW4. */
 	out8(vm, MASTER, 0x12);
 	out8(vm, MASTER + 1, 0x20);
-	pulse(vm, 1);
+	edge(vm, 1);
 	assert_int_equal(pic_acknowledge(vm), 0x20 + 1);
 	assert_int_equal(isr(vm, MASTER), 0x02);
 }
@@ -416,7 +422,7 @@ static void test_hostile(void **state)
 	out16(vm, 0x4d0, 0);
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
 	program(vm, SLAVE, 0x11, BASE2, 0x02, 0x01);
-	pulse(vm, 15);
+	edge(vm, 15);
 	assert_int_equal(pic_acknowledge(vm), BASE2 + 7);
 }
 
@@ -428,7 +434,7 @@ int main(void)
 		cmocka_unit_test(test_masked_and_silent_before_initialization),
 		cmocka_unit_test(test_no_memory),
 		TEST(test_edge),
-		TEST(test_pulse_is_kept),
+		TEST(test_line_falls_before_acknowledge),
 		TEST(test_level),
 		TEST(test_elcr_takes_effect_at_once),
 		TEST(test_lines_that_change_nothing),
