@@ -139,7 +139,8 @@ static struct acpi_fadt *write_fadt(struct area *area, u32 facs, u32 dsdt)
 	fadt->x_pm1a_event = io_register(PM1A_EVENT_PORT, PM1A_EVENT_LENGTH, ACPI_ACCESS_WORD);
 	fadt->pm1a_control = PM1A_CONTROL_PORT;
 	fadt->pm1_control_length = PM1A_CONTROL_LENGTH;
-	fadt->x_pm1a_control = io_register(PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH, ACPI_ACCESS_WORD);
+	fadt->x_pm1a_control = io_register(PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH,
+					   ACPI_ACCESS_WORD);
 	fadt->pm_timer = PM_TIMER_PORT;
 	fadt->pm_timer_length = PM_TIMER_LENGTH;
 	fadt->x_pm_timer = io_register(PM_TIMER_PORT, PM_TIMER_LENGTH, ACPI_ACCESS_DWORD);
@@ -237,12 +238,13 @@ static struct acpi_madt *write_madt(struct area *area, u32 processors)
 static void *write_root(struct area *area, const char *signature, size_t width,
 			const u32 entries[ROOT_ENTRIES])
 {
-	u8 *root = open_table(area, signature, 1, sizeof(struct acpi_header) + ROOT_ENTRIES * width);
+	const size_t header = sizeof(struct acpi_header);
+	u8 *root = open_table(area, signature, 1, header + ROOT_ENTRIES * width);
 
 	if (!root)
 		return NULL;
 	for (unsigned i = 0; i < ROOT_ENTRIES; i++)
-		memcpy(root + sizeof(struct acpi_header) + i * width, &entries[i], sizeof(entries[i]));
+		memcpy(root + header + i * width, &entries[i], sizeof(entries[i]));
 	close_table(area, root);
 	return root;
 }

@@ -69,7 +69,7 @@ static void declare_pci_routing(struct aml *aml)
 			entry = aml_open_package(aml, 4);
 			aml_integer(aml, slot << 16 | 0xffff);	/* all its functions */
 			aml_integer(aml, pin);
-			aml_integer(aml, 0);			/* an IOAPIC input, no link device */
+			aml_integer(aml, 0);			/* an IOAPIC input, no link */
 			aml_integer(aml, PCI_FIRST_GSI + (slot + pin) % inputs);
 			aml_close(aml, entry);
 		}

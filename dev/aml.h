@@ -17,7 +17,7 @@ static inline bool aml_overflowed(const struct aml *aml)
 	return aml->used > aml->size;
 }
 
-/* Blocks: what stands between open and close belongs to them. The value goes from one to the other. */
+/* Blocks: what is between open and close belongs to them. close takes what open returned. */
 size_t aml_open_scope(struct aml *aml, const char *path);	/* "\\_SB_" */
 size_t aml_open_device(struct aml *aml, const char *name);	/* four characters, as all names */
 size_t aml_open_package(struct aml *aml, u8 elements);

@@ -108,7 +108,7 @@ bool ioapic_passes_extint(const struct ioapic *ioapic, const struct vcpu *vcpu)
 
 static u32 read_data(const struct ioapic *ioapic)
 {
-	unsigned half = ioapic->select - REG_ENTRIES;
+	unsigned half = ioapic->select - REG_ENTRIES, pin = half / 2;
 
 	switch (ioapic->select) {
 	case REG_ID:
@@ -117,7 +117,7 @@ static u32 read_data(const struct ioapic *ioapic)
 	case REG_VERSION:
 		return VERSION;
 	default:
-		return half / 2 < IOAPIC_PINS ? (u32)(ioapic->entries[half / 2] >> (half % 2 * 32)) : 0;
+		return pin < IOAPIC_PINS ? (u32)(ioapic->entries[pin] >> (half % 2 * 32)) : 0;
 	}
 }
 
@@ -128,7 +128,7 @@ static void write_entry(struct ioapic *ioapic, unsigned half, u32 value)
 	u64 writable = ENTRY_WRITABLE & 0xffffffffull << shift;
 
 	*entry = (*entry & ~writable) | ((u64)value << shift & writable);
-	/* Guests of an IOAPIC without EOI register make a pin edge-triggered to end its interrupt. */
+	/* Without an EOI register guests end an interrupt by making its pin edge-triggered. */
 	if (!waits_for_eoi(*entry))
 		*entry &= ~ENTRY_REMOTE_IRR;
 	service_level(ioapic, pin);

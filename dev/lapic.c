@@ -216,7 +216,7 @@ void lapic_send(struct lapic *lapic, u64 icr)
 	lapic->icr_low = low & ICR_WRITABLE;
 	lapic->icr_high = (u32)(icr >> 32);
 
-	/* No IPI has these modes; INIT level de-assert ends what no processor since the P6 started. */
+	/* No IPI has these modes; INIT level de-assert does nothing since the P6. */
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT || deassert)
 		return;
 	/* A processor cannot reset or start itself by shorthand. */

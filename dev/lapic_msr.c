@@ -47,7 +47,7 @@ static int move_page(struct lapic *lapic, gpa_t base)
 		return 0;
 	if (guest_is_ram(vm, base, 1)) {
 		if (vm_once(vm, ONCE_OTHER, base))
-			vm_warn(vm, "the guest moves its local APIC to 0x%llx, which is RAM: refused",
+			vm_warn(vm, "local APIC moved to 0x%llx by the guest, but that is RAM: #GP",
 				(unsigned long long)base);
 		return -EINVAL;
 	}

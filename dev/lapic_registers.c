@@ -195,6 +195,7 @@ void lapic_mmio_write(void *device __maybe_unused, struct vcpu *vcpu, u64 offset
 		return;
 	if (unlikely(size != 4 || offset % 16))
 		return;
-	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !lapic_write(lapic, offset / 16, (u32)value)))
+	if (unlikely(offset >= LAPIC_REGISTERS * 16 ||
+		     !lapic_write(lapic, offset / 16, (u32)value)))
 		lapic_note_error(lapic, ESR_ILLEGAL_REGISTER);
 }

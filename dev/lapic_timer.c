@@ -53,7 +53,7 @@ static u64 next_zero(const struct lapic *lapic, u64 now)
 	if (passed >= counts) {
 		if (mode(lapic) != TIMER_PERIODIC)
 			return VTIMER_NEVER;
-		/* From the start each time: an interrupt that comes late does not delay the next. */
+		/* Counted from the start: an interrupt that comes late does not delay the next. */
 		counts += ((passed - counts) / timer->initial + 1) * timer->initial;
 	}
 	ticks = vtimer_scale(counts << divide_shift(timer), vtimer_hz(), LAPIC_TIMER_HZ);
@@ -69,7 +69,9 @@ static u64 deadline_to_host(const struct lapic *lapic, u64 now)
 		return VTIMER_NEVER;
 	if (deadline <= guest_now)
 		return now;
-	return deadline - guest_now < VTIMER_NEVER - now ? now + (deadline - guest_now) : VTIMER_NEVER;
+	if (deadline - guest_now >= VTIMER_NEVER - now)
+		return VTIMER_NEVER;
+	return now + (deadline - guest_now);
 }
 
 /* Wait for the next expiry, which is at `earliest` at the earliest. */
@@ -132,11 +134,11 @@ void lapic_timer_set_lvt(struct lapic *lapic, u32 entry)
 {
 	struct lapic_timer *timer = &lapic->timer;
 	u64 now = settle(lapic);
-	bool to_other_clock = (LVT_TIMER_MODE(entry) >= TIMER_DEADLINE) != (mode(lapic) >= TIMER_DEADLINE);
+	bool counted = mode(lapic) < TIMER_DEADLINE;
 
 	restart(lapic, now);
 	lapic->lvt[LVT_TIMER] = entry;
-	if (to_other_clock) {
+	if (counted != (mode(lapic) < TIMER_DEADLINE)) {
 		timer->initial = timer->remaining = 0;
 		timer->deadline = 0;
 	}

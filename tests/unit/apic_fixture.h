@@ -100,7 +100,7 @@ static inline bool apic_bit(struct vm *vm, u32 index, unsigned set, u8 vector)
 	return apic_get(vm, index, set + vector / 32) >> (vector % 32) & 1;
 }
 
-/* Software enables the APIC with spurious vector 0xff, as the boot processor's is from the start. */
+/* By software, with spurious vector 0xff, as the boot processor's is from the start. */
 static inline void apic_enable(struct vm *vm, u32 index)
 {
 	apic_set(vm, index, LAPIC_SVR, 0x1ff);

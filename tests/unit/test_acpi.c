@@ -155,7 +155,7 @@ static void test_fadt(void **state)
 	assert_int_equal(fadt->sci_irq, 9);
 	assert_int_equal(fadt->century, 0x32);
 
-	/* Already in ACPI mode: no command port. No hardware-reduced ACPI: these registers exist. */
+	/* In ACPI mode already: no command port. Not hardware-reduced: these registers exist. */
 	assert_int_equal(fadt->smi_command, 0);
 	assert_false(fadt->flags & BIT(20));
 	assert_true(fadt->flags & BIT(8));	/* 32-bit PM timer */
@@ -331,7 +331,8 @@ static void test_acpica_accepts_the_tables(void **state)
 	expect_not(output, "Error");
 	expect_not(output, "Warning");
 
-	run("acpiexec -b 'resources \\_SB.PCI0' dsdt.dat facp.dat apic.dat", output, sizeof(output));
+	run("acpiexec -b 'resources \\_SB.PCI0' dsdt.dat facp.dat apic.dat", output,
+	    sizeof(output));
 	expect(output, "Address Minimum : 0D00");
 	expect(output, "Address Maximum : FEBFFFFF");
 	expect_not(output, "Error");

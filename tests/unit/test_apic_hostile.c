@@ -64,7 +64,8 @@ static void access_lapic_page(struct vm *vm, u32 index)
 static void access_ioapic(struct vm *vm, u32 index)
 {
 	static const u16 offsets[] = { 0, 0x10, 0x10, 0x10, 0x40 };
-	gpa_t gpa = IOAPIC_BASE + (random_below(8) ? offsets[random_below(5)] : random_below(0x1000));
+	u64 offset = random_below(8) ? offsets[random_below(5)] : random_below(IOAPIC_SIZE);
+	gpa_t gpa = IOAPIC_BASE + offset;
 	unsigned size = random_below(4) ? 4 : 1 << random_below(4);
 	u64 value = random_value();
 
@@ -89,7 +90,8 @@ static void access_msr(struct vm *vm, u32 index)
 		break;
 	case 1:
 		msr = MSR_TSC_DEADLINE;
-		value = random_below(2) ? vcpu_guest_tsc(cpu(vm, index), vtimer_now()) + (u16)value : value;
+		if (random_below(2))
+			value = vcpu_guest_tsc(cpu(vm, index), vtimer_now()) + (u16)value;
 		break;
 	}
 	if (random_below(3))
@@ -210,7 +212,8 @@ static void check_lapic(struct vm *vm, u32 index)
 	assert_int_equal(vector_set_register(&lapic->isr, 0) & 0xffff, 0);
 
 	assert_true(lapic->irr_hint == (request >= 0));
-	assert_int_equal(lapic->ppr, (lapic->tpr & 0xf0) >= service_class ? lapic->tpr : service_class);
+	assert_int_equal(lapic->ppr,
+			 (lapic->tpr & 0xf0) >= service_class ? lapic->tpr : service_class);
 	if (vector >= 0)
 		assert_true(vector == request && (vector & 0xf0) > (lapic->ppr & 0xf0));
 	else
@@ -275,7 +278,7 @@ static void test_another_random_guest(void **state)
 	run(0xfedcba9876543210);
 }
 
-/* Every mode, the worst counts, all processors at once: the timers together stay below the bound. */
+/* The worst counts, on all processors at once: the timers together stay below the bound. */
 static void test_timers_stay_below_the_bound(void **state)
 {
 	struct vm *vm = apic_vm(VCPUS);

@@ -204,7 +204,7 @@ static void test_task_priority(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_PPR), 0x50);
 }
 
-/* Whoever injects has to hear of it each time that something becomes deliverable, or not any more. */
+/* Whoever injects has to hear of it when something becomes deliverable, or not any more. */
 static void test_changes_are_announced(void **state)
 {
 	struct vm *vm = *state;

@@ -143,7 +143,7 @@ static void test_periodic(void **state)
 	assert_near(interrupts, 1000, 1);
 }
 
-/* Interrupts that the host was too busy to deliver merge; the later ones come when they would have. */
+/* Interrupts that a busy host delivers late merge; the later ones come when they would have. */
 static void test_periodic_keeps_its_phase(void **state)
 {
 	struct vm *vm = *state;

@@ -103,7 +103,7 @@ static void test_host_bridge(void **state)
 
 	assert_int_not_equal(id & 0xffff, 0xffff);
 	assert_int_equal(config_read(vm, 0, 0, 8) >> 8, 0x060000); /* class: host bridge */
-	assert_int_equal(config_read(vm, 0, 0, 0x0c) >> 16 & 0xff, 0); /* header type 0, one function */
+	assert_int_equal(config_read(vm, 0, 0, 0x0c) >> 16 & 0xff, 0); /* one function */
 	for (unsigned offset = 0x10; offset < 0x100; offset += 4) {
 		out32(vm, ADDRESS, config_address(0, 0, 0, offset));
 		out32(vm, DATA, 0xffffffff);
@@ -171,7 +171,8 @@ static void test_parts_of_registers(void **state)
 
 static void test_a_place_is_taken_once(void **state)
 {
-	struct recorder first = recorder_at(4, 0), second = recorder_at(4, 0), bridge = recorder_at(0, 0);
+	struct recorder first = recorder_at(4, 0), second = recorder_at(4, 0);
+	struct recorder bridge = recorder_at(0, 0);
 	struct vm *vm = *state;
 
 	assert_int_equal(pci_plug(vm, &first.function), 0);
@@ -227,7 +228,8 @@ static void test_hostile(void **state)
 		u32 value = (u32)(random >> 32);
 
 		if (random & 0x10000)
-			value = config_address(0, random & 0x20000 ? 1 : 31, random & 0x20000 ? 0 : 7, value);
+			value = random & 0x20000 ? config_address(0, 1, 0, value)
+						 : config_address(0, 31, 7, value);
 		if (random & 0x40000)
 			pio_write(vm_bsp(vm), port, size, value);
 		else
