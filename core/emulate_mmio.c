@@ -18,7 +18,7 @@ struct access {
 	struct guest_span span;
 };
 
-/* 0: done; -EFAULT: a fault was raised; -EOPNOTSUPP: not emulated. */
+/* 0: done; -EFAULT: a fault was raised. */
 typedef int emulator(struct access *a);
 
 /* The page that the processor faulted on it has translated and checked for such an access already. */
@@ -119,8 +119,6 @@ static int mov_store(struct access *a)
 
 static int mov_immediate(struct access *a)
 {
-	if (a->insn->digit != 0)
-		return -EOPNOTSUPP;
 	return write_memory(a, a->insn->operand_size, (u64)a->insn->immediate);
 }
 
@@ -160,11 +158,8 @@ static int movsx(struct access *a)
 	return extend(a, a->insn->opcode & 1 ? 2 : 1, true);
 }
 
-/* Outside of 64-bit mode this opcode is ARPL. */
 static int movsxd(struct access *a)
 {
-	if (!vcpu_code_64(a->vcpu))
-		return -EOPNOTSUPP;
 	return extend(a, MIN(a->insn->operand_size, 4), true);
 }
 
@@ -223,16 +218,12 @@ static int test_not_neg(struct access *a)
 {
 	static const u8 operations[] = { ALU_TEST, ALU_TEST, ALU_NOT, ALU_NEG };
 
-	if (a->insn->digit >= ARRAY_SIZE(operations))
-		return -EOPNOTSUPP;
 	return alu_on_memory(a, 0, operations[a->insn->digit], (u64)a->insn->immediate);
 }
 
 /* FE, FF */
 static int inc_dec(struct access *a)
 {
-	if (a->insn->digit > 1)
-		return -EOPNOTSUPP;
 	return alu_on_memory(a, 0, a->insn->digit ? ALU_DEC : ALU_INC, 0);
 }
 
@@ -329,16 +320,36 @@ static emulator *const map_0f[256] = {
 	[0xc3] = mov_store,		/* MOVNTI */
 };
 
-static emulator *find(const struct insn *insn)
+/* Of these opcodes only some of /0 to /7 are for here. */
+static bool digit_fits(const struct insn *insn)
+{
+	switch (insn->opcode & ~1u) {
+	case 0xc6:
+		return insn->digit == 0;
+	case 0xf6:
+		return insn->digit <= 3;
+	case 0xfe:
+		return insn->digit <= 1;
+	}
+	return true;
+}
+
+static emulator *find(struct vcpu *vcpu, const struct insn *insn)
 {
 	if (insn->vex)
 		return NULL;
-	if (insn->map == INSN_MAP_ONE)
-		return map_one[insn->opcode];
-	if (insn->map == INSN_MAP_0F)
+	switch (insn->map) {
+	case INSN_MAP_ONE:
+		if (insn->opcode == 0x63 && !vcpu_code_64(vcpu))	/* ARPL */
+			return NULL;
+		return digit_fits(insn) ? map_one[insn->opcode] : NULL;
+	case INSN_MAP_0F:
 		return map_0f[insn->opcode];
-	if (insn->map == INSN_MAP_0F38 && !insn->repne && (insn->opcode & ~1u) == 0xf0)
+	case INSN_MAP_0F38:
+		if ((insn->opcode & ~1u) != 0xf0 || insn->repne)	/* F2: CRC32 */
+			return NULL;
 		return insn->opcode & 1 ? movbe_store : movbe_load;
+	}
 	return NULL;
 }
 
@@ -356,7 +367,6 @@ void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault)
 	struct insn insn;
 	struct access access = { .vcpu = vcpu, .insn = &insn, .fault = fault };
 	emulator *emulate;
-	int error = -EOPNOTSUPP;
 
 	if (vcpu->events.reinject.type != EVENT_NONE) {
 		exit_unexpected(vcpu, "delivery of vector %u uses 0x%llx, where there is no RAM",
@@ -369,14 +379,11 @@ void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault)
 		emulate_string(vcpu, &insn);
 		return;
 	}
-	emulate = find(&insn);
-	/* No access: another CPU of the guest has written here since. Let it run what there is now. */
-	if (emulate && !insn.has_memory)
-		return;
-	if (emulate)
-		error = emulate(&access);
-	if (error == -EOPNOTSUPP)
+	emulate = find(vcpu, &insn);
+	if (!emulate)
 		refuse(vcpu, fault);
-	else if (!error)
+	else if (!insn.has_memory)
+		return;	/* another CPU of the guest has written here since: let it run what there is now */
+	else if (!emulate(&access))
 		emulate_advance(vcpu, insn.length);
 }

@@ -18,7 +18,7 @@
 #include "lib/types.h"
 
 #define FAKE_RAM_SIZE	MIB(2)
-#define FAKE_MMIO	0xd0000000ull
+#define FAKE_MMIO	0x50000000ull
 #define FAKE_MMIO_SIZE	KIB(64)
 #define FAKE_PORT_LOG	4096
 

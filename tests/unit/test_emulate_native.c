@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The emulator against this machine's processor: random instructions run on both, natively on a
+ * buffer that lies where the emulator has its device memory, and all registers, flags and memory
+ * must come out the same. Then random bytes, for the sanitizers to watch.
+ */
+/* link: core/emulate.c core/emulate_mmio.c core/emulate_string.c core/emulate_alu.c */
+/* link: core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c lib/insn.c */
+/* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
+#include "fake_vcpu.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/emulate.h"
+
+#define ROUNDS	    4000	/* of each form */
+#define FUZZ_ROUNDS 100000
+
+#define STATUS_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+/* --- running an instruction natively --- */
+
+/* Fixed addresses below 2 GiB, where the thunk can name them without a register. */
+#define CODE  0x100000
+#define STATE 0x101000
+#define XSTR(x) STR(x)
+#define STR(x)	#x
+
+struct native_state {
+	u64 regs[16];	/* in and out, in the encoding's order */
+	u64 rflags;
+	u64 host_rsp;
+};
+
+/* In: STATE. The instruction is written over the NOPs before each run; nothing uses the stack around it. */
+__asm__(
+	".pushsection .text\n"
+	".set state, " XSTR(STATE) "\n"
+	"thunk:\n"
+	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+	"mov %rsp, state + 17 * 8\n"
+	"pushq state + 16 * 8\n popfq\n"
+	"mov state + 0 * 8, %rax\n mov state + 1 * 8, %rcx\n mov state + 2 * 8, %rdx\n"
+	"mov state + 3 * 8, %rbx\n mov state + 4 * 8, %rsp\n mov state + 5 * 8, %rbp\n"
+	"mov state + 6 * 8, %rsi\n mov state + 7 * 8, %rdi\n mov state + 8 * 8, %r8\n"
+	"mov state + 9 * 8, %r9\n mov state + 10 * 8, %r10\n mov state + 11 * 8, %r11\n"
+	"mov state + 12 * 8, %r12\n mov state + 13 * 8, %r13\n mov state + 14 * 8, %r14\n"
+	"mov state + 15 * 8, %r15\n"
+	"thunk_instruction:\n"
+	".fill 15, 1, 0x90\n"
+	"mov %rax, state + 0 * 8\n mov %rcx, state + 1 * 8\n mov %rdx, state + 2 * 8\n"
+	"mov %rbx, state + 3 * 8\n mov %rsp, state + 4 * 8\n mov %rbp, state + 5 * 8\n"
+	"mov %rsi, state + 6 * 8\n mov %rdi, state + 7 * 8\n mov %r8, state + 8 * 8\n"
+	"mov %r9, state + 9 * 8\n mov %r10, state + 10 * 8\n mov %r11, state + 11 * 8\n"
+	"mov %r12, state + 12 * 8\n mov %r13, state + 13 * 8\n mov %r14, state + 14 * 8\n"
+	"mov %r15, state + 15 * 8\n"
+	"mov state + 17 * 8, %rsp\n"
+	"pushfq\n popq state + 16 * 8\n"
+	"cld\n"
+	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+	"ret\n"
+	"thunk_end:\n"
+	".popsection\n");
+
+extern const u8 thunk[], thunk_instruction[], thunk_end[];
+
+static u8 *native_memory;
+static struct native_state *native;
+
+static u64 instruction_address(void)
+{
+	return CODE + (u64)(thunk_instruction - thunk);
+}
+
+static void *map_at(u64 address, size_t size, int protection)
+{
+	void *memory = mmap((void *)address, size, protection,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	assert_ptr_equal(memory, (void *)address);
+	return memory;
+}
+
+static void run_natively(const u8 *bytes, unsigned length)
+{
+	u8 *at = (u8 *)instruction_address();
+
+	memset(at, 0x90, INSN_MAX_LENGTH);
+	memcpy(at, bytes, length);
+	((void (*)(void))CODE)();
+}
+
+/* --- the emulator's machine --- */
+
+#define PML4 0x2000
+#define PDPT 0x3000
+
+/* 64-bit mode, the first 4 GiB mapped to themselves. */
+static void enter_long_mode(void)
+{
+	fake_long_mode();
+	fake.controls[CTL_CR3] = PML4;
+	*(u64 *)(fake.ram + PML4) = PDPT | PTE_PRESENT | PTE_WRITE | PTE_USER;
+	for (u64 i = 0; i < 4; i++)
+		*(u64 *)(fake.ram + PDPT + 8 * i) = GIB(i) | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_LARGE;
+}
+
+static int setup(void **state)
+{
+	fake_machine_create();
+	enter_long_mode();
+	native_memory = map_at(FAKE_MMIO, FAKE_MMIO_SIZE, PROT_READ | PROT_WRITE);
+	map_at(CODE, 0x2000, PROT_READ | PROT_WRITE | PROT_EXEC);
+	memcpy((void *)CODE, thunk, (size_t)(thunk_end - thunk));
+	native = (void *)STATE;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	munmap(native_memory, FAKE_MMIO_SIZE);
+	munmap((void *)CODE, 0x2000);
+	fake_machine_destroy();
+	return 0;
+}
+
+/* --- making an instruction --- */
+
+enum {
+	LOCKABLE   = BIT(0),
+	BIT_STRING = BIT(1),	/* the bit number in the register reaches beyond the operand */
+	BYTE_FORM  = BIT(2),	/* the opcode's width bit is clear */
+	NO_16	   = BIT(3),
+	IMMEDIATE_8 = BIT(4), IMMEDIATE_Z = BIT(5),
+	STRING	   = BIT(6),
+	MOFFS	   = BIT(7),
+	ACCUMULATOR = BIT(8),	/* make a comparison with rAX likely to be equal */
+};
+
+struct form {
+	const char *name;
+	u8 opcode[3], opcode_length;
+	s8 digit;		/* -1: a register */
+	u16 flags;
+};
+
+#define ALU(name, n)									\
+	{ name " m8, r8", { (n) }, 1, -1, LOCKABLE | BYTE_FORM },			\
+	{ name " m, r", { (n) + 1 }, 1, -1, LOCKABLE },					\
+	{ name " r8, m8", { (n) + 2 }, 1, -1, BYTE_FORM },				\
+	{ name " r, m", { (n) + 3 }, 1, -1, 0 },					\
+	{ name " m8, imm8", { 0x80 }, 1, (n) >> 3, LOCKABLE | BYTE_FORM | IMMEDIATE_8 },	\
+	{ name " m, imm", { 0x81 }, 1, (n) >> 3, LOCKABLE | IMMEDIATE_Z },		\
+	{ name " m, imm8", { 0x83 }, 1, (n) >> 3, LOCKABLE | IMMEDIATE_8 }
+#define COMPARE(name, n)								\
+	{ name " m8, r8", { (n) }, 1, -1, BYTE_FORM },					\
+	{ name " m, r", { (n) + 1 }, 1, -1, 0 },					\
+	{ name " r8, m8", { (n) + 2 }, 1, -1, BYTE_FORM },				\
+	{ name " r, m", { (n) + 3 }, 1, -1, 0 },					\
+	{ name " m8, imm8", { 0x80 }, 1, (n) >> 3, BYTE_FORM | IMMEDIATE_8 },		\
+	{ name " m, imm", { 0x81 }, 1, (n) >> 3, IMMEDIATE_Z },				\
+	{ name " m, imm8", { 0x83 }, 1, (n) >> 3, IMMEDIATE_8 }
+#define BIT_TEST(name, n, digit, flags)							\
+	{ name " m, r", { 0x0f, (n) }, 2, -1, (flags) | BIT_STRING },			\
+	{ name " m, imm8", { 0x0f, 0xba }, 2, (digit), (flags) | IMMEDIATE_8 }
+#define STRINGS(name, n)								\
+	{ name "b", { (n) }, 1, -1, BYTE_FORM | STRING },				\
+	{ name, { (n) + 1 }, 1, -1, STRING }
+
+static const struct form forms[] = {
+	ALU("ADD", 0x00), ALU("OR", 0x08), ALU("ADC", 0x10), ALU("SBB", 0x18),
+	ALU("AND", 0x20), ALU("SUB", 0x28), ALU("XOR", 0x30), COMPARE("CMP", 0x38),
+	{ "MOVSXD r, m", { 0x63 }, 1, -1, NO_16 },
+	{ "TEST m8, r8", { 0x84 }, 1, -1, BYTE_FORM },
+	{ "TEST m, r", { 0x85 }, 1, -1, 0 },
+	{ "TEST m8, imm8", { 0xf6 }, 1, 0, BYTE_FORM | IMMEDIATE_8 },
+	{ "TEST m, imm", { 0xf7 }, 1, 1, IMMEDIATE_Z },
+	{ "XCHG m8, r8", { 0x86 }, 1, -1, LOCKABLE | BYTE_FORM },
+	{ "XCHG m, r", { 0x87 }, 1, -1, LOCKABLE },
+	{ "MOV m8, r8", { 0x88 }, 1, -1, BYTE_FORM },
+	{ "MOV m, r", { 0x89 }, 1, -1, 0 },
+	{ "MOV r8, m8", { 0x8a }, 1, -1, BYTE_FORM },
+	{ "MOV r, m", { 0x8b }, 1, -1, 0 },
+	{ "MOV AL, moffs", { 0xa0 }, 1, -1, BYTE_FORM | MOFFS },
+	{ "MOV rAX, moffs", { 0xa1 }, 1, -1, MOFFS },
+	{ "MOV moffs, AL", { 0xa2 }, 1, -1, BYTE_FORM | MOFFS },
+	{ "MOV moffs, rAX", { 0xa3 }, 1, -1, MOFFS },
+	{ "MOV m8, imm8", { 0xc6 }, 1, 0, BYTE_FORM | IMMEDIATE_8 },
+	{ "MOV m, imm", { 0xc7 }, 1, 0, IMMEDIATE_Z },
+	{ "NOT m8", { 0xf6 }, 1, 2, LOCKABLE | BYTE_FORM },
+	{ "NOT m", { 0xf7 }, 1, 2, LOCKABLE },
+	{ "NEG m8", { 0xf6 }, 1, 3, LOCKABLE | BYTE_FORM },
+	{ "NEG m", { 0xf7 }, 1, 3, LOCKABLE },
+	{ "INC m8", { 0xfe }, 1, 0, LOCKABLE | BYTE_FORM },
+	{ "INC m", { 0xff }, 1, 0, LOCKABLE },
+	{ "DEC m8", { 0xfe }, 1, 1, LOCKABLE | BYTE_FORM },
+	{ "DEC m", { 0xff }, 1, 1, LOCKABLE },
+	BIT_TEST("BT", 0xa3, 4, 0), BIT_TEST("BTS", 0xab, 5, LOCKABLE),
+	BIT_TEST("BTR", 0xb3, 6, LOCKABLE), BIT_TEST("BTC", 0xbb, 7, LOCKABLE),
+	{ "CMPXCHG m8, r8", { 0x0f, 0xb0 }, 2, -1, LOCKABLE | BYTE_FORM | ACCUMULATOR },
+	{ "CMPXCHG m, r", { 0x0f, 0xb1 }, 2, -1, LOCKABLE | ACCUMULATOR },
+	{ "MOVZX r, m8", { 0x0f, 0xb6 }, 2, -1, 0 },
+	{ "MOVZX r, m16", { 0x0f, 0xb7 }, 2, -1, 0 },
+	{ "MOVSX r, m8", { 0x0f, 0xbe }, 2, -1, 0 },
+	{ "MOVSX r, m16", { 0x0f, 0xbf }, 2, -1, 0 },
+	{ "XADD m8, r8", { 0x0f, 0xc0 }, 2, -1, LOCKABLE | BYTE_FORM },
+	{ "XADD m, r", { 0x0f, 0xc1 }, 2, -1, LOCKABLE },
+	{ "MOVNTI m, r", { 0x0f, 0xc3 }, 2, -1, NO_16 },
+	{ "MOVBE r, m", { 0x0f, 0x38, 0xf0 }, 3, -1, 0 },
+	{ "MOVBE m, r", { 0x0f, 0x38, 0xf1 }, 3, -1, 0 },
+	STRINGS("MOVS", 0xa4), STRINGS("CMPS", 0xa6), STRINGS("STOS", 0xaa),
+	STRINGS("LODS", 0xac), STRINGS("SCAS", 0xae),
+};
+
+struct trial {
+	u64 seed;
+	const struct form *form;
+	u8 bytes[24];
+	unsigned length, size;		/* of the instruction, of the operand */
+	bool narrow_address;
+	u64 regs[16], rflags;
+	u64 address;			/* of the operand */
+};
+
+static u64 random_below(struct trial *t, u64 bound)
+{
+	return fake_random(&t->seed) % bound;
+}
+
+static void put(struct trial *t, u64 value, unsigned size)
+{
+	for (unsigned i = 0; i < size; i++)
+		t->bytes[t->length++] = (u8)(value >> (8 * i));
+}
+
+/* Somewhere inside, often across the end of a page, with room for what bit numbers and REP reach. */
+static u64 random_target(struct trial *t)
+{
+	if (random_below(t, 4) == 0)
+		return FAKE_MMIO + 0x4000 + PAGE_SIZE * random_below(t, 8) - random_below(t, 8);
+	return FAKE_MMIO + 0x4000 + random_below(t, 0x8000);
+}
+
+/* Values near the ends are more telling than the average number. */
+static u64 random_value(struct trial *t)
+{
+	static const u64 special[] = {
+		0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
+		0x7fffffffffffffffull, 0x8000000000000000ull, ~0ull,
+	};
+
+	if (random_below(t, 3) == 0)
+		return special[random_below(t, ARRAY_SIZE(special))];
+	return fake_random(&t->seed);
+}
+
+/* A register that holds part of an address, in code of 32-bit addresses with garbage above. */
+static void set_address_reg(struct trial *t, unsigned reg, u64 value)
+{
+	t->regs[reg] = t->narrow_address ? (value & 0xffffffff) | random_value(t) << 32 : value;
+}
+
+static void put_prefixes(struct trial *t, u8 *rex)
+{
+	u16 flags = t->form->flags;
+	bool lock = (flags & LOCKABLE) && random_below(t, 4) == 0;
+	bool word = !(flags & NO_16) && random_below(t, 3) == 0;
+
+	t->narrow_address = random_below(t, 4) == 0;
+	if (t->narrow_address)
+		put(t, 0x67, 1);
+	if (word)
+		put(t, 0x66, 1);
+	if (lock)
+		put(t, 0xf0, 1);
+	if ((flags & STRING) && random_below(t, 4))
+		put(t, random_below(t, 2) ? 0xf3 : 0xf2, 1);
+	*rex = random_below(t, 2) ? 0x40 | (u8)random_below(t, 16) : 0;
+	if (*rex)
+		put(t, *rex, 1);
+	t->size = flags & BYTE_FORM ? 1 : *rex & 8 ? 8 : word ? 2 : 4;
+}
+
+/* The base register points to the operand, whatever the others hold. */
+static void put_operand(struct trial *t, u8 rex, unsigned immediate_size)
+{
+	unsigned reg = t->form->digit >= 0 ? (unsigned)t->form->digit : random_below(t, 8);
+	unsigned mod = random_below(t, 3), rm = random_below(t, 8);
+	unsigned base = rm | (rex & 1) << 3;
+	s64 displacement = mod == 0 ? 0 : mod == 1 ? (s8)random_value(t) : (s32)random_value(t);
+	u64 rest = t->address - (u64)displacement;
+
+	put(t, mod << 6 | reg << 3 | rm, 1);
+	if (rm == 4) {
+		unsigned scale = random_below(t, 4), field = random_below(t, 8), low = random_below(t, 8);
+		unsigned index = field | (rex & 2) << 2;
+		u64 value = random_value(t);
+
+		put(t, scale << 6 | field << 3 | low, 1);
+		base = low | (rex & 1) << 3;
+		if (mod == 0 && low == 5) {	/* no base: a displacement of 32 bits */
+			if (index != 4) {
+				set_address_reg(t, index, 16);
+				rest -= 16 << scale;
+			}
+			put(t, rest, 4);
+			return;
+		}
+		if (index == base && index != 4) {	/* one register twice: both shares from one value */
+			unsigned factor = 1 + (1 << scale);
+
+			displacement = (s32)(t->address % factor);
+			t->bytes[t->length - 2] = (u8)(0x80 | reg << 3 | rm);
+			put(t, (u64)displacement, 4);
+			set_address_reg(t, base, t->address / factor);
+			return;
+		}
+		if (index != 4) {
+			t->regs[index] = value;
+			rest -= value << scale;
+		}
+	} else if (mod == 0 && rm == 5) {	/* relative to the next instruction */
+		u64 next = instruction_address() + t->length + 4 + immediate_size;
+
+		put(t, t->address - next, 4);
+		return;
+	}
+	set_address_reg(t, base, rest);
+	put(t, (u64)displacement, mod == 0 ? 0 : mod == 1 ? 1 : 4);
+}
+
+/* The offset that a bit number of this operand size adds to the address, kept within the buffer. */
+static void aim_bit_string(struct trial *t, unsigned reg)
+{
+	s64 bit = (s64)random_below(t, 0x10000) - 0x8000;
+	u64 mask = t->size == 8 ? ~0ull : (1ull << (8 * t->size)) - 1;
+
+	t->regs[reg] = ((u64)bit & mask) | (random_value(t) & ~mask);
+	t->address += (u64)((bit >> (t->size == 8 ? 6 : t->size == 4 ? 5 : 4)) * t->size);
+}
+
+static bool uses_register_for_address(const struct trial *t, const struct insn *insn, unsigned reg)
+{
+	return insn->base == reg || insn->index == reg;
+}
+
+static void make_string(struct trial *t)
+{
+	set_address_reg(t, REG_RSI, random_target(t));
+	set_address_reg(t, REG_RDI, random_below(t, 3) ? random_target(t) : t->regs[REG_RSI] & 0xffffffff);
+	t->regs[REG_RCX] = random_below(t, 40);
+	t->address = t->regs[REG_RDI] & 0xffffffff;
+}
+
+/* False: this combination is none that makes a trial. */
+static bool make_trial(struct trial *t)
+{
+	const struct form *form = t->form;
+	unsigned immediate_size;
+	struct insn insn;
+	u8 rex;
+
+	t->length = 0;
+	for (unsigned i = 0; i < 16; i++)
+		t->regs[i] = random_value(t);
+	t->rflags = RFLAGS_FIXED | RFLAGS_IF | (fake_random(&t->seed) & (STATUS_FLAGS | RFLAGS_DF));
+	t->address = random_target(t);
+	put_prefixes(t, &rex);
+	immediate_size = form->flags & IMMEDIATE_8 ? 1 : form->flags & IMMEDIATE_Z ? MIN(t->size, 4u) : 0;
+	for (unsigned i = 0; i < form->opcode_length; i++)
+		put(t, form->opcode[i], 1);
+	if (form->flags & STRING)
+		make_string(t);
+	else if (form->flags & MOFFS)
+		put(t, t->address, t->narrow_address ? 4 : 8);
+	else
+		put_operand(t, rex, immediate_size);
+	put(t, random_value(t), immediate_size);
+
+	if (t->length > INSN_MAX_LENGTH || insn_decode(t->bytes, t->length, INSN_MODE_64, &insn))
+		return false;
+	assert_int_equal(insn.length, t->length);
+	if (form->flags & BIT_STRING) {
+		if (uses_register_for_address(t, &insn, insn.modrm_reg))
+			return false;
+		aim_bit_string(t, insn.modrm_reg);
+	}
+	if ((form->flags & ACCUMULATOR) && random_below(t, 2) && !uses_register_for_address(t, &insn, REG_RAX))
+		memcpy(&t->regs[REG_RAX], native_memory + (t->address - FAKE_MMIO), 8);
+	return true;
+}
+
+/* --- both runs --- */
+
+static void fill_memory(struct trial *t)
+{
+	bool few_values = t->form->flags & STRING;
+
+	for (u64 i = 0; i < FAKE_MMIO_SIZE; i += 8) {
+		u64 value = random_value(t);
+
+		/* Long equal runs, so that comparisons go on for some time. */
+		if (few_values)
+			value = random_below(t, 8) ? 0 : 1ull << random_below(t, 64);
+		memcpy(native_memory + i, &value, 8);
+	}
+}
+
+static void emulate(const struct trial *t)
+{
+	const struct nested_fault fault = {
+		.gpa = t->address,
+		.access = t->seed & 1 ? NESTED_WRITE : NESTED_READ,
+		.what = "test",
+	};
+
+	memcpy(fake.ram + instruction_address(), t->bytes, t->length);
+	memcpy(fake.vcpu.regs, t->regs, sizeof(t->regs));
+	vcpu_reg_write(&fake.vcpu, REG_RIP, instruction_address());
+	vcpu_reg_write(&fake.vcpu, REG_RFLAGS, t->rflags);
+	fake_forget();
+	emulate_mmio(&fake.vcpu, &fault);
+}
+
+static void describe(const struct trial *t)
+{
+	print_message("%s:", t->form->name);
+	for (unsigned i = 0; i < t->length; i++)
+		print_message(" %02x", t->bytes[i]);
+	print_message(" operand at %#llx, flags %#llx\n", (unsigned long long)t->address,
+		      (unsigned long long)t->rflags);
+}
+
+static void compare(const struct trial *t)
+{
+	const u64 flags = STATUS_FLAGS | RFLAGS_DF;
+	bool same = !fake.ended && !fake.faulted && fake.instructions_done == 1;
+
+	same = same && vcpu_reg_read(&fake.vcpu, REG_RIP) == instruction_address() + t->length;
+	same = same && !((native->rflags ^ vcpu_rflags(&fake.vcpu)) & flags);
+	for (unsigned i = 0; i < 16; i++)
+		same = same && native->regs[i] == fake.vcpu.regs[i];
+	same = same && !memcmp(native_memory, fake.mmio, FAKE_MMIO_SIZE);
+	if (same)
+		return;
+	describe(t);
+	print_message("%s\n", fake.ended ? fake.words : fake.faulted ? "a fault was raised" : "");
+	for (unsigned i = 0; i < 16; i++)
+		print_message("register %2u: %016llx, natively %016llx, emulated %016llx\n", i,
+			      (unsigned long long)t->regs[i], (unsigned long long)native->regs[i],
+			      (unsigned long long)fake.vcpu.regs[i]);
+	fail_msg("flags natively %#llx, emulated %#llx", (unsigned long long)native->rflags,
+		 (unsigned long long)vcpu_rflags(&fake.vcpu));
+}
+
+static void test_every_form(void **state)
+{
+	struct trial t = { .seed = 0x2545f4914f6cdd1dull };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
+		unsigned trials = 0;
+
+		t.form = &forms[i];
+		fill_memory(&t);
+		memcpy(fake.mmio, native_memory, FAKE_MMIO_SIZE);
+		for (unsigned round = 0; round < ROUNDS; round++) {
+			if (round % 256 == 255) {
+				fill_memory(&t);
+				memcpy(fake.mmio, native_memory, FAKE_MMIO_SIZE);
+			}
+			if (!make_trial(&t))
+				continue;
+			emulate(&t);
+			memcpy(native->regs, t.regs, sizeof(t.regs));
+			native->rflags = t.rflags;
+			run_natively(t.bytes, t.length);
+			compare(&t);
+			trials++;
+		}
+		assert_true(trials > ROUNDS / 2);
+	}
+}
+
+/* --- garbage --- */
+
+/* Whatever the bytes are: the instruction ends, faults, or ends the VM with words. Never anything else. */
+static void test_random_bytes(void **state)
+{
+	struct trial t = { .seed = 0x853c49e6748fea9bull, .form = &forms[0] };
+	static void (*const modes[])(void) = { enter_long_mode, fake_real_mode };
+
+	for (unsigned round = 0; round < FUZZ_ROUNDS; round++) {
+		unsigned mode = round % 4;
+		u64 at = 0x8000 + random_below(&t, 16);
+		struct nested_fault fault = { .gpa = random_value(&t), .access = random_below(&t, 2) };
+		struct io_exit io = {
+			.port = (u16)random_value(&t), .size = (u8)(1 << random_below(&t, 3)),
+			.in = random_below(&t, 2), .string = true,
+		};
+
+		if (mode < ARRAY_SIZE(modes))
+			modes[mode]();
+		else
+			fake_protected_mode(mode & 1);
+		for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
+			fake.ram[at + i] = (u8)fake_random(&t.seed);
+		if (random_below(&t, 2))	/* the opcodes that are most of the emulator */
+			fake.ram[at + random_below(&t, 3)] = forms[random_below(&t, ARRAY_SIZE(forms))].opcode[0];
+		for (unsigned i = 0; i < 16; i++)
+			fake.vcpu.regs[i] = random_below(&t, 2) ? random_target(&t) : random_value(&t);
+		vcpu_reg_write(&fake.vcpu, REG_RIP, at);
+		vcpu_reg_write(&fake.vcpu, REG_RFLAGS, (fake_random(&t.seed) & 0x3f7fd7 & ~RFLAGS_VM) | RFLAGS_FIXED);
+		fake_forget();
+		fake.vm.state = VM_RUNNING;
+		if (round & 4)
+			emulate_string_io(&fake.vcpu, &io);
+		else
+			emulate_mmio(&fake.vcpu, &fault);
+		assert_true(fake.instructions_done + fake.faulted + fake.ended <= 1);
+		assert_true(fake.mmio_reads + fake.mmio_writes <= 6 * 1024);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_every_form, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random_bytes, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("emulate (native)", tests, NULL, NULL);
+}
