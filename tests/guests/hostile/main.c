@@ -156,15 +156,17 @@ static void memory(void)
 static void left_to_the_cpu(void)
 {
 	static const u8 idtr[1][10] = { { 0xff, 0x0f, [9] = 0x80 } };
-	u32 vector = TRY("mov %0, %%cr8", : : "r"(16ul));
+	u64 fs_base = rdmsr(0xc0000100);
+	u32 vector = try_wrmsr(0xc0000100, BIT(63));
 
-	WRITE_CR(8, 0);
+	wrmsr(0xc0000100, fs_base);
 	check_eq(TRY("mov %0, %%dr7", : : "r"(BIT(40))), GP, "DR7: a high bit");
 	if (vector == NO_TRAP && vendor_amd()) {
-		skip("bad values of CR3, CR8, IDTR", "this CPU does not check them");
+		skip("bad values of CR3, CR8, IDTR, FS_BASE", "this CPU does not check them");
 		return;
 	}
-	check_eq(vector, GP, "CR8: more than 15");
+	check_eq(vector, GP, "FS_BASE: not canonical");
+	check_eq(TRY("mov %0, %%cr8", : : "r"(16ul)), GP, "CR8: more than 15");
 	check_eq(TRY("mov %0, %%cr3", : : "r"((ulong)pml4 | BIT(60))), GP, "CR3: an address too high");
 	check_eq(TRY("lidt %0", : : "m"(*idtr)), GP, "LIDT: a base that is not canonical");
 }
