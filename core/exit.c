@@ -143,6 +143,8 @@ void exit_rdpmc(struct vcpu *vcpu)
 
 void exit_triple_fault(struct vcpu *vcpu)
 {
+	/* What its author wants to know: where it was, and with which tables. */
+	vcpu->ops->dump(vcpu);
 	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
 }
 

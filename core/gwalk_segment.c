@@ -31,8 +31,12 @@ static bool type_allows(const struct segment *segment, u32 access)
 {
 	if (segment->unusable)
 		return false;
+	/*
+	 * CS is checked when it is loaded, not when it is used: code that has just set PE still runs
+	 * in what real mode may have left as a data segment.
+	 */
 	if (access & PF_FETCH)
-		return segment->type & TYPE_CODE;
+		return true;
 	if (access & PF_WRITE)
 		return (segment->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
 	return !(segment->type & TYPE_CODE) || (segment->type & TYPE_READABLE);
@@ -44,8 +48,8 @@ static bool protected_types(struct vcpu *vcpu)
 	return (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE) && !(vcpu_rflags(vcpu) & RFLAGS_VM);
 }
 
-static int linear_64(struct vcpu *vcpu, enum vcpu_segment index, u64 offset, unsigned size, gva_t *gva,
-		     struct guest_fault *fault)
+static int linear_64(struct vcpu *vcpu, enum vcpu_segment index, u64 offset, unsigned size,
+		     gva_t *gva, struct guest_fault *fault)
 {
 	*gva = offset;
 	if (index == SEG_FS || index == SEG_GS) {
