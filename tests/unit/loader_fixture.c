@@ -134,7 +134,10 @@ bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
 
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)
 {
-	return guest_is_ram(vm, gpa, size) ? vm->ram + gpa : NULL;
+	if (!guest_is_ram(vm, gpa, size))
+		return NULL;
+	current->block = (struct load_block){ gpa, size };
+	return vm->ram + gpa;
 }
 
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
@@ -256,4 +259,78 @@ void check_protected_mode(struct vm *vm, u32 eip)
 	assert_int_equal(vm->segments[SEG_TR].limit, 0x67);
 	assert_int_equal(vm->segments[SEG_TR].type, 11);
 	assert_true(vm->segments[SEG_TR].present && !vm->segments[SEG_TR].s);
+}
+
+/* --- images --- */
+
+void put_segment(u8 *image, u32 index, u32 type, u32 offset, u32 vaddr, u32 paddr, u32 file_size,
+		 u32 memory_size)
+{
+	const u32 words[8] = { type, offset, vaddr, paddr, file_size, memory_size, 7, 4 };
+
+	memcpy(image + 52 + 32 * index, words, sizeof(words));
+}
+
+u8 *elf_image(void)
+{
+	u8 *image = calloc(1, ELF_SIZE);
+
+	for (size_t i = ELF_CODE_AT; i < ELF_SIZE; i++)
+		image[i] = (u8)(i * 5 + 1);
+	memcpy(image, "\x7f" "ELF\1\1\1", 7);
+	put(image, 16, 2, 2);			/* executable */
+	put(image, 18, 3, 2);			/* i386 */
+	put(image, 20, 1, 4);
+	put(image, 24, 0xc0000000 + ELF_ENTRY, 4);
+	put(image, 28, 52, 4);			/* program headers */
+	put(image, 42, 32, 2);
+	put(image, 44, 3, 2);
+	put_segment(image, 0, PT_LOAD, ELF_CODE_AT, 0xc0100000, 0x100000, ELF_CODE_SIZE,
+		    ELF_CODE_RAM);
+	put_segment(image, 1, PT_LOAD, ELF_DATA_AT, 0xc0200000, 0x200000, ELF_DATA_SIZE,
+		    ELF_DATA_SIZE);
+	put_segment(image, 2, PT_NOTE, ELF_NOTES_AT, 0, 0, 0, 0);
+	return image;
+}
+
+void put_mb1(u8 *image, size_t at, u32 flags)
+{
+	put(image, at, 0x1badb002, 4);
+	put(image, at + 4, flags, 4);
+	put(image, at + 8, -(0x1badb002 + flags), 4);
+}
+
+void fill(u8 *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (u8)(i * 11 + 3);
+}
+
+void check_elf_in_memory(struct vm *vm, const u8 *image, struct places *places)
+{
+	assert_memory_equal(vm->ram + 0x100000, image + ELF_CODE_AT, ELF_CODE_SIZE);
+	for (u32 i = ELF_CODE_SIZE; i < ELF_CODE_RAM; i++)
+		assert_int_equal(vm->ram[0x100000 + i], 0);
+	assert_memory_equal(vm->ram + 0x200000, image + ELF_DATA_AT, ELF_DATA_SIZE);
+	assert_int_equal(vm->ram[0x200000 + ELF_DATA_SIZE], 0);
+	place(places, 0x100000, ELF_CODE_RAM);
+	place(places, 0x200000, ELF_DATA_SIZE);
+}
+
+void check_module(struct vm *vm, u64 start, u64 end, const u8 *module, size_t size,
+		  struct places *places)
+{
+	assert_int_equal(end - start, size);
+	assert_int_equal(start % 4096, 0);
+	assert_memory_equal(vm->ram + start, module, size);
+	place(places, start, size);
+}
+
+void use_hostile(const u8 *image, size_t size)
+{
+	struct vm *vm = fixture_create(MIB(4), MIB(2));
+
+	if (!fixture_load(vm, image, size, "a b c", image, size))
+		assert_true(guest_is_ram(vm, vcpu_reg_read(&vm->vcpu, REG_RIP), 1));
+	fixture_destroy(vm);
 }

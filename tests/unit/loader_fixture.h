@@ -15,7 +15,7 @@
 #include "core/vcpu.h"
 #include "hostile.h"
 
-#define GUEST_RAM GIB(3)	/* reserved of the host's address space, and handed out page by page */
+#define GUEST_RAM GIB(3)	/* reserved, and taken from the host page by page */
 
 struct vm {
 	u8 *ram;
@@ -25,6 +25,10 @@ struct vm {
 	u64 controls[CTL_XCR0 + 1];
 	struct descriptor_table gdt;
 	bool gdt_set;
+	struct load_block {	/* what guest_ptr() was last asked for */
+		gpa_t start;
+		u64 size;
+	} block;
 	char log[8192];
 	unsigned errors, warnings;
 };
@@ -74,7 +78,40 @@ struct map_piece {
  */
 void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count);
 
-/*
- * 32-bit protected mode as Multiboot and PVH want it: flat segments, no paging, interrupts off.
- */
+/* 32-bit protected mode as Multiboot and PVH want it: flat segments, no paging, interrupts off. */
 void check_protected_mode(struct vm *vm, u32 eip);
+
+/*
+ * A 32-bit ELF image: code at 1 MiB that believes to be at 0xc0100000, data at 2 MiB. It has no
+ * boot protocol: those are added by put_mb1() and put_segment(), at places of the code that are
+ * meant for that.
+ */
+#define ELF_CODE_AT   0x1000	/* in the file */
+#define ELF_CODE_SIZE 0x800
+#define ELF_CODE_RAM  0x3000
+#define ELF_HEADER_AT (ELF_CODE_AT + 0x40)
+#define ELF_DATA_AT   0x1800
+#define ELF_DATA_SIZE 0x123
+#define ELF_NOTES_AT  0x1a00
+#define ELF_SIZE      0x1b00
+#define ELF_ENTRY     0x100410u	/* physical */
+#define ELF_HEADERS   (52 + 3 * 32)
+
+enum { PT_LOAD = 1, PT_NOTE = 4 };
+
+u8 *elf_image(void);
+/* Program header `index`. */
+void put_segment(u8 *image, u32 index, u32 type, u32 offset, u32 vaddr, u32 paddr, u32 file_size,
+		 u32 memory_size);
+/* A Multiboot header without addresses. */
+void put_mb1(u8 *image, size_t at, u32 flags);
+/* Bytes that are not all the same. */
+void fill(u8 *bytes, size_t size);
+
+/* The image's code and data are where they belong, and a module is as well. */
+void check_elf_in_memory(struct vm *vm, const u8 *image, struct places *places);
+void check_module(struct vm *vm, u64 start, u64 end, const u8 *module, size_t size,
+		  struct places *places);
+
+/* Load the image into a small VM: no more is asked than that it is safe. */
+void use_hostile(const u8 *image, size_t size);

@@ -192,8 +192,8 @@ static void test_each_rule(void **state)
 	static const struct {
 		const char *line, *words;
 	} bad[] = {
-		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": expected "
-				       "vm, role, mem, vcpus or limit" },
+		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
+				       "expected vm, role, mem, vcpus or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
