@@ -13,7 +13,7 @@ struct code {
 	unsigned length;
 };
 
-/* Bytes from here on that one translation reaches: to the end of the page, or of the code segment. */
+/* Bytes that one translation reaches: to the end of the page, or of the code segment. */
 static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wanted)
 {
 	u64 rest = MIN((u64)wanted, PAGE_SIZE - (gva & ~PAGE_MASK));
@@ -25,7 +25,7 @@ static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wan
 	return (unsigned)MIN(rest, cs.limit - (u64)(u32)offset + 1);
 }
 
-/* Fetch some more bytes behind those that are there. -EFAULT: a fault was raised, or the VM ended. */
+/* Fetch some bytes behind those that are there. -EFAULT: a fault was raised, or the VM ended. */
 static int fetch_more(struct vcpu *vcpu, struct code *code)
 {
 	u32 access = PF_FETCH | gwalk_privilege(vcpu);

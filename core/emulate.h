@@ -9,8 +9,8 @@
 struct vcpu;
 
 /*
- * Fetch and decode the instruction at the guest's CS:RIP. 0; -EFAULT: a fault was raised in the guest
- * (or the VM ended) and the caller just returns.
+ * Fetch and decode the instruction at the guest's CS:RIP. 0; -EFAULT: a fault was raised in the
+ * guest (or the VM ended) and the caller just returns.
  */
 int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 
@@ -21,8 +21,8 @@ void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault);
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 
 /*
- * The instruction is done: RIP moves on by `length`, cut to 32 bits outside of 64-bit code. All that
- * a completed instruction brings about happens here (see also vcpu_ops.instruction_done).
+ * The instruction is done: RIP moves on by `length`, cut to 32 bits outside of 64-bit code. All
+ * that a completed instruction brings about happens here (see also vcpu_ops.instruction_done).
  */
 void emulate_advance(struct vcpu *vcpu, unsigned length);
 

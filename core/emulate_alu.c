@@ -8,7 +8,7 @@
 #define IN_AH	  (RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 #define ALL_FLAGS (IN_AH | RFLAGS_OF)
 
-/* CF is the only flag that goes in. LAHF and SETO bring out all six, without the stack that PUSHF takes. */
+/* CF is the only flag that goes in. LAHF and SETO bring out all six; PUSHF would need the stack. */
 #define EXECUTE(instruction)						\
 	__asm__("btl $0, %k[flags]\n\t" instruction "\n\t"		\
 		"lahf\n\t"						\
@@ -46,7 +46,8 @@
 #define DEFINE_UNARY(name)						\
 	DEFINE_ALU(name, #name "b %b[a]", #name "w %w[a]", #name "l %k[a]", #name "q %q[a]")
 #define DEFINE_BIT_TEST(name)						\
-	DEFINE_ALU(name, "ud2", #name "w %w[b], %w[a]", #name "l %k[b], %k[a]", #name "q %q[b], %q[a]")
+	DEFINE_ALU(name, "ud2", #name "w %w[b], %w[a]",			\
+		   #name "l %k[b], %k[a]", #name "q %q[b], %q[a]")
 
 DEFINE_BINARY(add)
 DEFINE_BINARY(or)

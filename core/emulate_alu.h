@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arithmetic of emulated instructions: done by the processor itself, so that the flags are exact. */
+/* Arithmetic of emulated instructions, done by the processor itself: so the flags are exact. */
 #pragma once
 
 #include "lib/types.h"

@@ -21,7 +21,7 @@ static void lmsw(struct vcpu *vcpu, const struct insn *insn)
 
 	if (!insn->has_memory)
 		exit_lmsw(vcpu, (u16)vcpu_reg_read(vcpu, insn->modrm_rm));
-	else if (!operand_map(vcpu, (enum vcpu_segment)insn->segment, operand_offset(vcpu, insn, 0), 2, 0, &span))
+	else if (!operand_map_explicit(vcpu, insn, 2, 0, &span))
 		exit_lmsw(vcpu, (u16)operand_read(vcpu, &span));
 }
 
@@ -32,8 +32,7 @@ static void smsw(struct vcpu *vcpu, const struct insn *insn)
 	struct guest_span span;
 
 	if (insn->has_memory) {
-		if (operand_map(vcpu, (enum vcpu_segment)insn->segment, operand_offset(vcpu, insn, 0), 2, PF_WRITE,
-				&span))
+		if (operand_map_explicit(vcpu, insn, 2, PF_WRITE, &span))
 			return;
 		operand_write(vcpu, &span, (u16)cr0);
 	} else {
@@ -59,5 +58,5 @@ void exit_cr_decode(struct vcpu *vcpu)
 	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x01 && insn.digit == 4)
 		smsw(vcpu, &insn);
 	else
-		emulate_refuse(vcpu, "an access to a control register by an instruction that does none");
+		emulate_refuse(vcpu, "a control register access by an instruction that does none");
 }

@@ -21,7 +21,7 @@ struct access {
 /* 0: done; -EFAULT: a fault was raised. */
 typedef int emulator(struct access *a);
 
-/* The page that the processor faulted on it has translated and checked for such an access already. */
+/* The page that the processor faulted on it has translated and checked for this access already. */
 static bool is_faulted_page(const struct access *a, gva_t gva, unsigned size, u32 access)
 {
 	bool same_kind = (access == PF_WRITE) == (a->fault->access == NESTED_WRITE);
@@ -34,12 +34,13 @@ static bool is_faulted_page(const struct access *a, gva_t gva, unsigned size, u3
 static int map_at(struct access *a, s64 displacement, unsigned size, u32 access)
 {
 	u32 rights = access | gwalk_privilege(a->vcpu);
+	u64 offset = operand_offset(a->vcpu, a->insn, displacement);
 	struct guest_fault fault;
 	gva_t gva;
 	int error;
 
-	error = gwalk_linear(a->vcpu, (enum vcpu_segment)a->insn->segment,
-			     operand_offset(a->vcpu, a->insn, displacement), size, rights, &gva, &fault);
+	error = gwalk_linear(a->vcpu, (enum vcpu_segment)a->insn->segment, offset, size, rights,
+			     &gva, &fault);
 	if (!error && is_faulted_page(a, gva, size, access)) {
 		a->span = (struct guest_span){ .gpa = { a->fault->gpa }, .size = { size } };
 		return 0;
@@ -87,7 +88,8 @@ static u64 alu(struct access *a, enum alu_operation operation, u64 left, u64 rig
 }
 
 /* memory = memory operation value, or only the flags of it. */
-static int alu_on_memory(struct access *a, s64 displacement, enum alu_operation operation, u64 value)
+static int alu_on_memory(struct access *a, s64 displacement, enum alu_operation operation,
+			 u64 value)
 {
 	bool writes = operation != ALU_CMP && operation != ALU_TEST && operation != ALU_BT;
 	u64 result;
@@ -180,7 +182,9 @@ static int movbe_load(struct access *a)
 
 static int movbe_store(struct access *a)
 {
-	return write_memory(a, a->insn->operand_size, swap_bytes(reg_operand(a), a->insn->operand_size));
+	unsigned size = a->insn->operand_size;
+
+	return write_memory(a, size, swap_bytes(reg_operand(a), size));
 }
 
 /* --- arithmetic --- */
@@ -241,8 +245,9 @@ static int bit_test_register(struct access *a)
 static int bit_test_immediate(struct access *a)
 {
 	enum alu_operation operation = ALU_BT + (a->insn->digit & 3);
+	unsigned bits = 8 * a->insn->operand_size;
 
-	return alu_on_memory(a, 0, operation, (u64)a->insn->immediate & (8 * a->insn->operand_size - 1));
+	return alu_on_memory(a, 0, operation, (u64)a->insn->immediate & (bits - 1));
 }
 
 /* --- exchanges --- */
@@ -292,7 +297,9 @@ static int cmpxchg(struct access *a)
 
 /* --- dispatch --- */
 
-#define ALU(first) [(first) ... (first) + 1] = alu_to_memory, [(first) + 2 ... (first) + 3] = alu_to_register
+#define ALU(first)							\
+	[(first) ... (first) + 1] = alu_to_memory,			\
+	[(first) + 2 ... (first) + 3] = alu_to_register
 
 static emulator *const map_one[256] = {
 	ALU(0x00), ALU(0x08), ALU(0x10), ALU(0x18), ALU(0x20), ALU(0x28), ALU(0x30), ALU(0x38),
@@ -357,8 +364,10 @@ static void refuse(struct vcpu *vcpu, const struct nested_fault *fault)
 {
 	char why[80];
 
-	snprintf(why, sizeof(why), "%s device memory at 0x%llx by an instruction that is not emulated",
-		 fault->access == NESTED_WRITE ? "write to" : "read of", (unsigned long long)fault->gpa);
+	snprintf(why, sizeof(why),
+		 "%s 0x%llx, device memory, by an instruction that is not emulated",
+		 fault->access == NESTED_WRITE ? "write to" : "read of",
+		 (unsigned long long)fault->gpa);
 	emulate_refuse(vcpu, why);
 }
 
@@ -382,8 +391,7 @@ void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault)
 	emulate = find(vcpu, &insn);
 	if (!emulate)
 		refuse(vcpu, fault);
-	else if (!insn.has_memory)
-		return;	/* another CPU of the guest has written here since: let it run what there is now */
-	else if (!emulate(&access))
+	/* A register form: another CPU of the guest has written here since. Let it run that. */
+	else if (insn.has_memory && !emulate(&access))
 		emulate_advance(vcpu, insn.length);
 }

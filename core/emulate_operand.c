@@ -34,7 +34,8 @@ u64 operand_reg_read(struct vcpu *vcpu, const struct insn *insn, unsigned number
 	return vcpu_reg_read(vcpu, number) & operand_mask(size);
 }
 
-void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size, u64 value)
+void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size,
+		       u64 value)
 {
 	u64 mask = size == 4 ? ~0ull : operand_mask(size);
 
@@ -89,6 +90,14 @@ int operand_map(struct vcpu *vcpu, enum vcpu_segment segment, u64 offset, unsign
 	if (error)
 		guest_fault_raise(vcpu, &fault);
 	return error;
+}
+
+int operand_map_explicit(struct vcpu *vcpu, const struct insn *insn, unsigned size, u32 access,
+			 struct guest_span *span)
+{
+	u64 offset = operand_offset(vcpu, insn, 0);
+
+	return operand_map(vcpu, (enum vcpu_segment)insn->segment, offset, size, access, span);
 }
 
 /* What lies in one page: RAM, or MMIO in accesses of a power of two. */

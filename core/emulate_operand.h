@@ -11,9 +11,13 @@
 u64 operand_mask(unsigned size);
 u64 operand_sign_extend(u64 value, unsigned size);
 
-/* By the number in the encoding, where 4 to 7 are AH to BH for bytes without REX. 32-bit writes clear the upper half. */
+/*
+ * By the number in the encoding, where 4 to 7 are AH to BH for bytes without REX. Writes of 32 bits
+ * clear the upper half.
+ */
 u64 operand_reg_read(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size);
-void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size, u64 value);
+void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size,
+		       u64 value);
 
 /* A register cut to the address size, and its change by arithmetic of that size. */
 u64 address_reg_read(struct vcpu *vcpu, const struct insn *insn, enum vcpu_reg reg);
@@ -28,6 +32,9 @@ u64 operand_offset(struct vcpu *vcpu, const struct insn *insn, s64 displacement)
  */
 int operand_map(struct vcpu *vcpu, enum vcpu_segment segment, u64 offset, unsigned size, u32 access,
 		struct guest_span *span);
+/* The same for the operand that the instruction names. */
+int operand_map_explicit(struct vcpu *vcpu, const struct insn *insn, unsigned size, u32 access,
+			 struct guest_span *span);
 
 /* The access itself. Cannot fail: what is not RAM is MMIO. */
 u64 operand_read(struct vcpu *vcpu, const struct guest_span *span);

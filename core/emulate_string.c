@@ -31,7 +31,8 @@ static int map_source(const struct string *s, struct guest_span *span)
 
 static int map_destination(const struct string *s, u32 access, struct guest_span *span)
 {
-	return operand_map(s->vcpu, SEG_ES, address_reg_read(s->vcpu, s->insn, REG_RDI), s->size, access, span);
+	return operand_map(s->vcpu, SEG_ES, address_reg_read(s->vcpu, s->insn, REG_RDI), s->size,
+			   access, span);
 }
 
 static void step(const struct string *s, enum vcpu_reg reg)
@@ -100,11 +101,12 @@ static int lods(const struct string *s)
 
 static int scas(const struct string *s)
 {
+	u64 value = operand_reg_read(s->vcpu, s->insn, REG_RAX, s->size);
 	struct guest_span at;
 
 	if (map_destination(s, 0, &at))
 		return -EFAULT;
-	compare(s, operand_reg_read(s->vcpu, s->insn, REG_RAX, s->size), operand_read(s->vcpu, &at));
+	compare(s, value, operand_read(s->vcpu, &at));
 	step(s, REG_RDI);
 	return 0;
 }

@@ -98,7 +98,7 @@ static u64 reserved_bits(const struct walk *w, unsigned level, u64 entry)
 
 	if (!wide_entries(w))
 		return reserved_bits_32(w, level, entry);
-	/* The low bits were checked when CR3 was loaded, and a processor may mark them accessed since. */
+	/* The low bits were checked when CR3 was loaded; a processor may have marked them since. */
 	if (is_pae_pointer(w, level))
 		return bits(w->physical_bits, 63);
 
@@ -287,7 +287,7 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 			return 0;
 		}
 	}
-	/* A guest that keeps changing its tables takes a fault, finds nothing wrong, and tries again. */
+	/* A guest that keeps changing its tables takes a fault, finds all well and tries again. */
 	return page_fault(&w, 0, fault);
 }
 
@@ -320,7 +320,8 @@ static int span_in_ram(struct vcpu *vcpu, const struct guest_span *span)
 	return 0;
 }
 
-int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access, struct guest_fault *fault)
+int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access,
+	       struct guest_fault *fault)
 {
 	struct guest_span span;
 	int error = gwalk_span(vcpu, gva, size, access, &span, fault);

@@ -17,7 +17,7 @@ struct guest_fault {
 	gva_t address;		/* #PF: for CR2 */
 };
 
-/* Guest-physical pieces of up to a page of guest-linear memory; size[1] is 0 where one page holds all. */
+/* Up to a page of linear memory in guest-physical pieces; size[1] is 0 where one holds all. */
 struct guest_span {
 	gpa_t gpa[2];
 	unsigned size[2];
@@ -26,9 +26,10 @@ struct guest_span {
 /*
  * Linear to guest-physical. `access` says which access is meant: PF_WRITE, PF_USER and PF_FETCH of
  * arch/x86.h; without PF_USER it is a supervisor's. 0, or -EFAULT with *fault filled in. Sets
- * accessed and dirty bits as the processor would. Where tables are not in RAM they read as all ones.
+ * accessed and dirty bits as the processor would. Tables outside of RAM read as all ones.
  */
-int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault);
+int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
+		    struct guest_fault *fault);
 
 /* As above for size bytes, 1 to PAGE_SIZE. */
 int gwalk_span(struct vcpu *vcpu, gva_t gva, unsigned size, u32 access, struct guest_span *span,
@@ -52,7 +53,8 @@ gva_t gwalk_wrap(struct vcpu *vcpu, gva_t gva);
  * Copy from/to guest-linear memory, up to PAGE_SIZE bytes. -EFAULT with *fault; -EIO where a page
  * is not RAM. Nothing is copied then.
  */
-int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access, struct guest_fault *fault);
+int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access,
+	       struct guest_fault *fault);
 int gwalk_write(struct vcpu *vcpu, gva_t gva, const void *from, unsigned size, u32 access,
 		struct guest_fault *fault);
 

@@ -1,111 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Fetching, stepping over, faults, privilege and bounds of the instruction emulator. */
-/* link: core/emulate.c core/emulate_mmio.c core/emulate_string.c core/emulate_alu.c core/emulate_cr.c */
+/* The instruction emulator: fetching, stepping over, memory operands, refusals. */
+/* link: core/emulate.c core/emulate_mmio.c core/emulate_string.c core/emulate_alu.c */
 /* link: core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c lib/insn.c */
 /* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
-#include "fake_vcpu.h"
-
-#include <string.h>
-
-#include "core/emulate.h"
-
-/* 64-bit mode with 4 KiB pages for the lowest 2 MiB of linear addresses. */
-#define PML4 0x1000
-#define PDPT 0x2000
-#define PD   0x3000
-#define PT   0x4000
-#define CODE 0x10000ull		/* linear and physical */
-#define DATA 0x20000ull
-#define DEVICE 0x30000ull	/* linear; to FAKE_MMIO and up */
-#define DEVICE_PAGES 4
-
-#define ALL (PTE_PRESENT | PTE_WRITE | PTE_USER)
-
-static u64 *pte(gva_t gva)
-{
-	return (u64 *)(fake.ram + PT) + (gva >> PAGE_SHIFT);
-}
-
-static void enter_long_mode(void)
-{
-	fake_long_mode();
-	fake.controls[CTL_CR3] = PML4;
-	*(u64 *)(fake.ram + PML4) = PDPT | ALL;
-	*(u64 *)(fake.ram + PDPT) = PD | ALL;
-	*(u64 *)(fake.ram + PD) = PT | ALL;
-	for (gva_t gva = 0; gva < MIB(2); gva += PAGE_SIZE)
-		*pte(gva) = gva | ALL;
-	for (unsigned i = 0; i < DEVICE_PAGES; i++)
-		*pte(DEVICE + i * PAGE_SIZE) = (FAKE_MMIO + i * PAGE_SIZE) | ALL;
-}
-
-static int setup(void **state)
-{
-	fake_machine_create();
-	enter_long_mode();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fake_machine_destroy();
-	return 0;
-}
-
-static u64 get(enum vcpu_reg reg)
-{
-	return vcpu_reg_read(&fake.vcpu, reg);
-}
-
-static void set(enum vcpu_reg reg, u64 value)
-{
-	vcpu_reg_write(&fake.vcpu, reg, value);
-}
-
-static void place(u64 rip, const u8 *bytes, size_t length)
-{
-	memcpy(fake.ram + rip, bytes, length);
-	set(REG_RIP, rip);
-	fake_forget();
-	fake.vm.state = VM_RUNNING;
-}
-
-#define PLACE(rip, ...) place((rip), (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
-
-static void access_device(gpa_t gpa, enum nested_access access)
-{
-	const struct nested_fault fault = { .gpa = gpa, .access = access, .what = "test" };
-
-	emulate_mmio(&fake.vcpu, &fault);
-}
-
-static void expect_done(u64 rip)
-{
-	assert_false(fake.faulted);
-	assert_string_equal(fake.words, "");
-	assert_int_equal(fake.instructions_done, 1);
-	assert_int_equal(get(REG_RIP), rip);
-}
-
-static void expect_raised(u8 vector, u32 error_code, u64 address, u64 rip)
-{
-	assert_true(fake.faulted);
-	assert_int_equal(fake.vector, vector);
-	assert_int_equal(fake.error_code, error_code);
-	if (vector == X86_PF)
-		assert_int_equal(fake.payload, address);
-	assert_int_equal(fake.instructions_done, 0);
-	assert_int_equal(get(REG_RIP), rip);
-}
-
-static void expect_words(const char *part)
-{
-	assert_true(fake.ended);
-	if (!strstr(fake.words, part))
-		fail_msg("\"%s\" does not say \"%s\"", fake.words, part);
-	assert_false(fake.faulted);
-	assert_int_equal(fake.instructions_done, 0);
-}
+#include "emulate_machine.h"
 
 /* --- fetch --- */
 
@@ -207,6 +105,18 @@ static void test_modes_of_code(void **state)
 	assert_int_equal(insn.rex, 0);
 }
 
+/* Right after PE is set CS is still what real mode made of it: it runs, whatever its type. */
+static void test_fetch_from_the_cs_of_real_mode(void **state)
+{
+	struct insn insn;
+
+	fake_protected_mode(false);
+	fake.segments[SEG_CS].type = 3;
+	PLACE(CODE, 0x0f, 0x20, 0xc0);
+	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), 0);
+	assert_int_equal(insn.length, 3);
+}
+
 static void test_undecodable_code(void **state)
 {
 	struct insn insn;
@@ -255,7 +165,7 @@ static void test_access_crosses_from_ram_to_device(void **state)
 	assert_memory_equal(fake.mmio, "45678", 5);
 }
 
-/* Two pages of a device that are not neighbours, and a fault whose offset is that of the operand. */
+/* Two pages of a device that are not neighbours, and a fault with the operand's offset. */
 static void test_access_crosses_device_pages(void **state)
 {
 	*pte(DEVICE + PAGE_SIZE) = (FAKE_MMIO + 0x8000) | ALL;
@@ -385,7 +295,7 @@ static void test_refusals_name_the_bytes(void **state)
 		{ { 0x0f, 0x28, 0x03, 0xcc }, "0f 28 03 cc" },		/* MOVAPS XMM0, [RBX] */
 		{ { 0xc5, 0xf8, 0x28, 0x03 }, "c5 f8 28 03" },		/* VMOVAPS */
 		{ { 0xff, 0x33 }, "ff 33" },				/* PUSH [RBX] */
-		{ { 0xff, 0xd0 }, "ff d0" },				/* CALL RAX, with its stack there */
+		{ { 0xff, 0xd0 }, "ff d0" },				/* CALL RAX */
 		{ { 0x50 }, "50" },					/* PUSH RAX */
 		{ { 0xf7, 0x33 }, "f7 33" },				/* DIV [RBX] */
 		{ { 0xf2, 0x0f, 0x38, 0xf0, 0x03 }, "f2 0f 38 f0 03" },	/* CRC32 */
@@ -395,7 +305,7 @@ static void test_refusals_name_the_bytes(void **state)
 		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
 		set(REG_RBX, DEVICE);
 		access_device(FAKE_MMIO, NESTED_WRITE);
-		expect_words("write to device memory at 0x50000000");
+		expect_words("write to 0x50000000, device memory");
 		expect_words(cases[i].words);
 		assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
 	}
@@ -430,289 +340,6 @@ static void test_event_delivery_to_device_memory(void **state)
 	fake.vcpu.events.reinject.type = EVENT_NONE;
 }
 
-/* --- strings --- */
-
-static void string_io(bool in, unsigned size)
-{
-	const struct io_exit io = { .port = 0x1f0, .size = (u8)size, .in = in, .string = true };
-
-	emulate_string_io(&fake.vcpu, &io);
-	assert_true(fake.ended || fake.port_size == 0 || fake.port == 0x1f0);
-}
-
-static void test_ins(void **state)
-{
-	fake.port_in = 1;
-	PLACE(CODE, 0x66, 0x6d);			/* INSW */
-	set(REG_RDI, DATA);
-	set(REG_RCX, 7);
-	string_io(true, 2);
-	expect_done(CODE + 2);
-	assert_int_equal(get(REG_RDI), DATA + 2);
-	assert_int_equal(get(REG_RCX), 7);
-
-	PLACE(CODE, 0xf3, 0x6d);			/* REP INSD */
-	string_io(true, 4);
-	expect_done(CODE + 2);
-	assert_int_equal(get(REG_RCX), 0);
-	assert_int_equal(get(REG_RDI), DATA + 30);
-	for (unsigned i = 0; i < 30; i++)
-		assert_int_equal(fake.ram[DATA + i], i + 1);
-	assert_int_equal(fake.ram[DATA + 30], 0);
-}
-
-static void test_outs_downwards_with_a_segment(void **state)
-{
-	for (unsigned i = 0; i < 8; i++)
-		fake.ram[DATA + i] = (u8)(0x10 + i);
-	fake.segments[SEG_FS].base = DATA - 0x100;
-	PLACE(CODE, 0x64, 0xf3, 0x66, 0x6f);		/* REP OUTSW FS:[RSI] */
-	set(REG_RSI, 0x106);
-	set(REG_RCX, 4);
-	set(REG_RFLAGS, RFLAGS_FIXED | RFLAGS_DF);
-	string_io(false, 2);
-	expect_done(CODE + 4);
-	assert_int_equal(get(REG_RSI), 0xfe);
-	assert_int_equal(fake.port_writes, 4);
-	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(fake.port_written[i], 0x1716 - 0x202 * i);
-}
-
-static void test_string_addresses_wrap_at_16_bits(void **state)
-{
-	fake_real_mode();
-	fake.port_in = 0x40;
-	PLACE(0x8000, 0xf3, 0x6c);			/* REP INSB */
-	set(REG_RDI, 0x12340000fffeull);
-	set(REG_RCX, 0x5678000000000003ull);
-	string_io(true, 1);
-	expect_done(0x8002);
-	assert_int_equal(fake.ram[0xfffe], 0x40);
-	assert_int_equal(fake.ram[0xffff], 0x41);
-	assert_int_equal(fake.ram[0], 0x42);
-	assert_int_equal(get(REG_RDI), 0x123400000001ull);
-	assert_int_equal(get(REG_RCX), 0x5678000000000000ull);
-}
-
-static void test_rep_of_nothing(void **state)
-{
-	PLACE(CODE, 0xf3, 0x6c);
-	set(REG_RDI, 0x800000000000ull);		/* not even looked at */
-	set(REG_RCX, 0);
-	string_io(true, 1);
-	expect_done(CODE + 2);
-}
-
-/* What was moved before the fault stays moved, and nothing was taken from the port in vain. */
-static void test_fault_in_the_middle(void **state)
-{
-	*pte(DATA + PAGE_SIZE) = 0;
-	fake.port_in = 0;
-	PLACE(CODE, 0xf3, 0x6d);			/* REP INSD */
-	set(REG_RDI, DATA + PAGE_SIZE - 10);
-	set(REG_RCX, 5);
-	string_io(true, 4);
-	expect_raised(X86_PF, PF_WRITE, DATA + PAGE_SIZE, CODE);
-	assert_int_equal(get(REG_RCX), 3);
-	assert_int_equal(get(REG_RDI), DATA + PAGE_SIZE - 2);
-	assert_int_equal(fake.port_in, 8);
-	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 0);
-
-	/* The guest brings the page in, and the instruction goes on. */
-	*pte(DATA + PAGE_SIZE) = 0x60000 | ALL;
-	fake_forget();
-	string_io(true, 4);
-	expect_done(CODE + 2);
-	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 9);
-	assert_int_equal(fake.ram[0x60000], 10);
-}
-
-static void test_batches_are_bounded(void **state)
-{
-	unsigned rounds = 0;
-
-	PLACE(CODE, 0xf3, 0xaa);			/* REP STOSB */
-	set(REG_RAX, 0x5a);
-	set(REG_RDI, DEVICE);
-	set(REG_RCX, 3 * 1024 + 1);
-	while (get(REG_RIP) == CODE) {
-		u64 before = get(REG_RCX);
-
-		assert_true(++rounds < 100);
-		access_device(FAKE_MMIO, NESTED_WRITE);
-		assert_false(fake.faulted || fake.ended);
-		assert_in_range(before - get(REG_RCX), 1, 1024);
-	}
-	assert_int_equal(rounds, 4);
-	assert_int_equal(get(REG_RCX), 0);
-	assert_int_equal(fake.mmio_writes, 3 * 1024 + 1);
-}
-
-static void request_now(void)
-{
-	vcpu_request(&fake.vcpu, REQ_EVENT);
-}
-
-static void end_now(void)
-{
-	fake.vm.state = VM_ENDED;
-}
-
-static void test_batches_end_for_what_waits(void **state)
-{
-	static void (*const interruptions[])(void) = { request_now, end_now };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(interruptions); i++) {
-		PLACE(CODE, 0xf3, 0x6e);		/* REP OUTSB */
-		set(REG_RSI, DATA);
-		set(REG_RCX, 10);
-		fake.on_access = interruptions[i];
-		string_io(false, 1);
-		fake.on_access = NULL;
-		assert_int_equal(fake.port_writes, 1);
-		assert_int_equal(get(REG_RCX), 9);
-		assert_int_equal(get(REG_RIP), CODE);
-	}
-}
-
-/* SDM, "Single-Step Exception Condition": a trap after each iteration. */
-static void test_single_steps_through_strings(void **state)
-{
-	PLACE(CODE, 0xf3, 0xab);			/* REP STOSD */
-	set(REG_RDI, DEVICE);
-	set(REG_RCX, 2);
-	set(REG_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
-	access_device(FAKE_MMIO, NESTED_WRITE);
-	expect_done(CODE);
-	assert_int_equal(get(REG_RCX), 1);
-	fake_forget();
-	access_device(FAKE_MMIO, NESTED_WRITE);
-	expect_done(CODE + 2);
-	assert_int_equal(get(REG_RCX), 0);
-}
-
-static void test_movs_between_ram_and_device(void **state)
-{
-	memcpy(fake.ram + DATA, "from memory", 12);
-	PLACE(CODE, 0xf3, 0xa4);
-	set(REG_RSI, DATA);
-	set(REG_RDI, DEVICE + 0x100);
-	set(REG_RCX, 12);
-	access_device(FAKE_MMIO + 0x100, NESTED_WRITE);
-	expect_done(CODE + 2);
-	assert_string_equal(fake.mmio + 0x100, "from memory");
-
-	PLACE(CODE, 0xf3, 0xa4);
-	set(REG_RSI, DEVICE + 0x100);
-	set(REG_RDI, DATA + 0x100);
-	set(REG_RCX, 12);
-	access_device(FAKE_MMIO + 0x100, NESTED_READ);
-	expect_done(CODE + 2);
-	assert_string_equal(fake.ram + DATA + 0x100, "from memory");
-}
-
-/* --- control registers --- */
-
-static struct {
-	char what;
-	unsigned cr, reg;
-} seen;
-
-void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
-{
-	seen = (__typeof__(seen)){ 'w', cr, reg };
-}
-
-void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
-{
-	seen = (__typeof__(seen)){ 'r', cr, reg };
-}
-
-void exit_clts(struct vcpu *vcpu)
-{
-	seen = (__typeof__(seen)){ 'c', 0, 0 };
-}
-
-void exit_lmsw(struct vcpu *vcpu, u16 value)
-{
-	seen = (__typeof__(seen)){ 'l', 0, value };
-}
-
-static void expect_control(char what, unsigned cr, unsigned reg)
-{
-	memset(&seen, 0, sizeof(seen));
-	exit_cr_decode(&fake.vcpu);
-	assert_false(fake.faulted || fake.ended);
-	assert_int_equal(seen.what, what);
-	assert_int_equal(seen.cr, cr);
-	assert_int_equal(seen.reg, reg);
-}
-
-static void test_control_register_accesses(void **state)
-{
-	PLACE(CODE, 0x0f, 0x22, 0xd8);			/* MOV CR3, RAX */
-	expect_control('w', 3, REG_RAX);
-	PLACE(CODE, 0x41, 0x0f, 0x20, 0xe5);		/* MOV R13, CR4 */
-	expect_control('r', 4, REG_R13);
-	PLACE(CODE, 0x44, 0x0f, 0x22, 0xc7);		/* MOV CR8, RDI */
-	expect_control('w', 8, REG_RDI);
-	PLACE(CODE, 0xf0, 0x0f, 0x20, 0xc1);		/* LOCK MOV ECX, CR0, which is CR8 */
-	expect_control('r', 8, REG_RCX);
-	PLACE(CODE, 0x0f, 0x06);
-	expect_control('c', 0, 0);
-	PLACE(CODE, 0x0f, 0x01, 0xf3);			/* LMSW BX */
-	set(REG_RBX, 0x12345678);
-	expect_control('l', 0, 0x5678);
-	PLACE(CODE, 0x0f, 0x01, 0x33);			/* LMSW [RBX] */
-	set(REG_RBX, DATA);
-	memcpy(fake.ram + DATA, "\x21\x43\x65", 3);
-	expect_control('l', 0, 0x4321);
-}
-
-static void test_lmsw_from_nowhere(void **state)
-{
-	memset(&seen, 0, sizeof(seen));
-	PLACE(CODE, 0x0f, 0x01, 0x33);
-	set(REG_RBX, DATA);
-	*pte(DATA) = 0;
-	exit_cr_decode(&fake.vcpu);
-	expect_raised(X86_PF, 0, DATA, CODE);
-	assert_int_equal(seen.what, 0);
-}
-
-static void test_smsw(void **state)
-{
-	u64 cr0 = fake.controls[CTL_CR0] |= CR0_NE | CR0_WP;
-
-	PLACE(CODE, 0x48, 0x0f, 0x01, 0xe0);		/* SMSW RAX */
-	set(REG_RAX, ~0ull);
-	exit_cr_decode(&fake.vcpu);
-	expect_done(CODE + 4);
-	assert_int_equal(get(REG_RAX), cr0);
-
-	PLACE(CODE, 0x66, 0x0f, 0x01, 0xe0);		/* SMSW AX */
-	set(REG_RAX, ~0ull);
-	exit_cr_decode(&fake.vcpu);
-	expect_done(CODE + 4);
-	assert_int_equal(get(REG_RAX), (~0ull << 16) | (cr0 & 0xffff));
-
-	PLACE(CODE, 0x0f, 0x01, 0x23);			/* SMSW [RBX] */
-	set(REG_RBX, DATA);
-	memset(fake.ram + DATA, 0xff, 4);
-	exit_cr_decode(&fake.vcpu);
-	expect_done(CODE + 3);
-	assert_int_equal(*(u32 *)(fake.ram + DATA), 0xffff0000 | (cr0 & 0xffff));
-}
-
-static void test_control_access_by_something_else(void **state)
-{
-	PLACE(CODE, 0x0f, 0xa2);
-	exit_cr_decode(&fake.vcpu);
-	expect_words("0f a2");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -722,6 +349,7 @@ int main(void)
 		TEST(test_fetch_outside_of_ram),
 		TEST(test_fetch_up_to_the_limit),
 		TEST(test_modes_of_code),
+		TEST(test_fetch_from_the_cs_of_real_mode),
 		TEST(test_undecodable_code),
 		TEST(test_advance),
 		TEST(test_access_crosses_from_ram_to_device),
@@ -735,19 +363,6 @@ int main(void)
 		TEST(test_refusals_name_the_bytes),
 		TEST(test_code_that_changed_since),
 		TEST(test_event_delivery_to_device_memory),
-		TEST(test_ins),
-		TEST(test_outs_downwards_with_a_segment),
-		TEST(test_string_addresses_wrap_at_16_bits),
-		TEST(test_rep_of_nothing),
-		TEST(test_fault_in_the_middle),
-		TEST(test_batches_are_bounded),
-		TEST(test_batches_end_for_what_waits),
-		TEST(test_single_steps_through_strings),
-		TEST(test_movs_between_ram_and_device),
-		TEST(test_control_register_accesses),
-		TEST(test_lmsw_from_nowhere),
-		TEST(test_smsw),
-		TEST(test_control_access_by_something_else),
 	};
 
 	return cmocka_run_group_tests_name("emulate", tests, NULL, NULL);

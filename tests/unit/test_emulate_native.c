@@ -33,7 +33,10 @@ struct native_state {
 	u64 host_rsp;
 };
 
-/* In: STATE. The instruction is written over the NOPs before each run; nothing uses the stack around it. */
+/*
+ * In and out: STATE. The instruction is written over the NOPs before each run; from the loading of
+ * RSP to its restoring nothing uses the stack.
+ */
 __asm__(
 	".pushsection .text\n"
 	".set state, " XSTR(STATE) "\n"
@@ -103,7 +106,8 @@ static void enter_long_mode(void)
 	fake.controls[CTL_CR3] = PML4;
 	*(u64 *)(fake.ram + PML4) = PDPT | PTE_PRESENT | PTE_WRITE | PTE_USER;
 	for (u64 i = 0; i < 4; i++)
-		*(u64 *)(fake.ram + PDPT + 8 * i) = GIB(i) | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_LARGE;
+		*(u64 *)(fake.ram + PDPT + 8 * i) =
+			GIB(i) | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_LARGE;
 }
 
 static int setup(void **state)
@@ -234,7 +238,7 @@ static void put(struct trial *t, u64 value, unsigned size)
 		t->bytes[t->length++] = (u8)(value >> (8 * i));
 }
 
-/* Somewhere inside, often across the end of a page, with room for what bit numbers and REP reach. */
+/* Somewhere inside, often across the end of a page, with room for bit numbers and REP. */
 static u64 random_target(struct trial *t)
 {
 	if (random_below(t, 4) == 0)
@@ -293,7 +297,8 @@ static void put_operand(struct trial *t, u8 rex, unsigned immediate_size)
 
 	put(t, mod << 6 | reg << 3 | rm, 1);
 	if (rm == 4) {
-		unsigned scale = random_below(t, 4), field = random_below(t, 8), low = random_below(t, 8);
+		unsigned scale = random_below(t, 4), field = random_below(t, 8);
+		unsigned low = random_below(t, 8);
 		unsigned index = field | (rex & 2) << 2;
 		u64 value = random_value(t);
 
@@ -307,7 +312,7 @@ static void put_operand(struct trial *t, u8 rex, unsigned immediate_size)
 			put(t, rest, 4);
 			return;
 		}
-		if (index == base && index != 4) {	/* one register twice: both shares from one value */
+		if (index == base && index != 4) {	/* one register twice, one value for both */
 			unsigned factor = 1 + (1 << scale);
 
 			displacement = (s32)(t->address % factor);
@@ -348,7 +353,9 @@ static bool uses_register_for_address(const struct trial *t, const struct insn *
 static void make_string(struct trial *t)
 {
 	set_address_reg(t, REG_RSI, random_target(t));
-	set_address_reg(t, REG_RDI, random_below(t, 3) ? random_target(t) : t->regs[REG_RSI] & 0xffffffff);
+	set_address_reg(t, REG_RDI, random_target(t));
+	if (random_below(t, 3) == 0)
+		t->regs[REG_RDI] = t->regs[REG_RSI];
 	t->regs[REG_RCX] = random_below(t, 40);
 	t->address = t->regs[REG_RDI] & 0xffffffff;
 }
@@ -367,7 +374,8 @@ static bool make_trial(struct trial *t)
 	t->rflags = RFLAGS_FIXED | RFLAGS_IF | (fake_random(&t->seed) & (STATUS_FLAGS | RFLAGS_DF));
 	t->address = random_target(t);
 	put_prefixes(t, &rex);
-	immediate_size = form->flags & IMMEDIATE_8 ? 1 : form->flags & IMMEDIATE_Z ? MIN(t->size, 4u) : 0;
+	immediate_size = form->flags & IMMEDIATE_8 ? 1 :
+			 form->flags & IMMEDIATE_Z ? MIN(t->size, 4u) : 0;
 	for (unsigned i = 0; i < form->opcode_length; i++)
 		put(t, form->opcode[i], 1);
 	if (form->flags & STRING)
@@ -386,7 +394,8 @@ static bool make_trial(struct trial *t)
 			return false;
 		aim_bit_string(t, insn.modrm_reg);
 	}
-	if ((form->flags & ACCUMULATOR) && random_below(t, 2) && !uses_register_for_address(t, &insn, REG_RAX))
+	if ((form->flags & ACCUMULATOR) && random_below(t, 2) &&
+	    !uses_register_for_address(t, &insn, REG_RAX))
 		memcpy(&t->regs[REG_RAX], native_memory + (t->address - FAKE_MMIO), 8);
 	return true;
 }
@@ -484,7 +493,7 @@ static void test_every_form(void **state)
 
 /* --- garbage --- */
 
-/* Whatever the bytes are: the instruction ends, faults, or ends the VM with words. Never anything else. */
+/* Whatever the bytes are: the instruction is done, faults, or ends the VM with words. */
 static void test_random_bytes(void **state)
 {
 	struct trial t = { .seed = 0x853c49e6748fea9bull, .form = &forms[0] };
@@ -493,8 +502,10 @@ static void test_random_bytes(void **state)
 	for (unsigned round = 0; round < FUZZ_ROUNDS; round++) {
 		unsigned mode = round % 4;
 		u64 at = 0x8000 + random_below(&t, 16);
-		struct nested_fault fault = { .gpa = random_value(&t), .access = random_below(&t, 2) };
-		struct io_exit io = {
+		const struct nested_fault fault = {
+			.gpa = random_value(&t), .access = random_below(&t, 2),
+		};
+		const struct io_exit io = {
 			.port = (u16)random_value(&t), .size = (u8)(1 << random_below(&t, 3)),
 			.in = random_below(&t, 2), .string = true,
 		};
@@ -505,12 +516,18 @@ static void test_random_bytes(void **state)
 			fake_protected_mode(mode & 1);
 		for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
 			fake.ram[at + i] = (u8)fake_random(&t.seed);
-		if (random_below(&t, 2))	/* the opcodes that are most of the emulator */
-			fake.ram[at + random_below(&t, 3)] = forms[random_below(&t, ARRAY_SIZE(forms))].opcode[0];
+		if (random_below(&t, 2)) {	/* the opcodes that are most of the emulator */
+			const struct form *form = &forms[random_below(&t, ARRAY_SIZE(forms))];
+
+			memcpy(fake.ram + at + random_below(&t, 3), form->opcode,
+			       form->opcode_length);
+		}
 		for (unsigned i = 0; i < 16; i++)
-			fake.vcpu.regs[i] = random_below(&t, 2) ? random_target(&t) : random_value(&t);
+			fake.vcpu.regs[i] =
+				random_below(&t, 2) ? random_target(&t) : random_value(&t);
 		vcpu_reg_write(&fake.vcpu, REG_RIP, at);
-		vcpu_reg_write(&fake.vcpu, REG_RFLAGS, (fake_random(&t.seed) & 0x3f7fd7 & ~RFLAGS_VM) | RFLAGS_FIXED);
+		vcpu_reg_write(&fake.vcpu, REG_RFLAGS,
+			       (fake_random(&t.seed) & 0x3d7fd7) | RFLAGS_FIXED);
 		fake_forget();
 		fake.vm.state = VM_RUNNING;
 		if (round & 4)

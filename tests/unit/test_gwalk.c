@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest page tables and segments: every paging mode, every right, every reserved bit. */
-/* link: core/gwalk.c core/gwalk_segment.c core/control.c tests/unit/fake_vcpu.c */
+/* Guest page tables: every paging mode, every right, every reserved bit. */
+/* link: core/gwalk.c core/control.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
 #include <string.h>
 
 #include "arch/cpufeature.h"
 
-#define TABLES 0x10000ull	/* table of level n at TABLES + n * 0x1000; the CR3 of PAE is not page-aligned */
-#define CR3_PAE_OFFSET 0x60
+#define TABLES 0x10000ull	/* the table of level n is at TABLES + n * 0x1000 */
+#define CR3_PAE_OFFSET 0x60	/* PAE's four pointers are aligned to 32 bytes only */
+
+#define LONG_MODE (EFER_LME | EFER_LMA | EFER_NXE)
 
 struct paging_mode {
 	const char *name;
@@ -20,13 +22,15 @@ struct paging_mode {
 	gva_t gva;
 };
 
-/* SDM, "Hierarchical Paging Structures: an Overview", the table of structures in the paging modes. */
+/* SDM, "Hierarchical Paging Structures: an Overview", the table of structures of each mode. */
 static const struct paging_mode modes[] = {
-	{ "32-bit", 2, CR4_PSE, 0, 4, { 0, 12, 22 }, { 0, 10, 10 }, { 0, KIB(4), MIB(4) }, 0x8765abcd },
-	{ "PAE", 3, CR4_PAE, EFER_NXE, 8, { 0, 12, 21, 30 }, { 0, 9, 9, 2 }, { 0, KIB(4), MIB(2) }, 0x8765abcd },
-	{ "4-level", 4, CR4_PAE, EFER_NXE | EFER_LME | EFER_LMA, 8, { 0, 12, 21, 30, 39 }, { 0, 9, 9, 9, 9 },
+	{ "32-bit", 2, CR4_PSE, 0, 4, { 0, 12, 22 }, { 0, 10, 10 },
+	  { 0, KIB(4), MIB(4) }, 0x8765abcd },
+	{ "PAE", 3, CR4_PAE, EFER_NXE, 8, { 0, 12, 21, 30 }, { 0, 9, 9, 2 },
+	  { 0, KIB(4), MIB(2) }, 0x8765abcd },
+	{ "4-level", 4, CR4_PAE, LONG_MODE, 8, { 0, 12, 21, 30, 39 }, { 0, 9, 9, 9, 9 },
 	  { 0, KIB(4), MIB(2), GIB(1) }, 0xffffb97531abcdefull },
-	{ "5-level", 5, CR4_PAE | CR4_LA57, EFER_NXE | EFER_LME | EFER_LMA, 8, { 0, 12, 21, 30, 39, 48 },
+	{ "5-level", 5, CR4_PAE | CR4_LA57, LONG_MODE, 8, { 0, 12, 21, 30, 39, 48 },
 	  { 0, 9, 9, 9, 9, 9 }, { 0, KIB(4), MIB(2), GIB(1) }, 0xff12b97531abcdefull },
 };
 
@@ -58,6 +62,11 @@ static void entry_set(const struct paging_mode *mode, gva_t gva, unsigned level,
 	memcpy(entry_at(mode, gva, level), &value, mode->entry_size);
 }
 
+static void entry_add(const struct paging_mode *mode, gva_t gva, unsigned level, u64 bits)
+{
+	entry_set(mode, gva, level, entry_get(mode, gva, level) | bits);
+}
+
 static bool is_pointer_level(const struct paging_mode *mode, unsigned level)
 {
 	return mode->levels == 3 && level == 3;
@@ -68,9 +77,11 @@ static void map(const struct paging_mode *mode, gva_t gva, gpa_t page, unsigned 
 {
 	const u64 all = PTE_PRESENT | PTE_WRITE | PTE_USER;
 
-	for (unsigned level = mode->levels; level > leaf; level--)
-		entry_set(mode, gva, level,
-			  (TABLES + (level - 1) * 0x1000) | (is_pointer_level(mode, level) ? PTE_PRESENT : all));
+	for (unsigned level = mode->levels; level > leaf; level--) {
+		u64 rights = is_pointer_level(mode, level) ? PTE_PRESENT : all;
+
+		entry_set(mode, gva, level, (TABLES + (level - 1) * 0x1000) | rights);
+	}
 	entry_set(mode, gva, leaf, page | all | (leaf > 1 ? PTE_LARGE : 0));
 }
 
@@ -97,7 +108,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define FOR_EACH_MODE(mode) for (const struct paging_mode *mode = modes; mode < modes + MODES; mode++)
+#define FOR_EACH_MODE(mode) \
+	for (const struct paging_mode *mode = modes; mode < modes + MODES; mode++)
 #define FOR_EACH_LEAF(mode, leaf) \
 	for (unsigned leaf = 1; leaf <= 3; leaf++) if ((mode)->page_sizes[leaf])
 
@@ -146,7 +158,7 @@ static void test_every_page_size(void **state)
 			map(mode, mode->gva, page, leaf);
 			expect_address(mode->gva, 0, page | (mode->gva & (size - 1)));
 			expect_address(mode->gva & ~(size - 1), PF_USER, page);
-			expect_address(mode->gva | (size - 1), PF_USER | PF_WRITE, page | (size - 1));
+			expect_address(mode->gva | (size - 1), PF_WRITE, page | (size - 1));
 			expect_address(mode->gva, PF_FETCH, page | (mode->gva & (size - 1)));
 			/* The neighbours have other entries. */
 			expect_page_fault((mode->gva & ~(size - 1)) - 1, 0, 0);
@@ -166,16 +178,17 @@ static void test_accessed_and_dirty(void **state)
 				gpa_t gpa;
 				struct guest_fault fault;
 
-				assert_int_equal(translate(mode->gva, write ? PF_WRITE : 0, &gpa, &fault), 0);
+				translate(mode->gva, write ? PF_WRITE : 0, &gpa, &fault);
 				for (unsigned level = mode->levels; level >= leaf; level--) {
-					u64 marks = entry_get(mode, mode->gva, level) & (PTE_ACCESSED | PTE_DIRTY);
+					u64 entry = entry_get(mode, mode->gva, level);
 					u64 expected = PTE_ACCESSED;
 
 					if (is_pointer_level(mode, level))
 						expected = 0;
 					else if (write && level == leaf)
 						expected |= PTE_DIRTY;
-					assert_int_equal(marks, expected);
+					entry &= PTE_ACCESSED | PTE_DIRTY;
+					assert_int_equal(entry, expected);
 				}
 			}
 		}
@@ -251,19 +264,19 @@ static void test_canonical(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (unsigned m = MODE_4; m <= MODE_5; m++) {
+			bool canonical = m == MODE_4 ? cases[i].with_4 : cases[i].with_5;
 			struct guest_fault fault;
 			gpa_t gpa;
 
 			enter(&modes[m]);
 			assert_int_equal(translate(cases[i].gva, 0, &gpa, &fault), -EFAULT);
-			assert_int_equal(fault.vector,
-					 (m == MODE_4 ? cases[i].with_4 : cases[i].with_5) ? X86_PF : X86_GP);
+			assert_int_equal(fault.vector, canonical ? X86_PF : X86_GP);
 			assert_int_equal(fault.error_code, 0);
 		}
 	}
 }
 
-/* All ones come back from where there is no memory: present, and reserved bits set where there are any. */
+/* All ones come back from where there is no memory: present, with all the reserved bits. */
 static void test_tables_outside_of_ram(void **state)
 {
 	for (unsigned m = MODE_PAE; m < MODES; m++) {
@@ -275,8 +288,7 @@ static void test_tables_outside_of_ram(void **state)
 			if (level == mode->levels)
 				fake.controls[CTL_CR3] = 0x7fff0000;
 			else
-				entry_set(mode, mode->gva, level + 1, 0x7fff0000 | PTE_PRESENT |
-					  (is_pointer_level(mode, level + 1) ? 0 : PTE_WRITE | PTE_USER));
+				entry_set(mode, mode->gva, level + 1, 0x7fff0000 | PTE_PRESENT);
 			expect_page_fault(mode->gva, PF_WRITE, PF_PRESENT | PF_RESERVED | PF_WRITE);
 		}
 	}
@@ -305,7 +317,7 @@ static void test_recursive_tables(void **state)
 
 /* --- reserved bits --- */
 
-/* SDM, the figure "Formats of CR3 and Paging-Structure Entries" of each mode, with 40 address bits. */
+/* SDM, "Formats of CR3 and Paging-Structure Entries" of each mode, with 40 address bits. */
 static const struct {
 	unsigned mode, level;
 	bool large;
@@ -348,13 +360,14 @@ static void test_each_reserved_bit(void **state)
 
 		for (unsigned bit = 1; bit < mode->entry_size * 8; bit++) {
 			bool reserved = reserved_cases[i].reserved >> bit & 1;
+			bool leads_elsewhere = bit == 7 || (bit >= 12 && bit < 40);
 
 			/* What makes a page of it, and where the next table is, must stay. */
-			if (level > 1 && !large && !reserved && (bit == 7 || (bit >= 12 && bit < 40)))
+			if (level > 1 && !large && !reserved && leads_elsewhere)
 				continue;
 			enter(mode);
 			map(mode, mode->gva, 0, large ? level : 1);
-			entry_set(mode, mode->gva, level, entry_get(mode, mode->gva, level) | 1ull << bit);
+			entry_add(mode, mode->gva, level, 1ull << bit);
 			if (faults_as_reserved(mode) != reserved)
 				fail_msg("%s level %u%s bit %u: reserved %d", mode->name, level,
 					 large ? " page" : "", bit, reserved);
@@ -367,10 +380,12 @@ static void test_nx_is_reserved_without_nxe(void **state)
 	for (unsigned m = MODE_PAE; m < MODES; m++) {
 		const struct paging_mode *mode = &modes[m];
 
-		for (unsigned level = 1; level <= MIN(mode->levels, mode->levels == 3 ? 2u : 5u); level++) {
+		for (unsigned level = 1; level <= mode->levels; level++) {
+			if (is_pointer_level(mode, level))
+				continue;
 			enter(mode);
 			map(mode, mode->gva, 0x5000, 1);
-			entry_set(mode, mode->gva, level, entry_get(mode, mode->gva, level) | PTE_NX);
+			entry_add(mode, mode->gva, level, PTE_NX);
 			assert_false(faults_as_reserved(mode));
 			fake.controls[CTL_EFER] &= ~EFER_NXE;
 			assert_true(faults_as_reserved(mode));
@@ -441,15 +456,17 @@ static bool manual_allows(const struct rights *r)
 	return true;
 }
 
-static void check_rights(const struct paging_mode *mode, unsigned restricted_level, const struct rights *r)
+static void check_rights(const struct paging_mode *mode, unsigned level, const struct rights *r)
 {
 	u64 entry;
 
 	enter(mode);
 	map(mode, mode->gva, 0x5000, 1);
-	entry = entry_get(mode, mode->gva, restricted_level) & ~(PTE_USER | PTE_WRITE);
-	entry |= (r->user ? PTE_USER : 0) | (r->writable ? PTE_WRITE : 0) | (r->no_execute ? PTE_NX : 0);
-	entry_set(mode, mode->gva, restricted_level, entry);
+	entry = entry_get(mode, mode->gva, level) & ~(PTE_USER | PTE_WRITE);
+	entry |= r->user ? PTE_USER : 0;
+	entry |= r->writable ? PTE_WRITE : 0;
+	entry |= r->no_execute ? PTE_NX : 0;
+	entry_set(mode, mode->gva, level, entry);
 
 	fake.controls[CTL_CR0] |= r->wp ? CR0_WP : 0;
 	fake.controls[CTL_CR4] |= (r->smep ? CR4_SMEP : 0) | (r->smap ? CR4_SMAP : 0);
@@ -480,7 +497,8 @@ static void test_rights(void **state)
 				continue;
 			for (unsigned i = 0; i < 128 * ARRAY_SIZE(accesses); i++) {
 				const struct rights r = {
-					.user = i & 1, .writable = i & 2, .no_execute = mode->entry_size == 8 && (i & 4),
+					.user = i & 1, .writable = i & 2,
+					.no_execute = mode->entry_size == 8 && (i & 4),
 					.wp = i & 8, .smep = i & 16, .smap = i & 32, .ac = i & 64,
 					.access = accesses[i / 128],
 				};
@@ -491,7 +509,7 @@ static void test_rights(void **state)
 	}
 }
 
-/* SDM, "Access Rights": what an instruction at CPL 3 does to system structures is not opened by AC. */
+/* SDM, "Access Rights": AC does not open what CPL 3 does to system structures by implication. */
 static void test_implicit_supervisor_access(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
@@ -587,119 +605,6 @@ static void test_linear_addresses_wrap(void **state)
 	assert_int_equal(span.size[1], 2);
 }
 
-/* --- segments --- */
-
-static void expect_linear(enum vcpu_segment segment, u64 offset, unsigned size, u32 access, gva_t expected)
-{
-	struct guest_fault fault;
-	gva_t gva;
-
-	assert_int_equal(gwalk_linear(&fake.vcpu, segment, offset, size, access, &gva, &fault), 0);
-	assert_int_equal(gva, expected);
-}
-
-static void expect_segment_fault(enum vcpu_segment segment, u64 offset, unsigned size, u32 access, u8 vector)
-{
-	struct guest_fault fault;
-	gva_t gva;
-
-	assert_int_equal(gwalk_linear(&fake.vcpu, segment, offset, size, access, &gva, &fault), -EFAULT);
-	expect_fault(&fault, vector, 0, 0);
-}
-
-static void test_real_mode_segments(void **state)
-{
-	fake_real_mode();
-	fake.segments[SEG_DS].base = 0xffff0;
-	expect_linear(SEG_DS, 0xffff, 1, 0, 0x10ffef);
-	expect_linear(SEG_DS, 0xfffc, 4, PF_WRITE, 0x10ffec);
-	expect_segment_fault(SEG_DS, 0xfffd, 4, 0, X86_GP);
-	expect_segment_fault(SEG_SS, 0xffff, 2, PF_WRITE, X86_SS);
-	/* Code may be written there; what the cached type says does not count. */
-	expect_linear(SEG_CS, 0x100, 4, PF_WRITE, 0x100);
-	/* Limits that protected mode has left behind stay. */
-	fake.segments[SEG_ES].limit = 0xffffffff;
-	expect_linear(SEG_ES, 0xfee00000, 4, PF_WRITE, 0xfee00000);
-}
-
-static void test_vm86_segments(void **state)
-{
-	fake_protected_mode(false);
-	vcpu_reg_write(&fake.vcpu, REG_RFLAGS, RFLAGS_FIXED | RFLAGS_VM);
-	fake.segments[SEG_CS].limit = 0xffff;
-	expect_linear(SEG_CS, 0xffff, 1, PF_WRITE, 0xffff);
-	expect_segment_fault(SEG_CS, 0xffff, 2, PF_WRITE, X86_GP);
-	assert_int_equal(gwalk_privilege(&fake.vcpu), PF_USER);
-}
-
-/* SDM, "Code- and Data-Segment Types" */
-static void test_segment_types(void **state)
-{
-	for (unsigned type = 0; type < 16; type++) {
-		bool code = type & 8;
-		bool readable = !code || (type & 2), writable = !code && (type & 2);
-		u64 offset = !code && (type & 4) ? 0x20000 : 0x100;
-
-		fake_protected_mode(true);
-		fake.segments[SEG_DS].type = (u8)type;
-		fake.segments[SEG_DS].limit = 0xffff;
-		fake.segments[SEG_DS].base = 0xfffff000;
-		if (readable)
-			expect_linear(SEG_DS, offset, 4, 0, (u32)(0xfffff000 + offset));
-		else
-			expect_segment_fault(SEG_DS, offset, 4, 0, X86_GP);
-		if (writable)
-			expect_linear(SEG_DS, offset, 4, PF_WRITE, (u32)(0xfffff000 + offset));
-		else
-			expect_segment_fault(SEG_DS, offset, 4, PF_WRITE, X86_GP);
-	}
-	fake.segments[SEG_FS].unusable = true;
-	expect_segment_fault(SEG_FS, 0, 1, 0, X86_GP);
-	fake.segments[SEG_SS].unusable = true;
-	expect_segment_fault(SEG_SS, 0, 1, 0, X86_SS);
-}
-
-static void test_limits(void **state)
-{
-	fake_protected_mode(true);
-	fake.segments[SEG_DS].limit = 0x1fff;
-	expect_linear(SEG_DS, 0x1ffc, 4, 0, 0x1ffc);
-	expect_segment_fault(SEG_DS, 0x1ffd, 4, 0, X86_GP);
-	expect_segment_fault(SEG_DS, 0xffffffff, 2, 0, X86_GP);	/* does not wrap into the segment */
-
-	fake.segments[SEG_SS].limit = 0x1fff;
-	fake.segments[SEG_SS].type = 7;		/* expand-down, writable */
-	expect_segment_fault(SEG_SS, 0x1fff, 1, 0, X86_SS);
-	expect_segment_fault(SEG_SS, 0x1ffe, 4, 0, X86_SS);
-	expect_linear(SEG_SS, 0x2000, 4, PF_WRITE, 0x2000);
-	expect_linear(SEG_SS, 0xfffffffc, 4, PF_WRITE, 0xfffffffc);
-	fake.segments[SEG_SS].db = false;	/* its upper bound is 64 KiB then */
-	expect_linear(SEG_SS, 0xfffc, 4, PF_WRITE, 0xfffc);
-	expect_segment_fault(SEG_SS, 0xfffd, 4, PF_WRITE, X86_SS);
-	expect_segment_fault(SEG_SS, 0x10000, 1, PF_WRITE, X86_SS);
-}
-
-static void test_64_bit_segments(void **state)
-{
-	enter(&modes[MODE_4]);
-	for (unsigned i = SEG_ES; i <= SEG_GS; i++) {
-		fake.segments[i].base = 0x1234000;
-		fake.segments[i].limit = 0;
-		fake.segments[i].unusable = i != SEG_CS;
-	}
-	expect_linear(SEG_DS, 0x7ffffffff000ull, 8, PF_WRITE, 0x7ffffffff000ull);
-	expect_linear(SEG_CS, 0x5000, 8, PF_WRITE, 0x5000);
-	expect_linear(SEG_GS, 0x5000, 8, PF_WRITE, 0x1239000);
-	expect_linear(SEG_FS, 0xffffffffffffff00ull, 8, 0, 0x1233f00);
-	expect_segment_fault(SEG_DS, 0x800000000000ull, 1, 0, X86_GP);
-	expect_segment_fault(SEG_DS, 0x7ffffffffffcull, 8, 0, X86_GP);
-	expect_segment_fault(SEG_SS, 0xffff7fffffffffffull, 1, 0, X86_SS);
-	/* The same segments in compatibility mode count again. */
-	fake.segments[SEG_CS].l = false;
-	fake.segments[SEG_GS].unusable = false;
-	expect_segment_fault(SEG_GS, 0x5000, 8, PF_WRITE, X86_GP);
-}
-
 /* --- garbage --- */
 
 /* Random tables: every walk ends, and nothing outside of RAM is touched. */
@@ -754,11 +659,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fault_in_the_second_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copies_of_what_is_no_ram, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_linear_addresses_wrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_real_mode_segments, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_vm86_segments, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_segment_types, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_64_bit_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_tables, setup, teardown),
 	};
 

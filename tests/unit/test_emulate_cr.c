@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Control register accesses that only the instruction itself tells apart. */
+/* link: core/emulate.c core/emulate_cr.c core/emulate_operand.c core/gwalk.c */
+/* link: core/gwalk_segment.c core/control.c lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
+#include "emulate_machine.h"
+
+static struct {
+	char what;
+	unsigned cr, reg;
+} seen;
+
+void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
+{
+	seen = (__typeof__(seen)){ 'w', cr, reg };
+}
+
+void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)
+{
+	seen = (__typeof__(seen)){ 'r', cr, reg };
+}
+
+void exit_clts(struct vcpu *vcpu)
+{
+	seen = (__typeof__(seen)){ 'c', 0, 0 };
+}
+
+void exit_lmsw(struct vcpu *vcpu, u16 value)
+{
+	seen = (__typeof__(seen)){ 'l', 0, value };
+}
+
+static void expect_control(char what, unsigned cr, unsigned reg)
+{
+	memset(&seen, 0, sizeof(seen));
+	exit_cr_decode(&fake.vcpu);
+	assert_false(fake.faulted || fake.ended);
+	assert_int_equal(seen.what, what);
+	assert_int_equal(seen.cr, cr);
+	assert_int_equal(seen.reg, reg);
+}
+
+static void test_control_register_accesses(void **state)
+{
+	PLACE(CODE, 0x0f, 0x22, 0xd8);			/* MOV CR3, RAX */
+	expect_control('w', 3, REG_RAX);
+	PLACE(CODE, 0x41, 0x0f, 0x20, 0xe5);		/* MOV R13, CR4 */
+	expect_control('r', 4, REG_R13);
+	PLACE(CODE, 0x44, 0x0f, 0x22, 0xc7);		/* MOV CR8, RDI */
+	expect_control('w', 8, REG_RDI);
+	PLACE(CODE, 0xf0, 0x0f, 0x20, 0xc1);		/* LOCK MOV ECX, CR0, which is CR8 */
+	expect_control('r', 8, REG_RCX);
+	PLACE(CODE, 0x0f, 0x06);
+	expect_control('c', 0, 0);
+	PLACE(CODE, 0x0f, 0x01, 0xf3);			/* LMSW BX */
+	set(REG_RBX, 0x12345678);
+	expect_control('l', 0, 0x5678);
+	PLACE(CODE, 0x0f, 0x01, 0x33);			/* LMSW [RBX] */
+	set(REG_RBX, DATA);
+	memcpy(fake.ram + DATA, "\x21\x43\x65", 3);
+	expect_control('l', 0, 0x4321);
+}
+
+static void test_lmsw_from_nowhere(void **state)
+{
+	memset(&seen, 0, sizeof(seen));
+	PLACE(CODE, 0x0f, 0x01, 0x33);
+	set(REG_RBX, DATA);
+	*pte(DATA) = 0;
+	exit_cr_decode(&fake.vcpu);
+	expect_raised(X86_PF, 0, DATA, CODE);
+	assert_int_equal(seen.what, 0);
+}
+
+static void test_smsw(void **state)
+{
+	u64 cr0 = fake.controls[CTL_CR0] |= CR0_NE | CR0_WP;
+
+	PLACE(CODE, 0x48, 0x0f, 0x01, 0xe0);		/* SMSW RAX */
+	set(REG_RAX, ~0ull);
+	exit_cr_decode(&fake.vcpu);
+	expect_done(CODE + 4);
+	assert_int_equal(get(REG_RAX), cr0);
+
+	PLACE(CODE, 0x66, 0x0f, 0x01, 0xe0);		/* SMSW AX */
+	set(REG_RAX, ~0ull);
+	exit_cr_decode(&fake.vcpu);
+	expect_done(CODE + 4);
+	assert_int_equal(get(REG_RAX), (~0ull << 16) | (cr0 & 0xffff));
+
+	PLACE(CODE, 0x0f, 0x01, 0x23);			/* SMSW [RBX] */
+	set(REG_RBX, DATA);
+	memset(fake.ram + DATA, 0xff, 4);
+	exit_cr_decode(&fake.vcpu);
+	expect_done(CODE + 3);
+	assert_int_equal(*(u32 *)(fake.ram + DATA), 0xffff0000 | (cr0 & 0xffff));
+}
+
+static void test_control_access_by_something_else(void **state)
+{
+	PLACE(CODE, 0x0f, 0xa2);
+	exit_cr_decode(&fake.vcpu);
+	expect_words("0f a2");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_control_register_accesses),
+		TEST(test_lmsw_from_nowhere),
+		TEST(test_smsw),
+		TEST(test_control_access_by_something_else),
+	};
+
+	return cmocka_run_group_tests_name("emulate: control registers", tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* String instructions: ports and memory, faults in the middle, bounds. */
+/* link: core/emulate.c core/emulate_mmio.c core/emulate_string.c core/emulate_alu.c */
+/* link: core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c lib/insn.c */
+/* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
+#include "emulate_machine.h"
+
+static void string_io(bool in, unsigned size)
+{
+	const struct io_exit io = { .port = 0x1f0, .size = (u8)size, .in = in, .string = true };
+
+	emulate_string_io(&fake.vcpu, &io);
+	assert_true(fake.ended || fake.port_size == 0 || fake.port == 0x1f0);
+}
+
+static void test_ins(void **state)
+{
+	fake.port_in = 1;
+	PLACE(CODE, 0x66, 0x6d);			/* INSW */
+	set(REG_RDI, DATA);
+	set(REG_RCX, 7);
+	string_io(true, 2);
+	expect_done(CODE + 2);
+	assert_int_equal(get(REG_RDI), DATA + 2);
+	assert_int_equal(get(REG_RCX), 7);
+
+	PLACE(CODE, 0xf3, 0x6d);			/* REP INSD */
+	string_io(true, 4);
+	expect_done(CODE + 2);
+	assert_int_equal(get(REG_RCX), 0);
+	assert_int_equal(get(REG_RDI), DATA + 30);
+	for (unsigned i = 0; i < 30; i++)
+		assert_int_equal(fake.ram[DATA + i], i + 1);
+	assert_int_equal(fake.ram[DATA + 30], 0);
+}
+
+static void test_outs_downwards_with_a_segment(void **state)
+{
+	for (unsigned i = 0; i < 8; i++)
+		fake.ram[DATA + i] = (u8)(0x10 + i);
+	fake.segments[SEG_FS].base = DATA - 0x100;
+	PLACE(CODE, 0x64, 0xf3, 0x66, 0x6f);		/* REP OUTSW FS:[RSI] */
+	set(REG_RSI, 0x106);
+	set(REG_RCX, 4);
+	set(REG_RFLAGS, RFLAGS_FIXED | RFLAGS_DF);
+	string_io(false, 2);
+	expect_done(CODE + 4);
+	assert_int_equal(get(REG_RSI), 0xfe);
+	assert_int_equal(fake.port_writes, 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fake.port_written[i], 0x1716 - 0x202 * i);
+}
+
+static void test_string_addresses_wrap_at_16_bits(void **state)
+{
+	fake_real_mode();
+	fake.port_in = 0x40;
+	PLACE(0x8000, 0xf3, 0x6c);			/* REP INSB */
+	set(REG_RDI, 0x12340000fffeull);
+	set(REG_RCX, 0x5678000000000003ull);
+	string_io(true, 1);
+	expect_done(0x8002);
+	assert_int_equal(fake.ram[0xfffe], 0x40);
+	assert_int_equal(fake.ram[0xffff], 0x41);
+	assert_int_equal(fake.ram[0], 0x42);
+	assert_int_equal(get(REG_RDI), 0x123400000001ull);
+	assert_int_equal(get(REG_RCX), 0x5678000000000000ull);
+}
+
+static void test_rep_of_nothing(void **state)
+{
+	PLACE(CODE, 0xf3, 0x6c);
+	set(REG_RDI, 0x800000000000ull);		/* not even looked at */
+	set(REG_RCX, 0);
+	string_io(true, 1);
+	expect_done(CODE + 2);
+}
+
+/* What was moved before the fault stays moved, and nothing was taken from the port in vain. */
+static void test_fault_in_the_middle(void **state)
+{
+	*pte(DATA + PAGE_SIZE) = 0;
+	fake.port_in = 0;
+	PLACE(CODE, 0xf3, 0x6d);			/* REP INSD */
+	set(REG_RDI, DATA + PAGE_SIZE - 10);
+	set(REG_RCX, 5);
+	string_io(true, 4);
+	expect_raised(X86_PF, PF_WRITE, DATA + PAGE_SIZE, CODE);
+	assert_int_equal(get(REG_RCX), 3);
+	assert_int_equal(get(REG_RDI), DATA + PAGE_SIZE - 2);
+	assert_int_equal(fake.port_in, 8);
+	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 0);
+
+	/* The guest brings the page in, and the instruction goes on. */
+	*pte(DATA + PAGE_SIZE) = 0x60000 | ALL;
+	fake_forget();
+	string_io(true, 4);
+	expect_done(CODE + 2);
+	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 9);
+	assert_int_equal(fake.ram[0x60000], 10);
+}
+
+static void test_batches_are_bounded(void **state)
+{
+	unsigned rounds = 0;
+
+	PLACE(CODE, 0xf3, 0xaa);			/* REP STOSB */
+	set(REG_RAX, 0x5a);
+	set(REG_RDI, DEVICE);
+	set(REG_RCX, 3 * 1024 + 1);
+	while (get(REG_RIP) == CODE) {
+		u64 before = get(REG_RCX);
+
+		assert_true(++rounds < 100);
+		access_device(FAKE_MMIO, NESTED_WRITE);
+		assert_false(fake.faulted || fake.ended);
+		assert_in_range(before - get(REG_RCX), 1, 1024);
+	}
+	assert_int_equal(rounds, 4);
+	assert_int_equal(get(REG_RCX), 0);
+	assert_int_equal(fake.mmio_writes, 3 * 1024 + 1);
+}
+
+static void request_now(void)
+{
+	vcpu_request(&fake.vcpu, REQ_EVENT);
+}
+
+static void end_now(void)
+{
+	fake.vm.state = VM_ENDED;
+}
+
+static void test_batches_end_for_what_waits(void **state)
+{
+	static void (*const interruptions[])(void) = { request_now, end_now };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(interruptions); i++) {
+		PLACE(CODE, 0xf3, 0x6e);		/* REP OUTSB */
+		set(REG_RSI, DATA);
+		set(REG_RCX, 10);
+		fake.on_access = interruptions[i];
+		string_io(false, 1);
+		fake.on_access = NULL;
+		assert_int_equal(fake.port_writes, 1);
+		assert_int_equal(get(REG_RCX), 9);
+		assert_int_equal(get(REG_RIP), CODE);
+	}
+}
+
+/* SDM, "Single-Step Exception Condition": a trap after each iteration. */
+static void test_single_steps_through_strings(void **state)
+{
+	PLACE(CODE, 0xf3, 0xab);			/* REP STOSD */
+	set(REG_RDI, DEVICE);
+	set(REG_RCX, 2);
+	set(REG_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
+	access_device(FAKE_MMIO, NESTED_WRITE);
+	expect_done(CODE);
+	assert_int_equal(get(REG_RCX), 1);
+	fake_forget();
+	access_device(FAKE_MMIO, NESTED_WRITE);
+	expect_done(CODE + 2);
+	assert_int_equal(get(REG_RCX), 0);
+}
+
+static void test_movs_between_ram_and_device(void **state)
+{
+	memcpy(fake.ram + DATA, "from memory", 12);
+	PLACE(CODE, 0xf3, 0xa4);
+	set(REG_RSI, DATA);
+	set(REG_RDI, DEVICE + 0x100);
+	set(REG_RCX, 12);
+	access_device(FAKE_MMIO + 0x100, NESTED_WRITE);
+	expect_done(CODE + 2);
+	assert_string_equal(fake.mmio + 0x100, "from memory");
+
+	PLACE(CODE, 0xf3, 0xa4);
+	set(REG_RSI, DEVICE + 0x100);
+	set(REG_RDI, DATA + 0x100);
+	set(REG_RCX, 12);
+	access_device(FAKE_MMIO + 0x100, NESTED_READ);
+	expect_done(CODE + 2);
+	assert_string_equal(fake.ram + DATA + 0x100, "from memory");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_ins),
+		TEST(test_outs_downwards_with_a_segment),
+		TEST(test_string_addresses_wrap_at_16_bits),
+		TEST(test_rep_of_nothing),
+		TEST(test_fault_in_the_middle),
+		TEST(test_batches_are_bounded),
+		TEST(test_batches_end_for_what_waits),
+		TEST(test_single_steps_through_strings),
+		TEST(test_movs_between_ram_and_device),
+	};
+
+	return cmocka_run_group_tests_name("emulate: strings", tests, NULL, NULL);
+}
