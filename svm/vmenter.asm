@@ -48,6 +48,10 @@ svm_vmenter:
 	vmrun			; RAX
 	vmsave			; RAX
 
+	; The host's GS base is what this_cpu() stands on, in a crash report too: first of all.
+	mov	rax, [rsp + 8]
+	vmload			; RAX
+
 	mov	rax, [rsp]
 	mov	[rax + VCPU_RCX], rcx
 	mov	[rax + VCPU_RDX], rdx
@@ -64,10 +68,7 @@ svm_vmenter:
 	mov	[rax + VCPU_R14], r14
 	mov	[rax + VCPU_R15], r15
 
-	; The host's GS base is what this_cpu() stands on: before any C code.
-	pop	rdi
-	pop	rax
-	vmload			; RAX
+	add	rsp, 16
 
 	; No value of the guest's goes on in a register that C code may read by accident.
 	xor	ecx, ecx
