@@ -151,49 +151,50 @@ static const char *choose(const struct wish *wishes, unsigned count, u64 availab
 	return missing;
 }
 
-/* A control's capability MSR has the bits that must be 1 below, those that may be 1 above. */
-static const char *adjust(const struct wish *wishes, unsigned count, u64 capability, u32 *controls)
+/* One that cannot be read announces nothing. */
+static u64 read_capability(u32 msr)
 {
-	u64 chosen = (u32)capability;
-	const char *missing = choose(wishes, count, capability >> 32, &chosen);
+	u64 value = 0;
 
-	*controls = (u32)chosen;
+	if (rdmsr_safe(msr, &value))
+		log_error("MSR 0x%x cannot be read although CPUID announces VMX", msr);
+	return value;
+}
+
+/* In an order in which a capability comes after the one that announces it. */
+static const struct control_set {
+	const struct wish *wishes;
+	unsigned count;
+	u32 msr, true_msr;
+	u32 *controls;
+} control_sets[] = {
+	{ pin_wishes, ARRAY_SIZE(pin_wishes), MSR_VMX_PIN, MSR_VMX_TRUE_PIN, &vmx_caps.pin },
+	{ primary_wishes, ARRAY_SIZE(primary_wishes), MSR_VMX_PRIMARY, MSR_VMX_TRUE_PRIMARY,
+	  &vmx_caps.primary },
+	{ secondary_wishes, ARRAY_SIZE(secondary_wishes), MSR_VMX_SECONDARY, MSR_VMX_SECONDARY,
+	  &vmx_caps.secondary },
+	{ exit_wishes, ARRAY_SIZE(exit_wishes), MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT, &vmx_caps.exit },
+	{ entry_wishes, ARRAY_SIZE(entry_wishes), MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY,
+	  &vmx_caps.entry },
+};
+
+/* The low half has the bits that must be 1, the high half those that may be. */
+static const char *adjust(const struct control_set *set, bool true_controls)
+{
+	bool absent = set->msr == MSR_VMX_SECONDARY && !(vmx_caps.primary & PRIMARY_SECONDARY);
+	u64 capability = absent ? 0 : read_capability(true_controls ? set->true_msr : set->msr);
+	u64 chosen = (u32)capability;
+	const char *missing = choose(set->wishes, set->count, capability >> 32, &chosen);
+
+	*set->controls = (u32)chosen;
 	return missing;
 }
 
-#define CHOOSE(missing, function, wishes, available, chosen)				\
-	do {										\
-		const char *name_ = function(wishes, ARRAY_SIZE(wishes), available, chosen); \
-		missing = missing ? missing : name_;					\
-	} while (0)
-
-/* Returns the name of what is missing, or NULL. */
-static const char *read_controls(u64 basic)
+/* What is of use only together with something else. */
+static void drop_halves(void)
 {
-	bool true_controls = (basic & BASIC_TRUE_CONTROLS) && !hidden.true_controls;
-	const char *missing = NULL;
-	u64 secondary = 0, ept_chosen = 0;
-
-	capability_optional("true controls", true_controls, "guest CR3 accesses exit");
-	CHOOSE(missing, adjust, pin_wishes, rdmsr(true_controls ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN),
-	       &vmx_caps.pin);
-	CHOOSE(missing, adjust, primary_wishes,
-	       rdmsr(true_controls ? MSR_VMX_TRUE_PRIMARY : MSR_VMX_PRIMARY), &vmx_caps.primary);
-	if (vmx_caps.primary & PRIMARY_SECONDARY)
-		secondary = rdmsr(MSR_VMX_SECONDARY);
-	if (secondary >> 32 & (SECONDARY_EPT | SECONDARY_VPID))
-		vmx_caps.ept_vpid = rdmsr(MSR_VMX_EPT_VPID);
 	if (!(vmx_caps.ept_vpid & EPT_INVVPID))
-		hidden.vpid = true;	/* of no use where it cannot be flushed */
-	CHOOSE(missing, adjust, secondary_wishes, secondary, &vmx_caps.secondary);
-	if (vmx_caps.secondary & SECONDARY_EPT)
-		CHOOSE(missing, choose, ept_wishes, vmx_caps.ept_vpid, &ept_chosen);
-	CHOOSE(missing, adjust, exit_wishes,
-	       rdmsr(true_controls ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT), &vmx_caps.exit);
-	CHOOSE(missing, adjust, entry_wishes,
-	       rdmsr(true_controls ? MSR_VMX_TRUE_ENTRY : MSR_VMX_ENTRY), &vmx_caps.entry);
-
-	/* A register is switched on both ways or on none. */
+		vmx_caps.secondary &= ~(u32)SECONDARY_VPID;
 	if (!vmx_switches_efer()) {
 		vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
 		vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
@@ -202,13 +203,34 @@ static const char *read_controls(u64 basic)
 		vmx_caps.exit &= ~(u32)(EXIT_SAVE_PAT | EXIT_LOAD_PAT);
 		vmx_caps.entry &= ~(u32)ENTRY_LOAD_PAT;
 	}
-	return missing;
+}
+
+/* Returns the name of what is missing, or NULL. */
+static const char *read_controls(u64 basic)
+{
+	bool true_controls = (basic & BASIC_TRUE_CONTROLS) && !hidden.true_controls;
+	const char *missing = NULL, *missing_ept = NULL;
+	u64 features = 0;
+
+	capability_optional("true controls", true_controls, "guest CR3 accesses exit");
+	for (unsigned i = 0; i < ARRAY_SIZE(control_sets); i++) {
+		const char *name = adjust(&control_sets[i], true_controls);
+
+		missing = missing ? missing : name;
+	}
+	if (vmx_caps.secondary & SECONDARY_EPT) {
+		vmx_caps.ept_vpid = read_capability(MSR_VMX_EPT_VPID);
+		missing_ept = choose(ept_wishes, ARRAY_SIZE(ept_wishes), vmx_caps.ept_vpid,
+				     &features);
+	}
+	drop_halves();
+	return missing ? missing : missing_ept;
 }
 
 /* SDM, "Enabling and Entering VMX Operation": the firmware decides, and locks the decision. */
 static int check_lock(void)
 {
-	u64 control = rdmsr(MSR_FEATURE_CONTROL);
+	u64 control = read_capability(MSR_FEATURE_CONTROL);
 	bool locked = control & FEATURE_CONTROL_LOCKED, on = control & FEATURE_CONTROL_VMX;
 
 	log_info("  %-34s %s, VMX %s", "IA32_FEATURE_CONTROL", locked ? "locked" : "not locked",
@@ -230,14 +252,14 @@ int vmx_probe(void)
 		log_error("this processor has no VMX: CPUID does not announce it");
 		return -ENODEV;
 	}
-	basic = rdmsr(MSR_VMX_BASIC);
+	basic = read_capability(MSR_VMX_BASIC);
 	vmx_caps = (struct vmx_caps){
 		.revision = basic & 0x7fffffff,
-		.timer_shift = rdmsr(MSR_VMX_MISC) & MISC_TIMER_SHIFT,
-		.cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0),
-		.cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1),
-		.cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0),
-		.cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1),
+		.timer_shift = read_capability(MSR_VMX_MISC) & MISC_TIMER_SHIFT,
+		.cr0_fixed0 = read_capability(MSR_VMX_CR0_FIXED0),
+		.cr0_fixed1 = read_capability(MSR_VMX_CR0_FIXED1),
+		.cr4_fixed0 = read_capability(MSR_VMX_CR4_FIXED0),
+		.cr4_fixed1 = read_capability(MSR_VMX_CR4_FIXED1),
 	};
 
 	log_info("capabilities: Intel VMX, VMCS revision 0x%x", vmx_caps.revision);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* What is made of VMX's capability MSRs: controls, replacements, and the words where it ends. */
+/* link: vmx/caps.c core/capability.c lib/log.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "lib/log.h"
+#include "vmx/vmx.h"
+
+#define TRUE_CONTROLS BIT_ULL(55)
+
+struct cpu_features cpu_features;
+
+static u64 msrs[0x500];
+static bool unreadable[0x500];
+static char said[16384];
+
+static void listen(struct log_console *console, const char *text, size_t length)
+{
+	size_t n = strlen(said);
+
+	assert_true(n + length < sizeof(said));
+	memcpy(said + n, text, length);
+}
+
+static struct log_console console = { .write = listen };
+
+int rdmsr_safe(u32 msr, u64 *value)
+{
+	assert_true(msr < ARRAY_SIZE(msrs));
+	if (unreadable[msr])
+		return -EFAULT;
+	*value = msrs[msr];
+	return 0;
+}
+
+static u64 controls(u32 must, u32 may)
+{
+	return (u64)(may | must) << 32 | must;
+}
+
+/* A processor that has everything, with the reserved bits that are fixed to 1 on real ones. */
+static int setup(void **state)
+{
+	memset(msrs, 0, sizeof(msrs));
+	memset(unreadable, 0, sizeof(unreadable));
+	memset(said, 0, sizeof(said));
+	cpu_features = (struct cpu_features){
+		.vmx = true, .tsc_deadline = true, .x2apic = true, .invariant_tsc = true,
+	};
+	msrs[0x3a] = 5;
+	msrs[MSR_VMX_BASIC] = TRUE_CONTROLS | 0x1234;
+	msrs[MSR_VMX_MISC] = 0x75;	/* with activity states above bit 4 */
+	msrs[MSR_VMX_SECONDARY] = controls(0, ~0u);
+	msrs[MSR_VMX_EPT_VPID] = ~0ull;
+	msrs[MSR_VMX_TRUE_PIN] = controls(0x16, 0x7f);
+	msrs[MSR_VMX_TRUE_PRIMARY] = controls(0x04006172, ~0u);
+	msrs[MSR_VMX_TRUE_EXIT] = controls(0x36dfb, ~0u);
+	msrs[MSR_VMX_TRUE_ENTRY] = controls(0x11fb, ~0u);
+	msrs[MSR_VMX_PIN] = controls(0x16, 0x7f);
+	msrs[MSR_VMX_PRIMARY] = controls(0x0401e172, ~0u);
+	msrs[MSR_VMX_EXIT] = controls(0x36dff, ~0u);
+	msrs[MSR_VMX_ENTRY] = controls(0x11ff, ~0u);
+	return 0;
+}
+
+static void assert_said(const char *words)
+{
+	if (!strstr(said, words))
+		fail_msg("expected \"%s\" in: %s", words, said);
+}
+
+static void take_away(u32 msr, u32 bits)
+{
+	msrs[msr] &= ~((u64)bits << 32);
+}
+
+static void everything(void **state)
+{
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(vmx_caps.revision, 0x1234);
+	assert_int_equal(vmx_caps.timer_shift, 0x15);
+	/* Fixed bits stay, wanted ones are set, all others are not. */
+	assert_int_equal(vmx_caps.pin, 0x7f & (0x16 | BIT(0) | BIT(3) | BIT(5) | BIT(6)));
+	assert_int_equal(vmx_caps.primary & 0x04006172, 0x04006172);
+	assert_int_equal(vmx_caps.secondary, BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(12) |
+					     BIT(15) | BIT(20));
+	assert_true(vmx_has_preemption_timer() && vmx_has_virtual_nmis() && vmx_has_vpid());
+	assert_true(vmx_switches_efer() && vmx_switches_pat());
+	assert_false(strstr(said, "missing"));
+	assert_false(strstr(said, "error"));
+}
+
+/* A window would exit at once, and the guest's mode is not known yet. */
+static void on_demand_controls_start_off(void **state)
+{
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(vmx_caps.primary & (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW), 0);
+	assert_int_equal(vmx_caps.entry & ENTRY_IA32E_GUEST, 0);
+}
+
+/* The older MSRs fix the CR3 exits to 1; where the newer ones exist, they are off. */
+static void true_controls_spare_cr3_exits(void **state)
+{
+	const u32 cr3 = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE;
+
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(vmx_caps.primary & cr3, 0);
+	msrs[MSR_VMX_BASIC] &= ~TRUE_CONTROLS;
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(vmx_caps.primary & cr3, cr3);
+	assert_said("true controls                      missing: guest CR3 accesses exit");
+}
+
+static void optional_ones_are_replaced(void **state)
+{
+	static const struct {
+		u32 msr, bits;
+		const char *words;
+	} cases[] = {
+		{ MSR_VMX_TRUE_PIN, BIT(5), "virtual NMIs                       missing: " },
+		{ MSR_VMX_TRUE_PIN, BIT(6), "preemption timer                   missing: self-" },
+		{ MSR_VMX_SECONDARY, BIT(5), "virtual processor identifiers      missing: " },
+		{ MSR_VMX_TRUE_EXIT, BIT(21), "host EFER in the VMCS              missing: " },
+		{ MSR_VMX_TRUE_ENTRY, BIT(14), "guest PAT in the VMCS              missing: " },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		take_away(cases[i].msr, cases[i].bits);
+		assert_int_equal(vmx_probe(), 0);
+		assert_said(cases[i].words);
+	}
+	setup(state);
+	take_away(MSR_VMX_TRUE_PIN, BIT(6));
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_has_preemption_timer());
+	assert_said("forced exits by                    self-IPI");
+}
+
+/* Loaded on entry and not on exit, the host would run with the guest's. */
+static void halves_are_dropped(void **state)
+{
+	take_away(MSR_VMX_TRUE_EXIT, EXIT_LOAD_EFER | EXIT_SAVE_PAT);
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(vmx_caps.entry & (ENTRY_LOAD_EFER | ENTRY_LOAD_PAT), 0);
+	assert_int_equal(vmx_caps.exit & (EXIT_LOAD_EFER | EXIT_SAVE_PAT | EXIT_LOAD_PAT), 0);
+
+	setup(state);
+	msrs[MSR_VMX_EPT_VPID] &= ~EPT_INVVPID;
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_has_vpid());
+}
+
+static void required_ones_are_named(void **state)
+{
+	static const struct {
+		u32 msr, bits;
+		const char *words;
+	} cases[] = {
+		{ MSR_VMX_SECONDARY, BIT(1), "has VMX but no EPT" },
+		{ MSR_VMX_SECONDARY, BIT(7), "has VMX but no unrestricted guest" },
+		{ MSR_VMX_TRUE_PRIMARY, BIT(31), "has VMX but no secondary controls" },
+		{ MSR_VMX_TRUE_PRIMARY, BIT(28), "has VMX but no MSR bitmaps" },
+		{ MSR_VMX_TRUE_PRIMARY, BIT(2), "has VMX but no interrupt-window exiting" },
+		{ MSR_VMX_TRUE_PIN, BIT(0), "has VMX but no external-interrupt exiting" },
+		{ MSR_VMX_TRUE_EXIT, BIT(9), "has VMX but no 64-bit host" },
+		{ MSR_VMX_TRUE_ENTRY, BIT(9), "has VMX but no 64-bit guests" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		/* Not fixed to 1 either. */
+		msrs[cases[i].msr] &= ~(u64)cases[i].bits;
+		take_away(cases[i].msr, cases[i].bits);
+		assert_int_equal(vmx_probe(), -ENODEV);
+		assert_said(cases[i].words);
+		assert_said("MISSING, required");
+	}
+	setup(state);
+	msrs[MSR_VMX_EPT_VPID] &= ~EPT_WALK_4;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_said("has VMX but no 4-level EPT");
+}
+
+/* What a processor does not announce may not even be readable. */
+static void unannounced_msrs_are_not_read(void **state)
+{
+	take_away(MSR_VMX_TRUE_PRIMARY, PRIMARY_SECONDARY);
+	unreadable[MSR_VMX_SECONDARY] = unreadable[MSR_VMX_EPT_VPID] = true;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_false(strstr(said, "cannot be read"));
+
+	setup(state);
+	msrs[MSR_VMX_BASIC] &= ~TRUE_CONTROLS;
+	for (u32 msr = MSR_VMX_TRUE_PIN; msr <= MSR_VMX_TRUE_ENTRY; msr++)
+		unreadable[msr] = true;
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(strstr(said, "cannot be read"));
+
+	setup(state);
+	unreadable[MSR_VMX_TRUE_PIN] = true;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_said("MSR 0x48d cannot be read");
+}
+
+static void firmware_lock(void **state)
+{
+	msrs[0x3a] = 1;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_said("IA32_FEATURE_CONTROL               locked, VMX off");
+	assert_said("VMX is locked off by the firmware (IA32_FEATURE_CONTROL = 0x1): enable");
+
+	/* On inside SMX operation only, which is not where Lamina runs. */
+	setup(state);
+	msrs[0x3a] = 3;
+	assert_int_equal(vmx_probe(), -ENODEV);
+
+	setup(state);
+	msrs[0x3a] = 0;
+	assert_int_equal(vmx_probe(), 0);
+	assert_said("not locked, VMX off, Lamina switches it on and locks it");
+}
+
+static void no_vmx(void **state)
+{
+	cpu_features.vmx = false;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_said("this processor has no VMX");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(everything, setup),
+		cmocka_unit_test_setup(on_demand_controls_start_off, setup),
+		cmocka_unit_test_setup(true_controls_spare_cr3_exits, setup),
+		cmocka_unit_test_setup(optional_ones_are_replaced, setup),
+		cmocka_unit_test_setup(halves_are_dropped, setup),
+		cmocka_unit_test_setup(required_ones_are_named, setup),
+		cmocka_unit_test_setup(unannounced_msrs_are_not_read, setup),
+		cmocka_unit_test_setup(firmware_lock, setup),
+		cmocka_unit_test_setup(no_vmx, setup),
+	};
+
+	log_add_console(&console);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
