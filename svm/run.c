@@ -34,10 +34,8 @@ static void store_guest_state(struct vcpu_svm *svm)
 			vmcb->save.rflags = vcpu->regs[REG_RFLAGS];
 		vcpu->regs_dirty = 0;
 	}
-	if (svm->flush_tlb) {
-		vmcb->control.tlb_control = svm_features.flush_by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
-		svm->flush_tlb = false;
-	}
+	vmcb->control.tlb_control = svm->flush;
+	svm->flush = TLB_KEEP;
 }
 
 /* Snapshot first: nothing that a handler does later changes what is recorded of this exit. */
@@ -88,7 +86,6 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 		};
 		return EXIT_FASTPATH_ENTRY_FAILED;
 	}
-	control->tlb_control = TLB_KEEP;
 	control->event_injection = 0;
 	control->clean = CLEAN_ALL;
 	svm_events_after_exit(vcpu);

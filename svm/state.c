@@ -95,7 +95,7 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		return;
 	}
 	/* A paging control that changes in the VMCB does not flush, as it would when the guest wrote it. */
-	svm->flush_tlb = true;
+	svm_flush_tlb(svm);
 	svm_dirty(svm, CLEAN_CR);
 }
 

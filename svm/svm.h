@@ -10,7 +10,7 @@ struct vcpu_svm {
 	struct vcpu vcpu;	/* must stay first */
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	bool flush_tlb;		/* the guest's translations are stale: flush at the next entry */
+	u8 flush;		/* tlb_control of the next entry: TLB_KEEP or what is stale by now */
 
 	/* NMIs: blocked from injection to the IRET that was seen to complete. */
 	bool nmi_masked;
@@ -55,6 +55,13 @@ static inline void svm_dirty(struct vcpu_svm *svm, enum vmcb_clean what)
 static inline bool svm_exit_invalid(u64 exit_code)
 {
 	return (u32)exit_code == (u32)VMEXIT_INVALID;
+}
+
+/* The guest's translations are stale. A flush of more than them that is due stays due. */
+static inline void svm_flush_tlb(struct vcpu_svm *svm)
+{
+	if (svm->flush == TLB_KEEP)
+		svm->flush = svm_features.flush_by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 }
 
 /* svm/caps.c */

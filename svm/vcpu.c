@@ -30,6 +30,9 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	page_free(to_svm(vcpu));
 }
 
+/* Not 0, which is the host's. One is enough while each load of a vCPU flushes the TLB. */
+#define GUEST_ASID 1
+
 static void set_intercepts(struct vmcb_control *control)
 {
 	control->intercept_cr = INTERCEPT_CR_WRITE(0) | INTERCEPT_CR_WRITE(4) |
@@ -51,6 +54,7 @@ static void set_control(struct vcpu_svm *svm)
 	const struct svm_vm *maps = vm->vendor;
 
 	set_intercepts(control);
+	control->asid = GUEST_ASID;
 	control->iopm_base = virt_to_phys(maps->iopm);
 	control->msrpm_base = virt_to_phys(maps->msrpm);
 	control->np_enable = 1;
@@ -82,36 +86,6 @@ static void set_reset_state(struct vmcb_save *save)
 	save->pat = 0x0007040600070406ull;
 }
 
-void svm_vcpu_reset(struct vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
-	set_control(svm);
-	set_reset_state(&svm->vmcb->save);
-	svm_vcpu_load(vcpu);	/* clearing the VMCB took its ASID */
-
-	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs[REG_RDX] = cpuid(1).eax;
-	vcpu->regs_available = 0;
-	vcpu->regs_dirty = 0;
-	svm->nmi_masked = svm->iret_pending = svm->stepping = false;
-}
-
-/* An address space identifier that no translation in this CPU's TLB bears. */
-static void new_asid(struct vcpu_svm *svm)
-{
-	static u32 last = ~0u;	/* of the boot CPU: the only one that runs guests */
-	struct vmcb_control *control = &svm->vmcb->control;
-
-	control->tlb_control = TLB_KEEP;
-	if (last >= svm_features.asids - 1) {
-		last = 0;
-		control->tlb_control = TLB_FLUSH_ALL;
-	}
-	control->asid = ++last;
-}
-
 /* What SVM does not switch and Lamina does not use stays in the registers while the vCPU is loaded. */
 static void clear_live_registers(void)
 {
@@ -122,12 +96,29 @@ static void clear_live_registers(void)
 		wrmsr(MSR_TSC_AUX, 0);
 }
 
+void svm_vcpu_reset(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
+	set_control(svm);
+	set_reset_state(&svm->vmcb->save);
+	svm_flush_tlb(svm);
+	clear_live_registers();
+
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs[REG_RDX] = cpuid(1).eax;
+	vcpu->regs_available = 0;
+	vcpu->regs_dirty = 0;
+	svm->nmi_masked = svm->iret_pending = svm->stepping = false;
+}
+
 void svm_vcpu_load(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	svm->vmcb->control.clean = 0;
-	new_asid(svm);
+	svm->flush = TLB_FLUSH_ALL;	/* the TLB may hold another VM's translations */
 	clear_live_registers();
 }
 
