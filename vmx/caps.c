@@ -190,6 +190,25 @@ static const char *adjust(const struct control_set *set, bool true_controls)
 	return missing;
 }
 
+/*
+ * Errata "VMX-preemption timer does not count down at the rate specified": BA86, AAU65 and others.
+ * Only processors that run unrestricted guests, since the rest does not come this far.
+ */
+static bool timer_counts_wrong(void)
+{
+	static const struct {
+		u8 model, stepping;	/* of family 6 */
+	} affected[] = { { 0x2e, 6 }, { 0x25, 2 }, { 0x25, 5 }, { 0x3a, 8 } };
+
+	if (cpu_features.vendor != CPU_VENDOR_INTEL || cpu_features.family != 6)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(affected); i++)
+		if (cpu_features.model == affected[i].model &&
+		    cpu_features.stepping == affected[i].stepping)
+			return true;
+	return false;
+}
+
 /* What is of use only together with something else. */
 static void drop_halves(void)
 {
@@ -265,6 +284,10 @@ int vmx_probe(void)
 	log_info("capabilities: Intel VMX, VMCS revision 0x%x", vmx_caps.revision);
 	if (check_lock())
 		return -ENODEV;
+	if (timer_counts_wrong()) {
+		log_info("  this processor's preemption timer does not keep time (erratum)");
+		hidden.preemption_timer = true;
+	}
 	missing = read_controls(basic);
 	if (vmx_has_preemption_timer())
 		log_info("  %-34s %u TSC ticks", "preemption timer's unit",

@@ -228,6 +228,21 @@ static void firmware_lock(void **state)
 	assert_said("not locked, VMX off, Lamina switches it on and locks it");
 }
 
+/* Last of all: what an erratum takes away stays away. */
+static void timer_with_an_erratum(void **state)
+{
+	cpu_features.vendor = CPU_VENDOR_INTEL;
+	cpu_features.family = 6;
+	cpu_features.model = 0x25;
+	cpu_features.stepping = 4;
+	assert_int_equal(vmx_probe(), 0);
+	assert_true(vmx_has_preemption_timer());
+	cpu_features.stepping = 5;
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_has_preemption_timer());
+	assert_said("preemption timer does not keep time");
+}
+
 static void no_vmx(void **state)
 {
 	cpu_features.vmx = false;
@@ -247,6 +262,7 @@ int main(void)
 		cmocka_unit_test_setup(unannounced_msrs_are_not_read, setup),
 		cmocka_unit_test_setup(firmware_lock, setup),
 		cmocka_unit_test_setup(no_vmx, setup),
+		cmocka_unit_test_setup(timer_with_an_erratum, setup),
 	};
 
 	log_add_console(&console);
