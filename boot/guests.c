@@ -164,6 +164,16 @@ static int prepare(const struct vm_config *vm_config)
 	return load(vm_config);
 }
 
+static void print_memory_owned(void)
+{
+	u64 tables = (vm.nested_pages + vm.space.pages) * PAGE_SIZE;
+	struct memory_stats stats;
+
+	memory_stats(&stats);
+	log_line(LOG_INFO, vm.name, "Lamina owns %llu KiB for it and itself, and %llu KiB of page tables",
+		 (unsigned long long)((stats.pool_used - tables) >> 10), (unsigned long long)(tables >> 10));
+}
+
 static bool run(const struct vm_config *vm_config)
 {
 	bool ran = false;
@@ -171,6 +181,7 @@ static bool run(const struct vm_config *vm_config)
 	if (!vm_create(&vm, vm_config, ops)) {
 		vm_enter(&vm);
 		if (!prepare(vm_config)) {
+			print_memory_owned();
 			console_attach(&vm);
 			vm_run(&vm);
 			console_detach();
