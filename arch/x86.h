@@ -66,7 +66,8 @@
 #define RFLAGS_VIP   BIT_ULL(20)
 #define RFLAGS_ID    BIT_ULL(21)
 
-#define DR6_BS BIT_ULL(14)	/* single step */
+#define DR6_BREAKPOINTS 15ull		/* the one of DR0 to DR3 that was hit */
+#define DR6_BS		BIT_ULL(14)	/* single step */
 
 /* Intel SDM, "Exception and Interrupt Reference" */
 enum {

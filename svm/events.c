@@ -104,23 +104,28 @@ void svm_handle_vintr(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-static void step(struct vcpu *vcpu, bool on)
+static void start_step(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	u64 rflags = vcpu_rflags(vcpu);
 
-	if (on && !svm->stepping)
-		svm->guest_tf = rflags & RFLAGS_TF;
-	svm->stepping = on;
-	if (on) {
-		rflags |= RFLAGS_TF;
-		svm->vmcb->control.intercept_exceptions |= BIT(X86_DB);
-	} else {
-		rflags = svm->guest_tf ? rflags : rflags & ~RFLAGS_TF;
-		svm->vmcb->control.intercept_exceptions &= ~BIT(X86_DB);
-	}
-	vcpu_reg_write(vcpu, REG_RFLAGS, rflags);
-	svm_dirty(svm, CLEAN_INTERCEPTS);
+	if (svm->stepping)
+		return;
+	svm->stepping = true;
+	svm->guest_tf = rflags & RFLAGS_TF;
+	svm->guest_dr6 = svm->vmcb->save.dr6;
+	vcpu_reg_write(vcpu, REG_RFLAGS, rflags | RFLAGS_TF);
+}
+
+void svm_end_step(struct vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	svm->stepping = false;
+	if (!svm->guest_tf)
+		vcpu_reg_write(vcpu, REG_RFLAGS, vcpu_rflags(vcpu) & ~RFLAGS_TF);
+	vcpu->events.nmi_window = false;
+	vcpu_request(vcpu, REQ_EVENT);
 }
 
 /*
@@ -132,7 +137,7 @@ void svm_nmi_window(struct vcpu *vcpu, bool on)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	if (on && (svm->iret_pending || !svm->nmi_masked))
-		step(vcpu, true);
+		start_step(vcpu);
 }
 
 void svm_handle_iret(struct vcpu *vcpu)
@@ -149,17 +154,19 @@ void svm_handle_iret(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-void svm_handle_step(struct vcpu *vcpu)
+/* The processor has written DR6 before it looked at the intercept. Not the guest's: the trap of a step alone. */
+void svm_handle_debug(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (!svm->stepping) {
-		event_raise(vcpu, X86_DB);
-		return;
+	if (svm->stepping) {
+		u64 news = svm->vmcb->save.dr6 & ~svm->guest_dr6;
+
+		svm_end_step(vcpu);
+		if (!svm->guest_tf && !(news & DR6_BREAKPOINTS)) {
+			svm_control_set(vcpu, CTL_DR6, svm->guest_dr6);
+			return;
+		}
 	}
-	step(vcpu, false);
-	vcpu->events.nmi_window = false;
-	if (svm->guest_tf)
-		event_raise(vcpu, X86_DB);
-	vcpu_request(vcpu, REQ_EVENT);
+	event_raise(vcpu, X86_DB);
 }

@@ -25,6 +25,18 @@ static void handle_machine_check(struct vcpu *vcpu __maybe_unused)
 	machine_check_handler();
 }
 
+static void handle_alignment_check(struct vcpu *vcpu)
+{
+	event_raise_error(vcpu, X86_AC, 0);
+}
+
+/* The intercept of #DB would come for it as well, but with RIP at the instruction instead of behind it. */
+static void handle_icebp(struct vcpu *vcpu)
+{
+	if (!svm_skip_instruction(vcpu))
+		event_raise(vcpu, X86_DB);
+}
+
 static void handle_io(struct vcpu *vcpu)
 {
 	u32 info = (u32)control_of(vcpu)->exit_info1;
@@ -84,7 +96,8 @@ static const struct {
 	[VMEXIT_CR_READ + 3] = { "CR3 read", handle_cr },
 	[VMEXIT_CR_READ + 4] = { "CR4 read", handle_cr },
 	[VMEXIT_CR_READ + 8] = { "CR8 read", handle_cr },
-	[VMEXIT_EXCEPTION + X86_DB] = { "#DB", svm_handle_step },
+	[VMEXIT_EXCEPTION + X86_DB] = { "#DB", svm_handle_debug },
+	[VMEXIT_EXCEPTION + X86_AC] = { "#AC", handle_alignment_check },
 	[VMEXIT_EXCEPTION + X86_MC] = { "#MC", handle_machine_check },
 	[VMEXIT_INTR] = { "external interrupt", handle_host_event },
 	[VMEXIT_NMI] = { "NMI", handle_host_event },
@@ -107,6 +120,7 @@ static const struct {
 	[VMEXIT_STGI] = { "STGI", exit_invalid_opcode },
 	[VMEXIT_CLGI] = { "CLGI", exit_invalid_opcode },
 	[VMEXIT_SKINIT] = { "SKINIT", exit_invalid_opcode },
+	[VMEXIT_ICEBP] = { "ICEBP", handle_icebp },
 	[VMEXIT_WBINVD] = { "WBINVD", exit_wbinvd },
 	[VMEXIT_MONITOR] = { "MONITOR", exit_invalid_opcode },
 	[VMEXIT_MWAIT] = { "MWAIT", exit_invalid_opcode },
@@ -174,7 +188,7 @@ void svm_instruction_done(struct vcpu *vcpu)
 
 	svm->vmcb->control.int_state &= ~INT_SHADOW;
 	if (svm->stepping)
-		svm_handle_step(vcpu);
+		svm_end_step(vcpu);
 	if (trap)
 		event_raise_debug(vcpu, DR6_BS);
 }

@@ -17,7 +17,8 @@ struct vcpu_svm {
 	bool iret_pending;	/* IRET exited, and runs with the next entry */
 	u64 iret_rip;
 	bool stepping;		/* over one instruction, until an NMI can be injected */
-	bool guest_tf;		/* RFLAGS.TF as the guest had it before stepping */
+	bool guest_tf;		/* RFLAGS.TF and DR6 as the guest had them before stepping */
+	u64 guest_dr6;
 };
 
 _Static_assert(offsetof(struct vcpu_svm, vcpu) == 0, "to_svm() and the entry stub rely on it");
@@ -109,7 +110,8 @@ void svm_nmi_window(struct vcpu *vcpu, bool on);
 void svm_events_after_exit(struct vcpu *vcpu);
 void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
-void svm_handle_step(struct vcpu *vcpu);
+void svm_handle_debug(struct vcpu *vcpu);
+void svm_end_step(struct vcpu *vcpu);
 /* svm/check.c */
 void svm_explain_failure(struct vcpu *vcpu);
 /* svm/dump.c */
