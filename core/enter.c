@@ -35,13 +35,20 @@ static bool prepare_entry(struct vcpu *vcpu)
 	return force_immediate_exit;
 }
 
-/* A VM is stopped between two instructions only: what is being delivered is delivered first. */
+/*
+ * A VM is stopped between two instructions: what is being delivered is delivered first. One entry has
+ * to do for that, because a guest can make its exceptions raise exceptions for ever.
+ */
 static bool stop_now(struct vcpu *vcpu)
 {
+	const struct vcpu_events *events = &vcpu->events;
+
 	if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP))
 		return false;
-	if (vcpu->events.reinject.type != EVENT_NONE || vcpu->events.exception.type != EVENT_NONE)
+	if ((events->reinject.type != EVENT_NONE || events->exception.type != EVENT_NONE) && !vcpu->stopping) {
+		vcpu->stopping = true;
 		return false;
+	}
 	vm_end(vcpu->vm, VM_END_STOPPED, "stopped by request");
 	return true;
 }

@@ -70,6 +70,7 @@ struct vcpu {
 	u32 id;				/* also the guest's APIC id */
 	u32 requests;			/* enum vcpu_request; atomic */
 	u8 activity;			/* enum vcpu_activity */
+	bool stopping;			/* REQ_STOP has let one entry pass, for an event in delivery */
 	bool deadline_in_hardware;	/* vendor: timer_deadline is enforced by vcpu_run() itself */
 
 	struct vcpu_events events;

@@ -35,6 +35,7 @@ static struct event injected;
 static u64 cr0;
 static u64 cr2_at_injection, cr2;
 static bool vectoring_once;	/* the next run reports an interrupted delivery */
+static bool vectoring_always;	/* each run does */
 static struct event vectoring;
 static u64 armed_deadline;
 
@@ -53,7 +54,7 @@ static enum exit_fastpath fake_run(struct vcpu *v, bool force)
 	note(force ? 'r' : 'R');
 	v->events.injected.type = EVENT_NONE;
 	v->events.reinject = (struct event){ .type = EVENT_NONE };
-	if (vectoring_once)
+	if (vectoring_once || vectoring_always)
 		v->events.reinject = vectoring;
 	vectoring_once = false;
 	if (runs == 0 && request_after_run)
@@ -145,7 +146,7 @@ static int set_up(void **state)
 	runs = 0;
 	request_after_run = 0;
 	pending_irq = -1;
-	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = false;
+	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = vectoring_always = false;
 	cr0 = CR0_PE;
 	cr2 = cr2_at_injection = 0;
 	armed_deadline = 0;
@@ -248,6 +249,19 @@ static void stop_waits_for_the_event_in_delivery_and_forces_the_exit(void **stat
 	assert_int_equal(injected.vector, 0x40);
 	assert_false(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "IrW");
+	assert_int_equal(vm.end, VM_END_STOPPED);
+}
+
+static void stop_does_not_wait_for_ever(void **state)
+{
+	vectoring = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_AC, .has_error_code = true };
+	vectoring_always = true;
+	vcpu.events.reinject = vectoring;
+	vcpu_request(&vcpu, REQ_STOP);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "IrWH");
+	assert_false(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "IrWH");
 	assert_int_equal(vm.end, VM_END_STOPPED);
 }
 
@@ -418,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
 		cmocka_unit_test_setup(stop_ends_the_vm_without_an_entry, set_up),
 		cmocka_unit_test_setup(stop_waits_for_the_event_in_delivery_and_forces_the_exit, set_up),
+		cmocka_unit_test_setup(stop_does_not_wait_for_ever, set_up),
 		cmocka_unit_test_setup(interrupted_delivery_comes_first_and_forces_for_what_waits, set_up),
 		cmocka_unit_test_setup(interrupted_delivery_needs_no_request, set_up),
 		cmocka_unit_test_setup(interrupt_enters_when_it_may, set_up),
