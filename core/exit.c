@@ -82,7 +82,8 @@ void exit_wrmsr(struct vcpu *vcpu)
 void exit_hlt(struct vcpu *vcpu)
 {
 	skip(vcpu);
-	if (!(vcpu_rflags(vcpu) & RFLAGS_IF) && !vcpu->events.nmi_pending) {
+	/* An NMI that waits for the IRET of the handler that halts here does not wake it. */
+	if (!(vcpu_rflags(vcpu) & RFLAGS_IF) && !event_wakes(vcpu)) {
 		vm_end(vcpu->vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
 		       (unsigned long long)vcpu->exit_rip);
 		return;
