@@ -68,6 +68,7 @@
 
 #define DR6_BREAKPOINTS 15ull		/* the one of DR0 to DR3 that was hit */
 #define DR6_BS		BIT_ULL(14)	/* single step */
+#define DR7_GD		BIT_ULL(13)	/* accesses to debug registers raise #DB */
 
 /* Intel SDM, "Exception and Interrupt Reference" */
 enum {

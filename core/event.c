@@ -59,6 +59,12 @@ static bool makes_double_fault(u8 first, u8 second)
 	       (a == CLASS_PAGE_FAULT && b != CLASS_BENIGN);
 }
 
+/* In real mode the processor pushes no error codes. */
+static bool pushes_error_code(struct vcpu *vcpu, u8 vector)
+{
+	return exception_has_error_code(vector) && (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE);
+}
+
 static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u64 payload)
 {
 	struct vcpu_events *events = &vcpu->events;
@@ -75,7 +81,7 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 	}
 	if (first && makes_double_fault(first->vector, vector)) {
 		vector = X86_DF;
-		has_code = true;
+		has_code = pushes_error_code(vcpu, X86_DF);
 		error_code = 0;
 		payload = 0;
 	}
@@ -89,12 +95,6 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		.error_code = error_code,
 	};
 	events->payload = payload;
-}
-
-/* In real mode the processor pushes no error codes. */
-static bool pushes_error_code(struct vcpu *vcpu, u8 vector)
-{
-	return exception_has_error_code(vector) && (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE);
 }
 
 void event_raise(struct vcpu *vcpu, u8 vector)
@@ -131,16 +131,18 @@ static void inject(struct vcpu *vcpu, const struct event *event)
 	vcpu->ops->inject(vcpu, event);
 }
 
-/* CR2 and DR6 change when the exception is taken, not when it is raised. */
+/* CR2, DR6 and DR7 change when the exception is taken, not when it is raised. */
 static void apply_payload(struct vcpu *vcpu)
 {
-	struct vcpu_events *events = &vcpu->events;
+	const struct vcpu_ops *ops = vcpu->ops;
 
-	if (events->exception.vector == X86_PF)
-		vcpu->ops->control_set(vcpu, CTL_CR2, events->payload);
-	else if (events->exception.vector == X86_DB)
-		vcpu->ops->control_set(vcpu, CTL_DR6,
-				       vcpu->ops->control_get(vcpu, CTL_DR6) | events->payload);
+	if (vcpu->events.exception.vector == X86_PF) {
+		ops->control_set(vcpu, CTL_CR2, vcpu->events.payload);
+	} else if (vcpu->events.exception.vector == X86_DB) {
+		ops->control_set(vcpu, CTL_DR6, ops->control_get(vcpu, CTL_DR6) | vcpu->events.payload);
+		/* SDM, "Debug Control Register (DR7)": or the handler's own accesses would raise the next one. */
+		ops->control_set(vcpu, CTL_DR7, ops->control_get(vcpu, CTL_DR7) & ~DR7_GD);
+	}
 }
 
 static void set_irq_window(struct vcpu *vcpu, bool on)

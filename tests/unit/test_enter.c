@@ -32,7 +32,7 @@ static int pending_irq;		/* vector, or -1 */
 static int irq_after_wait;	/* pending_irq once the processor has slept */
 static bool irq_blocked, nmi_is_blocked, irq_window_on, nmi_window_on;
 static struct event injected;
-static u64 cr0;
+static u64 cr0, dr6, dr7;
 static u64 cr2_at_injection, cr2;
 static bool vectoring_once;	/* the next run reports an interrupted delivery */
 static bool vectoring_always;	/* each run does */
@@ -81,13 +81,17 @@ static void fake_inject(struct vcpu *v, const struct event *event)
 
 static u64 fake_control_get(struct vcpu *v, enum vcpu_control control)
 {
-	return control == CTL_CR0 ? cr0 : 0;
+	return control == CTL_CR0 ? cr0 : control == CTL_DR6 ? dr6 : control == CTL_DR7 ? dr7 : 0;
 }
 
 static void fake_control_set(struct vcpu *v, enum vcpu_control control, u64 value)
 {
 	if (control == CTL_CR2)
 		cr2 = value;
+	else if (control == CTL_DR6)
+		dr6 = value;
+	else if (control == CTL_DR7)
+		dr7 = value;
 }
 
 static const struct vcpu_ops fake_ops = {
@@ -361,11 +365,28 @@ static void cr2_changes_with_the_injection_only(void **state)
 	assert_int_equal(cr2_at_injection, 0xdead000);
 }
 
+static void debug_exception_says_why_and_opens_the_debug_registers(void **state)
+{
+	dr6 = 0xffff0ff1;
+	dr7 = 0x400 | DR7_GD;
+	event_raise_debug(&vcpu, DR6_BS);
+	assert_int_equal(dr6, 0xffff0ff1);
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(dr6, 0xffff4ff1);
+	assert_int_equal(dr7, 0x400);
+}
+
 static void real_mode_pushes_no_error_code(void **state)
 {
 	cr0 = 0;
 	event_raise_error(&vcpu, X86_GP, 0);
 	vcpu_enter_guest(&vcpu);
+	assert_false(injected.has_error_code);
+
+	event_raise_error(&vcpu, X86_GP, 0);
+	event_raise_error(&vcpu, X86_GP, 0);
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(injected.vector, X86_DF);
 	assert_false(injected.has_error_code);
 }
 
@@ -442,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup(blocked_nmi_asks_for_a_window, set_up),
 		cmocka_unit_test_setup(exception_goes_before_an_interrupted_interrupt, set_up),
 		cmocka_unit_test_setup(cr2_changes_with_the_injection_only, set_up),
+		cmocka_unit_test_setup(debug_exception_says_why_and_opens_the_debug_registers, set_up),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, set_up),
 		cmocka_unit_test_setup(pairs_of_faults_follow_the_manual, set_up),
 		cmocka_unit_test_setup(fault_in_a_double_fault_is_a_triple_fault, set_up),
