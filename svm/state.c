@@ -24,19 +24,52 @@ void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 	vcpu->regs_available |= BIT(reg);
 }
 
+/*
+ * Caches are not the guest's to switch off, nor is the machine check: without CR4.MCE one would shut
+ * the processor down before any intercept. The guest reads these bits as it wrote them.
+ */
+#define CR0_HIDDEN (CR0_CD | CR0_NW)
+#define CR4_HIDDEN CR4_MCE
+
+/* Reads exit where they would show what the guest did not write. */
+static void intercept_cr_reads(struct vcpu_svm *svm, unsigned cr, bool on)
+{
+	u32 *intercepts = &svm->vmcb->control.intercept_cr;
+
+	*intercepts = on ? *intercepts | INTERCEPT_CR_READ(cr) : *intercepts & ~INTERCEPT_CR_READ(cr);
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
+static void set_cr0(struct vcpu_svm *svm, u64 value)
+{
+	svm->cr0 = value;
+	svm->vmcb->save.cr0 = value & ~CR0_HIDDEN;
+	intercept_cr_reads(svm, 0, value & CR0_HIDDEN);
+}
+
+static void set_cr4(struct vcpu_svm *svm, u64 value)
+{
+	u64 machine = read_cr4() & CR4_HIDDEN;
+
+	svm->cr4 = value;
+	svm->vmcb->save.cr4 = (value & ~CR4_HIDDEN) | machine;
+	intercept_cr_reads(svm, 4, (value & CR4_HIDDEN) != machine);
+}
+
 u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
 {
-	const struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
+	const struct vcpu_svm *svm = to_svm(vcpu);
+	const struct vmcb_save *save = &svm->vmcb->save;
 
 	switch (control) {
-	case CTL_CR0:
-		return save->cr0;
+	case CTL_CR0:	/* a task switch sets TS without an exit */
+		return save->cr0 | (svm->cr0 & CR0_HIDDEN);
 	case CTL_CR2:
 		return save->cr2;
 	case CTL_CR3:
 		return save->cr3;
 	case CTL_CR4:
-		return save->cr4;
+		return svm->cr4;
 	case CTL_EFER:
 		return save->efer & ~EFER_SVME;
 	case CTL_DR6:
@@ -65,18 +98,19 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 
 	switch (control) {
 	case CTL_CR0:
-		save->cr0 = value | CR0_ET;
+		set_cr0(svm, value | CR0_ET);
 		update_lma(save);
 		break;
 	case CTL_CR2:
 		save->cr2 = value;
+		write_cr2(value);	/* Bochs 2.7 forgets to load it at VMRUN */
 		svm_dirty(svm, CLEAN_CR2);
 		return;
 	case CTL_CR3:
 		save->cr3 = value;
 		break;
 	case CTL_CR4:
-		save->cr4 = value;
+		set_cr4(svm, value);
 		break;
 	case CTL_EFER:
 		save->efer = value | EFER_SVME;

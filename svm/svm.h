@@ -10,6 +10,7 @@ struct vcpu_svm {
 	struct vcpu vcpu;	/* must stay first */
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
+	u64 cr0, cr4;		/* as the guest set them; the VMCB's differ: see svm_control_get() */
 	u8 flush;		/* tlb_control of the next entry: TLB_KEEP or what is stale by now */
 
 	/* NMIs: blocked from injection to the IRET that was seen to complete. */

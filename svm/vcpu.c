@@ -82,7 +82,6 @@ static void set_reset_state(struct vmcb_save *save)
 	save->tr = reset_segment(0, 0, ATTRIBUTE_PRESENT | 11);
 	save->gdtr = save->idtr = reset_segment(0, 0, 0);
 	save->efer = EFER_SVME;
-	save->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	save->dr6 = 0xffff0ff0;
 	save->dr7 = 0x400;
 	save->rflags = RFLAGS_FIXED;
@@ -107,7 +106,8 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
 	set_control(svm);
 	set_reset_state(&svm->vmcb->save);
-	svm_flush_tlb(svm);
+	svm_control_set(vcpu, CTL_CR0, CR0_CD | CR0_NW | CR0_ET);
+	svm_control_set(vcpu, CTL_CR4, 0);
 	clear_live_registers();
 
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
@@ -122,6 +122,7 @@ void svm_vcpu_load(struct vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	svm->vmcb->control.clean = 0;
+	write_cr2(svm->vmcb->save.cr2);	/* see svm_control_set() */
 	svm->flush = TLB_FLUSH_ALL;	/* the TLB may hold another VM's translations */
 	clear_live_registers();
 }
