@@ -9,6 +9,21 @@
 #include "core/nested.h"
 #include "vmx/vmx.h"
 
+/*
+ * Delivering #DB or #AC may raise it again, for ever and without an instruction between: unless it
+ * exits, the guest keeps the processor. Such an exit leaves DR6 and the shadow as they were before.
+ * Intel SDM, "Exit Qualification for Debug Exceptions".
+ */
+static void handle_debug(struct vcpu *vcpu, unsigned type)
+{
+	u64 bits = vmcs_readn(EXIT_QUALIFICATION) & (DR6_BREAKPOINTS | DR6_BD | DR6_BS);
+
+	if (type == INTERRUPTION_PRIVILEGED_EXCEPTION)
+		vmx_skip_instruction(vcpu);	/* ICEBP: a trap, behind its instruction */
+	vmx_end_shadow();
+	event_raise_debug(vcpu, bits);
+}
+
 static void handle_exception_or_nmi(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
@@ -17,7 +32,12 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 	/* The machine's own, which vmx_vcpu_run() has served already. */
 	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI || vector == X86_MC)
 		return;
-	exit_unexpected(vcpu, "exit for exception %u, which is the guest's own", vector);
+	if (vector == X86_DB)
+		handle_debug(vcpu, INTERRUPTION_TYPE(info));
+	else if (vector == X86_AC)
+		event_raise_error(vcpu, X86_AC, 0);
+	else
+		exit_unexpected(vcpu, "exit for exception %u, which is the guest's own", vector);
 }
 
 static void handle_window(struct vcpu *vcpu)

@@ -33,14 +33,19 @@ int vmx_skip_instruction(struct vcpu *vcpu)
 	return 0;
 }
 
-/* Single steps are the processor's to report, but it has not executed this one. */
-void vmx_instruction_done(struct vcpu *vcpu)
+void vmx_end_shadow(void)
 {
 	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
 	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
 	if (interruptibility & shadow)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
+}
+
+/* Single steps are the processor's to report, but it has not executed this one. */
+void vmx_instruction_done(struct vcpu *vcpu)
+{
+	vmx_end_shadow();
 	if (vcpu_rflags(vcpu) & RFLAGS_TF)
 		vmcs_writen(GUEST_PENDING_DEBUG,
 			    vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);

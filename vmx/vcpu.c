@@ -136,8 +136,8 @@ static void write_controls(struct vcpu_vmx *vmx)
 		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
-		/* Only what concerns the machine: the guest handles its own exceptions. */
-		vmcs_set32(EXCEPTION_BITMAP, BIT(X86_MC)),
+		/* The machine's, and those whose delivery can go on for ever; all others are the guest's. */
+		vmcs_set32(EXCEPTION_BITMAP, BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC)),
 		vmcs_set32(PAGE_FAULT_MASK, 0),
 		vmcs_set32(PAGE_FAULT_MATCH, 0),
 		vmcs_set32(CR3_TARGET_COUNT, 0),

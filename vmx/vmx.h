@@ -158,6 +158,8 @@ int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
 void vmx_tsc_offset_changed(struct vcpu *vcpu);
 int vmx_skip_instruction(struct vcpu *vcpu);
+/* STI's or MOV SS's shadow is over: an instruction passed, or an exception was taken. */
+void vmx_end_shadow(void);
 void vmx_instruction_done(struct vcpu *vcpu);
 
 /* run.c */
