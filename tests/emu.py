@@ -352,7 +352,7 @@ def main():
         extra = ["-s", "-S"]
         print("QEMU waits for GDB. In another terminal:\n"
               f"    gdb {args.gdb} -ex 'target remote :1234'\n"
-              "and there, for example:\n    hbreak kmain\n    continue")
+              "and there, for example:\n    hbreak boot_main\n    continue")
     print("Ctrl-A x quits.", flush=True)
     with raw_terminal(), Machine(args.iso, args.emu, model, args.mem + 256, log=args.log, echo=1,
                                  accel=accel, extra=extra) as machine:

@@ -25,9 +25,9 @@ mformat mtools
 cpio cpio"
 [ "${1-}" != check ] || need="$need
 clang clang
-ld.lld lld
 /usr/include/cmocka.h libcmocka-dev
 /usr/include/Zydis/Zydis.h libzydis-dev
+/usr/share/ovmf/OVMF.fd ovmf
 iasl acpica-tools
 /usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest"
 
