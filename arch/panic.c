@@ -8,6 +8,7 @@
 #include "arch/console.h"
 #include "arch/cpu.h"
 #include "arch/option.h"
+#include "arch/percpu.h"
 #include "arch/trap.h"
 #include "arch/uart.h"
 #include "lib/log.h"
@@ -85,6 +86,8 @@ static void begin_panic(void)
 	static unsigned depth;
 
 	irq_disable();
+	/* From SVM's exit to its VMLOAD the GS base is a guest's. Only the boot CPU runs guests. */
+	percpu_init_early();
 	log_force_unlock();
 	console_init();
 	switch (depth++) {
