@@ -22,6 +22,9 @@ void fpu_reset(void)
 	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 
+	/* AMD's processors restore the last x87 instruction's addresses only if an exception is pending. */
+	__asm__ volatile("fninit");
+
 	if (cpu_features.xsave) {
 		struct cpuid_regs leaf = cpuid_count(0xd, 0);
 
