@@ -14,6 +14,11 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level)
 		vm->irqchip->set_line(vm, irq, level);
 }
 
+bool irq_line_waiting(struct vm *vm, unsigned irq)
+{
+	return vm->irqchip->line_waiting(vm, irq);
+}
+
 void vcpu_interrupt_changed(struct vcpu *vcpu)
 {
 	vcpu_request(vcpu, REQ_EVENT);

@@ -11,6 +11,8 @@ struct vcpu;
 struct irqchip_ops {
 	/* A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */
 	void (*set_line)(struct vm *vm, unsigned irq, bool level);
+	/* irq_line_waiting(). */
+	bool (*line_waiting)(struct vm *vm, unsigned irq);
 	/*
 	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, IF aside; -1:
 	 * none. 0 for the 8259s by ExtINT: their vector is known only once it is acknowledged.
@@ -33,6 +35,12 @@ struct irqchip_ops {
  * interrupt, as the 8259s want it: their request falls with the line.
  */
 void irq_line_set(struct vm *vm, unsigned irq, bool level);
+
+/*
+ * Does the guest still have to take an earlier interrupt of this line, so that another edge would
+ * be lost in it? false where nobody takes the line's interrupts at all.
+ */
+bool irq_line_waiting(struct vm *vm, unsigned irq);
 
 /* For interrupt controllers: what is pending (or masked) for this vCPU changed. Any context. */
 void vcpu_interrupt_changed(struct vcpu *vcpu);

@@ -77,6 +77,22 @@ void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool level)
 		deliver(ioapic, pin);	/* an edge at a masked pin is lost */
 }
 
+bool ioapic_pin_waiting(const struct ioapic *ioapic, unsigned pin)
+{
+	u64 entry = ioapic->entries[pin];
+	const struct apic_message message = message_of(entry);
+
+	if ((entry & ENTRY_MASKED) || message.delivery > APIC_LOWEST)
+		return false;
+	for (u32 i = 0; i < vm_vcpu_count(ioapic->vm); i++) {
+		const struct lapic *lapic = vcpu_lapic(vm_vcpu(ioapic->vm, i));
+
+		if (lapic_is_addressed(lapic, &message) && vector_set_has(&lapic->irr, message.vector))
+			return true;
+	}
+	return false;
+}
+
 /* One EOI ends each interrupt of this vector; a line that is still asserted interrupts again. */
 static void end_vector(struct ioapic *ioapic, u8 vector)
 {

@@ -36,6 +36,9 @@ struct ioapic {
 int ioapic_create(struct ioapic *ioapic, struct vm *vm);
 void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool level);
 
+/* Does a local APIC have a request with this pin's vector that the vCPU has not taken yet? */
+bool ioapic_pin_waiting(const struct ioapic *ioapic, unsigned pin);
+
 /* An interrupt that was level-triggered ended somewhere in the VM: the local APICs' broadcast. */
 void ioapic_eoi(struct vm *vm, u8 vector);
 

@@ -40,6 +40,11 @@ static void follow_pic(struct vm *vm)
 	ioapic_set_pin(&irqchip->ioapic, IOAPIC_PIN_8259, level);
 }
 
+static unsigned pin_of(unsigned irq)
+{
+	return irq == 0 ? IOAPIC_PIN_TIMER : irq;
+}
+
 static void set_line(struct vm *vm, unsigned irq, bool level)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vm);
@@ -50,19 +55,33 @@ static void set_line(struct vm *vm, unsigned irq, bool level)
 		pic_set_line(vm, irq, level);
 		follow_pic(vm);
 	}
-	ioapic_set_pin(&irqchip->ioapic, irq == 0 ? IOAPIC_PIN_TIMER : irq, level);
+	ioapic_set_pin(&irqchip->ioapic, pin_of(irq), level);
+}
+
+/* Does the 8259s' output reach this vCPU? */
+static bool extint_routed(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu_vm(vcpu);
+
+	return (vcpu == vm_bsp(vm) && lapic_passes_extint(vcpu_lapic(vcpu))) ||
+	       ioapic_passes_extint(irqchip_ioapic(vm), vcpu);
 }
 
 /* Do the 8259s interrupt this vCPU? ExtINT knows no priority: it passes whatever PPR says. */
 static bool extint_pending(struct vcpu *vcpu)
 {
-	struct vm *vm = vcpu_vm(vcpu);
+	struct irqchip *irqchip = vm_irqchip_data(vcpu_vm(vcpu));
+
+	return unlikely(irqchip->int_output) && extint_routed(vcpu);
+}
+
+static bool line_waiting(struct vm *vm, unsigned irq)
+{
 	struct irqchip *irqchip = vm_irqchip_data(vm);
 
-	if (likely(!irqchip->int_output))
-		return false;
-	return (vcpu == vm_bsp(vm) && lapic_passes_extint(vcpu_lapic(vcpu))) ||
-	       ioapic_passes_extint(&irqchip->ioapic, vcpu);
+	if (irq < ISA_IRQS && pic_line_waiting(vm, irq) && extint_routed(vm_bsp(vm)))
+		return true;
+	return ioapic_pin_waiting(&irqchip->ioapic, pin_of(irq));
 }
 
 static int pending(struct vcpu *vcpu)
@@ -116,6 +135,7 @@ static void cr8_write(struct vcpu *vcpu, u64 value)
 
 static const struct irqchip_ops irqchip_ops = {
 	.set_line = set_line,
+	.line_waiting = line_waiting,
 	.pending = pending,
 	.acknowledge = acknowledge,
 	.vcpu_reset = vcpu_reset,

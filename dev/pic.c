@@ -241,6 +241,14 @@ void pic_set_line(struct vm *vm, unsigned irq, bool level)
 	pic_update(pic);
 }
 
+bool pic_line_waiting(struct vm *vm, unsigned irq)
+{
+	const struct pic *pic = pic_of(vm);
+	const struct pic_chip *chip = irq < 8 ? &pic->master : &pic->slave;
+
+	return chip->step == PIC_READY && (chip->irr & ~chip->imr & BIT(irq & 7));
+}
+
 bool pic_pending(struct vm *vm)
 {
 	return pic_of(vm)->output;

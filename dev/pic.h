@@ -13,6 +13,9 @@ struct pic *pic_create(struct vm *vm);
 /* A device's line, irq 0..15; 2, the cascade, is not wired and ignored. */
 void pic_set_line(struct vm *vm, unsigned irq, bool level);
 
+/* Is a request of this line, not masked, still to be acknowledged? */
+bool pic_line_waiting(struct vm *vm, unsigned irq);
+
 /*
  * Is the INT output, wired to the BSP's LINT0, asserted? Each change of it is announced by
  * vcpu_interrupt_changed(vm_bsp(vm)).

@@ -3,8 +3,8 @@
  * The 8254 of a PC: channel 0 drives IRQ 0, channel 1 the memory refresh that port 0x61 shows,
  * channel 2 the speaker, with its gate and output on port 0x61.
  *
- * A tick that comes late is not lost: the ticks owed follow one by one, at half a period but at
- * least MIN_INTERVAL_NS apart, which gives the guest time to take each. More than MAX_OWED are
+ * A tick is not lost when the host is late or the guest has not taken the one before: the ticks
+ * owed follow MIN_INTERVAL_NS apart, each when its predecessor is taken. More than MAX_OWED are
  * forgotten. The same interval bounds the load of a guest that programs an absurd frequency.
  */
 #include "dev/pit.h"
@@ -53,8 +53,10 @@ static void arm(struct pit *pit, u64 now)
 	u64 interval = vtimer_from_ns(MIN_INTERVAL_NS), deadline, edge;
 
 	if (pit->delivered < pit_channel_edges(channel, now)) {
-		interval = MAX(interval, vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ));
-		vtimer_arm(&pit->timer, pit->last_edge + interval);
+		/* Not taken yet: look again, but not too often. */
+		if (irq_line_waiting(pit->vm, PIT_IRQ))
+			interval = MAX(interval, vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ));
+		vtimer_arm(&pit->timer, vtimer_now() + interval);
 		return;
 	}
 	edge = pit_channel_edge_time(channel, pit->delivered + 1, now);
@@ -82,7 +84,9 @@ static void edge_due(struct vtimer *timer)
 
 	if (due > pit->delivered + MAX_OWED)
 		pit->delivered = due - MAX_OWED;
-	if (pit->delivered < due) {
+	/* A guest that never takes it loses ticks as on any PC, instead of never seeing an edge again. */
+	if (pit->delivered + MAX_OWED == due ||
+	    (pit->delivered < due && !irq_line_waiting(pit->vm, PIT_IRQ))) {
 		pit->delivered++;
 		pit->last_edge = vtimer_now();
 		set_line(pit, false);

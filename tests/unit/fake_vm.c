@@ -218,6 +218,11 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level)
 		vm->set_line(vm, irq, level);
 }
 
+bool irq_line_waiting(struct vm *vm, unsigned irq)
+{
+	return vm->lines[irq].waiting;
+}
+
 void vcpu_interrupt_changed(struct vcpu *vcpu)
 {
 	vcpu->interrupt_changes++;

@@ -37,6 +37,7 @@ struct vcpu {
 
 struct fake_line {
 	bool level;
+	bool waiting;			/* what irq_line_waiting() says */
 	unsigned rises;
 };
 

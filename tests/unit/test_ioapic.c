@@ -348,6 +348,50 @@ static void test_extint(void **state)
 	assert_int_equal(pending(vm, 1), -1);
 }
 
+/* Whoever owes the guest edges asks before it raises the next one. */
+static void test_line_waiting(void **state)
+{
+	struct vm *vm = *state;
+	const struct irqchip_ops *ops = vm->irqchip;
+
+	pulse(vm, PIN);
+	assert_false(ops->line_waiting(vm, PIN));	/* masked at both: nobody wants it */
+	entry_set(vm, PIN, 0x45, 1);
+	assert_false(ops->line_waiting(vm, PIN));
+	pulse(vm, PIN);
+	assert_true(ops->line_waiting(vm, PIN));
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+	assert_false(ops->line_waiting(vm, PIN));	/* taken; one more edge would be kept */
+	pulse(vm, PIN);
+	assert_true(ops->line_waiting(vm, PIN));
+	entry_set(vm, PIN, ENTRY_MASKED | 0x45, 1);
+	assert_false(ops->line_waiting(vm, PIN));
+	/* ISA interrupt 0 is on pin 2. */
+	entry_set(vm, 2, 0x46, 0);
+	line(vm, 0, true);
+	assert_true(ops->line_waiting(vm, 0));
+	assert_int_equal(acknowledge(vm, 0), 0x46);
+	assert_false(ops->line_waiting(vm, 0));
+}
+
+/* The 8259s count only where their output reaches the processor. */
+static void test_line_waiting_at_the_8259(void **state)
+{
+	struct vm *vm = *state;
+	const struct irqchip_ops *ops = vm->irqchip;
+
+	out8(vm, 0x20, 0x13);
+	out8(vm, 0x21, 0x20);
+	out8(vm, 0x21, 0x01);
+	line(vm, 0, true);
+	assert_true(ops->line_waiting(vm, 0));
+	apic_set(vm, 0, LAPIC_LVT + LVT_LINT0, 0x10700);
+	assert_false(ops->line_waiting(vm, 0));
+	apic_set(vm, 0, LAPIC_LVT + LVT_LINT0, 0x700);
+	assert_int_equal(acknowledge(vm, 0), 0x20);
+	assert_false(ops->line_waiting(vm, 0));
+}
+
 #define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -373,6 +417,8 @@ int main(void)
 		ON(test_lowest_priority),
 		ON(test_pins_of_isa_interrupts),
 		ON(test_extint),
+		ON(test_line_waiting),
+		ON(test_line_waiting_at_the_8259),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,26 @@ static void test_priorities(void **state)
 	assert_int_equal(pic_acknowledge(vm), BASE + 6);
 }
 
+static void test_line_waiting(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_false(pic_line_waiting(vm, 0));
+	edge(vm, 0);
+	edge(vm, 9);
+	assert_true(pic_line_waiting(vm, 0));
+	assert_true(pic_line_waiting(vm, 9));
+	assert_false(pic_line_waiting(vm, 1));
+	pic_acknowledge(vm);
+	assert_false(pic_line_waiting(vm, 0));	/* taken, if not ended */
+	edge(vm, 0);
+	assert_true(pic_line_waiting(vm, 0));
+	out8(vm, MASTER + 1, 0x01);
+	assert_false(pic_line_waiting(vm, 0));	/* nobody wants it */
+	out8(vm, SLAVE, 0x11);
+	assert_false(pic_line_waiting(vm, 9));
+}
+
 static void test_mask(void **state)
 {
 	struct vm *vm = *state;
@@ -442,6 +462,7 @@ int main(void)
 		TEST(test_cascade),
 		TEST(test_special_fully_nested),
 		TEST(test_priorities),
+		TEST(test_line_waiting),
 		TEST(test_mask),
 		TEST(test_specific_eoi_and_rotation),
 		TEST(test_auto_eoi),

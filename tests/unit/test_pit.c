@@ -461,13 +461,39 @@ static void test_late_ticks(void **state)
 	clocks(vm, 10 * 1193 + 100);
 	assert_int_equal(vm->lines[0].rises, 10);
 	fake_stall(vm, 5 * 119300);
-	assert_int_equal(vm->lines[0].rises, 11);	/* no burst */
-	clocks(vm, 20 * 1193);
+	assert_int_equal(vm->lines[0].rises, 11);	/* no burst: 100 us apart */
+	clocks(vm, 100);
+	assert_int_equal(vm->lines[0].rises, 11);
+	clocks(vm, 20);
+	assert_int_equal(vm->lines[0].rises, 12);
+	clocks(vm, 20 * 1193 - 120);
 	assert_int_equal(vm->lines[0].rises, 35);	/* none is missing */
 	fake_stall(vm, 1000 * 119300);
 	rises = vm->lines[0].rises;
 	clocks(vm, 200 * 1193);
 	assert_int_equal(vm->lines[0].rises, rises + 200 + 63);
+}
+
+/* Ticks wait for a guest that has not taken the one before, as with interrupts off. */
+static void test_untaken_ticks(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, 0, 0x04, 1193);
+	clocks(vm, 3 * 1193 + 100);
+	vm->lines[0].waiting = true;
+	clocks(vm, 20 * 1193);
+	assert_int_equal(vm->lines[0].rises, 3);
+	vm->lines[0].waiting = false;
+	clocks(vm, 10 * 1193);
+	assert_int_equal(vm->lines[0].rises, 33);
+	/* One that takes none for long loses them. */
+	vm->lines[0].waiting = true;
+	clocks(vm, 200 * 1193);
+	assert_in_range(vm->lines[0].rises, 33 + 130, 33 + 140);
+	vm->lines[0].waiting = false;
+	clocks(vm, 100 * 1193);
+	assert_in_range(vm->lines[0].rises, 33 + 300 - 1, 33 + 300);
 }
 
 /* An absurd frequency costs at most 10000 ticks a second. */
@@ -564,6 +590,7 @@ int main(void)
 		TEST(test_port_61),
 		cmocka_unit_test(test_no_drift),
 		TEST(test_late_ticks),
+		TEST(test_untaken_ticks),
 		TEST(test_no_storm),
 		TEST(test_period_change_keeps_the_phase),
 		TEST(test_hostile),
