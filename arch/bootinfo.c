@@ -161,6 +161,7 @@ void boot_module_free(unsigned index)
 	if (!window)	/* better lost than handed on with its contents */
 		return;
 	memset(window, 0, module->size);
+	phys_window_close(PHYS_WINDOW_SCRUB);
 	memory_add(module->start, ALIGN_UP(module->size, PAGE_SIZE));
 	module->size = 0;
 }

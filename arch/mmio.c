@@ -38,6 +38,13 @@ void *firmware_map(hpa_t pa, u64 size)
 	return map(pa, size, MAP_READ);
 }
 
+void phys_window_close(unsigned slot)
+{
+	BUG_ON(slot >= PHYS_WINDOWS);
+	paging_clear_top(&kernel_space, HOST_WINDOWS + slot * HOST_WINDOW_SIZE);
+	write_cr3(read_cr3());			/* flush what the slot showed */
+}
+
 void *phys_window(unsigned slot, hpa_t pa, u64 size)
 {
 	u64 base = HOST_WINDOWS + slot * HOST_WINDOW_SIZE;
@@ -45,9 +52,8 @@ void *phys_window(unsigned slot, hpa_t pa, u64 size)
 	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
 	u64 va = base + (first & (GIB(1) - 1));	/* alike, so that large pages fit */
 
-	BUG_ON(slot >= PHYS_WINDOWS || bytes > HOST_WINDOW_SIZE - GIB(1));
-	paging_clear_top(&kernel_space, base);
-	write_cr3(read_cr3());			/* flush what the slot showed before */
+	BUG_ON(bytes > HOST_WINDOW_SIZE - GIB(1));
+	phys_window_close(slot);
 	if (paging_map(&kernel_space, va, first, bytes, MAP_WRITE)) {
 		log_error("no page tables left to reach 0x%llx bytes at physical 0x%llx",
 			  (ull)size, (ull)pa);

@@ -152,6 +152,8 @@ void address_space_destroy(struct address_space *space)
 {
 	u64 *root = phys_to_virt(space->root);
 
+	if (!space->root)
+		return;
 	free_tables(space, root[pt_index(HOST_GUEST_WINDOW, PT_LEVELS - 1)], PT_LEVELS - 1);
 	page_free(root);
 	*space = (struct address_space) { 0 };

@@ -4,7 +4,7 @@
  *
  *   HOST_GUEST_WINDOW   a VM's RAM, in that VM's own address space only: address = window + gpa
  *   HOST_DIRECT_MAP     memory that the hypervisor owns (page_alloc()): address = base + pa, RW NX
- *   HOST_MMIO           device registers and firmware tables, mapped on demand, RW NX
+ *   HOST_MMIO           device registers (RW NX, uncached) and firmware tables (R NX), for good
  *   HOST_WINDOWS        phys_window(), one top-level entry for each slot, RW NX
  *   HOST_STACKS         per-CPU stacks, each with an unmapped guard page below
  *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
@@ -40,11 +40,12 @@ struct address_space {
 
 extern struct address_space kernel_space; /* no guest window: the boot CPU between VMs */
 
-/* Build the final kernel mappings (W^X, guard pages), switch to them, drop the boot ones. */
+/* Map the image (W^X) and the pool, and switch to that: the boot page tables are out of use. */
 void paging_init(void);
 
 int address_space_create(struct address_space *space);	/* -ENOMEM */
-void address_space_destroy(struct address_space *space);	/* frees tables, not what they map */
+/* Frees tables, not what they map; nothing of a space that was never created. */
+void address_space_destroy(struct address_space *space);
 void address_space_switch(const struct address_space *space);
 
 /* Map [pa, pa+size) at va with the largest pages that fit. All page aligned. -ENOMEM, -EEXIST. */
@@ -57,7 +58,9 @@ void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
 /*
  * A window on foreign physical memory (boot modules while they are loaded). One at a time in each
  * of the slots; the earlier mapping of the slot goes away. Read-write, cached. NULL with a
- * log line where page tables run out.
+ * log line where page tables run out. Close it before the memory becomes a guest's: the windows are
+ * part of every address space.
  */
 enum { PHYS_WINDOW_KERNEL, PHYS_WINDOW_INITRD, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
 void *phys_window(unsigned slot, hpa_t pa, u64 size);
+void phys_window_close(unsigned slot);

@@ -146,6 +146,8 @@ static int load(const struct vm_config *vm_config)
 	image.kernel = map_module(&vm_config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
 	image.initrd = map_module(&vm_config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
 	error = loader_load(&vm, vm_bsp(&vm), &image);
+	phys_window_close(PHYS_WINDOW_KERNEL);
+	phys_window_close(PHYS_WINDOW_INITRD);
 	free_modules(vm_config);
 	return error;
 }

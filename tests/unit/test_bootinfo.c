@@ -19,6 +19,7 @@
 static unsigned errors;
 static u8 module_memory[256];
 static struct phys_range given_back;
+static bool window_open;
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
@@ -27,13 +28,20 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 
 void memory_add(hpa_t start, u64 size)
 {
+	assert_false(window_open);	/* a guest's memory is in no window */
 	given_back = (struct phys_range) { start, size };
 }
 
 void *phys_window(unsigned slot, hpa_t pa, u64 size)
 {
 	assert_true(size <= sizeof(module_memory));
+	window_open = true;
 	return module_memory;
+}
+
+void phys_window_close(unsigned slot)
+{
+	window_open = false;
 }
 
 /* A block under construction. */
