@@ -45,11 +45,13 @@
 		     B(12) /* AVX512BITALG */ | B(14) /* AVX512VPOPCNTDQ */)
 #define L7_EDX_PASS (B(4) /* FSRM */ | B(10) /* MD_CLEAR */)
 #define L7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
+#define L7_ECX_AVX    (B(9) | B(10))
 #define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
 
 /* Leaf 80000001h. Not offered: SVM, MWAITX, OSVW, topology extensions, performance counters. */
 #define X1_ECX_PASS (B(0) /* LAHF */ | B(5) /* ABM */ | B(6) /* SSE4A */ | B(7) /* misaligned SSE */ |	\
 		     B(8) /* PREFETCHW */ | B(11) /* XOP */ | B(16) /* FMA4 */ | B(21) /* TBM */)
+#define X1_ECX_AVX  (B(11) | B(16))
 #define X1_EDX_PASS (L1_EDX_PASS | B(20) /* NX */ | B(22) /* MMX extensions */ | B(25) /* FFXSR */ |	\
 		     B(26) /* 1 GiB pages */ | B(27) /* RDTSCP */ | B(29) /* long mode */ |		\
 		     B(30) /* 3DNow extensions */ | B(31) /* 3DNow */ | B(11) /* SYSCALL */)
@@ -253,6 +255,7 @@ static void drop_inconsistent(struct cpuid_table *table)
 {
 	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
 	struct cpuid_regs *l7 = (struct cpuid_regs *)find(table, 7, 0);
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
 	const u32 needs_avx = B(12) | B(29);
 	u64 host_xcr0 = 0;
 
@@ -263,8 +266,11 @@ static void drop_inconsistent(struct cpuid_table *table)
 	}
 	if (!(host_xcr0 & B(2)))
 		l1->ecx &= ~(B(28) | needs_avx);
-	if (!(l1->ecx & B(28)))
+	if (!(l1->ecx & B(28))) {
 		l7->ebx &= ~B(5);
+		l7->ecx &= ~L7_ECX_AVX;
+		x1->ecx &= ~X1_ECX_AVX;
+	}
 	if ((host_xcr0 & 0xe0) != 0xe0 || !(l7->ebx & B(16)) || !(l7->ebx & B(5))) {
 		l7->ebx &= ~L7_EBX_AVX512;
 		l7->ecx &= ~L7_ECX_AVX512;

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What CPUID shows to a guest is consistent in itself, whatever processor the tests run on: no feature
+ * without what it needs, sizes that add up, nothing of what Lamina does not keep.
+ * SDM, "CPUID - CPU Identification", "Detection of AVX-512 Foundation Instructions".
+ */
+/* link: core/cpuid.c core/control.c arch/cpufeature.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/clock.h"
+#include "arch/cpufeature.h"
+#include "arch/memory.h"
+#include "arch/x86.h"
+#include "core/control.h"
+#include "core/cpuid.h"
+#include "core/irqchip.h"
+#include "core/pvclock.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+static u64 controls[CTL_XCR0 + 1], tsc_hz = 2399123457;
+static struct vm_config config = { .vcpus = 1 };
+static struct vm vm = { .config = &config };
+
+static u64 control_get(struct vcpu *v, enum vcpu_control control) { return controls[control]; }
+static void control_set(struct vcpu *v, enum vcpu_control control, u64 value) { controls[control] = value; }
+static const struct vcpu_ops ops = { .control_get = control_get, .control_set = control_set };
+static struct vcpu vcpu = { .vm = &vm, .ops = &ops };
+
+u64 clock_tsc_hz(void) { return tsc_hz; }
+void *page_alloc(void) { return calloc(1, PAGE_SIZE); }
+void page_free(void *page) { free(page); }
+int guest_read(const struct vm *v, gpa_t gpa, void *to, u64 size) { return -EFAULT; }
+void str_copy(char *to, const char *from, size_t size) { snprintf(to, size, "%s", from); }
+struct cpuid_regs pvclock_cpuid(u32 leaf) { return (struct cpuid_regs){ .eax = leaf }; }
+
+static int set_up(void **state)
+{
+	memset(controls, 0, sizeof(controls));
+	controls[CTL_XCR0] = 1;
+	vcpu.id = 0;
+	cpu_features_init();
+	return cpuid_create(&vcpu);
+}
+
+static int tear_down(void **state)
+{
+	cpuid_destroy(&vcpu);
+	return 0;
+}
+
+static struct cpuid_regs leaf(u32 number, u32 subleaf) { return cpuid_guest(&vcpu, number, subleaf); }
+static bool has(u32 word, unsigned bit) { return word & BIT(bit); }
+
+static void nothing_that_lamina_does_not_keep(void **state)
+{
+	struct cpuid_regs one = leaf(1, 0), seven = leaf(7, 0), d1 = leaf(0xd, 1), extended = leaf(0x80000001, 0);
+
+	assert_false(has(one.ecx, 3));		/* MONITOR */
+	assert_false(has(one.ecx, 5));		/* VMX */
+	assert_false(has(one.ecx, 6));		/* SMX */
+	assert_false(has(one.ecx, 15));		/* performance capabilities */
+	assert_false(has(one.ecx, 17));		/* PCID: INVPCID and CR3 would need it */
+	assert_false(has(one.edx, 21));		/* debug store */
+	assert_false(has(one.edx, 28));		/* hyper-threading */
+	assert_false(has(seven.ebx, 4));	/* HLE */
+	assert_false(has(seven.ebx, 11));	/* RTM */
+	assert_false(has(seven.ebx, 14));	/* MPX */
+	assert_false(has(seven.ebx, 25));	/* processor trace */
+	assert_false(has(seven.ecx, 3));	/* protection keys */
+	assert_false(has(seven.ecx, 5));	/* WAITPKG */
+	assert_false(has(seven.ecx, 7));	/* CET */
+	assert_false(has(seven.edx, 24));	/* AMX tiles */
+	assert_false(has(seven.edx, 26));	/* SPEC_CTRL and PRED_CMD */
+	assert_false(has(seven.edx, 29));	/* ARCH_CAPABILITIES */
+	assert_int_equal(seven.eax, 0);		/* no further subleaves */
+	assert_false(has(d1.eax, 3));		/* XSAVES, which needs XSS */
+	assert_false(has(extended.ecx, 2));	/* SVM */
+	assert_false(has(extended.ecx, 29));	/* MWAITX */
+}
+
+static void what_the_machine_provides_is_there(void **state)
+{
+	struct cpuid_regs one = leaf(1, 0);
+
+	assert_true(has(one.ecx, 21));		/* x2APIC */
+	assert_true(has(one.ecx, 24));		/* TSC deadline */
+	assert_true(has(one.ecx, 31));		/* hypervisor */
+	assert_true(has(one.edx, 9));		/* APIC */
+	assert_true(has(one.edx, 12));		/* MTRR */
+	assert_true(has(leaf(0x80000007, 0).edx, 8));
+}
+
+/* Each feature on the left needs the one on the right. */
+static void no_feature_without_what_it_needs(void **state)
+{
+	struct cpuid_regs one = leaf(1, 0), seven = leaf(7, 0);
+	bool xsave = has(one.ecx, 26), avx = has(one.ecx, 28), avx2 = has(seven.ebx, 5), avx512 = has(seven.ebx, 16);
+
+	assert_true(!avx || xsave);
+	assert_true(!has(one.ecx, 12) || avx);	/* FMA */
+	assert_true(!has(one.ecx, 29) || avx);	/* F16C */
+	assert_true(!avx2 || avx);
+	assert_true(!avx512 || avx2);
+	assert_true(avx512 || !(seven.ebx & (BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))));
+	assert_true(avx512 || !(seven.ecx & (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))));
+	assert_true(avx || !(seven.ecx & (BIT(9) | BIT(10))));	/* VAES, VPCLMULQDQ */
+	assert_true(avx || !(leaf(0x80000001, 0).ecx & (BIT(11) | BIT(16))));	/* XOP, FMA4 */
+	assert_int_equal(cpuid_has(&vcpu, FEATURE_AVX), avx);
+	assert_int_equal(cpuid_has(&vcpu, FEATURE_AVX512), avx512);
+}
+
+/* A guest allocates by these numbers, and XSAVE writes by the processor's. */
+static void xsave_sizes_cover_what_xcr0_allows(void **state)
+{
+	u64 allowed = control_xcr0_allowed(&vcpu);
+	struct cpuid_regs all = leaf(0xd, 0);
+	u32 end = 576;
+
+	if (!cpuid_has(&vcpu, FEATURE_XSAVE)) {
+		assert_int_equal(all.eax, 0);
+		return;
+	}
+	assert_int_equal(all.eax | (u64)all.edx << 32, allowed);
+	assert_int_equal(all.ebx, 576);		/* XCR0 is 1: legacy region and header */
+	for (u32 i = 2; i < 63; i++) {
+		struct cpuid_regs component = leaf(0xd, i);
+
+		assert_int_equal(component.eax != 0, (allowed & BIT_ULL(i)) != 0);
+		end = MAX(end, component.eax + component.ebx);
+	}
+	assert_int_equal(all.ecx, end);
+	controls[CTL_XCR0] = allowed;
+	assert_int_equal(leaf(0xd, 0).ebx, end);
+}
+
+static void what_follows_the_vcpu(void **state)
+{
+	vcpu.id = 5;
+	assert_int_equal(leaf(1, 0).ebx >> 24, 5);
+	assert_int_equal(leaf(0xb, 0).edx, 5);
+	assert_int_equal(leaf(0xb, 7).edx, 5);
+	assert_int_equal(leaf(0xb, 7).ecx, 7);
+	assert_false(has(leaf(1, 0).ecx, 27));
+	controls[CTL_CR4] = CR4_OSXSAVE;
+	assert_true(has(leaf(1, 0).ecx, 27));
+}
+
+static void subleaf_matters_only_where_there_are_some(void **state)
+{
+	struct cpuid_regs a = leaf(1, 0), b = leaf(1, 0xffffffff);
+
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(leaf(7, 1).eax | leaf(7, 1).edx, 0);
+}
+
+static void addresses_fit_nested_tables(void **state)
+{
+	u32 eax = leaf(0x80000008, 0).eax;
+
+	assert_in_range(eax & 0xff, 32, 48);
+	assert_in_range(eax >> 8 & 0xff, 32, 48);
+	assert_int_equal(cpuid_physical_bits(&vcpu), eax & 0xff);
+}
+
+static void ranges_end_where_they_say(void **state)
+{
+	u32 beyond = leaf(0, 0).eax + 1;
+	struct cpuid_regs last = leaf(beyond - 1, 0), r = leaf(beyond, 0), zero = { 0 };
+
+	/* SDM: Intel's answers as for the last basic leaf. */
+	assert_memory_equal(&r, cpu_features.vendor == CPU_VENDOR_INTEL ? &last : &zero, sizeof(r));
+}
+
+/* The kHz that Linux computes: crystal kHz * numerator / denominator, in 32 bits. */
+static void tsc_ratio_gives_the_frequency_without_overflow(void **state)
+{
+	static const u64 frequencies[] = { 10000000, 25000000, 1000000007, 2399123457, 3700000000, 5999999999 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(frequencies); i++) {
+		struct cpuid_regs r;
+		u64 khz;
+
+		tear_down(state);
+		tsc_hz = frequencies[i];
+		set_up(state);
+		r = leaf(0x15, 0);
+		assert_true((u64)(r.ecx / 1000) * r.ebx <= 0xffffffff);
+		assert_int_not_equal(r.eax, 0);
+		khz = (u64)(r.ecx / 1000) * r.ebx / r.eax;
+		assert_in_range(khz, tsc_hz / 1000 - tsc_hz / 100000000 - 1, tsc_hz / 1000 + tsc_hz / 100000000 + 1);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nothing_that_lamina_does_not_keep), TEST(what_the_machine_provides_is_there),
+		TEST(no_feature_without_what_it_needs), TEST(xsave_sizes_cover_what_xcr0_allows),
+		TEST(what_follows_the_vcpu), TEST(subleaf_matters_only_where_there_are_some),
+		TEST(addresses_fit_nested_tables), TEST(ranges_end_where_they_say),
+		TEST(tsc_ratio_gives_the_frequency_without_overflow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
