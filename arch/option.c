@@ -69,15 +69,13 @@ int option_choice(struct str_view value, const char *const words[], unsigned cou
 	return -EINVAL;
 }
 
-static int set_help(struct str_view value)
+void options_print_help(void)
 {
 	log_info("options:");
 	for (const struct option *option = options_start; option < options_end; option++)
 		log_info("  %s%s%s\n      %s", option->name, option->values ? "=" : "",
 			 option->values ? option->values : "", option->help);
-	return 0;
 }
-DEFINE_OPTION(help, "help", NULL, "print this list", set_help);
 
 static int set_loglevel(struct str_view value)
 {

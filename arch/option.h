@@ -31,5 +31,7 @@ struct option {
  * was expected, and is otherwise ignored.
  */
 void options_apply(const char *command_line);
+/* Log the options, with their values. */
+void options_print_help(void);
 /* For set(): which of the words is it? -EINVAL if none. */
 int option_choice(struct str_view value, const char *const words[], unsigned count);

@@ -16,6 +16,7 @@
 #include "arch/percpu.h"
 #include "arch/trap.h"
 #include "boot/guests.h"
+#include "core/config.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
 #include "version.h"
@@ -37,6 +38,14 @@ static void start_log(void)
 
 	log_set_hooks(&hooks);
 }
+
+static int set_help(struct str_view value)
+{
+	options_print_help();
+	config_print_help();
+	return 0;
+}
+DEFINE_OPTION(help, "help", NULL, "print this list, and the keys of modules' command lines", set_help);
 
 static void print_machine(void)
 {
