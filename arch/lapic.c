@@ -17,7 +17,6 @@
 #include "lib/log.h"
 
 #define SVR_ENABLE	    BIT(8)
-#define ICR_NMI		    (4u << 8)
 #define ICR_PENDING	    BIT(12)
 #define ICR_ASSERT	    BIT(14)
 #define ICR_SELF	    (1u << 18)
@@ -75,12 +74,6 @@ static void send(u32 destination, u32 command)
 void lapic_self_ipi(u8 vector)
 {
 	send(0, ICR_SELF | ICR_ASSERT | vector);
-}
-
-/* The self shorthand is for fixed interrupts only, so this one names the CPU. */
-void lapic_self_nmi(void)
-{
-	send(lapic_id(), ICR_ASSERT | ICR_NMI);
 }
 
 bool lapic_irr_pending(u8 vector)

@@ -14,7 +14,6 @@ void lapic_eoi(void);
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);
-void lapic_self_nmi(void);
 /* Is the vector pending in the interrupt request register (IRR)? */
 bool lapic_irr_pending(u8 vector);
 

@@ -2,7 +2,6 @@
 /* What the assembly of boot and arch knows of the C side. Compiled to text, never linked. */
 #include "arch/gdt.h"
 #include "arch/paging.h"
-#include "arch/trap.h"
 #include "lib/offsets.h"
 
 void offsets(void);
@@ -13,6 +12,4 @@ void offsets(void)
 	DEFINE(DIRECT_MAP_INDEX, HOST_DIRECT_MAP >> 39 & 511);
 	DEFINE(GDT_CODE, GDT_CODE);
 	DEFINE(GDT_DATA, GDT_DATA);
-	DEFINE(TRAP_FRAME_VECTOR, offsetof(struct trap_frame, vector));
-	DEFINE(TRAP_FRAME_RIP, offsetof(struct trap_frame, rip));
 }

@@ -116,28 +116,57 @@ static bool fix_up(struct trap_frame *frame)
 	return true;
 }
 
-/* Nobody sends NMIs on purpose but the vendor code's forced exits: count, and say the first. */
+/* Nobody here sends NMIs: what comes is from outside. Count, and say the first. */
 static void handle_nmi(void)
 {
 	if (this_cpu()->nmi_count++ == 0)
 		log_debug("first NMI on this CPU");
 }
 
-void trap_dispatch(struct trap_frame *frame)
+/* Lamina sets no breakpoints and does not single-step. Whatever it was, it is over: say the first. */
+static void handle_debug(const struct trap_frame *frame)
 {
-	if (frame->vector >= 32) {
-		irq_dispatch(frame->vector);
-		return;
-	}
-	if (frame->vector == X86_NMI) {
+	if (this_cpu()->debug_count++ == 0)
+		log_warn("a debug exception that nobody asked for, at 0x%llx: ignored",
+			 (unsigned long long)frame->rip);
+}
+
+static void handle_exception(struct trap_frame *frame)
+{
+	switch (frame->vector) {
+	case X86_NMI:
 		handle_nmi();
 		return;
-	}
-	if (frame->vector == X86_MC) {
+	case X86_MC:
 		machine_check_handler();
 		return;
-	}
-	if (fix_up(frame))
+	case X86_DB:
+		handle_debug(frame);
 		return;
-	panic_trap(frame);
+	}
+	if (!fix_up(frame))
+		panic_trap(frame);
+}
+
+/*
+ * An exception may come while the GS base is still a guest's, between SVM's exit and VMLOAD. The
+ * handlers run on the CPU's own, and the interrupted code gets back what it had.
+ */
+static void handle_exception_anywhere(struct trap_frame *frame)
+{
+	u64 own = (u64)percpu_by_stack(), found = rdmsr(MSR_GS_BASE);
+
+	if (found != own)
+		wrmsr(MSR_GS_BASE, own);
+	handle_exception(frame);
+	if (found != own)
+		wrmsr(MSR_GS_BASE, found);
+}
+
+void trap_dispatch(struct trap_frame *frame)
+{
+	if (frame->vector >= 32)
+		irq_dispatch(frame->vector);
+	else
+		handle_exception_anywhere(frame);
 }
