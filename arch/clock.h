@@ -4,7 +4,10 @@
 
 #include "lib/types.h"
 
-/* Calibrate by CPUID 15h/16h, HPET, ACPI PM timer, PIT, in that order of trust; says which was used. */
+/*
+ * Measure the TSC by HPET, ACPI PM timer or 8254, the first that works. What CPUID leaf 15h says is
+ * taken where the measurement agrees with it, or where nothing can be measured. Says which was used.
+ */
 void clock_init(void);
 
 u64 clock_tsc_hz(void);			/* ticks per second; 0 before clock_init() */

@@ -14,7 +14,7 @@ struct cpu_features {
 	u32 max_leaf, max_extended_leaf;
 	u8 physical_address_bits, linear_address_bits;
 	bool nx, smep, smap, umip, pages_1g, x2apic, tsc_deadline, invariant_tsc, rdtscp, xsave, pat, mce;
-	bool vmx, svm;			/* the CPUID bits alone; see vmx_supported(), svm_supported() */
+	bool vmx, svm;			/* the CPUID bits alone; whether they do, probe() finds out */
 	bool hypervisor;		/* CPUID.1:ECX[31]: we are a guest ourselves */
 };
 

@@ -46,8 +46,8 @@ struct tss {
 _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
 /*
- * Give the running CPU its GDT and TSS, with stacks that percpu_create() made, and its GS base.
- * Also used where a VM exit leaves other limits behind: VMX sets both limits to 0xffff.
+ * Give the running CPU its GDT and TSS, with the stacks that percpu_init() mapped, and its GS base.
+ * After a VM exit VMX leaves other limits behind, 0xffff for GDTR and IDTR: nothing relies on them.
  */
 void gdt_load(struct percpu *cpu);
 /* Linear base addresses, for the VMCS's host state area. */

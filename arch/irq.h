@@ -2,7 +2,7 @@
 /*
  * Host interrupt vectors and their handlers. The hypervisor runs with interrupts off; handlers run
  * in the explicit windows irq_window() and irq_wait() (arch/cpu.h) on the CPU's ordinary stack and
- * must be short: they set a flag or a request and acknowledge.
+ * must be short: they set a flag or a request.
  */
 #pragma once
 

@@ -13,10 +13,13 @@ struct phys_range {
 	u64 size;	/* bytes */
 };
 
-/* Register usable RAM and take ranges out of it. Any order, overlap or alignment; start-up only. */
+/*
+ * Register usable RAM and take ranges out of it. Any order, overlap or alignment. memory_reserve()
+ * before memory_init() only; memory_add() later too, for memory that becomes the guests'.
+ */
 void memory_add(hpa_t start, u64 size);
 void memory_reserve(hpa_t start, u64 size);
-/* Cut the hypervisor's pool out of what there is. Panics with words if there is not enough. */
+/* Cut the hypervisor's pool out of what there is. Stops with words if there is not enough. */
 void memory_init(void);
 
 /* One zeroed 4 KiB page of the pool, in the direct map; NULL when the pool is empty. */

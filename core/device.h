@@ -12,8 +12,9 @@ struct vcpu;
 
 /*
  * A range of ports or of guest-physical addresses. `offset` is relative to base; size is 1, 2 or 4
- * for ports and 1, 2, 4 or 8 for memory; an access that sticks out of the region is split into
- * bytes by the bus before it comes here. Read returns the value in the low bits.
+ * for ports and 1, 2, 4 or 8 for memory. A port access that sticks out of the region is split into
+ * bytes by the bus before it comes here; a memory access that does is treated as unclaimed. Read
+ * returns the value in the low bits.
  */
 struct io_region {
 	const char *name;
@@ -39,7 +40,7 @@ int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size)
 
 /*
  * The guest's access, from the exit path. Unclaimed: reads all ones, writes are dropped, each
- * logged once per VM and index.
+ * logged once per VM and port (at loglevel=debug) or page.
  */
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size);
 void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);

@@ -31,8 +31,9 @@ struct event {
 /* A vCPU's events between two entries. */
 struct vcpu_events {
 	/*
-	 * Its delivery was under way when the last exit happened; goes in first at the next entry.
-	 * Written by the vendor after every real exit (EVENT_NONE where nothing was interrupted).
+	 * Its delivery was under way when the last exit happened; goes in at the next entry, unless an
+	 * exception that was raised meanwhile does. Written by the vendor after every real exit
+	 * (EVENT_NONE where nothing was interrupted).
 	 */
 	struct event reinject;
 	struct event exception;	/* raised by emulation, not yet injected; EVENT_NONE or EVENT_EXCEPTION */
@@ -56,8 +57,8 @@ void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits);
 void event_queue_nmi(struct vcpu *vcpu);
 
 /*
- * Decide what enters with the next entry, in the order of priority: interrupted delivery,
- * exception, NMI, external interrupt; ask for window exits for what must wait.
+ * Decide what enters with the next entry, in the order of priority: exception raised by emulation,
+ * interrupted delivery, NMI, external interrupt; ask for window exits for what must wait.
  * Returns true where something else waits right behind what was injected, so that the coming
  * entry must exit at once.
  */

@@ -11,8 +11,7 @@
 #include "core/vm_log.h"
 #include "lib/types.h"
 
-#define VM_MAX	     16
-#define VM_MAX_VCPUS 1		/* until the machine has more CPUs in use than one */
+#define VM_MAX_VCPUS 1	/* until the machine has more CPUs in use than one */
 
 enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDED };
 
@@ -27,8 +26,8 @@ struct vm {
 
 	struct address_space space;	/* host's, with this VM's RAM in its guest window */
 	struct guest_mem mem;
-	hpa_t nested_root;		/* vendor: root of the EPT or nested page tables */
-	u64 nested_pages;		/* vendor: pages of nested tables, for the accounting */
+	hpa_t nested_root;		/* of the EPT or nested page tables: core/nested.c */
+	u64 nested_pages;		/* pages of these tables, for the accounting */
 	void *vendor;			/* vendor: bitmaps */
 
 	struct vcpu *vcpus[VM_MAX_VCPUS];
@@ -47,9 +46,9 @@ struct vm {
 };
 
 /*
- * Build the VM that `config` describes: host address space, RAM, nested tables, buses, vCPUs in
- * their power-up state. The devices come next: dev/platform.h. Errors are logged with words, and
- * vm_destroy() cleans up after a failure too.
+ * Build the VM that `config` describes: host address space, RAM, nested tables, buses, vCPUs. Once
+ * the VM is entered come its devices (dev/platform.h) and vcpu_reset(). Errors are logged with words,
+ * and vm_destroy() cleans up after a failure too.
  */
 int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops);
 void vm_destroy(struct vm *vm);

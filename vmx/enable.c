@@ -29,7 +29,8 @@ static void vmxoff(void)
 	__asm__ volatile("vmxoff" : : : "memory", "cc");
 }
 
-static void unlock_by_firmware(void)
+/* Where the firmware has left the decision open, VMXON wants it taken and locked. */
+static void allow_vmx(void)
 {
 	u64 control = rdmsr(MSR_FEATURE_CONTROL);
 
@@ -56,7 +57,7 @@ int vmx_cpu_enable(struct percpu *cpu)
 	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
 	*(u32 *)cpu->vmx_region = vmx_caps.revision;
 
-	unlock_by_firmware();
+	allow_vmx();
 	set_fixed_bits();
 	error = vmxon(cpu->vmx_region_pa);
 	if (!error)
