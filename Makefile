@@ -186,7 +186,7 @@ check-repro: ## two clones in two folders give the same bytes
 	$(Q)tests/check-repro.sh
 
 check-boot: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
-	$(Q)$(MAKE) --no-print-directory -j2 -C tests/guests
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider tests $(PYTEST)
 
 .PHONY: clean

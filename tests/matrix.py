@@ -140,6 +140,10 @@ LINUX_BOOTS = tuple(
     Boot("linux", setup, LINUX, LINUX_STEPS, absent=LINUX_COMPLAINTS, limit=240, memory=512)
     for setup in LINUX_SETUPS)
 
+RESET = Boot("linux-reset", QEMU_SVM, LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_WELL)),
+             lines=(r"^\[.* linux\] vm ended: reset by the guest",), absent=LINUX_COMPLAINTS,
+             limit=120, memory=512)
+
 # ---------------------------------------------------------------------------
 # Bring-up, and everything that must be told in words.
 
@@ -181,4 +185,4 @@ OTHER_BOOTS = (
     ), lines=(told("colour"), told("12Q"), told("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)
+BOOTS = (*LINUX_BOOTS, RESET, *GUEST_BOOTS, *OTHER_BOOTS)
