@@ -29,6 +29,15 @@ void percpu_init_early(void)
 	set_gs(&boot_cpu);
 }
 
+/* By the stack in use: every CPU has its own, whatever the GS base says. */
+struct percpu *percpu_by_stack(void)
+{
+	u64 here = (u64)__builtin_frame_address(0);
+	u64 index = (here - HOST_STACKS) / STACK_SLOT / CPU_STACKS;
+
+	return here >= HOST_STACKS && index == boot_cpu.index ? &boot_cpu : this_cpu();
+}
+
 u32 percpu_count(void)
 {
 	return cpus;

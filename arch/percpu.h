@@ -16,7 +16,7 @@ struct percpu {
 	hpa_t vmx_region_pa;
 	void *host_vmcb;		/* svm: VMCB that VMSAVE/VMLOAD keep host state in */
 	hpa_t host_vmcb_pa;
-	u64 nmi_count;
+	u64 nmi_count, debug_count;
 	void *arch_data;		/* owned by arch: GDT, TSS, IST stacks */
 };
 
@@ -32,5 +32,7 @@ static inline struct percpu *this_cpu(void)
 void percpu_init_early(void);
 /* Give the boot CPU its stacks and descriptor tables. After paging_init(). */
 void percpu_init(void);
+/* As this_cpu(), for code that cannot trust the GS base: exceptions. */
+struct percpu *percpu_by_stack(void);
 /* CPUs that have their stacks. */
 u32 percpu_count(void);
