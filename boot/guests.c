@@ -12,6 +12,7 @@
 #include "arch/percpu.h"
 #include "arch/rtc.h"
 #include "arch/uart.h"
+#include "boot/monitor.h"
 #include "core/config.h"
 #include "core/loader.h"
 #include "core/trace.h"
@@ -60,6 +61,11 @@ static void timer_interrupt(void)
 		vcpu_request(this_cpu()->current_vcpu, REQ_TIMER);
 }
 
+static void report_trace(void)
+{
+	trace_print(NULL, TRACE_ON_PANIC);
+}
+
 /* It did its work by being pending at VM entry. */
 static void force_exit_interrupt(void)
 {
@@ -74,6 +80,42 @@ static struct vtimer console_timer;
 static bool console_polled;
 static int typed = -1;	/* a character that the guest had no room for */
 
+static void print_keys(void)
+{
+	log_info("console: type Ctrl-_ and then");
+	for (const struct monitor_key *key = monitor_keys; key->key; key++)
+		log_info("  %s", key->help);
+}
+
+/* The next character for the guest, or -1. What is for Lamina is done, or asked of the vCPU. */
+static int next_for_guest(struct vm *current)
+{
+	static bool escaped;
+	int c;
+
+	while ((c = uart_read_char()) >= 0) {
+		switch (monitor_decide(&escaped, (char)c)) {
+		case MONITOR_PASS:
+			return c;
+		case MONITOR_WAIT:
+			break;
+		case MONITOR_STATISTICS:
+			vcpu_request(vm_bsp(current), REQ_STATISTICS);
+			break;
+		case MONITOR_TRACE:
+			vcpu_request(vm_bsp(current), REQ_TRACE);
+			break;
+		case MONITOR_STOP:
+			vcpu_request(vm_bsp(current), REQ_STOP);
+			break;
+		case MONITOR_HELP:
+			print_keys();
+			break;
+		}
+	}
+	return -1;
+}
+
 static void pump_console(void)
 {
 	struct vm *current = vm_current();
@@ -82,7 +124,7 @@ static void pump_console(void)
 		return;
 	for (;;) {
 		if (typed < 0)
-			typed = uart_read_char();
+			typed = next_for_guest(current);
 		if (typed < 0)
 			break;
 		if (!platform_console_input(current, (char)typed)) {
@@ -230,7 +272,7 @@ void guests_run(void)
 
 	irq_set_handler(IRQ_VECTOR_TIMER, timer_interrupt);
 	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
-	panic_report_vm = trace_print;
+	panic_report_vm = report_trace;
 
 	config_parse(&boot_info, &config);
 	if (!config.vm_count) {
@@ -246,6 +288,7 @@ void guests_run(void)
 		log_info("console: serial input is polled every %llu ms", CONSOLE_POLL_NS / 1000000);
 	else
 		irq_set_handler(IRQ_VECTOR_UART, console_interrupt);
+	log_info("console: what is typed goes to the VM; Ctrl-_ ? lists the keys that are Lamina's");
 
 	for (u32 i = 0; i < config.vm_count; i++)
 		ran += config.vms[i].valid && run(&config.vms[i]);

@@ -12,6 +12,20 @@ static u32 take_requests(struct vcpu *vcpu, u32 mask)
 	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_ACQUIRE) & mask;
 }
 
+/* What was asked for at the console. The time that it takes is no exit's. */
+static void serve_console(struct vcpu *vcpu)
+{
+	u32 requests = take_requests(vcpu, REQ_STATISTICS | REQ_TRACE);
+
+	if (!requests)
+		return;
+	statistics_exit_ends(vcpu, rdtsc());
+	if (requests & REQ_STATISTICS)
+		statistics_print(vcpu, true);
+	if (requests & REQ_TRACE)
+		trace_print(vcpu->vm, TRACE_ON_REQUEST);
+}
+
 /*
  * Serve the requests and decide what enters with the guest. Returns true where the coming entry
  * has to exit before the first guest instruction.
@@ -55,10 +69,10 @@ static bool stop_now(struct vcpu *vcpu)
 
 static void entry_failed(struct vcpu *vcpu)
 {
-	vcpu->failed_entries++;
 	vcpu->ops->explain_failure(vcpu);
 	vcpu->ops->dump(vcpu);
-	trace_print();
+	trace_failed_entry(vcpu);
+	trace_print(vcpu->vm, TRACE_ON_ERROR);
 	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
 }
 
@@ -67,8 +81,11 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 	enum exit_fastpath fastpath;
 	bool force_immediate_exit;
 
-	if (vcpu_requested(vcpu) && stop_now(vcpu))
-		return false;
+	if (vcpu_requested(vcpu)) {
+		serve_console(vcpu);
+		if (stop_now(vcpu))
+			return false;
+	}
 
 	force_immediate_exit = prepare_entry(vcpu);
 	vcpu->forced_exits += force_immediate_exit;
@@ -77,8 +94,12 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 		lapic_timer_arm(vcpu->timer_deadline);
 
 	for (;;) {
-		vcpu->entries++;
+		vcpu->entry_tsc = rdtsc();
+		statistics_exit_ends(vcpu, vcpu->entry_tsc);
 		fastpath = vcpu->ops->vcpu_run(vcpu, force_immediate_exit);
+		vcpu->outcomes[fastpath]++;
+		if (likely(fastpath != EXIT_FASTPATH_ENTRY_FAILED))
+			statistics_exit_begins(vcpu);
 		if (fastpath != EXIT_FASTPATH_REENTER_GUEST)
 			break;
 		if (vcpu_requested(vcpu)) {
@@ -96,7 +117,6 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 		return false;
 	}
 
-	vcpu->exit_counts[vcpu->exit_index]++;
 	if (fastpath == EXIT_FASTPATH_NONE)
 		vcpu->ops->handle_exit(vcpu);
 	return vcpu->vm->state == VM_RUNNING;
@@ -105,6 +125,8 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 /* Sleep until something wakes the vCPU. Interrupts are served while the processor waits. */
 static void idle(struct vcpu *vcpu)
 {
+	u64 start;
+
 	while (vcpu->activity != VCPU_RUNNING) {
 		if (take_requests(vcpu, REQ_TIMER) || vcpu->timer_deadline <= rdtsc())
 			vtimer_run_expired(vcpu, rdtsc());
@@ -115,8 +137,11 @@ static void idle(struct vcpu *vcpu)
 			vcpu_request(vcpu, REQ_EVENT);
 			return;
 		}
+		serve_console(vcpu);
 		lapic_timer_arm(vcpu->timer_deadline);
+		start = rdtsc();
 		irq_wait();
+		statistics_slept(vcpu, rdtsc() - start);
 	}
 }
 
@@ -126,5 +151,6 @@ void vcpu_main(struct vcpu *vcpu)
 		if (unlikely(vcpu->activity != VCPU_RUNNING))
 			idle(vcpu);
 	} while (vcpu_enter_guest(vcpu));
+	statistics_exit_ends(vcpu, rdtsc());
 	lapic_timer_arm(LAPIC_TIMER_OFF);
 }

@@ -67,8 +67,10 @@ void exit_io(struct vcpu *vcpu, const struct io_exit *io)
 void exit_rdmsr(struct vcpu *vcpu)
 {
 	u64 value = 0;
-	int error = msr_guest_read(vcpu, (u32)vcpu->regs[REG_RCX], &value);
+	u32 msr = (u32)vcpu->regs[REG_RCX];
+	int error = msr_guest_read(vcpu, msr, &value);
 
+	trace_msr(vcpu, false, msr, value, error);
 	if (!error)
 		vcpu_set_edx_eax(vcpu, value);
 	finish(vcpu, error);
@@ -76,7 +78,12 @@ void exit_rdmsr(struct vcpu *vcpu)
 
 void exit_wrmsr(struct vcpu *vcpu)
 {
-	finish(vcpu, msr_guest_write(vcpu, (u32)vcpu->regs[REG_RCX], vcpu_edx_eax(vcpu)));
+	u32 msr = (u32)vcpu->regs[REG_RCX];
+	u64 value = vcpu_edx_eax(vcpu);
+	int error = msr_guest_write(vcpu, msr, value);
+
+	trace_msr(vcpu, true, msr, value, error);
+	finish(vcpu, error);
 }
 
 void exit_hlt(struct vcpu *vcpu)
@@ -232,6 +239,6 @@ void exit_unexpected(struct vcpu *vcpu, const char *format, ...)
 
 	vm_error(vcpu->vm, "%s (RIP 0x%llx)", text, (unsigned long long)vcpu->exit_rip);
 	vcpu->ops->dump(vcpu);
-	trace_print();
+	trace_print(vcpu->vm, TRACE_ON_ERROR);
 	vm_end(vcpu->vm, VM_END_ERROR, "%s", text);
 }

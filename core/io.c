@@ -3,8 +3,9 @@
 #include "core/device.h"
 
 #include "arch/memory.h"
-#include "core/vm.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
+#include "core/vm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -91,7 +92,7 @@ static bool inside(const struct io_region *region, u64 address, unsigned size)
 	return address - region->base < region->size && region->size - (address - region->base) >= size;
 }
 
-u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
+static u64 read_port(struct vcpu *vcpu, u16 port, unsigned size)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = port_region(vm, port);
@@ -101,7 +102,7 @@ u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 		return region->read(region->device, vcpu, port - region->base, size) & all_ones(size);
 	if (size > 1) {
 		for (unsigned i = 0; i < size; i++)
-			value |= pio_read(vcpu, (u16)(port + i), 1) << (i * 8);
+			value |= read_port(vcpu, (u16)(port + i), 1) << (i * 8);
 		return value;
 	}
 	if (vm_once(vm, ONCE_PORT_READ, port))
@@ -109,7 +110,7 @@ u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 	return all_ones(size);
 }
 
-void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+static void write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = port_region(vm, port);
@@ -118,10 +119,24 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 		region->write(region->device, vcpu, port - region->base, size, value & all_ones(size));
 	} else if (size > 1) {
 		for (unsigned i = 0; i < size; i++)
-			pio_write(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
+			write_port(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
 	} else if (vm_once(vm, ONCE_PORT_WRITE, port)) {
 		vm_debug(vm, "write of 0x%x to the unclaimed port 0x%x is dropped", (u8)value, port);
 	}
+}
+
+u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
+{
+	u64 value = read_port(vcpu, port, size);
+
+	trace_pio(vcpu, false, port, size, value);
+	return value;
+}
+
+void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+{
+	trace_pio(vcpu, true, port, size, value);
+	write_port(vcpu, port, size, value);
 }
 
 static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
@@ -133,7 +148,7 @@ static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
 	return NULL;
 }
 
-u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+static u64 read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = mmio_region(vm, gpa);
@@ -146,11 +161,20 @@ u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 	return all_ones(size);
 }
 
+u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+{
+	u64 value = read_memory(vcpu, gpa, size);
+
+	trace_mmio(vcpu, false, gpa, size, value);
+	return value;
+}
+
 void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = mmio_region(vm, gpa);
 
+	trace_mmio(vcpu, true, gpa, size, value);
 	if (likely(region && inside(region, gpa, size)))
 		region->write(region->device, vcpu, gpa - region->base, size, value & all_ones(size));
 	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))

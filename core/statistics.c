@@ -1,38 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of exits that is printed when a VM has ended. */
+/* The accounting of exits: a few instructions at each, so it is always on. */
 #include "core/statistics.h"
 
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "core/vm_alloc.h"
 
-/* The most frequent exit that comes after `previous` in the order of (count, index). -1: none left. */
-static int next_by_count(const struct vcpu *vcpu, int previous)
+unsigned statistics_bucket(u64 ticks)
 {
-	int best = -1;
+	unsigned bucket = 63 - (unsigned)__builtin_clzll(ticks | 1);
 
-	for (int i = 0; i < EXIT_COUNTERS; i++) {
-		u64 count = vcpu->exit_counts[i];
-
-		if (!count)
-			continue;
-		if (previous >= 0 && (count > vcpu->exit_counts[previous] ||
-				      (count == vcpu->exit_counts[previous] && i <= previous)))
-			continue;
-		if (best < 0 || count > vcpu->exit_counts[best])
-			best = i;
-	}
-	return best;
+	return MIN(bucket, LOG2_BUCKETS - 1u);
 }
 
-void statistics_print(struct vcpu *vcpu)
+/* Most kinds never happen: each gets its memory when it does. */
+static struct exit_statistics *first_of_kind(struct vcpu *vcpu)
 {
-	vm_info(vcpu->vm, "vcpu %u: %llu entries, %llu forced exits, %llu failed entries", vcpu->id,
-		(unsigned long long)vcpu->entries, (unsigned long long)vcpu->forced_exits,
-		(unsigned long long)vcpu->failed_entries);
-	for (int i = next_by_count(vcpu, -1); i >= 0; i = next_by_count(vcpu, i)) {
-		const char *name = vcpu->ops->exit_name((u8)i);
+	struct exit_statistics *exit = vm_alloc(vcpu->vm, sizeof(*exit));
 
-		vm_info(vcpu->vm, "vcpu %u: exits %12llu  %s", vcpu->id,
-			(unsigned long long)vcpu->exit_counts[i], name ? name : "unknown");
-	}
+	vcpu->statistics.by_kind[vcpu->exit_index] = exit;
+	if (!exit && vm_once(vcpu->vm, ONCE_OTHER, vcpu->exit_index | 0x100))
+		vm_warn(vcpu->vm, "exits of kind %u are not counted: out of memory", vcpu->exit_index);
+	return exit;
+}
+
+void statistics_exit_begins(struct vcpu *vcpu)
+{
+	struct exit_statistics *exit = vcpu->statistics.by_kind[vcpu->exit_index];
+
+	vcpu->statistics.open = likely(exit) ? exit : first_of_kind(vcpu);
+	vcpu->statistics.slept = 0;
+}
+
+void statistics_exit_ends(struct vcpu *vcpu, u64 now)
+{
+	struct exit_statistics *exit = vcpu->statistics.open;
+	u64 ticks = now - vcpu->exit_tsc - vcpu->statistics.slept;
+
+	if (unlikely(!exit))
+		return;
+	exit->count++;
+	exit->ticks += ticks;
+	exit->max = MAX(exit->max, ticks);
+	exit->log2[statistics_bucket(ticks)]++;
+	vcpu->statistics.open = NULL;
+}
+
+void statistics_slept(struct vcpu *vcpu, u64 ticks)
+{
+	vcpu->statistics.slept += ticks;
+	vcpu->statistics.idle += ticks;
 }

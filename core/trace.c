@@ -1,105 +1,111 @@
 /* SPDX-License-Identifier: MIT */
-/* The trace ring: what went into the guest and what came out, for the report of a crash. */
+/* Writing the trace: a record is a few stores into the ring of the CPU, which nobody else writes. */
 #include "core/trace.h"
 
-#include "arch/clock.h"
 #include "arch/cpu.h"
+#include "core/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "lib/log.h"
-#include "lib/printf.h"
 
-#define TRACE_CPUS    1		/* one ring per CPU in use */
-#define TRACE_RECORDS 256	/* power of two */
-#define TRACE_PRINTED 16	/* of a ring, when something breaks */
+#define TRACE_CPUS 1		/* those in use */
 
-enum trace_kind { TRACE_NONE, TRACE_ENTRY, TRACE_EXIT };
+enum trace_mode trace_mode = TRACE_CRASH;
 
-struct trace_record {
-	u64 tsc;
-	u64 rip;
-	u64 reason;			/* exits */
-	u8 kind;			/* enum trace_kind */
-	u8 vm, vcpu;
-	u8 exit_index;			/* exits */
-	u8 event_type, event_vector;	/* entries */
-	bool forced;			/* entries */
-	const struct vcpu_ops *ops;
-};
+static struct trace_ring rings[TRACE_CPUS];
 
-static struct {
-	struct trace_record records[TRACE_RECORDS];
-	u32 next;
-} rings[TRACE_CPUS];
-
-static struct trace_record *next_record(void)
+struct trace_ring *trace_ring(void)
 {
-	return &rings[0].records[rings[0].next++ % TRACE_RECORDS];
+	return &rings[0];
+}
+
+static struct trace_record *add(struct vcpu *vcpu, enum trace_kind kind, u64 tsc)
+{
+	struct trace_ring *ring = trace_ring();
+	struct trace_record *record = &ring->records[ring->next++ % TRACE_RECORDS];
+
+	record->tsc = tsc;
+	record->kind = kind;
+	record->vm = (u8)vcpu->vm->id;
+	record->vcpu = (u8)vcpu->id;
+	return record;
 }
 
 void trace_entry(struct vcpu *vcpu, bool force_immediate_exit)
 {
-	struct trace_record *record = next_record();
+	const struct event *event = &vcpu->events.injected;
+	struct trace_record *record;
 
-	record->tsc = rdtsc();
-	record->rip = vcpu->regs[REG_RIP];
-	record->kind = TRACE_ENTRY;
-	record->vm = (u8)vcpu->vm->id;
-	record->vcpu = (u8)vcpu->id;
-	record->event_type = vcpu->events.injected.type;
-	record->event_vector = vcpu->events.injected.vector;
+	if (trace_mode == TRACE_OFF)
+		return;
+	trace_ring()->ops = vcpu->ops;
+	record = add(vcpu, TRACE_ENTRY, vcpu->entry_tsc);
 	record->forced = force_immediate_exit;
-	record->ops = vcpu->ops;
+	record->event_type = event->type;
+	record->vector = event->vector;
+	record->has_error_code = event->has_error_code;
+	record->rip = vcpu->regs[REG_RIP];
+	record->value = event->error_code;
 }
 
 void trace_exit(struct vcpu *vcpu)
 {
-	struct trace_record *record = next_record();
+	struct trace_record *record;
+	struct exit_info info;
 
-	record->tsc = vcpu->exit_tsc;
-	record->rip = vcpu->exit_rip;
-	record->reason = vcpu->exit_reason;
-	record->kind = TRACE_EXIT;
-	record->vm = (u8)vcpu->vm->id;
-	record->vcpu = (u8)vcpu->id;
+	if (trace_mode == TRACE_OFF)
+		return;
+	vcpu->ops->exit_info(vcpu, &info);
+	record = add(vcpu, TRACE_EXIT, vcpu->exit_tsc);
 	record->exit_index = vcpu->exit_index;
-	record->ops = vcpu->ops;
+	record->reason = (u32)vcpu->exit_reason;
+	record->rip = vcpu->exit_rip;
+	record->info1 = info.info1;
+	if (!(info.info2 | info.intr_info | info.error_code))
+		return;
+	record = add(vcpu, TRACE_EXIT_INFO, vcpu->exit_tsc);
+	record->info2 = info.info2;
+	record->intr_info = info.intr_info;
+	record->error_code = info.error_code;
 }
 
-static void print_entry(const struct trace_record *record, u64 us)
+void trace_failed_entry(struct vcpu *vcpu)
 {
-	char event[48] = "";
+	struct trace_record *record;
 
-	if (record->event_type != EVENT_NONE)
-		snprintf(event, sizeof(event), ", inject %s vector %u",
-			 event_type_name(record->event_type), record->event_vector);
-	log_info("trace %8llu.%06llu entry: vm %u vcpu %u, rip 0x%llx%s%s",
-		 (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000), record->vm,
-		 record->vcpu, (unsigned long long)record->rip, event,
-		 record->forced ? " [immediate exit]" : "");
+	if (trace_mode == TRACE_OFF)
+		return;
+	record = add(vcpu, TRACE_FAILED, rdtsc());
+	record->failure = vcpu->failure.kind;
+	record->reason = vcpu->failure.instruction_error ?: (u32)vcpu->failure.reason;
+	record->rip = vcpu->regs[REG_RIP];
+	record->info1 = vcpu->failure.qualification;
 }
 
-static void print_exit(const struct trace_record *record, u64 us)
+static struct trace_record *add_access(struct vcpu *vcpu, enum trace_kind kind, bool write, u64 address,
+				       u64 value)
 {
-	const char *name = record->ops->exit_name(record->exit_index);
+	struct trace_record *record = add(vcpu, kind, rdtsc());
 
-	log_info("trace %8llu.%06llu exit: vm %u vcpu %u, reason %s (0x%llx), rip 0x%llx",
-		 (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000), record->vm,
-		 record->vcpu, name ? name : "unknown", (unsigned long long)record->reason,
-		 (unsigned long long)record->rip);
+	record->write = write;
+	record->address = address;
+	record->value = value;
+	return record;
 }
 
-void trace_print(void)
+void trace_pio(struct vcpu *vcpu, bool write, u16 port, unsigned size, u64 value)
 {
-	u32 end = rings[0].next;
+	if (trace_mode != TRACE_OFF)
+		add_access(vcpu, TRACE_PIO, write, port, value)->size = (u8)size;
+}
 
-	for (u32 i = end > TRACE_PRINTED ? end - TRACE_PRINTED : 0; i != end; i++) {
-		const struct trace_record *record = &rings[0].records[i % TRACE_RECORDS];
-		u64 us = clock_tsc_to_ns(record->tsc - clock_tsc_at_boot()) / 1000;
+void trace_mmio(struct vcpu *vcpu, bool write, gpa_t gpa, unsigned size, u64 value)
+{
+	if (trace_mode != TRACE_OFF)
+		add_access(vcpu, TRACE_MMIO, write, gpa, value)->size = (u8)size;
+}
 
-		if (record->kind == TRACE_ENTRY)
-			print_entry(record, us);
-		else if (record->kind == TRACE_EXIT)
-			print_exit(record, us);
-	}
+void trace_msr(struct vcpu *vcpu, bool write, u32 msr, u64 value, bool refused)
+{
+	if (trace_mode != TRACE_OFF)
+		add_access(vcpu, TRACE_MSR, write, msr, value)->refused = refused;
 }

@@ -4,6 +4,7 @@
 
 #include "core/event.h"
 #include "core/segment.h"
+#include "core/statistics.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 
@@ -30,6 +31,7 @@ enum exit_fastpath {
 	EXIT_FASTPATH_REENTER_GUEST,	/* done already, go straight back */
 	EXIT_FASTPATH_EXIT_HANDLED,	/* done already, but leave the loop */
 	EXIT_FASTPATH_ENTRY_FAILED,	/* the guest never ran; the failure record says why */
+	EXIT_FASTPATH_OUTCOMES,
 };
 
 enum entry_failure {
@@ -54,11 +56,18 @@ enum vcpu_request {
 	REQ_EVENT = BIT(0),	/* pending events or their blocking changed: decide injection anew */
 	REQ_TIMER = BIT(1),	/* a timer of this vCPU may have expired */
 	REQ_STOP = BIT(2),	/* the VM is to end at the next instruction boundary */
+	REQ_STATISTICS = BIT(3), /* print what was counted so far */
+	REQ_TRACE = BIT(4),	/* print the last records of the trace */
+};
+
+/* What the trace tells of an exit besides its reason; the fields are those of Linux's kvm_exit. */
+struct exit_info {
+	u64 info1, info2;	/* VMX: qualification, IDT-vectoring information; SVM: EXITINFO1 and 2 */
+	u32 intr_info;		/* VMX: exit interruption information; SVM: EXITINTINFO */
+	u32 error_code;		/* of intr_info */
 };
 
 enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_FOR_SIPI };
-
-#define EXIT_COUNTERS 256	/* vendor's index: VMX basic reason, SVM folded exit code */
 
 struct vcpu {
 	u64 regs[REG_COUNT];		/* must stay first: the entry stubs index it. See vcpu_reg_read() */
@@ -83,7 +92,7 @@ struct vcpu {
 	u64 exit_reason;		/* VMX: full 32-bit reason; SVM: EXITCODE */
 	u64 exit_tsc;
 	u64 exit_rip;			/* RIP at the exit */
-	u8 exit_index;			/* index into exit_counts */
+	u8 exit_index;			/* which of EXIT_KINDS */
 	struct failure_record failure;
 
 	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/control.c) */
@@ -91,10 +100,10 @@ struct vcpu {
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */
 
-	u64 exit_counts[EXIT_COUNTERS];
-	u64 entries;
+	u64 entry_tsc;			/* right before the last vcpu_run() */
+	struct vcpu_statistics statistics;
+	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */
 	u64 forced_exits;		/* entries made with force_immediate_exit */
-	u64 failed_entries;
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 };
 
@@ -130,6 +139,7 @@ struct vcpu_ops {
 	enum exit_fastpath (*vcpu_run)(struct vcpu *vcpu, bool force_immediate_exit);
 	void (*handle_exit)(struct vcpu *vcpu);		/* after EXIT_FASTPATH_NONE */
 	const char *(*exit_name)(u8 exit_index);	/* NULL: no such exit */
+	void (*exit_info)(struct vcpu *vcpu, struct exit_info *info);	/* right after the exit */
 
 	/* --- state --- */
 	void (*reg_fetch)(struct vcpu *vcpu, enum vcpu_reg reg); /* one of REGS_LAZY, into regs[] */

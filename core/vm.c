@@ -8,7 +8,7 @@
 #include "arch/percpu.h"
 #include "core/cpuid.h"
 #include "core/msr.h"
-#include "core/statistics.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
@@ -190,7 +190,8 @@ void vm_run(struct vm *vm)
 	vm_info(vm, "first entry at RIP 0x%llx", (unsigned long long)vcpu_reg_read(vcpu, REG_RIP));
 	vcpu_main(vcpu);
 	vtimer_cancel(vm->time_limit);
-	statistics_print(vcpu);
+	statistics_print(vcpu, false);
+	trace_export(vm);
 }
 
 /* --- for devices and for the console --- */

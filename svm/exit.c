@@ -147,6 +147,18 @@ const char *svm_exit_name(u8 exit_index)
 	return exits[exit_index].name;
 }
 
+void svm_exit_info(struct vcpu *vcpu, struct exit_info *info)
+{
+	const struct vmcb_control *control = control_of(vcpu);
+
+	*info = (struct exit_info){
+		.info1 = control->exit_info1,
+		.info2 = control->exit_info2,
+		.intr_info = (u32)control->exit_int_info,
+		.error_code = EVENT_ERROR_CODE(control->exit_int_info),
+	};
+}
+
 void svm_handle_exit(struct vcpu *vcpu)
 {
 	if (likely(exits[vcpu->exit_index].handle))

@@ -22,6 +22,7 @@ const struct vcpu_ops svm_ops = {
 	.vcpu_run = svm_vcpu_run,
 	.handle_exit = svm_handle_exit,
 	.exit_name = svm_exit_name,
+	.exit_info = svm_exit_info,
 
 	.reg_fetch = svm_reg_fetch,
 	.control_get = svm_control_get,

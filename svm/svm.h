@@ -89,6 +89,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 void svm_handle_exit(struct vcpu *vcpu);
 u8 svm_exit_index(u64 exit_code);
 const char *svm_exit_name(u8 exit_index);
+void svm_exit_info(struct vcpu *vcpu, struct exit_info *info);
 int svm_skip_instruction(struct vcpu *vcpu);
 void svm_instruction_done(struct vcpu *vcpu);
 /* svm/state.c */

@@ -273,6 +273,22 @@ const char *vmx_exit_name(u8 exit_index)
 	return exit_index < ARRAY_SIZE(names) ? names[exit_index] : NULL;
 }
 
+/* After a failed entry the fields of the last two kinds are those of an earlier exit. */
+void vmx_exit_info(struct vcpu *vcpu, struct exit_info *info)
+{
+	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
+
+	*info = (struct exit_info){ .info1 = vmcs_readn(EXIT_QUALIFICATION) };
+	if (reason.failed_entry)
+		return;
+	info->info2 = vmcs_read32(IDT_VECTORING_INFO);
+	if (reason.basic != EXIT_REASON_EXCEPTION_OR_NMI)
+		return;
+	info->intr_info = vmcs_read32(EXIT_INTERRUPTION_INFO);
+	if (info->intr_info & INTERRUPTION_ERROR_CODE)
+		info->error_code = vmcs_read32(EXIT_INTERRUPTION_ERROR);
+}
+
 void vmx_handle_exit(struct vcpu *vcpu)
 {
 	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };

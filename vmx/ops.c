@@ -23,6 +23,7 @@ const struct vcpu_ops vmx_ops = {
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,
 	.exit_name = vmx_exit_name,
+	.exit_info = vmx_exit_info,
 
 	.reg_fetch = vmx_reg_fetch,
 	.control_get = vmx_control_get,

@@ -109,7 +109,7 @@ static union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 
 	vmx_exit_reason_assert_layout();
 	vcpu->exit_reason = reason.full;
-	vcpu->exit_index = reason.basic < EXIT_COUNTERS ? (u8)reason.basic : EXIT_COUNTERS - 1;
+	vcpu->exit_index = reason.basic < EXIT_KINDS ? (u8)reason.basic : EXIT_KINDS - 1;
 	vcpu->exit_rip = vmcs_readn(GUEST_RIP);
 	vcpu->regs[REG_RIP] = vcpu->exit_rip;
 	vcpu->regs_available = BIT(REG_RIP);

@@ -147,7 +147,6 @@ void vmx_flush_tlb(const struct vcpu *vcpu);
 
 /* state.c */
 void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
-void vmx_store_dirty_regs(struct vcpu *vcpu);
 u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
 void vmx_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
@@ -163,6 +162,7 @@ void vmx_end_shadow(void);
 void vmx_instruction_done(struct vcpu *vcpu);
 
 /* run.c */
+void vmx_store_dirty_regs(struct vcpu *vcpu);
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 
 /* vmenter.asm */
@@ -174,6 +174,7 @@ void vmx_host_nmi(void);		/* deliver the NMI that caused the exit */
 /* exit.c */
 void vmx_handle_exit(struct vcpu *vcpu);
 const char *vmx_exit_name(u8 exit_index);
+void vmx_exit_info(struct vcpu *vcpu, struct exit_info *info);
 
 /* events.c */
 void vmx_inject(struct vcpu *vcpu, const struct event *event);

@@ -2,9 +2,10 @@
 /*
  * The order of the enter-guest loop, proven with an operations table that only keeps a diary. Each
  * letter in the diary is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
- * window, H ordinary exit handler, X explain a failed entry, D dump, T trace printed, t timers run, Z processor asleep.
+ * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, S
+ * statistics printed, t timers run, Z processor asleep.
  */
-/* link: core/enter.c core/event.c core/vm_log.c lib/log.c */
+/* link: core/enter.c core/event.c core/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #include "core/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "core/vm_alloc.h"
 #include "core/vtimer.h"
 
 static char diary[64];
@@ -38,6 +40,10 @@ static bool vectoring_once;	/* the next run reports an interrupted delivery */
 static bool vectoring_always;	/* each run does */
 static struct event vectoring;
 static u64 armed_deadline;
+static u8 exit_index;
+static u64 handling_time;	/* which passes after each run */
+static u32 request_while_asleep;
+static u64 sleep_time;
 
 static void note(char step)
 {
@@ -60,7 +66,8 @@ static enum exit_fastpath fake_run(struct vcpu *v, bool force)
 	if (runs == 0 && request_after_run)
 		vcpu_request(v, request_after_run);
 	assert_true(runs < ARRAY_SIZE(results));
-	v->exit_index = 7;
+	v->exit_index = exit_index;
+	v->exit_tsc = rdtsc() - handling_time;
 	return results[runs++];
 }
 
@@ -124,11 +131,46 @@ static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .ackno
 /* --- what the loop needs of the rest --- */
 
 void irq_window(void) { note('W'); }
-void irq_wait(void) { note('Z'); pending_irq = irq_after_wait; vcpu_request(&vcpu, REQ_TIMER); }
 void irq_enable(void) { fail(); }
 void irq_disable(void) { fail(); }
 void lapic_timer_arm(u64 deadline) { armed_deadline = deadline; }
-void trace_print(void) { note('T'); }
+void trace_print(const struct vm *v, unsigned records) { note('T'); }
+void trace_failed_entry(struct vcpu *v) { note('F'); }
+void statistics_print(struct vcpu *v, bool on_request) { note('S'); assert_true(on_request); }
+
+void irq_wait(void)
+{
+	note('Z');
+	for (u64 end = rdtsc() + sleep_time; rdtsc() < end; )
+		;
+	if (request_while_asleep) {
+		vcpu_request(&vcpu, request_while_asleep);
+		request_while_asleep = 0;
+		return;
+	}
+	pending_irq = irq_after_wait;
+	vcpu_request(&vcpu, REQ_TIMER);
+}
+
+/* Memory of the fake VM: enough for a few kinds of exits. */
+static char memory[8192] __aligned(16);
+static size_t memory_used, memory_limit;
+
+void *vm_alloc(struct vm *v, size_t size)
+{
+	void *block = memory + memory_used;
+
+	if (memory_used + size > memory_limit)
+		return NULL;
+	memory_used += ALIGN_UP(size, (size_t)16);
+	memset(block, 0, size);
+	return block;
+}
+
+static u64 exits_of(unsigned kind)
+{
+	return vcpu.statistics.by_kind[kind] ? vcpu.statistics.by_kind[kind]->count : 0;
+}
 
 void vtimer_run_expired(struct vcpu *v, u64 now)
 {
@@ -148,12 +190,17 @@ static int set_up(void **state)
 	vcpu.ops = &fake_ops;
 	vcpu.timer_deadline = VTIMER_NEVER;
 	runs = 0;
+	memory_used = 0;
+	memory_limit = sizeof(memory);
 	request_after_run = 0;
 	pending_irq = -1;
 	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = vectoring_always = false;
 	cr0 = CR0_PE;
 	cr2 = cr2_at_injection = 0;
 	armed_deadline = 0;
+	exit_index = 7;
+	handling_time = sleep_time = 0;
+	request_while_asleep = 0;
 	injected = (struct event){ .type = EVENT_NONE };
 	log_set_level(LOG_ERROR);
 	return 0;
@@ -165,7 +212,7 @@ static void ordinary_exit_is_handled_after_the_window(void **state)
 {
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "RWH");
-	assert_int_equal(vcpu.exit_counts[7], 1);
+	assert_int_equal(vcpu.outcomes[EXIT_FASTPATH_NONE], 1);
 }
 
 static void reenter_loops_without_leaving(void **state)
@@ -173,7 +220,8 @@ static void reenter_loops_without_leaving(void **state)
 	results[0] = results[1] = EXIT_FASTPATH_REENTER_GUEST;
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "RRRWH");
-	assert_int_equal(vcpu.entries, 3);
+	assert_int_equal(vcpu.outcomes[EXIT_FASTPATH_REENTER_GUEST], 2);
+	assert_int_equal(vcpu.outcomes[EXIT_FASTPATH_NONE], 1);
 }
 
 static void reenter_stops_where_something_is_pending(void **state)
@@ -195,11 +243,12 @@ static void failed_entry_ends_the_vm_with_words(void **state)
 {
 	results[0] = EXIT_FASTPATH_ENTRY_FAILED;
 	assert_false(vcpu_enter_guest(&vcpu));
-	assert_string_equal(diary, "RWXDT");
+	assert_string_equal(diary, "RWXDFT");
 	assert_int_equal(vm.state, VM_ENDED);
 	assert_int_equal(vm.end, VM_END_ENTRY_FAILED);
-	assert_int_equal(vcpu.failed_entries, 1);
-	assert_int_equal(vcpu.exit_counts[7], 0);
+	assert_int_equal(vcpu.outcomes[EXIT_FASTPATH_ENTRY_FAILED], 1);
+	assert_null(vcpu.statistics.open);
+	assert_int_equal(exits_of(7), 0);
 }
 
 static void reentry_is_never_forced(void **state)
@@ -434,10 +483,102 @@ static void halted_vcpu_sleeps_until_its_timer(void **state)
 	results[0] = EXIT_FASTPATH_ENTRY_FAILED;	/* ends vcpu_main() after one entry */
 	irq_after_wait = 0x20;
 	vcpu_main(&vcpu);
-	assert_string_equal(diary, "ZtIRWXDT");
+	assert_string_equal(diary, "ZtIRWXDFT");
 	assert_int_equal(injected.vector, 0x20);
 	assert_int_equal(vcpu.activity, VCPU_RUNNING);
 	assert_int_equal(armed_deadline, LAPIC_TIMER_OFF);
+}
+
+/* --- accounting --- */
+
+static void handling_time_ends_at_the_next_entry(void **state)
+{
+	handling_time = 1ull << 33;
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(exits_of(7), 0);	/* not over yet */
+	handling_time = 0;
+	exit_index = 9;
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(exits_of(7), 1);
+	assert_int_equal(exits_of(9), 0);
+	assert_int_equal(vcpu.statistics.by_kind[7]->log2[33], 1);
+	assert_in_range(vcpu.statistics.by_kind[7]->max, 1ull << 33, (1ull << 34) - 1);
+	assert_int_equal(vcpu.statistics.by_kind[7]->ticks, vcpu.statistics.by_kind[7]->max);
+}
+
+static void reentries_are_exits_too(void **state)
+{
+	results[0] = results[1] = EXIT_FASTPATH_REENTER_GUEST;
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(exits_of(7), 2);
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(exits_of(7), 3);
+}
+
+static void each_outcome_is_counted(void **state)
+{
+	for (unsigned i = 0; i < EXIT_FASTPATH_OUTCOMES; i++) {
+		set_up(state);
+		results[0] = (enum exit_fastpath)i;
+		vcpu_enter_guest(&vcpu);
+		for (unsigned j = 0; j < EXIT_FASTPATH_OUTCOMES; j++) {
+			bool second_run = i == EXIT_FASTPATH_REENTER_GUEST && j == EXIT_FASTPATH_NONE;
+
+			assert_int_equal(vcpu.outcomes[j], j == i || second_run);
+		}
+	}
+}
+
+static void sleep_is_not_handling(void **state)
+{
+	vcpu_enter_guest(&vcpu);
+	vcpu.activity = VCPU_HALTED;
+	vcpu.timer_deadline = rdtsc() + (1ull << 50);
+	results[1] = EXIT_FASTPATH_ENTRY_FAILED;
+	irq_after_wait = 0x20;
+	sleep_time = 1ull << 28;		/* a tenth of a second or so */
+	vcpu_main(&vcpu);
+	assert_int_equal(exits_of(7), 1);
+	assert_in_range(vcpu.statistics.idle, sleep_time, ~0ull);
+	assert_in_range(vcpu.statistics.by_kind[7]->ticks, 0, sleep_time - 1);
+}
+
+static void the_last_exit_is_counted(void **state)
+{
+	vcpu_request(&vcpu, REQ_STOP);
+	vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x40 };
+	vcpu_main(&vcpu);
+	assert_string_equal(diary, "IrWH");
+	assert_int_equal(exits_of(7), 1);
+}
+
+static void without_memory_exits_are_handled_but_not_counted(void **state)
+{
+	memory_limit = 0;
+	vcpu_enter_guest(&vcpu);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "RWHRWH");
+	assert_int_equal(exits_of(7), 0);
+}
+
+static void requests_of_the_console_are_served_before_the_entry(void **state)
+{
+	vcpu_request(&vcpu, REQ_STATISTICS);
+	vcpu_request(&vcpu, REQ_TRACE);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "STRWH");
+	assert_false(vcpu_requested(&vcpu));
+}
+
+static void requests_of_the_console_are_served_asleep(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.timer_deadline = rdtsc() + (1ull << 50);
+	results[0] = EXIT_FASTPATH_ENTRY_FAILED;
+	request_while_asleep = REQ_STATISTICS;
+	irq_after_wait = 0x20;
+	vcpu_main(&vcpu);
+	assert_string_equal(diary, "ZSZtIRWXDFT");
 }
 
 int main(void)
@@ -468,6 +609,14 @@ int main(void)
 		cmocka_unit_test_setup(pairs_of_faults_follow_the_manual, set_up),
 		cmocka_unit_test_setup(fault_in_a_double_fault_is_a_triple_fault, set_up),
 		cmocka_unit_test_setup(halted_vcpu_sleeps_until_its_timer, set_up),
+		cmocka_unit_test_setup(handling_time_ends_at_the_next_entry, set_up),
+		cmocka_unit_test_setup(reentries_are_exits_too, set_up),
+		cmocka_unit_test_setup(each_outcome_is_counted, set_up),
+		cmocka_unit_test_setup(sleep_is_not_handling, set_up),
+		cmocka_unit_test_setup(the_last_exit_is_counted, set_up),
+		cmocka_unit_test_setup(without_memory_exits_are_handled_but_not_counted, set_up),
+		cmocka_unit_test_setup(requests_of_the_console_are_served_before_the_entry, set_up),
+		cmocka_unit_test_setup(requests_of_the_console_are_served_asleep, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

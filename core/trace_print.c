@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trace, told in lines of the shape that Linux gives its own: who, CPU, seconds, event, fields.
+ * tools/trace2ctf.py makes a file for trace viewers of them.
+ */
+#include "arch/clock.h"
+#include "arch/option.h"
+#include "core/trace_record.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/printf.h"
+
+#define ULL(value) ((unsigned long long)(value))
+#define NAME_SIZE 48
+
+static int set_trace(struct str_view value)
+{
+	static const char *const words[] = {
+		[TRACE_OFF] = "off", [TRACE_CRASH] = "crash", [TRACE_CONSOLE] = "console",
+	};
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	trace_mode = choice;
+	return 0;
+}
+DEFINE_OPTION(trace, "trace", "off|crash|console",
+	      "print the last entries and exits after a crash, or also whenever a VM ends (default crash)",
+	      set_trace);
+
+static const struct trace_record *record_at(u64 position)
+{
+	return &trace_ring()->records[position % TRACE_RECORDS];
+}
+
+/* --- a line --- */
+
+static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+	__printf(3, 4);
+static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+{
+	u64 ns = clock_tsc_to_ns(record->tsc - clock_tsc_at_boot());
+	char text[200];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line(LOG_INFO, vm ? vm->name : NULL, "trace vm-%u [000] %llu.%09llu: %s", record->vm,
+		 ULL(ns / 1000000000), ULL(ns % 1000000000), text);
+}
+
+/* The name of an exit in the way that Linux writes them: "I/O instruction" is IO_INSTRUCTION. */
+static void exit_name(const struct trace_record *record, char *text)
+{
+	const char *name = trace_ring()->ops->exit_name(record->exit_index);
+	unsigned at = 0;
+
+	for (name = name ? name : "unknown"; *name && at < NAME_SIZE - 1; name++) {
+		if (*name == ' ' || *name == '-')
+			text[at++] = '_';
+		else if (*name >= 'a' && *name <= 'z')
+			text[at++] = (char)(*name - 'a' + 'A');
+		else if ((*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9'))
+			text[at++] = *name;
+	}
+	text[at] = '\0';
+}
+
+/* --- the kinds --- */
+
+static void print_exception(const struct vm *vm, const struct trace_record *record)
+{
+	static const char names[][4] = {
+		"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "9", "TS", "NP", "SS", "GP", "PF",
+		"15", "MF", "AC", "MC", "XM", "VE", "CP",
+	};
+	const char *name = record->vector < ARRAY_SIZE(names) ? names[record->vector] : "?";
+
+	if (record->has_error_code)
+		print_line(vm, record, "kvm_inj_exception: #%s (0x%x)", name, (u32)record->value);
+	else
+		print_line(vm, record, "kvm_inj_exception: #%s", name);
+}
+
+static void print_entry(const struct vm *vm, const struct trace_record *record)
+{
+	if (record->event_type == EVENT_INTERRUPT || record->event_type == EVENT_SOFT_INTERRUPT)
+		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->vector);
+	else if (record->event_type != EVENT_NONE)
+		print_exception(vm, record);
+	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, ULL(record->rip),
+		   record->forced ? " [immediate exit]" : "");
+}
+
+/* `more` may be a TRACE_EXIT_INFO. */
+static void print_exit(const struct vm *vm, const struct trace_record *record,
+		       const struct trace_record *more)
+{
+	static const struct trace_record nothing;
+	char name[NAME_SIZE];
+
+	if (more->kind != TRACE_EXIT_INFO)
+		more = &nothing;
+	exit_name(record, name);
+	print_line(vm, record, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx info2 0x%016llx"
+		   " intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x", record->vcpu, name,
+		   ULL(record->rip), ULL(record->info1), ULL(more->info2), (u32)more->intr_info,
+		   more->error_code, trace_ring()->ops->name, record->reason);
+}
+
+static void print_failed(const struct vm *vm, const struct trace_record *record)
+{
+	static const char *const kinds[] = {
+		[ENTRY_OK] = "NONE",
+		[ENTRY_VMFAIL_INVALID] = "VMFAIL_INVALID",
+		[ENTRY_VMFAIL_VALID] = "VMFAIL_VALID",
+		[ENTRY_INVALID_STATE] = "INVALID_STATE",
+		[ENTRY_MSR_LOADING] = "MSR_LOADING",
+		[ENTRY_MACHINE_CHECK] = "MACHINE_CHECK",
+		[ENTRY_UNKNOWN] = "UNKNOWN",
+	};
+
+	print_line(vm, record, "lamina_entry_failed: vcpu %u kind %s rip 0x%llx code 0x%x qualification"
+		   " 0x%llx", record->vcpu, kinds[record->failure], ULL(record->rip), record->reason,
+		   ULL(record->info1));
+}
+
+static void print_pio(const struct vm *vm, const struct trace_record *record)
+{
+	print_line(vm, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx",
+		   record->write ? "write" : "read", ULL(record->address), record->size,
+		   ULL(record->value));
+}
+
+static void print_mmio(const struct vm *vm, const struct trace_record *record)
+{
+	print_line(vm, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx",
+		   record->write ? "write" : "read", record->size, ULL(record->address),
+		   ULL(record->value));
+}
+
+static void print_msr(const struct vm *vm, const struct trace_record *record)
+{
+	print_line(vm, record, "kvm_msr: msr_%s %llx = 0x%llx%s", record->write ? "write" : "read",
+		   ULL(record->address), ULL(record->value), record->refused ? " (#GP)" : "");
+}
+
+static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {
+	[TRACE_ENTRY] = print_entry,
+	[TRACE_FAILED] = print_failed,
+	[TRACE_PIO] = print_pio,
+	[TRACE_MMIO] = print_mmio,
+	[TRACE_MSR] = print_msr,
+};
+
+/* --- the ring --- */
+
+static bool is_shown(const struct trace_record *record, const struct vm *vm)
+{
+	return record->kind != TRACE_NONE && record->kind != TRACE_EXIT_INFO &&
+	       (!vm || record->vm == (u8)vm->id);
+}
+
+void trace_print(const struct vm *vm, unsigned records)
+{
+	u64 end = trace_ring()->next, oldest = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
+	u64 start = end;
+
+	while (start > oldest && records)
+		records -= is_shown(record_at(--start), vm);
+	for (; start < end; start++) {
+		const struct trace_record *record = record_at(start);
+
+		if (!is_shown(record, vm))
+			continue;
+		if (record->kind == TRACE_EXIT)
+			print_exit(vm, record, start + 1 < end ? record_at(start + 1) : record);
+		else
+			printers[record->kind](vm, record);
+	}
+}
+
+void trace_export(const struct vm *vm)
+{
+	if (trace_mode == TRACE_CONSOLE)
+		trace_print(vm, TRACE_RECORDS);
+}
