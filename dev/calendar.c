@@ -5,7 +5,9 @@
 #define DAYS_PER_400_YEARS 146097
 #define SATURDAY	   6	/* 1 January of the year 0 */
 
-static const u16 days_before_month[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365 };
+static const u16 days_before_month[] = {
+	0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365
+};
 
 static bool is_leap(u32 year)
 {
@@ -53,5 +55,6 @@ u64 calendar_to_seconds(const struct calendar *calendar)
 	unsigned day = calendar->day ? calendar->day - 1 : 0;
 	u64 days = days_before_year(calendar->year) + days_before(calendar->year, month) + day;
 
-	return days * SECONDS_PER_DAY + calendar->hour * 3600 + calendar->minute * 60 + calendar->second;
+	return days * SECONDS_PER_DAY + calendar->hour * 3600 + calendar->minute * 60 +
+	       calendar->second;
 }

@@ -17,5 +17,5 @@ struct calendar {
 
 void calendar_from_seconds(u64 seconds, struct calendar *calendar);
 
-/* Weekday is not looked at. Values beyond their ranges carry on: 25 o'clock is tomorrow, 1 o'clock. */
+/* The weekday is ignored. Values beyond their ranges carry on: 25 o'clock is 1 o'clock tomorrow. */
 u64 calendar_to_seconds(const struct calendar *calendar);

@@ -82,7 +82,7 @@ static int chip_request(const struct pic_chip *chip)
 		return -1;
 	if (chip->special_mask)
 		in_service &= ~chip->imr;
-	/* The slave may interrupt its own service with something more urgent: the master lets it. */
+	/* The slave may interrupt its own service with something more urgent. */
 	if (chip->fully_nested && chip->master)
 		in_service &= ~BIT(CASCADE);
 	if (rank >= highest_rank(chip, in_service))
@@ -223,7 +223,8 @@ static void pic_update(struct pic *pic)
 {
 	bool cascade = chip_request(&pic->slave) >= 0, output;
 
-	pic->master.irr = cascade ? pic->master.irr | BIT(CASCADE) : pic->master.irr & ~BIT(CASCADE);
+	pic->master.irr &= ~BIT(CASCADE);
+	pic->master.irr |= cascade ? BIT(CASCADE) : 0;
 	output = chip_request(&pic->master) >= 0;
 	if (output != pic->output) {
 		pic->output = output;
@@ -328,7 +329,8 @@ struct pic *pic_create(struct vm *vm)
 		return NULL;
 	pic->vm = vm;
 	/* IRQ 0, 1, 2, 8 and 13 are always edge-triggered (ICH, "Edge/Level Control Register"). */
-	pic->master = (struct pic_chip){ .master = true, .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
+	pic->master = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
+	pic->master.master = true;
 	pic->slave = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xde };
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		struct byte_ports claim = ports[i];

@@ -50,12 +50,13 @@ struct pit {
 static void arm(struct pit *pit, u64 now)
 {
 	struct pit_channel *channel = &pit->channels[0];
+	u64 half_period = vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ);
 	u64 interval = vtimer_from_ns(MIN_INTERVAL_NS), deadline, edge;
 
 	if (pit->delivered < pit_channel_edges(channel, now)) {
 		/* Not taken yet: look again, but not too often. */
 		if (irq_line_waiting(pit->vm, PIT_IRQ))
-			interval = MAX(interval, vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ));
+			interval = MAX(interval, half_period);
 		vtimer_arm(&pit->timer, vtimer_now() + interval);
 		return;
 	}
@@ -84,7 +85,7 @@ static void edge_due(struct vtimer *timer)
 
 	if (due > pit->delivered + MAX_OWED)
 		pit->delivered = due - MAX_OWED;
-	/* A guest that never takes it loses ticks as on any PC, instead of never seeing an edge again. */
+	/* Edges go on for a guest that takes none for long: then it loses ticks as on any PC. */
 	if (pit->delivered + MAX_OWED == due ||
 	    (pit->delivered < due && !irq_line_waiting(pit->vm, PIT_IRQ))) {
 		pit->delivered++;

@@ -55,12 +55,17 @@ static void set_paused(struct pit_channel *channel, bool paused, u64 now)
 	channel->paused = paused;
 }
 
+/* Clocks until the output rises: terminal count; the strobe of modes 4 and 5 is one clock long. */
+static u32 clocks_to_edge(const struct pit_channel *channel)
+{
+	return channel->period + (channel->mode >= 4 ? 1 : 0);
+}
+
 static u64 edges_at(const struct pit_channel *channel, u64 clocks)
 {
 	if (periodic(channel))
 		return channel->edges_before + clocks / channel->period;
-	/* Terminal count; the strobe of modes 4 and 5 ends one clock after. */
-	return channel->edges_before + (clocks >= channel->period + (channel->mode >= 4 ? 1 : 0));
+	return channel->edges_before + (clocks >= clocks_to_edge(channel));
 }
 
 /*
@@ -129,12 +134,14 @@ static void count_written(struct pit_channel *channel, u32 period, u64 now)
 
 static u16 to_bcd(u32 value)
 {
-	return (u16)(value / 1000 % 10 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10);
+	return (u16)(value / 1000 % 10 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 |
+		     value % 10);
 }
 
 static u32 from_bcd(u16 value)
 {
-	return (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
+	return (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 +
+	       (value & 15);
 }
 
 /* What the counting element shows. */
@@ -203,7 +210,7 @@ u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now)
 	if (!channel->counting || channel->paused)
 		return PIT_NEVER;
 	if (!periodic(channel))
-		return ahead == 1 ? channel->start + channel->period + (channel->mode >= 4) : PIT_NEVER;
+		return ahead == 1 ? channel->start + clocks_to_edge(channel) : PIT_NEVER;
 	time = channel->start + ahead * channel->period;
 	if (channel->next_valid && time > channel->next_start) {
 		ahead = edges - edges_at(channel, channel->next_start - channel->start);
@@ -215,12 +222,13 @@ u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now)
 void pit_channel_set_gate(struct pit_channel *channel, bool gate, u64 now)
 {
 	bool rises = gate && !channel->gate;
+	bool half_written = channel->mode == 0 && channel->write_high;
 
 	advance(channel, now);
 	channel->gate = gate;
 	if (channel->mode == 0 || channel->mode == 4) {
 		if (channel->counting)
-			set_paused(channel, !gate || (channel->mode == 0 && channel->write_high), now);
+			set_paused(channel, !gate || half_written, now);
 	} else if (rises && channel->next_valid) {
 		load(channel, channel->next_period, now);
 	} else if (rises && channel->counting) {

@@ -39,7 +39,8 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 	platform->pm = pm_create(vm);
 	platform->i8042 = i8042_create(vm);
 	platform->com1 = uart_create(vm, COM1_PORT, COM1_IRQ);
-	if (!platform->pit || !platform->rtc || !platform->pm || !platform->i8042 || !platform->com1)
+	if (!platform->pit || !platform->rtc || !platform->pm || !platform->i8042 ||
+	    !platform->com1)
 		return -ENOMEM;
 	return byte_ports_register(vm, &post);
 }

@@ -17,7 +17,7 @@
 #define PM1_TIMER	BIT(0)		/* the highest bit of the PM timer changed */
 #define PM1_GLOBAL	BIT(5)
 #define PM1_POWER_BUTTON BIT(8)
-#define PM1_RTC		BIT(10)		/* never comes: FADT flag FIX_RTC; Linux enables it all the same */
+#define PM1_RTC		BIT(10)		/* never comes (FIX_RTC), but Linux enables it */
 #define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
 
 #define CONTROL_SCI_ENABLED BIT(0)
@@ -32,7 +32,7 @@ struct pm {
 	u16 status, enable, control;
 	u16 gpe0_enable;
 	struct counter clock;
-	u64 timer_halves;		/* changes of the timer's highest bit that status knows of */
+	u64 timer_halves;		/* changes of the timer's highest bit, as far as seen */
 	struct vtimer overflow;
 	u8 reset_control;
 };
@@ -103,8 +103,8 @@ static void sleep(struct pm *pm, unsigned type)
 	if (type == PM_SLEEP_TYPE_S5)
 		vm_end(pm->vm, VM_END_POWEROFF, "power-off by the guest (ACPI S5)");
 	else if (vm_once(pm->vm, ONCE_OTHER, PM1A_CONTROL_PORT + type))
-		vm_warn(pm->vm, "the guest asks for sleep type %u, which \\_S5 (%u) alone offers: ignored",
-			type, PM_SLEEP_TYPE_S5);
+		vm_warn(pm->vm, "sleep type %u is ignored: there is only \\_S5's, %u", type,
+			PM_SLEEP_TYPE_S5);
 }
 
 static u8 control_read(void *device, u16 port)
@@ -186,7 +186,8 @@ static void debug_exit_write(void *device, struct vcpu *vcpu, u64 offset, unsign
 static int register_ports(struct pm *pm)
 {
 	const struct byte_ports ports[] = {
-		{ "ACPI PM1 event", PM1A_EVENT_PORT, PM1A_EVENT_LENGTH, event_read, event_write, pm },
+		{ "ACPI PM1 event", PM1A_EVENT_PORT, PM1A_EVENT_LENGTH, event_read,
+		  event_write, pm },
 		{ "ACPI PM1 control", PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH, control_read,
 		  control_write, pm },
 		{ "ACPI GPE0", PM_GPE0_PORT, PM_GPE0_LENGTH, gpe0_read, gpe0_write, pm },

@@ -152,7 +152,7 @@ static u64 next_alarm(const struct rtc *rtc)
 	if ((!alarm_any(ram[RTC_MINUTE_ALARM]) && minute > 59) ||
 	    (!alarm_any(ram[RTC_SECOND_ALARM]) && second > 59))
 		return VTIMER_NEVER;
-	/* A step each to the next hour, minute and second that match: a day has at most 24 + 60 + 60. */
+	/* One step per hour, minute and second that does not match: at most 24 + 60 + 60. */
 	while (time < end) {
 		if (!alarm_matches(ram[RTC_HOUR_ALARM], hour, time / 3600 % 24))
 			time += 3600 - time % 3600;

@@ -129,7 +129,7 @@ static u64 timeout_ticks(const struct uart *uart)
 	return vtimer_scale(vtimer_hz(), TIMEOUT_CHARACTERS * bits * divisor, BAUD_BASE);
 }
 
-/* Count from the last character that came or was read. Data sheet, "FIFO Interrupt Mode Operation". */
+/* From the last character that came or was read. Data sheet, "FIFO Interrupt Mode Operation". */
 static void restart_timeout(struct uart *uart)
 {
 	if (uart->fifo_count && (uart->fcr & FCR_ENABLE))

@@ -54,7 +54,7 @@ struct vm {
 	void (*set_line)(struct vm *vm, unsigned irq, bool level);
 
 	u8 *ram;
-	u64 ram_size;			/* below 3 GiB, from address 0, with the VGA hole left out */
+	u64 ram_size;			/* below 3 GiB, from address 0, less the VGA hole */
 	u64 high_ram;			/* what guest_high_ram() says; not backed */
 
 	enum vm_end end;

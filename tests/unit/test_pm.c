@@ -292,7 +292,8 @@ static void test_hostile(void **state)
 
 	for (unsigned i = 0; i < 1500000; i++) {
 		u64 random = fake_random(&seed);
-		const struct io_region *region = &vm->ports.regions[(random >> 8) % vm->ports.count];
+		unsigned index = (random >> 8) % vm->ports.count;
+		const struct io_region *region = &vm->ports.regions[index];
 		u16 port = region->base + (random >> 16) % region->size;
 
 		switch (random & 7) {

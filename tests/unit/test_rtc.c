@@ -86,7 +86,9 @@ static void test_calendar(void **state)
 
 static void test_calendar_carries_on(void **state)
 {
-	const struct calendar odd = { .year = 2023, .month = 2, .day = 31, .hour = 25, .second = 61 };
+	const struct calendar odd = {
+		.year = 2023, .month = 2, .day = 31, .hour = 25, .second = 61,
+	};
 	struct calendar even;
 
 	calendar_from_seconds(calendar_to_seconds(&odd), &even);
