@@ -14,22 +14,21 @@ unsigned statistics_bucket(u64 ticks)
 }
 
 /* Most kinds never happen: each gets its memory when it does. */
-static struct exit_statistics *first_of_kind(struct vcpu *vcpu)
+static __attribute__((noinline)) void first_of_kind(struct vcpu *vcpu)
 {
 	struct exit_statistics *exit = vm_alloc(vcpu->vm, sizeof(*exit));
 
-	vcpu->statistics.by_kind[vcpu->exit_index] = exit;
+	vcpu->statistics.by_kind[vcpu->exit_index] = vcpu->statistics.open = exit;
 	if (!exit && vm_once(vcpu->vm, ONCE_OTHER, vcpu->exit_index | 0x100))
 		vm_warn(vcpu->vm, "exits of kind %u are not counted: out of memory", vcpu->exit_index);
-	return exit;
 }
 
 void statistics_exit_begins(struct vcpu *vcpu)
 {
-	struct exit_statistics *exit = vcpu->statistics.by_kind[vcpu->exit_index];
-
-	vcpu->statistics.open = likely(exit) ? exit : first_of_kind(vcpu);
 	vcpu->statistics.slept = 0;
+	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
+	if (unlikely(!vcpu->statistics.open))
+		first_of_kind(vcpu);
 }
 
 void statistics_exit_ends(struct vcpu *vcpu, u64 now)

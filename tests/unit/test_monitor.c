@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Which typed characters are for Lamina, and which are the guest's. */
+/* link: boot/monitor.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "boot/monitor.h"
+
+#define CTRL_UNDERSCORE 0x1f
+
+static bool escaped;
+
+static int set_up(void **state)
+{
+	escaped = false;
+	return 0;
+}
+
+static void ordinary_characters_are_the_guests(void **state)
+{
+	for (int c = 0; c < 256; c++) {
+		if (c != CTRL_UNDERSCORE)
+			assert_int_equal(monitor_decide(&escaped, (char)c), MONITOR_PASS);
+	}
+}
+
+static void keys_behind_the_escape(void **state)
+{
+	static const struct {
+		char key;
+		enum monitor_action action;
+	} keys[] = {
+		{ 's', MONITOR_STATISTICS }, { 't', MONITOR_TRACE }, { 'q', MONITOR_STOP },
+		{ '?', MONITOR_HELP }, { CTRL_UNDERSCORE, MONITOR_PASS },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		assert_int_equal(monitor_decide(&escaped, CTRL_UNDERSCORE), MONITOR_WAIT);
+		assert_int_equal(monitor_decide(&escaped, keys[i].key), keys[i].action);
+		/* It is for one key only. */
+		assert_int_equal(monitor_decide(&escaped, 'q'), MONITOR_PASS);
+	}
+}
+
+/* A slip must neither stop a VM nor reach the guest. */
+static void an_unknown_key_gets_the_list(void **state)
+{
+	static const char unknown[] = { 'Q', 'x', '\r', 0, (char)0xff };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
+		monitor_decide(&escaped, CTRL_UNDERSCORE);
+		assert_int_equal(monitor_decide(&escaped, unknown[i]), MONITOR_HELP);
+		assert_int_equal(monitor_decide(&escaped, unknown[i]), MONITOR_PASS);
+	}
+}
+
+static void two_consoles_do_not_disturb_each_other(void **state)
+{
+	bool other = false;
+
+	monitor_decide(&escaped, CTRL_UNDERSCORE);
+	assert_int_equal(monitor_decide(&other, 'q'), MONITOR_PASS);
+	assert_int_equal(monitor_decide(&escaped, 'q'), MONITOR_STOP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(ordinary_characters_are_the_guests, set_up),
+		cmocka_unit_test_setup(keys_behind_the_escape, set_up),
+		cmocka_unit_test_setup(an_unknown_key_gets_the_list, set_up),
+		cmocka_unit_test_setup(two_consoles_do_not_disturb_each_other, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
