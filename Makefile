@@ -155,16 +155,19 @@ MAX_SIZE   := 262144
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-headers check-unit check-builds check-size check-repro check-boot
+.PHONY: check check-layers check-docs check-headers check-unit check-builds check-size check-repro check-boot
 check: ## run every check there is, all of the following
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-headers check-builds check-size check-repro check-unit check-boot
+CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-boot
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
+
+check-docs: ## files, functions and names in the documents exist
+	$(Q)$(PYTHON) tests/check_docs.py
 
 check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and with clang
 	$(Q)$(PYTHON) tests/check_headers.py gcc $(CFLAGS) $(CPPFLAGS)
