@@ -16,7 +16,8 @@ int main(void)
 	print(", command line \"");
 	print(boot_cmdline());
 	print("\"\n");
-	check(mb1 || mb2 || *(u32 *)(ulong)boot_info == 0x336ec578, "boot information has its magic");
+	check(mb1 || mb2 || *(u32 *)(ulong)boot_info == 0x336ec578,
+	      "boot information has its magic");
 	if (*variant)
 		check(variant[1] == 'p' ? !mb1 && !mb2 : variant[3] == '1' ? mb1 : mb2,
 		      "loaded by the one protocol that it offers");

@@ -53,16 +53,18 @@ static void msrs(void)
 			msr = bases[msr % ARRAY_SIZE(bases)] + (msr >> 8 & 0x7f);
 		refused += try_rdmsr(msr, &value) == GP;
 		if (safe_msr(msr))
-			refused += try_wrmsr(msr, i & 1 ? value ^ BIT(random32() % 64) : random64()) == GP;
+			refused += try_wrmsr(msr, i & 1 ? value ^ BIT(random32() % 64) :
+						  random64()) == GP;
 	}
 	check(refused || qemu_tcg(), "random MSRs: survived, some refused");
 }
 
+/* Not the resets by keyboard, 0x92 and 0xcf9, nor the exit, the UART and the power switch. */
 static bool safe_port(u32 port, u32 size)
 {
 	static const u16 keep[][2] = {
 		{ 0x60, 0x6f }, { 0x92, 0x92 }, { 0xf4, 0xf4 }, { 0x3f8, 0x3ff }, { 0x600, 0x607 },
-		{ 0xcf8, 0xcff },	/* keyboard reset, fast reset, exit, UART, power off, reset */
+		{ 0xcf8, 0xcff },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(keep); i++)
@@ -76,7 +78,8 @@ static void ports(void)
 	static u8 buffer[64];
 
 	for (u32 i = 0; i < rounds; i++) {
-		u16 port = hypervisor_present() ? random32() >> (i & 3) * 4 : 0x2000 | (random32() & 0x1fff);
+		u16 port = hypervisor_present() ? random32() >> (i & 3) * 4 :
+						  0x2000 | (random32() & 0x1fff);
 		void *p = buffer;
 		ulong n = 4;
 
@@ -140,7 +143,7 @@ static void memory(void)
 		poke(0xd0000000 + (random32() & 0x0fffffff), random32());
 		if (safe_register(lapic_reg))
 			poke(LAPIC + lapic_reg, random32());
-		lapic_write(0x300, random32() & 0xcf8ff);	/* fixed, lowest or NMI to somebody */
+		lapic_write(0x300, random32() & 0xcf8ff);	/* not SMI, INIT, SIPI */
 		mmio_write(IOAPIC, hypervisor_present() ? random32() : 0x10 + random32() % 48);
 		mmio_write(IOAPIC + 0x10, random32() & ~0x600);	/* no SMI, no INIT */
 		if (hypervisor_present()) {
@@ -152,7 +155,7 @@ static void memory(void)
 	check(true, "random device memory: survived");
 }
 
-/* Left to the CPU by a hypervisor. QEMU's does not check it, so CR3 and IDTR must not be tried there. */
+/* Left to the CPU by a hypervisor. QEMU's checks nothing: CR3 and IDTR must not be tried there. */
 static void left_to_the_cpu(void)
 {
 	static const u8 idtr[1][10] = { { 0xff, 0x0f, [9] = 0x80 } };
@@ -167,7 +170,7 @@ static void left_to_the_cpu(void)
 	}
 	check_eq(vector, GP, "FS_BASE: not canonical");
 	check_eq(TRY("mov %0, %%cr8", : : "r"(16ul)), GP, "CR8: more than 15");
-	check_eq(TRY("mov %0, %%cr3", : : "r"((ulong)pml4 | BIT(60))), GP, "CR3: an address too high");
+	check_eq(TRY("mov %0, %%cr3", : : "r"((ulong)pml4 | BIT(60))), GP, "CR3: too high");
 	check_eq(TRY("lidt %0", : : "m"(*idtr)), GP, "LIDT: a base that is not canonical");
 }
 

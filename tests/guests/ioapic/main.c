@@ -9,7 +9,7 @@
 #define REMOTE_IRR	BIT(14)
 #define LOGICAL		BIT(11)
 #define MASKED		BIT(16)
-#define PIT_PIN		2		/* "Interrupt Source Override": ISA IRQ 0 is wired to pin 2 */
+#define PIT_PIN		2		/* "Interrupt Source Override" of ISA IRQ 0 */
 #define UART_PIN	4
 #define PIT_VECTOR	0x60
 #define UART_VECTOR	0x71

@@ -112,12 +112,21 @@ void delay_us(u32 us);
 u32 pci_read(u32 bdf, u32 reg);
 #define PIT_HZ		1193182u
 
-static inline void outb(u16 port, u8 v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void outw(u16 port, u16 v) { asm volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void outl(u16 port, u32 v) { asm volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
-static inline u8 inb(u16 port) { u8 v; asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline u16 inw(u16 port) { u16 v; asm volatile("inw %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline u32 inl(u16 port) { u32 v; asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+#define PORT_IO(suffix, type)								\
+static inline void out##suffix(u16 port, type v)					\
+{											\
+	asm volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(port));			\
+}											\
+static inline type in##suffix(u16 port)							\
+{											\
+	type v;										\
+											\
+	asm volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(port));			\
+	return v;									\
+}
+PORT_IO(b, u8)
+PORT_IO(w, u16)
+PORT_IO(l, u32)
 
 static inline u64 rdtsc(void)
 {
@@ -162,7 +171,8 @@ static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 {
 	struct cpuid r;
 
-	asm volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(subleaf));
+	asm volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
+		     : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
@@ -200,5 +210,15 @@ static inline u32 mmio_read(ulong a) { return *(volatile u32 *)a; }
 static inline void mmio_write(ulong a, u32 v) { *(volatile u32 *)a = v; }
 static inline u32 lapic_read(u32 reg) { return mmio_read(LAPIC + reg); }
 static inline void lapic_write(u32 reg, u32 v) { mmio_write(LAPIC + reg, v); }
-static inline u32 ioapic_read(u32 reg) { mmio_write(IOAPIC, reg); return mmio_read(IOAPIC + 0x10); }
-static inline void ioapic_write(u32 reg, u32 v) { mmio_write(IOAPIC, reg); mmio_write(IOAPIC + 0x10, v); }
+
+static inline u32 ioapic_read(u32 reg)
+{
+	mmio_write(IOAPIC, reg);
+	return mmio_read(IOAPIC + 0x10);
+}
+
+static inline void ioapic_write(u32 reg, u32 v)
+{
+	mmio_write(IOAPIC, reg);
+	mmio_write(IOAPIC + 0x10, v);
+}

@@ -27,7 +27,9 @@ void trap_on(u32 vector, trap_handler handler)
 
 void trap_init(void)
 {
-	struct { u16 limit; ulong base; } __attribute__((packed)) idtr = { sizeof(idt) - 1, (ulong)idt };
+	struct { u16 limit; ulong base; } __attribute__((packed)) idtr = {
+		sizeof(idt) - 1, (ulong)idt,
+	};
 	ulong base = (ulong)tss;
 	bool wide = sizeof(ulong) == 8;
 
@@ -68,7 +70,8 @@ void trap_dispatch(struct regs *regs)
 		handlers[regs->vector](regs);
 	} else if (regs->vector < 32 && trap_resume) {
 		trap = (struct trap) {
-			.vector = regs->vector, .error = regs->error, .ip = regs->ip, .cr2 = READ_CR(2),
+			.vector = regs->vector, .error = regs->error,
+			.ip = regs->ip, .cr2 = READ_CR(2),
 		};
 		regs->ip = trap_resume;
 		trap_resume = 0;

@@ -85,7 +85,7 @@ static void paging(void)
 	far_pd[0] = (ulong)far_pt | 7;
 	far_pt[3] = (ulong)page | 3;
 	page[1] = 0x1122334455667788;
-	check_eq(*(volatile u64 *)(FAR + 0x3008), page[1], "a 4 KiB page maps where its entry says");
+	check_eq(*(volatile u64 *)(FAR + 0x3008), page[1], "a 4 KiB page maps its frame");
 	check_eq(far_pt[3] & 0x60, 0x20, "a read sets accessed, not dirty");
 	*(volatile u64 *)(FAR + 0x3010) = 42;
 	check_eq(page[2], 42, "a store reaches the frame");

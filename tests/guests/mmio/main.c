@@ -205,7 +205,8 @@ static void faults(void)
 	check_eq(trap.error, 2, "... as a write");
 	check(c == 3 && di == FAR + 0x1000 && si == NOBODY + 8, "... with two moves done");
 	check_eq(frame[511], floating, "... and stored");
-	check_eq(TRY("mov (%0), %%eax", : : "r"(BIT(63) | LAPIC) : "eax"), GP, "not canonical: #GP");
+	check_eq(TRY("mov (%0), %%eax", : : "r"(BIT(63) | LAPIC) : "eax"), GP,
+		 "an address that is not canonical");
 }
 
 int main(void)

@@ -14,10 +14,10 @@ static u64 segment(u32 base, u8 type, u8 flags)
 	       (u64)flags << 52;
 }
 
-/* Runs `insn`, which reads COUNT into EAX, with EBP = 20h and the 16-bit halves of EBX ... as set. */
+/* Runs `insn`, which reads COUNT into EAX; only the low halves of EBX, ESI, EDI name it. */
 #define READS(insn) do {								\
 	u32 got_, b_ = 0x80380, c_ = 0x100, si_ = 0x80010, di_ = 0x80300;		\
-	asm volatile("push %%ebp\n\txor %%eax, %%eax\n\tmov $0x20, %%ebp\n\t" insn "\n\tpop %%ebp"	\
+	asm volatile("push %%ebp; xor %%eax, %%eax; mov $0x20, %%ebp\n\t" insn "\n\tpop %%ebp"	\
 		     : "=&a"(got_), "+b"(b_), "+c"(c_), "+S"(si_), "+D"(di_)			\
 		     : : "edx", "memory");						\
 	check_eq(got_, VALUE, insn);							\

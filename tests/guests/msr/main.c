@@ -99,7 +99,7 @@ static void tsc(void)
 	wrmsr(TSC_ADJUST, adjust + BIT(48));
 	check_range(rdtsc(), now + BIT(48), now + BIT(48) + BIT(32), "TSC_ADJUST moves the TSC");
 	wrmsr(TSC, now);
-	check_range(adjust - rdmsr(TSC_ADJUST), 0, BIT(32), "TSC_ADJUST follows a write of the TSC");
+	check_range(adjust - rdmsr(TSC_ADJUST), 0, BIT(32), "TSC_ADJUST follows the TSC");
 }
 
 static void memory_types(void)
@@ -169,7 +169,9 @@ static void bases(void)
 
 static void unknown(void)
 {
-	static const u32 msrs[] = { 0x12345, 0x1fff, 0x40000fff, 0x80000000, 0xc0001fff, 0xc0010fff };
+	static const u32 msrs[] = {
+		0x12345, 0x1fff, 0x40000fff, 0x80000000, 0xc0001fff, 0xc0010fff,
+	};
 	u64 value;
 
 	for (u32 i = 0; i < ARRAY_SIZE(msrs); i++) {

@@ -171,7 +171,7 @@ static void paging_pae(void)
 		fault("PAE: NX stops a fetch", TRY("jmp *%0", : : "r"(WINDOW)), PF, 0x11);
 	}
 	if (vendor_amd()) {
-		skip("a reserved PDPTE bit", "AMD reads PDPTEs late under nested paging, QEMU always");
+		skip("a reserved PDPTE bit", "AMD reads PDPTEs late under NPT, QEMU always");
 	} else {
 		pdpt[2] = 0x1e7;
 		fault("a reserved PDPTE bit raises #GP on loading CR3",

@@ -175,7 +175,7 @@ static void causes(void)
 	check_eq(order[0], 6, "IIR: line status comes first,");
 	check_eq(order[1], 4, "IIR: ... then data,");
 	check_emulated(order[2], 2, "IIR: ... then the transmitter,", "Bochs has lost it");
-	check_emulated(modem, 0, "IIR: ... then the modem lines", "QEMU sees no change in loop-back");
+	check_emulated(modem, 0, "IIR: ... then the modem lines", "QEMU sees no change");
 	check_eq(read >> 4, 1, "IIR: ... and then nothing");
 }
 
