@@ -10,8 +10,8 @@ enum end_action { END_POWEROFF, END_REBOOT, END_HALT };
 extern enum end_action on_end, on_fail;
 
 /*
- * A defect of Lamina or of the machine: print the text, the registers and the stack, the VM that was
- * running, and stop by on_fail. Any context. Prints "Lamina: stopped: ..." as its last line.
+ * A defect of Lamina or of the machine: print the text, the stack and its callers, the VMs' trace,
+ * and stop by on_fail. Any context. Prints "Lamina: stopped: ..." as its last line.
  */
 void panic(const char *format, ...) __printf(1, 2) __noreturn;
 
@@ -21,10 +21,10 @@ void stop(const char *format, ...) __printf(1, 2) __noreturn;
 /* All VMs ended: "Lamina: all VMs ended, powering off" (or rebooting, halted), then do it. */
 void finish(void) __noreturn;
 
-/* Set by core: names the VM that was running and prints its trace. Takes no lock. */
+/* Set by boot: prints what the VMs did last. Takes no lock. */
 extern void (*panic_report_vm)(void);
 
-/* As panic(), for an exception that nobody expects. */
+/* As panic(), for an exception that nobody expects: prints the registers, too. */
 struct trap_frame;
 void panic_trap(const struct trap_frame *frame) __noreturn;
 

@@ -10,11 +10,11 @@ struct percpu {
 	struct percpu *self;		/* must stay first: this_cpu() is one load from gs:0 */
 	u32 index;			/* 0 for the boot CPU, dense */
 	u32 apic_id;
-	struct vcpu *current_vcpu;	/* the vCPU loaded on this CPU, or NULL; named in crash reports */
+	struct vcpu *current_vcpu;	/* the vCPU loaded on this CPU, or NULL */
 	void *stack_top;		/* top of the ordinary stack */
-	void *vmx_region;		/* vmx: VMXON region; svm: host save area */
-	hpa_t vmx_region_pa;
-	void *host_vmcb;		/* svm: VMCB that VMSAVE/VMLOAD keep host state in */
+	void *vendor_page;		/* VMX: VMXON region; SVM: host save area */
+	hpa_t vendor_page_pa;
+	void *host_vmcb;		/* SVM: VMCB that VMSAVE/VMLOAD keep host state in */
 	hpa_t host_vmcb_pa;
 	u64 nmi_count, debug_count;
 	void *arch_data;		/* owned by arch: GDT, TSS, IST stacks */

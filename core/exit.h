@@ -39,12 +39,12 @@ void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
 
-/* MOV to/from control registers, CLTS, LMSW (SMSW needs no exit). `reg` is an enum vcpu_reg, 0-15. */
+/* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */
 void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_clts(struct vcpu *vcpu);
 void exit_lmsw(struct vcpu *vcpu, u16 value);
-/* For a vendor without decode assists: find out from the instruction itself which of the above it is. */
+/* Where the hardware does not say it: find out from the instruction which of the above it is, or SMSW. */
 void exit_cr_decode(struct vcpu *vcpu);
 
 /* What no handler expects: says so with words and a dump, and ends the VM. */

@@ -63,5 +63,5 @@ void vm_leave(struct vm *vm);
 /* Run from here until it ends, and print how it ended and what its exits were. */
 void vm_run(struct vm *vm);
 
-/* The VM that runs on this CPU: for the console's input and for crash reports. NULL: none. */
+/* The VM that runs on this CPU: the console's input is for it. NULL: none. */
 struct vm *vm_current(void);

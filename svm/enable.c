@@ -9,20 +9,20 @@
 
 int svm_cpu_enable(struct percpu *cpu)
 {
-	cpu->vmx_region = page_alloc();
+	cpu->vendor_page = page_alloc();
 	cpu->host_vmcb = page_alloc();
-	if (!cpu->vmx_region || !cpu->host_vmcb) {
+	if (!cpu->vendor_page || !cpu->host_vmcb) {
 		log_error("no memory for the host save area of CPU %u", cpu->index);
 		return -ENOMEM;
 	}
-	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
+	cpu->vendor_page_pa = virt_to_phys(cpu->vendor_page);
 	cpu->host_vmcb_pa = virt_to_phys(cpu->host_vmcb);
 
 	if (wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME) || !(rdmsr(MSR_EFER) & EFER_SVME)) {
 		log_error("CPU %u does not accept EFER.SVME: SVM is switched off by the firmware", cpu->index);
 		return -ENODEV;
 	}
-	wrmsr(MSR_VM_HSAVE_PA, cpu->vmx_region_pa);
+	wrmsr(MSR_VM_HSAVE_PA, cpu->vendor_page_pa);
 
 	/* FS, GS, TR, LDTR and the system call MSRs of the host never change: save them once, reload after each exit. */
 	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb_pa) : "memory");
@@ -34,6 +34,6 @@ void svm_cpu_disable(struct percpu *cpu)
 	wrmsr(MSR_VM_HSAVE_PA, 0);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
 	page_free(cpu->host_vmcb);
-	page_free(cpu->vmx_region);
-	cpu->host_vmcb = cpu->vmx_region = NULL;
+	page_free(cpu->vendor_page);
+	cpu->host_vmcb = cpu->vendor_page = NULL;
 }

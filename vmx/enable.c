@@ -49,17 +49,17 @@ int vmx_cpu_enable(struct percpu *cpu)
 {
 	int error;
 
-	cpu->vmx_region = page_alloc();
-	if (!cpu->vmx_region) {
+	cpu->vendor_page = page_alloc();
+	if (!cpu->vendor_page) {
 		log_error("no memory for the VMXON region of CPU %u", cpu->index);
 		return -ENOMEM;
 	}
-	cpu->vmx_region_pa = virt_to_phys(cpu->vmx_region);
-	*(u32 *)cpu->vmx_region = vmx_caps.revision;
+	cpu->vendor_page_pa = virt_to_phys(cpu->vendor_page);
+	*(u32 *)cpu->vendor_page = vmx_caps.revision;
 
 	allow_vmx();
 	set_fixed_bits();
-	error = vmxon(cpu->vmx_region_pa);
+	error = vmxon(cpu->vendor_page_pa);
 	if (!error)
 		return 0;
 
@@ -67,8 +67,8 @@ int vmx_cpu_enable(struct percpu *cpu)
 		  error == -EFAULT ? "with #GP" : "with VMfail",
 		  (unsigned long long)rdmsr(MSR_FEATURE_CONTROL));
 	write_cr4(read_cr4() & ~CR4_VMXE);
-	page_free(cpu->vmx_region);
-	cpu->vmx_region = NULL;
+	page_free(cpu->vendor_page);
+	cpu->vendor_page = NULL;
 	return -ENODEV;
 }
 
@@ -76,6 +76,6 @@ void vmx_cpu_disable(struct percpu *cpu)
 {
 	vmxoff();
 	write_cr4(read_cr4() & ~CR4_VMXE);
-	page_free(cpu->vmx_region);
-	cpu->vmx_region = NULL;
+	page_free(cpu->vendor_page);
+	cpu->vendor_page = NULL;
 }
