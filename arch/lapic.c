@@ -26,11 +26,6 @@
 static volatile u32 *registers;	/* the xAPIC's page; NULL in x2APIC mode */
 static bool x2apic;
 
-bool lapic_is_x2apic(void)
-{
-	return x2apic;
-}
-
 u32 lapic_reg_read(enum lapic_register reg)
 {
 	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg / 16)) : registers[reg / 4];

@@ -34,4 +34,3 @@ enum lapic_register {
 
 u32 lapic_reg_read(enum lapic_register reg);
 void lapic_reg_write(enum lapic_register reg, u32 value);
-bool lapic_is_x2apic(void);

@@ -15,6 +15,9 @@
 #define MEMORY_DEFAULT	MIB(256)
 #define LIMIT_MOST	31536000u
 
+_Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WINDOW_SIZE,
+	       "the guest window holds it, with the hole");
+
 enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD };
 
 /* What one module's command line says. */
