@@ -35,7 +35,8 @@ static bool prepare_entry(struct vcpu *vcpu)
 	bool force_immediate_exit = false;
 	u32 requests = take_requests(vcpu, REQ_TIMER | REQ_EVENT);
 
-	if (requests & REQ_TIMER) {
+	/* A deadline that passed before the last exit needs no interrupt and no other exit. */
+	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc) {
 		vtimer_run_expired(vcpu, rdtsc());
 		requests |= take_requests(vcpu, REQ_EVENT);
 	}

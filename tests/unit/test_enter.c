@@ -282,6 +282,20 @@ static void timers_run_before_the_entry(void **state)
 	assert_string_equal(diary, "tRWH");
 }
 
+static void passed_deadline_runs_its_timer_without_another_exit(void **state)
+{
+	vcpu.timer_deadline = 4711;
+	vcpu.exit_tsc = 4710;
+	vcpu_enter_guest(&vcpu);
+	assert_null(strchr(diary, 't'));
+
+	vcpu.timer_deadline = 4711;
+	vcpu.exit_tsc = 4711;
+	diary[0] = '\0';
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(diary[0], 't');
+}
+
 /* --- stop requests --- */
 
 static void stop_ends_the_vm_without_an_entry(void **state)
@@ -592,6 +606,7 @@ int main(void)
 		cmocka_unit_test_setup(reentry_is_never_forced, set_up),
 		cmocka_unit_test_setup(host_timer_is_armed_only_without_a_deadline_in_hardware, set_up),
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
+		cmocka_unit_test_setup(passed_deadline_runs_its_timer_without_another_exit, set_up),
 		cmocka_unit_test_setup(stop_ends_the_vm_without_an_entry, set_up),
 		cmocka_unit_test_setup(stop_waits_for_the_event_in_delivery_and_forces_the_exit, set_up),
 		cmocka_unit_test_setup(stop_does_not_wait_for_ever, set_up),
