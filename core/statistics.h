@@ -27,7 +27,7 @@ struct vcpu_statistics {
 
 /*
  * The exit that vcpu->exit_index and vcpu->exit_tsc tell of was handled up to `now`. Does nothing
- * where it has ended already. About 20 instructions for the pair.
+ * where it has ended already. Some 30 instructions for the pair, without an atomic one.
  */
 void statistics_exit_begins(struct vcpu *vcpu);
 void statistics_exit_ends(struct vcpu *vcpu, u64 now);

@@ -29,6 +29,7 @@ clang clang
 /usr/include/Zydis/Zydis.h libzydis-dev
 /usr/share/ovmf/OVMF.fd ovmf
 iasl acpica-tools
+babeltrace2 babeltrace2
 /usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest"
 
 missing=$(echo "$need" | while read -r proof package; do
