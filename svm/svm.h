@@ -4,6 +4,7 @@
 
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "svm/rules.h"
 #include "svm/vmcb.h"
 
 struct vcpu_svm {
@@ -114,6 +115,8 @@ void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
 void svm_handle_debug(struct vcpu *vcpu);
 void svm_end_step(struct vcpu *vcpu);
+/* svm/entry_state.c: the VMCB as it is now, and this processor */
+void svm_entry_state_read(struct vcpu *vcpu, struct svm_entry_state *state);
 /* svm/check.c */
 void svm_explain_failure(struct vcpu *vcpu);
 /* svm/dump.c */

@@ -50,6 +50,7 @@ enum { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 #define V_INTR_PRIO(p)	((u64)(p) << 16)
 #define V_IGN_TPR	BIT_ULL(20)
 #define V_INTR_MASKING	BIT_ULL(24)
+#define V_NMI_ENABLE	BIT_ULL(26)
 
 /* int_state */
 #define INT_SHADOW BIT_ULL(0)
@@ -139,7 +140,7 @@ struct vmcb_save {
 	u64 cr4, cr3, cr0, dr7, dr6, rflags, rip;
 	u8 reserved_180[0x1d8 - 0x180];
 	u64 rsp;
-	u8 reserved_1e0[0x1f8 - 0x1e0];
+	u64 s_cet, ssp, isst;
 	u64 rax;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
@@ -173,6 +174,7 @@ _Static_assert(offsetof(struct vmcb_save, efer) == 0xd0, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, cr4) == 0x148, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, rip) == 0x178, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, rsp) == 0x1d8, "VMCB layout");
+_Static_assert(offsetof(struct vmcb_save, s_cet) == 0x1e0, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, rax) == 0x1f8, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, cr2) == 0x240, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, pat) == 0x268, "VMCB layout");
