@@ -11,14 +11,12 @@
 #include "arch/panic.h"
 #include "arch/percpu.h"
 #include "arch/rtc.h"
-#include "arch/uart.h"
-#include "boot/monitor.h"
+#include "boot/keyboard.h"
 #include "core/config.h"
 #include "core/loader.h"
 #include "core/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "core/vtimer.h"
 #include "dev/platform.h"
 #include "lib/log.h"
 #include "lib/printf.h"
@@ -61,104 +59,17 @@ static void timer_interrupt(void)
 		vcpu_request(this_cpu()->current_vcpu, REQ_TIMER);
 }
 
-static void report_trace(void)
+/* For a crash report: who ran, and what went before. */
+static void report_vm(void)
 {
+	if (vm_current())
+		log_error("VM %s was running", vm_name(vm_current()));
 	trace_print(NULL, TRACE_ON_PANIC);
 }
 
 /* It did its work by being pending at VM entry. */
 static void force_exit_interrupt(void)
 {
-}
-
-/* --- the console: what the user types goes to the VM that runs --- */
-
-#define CONSOLE_POLL_NS 10000000ull	/* without an interrupt of the serial port */
-#define CONSOLE_RETRY_NS 1000000ull	/* the guest's receive buffer was full */
-
-static struct vtimer console_timer;
-static bool console_polled;
-static int typed = -1;	/* a character that the guest had no room for */
-
-static void print_keys(void)
-{
-	log_info("console: type Ctrl-_ and then");
-	for (const struct monitor_key *key = monitor_keys; key->key; key++)
-		log_info("  %s", key->help);
-}
-
-/* The next character for the guest, or -1. What is for Lamina is done, or asked of the vCPU. */
-static int next_for_guest(struct vm *current)
-{
-	static bool escaped;
-	int c;
-
-	while ((c = uart_read_char()) >= 0) {
-		switch (monitor_decide(&escaped, (char)c)) {
-		case MONITOR_PASS:
-			return c;
-		case MONITOR_WAIT:
-			break;
-		case MONITOR_STATISTICS:
-			vcpu_request(vm_bsp(current), REQ_STATISTICS);
-			break;
-		case MONITOR_TRACE:
-			vcpu_request(vm_bsp(current), REQ_TRACE);
-			break;
-		case MONITOR_STOP:
-			vcpu_request(vm_bsp(current), REQ_STOP);
-			break;
-		case MONITOR_HELP:
-			print_keys();
-			break;
-		}
-	}
-	return -1;
-}
-
-static void pump_console(void)
-{
-	struct vm *current = vm_current();
-
-	if (!current || current->state != VM_RUNNING)
-		return;
-	for (;;) {
-		if (typed < 0)
-			typed = next_for_guest(current);
-		if (typed < 0)
-			break;
-		if (!platform_console_input(current, (char)typed)) {
-			vtimer_arm(&console_timer, vtimer_now() + vtimer_from_ns(CONSOLE_RETRY_NS));
-			return;
-		}
-		typed = -1;
-	}
-	if (console_polled)
-		vtimer_arm(&console_timer, vtimer_now() + vtimer_from_ns(CONSOLE_POLL_NS));
-}
-
-static void console_interrupt(void)
-{
-	uart_poll();
-	pump_console();
-}
-
-static void console_timer_fired(struct vtimer *timer)
-{
-	if (console_polled)
-		uart_poll();
-	pump_console();
-}
-
-static void console_attach(struct vm *to)
-{
-	vtimer_init(&console_timer, vm_bsp(to), console_timer_fired);
-	vtimer_arm(&console_timer, vtimer_now());
-}
-
-static void console_detach(void)
-{
-	vtimer_cancel(&console_timer);
 }
 
 /* --- running --- */
@@ -171,6 +82,7 @@ static const void *map_module(const struct vm_module *module, unsigned slot, u64
 	return phys_window(slot, boot_info.module[module->index].start, *size);
 }
 
+/* Overwrites them, too: the memory is the next VM's. */
 static void free_modules(const struct vm_config *vm_config)
 {
 	if (vm_config->kernel.index >= 0)
@@ -179,7 +91,6 @@ static void free_modules(const struct vm_config *vm_config)
 		boot_module_free((unsigned)vm_config->initrd.index);
 }
 
-/* The image goes into guest memory; then the modules' memory is overwritten and free again. */
 static int load(const struct vm_config *vm_config)
 {
 	struct guest_image image = { .cmdline = vm_config->cmdline };
@@ -190,7 +101,6 @@ static int load(const struct vm_config *vm_config)
 	error = loader_load(&vm, vm_bsp(&vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);
 	phys_window_close(PHYS_WINDOW_INITRD);
-	free_modules(vm_config);
 	return error;
 }
 
@@ -226,9 +136,9 @@ static bool run(const struct vm_config *vm_config)
 		vm_enter(&vm);
 		if (!prepare(vm_config)) {
 			print_memory_owned();
-			console_attach(&vm);
+			keyboard_attach(&vm);
 			vm_run(&vm);
-			console_detach();
+			keyboard_detach();
 			ran = vm.end != VM_END_ERROR && vm.end != VM_END_ENTRY_FAILED;
 		}
 		vm_leave(&vm);
@@ -272,7 +182,7 @@ void guests_run(void)
 
 	irq_set_handler(IRQ_VECTOR_TIMER, timer_interrupt);
 	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
-	panic_report_vm = report_trace;
+	panic_report_vm = report_vm;
 
 	config_parse(&boot_info, &config);
 	if (!config.vm_count) {
@@ -283,15 +193,12 @@ void guests_run(void)
 	if (!count_valid())
 		stop("no virtual machine can start, see above");
 
-	console_polled = uart_enable_interrupt() != 0;
-	if (console_polled)
-		log_info("console: serial input is polled every %llu ms", CONSOLE_POLL_NS / 1000000);
-	else
-		irq_set_handler(IRQ_VECTOR_UART, console_interrupt);
-	log_info("console: what is typed goes to the VM; Ctrl-_ ? lists the keys that are Lamina's");
+	keyboard_init();
 
-	for (u32 i = 0; i < config.vm_count; i++)
+	for (u32 i = 0; i < config.vm_count; i++) {
 		ran += config.vms[i].valid && run(&config.vms[i]);
+		free_modules(&config.vms[i]);
+	}
 	ops->cpu_disable(this_cpu());
 	if (ran < config.vm_count)
 		stop("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran,

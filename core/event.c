@@ -7,21 +7,6 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-const char *event_type_name(enum event_type type)
-{
-	static const char *const names[] = {
-		[EVENT_NONE] = "none",
-		[EVENT_INTERRUPT] = "interrupt",
-		[EVENT_NMI] = "NMI",
-		[EVENT_EXCEPTION] = "exception",
-		[EVENT_SOFT_INTERRUPT] = "software interrupt",
-		[EVENT_SOFT_EXCEPTION] = "software exception",
-		[EVENT_PRIVILEGED_EXCEPTION] = "privileged software exception",
-	};
-
-	return type < ARRAY_SIZE(names) ? names[type] : "unknown event";
-}
-
 bool exception_has_error_code(u8 vector)
 {
 	const u32 with_code = BIT(X86_DF) | BIT(X86_TS) | BIT(X86_NP) | BIT(X86_SS) | BIT(X86_GP) |
@@ -85,9 +70,11 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		error_code = 0;
 		payload = 0;
 	}
-	/* The later of two serial faults is handled first; the earlier comes again when its instruction restarts. */
-	if (first == &events->reinject)
-		events->reinject.type = EVENT_NONE;
+	/*
+	 * It takes the place of the event whose delivery raised it. An exception comes again when its
+	 * instruction restarts; an interrupt, acknowledged already, is lost, as on the processor itself.
+	 */
+	events->reinject.type = EVENT_NONE;
 	events->exception = (struct event){
 		.type = EVENT_EXCEPTION,
 		.vector = vector,
@@ -166,21 +153,16 @@ bool event_inject(struct vcpu *vcpu)
 	struct vcpu_events *events = &vcpu->events;
 	bool slot_free = true, waiting = false;
 
-	/* Exceptions belong to the instruction that raised them: before interrupts, injected or not. */
+	/* Exceptions belong to the instruction that raised them: before interrupts. Never both of these two. */
 	if (events->exception.type != EVENT_NONE) {
 		apply_payload(vcpu);
 		inject(vcpu, &events->exception);
 		events->exception.type = EVENT_NONE;
 		slot_free = false;
-	}
-	if (events->reinject.type != EVENT_NONE) {
-		if (slot_free) {
-			inject(vcpu, &events->reinject);
-			events->reinject.type = EVENT_NONE;
-			slot_free = false;
-		} else {
-			waiting = true;
-		}
+	} else if (events->reinject.type != EVENT_NONE) {
+		inject(vcpu, &events->reinject);
+		events->reinject.type = EVENT_NONE;
+		slot_free = false;
 	}
 
 	if (events->nmi_pending) {

@@ -67,5 +67,4 @@ bool event_inject(struct vcpu *vcpu);
 /* Is anything there that wakes a halted vCPU? */
 bool event_wakes(struct vcpu *vcpu);
 
-const char *event_type_name(enum event_type type);
 bool exception_has_error_code(u8 vector);	/* in protected mode */

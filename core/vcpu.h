@@ -51,7 +51,7 @@ struct failure_record {
 	u32 instruction_error;
 };
 
-/* Requests: bits of vcpu->requests. Another CPU that sets one also sends IRQ_VECTOR_KICK. */
+/* Requests: bits of vcpu->requests. */
 enum vcpu_request {
 	REQ_EVENT = BIT(0),	/* pending events or their blocking changed: decide injection anew */
 	REQ_TIMER = BIT(1),	/* a timer of this vCPU may have expired */
@@ -67,7 +67,7 @@ struct exit_info {
 	u32 error_code;		/* of intr_info */
 };
 
-enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_FOR_SIPI };
+enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED };
 
 struct vcpu {
 	u64 regs[REG_COUNT];		/* must stay first: the entry stubs index it. See vcpu_reg_read() */

@@ -411,13 +411,15 @@ static void blocked_nmi_asks_for_a_window(void **state)
 	assert_true(nmi_window_on);
 }
 
-static void exception_goes_before_an_interrupted_interrupt(void **state)
+static void exception_takes_the_place_of_what_it_interrupted(void **state)
 {
 	vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x40 };
 	event_raise(&vcpu, X86_UD);
 	vcpu_enter_guest(&vcpu);
-	assert_string_equal(diary, "IrWH");
+	assert_string_equal(diary, "IRWH");
 	assert_int_equal(injected.vector, X86_UD);
+	vcpu_enter_guest(&vcpu);
+	assert_string_equal(diary, "IRWHRWH");
 }
 
 static void cr2_changes_with_the_injection_only(void **state)
@@ -617,7 +619,7 @@ int main(void)
 		cmocka_unit_test_setup(nmi_goes_before_an_interrupt, set_up),
 		cmocka_unit_test_setup(one_nmi_is_latched_while_one_is_in_service, set_up),
 		cmocka_unit_test_setup(blocked_nmi_asks_for_a_window, set_up),
-		cmocka_unit_test_setup(exception_goes_before_an_interrupted_interrupt, set_up),
+		cmocka_unit_test_setup(exception_takes_the_place_of_what_it_interrupted, set_up),
 		cmocka_unit_test_setup(cr2_changes_with_the_injection_only, set_up),
 		cmocka_unit_test_setup(debug_exception_says_why_and_opens_the_debug_registers, set_up),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, set_up),
