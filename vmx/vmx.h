@@ -4,6 +4,7 @@
 
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "vmx/rules.h"
 #include "vmx/vmcs.h"
 
 struct percpu;
@@ -77,12 +78,8 @@ static inline bool vmx_switches_efer(void)
 	return (vmx_caps.entry & ENTRY_LOAD_EFER) && (vmx_caps.exit & EXIT_LOAD_EFER);
 }
 
-/* Intel SDM, "Format of an MSR Entry" */
-struct vmx_msr_entry {
-	u32 index;
-	u32 reserved;
-	u64 value;
-};
+/* Entries in the VM-entry MSR-load area, where there is one. */
+#define VMX_ENTRY_MSRS 1
 
 /* MSRs that Lamina itself never uses: a loaded guest's values stay in the hardware. */
 enum vmx_live_msr {
@@ -183,6 +180,9 @@ bool vmx_interrupt_blocked(struct vcpu *vcpu);
 bool vmx_nmi_blocked(struct vcpu *vcpu);
 void vmx_interrupt_window(struct vcpu *vcpu, bool on);
 void vmx_nmi_window(struct vcpu *vcpu, bool on);
+
+/* entry_state.c: what the rules of VM entry look at. Fields that the VMCS does not have are 0. */
+void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s);
 
 /* check.c */
 void vmx_explain_failure(struct vcpu *vcpu);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rules of VM entry look at, read from the current VMCS and from this processor. */
+#include "arch/cpu.h"
+#include "arch/cpufeature.h"
+#include "vmx/vmx.h"
+
+#define BASIC_TRUE_CONTROLS BIT_ULL(55)
+
+/* The same capability without the bits that older software expects to be 1. */
+static u32 true_msr(u32 msr)
+{
+	return msr - MSR_VMX_PIN + MSR_VMX_TRUE_PIN;
+}
+
+static u64 read_msr(u32 msr)
+{
+	u64 value;
+
+	return msr && !rdmsr_safe(msr, &value) ? value : 0;
+}
+
+/* CPUID.0AH: general counters from bit 0 on, fixed ones from bit 32 on. */
+static u64 perf_valid_bits(void)
+{
+	struct cpuid_regs leaf = { 0 };
+	unsigned general, fixed;
+
+	if (cpu_features.max_leaf >= 10)
+		leaf = cpuid(10);
+	general = MIN(leaf.eax >> 8 & 0xff, 31u);
+	fixed = leaf.edx & 0x1f;
+	return (BIT_ULL(general) - 1) | (BIT_ULL(fixed) - 1) << 32;
+}
+
+static u64 features(void)
+{
+	struct cpuid_regs leaf;
+	u64 found = 0;
+
+	if (cpu_features.max_leaf < 7)
+		return 0;
+	leaf = cpuid(7);
+	found |= leaf.ebx & BIT(2) ? VMX_FEATURE_SGX : 0;
+	found |= leaf.ebx & BIT(11) ? VMX_FEATURE_RTM : 0;
+	found |= leaf.ecx & BIT(24) ? VMX_FEATURE_BUS_LOCK : 0;
+	if (leaf.eax >= 1 && (cpuid_count(7, 1).eax & BIT(26)))
+		found |= VMX_FEATURE_LAM;
+	return found;
+}
+
+void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
+{
+	u64 *fields = (u64 *)s;
+
+	for (unsigned i = 0; i < VMX_FIELDS; i++) {
+		if (i >= VMX_FIRST_PROCESSOR)
+			fields[i] = read_msr(vmx_field_number(i));
+		else if (!vmread(vmx_field_number(i), &fields[i]))
+			fields[i] = 0;
+	}
+	if (s->basic & BASIC_TRUE_CONTROLS) {
+		s->allowed_pin = read_msr(true_msr(MSR_VMX_PIN));
+		s->allowed_primary = read_msr(true_msr(MSR_VMX_PRIMARY));
+		s->allowed_exit = read_msr(true_msr(MSR_VMX_EXIT));
+		s->allowed_entry = read_msr(true_msr(MSR_VMX_ENTRY));
+	}
+	s->physical_bits = cpu_features.physical_address_bits;
+	s->linear_bits = cpu_features.linear_address_bits;
+	s->perf_valid = perf_valid_bits();
+	s->features = features();
+	s->current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
+}
