@@ -172,3 +172,26 @@ CONSOLE = matrix.Boot("console", matrix.QEMU_SVM, (
 def test_keys_of_the_console(boot, run):
     require(not run.error, run.error, tail(run.text))
     require(run.powered_off, "it did not power off", tail(run.text))
+
+
+# ---------------------------------------------------------------------------
+# A crash
+
+CRASHES = tuple(matrix.Boot("crash", setup, (matrix.Module("guests/nowhere.elf", "vm=nowhere mem=16M"),),
+                            lines=(matrix.told("0xa0000000, where there is no RAM"), matrix.STOPPED))
+                for setup in (matrix.QEMU_SVM, matrix.BOCHS_VMX))
+
+
+@pytest.mark.parametrize("boot", CRASHES, ids=str)
+def test_a_crash_prints_what_came_before(boot, run):
+    require(not run.error, run.error)
+    for pattern in boot.lines:
+        require(re.search(pattern, run.text, re.MULTILINE), f"nothing matches {pattern!r}", tail(run.text))
+    lines = [line for line in run.text.replace("\r", "").splitlines() if LOG_LINE.search(line)]
+    # 16 records; an injected event has a line of its own.
+    assert len(lines) == 16, tail(run.text)
+    assert "kvm_pio: pio_write at 0x80 size 1 count 1 val 0x5a" in lines[-3]
+    assert "kvm_entry: vcpu 0, rip 0x" in lines[-2]
+    assert re.search(r"kvm_exit: vcpu 0 reason \w+ rip 0xa0000000 ", lines[-1])
+    # They stand before the line that says how the VM ended.
+    assert run.text.index(lines[-1]) < run.text.index("vm ended: ")
