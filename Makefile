@@ -44,6 +44,10 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
+# What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
+COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/statistics core/trace core/vm \
+	core/guest_mem dev/acpi% dev/aml vmx/rules% vmx/entry_state vmx/check vmx/caps vmx/dump \
+	svm/rules% svm/check svm/caps svm/dump
 CPPFLAGS  := -I. -I$(BUILD)
 # No -g: NASM's line table names the absolute folder.
 NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error
@@ -65,6 +69,8 @@ $(C_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS)): CFLAGS += -Os
 
 # NASM's -MD forgets the files that are %include'd: a run of its own lists them.
 $(ASM_OBJS): $(BUILD)/%.asm.o: %.asm $(OFFSETS) $(BUILD)/flags
