@@ -43,6 +43,9 @@ static bool prepare_entry(struct vcpu *vcpu)
 	if ((requests & REQ_EVENT) || vcpu->events.reinject.type != EVENT_NONE ||
 	    vcpu->events.exception.type != EVENT_NONE)
 		force_immediate_exit = event_inject(vcpu);
+	/* What waits right behind the injected event is decided anew after that exit. */
+	if (force_immediate_exit)
+		vcpu_request(vcpu, REQ_EVENT);
 
 	/* A stop waits for an event in delivery, and then for no guest instruction. */
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)

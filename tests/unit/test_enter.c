@@ -251,15 +251,15 @@ static void failed_entry_ends_the_vm_with_words(void **state)
 	assert_int_equal(exits_of(7), 0);
 }
 
-static void reentry_is_never_forced(void **state)
+static void forced_entry_is_not_just_repeated(void **state)
 {
-	/* An exception in front of an interrupt forces the first entry; the fast path's re-entry is free. */
+	/* An exception in front of an interrupt forces the entry; what waits is decided before another. */
 	event_raise_error(&vcpu, X86_GP, 0);
 	pending_irq = 0x31;
 	vcpu_request(&vcpu, REQ_EVENT);
 	results[0] = EXIT_FASTPATH_REENTER_GUEST;
 	assert_true(vcpu_enter_guest(&vcpu));
-	assert_string_equal(diary, "IrRWH");
+	assert_string_equal(diary, "IrW");
 	assert_int_equal(vcpu.forced_exits, 1);
 }
 
@@ -345,6 +345,10 @@ static void interrupted_delivery_comes_first_and_forces_for_what_waits(void **st
 	assert_string_equal(diary, "RWHIrWH");
 	assert_int_equal(injected.vector, 0x51);
 	assert_int_equal(pending_irq, 0x61);	/* not acknowledged yet */
+	/* It waited for the forced exit only: nobody asks again. */
+	vcpu_enter_guest(&vcpu);
+	assert_string_equal(diary, "RWHIrWHIRWH");
+	assert_int_equal(injected.vector, 0x61);
 }
 
 static void interrupted_delivery_needs_no_request(void **state)
@@ -605,7 +609,7 @@ int main(void)
 		cmocka_unit_test_setup(reenter_stops_where_something_is_pending, set_up),
 		cmocka_unit_test_setup(exit_handled_skips_the_handler, set_up),
 		cmocka_unit_test_setup(failed_entry_ends_the_vm_with_words, set_up),
-		cmocka_unit_test_setup(reentry_is_never_forced, set_up),
+		cmocka_unit_test_setup(forced_entry_is_not_just_repeated, set_up),
 		cmocka_unit_test_setup(host_timer_is_armed_only_without_a_deadline_in_hardware, set_up),
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
 		cmocka_unit_test_setup(passed_deadline_runs_its_timer_without_another_exit, set_up),
