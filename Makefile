@@ -65,7 +65,19 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJS)
 
-$(C_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.h
+# The product with another thing in the place of vm_run(): see tests/selftest/run.c.
+SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
+SELFTEST_WRAP := vm_run vmx_vcpu_run finish
+
+.PHONY: selftest
+selftest: $(BUILD)/selftest.elf ## build build/selftest.elf, which breaks each rule of VM entry
+
+$(BUILD)/selftest.elf: linker.ld $(OBJS) $(SELFTEST_OBJS)
+	$(call say,LD,$@)
+	$(Q)$(LD) $(LDFLAGS) $(SELFTEST_WRAP:%=--wrap=%) -T linker.ld --strip-all -o $@ \
+		$(OBJS) $(SELFTEST_OBJS)
+
+$(C_OBJS) $(SELFTEST_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
@@ -105,7 +117,7 @@ $(BUILD)/version.h: FORCE
 		'#define LAMINA_COMMIT "$(or $(COMMIT),unknown)$(DIRTY)"' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(C_OBJS:.o=.d) $(ASM_OBJS:.o=.d) $(OFFSETS:.inc=.d)
+-include $(C_OBJS:.o=.d) $(SELFTEST_OBJS:.o=.d) $(ASM_OBJS:.o=.d) $(OFFSETS:.inc=.d)
 
 # ---------------------------------------------------------------------------
 # Run. Tell make by NAME=VALUE what differs from these.
@@ -154,6 +166,21 @@ $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 	$(Q)tests/linux/initramfs.sh $< $@
 
 # ---------------------------------------------------------------------------
+# Tools that run on the build host.
+
+EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules*.c) svm/rules.c core/entry_rule.c lib/string.c
+HOSTCFLAGS   ?= -O2 -g
+
+.PHONY: tools
+tools: $(BUILD)/explain ## build/explain, which tells from the dump of a VMCS or VMCB what is wrong with it
+
+$(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.h) svm/vmcb.h Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=gnu11 $(HOSTCFLAGS) -Wall -Wextra -Wmissing-prototypes -Wno-unused-parameter \
+		-Wno-missing-field-initializers -Werror -DLAMINA_HOST_TEST -I. -o $@ $(EXPLAIN_SRCS)
+
+# ---------------------------------------------------------------------------
 # Check.
 
 MAX_SIZE   := 262144
@@ -194,7 +221,7 @@ check-size: all ## the stripped image is at most 256 KiB
 check-repro: ## two clones in two folders give the same bytes
 	$(Q)tests/check-repro.sh
 
-check-boot: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
+check-boot: all selftest $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider tests $(PYTEST)
 

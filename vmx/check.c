@@ -96,7 +96,7 @@ static void explain_msr_load(struct failure_text *failure, u64 number)
 	struct violation violation;
 
 	vmx_entry_state_read(failure->vcpu, &state);
-	if (!list || !number || number > VMX_ENTRY_MSRS || number > state.entry_load_count) {
+	if (!list || !number || number > state.entry_load_count) {
 		print_failure(failure);
 		return;
 	}

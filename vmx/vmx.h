@@ -78,9 +78,6 @@ static inline bool vmx_switches_efer(void)
 	return (vmx_caps.entry & ENTRY_LOAD_EFER) && (vmx_caps.exit & EXIT_LOAD_EFER);
 }
 
-/* Entries in the VM-entry MSR-load area, where there is one. */
-#define VMX_ENTRY_MSRS 1
-
 /* MSRs that Lamina itself never uses: a loaded guest's values stay in the hardware. */
 enum vmx_live_msr {
 	LIVE_STAR, LIVE_LSTAR, LIVE_CSTAR, LIVE_SYSCALL_MASK, LIVE_KERNEL_GS_BASE, LIVE_TSC_AUX,

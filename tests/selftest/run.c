@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Break one rule of VM entry at a time, enter for real, and compare what the processor does with
+ * what the checker says. Linked over the product by ld --wrap: the VM named "mutations" is entered
+ * by what is here, all others by the product, with the checker looking at each of their entries.
+ */
+#include "arch/memory.h"
+#include "arch/panic.h"
+#include "core/guest_mem.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "tests/selftest/selftest.h"
+#include "vmx/vmx.h"
+
+void __real_vm_run(struct vm *vm);
+void __wrap_vm_run(struct vm *vm);
+enum exit_fastpath __real_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
+enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
+void __real_finish(void) __noreturn;
+void __wrap_finish(void) __noreturn;
+
+/* --- what the checker says --- */
+
+#define MAX_BROKEN 8
+
+static const char *broken[MAX_BROKEN];
+static unsigned broken_count;
+static char broken_values[VIOLATION_VALUES];
+
+static bool is_broken(const char *rule)
+{
+	for (unsigned i = 0; i < broken_count; i++)
+		if (!strcmp(broken[i], rule))
+			return true;
+	return false;
+}
+
+static void listen(void *context, const struct violation *violation)
+{
+	if (broken_count < MAX_BROKEN && !is_broken(violation->name)) {
+		str_copy(broken_values, violation->values, sizeof(broken_values));
+		broken[broken_count++] = violation->name;
+	}
+}
+
+static void check(const struct vmx_entry_state *s)
+{
+	broken_count = 0;
+	vmx_check_entry(s, listen, NULL);
+}
+
+static const char *all_broken(void)
+{
+	static char text[256];
+	int at = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < broken_count; i++)
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " " : "", broken[i]);
+	return broken_count ? text : "no rule";
+}
+
+/* --- no false alarm: every entry of the other VMs --- */
+
+#define CHECK_ALL_OF_FIRST 2000
+#define CHECK_EVERY	   64
+
+static u64 entries, entries_checked, false_alarms;
+
+enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	bool look = entries < CHECK_ALL_OF_FIRST || entries % CHECK_EVERY == 0;
+	enum exit_fastpath fastpath;
+	struct vmx_entry_state state;
+
+	entries++;
+	if (!look)
+		return __real_vmx_vcpu_run(vcpu, force_immediate_exit);
+	vmx_store_dirty_regs(vcpu);
+	vmx_entry_state_read(vcpu, &state);
+	check(&state);
+	fastpath = __real_vmx_vcpu_run(vcpu, force_immediate_exit);
+	entries_checked++;
+	if (fastpath != EXIT_FASTPATH_ENTRY_FAILED && broken_count) {
+		false_alarms++;
+		vm_error(vcpu->vm, "FAIL false alarm: %s (%s)", all_broken(), broken_values);
+	}
+	return fastpath;
+}
+
+/* --- mutations --- */
+
+enum verdict { NOT_TRIED, PROVEN, EXCEPTION, NOT_JUDGED, FAILED };
+static const char *const verdict_words[] = {
+	[PROVEN] = "PASS", [EXCEPTION] = "EXCEPT", [NOT_JUDGED] = "SKIP", [FAILED] = "FAIL",
+};
+
+static unsigned totals[FAILED + 1];
+static u8 verdicts[512];	/* by index into mutations[] */
+static struct vcpu *vcpu;
+static bool field_there[VMX_FIELDS];
+static struct vmx_entry_state product, base_state;
+static void *spare_page;
+static u32 kinds_told;
+
+/* All of the state that the processor has fields for. */
+static void write_state(const struct vmx_entry_state *s)
+{
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
+		if (field_there[i])
+			vmwrite(vmx_field_number(i), vmx_field(s, i));
+}
+
+static void read_product_state(void)
+{
+	u64 value;
+
+	vmx_store_dirty_regs(vcpu);
+	vmx_entry_state_read(vcpu, &product);
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
+		field_there[i] = i != VMX_FIELD(host_rsp) && vmread(vmx_field_number(i), &value);
+}
+
+/* Forced: where the state is accepted, the exit comes before the guest's first instruction. */
+static bool enter(const struct vmx_entry_state *s)
+{
+	enum exit_fastpath fastpath;
+
+	write_state(s);
+	fastpath = __real_vmx_vcpu_run(vcpu, true);
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	vcpu->regs_dirty = 0;
+	return fastpath != EXIT_FASTPATH_ENTRY_FAILED;
+}
+
+static void say(enum verdict verdict, const char *rule, const char *words)
+{
+	totals[verdict]++;
+	log_info("%s %s%s%s", verdict_words[verdict], rule, words[0] ? ": " : "", words);
+}
+
+static void apply(struct vmx_entry_state *s, const struct change *change)
+{
+	u64 *field = (u64 *)s + change->field;
+
+	switch (change->how) {
+	case CHANGE_SET:
+		*field = change->value;
+		break;
+	case CHANGE_ON:
+		*field |= change->value;
+		break;
+	case CHANGE_OFF:
+		*field &= ~change->value;
+		break;
+	case CHANGE_FAR:
+		*field |= 1ull << product.physical_bits;
+		break;
+	case CHANGE_ODD:
+		*field = 1ull << (product.linear_bits - 1);
+		break;
+	case CHANGE_PAGE:
+		*field = virt_to_phys(spare_page);
+		break;
+	case CHANGE_VMCS:
+		*field = product.current_vmcs;
+		break;
+	}
+}
+
+/* Does the failure have the form that the rule's list calls for? */
+static bool right_kind(const char *rule)
+{
+	const struct failure_record *failure = &vcpu->failure;
+
+	if (!strncmp(rule, "guest.", 6))
+		return failure->kind == ENTRY_INVALID_STATE;
+	return failure->kind == ENTRY_VMFAIL_VALID &&
+	       failure->instruction_error == (strncmp(rule, "host.", 5) ? 7u : 8u);
+}
+
+/* One report of each kind goes out in full, as the product prints it. */
+static void explain_once(void)
+{
+	unsigned kind = vcpu->failure.kind == ENTRY_VMFAIL_VALID ?
+			vcpu->failure.instruction_error : 16u + vcpu->failure.kind;
+
+	if (kinds_told & BIT(kind & 31))
+		return;
+	kinds_told |= BIT(kind & 31);
+	vmx_explain_failure(vcpu);
+}
+
+static enum verdict judge(const struct mutation *m, bool entered, char *words, size_t size)
+{
+	unsigned expected = 1 + !!m->also;
+
+	words[0] = '\0';
+	if (broken_count != expected || !is_broken(m->rule) || (m->also && !is_broken(m->also))) {
+		snprintf(words, size, "the checker names %s", all_broken());
+		return FAILED;
+	}
+	if (entered) {
+		snprintf(words, size, "%s", m->passes ? m->passes : "the entry succeeded");
+		return m->passes ? EXCEPTION : FAILED;
+	}
+	if (m->passes) {
+		snprintf(words, size, "refused after all: no exception is needed");
+		return FAILED;
+	}
+	if (!right_kind(m->rule)) {
+		snprintf(words, size, "failure kind %u, instruction error %u, reason 0x%llx",
+			 vcpu->failure.kind, vcpu->failure.instruction_error,
+			 (unsigned long long)vcpu->failure.reason);
+		return FAILED;
+	}
+	explain_once();
+	return PROVEN;
+}
+
+/* Break the state, enter, mend it, enter again. */
+static enum verdict try(const struct mutation *m)
+{
+	struct vmx_entry_state s;
+	enum verdict verdict;
+	char words[300];
+
+	selftest_base(m->base, &product, virt_to_phys(spare_page), &base_state);
+	s = base_state;
+	for (unsigned i = 0; i < ARRAY_SIZE(m->changes); i++)
+		apply(&s, &m->changes[i]);
+	check(&s);
+	verdict = judge(m, enter(&s), words, sizeof(words));
+	if (!enter(&base_state)) {
+		verdict = FAILED;
+		snprintf(words, sizeof(words), "the mended state is refused");
+	}
+	say(verdict, m->rule, words);
+	return verdict;
+}
+
+static void try_msr(const struct msr_mutation *m)
+{
+	struct vmx_entry_state s;
+	struct violation violation;
+	bool entered;
+
+	selftest_base(REAL_MODE, &product, virt_to_phys(spare_page), &base_state);
+	s = base_state;
+	s.entry_load_count = 2;
+	((struct vmx_msr_entry *)spare_page)[0] = (struct vmx_msr_entry){ .index = MSR_STAR };
+	((struct vmx_msr_entry *)spare_page)[1] = m->entry;
+	vmx_explain_msr_load(&s, &m->entry, &violation);
+	entered = enter(&s);
+	if (!entered) {
+		to_vmx(vcpu)->efer_lists = spare_page;
+		explain_once();
+		to_vmx(vcpu)->efer_lists = NULL;
+	}
+	memset(spare_page, 0, PAGE_SIZE);
+
+	if (strcmp(violation.name, m->rule))
+		say(FAILED, m->rule, violation.name);
+	else if (entered)
+		say(m->passes ? EXCEPTION : FAILED, m->rule, m->passes ? m->passes : "it was loaded");
+	else if (vcpu->failure.kind != ENTRY_MSR_LOADING || vcpu->failure.qualification != 2)
+		say(FAILED, m->rule, "another failure, or another entry of the list");
+	else if (!enter(&base_state))
+		say(FAILED, m->rule, "the mended state is refused");
+	else
+		say(PROVEN, m->rule, "");
+}
+
+/* --- coverage: each rule of each list --- */
+
+static bool has_verdict(const char *rule, enum verdict verdict)
+{
+	for (unsigned i = 0; i < mutation_count; i++)
+		if (!strcmp(mutations[i].rule, rule) && verdicts[i] == verdict)
+			return true;
+	return false;
+}
+
+static const char *reason_not_judged(const char *rule)
+{
+	for (unsigned i = 0; i < not_judged_count; i++)
+		if (!strcmp(not_judged[i].rule, rule))
+			return not_judged[i].reason;
+	return NULL;
+}
+
+static bool offered(u16 control)
+{
+	const u64 allowed[][2] = {
+		{ FIELD(pin), product.allowed_pin >> 32 },
+		{ FIELD(primary), product.allowed_primary >> 32 },
+		{ FIELD(secondary), product.allowed_secondary >> 32 },
+		{ FIELD(exit), product.allowed_exit >> 32 },
+		{ FIELD(entry), product.allowed_entry >> 32 },
+		{ FIELD(tertiary), product.allowed_tertiary },
+		{ FIELD(event), ~0u },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (allowed[i][0] == control >> 5)
+			return allowed[i][1] >> (control & 31) & 1;
+	return false;
+}
+
+static void count_section(const struct vmx_rule_section *section)
+{
+	unsigned proven = 0, excepted = 0, skipped = 0, missing = 0;
+
+	for (unsigned i = 0; i < section->count; i++) {
+		const struct vmx_rule *rule = &section->rules[i];
+		const char *reason = reason_not_judged(rule->name);
+
+		if (has_verdict(rule->name, PROVEN)) {
+			proven++;
+		} else if (has_verdict(rule->name, EXCEPTION)) {
+			excepted++;
+		} else if (has_verdict(rule->name, FAILED)) {
+			missing++;
+		} else if (reason || (rule->when && !offered(rule->when))) {
+			skipped++;
+			say(NOT_JUDGED, rule->name,
+			    reason ? reason : "this processor does not offer the control");
+		} else {
+			missing++;
+			say(FAILED, rule->name, "no mutation tries it");
+		}
+	}
+	log_info("selftest coverage: %u of %u judged, %u exceptions, %u not judgeable: %s", proven,
+		 proven + missing, excepted, skipped, section->title);
+}
+
+static void prepare_guest(struct vm *vm)
+{
+	const u8 halt[] = { 0xf4, 0xeb, 0xfd };		/* hlt; jmp back */
+	const u64 pml4 = 0x11003, pdpt = 0x12003, pd = 0x83;
+
+	if (guest_write(vm, 0x1000, halt, sizeof(halt)) || guest_write(vm, 0x10000, &pml4, 8) ||
+	    guest_write(vm, 0x11000, &pdpt, 8) || guest_write(vm, 0x12000, &pd, 8))
+		log_error("FAIL no guest memory");
+}
+
+static void run_mutations(struct vm *vm)
+{
+	vcpu = vm->vcpus[0];
+	spare_page = page_alloc();
+	prepare_guest(vm);
+	read_product_state();
+	for (enum base base = REAL_MODE; base < BASES; base++) {
+		selftest_base(base, &product, virt_to_phys(spare_page), &base_state);
+		check(&base_state);
+		if (!enter(&base_state) || broken_count) {
+			log_error("FAIL base %u: %s", base, all_broken());
+			vmx_explain_failure(vcpu);
+			totals[FAILED]++;
+		}
+	}
+	BUG_ON(mutation_count > ARRAY_SIZE(verdicts));
+	for (unsigned i = 0; i < mutation_count; i++)
+		verdicts[i] = (u8)try(&mutations[i]);
+	for (unsigned i = 0; i < msr_mutation_count; i++)
+		try_msr(&msr_mutations[i]);
+	for (unsigned g = 0; g < ARRAY_SIZE(vmx_rule_groups); g++)
+		for (unsigned i = 0; i < vmx_rule_groups[g].count; i++)
+			count_section(&vmx_rule_groups[g].sections[i]);
+	log_info("selftest vmx-entry: %u proven, %u exceptions, %u not judgeable, %u failed",
+		 totals[PROVEN], totals[EXCEPTION], totals[NOT_JUDGED], totals[FAILED]);
+	write_state(&product);
+	page_free(spare_page);
+}
+
+void __wrap_vm_run(struct vm *vm)
+{
+	if (strcmp(vm->name, "mutations")) {
+		__real_vm_run(vm);
+		return;
+	}
+	run_mutations(vm);
+	vm_end(vm, VM_END_STOPPED, "all mutations tried");
+}
+
+void __wrap_finish(void)
+{
+	log_info("selftest false alarms: %llu in %llu of %llu entries", (unsigned long long)false_alarms,
+		 (unsigned long long)entries_checked, (unsigned long long)entries);
+	__real_finish();
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The self-test of VM entries: each rule broken alone, entered for real, and named by the explainer."""
+
+import re
+
+import pytest
+
+import emu
+import image
+from conftest import BUILD, LOGS
+
+# Whose entries the checker watches for false alarms, before the VM that tries the mutations.
+WATCHED = ("longmode", "protmode", "exceptions", "cpuid", "realmode")
+LIMIT = 120
+SPEED = 20_000_000
+ENOUGH = 0.95       # of what the emulator can judge, in each of the manual's lists
+
+VERDICT = re.compile(r"selftest vmx-entry: (\d+) proven, (\d+) exceptions, (\d+) not judgeable, (\d+) failed")
+COVERAGE = re.compile(r"selftest coverage: (\d+) of (\d+) judged, (\d+) exceptions, (\d+) not judgeable: (.*)")
+FALSE_ALARMS = re.compile(r"selftest false alarms: (\d+) in (\d+) of (\d+) entries")
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What one boot of the self-test says."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    iso = tmp_path_factory.mktemp("selftest") / "selftest.iso"
+    modules = [image.Module(BUILD / f"guests/{guest}.elf", f"{guest}.elf", f"vm={guest} mem=16M limit=30")
+               for guest in WATCHED]
+    modules.append(image.Module(BUILD / "guests/debugexit.elf", "mutations.elf", "vm=mutations mem=16M"))
+    image.build(iso, BUILD / "selftest.elf",
+                "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff", modules, small=True)
+    with emu.Machine(iso, "bochs", "corei7_skylake_x", 128, ips=SPEED, log=LOGS / "selftest.log") as machine:
+        if not machine.wait(LIMIT):
+            pytest.fail(machine.report(f"it did not power off within {LIMIT} s"), pytrace=False)
+        if not VERDICT.search(machine.text()):
+            pytest.fail(machine.report("no verdict"), pytrace=False)
+        return machine.text()
+
+
+def test_every_mutation(said):
+    proven, _, _, failed = map(int, VERDICT.search(said).groups())
+    assert not re.findall(r"^\[.*cpu0[^\]]*\] (?:error: )?(FAIL .*)", said, re.MULTILINE)
+    assert failed == 0 and proven > 0
+
+
+def test_coverage_of_each_list(said):
+    lists = COVERAGE.findall(said)
+    assert len(lists) == 12
+    for proven, judged, _, _, title in lists:
+        assert int(proven) >= ENOUGH * int(judged) > 0, f"{title}: {proven} of {judged}"
+
+
+def test_exceptions_have_reasons(said):
+    exceptions = re.findall(r"\] EXCEPT (\S+)(.*)", said)
+    assert len(exceptions) == int(VERDICT.search(said)[2])
+    assert all(len(reason) > len(": ") for _, reason in exceptions)
+
+
+def test_no_false_alarm(said):
+    alarms, checked, entries = map(int, FALSE_ALARMS.search(said).groups())
+    assert alarms == 0 and entries >= checked > 1000
+
+
+@pytest.mark.parametrize("words", (
+    r"VM entry failed: VMfailValid: VM entry with invalid control fields \(VM-instruction error 7\): "
+    r"control\.\S+: .*\(pin-based controls 0x[0-9a-f]+, .*\) \[SDM, \"VM-Execution Control Fields\"\]",
+    r"VM entry failed: VMfailValid: VM entry with invalid host-state fields \(VM-instruction error 8\): "
+    r"host\.\S+: .*\(host CR0 0x[0-9a-f]+, .*\) \[SDM, \"Checks on Host Control Registers, MSRs, and SSP\"\]",
+    r"VM entry failed: invalid guest state \(reason 0x80000021\): guest\.\S+: .*\(CR0 0x[0-9a-f]+, .*\) "
+    r"\[SDM, \"Checks on Guest Control Registers, Debug Registers, and MSRs\"\]",
+    r"VM entry failed: MSR loading \(reason 0x80000022\): entry 2 of the list is refused: "
+    r"msr-load\.fs-gs-base: .*\(MSR 0xc0000100, value 0x0\) \[SDM, \"Loading MSRs\"\]",
+), ids=("controls", "host", "guest", "msr"))
+def test_words_of_the_report(said, words):
+    assert re.search(rf"^\[[^\]]* mutations\] error: vcpu 0: {words}$", said, re.MULTILINE)
