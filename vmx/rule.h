@@ -19,9 +19,9 @@ struct vmx_check {
 struct vmx_rule {
 	const char *name, *text;
 	bool (*broken)(const struct vmx_check *c);
-	u8 fields[3];		/* FIELD(): what it is about, and what the report shows; 0 ends them */
+	u8 fields[3];		/* FIELD(): what it is about and the report shows; 0 ends them */
 	u8 segments;		/* bits by enum vcpu_segment: checked for each of them */
-	u16 when;		/* CONTROL() that must be 1 for the rule to apply; 0: it always does */
+	u16 when;		/* CONTROL() that must be 1 for the rule to apply; 0: none */
 	u16 need;		/* CONTROL() that the kind of rule looks at */
 };
 _Static_assert(sizeof(struct vmx_rule) == 32, "many rules: no room to waste");
@@ -81,6 +81,6 @@ bool rule_ssp(const struct vmx_check *c);
 /* Texts that several rules share. */
 #define TEXT_PAGE "must be 4 KiB-aligned and within the physical-address width"
 #define TEXT_CANONICAL "must be canonical"
-#define TEXT_ALLOWED "must have what the capability MSR fixes to 1, and nothing that it does not allow"
+#define TEXT_ALLOWED "must have what the capability MSR fixes to 1, and nothing that it forbids"
 #define TEXT_PAT "each byte must be 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB) or 7 (UC-)"
 #define TEXT_EFER "reserved bits must be 0"

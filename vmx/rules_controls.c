@@ -101,7 +101,8 @@ static bool pid_table(const struct vmx_check *c)
 #define ENTRY(bit)     CONTROL(entry, ENTRY_##bit)
 
 #define RESERVED(name, member) \
-	{ name, TEXT_ALLOWED, rule_controls_reserved, { FIELD(member), FIELD(allowed_##member) } }
+	{ name, TEXT_ALLOWED, rule_controls_reserved, \
+	  { FIELD(member), FIELD(allowed_##member) } }
 #define NEEDS(name, text, when, need)    { name, text, rule_needs, {}, 0, when, need }
 #define EXCLUDES(name, text, when, need) { name, text, rule_excludes, {}, 0, when, need }
 #define PAGE(name, member, when)         { name, TEXT_PAGE, rule_page, { FIELD(member) }, 0, when }
@@ -124,7 +125,8 @@ static const struct vmx_rule execution[] = {
 	  { FIELD(tpr_threshold) }, 0, PRIMARY(TPR_SHADOW) },
 	{ "control.tpr-threshold.vtpr",
 	  "must not exceed VTPR[7:4] where neither APIC accesses nor interrupts are virtualized",
-	  threshold_above_tpr, { FIELD(tpr_threshold), FIELD(virtual_tpr) }, 0, PRIMARY(TPR_SHADOW) },
+	  threshold_above_tpr, { FIELD(tpr_threshold), FIELD(virtual_tpr) }, 0,
+	  PRIMARY(TPR_SHADOW) },
 	NEEDS("control.virtual-nmis.nmi-exiting", "\"virtual NMIs\" need \"NMI exiting\"",
 	      PIN(VIRTUAL_NMI), PIN(NMI)),
 	NEEDS("control.nmi-window.virtual-nmis", "\"NMI-window exiting\" needs \"virtual NMIs\"",
@@ -342,10 +344,10 @@ static bool event_length(const struct vmx_check *c)
 
 static const struct vmx_rule entry_fields[] = {
 	RESERVED("control.entry.reserved", entry),
-	EVENT("control.event.type", "the event's type must not be 1, nor 7 without \"monitor trap flag\"",
-	      event_type),
+	EVENT("control.event.type",
+	      "the type must not be 1, nor 7 without \"monitor trap flag\"", event_type),
 	EVENT("control.event.vector",
-	      "the vector must be 2 for an NMI, at most 31 for an exception, 0 for a pending MTF exit",
+	      "the vector must be 2 for an NMI, at most 31 for an exception, 0 for type 7",
 	      event_vector),
 	{ "control.event.error-code.real-mode", "no error code may be delivered in real mode",
 	  error_code_in_real_mode, { FIELD(event), FIELD(cr0) }, 0, EVENT_VALID },

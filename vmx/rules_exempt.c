@@ -40,6 +40,6 @@ const struct rule_exemption vmx_exemptions[] = {
 	{ "guest.activity.smm", NONREG, SMM },
 	{ "guest.interruptibility.smm", NONREG, SMM },
 	{ "guest.link-pointer.smm", NONREG, SMM },
-	{ "msr-load.count", MSRS, "a list that is too long has undefined consequences, no failure" },
+	{ "msr-load.count", MSRS, "a list that is too long is undefined behaviour, no failure" },
 };
 const unsigned vmx_exemption_count = ARRAY_SIZE(vmx_exemptions);

@@ -80,7 +80,8 @@ static bool bndcfgs_canonical(const struct vmx_check *c)
 #define CANONICAL(name, member) { name, TEXT_CANONICAL, rule_canonical, { FIELD(member) } }
 
 static const struct vmx_rule registers[] = {
-	{ "guest.cr0.fixed", "must have the bits that VMX operation fixes; PE and PG only if not unrestricted",
+	{ "guest.cr0.fixed",
+	  "must have the bits that VMX operation fixes; PE and PG only if not unrestricted",
 	  cr0_fixed, { FIELD(cr0), FIELD(cr0_fixed0), FIELD(cr0_fixed1) } },
 	{ "guest.cr0.pg-pe", "CR0.PG needs CR0.PE", paging_unprotected, { FIELD(cr0) } },
 	{ "guest.cr4.fixed", "must have the bits that VMX operation fixes", cr4_fixed,

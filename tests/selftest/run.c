@@ -57,7 +57,8 @@ static const char *all_broken(void)
 
 	text[0] = '\0';
 	for (unsigned i = 0; i < broken_count; i++)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " " : "", broken[i]);
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " " : "",
+			       broken[i]);
 	return broken_count ? text : "no rule";
 }
 
@@ -263,7 +264,8 @@ static void try_msr(const struct msr_mutation *m)
 	if (strcmp(violation.name, m->rule))
 		say(FAILED, m->rule, violation.name);
 	else if (entered)
-		say(m->passes ? EXCEPTION : FAILED, m->rule, m->passes ? m->passes : "it was loaded");
+		say(m->passes ? EXCEPTION : FAILED, m->rule,
+		    m->passes ? m->passes : "it was loaded");
 	else if (vcpu->failure.kind != ENTRY_MSR_LOADING || vcpu->failure.qualification != 2)
 		say(FAILED, m->rule, "another failure, or another entry of the list");
 	else if (!enter(&base_state))
@@ -386,7 +388,8 @@ void __wrap_vm_run(struct vm *vm)
 
 void __wrap_finish(void)
 {
-	log_info("selftest false alarms: %llu in %llu of %llu entries", (unsigned long long)false_alarms,
-		 (unsigned long long)entries_checked, (unsigned long long)entries);
+	log_info("selftest false alarms: %llu in %llu of %llu entries",
+		 (unsigned long long)false_alarms, (unsigned long long)entries_checked,
+		 (unsigned long long)entries);
 	__real_finish();
 }

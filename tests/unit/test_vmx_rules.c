@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of VM entry: each is broken by exactly what the manual forbids, and by nothing else. */
 /* link: vmx/rules.c vmx/rules_controls.c vmx/rules_host.c vmx/rules_guest.c */
-/* link: vmx/rules_segments.c vmx/rules_nonregister.c vmx/rules_msr.c vmx/rules_exempt.c core/entry_rule.c lib/string.c */
+/* link: vmx/rules_segments.c vmx/rules_nonregister.c vmx/rules_msr.c */
+/* link: vmx/rules_exempt.c core/entry_rule.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -247,13 +248,15 @@ static const struct rule_case controls[] = {
 	{ "control.io-bitmap-b", long_mode, { ON(primary, BIT(25)), SET(io_bitmap_b, 1) } },
 	{ NULL, long_mode, { SET(io_bitmap_b, 1) } },
 	{ "control.msr-bitmap", long_mode, { SET(msr_bitmap, FAR) } },
-	{ "control.msr-bitmap", long_mode, { SET(basic, 1ull << 48), SET(msr_bitmap, 1ull << 32) } },
+	{ "control.msr-bitmap", long_mode,
+	  { SET(basic, 1ull << 48), SET(msr_bitmap, 1ull << 32) } },
 	{ "control.virtual-apic", long_mode, { ON(primary, BIT(21)), SET(virtual_apic, 8) } },
 	{ "control.tpr-threshold.reserved", long_mode,
 	  { ON(primary, BIT(21)), SET(tpr_threshold, 0x10) } },
 	{ NULL, long_mode,
 	  { ON(primary, BIT(21)), SET(tpr_threshold, 0x10), ON(secondary, BIT(9)) } },
-	{ "control.tpr-threshold.vtpr", long_mode, { ON(primary, BIT(21)), SET(tpr_threshold, 3) } },
+	{ "control.tpr-threshold.vtpr", long_mode,
+	  { ON(primary, BIT(21)), SET(tpr_threshold, 3) } },
 	{ NULL, long_mode, { ON(primary, BIT(21)), SET(tpr_threshold, 2) } },
 	{ NULL, long_mode, { ON(primary, BIT(21)), SET(tpr_threshold, 3), ON(secondary, BIT(0)) } },
 	{ "control.virtual-nmis.nmi-exiting", long_mode, { OFF(pin, BIT(3)) } },
@@ -292,7 +295,8 @@ static const struct rule_case controls[] = {
 	{ NULL, long_mode, { ON(ept_pointer, BIT(7) | BIT(6)) } },
 	{ "control.ept-pointer.reserved", long_mode, { ON(ept_pointer, BIT(8)) } },
 	{ "control.ept-pointer.reserved", long_mode, { ON(ept_pointer, FAR) } },
-	{ "control.pml.ept", long_mode, { ON(secondary, BIT(17)), OFF(secondary, BIT(1) | BIT(7)) } },
+	{ "control.pml.ept", long_mode,
+	  { ON(secondary, BIT(17)), OFF(secondary, BIT(1) | BIT(7)) } },
 	{ "control.pml.address", long_mode, { ON(secondary, BIT(17)), SET(pml, 0x10) } },
 	{ "control.unrestricted-guest.ept", long_mode, { OFF(secondary, BIT(1)) } },
 	{ "control.mode-based-execute.ept", long_mode,
@@ -320,7 +324,8 @@ static const struct rule_case controls[] = {
 	{ "control.pt-guest-physical.load-rtit", long_mode,
 	  { ON(secondary, BIT(24)), ON(exit, BIT(25)) } },
 	{ "control.tsc-multiplier", long_mode, { ON(secondary, BIT(25)), SET(tsc_multiplier, 0) } },
-	{ "control.hlat.ept", long_mode, { ON(tertiary, BIT(1)), OFF(secondary, BIT(1) | BIT(7)) } },
+	{ "control.hlat.ept", long_mode,
+	  { ON(tertiary, BIT(1)), OFF(secondary, BIT(1) | BIT(7)) } },
 	{ "control.hlat.pointer", long_mode, { ON(tertiary, BIT(1)), SET(hlat_pointer, 1) } },
 	{ NULL, long_mode, { ON(tertiary, BIT(1)), SET(hlat_pointer, 0x1018) } },
 	{ "control.paging-write.ept", long_mode,
@@ -330,7 +335,8 @@ static const struct rule_case controls[] = {
 	{ "control.ipi-virtualization.table", long_mode,
 	  { ON(tertiary, BIT(4)), ON(primary, BIT(21)), SET(pid_table, 4) } },
 	{ "control.ipi-virtualization.table", long_mode,
-	  { ON(tertiary, BIT(4)), ON(primary, BIT(21)), SET(pid_table, FAR - 8), SET(pid_last, 1) } },
+	  { ON(tertiary, BIT(4)), ON(primary, BIT(21)), SET(pid_table, FAR - 8),
+	    SET(pid_last, 1) } },
 
 	{ "control.exit.reserved", long_mode, { OFF(allowed_exit, 1ull << 41) } },
 	{ "control.secondary-exit.reserved", long_mode, { ON(secondary_exit, BIT(8)) } },
@@ -492,7 +498,8 @@ static const struct rule_case guest[] = {
 	  { SET(activity, 1), RIGHTS(SEG_SS, 0xc0f3), RIGHTS(SEG_CS, 0xc0fb) } },
 	{ "guest.activity.shadow", long_mode, { SET(activity, 1), SET(interruptibility, 2) } },
 	{ "guest.activity.event", long_mode, { SET(activity, 1), SET(event, EVENT(3u, 6)) } },
-	{ "guest.activity.event", long_mode, { SET(activity, 2), SET(event, EXTINT), SET(rflags, IF) } },
+	{ "guest.activity.event", long_mode,
+	  { SET(activity, 2), SET(event, EXTINT), SET(rflags, IF) } },
 	{ "guest.activity.event", long_mode, { SET(activity, 3), SET(event, NMI) } },
 	{ NULL, long_mode, { SET(activity, 1), SET(event, NMI) } },
 	{ NULL, long_mode, { SET(activity, 1), SET(event, EXTINT), SET(rflags, IF) } },
@@ -579,7 +586,8 @@ static const struct rule_case segments[] = {
 	{ "guest.cs.dpl.nonconforming", long_mode, { RIGHTS(SEG_CS, 0xa0fb) } },
 	{ "guest.cs.dpl.conforming", long_mode, { RIGHTS(SEG_CS, 0xa0bf) } },
 	{ NULL, long_mode, { RIGHTS(SEG_CS, 0xa09f) } },
-	{ "guest.ss.dpl.rpl", restricted, { RIGHTS(SEG_SS, 0xc0b3) }, "guest.cs.dpl.nonconforming" },
+	{ "guest.ss.dpl.rpl", restricted,
+	  { RIGHTS(SEG_SS, 0xc0b3) }, "guest.cs.dpl.nonconforming" },
 	{ "guest.ss.dpl.real-mode", real_mode, { RIGHTS(SEG_SS, 0xf3), RIGHTS(SEG_CS, 0xfb) } },
 	{ "guest.data.dpl", restricted, { SET(segments[SEG_DS].selector, 0x13) } },
 	{ NULL, pae_mode, { SET(segments[SEG_DS].selector, 0x13) } },
@@ -683,7 +691,8 @@ static void values_name_the_fields(void **state)
 	s.event = EXTINT;
 	check();
 	assert_string_equal(last.text, "RFLAGS.IF must be 1 to inject an external interrupt");
-	assert_string_equal(last.values, "RFLAGS 0x2, VM-entry interruption information 0x80000030");
+	assert_string_equal(last.values,
+			    "RFLAGS 0x2, VM-entry interruption information 0x80000030");
 	assert_string_equal(last.section, "Checks on Guest RIP, RFLAGS, and SSP");
 
 	long_mode();
