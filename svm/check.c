@@ -22,6 +22,7 @@ void svm_explain_failure(struct vcpu *vcpu)
 
 	svm_entry_state_read(vcpu, &state);
 	if (!svm_check_entry(&state, print_violation, vcpu))
-		vm_error(vcpu->vm, FAILED "no rule that Lamina knows is broken by what the processor left of the state, which follows",
+		vm_error(vcpu->vm,
+			 FAILED "no rule that Lamina knows is broken by what the processor left of the state; it follows",
 			 vcpu->id, (unsigned long long)vcpu->failure.reason);
 }

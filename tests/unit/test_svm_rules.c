@@ -237,8 +237,10 @@ static const struct {
 	void *start;
 	size_t size;
 } places[SVM_FIELDS] = {
-#define VMCB_PLACE(name, member, text)	    [SVM_FIELD_##name] = { &vmcb.member, sizeof(vmcb.member) },
-#define PROCESSOR_PLACE(name, member, text) [SVM_FIELD_##name] = { &state.processor.member, sizeof(u64) },
+#define VMCB_PLACE(name, member, text) \
+	[SVM_FIELD_##name] = { &vmcb.member, sizeof(vmcb.member) },
+#define PROCESSOR_PLACE(name, member, text) \
+	[SVM_FIELD_##name] = { &state.processor.member, sizeof(u64) },
 	SVM_VMCB_FIELDS(VMCB_PLACE)
 	SVM_PROCESSOR_FIELDS(PROCESSOR_PLACE)
 };

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* A VMCS or VMCB as far as a text tells of it, and what the readers of the texts share. */
+#pragma once
+
+#include "lib/types.h"
+#include "svm/vmcb.h"
+#include "vmx/rules.h"
+
+enum dump_kind { DUMP_VMX, DUMP_SVM };
+/* Of a VMCS in KVM's and Xen's form; the same names stand in all three. */
+enum dump_section { SECTION_GUEST, SECTION_HOST, SECTION_CONTROL };
+
+struct dump {
+	enum dump_kind kind;
+	enum dump_section section;
+	const char *format;
+	unsigned line, last_line;	/* of the text, from 1 */
+	unsigned fields;		/* set so far */
+	union {
+		struct vmx_entry_state vmx;
+		struct vmcb vmcb;
+		u8 bytes[sizeof(struct vmcb)];
+	};
+	bool known[sizeof(struct vmcb)];	/* by byte: the text tells it */
+};
+_Static_assert(sizeof(struct vmx_entry_state) <= sizeof(struct vmcb), "known[] is for both");
+
+/* One form of text. */
+struct dump_format {
+	const char *name;
+	bool (*begins)(const char *line, enum dump_kind *kind);	/* a dump begins with this line */
+	void (*read_line)(struct dump *dump, const char *line);
+	void (*end)(struct dump *dump);		/* no more lines; may be NULL */
+};
+extern const struct dump_format dump_lamina, dump_kvm, dump_xen;
+
+/* A number that stands behind a word, and where it goes. */
+struct dump_key {
+	const char *text;	/* with its punctuation: "RIP = " */
+	u16 offset, size;	/* in struct dump's union */
+	u8 base;		/* 10 or 16 */
+	const char *within;	/* must be in the line as well; may be NULL */
+};
+#define VMX_PLACE(member)   offsetof(struct vmx_entry_state, member), sizeof(u64)
+#define SVM_PLACE(member)   offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member)
+#define VMX_KEY(text, member) { text, VMX_PLACE(member), 16, NULL }
+#define SVM_KEY(text, member) { text, SVM_PLACE(member), 16, NULL }
+
+/* The first value wins: what follows a dump may look like more of it. */
+void dump_set(struct dump *dump, size_t offset, size_t size, u64 value);
+/* Where `text` ends in `line`, if it stands there as a word of its own; else NULL. */
+const char *dump_find(const char *line, const char *text);
+/* Each key that is in the line. */
+void dump_read_keys(struct dump *dump, const char *line, const struct dump_key *keys,
+		    unsigned count);
+/* Up to `count` hexadecimal numbers, whatever words and punctuation stand between: how many. */
+unsigned dump_numbers(const char *text, u64 *values, unsigned count);
+
+/*
+ * The line of one of a VMCB's segments: selector, attributes, limit, base. `names`: as they stand
+ * in this form of text, in the VMCB's order, with their punctuation.
+ */
+#define VMCB_SEGMENTS 10
+void dump_read_vmcb_segments(struct dump *dump, const char *line,
+			     const char *const names[VMCB_SEGMENTS]);
+/* A line of a VMCS in the form that KVM and Xen have in common. */
+void dump_read_vmcs_line(struct dump *dump, const char *line);
+
+/* Print what is wrong with it. How many rules are broken. */
+struct explain_options {
+	unsigned physical_bits;		/* 0: not known */
+	bool verbose;
+};
+unsigned explain_dump(const struct dump *dump, const struct explain_options *options);
