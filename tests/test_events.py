@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Forced exits and interrupted deliveries on the emulated processors: build/selftest.elf.
+
+A check that fails because an emulator errs is named here with the reason. Every name has to be
+needed: an emulator that has learnt better, or a name that covers too much, shows.
+"""
+
+import collections
+import re
+
+import pytest
+
+import conftest
+import emu
+import image
+import matrix
+
+Deviation = collections.namedtuple("Deviation", "checks count reason")
+Machine = collections.namedtuple("Machine", "setup options deviations")
+
+# Which checks, how many of them fail, and why.
+QEMU_SHADOW = Deviation(
+    r".* mode, IF=\d, shadow of .*no event: the interrupt shadow", 27,
+    "QEMU does not load the interrupt shadow at VMRUN")
+QEMU_SHADOW_INTERRUPT = Deviation(
+    r"interrupt in the shadow of (STI|MOV SS): behind the next instruction", 2,
+    "QEMU does not load the interrupt shadow at VMRUN")
+BOCHS_SHADOW = Deviation(
+    r".* mode, IF=\d, shadow of .*no event: 1 guest instructions ran", 27,
+    "Bochs runs one instruction in a shadow before the preemption timer exits")
+BOCHS_IF_0_VMX = Deviation(
+    r".* mode, IF=0.*no event: 12288 guest instructions ran", 18,
+    "Bochs notices no interrupt in a guest that entered with IF clear")
+BOCHS_SHADOW_IPI = Deviation(
+    r".* mode, IF=1, shadow of .*no event: 1 guest instructions ran", 18,
+    "an interrupt waits until the shadow is over, as the manual says")
+BOCHS_IF_0_SVM = Deviation(
+    r".* mode, IF=0.*: 12288 guest instructions ran", 63,
+    "Bochs notices no interrupt in a guest that entered with IF clear")
+BOCHS_INT_N = Deviation(
+    r"INT n (in ring 3 )?without its .*: its vector", 10,
+    "Bochs leaves in EXITINTINFO the exception before where INT n is interrupted")
+BOCHS_LATE = Deviation(
+    r"NMI while #UD is delivered: at once", 1,
+    "Bochs notices no interrupt in a guest that entered with IF clear")
+BOCHS_WINDOW = Deviation(
+    r"interrupt in the shadow of (STI: (arrives once|behind the next instruction)|"
+    r"MOV SS: behind the next instruction)", 3,
+    "Bochs gives no VINTR exit where IF is set at VMRUN")
+
+MACHINES = (
+    Machine(matrix.QEMU_SVM, "", (QEMU_SHADOW, QEMU_SHADOW_INTERRUPT)),
+    Machine(matrix.BOCHS_VMX, "", (BOCHS_SHADOW,)),
+    Machine(matrix.BOCHS_VMX, "vmx.nopreempt", (BOCHS_IF_0_VMX, BOCHS_SHADOW_IPI, BOCHS_LATE)),
+    Machine(matrix.BOCHS_SVM, "",
+            (BOCHS_IF_0_SVM, BOCHS_SHADOW_IPI, BOCHS_INT_N, BOCHS_LATE, BOCHS_WINDOW)),
+)
+DEVIATIONS = [(machine, deviation) for machine in MACHINES for deviation in machine.deviations]
+GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"))
+VERDICTS = (r"selftest forced: (\d+) passed, (\d+) failed", r"guest delivery: (\d+) passed, (\d+) failed")
+
+
+def name(value):
+    if isinstance(value, Machine):
+        return "-".join(filter(None, (value.setup.name, value.options)))
+    return value.reason.replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    return tmp_path_factory.mktemp("events"), {}
+
+
+@pytest.fixture
+def log(logs, machine):
+    """What the machine said; each is booted once."""
+    folder, texts = logs
+    if machine not in texts:
+        iso, setup = folder / f"{name(machine)}.iso", machine.setup
+        modules = [image.Module(conftest.BUILD / f"guests/{file}.elf", vm, f"vm={vm} mem=16M {keys}")
+                   for file, vm, keys in GUESTS]
+        image.build(iso, conftest.BUILD / "selftest.elf",
+                    f"console=com1,115200 onend=poweroff onfail=poweroff {machine.options}", modules, True)
+        conftest.LOGS.mkdir(parents=True, exist_ok=True)
+        with emu.Machine(iso, setup.emulator, setup.model, 128, ips=setup.ips,
+                         log=conftest.LOGS / f"events-{name(machine)}.log") as booted:
+            booted.wait(120)
+            texts[machine] = booted.text()
+    return texts[machine]
+
+
+def failures(text):
+    return re.findall(r"^(?:\[[^\]]*\] )?FAIL (.*)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=name)
+def test_events(machine, log):
+    unexplained = [check for check in failures(log)
+                   if not any(re.match(known.checks, check) for known in machine.deviations)]
+    assert not unexplained, "\n".join(unexplained)
+    failed = 0
+    for verdict in VERDICTS:
+        found = re.search(verdict, log)
+        assert found, f"no {verdict!r} in\n" + "\n".join(log.splitlines()[-20:])
+        assert int(found[1]) > 50
+        failed += int(found[2])
+    assert failed == len(failures(log)), "a failure was not seen"
+
+
+@pytest.mark.parametrize("machine, deviation", DEVIATIONS, ids=name)
+def test_deviation(machine, deviation, log):
+    count = sum(bool(re.match(deviation.checks, check)) for check in failures(log))
+    assert count == deviation.count, f"{count} checks are excused by {deviation}"
+    pytest.skip(f"{count} checks: {deviation.reason}")
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=name)
+def test_distribution(machine, log):
+    """How many guest instructions ran before each of the forced exits."""
+    counts = [int(n) for n in re.findall(
+        r"^\[[^\]]*\]   (?:none|1|2 to 15|16 to 255|more|all until HLT) +(\d+)$", log.replace("\r", ""),
+        re.MULTILINE)]
+    assert len(counts) == 6 and sum(counts) > 1000, counts
+    assert counts[0] * 2 >= sum(counts), f"half and more must run nothing: {counts}"
+    assert sum(counts[2:5]) == 0, f"at once, one, or never: {counts}"
