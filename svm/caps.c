@@ -39,16 +39,10 @@ static int check_lock(u32 features)
 	return -ENODEV;
 }
 
-int svm_probe(void)
+int svm_probe_leaf(struct cpuid_regs leaf)
 {
-	struct cpuid_regs leaf;
 	int error;
 
-	if (cpu_features.max_extended_leaf < CPUID_SVM_FEATURES) {
-		log_error("CPUID announces SVM but has no leaf 8000000Ah that describes it");
-		return -ENODEV;
-	}
-	leaf = cpuid(CPUID_SVM_FEATURES);
 	svm_features = (struct svm_features){
 		.asids = leaf.ebx,
 		.nrip_save = leaf.edx & SVM_NRIP_SAVE,
@@ -81,4 +75,13 @@ int svm_probe(void)
 		return -ENODEV;
 	}
 	return 0;
+}
+
+int svm_probe(void)
+{
+	if (cpu_features.max_extended_leaf < CPUID_SVM_FEATURES) {
+		log_error("CPUID announces SVM but has no leaf 8000000Ah that describes it");
+		return -ENODEV;
+	}
+	return svm_probe_leaf(cpuid(CPUID_SVM_FEATURES));
 }

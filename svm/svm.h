@@ -2,6 +2,7 @@
 /* What the files of this folder share. */
 #pragma once
 
+#include "arch/cpu.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "svm/rules.h"
@@ -69,6 +70,8 @@ static inline void svm_flush_tlb(struct vcpu_svm *svm)
 
 /* svm/caps.c */
 int svm_probe(void);
+/* The same from the answer to CPUID 8000000Ah and VM_CR alone: for the tests. */
+int svm_probe_leaf(struct cpuid_regs leaf);
 /* svm/enable.c */
 int svm_cpu_enable(struct percpu *cpu);
 void svm_cpu_disable(struct percpu *cpu);
