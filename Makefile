@@ -67,7 +67,7 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 
 # The product with another thing in the place of vm_run(): see tests/selftest/run.c.
 SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
-SELFTEST_WRAP := vm_run vmx_vcpu_run finish \
+SELFTEST_WRAP := vm_run vmx_vcpu_run svm_vcpu_run finish \
 	vcpu_main vmx_vmenter exit_nested_fault platform_create
 
 .PHONY: selftest

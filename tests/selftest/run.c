@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "tests/selftest/report.h"
 #include "tests/selftest/selftest.h"
 #include "vmx/vmx.h"
 
@@ -20,84 +21,31 @@ enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_e
 void __real_finish(void) __noreturn;
 void __wrap_finish(void) __noreturn;
 
-/* --- what the checker says --- */
-
-#define MAX_BROKEN 8
-
-static const char *broken[MAX_BROKEN];
-static unsigned broken_count;
-static char broken_values[VIOLATION_VALUES];
-
-static bool is_broken(const char *rule)
-{
-	for (unsigned i = 0; i < broken_count; i++)
-		if (!strcmp(broken[i], rule))
-			return true;
-	return false;
-}
-
-static void listen(void *context, const struct violation *violation)
-{
-	if (broken_count < MAX_BROKEN && !is_broken(violation->name)) {
-		str_copy(broken_values, violation->values, sizeof(broken_values));
-		broken[broken_count++] = violation->name;
-	}
-}
-
 static void check(const struct vmx_entry_state *s)
 {
-	broken_count = 0;
-	vmx_check_entry(s, listen, NULL);
-}
-
-static const char *all_broken(void)
-{
-	static char text[256];
-	int at = 0;
-
-	text[0] = '\0';
-	for (unsigned i = 0; i < broken_count; i++)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " " : "",
-			       broken[i]);
-	return broken_count ? text : "no rule";
+	heard_clear();
+	vmx_check_entry(s, heard_listen, NULL);
 }
 
 /* --- no false alarm: every entry of the other VMs --- */
 
-#define CHECK_ALL_OF_FIRST 2000
-#define CHECK_EVERY	   64
-
-static u64 entries, entries_checked, false_alarms;
-
 enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
-	bool look = entries < CHECK_ALL_OF_FIRST || entries % CHECK_EVERY == 0;
 	enum exit_fastpath fastpath;
 	struct vmx_entry_state state;
 
-	entries++;
-	if (!look)
+	if (!watch_this_entry())
 		return __real_vmx_vcpu_run(vcpu, force_immediate_exit);
 	vmx_store_dirty_regs(vcpu);
 	vmx_entry_state_read(vcpu, &state);
 	check(&state);
 	fastpath = __real_vmx_vcpu_run(vcpu, force_immediate_exit);
-	entries_checked++;
-	if (fastpath != EXIT_FASTPATH_ENTRY_FAILED && broken_count) {
-		false_alarms++;
-		vm_error(vcpu->vm, "FAIL false alarm: %s (%s)", all_broken(), broken_values);
-	}
+	watched_entry(vcpu->vm, fastpath != EXIT_FASTPATH_ENTRY_FAILED);
 	return fastpath;
 }
 
 /* --- mutations --- */
 
-enum verdict { NOT_TRIED, PROVEN, EXCEPTION, NOT_JUDGED, FAILED };
-static const char *const verdict_words[] = {
-	[PROVEN] = "PASS", [EXCEPTION] = "EXCEPT", [NOT_JUDGED] = "SKIP", [FAILED] = "FAIL",
-};
-
-static unsigned totals[FAILED + 1];
 static u8 verdicts[512];	/* by index into mutations[] */
 static struct vcpu *vcpu;
 static bool field_there[VMX_FIELDS];
@@ -133,12 +81,6 @@ static bool enter(const struct vmx_entry_state *s)
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->regs_dirty = 0;
 	return fastpath != EXIT_FASTPATH_ENTRY_FAILED;
-}
-
-static void say(enum verdict verdict, const char *rule, const char *words)
-{
-	totals[verdict]++;
-	log_info("%s %s%s%s", verdict_words[verdict], rule, words[0] ? ": " : "", words);
 }
 
 static void apply(struct vmx_entry_state *s, const struct change *change)
@@ -198,8 +140,8 @@ static enum verdict judge(const struct mutation *m, bool entered, char *words, s
 	unsigned expected = 1 + !!m->also;
 
 	words[0] = '\0';
-	if (broken_count != expected || !is_broken(m->rule) || (m->also && !is_broken(m->also))) {
-		snprintf(words, size, "the checker names %s", all_broken());
+	if (heard_count != expected || !heard_rule(m->rule) || (m->also && !heard_rule(m->also))) {
+		snprintf(words, size, "the checker names %s", heard_rules());
 		return FAILED;
 	}
 	if (entered) {
@@ -356,8 +298,8 @@ static void run_mutations(struct vm *vm)
 	for (enum base base = REAL_MODE; base < BASES; base++) {
 		selftest_base(base, &product, virt_to_phys(spare_page), &base_state);
 		check(&base_state);
-		if (!enter(&base_state) || broken_count) {
-			log_error("FAIL base %u: %s", base, all_broken());
+		if (!enter(&base_state) || heard_count) {
+			log_error("FAIL base %u: %s", base, heard_rules());
 			vmx_explain_failure(vcpu);
 			totals[FAILED]++;
 		}
@@ -370,8 +312,7 @@ static void run_mutations(struct vm *vm)
 	for (unsigned g = 0; g < ARRAY_SIZE(vmx_rule_groups); g++)
 		for (unsigned i = 0; i < vmx_rule_groups[g].count; i++)
 			count_section(&vmx_rule_groups[g].sections[i]);
-	log_info("selftest vmx-entry: %u proven, %u exceptions, %u not judgeable, %u failed",
-		 totals[PROVEN], totals[EXCEPTION], totals[NOT_JUDGED], totals[FAILED]);
+	say_totals("vmx-entry");
 	write_state(&product);
 	page_free(spare_page);
 }
@@ -382,14 +323,15 @@ void __wrap_vm_run(struct vm *vm)
 		__real_vm_run(vm);
 		return;
 	}
-	run_mutations(vm);
+	if (vm->vcpus[0]->ops == &svm_ops)
+		run_svm_mutations(vm);
+	else
+		run_mutations(vm);
 	vm_end(vm, VM_END_STOPPED, "all mutations tried");
 }
 
 void __wrap_finish(void)
 {
-	log_info("selftest false alarms: %llu in %llu of %llu entries",
-		 (unsigned long long)false_alarms, (unsigned long long)entries_checked,
-		 (unsigned long long)entries);
+	watch_report();
 	__real_finish();
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What both vendors' self-tests share: what a checker has said, verdicts, and false alarms. */
+#pragma once
+
+#include "core/entry_rule.h"
+#include "core/vm.h"
+
+/* --- what the checker says: each rule once --- */
+
+extern unsigned heard_count;
+void heard_clear(void);
+void heard_listen(void *context, const struct violation *violation);	/* a violation_sink */
+bool heard_rule(const char *rule);
+const char *heard_rules(void);		/* all of them, or "no rule"; until the next call */
+
+/* --- verdicts --- */
+
+enum verdict { NOT_TRIED, PROVEN, EXCEPTION, NOT_JUDGED, FAILED };
+extern unsigned totals[FAILED + 1];
+void say(enum verdict verdict, const char *rule, const char *words);
+void say_totals(const char *name);
+
+/* --- false alarms, at the entries of other VMs --- */
+
+bool watch_this_entry(void);
+/* The checker has said what it says of the entry that was just made. */
+void watched_entry(const struct vm *vm, bool succeeded);
+void watch_report(void);
+
+/* svm_run.c: the mutations of the VM's VMCB. */
+void run_svm_mutations(struct vm *vm);

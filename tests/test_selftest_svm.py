@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The self-test of VMRUN: each rule broken alone, entered for real, and named by the checker."""
+
+import re
+
+import pytest
+
+import emu
+import image
+from conftest import BUILD, LOGS
+from test_selftest import COVERAGE, ENOUGH, FALSE_ALARMS, LIMIT, SPEED, WATCHED
+
+VERDICT = re.compile(
+    r"selftest svm-entry: (\d+) proven, (\d+) exceptions, (\d+) not judgeable, (\d+) failed")
+
+
+@pytest.fixture(scope="module", params=("qemu-EPYC", "bochs-ryzen"))
+def said(request, tmp_path_factory):
+    """What one boot of the self-test says."""
+    emulator, model = request.param.split("-")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    iso = tmp_path_factory.mktemp("selftest") / "selftest.iso"
+    modules = [image.Module(BUILD / f"guests/{guest}.elf", f"{guest}.elf",
+                            f"vm={guest} mem=16M limit=30") for guest in WATCHED]
+    modules.append(image.Module(BUILD / "guests/debugexit.elf", "mutations.elf",
+                                "vm=mutations mem=16M"))
+    image.build(iso, BUILD / "selftest.elf",
+                "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff", modules,
+                small=True)
+    log = LOGS / f"selftest-{request.param}.log"
+    with emu.Machine(iso, emulator, model, 128, ips=SPEED, log=log) as machine:
+        if not machine.wait(LIMIT):
+            pytest.fail(machine.report(f"it did not power off within {LIMIT} s"), pytrace=False)
+        if not VERDICT.search(machine.text()):
+            pytest.fail(machine.report("no verdict"), pytrace=False)
+        return machine.text()
+
+
+def test_every_mutation(said):
+    proven, _, _, failed = map(int, VERDICT.search(said).groups())
+    assert not re.findall(r"^\[.*cpu0[^\]]*\] (?:error: )?(FAIL .*)", said, re.MULTILINE)
+    assert failed == 0 and proven > 30
+
+
+def test_coverage(said):
+    (proven, judged, _, _, title), = COVERAGE.findall(said)
+    assert title.strip() == "VMRUN" and int(proven) >= ENOUGH * int(judged) > 0
+
+
+def test_exceptions_have_reasons(said):
+    exceptions = re.findall(r"\] EXCEPT (\S+)(.*)", said)
+    assert len(exceptions) == int(VERDICT.search(said)[2])
+    assert all(len(reason) > len(": ") for _, reason in exceptions)
+
+
+def test_no_false_alarm(said):
+    alarms, checked, entries = map(int, FALSE_ALARMS.search(said).groups())
+    assert alarms == 0 and entries >= checked > 1000
+
+
+def test_words_of_the_report(said):
+    assert re.search(
+        r"^\[[^\]]* mutations\] error: vcpu 0: VM entry failed: invalid guest state "
+        r"\(exit code 0x(?:f{8}){1,2}\): guest\.efer\.svme: EFER\.SVME must be 1 "
+        r"\(EFER 0x[0-9a-f]+\) \[APM, \"Canonicalization and Consistency Checks\"\]\r?$",
+        said, re.MULTILINE)
