@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The way into a guest and out of it. AMD APM vol. 2, "VMRUN Instruction", "VMSAVE and VMLOAD Instructions".
 
-%include "svm/offsets.inc"
+%include "core/guest_regs.inc"
 
 bits 64
 section .text
@@ -18,32 +18,14 @@ section .text
 ;           until it is loaded again, also after a failed entry.
 global svm_vmenter
 svm_vmenter:
-	push	rbp
-	push	rbx
-	push	r12
-	push	r13
-	push	r14
-	push	r15
+	ENTER_FROM_C
 	push	rdx
 	push	rdi
 
 	mov	rax, rsi
 	vmload			; RAX
 
-	mov	rcx, [rdi + VCPU_RCX]
-	mov	rdx, [rdi + VCPU_RDX]
-	mov	rbx, [rdi + VCPU_RBX]
-	mov	rbp, [rdi + VCPU_RBP]
-	mov	rsi, [rdi + VCPU_RSI]
-	mov	r8, [rdi + VCPU_R8]
-	mov	r9, [rdi + VCPU_R9]
-	mov	r10, [rdi + VCPU_R10]
-	mov	r11, [rdi + VCPU_R11]
-	mov	r12, [rdi + VCPU_R12]
-	mov	r13, [rdi + VCPU_R13]
-	mov	r14, [rdi + VCPU_R14]
-	mov	r15, [rdi + VCPU_R15]
-	mov	rdi, [rdi + VCPU_RDI]
+	LOAD_GUEST_REGISTERS
 
 	vmrun			; RAX
 	vmsave			; RAX
@@ -53,37 +35,8 @@ svm_vmenter:
 	vmload			; RAX
 
 	mov	rax, [rsp]
-	mov	[rax + VCPU_RCX], rcx
-	mov	[rax + VCPU_RDX], rdx
-	mov	[rax + VCPU_RBX], rbx
-	mov	[rax + VCPU_RBP], rbp
-	mov	[rax + VCPU_RSI], rsi
-	mov	[rax + VCPU_RDI], rdi
-	mov	[rax + VCPU_R8], r8
-	mov	[rax + VCPU_R9], r9
-	mov	[rax + VCPU_R10], r10
-	mov	[rax + VCPU_R11], r11
-	mov	[rax + VCPU_R12], r12
-	mov	[rax + VCPU_R13], r13
-	mov	[rax + VCPU_R14], r14
-	mov	[rax + VCPU_R15], r15
+	SAVE_GUEST_REGISTERS
 
 	add	rsp, 16
 
-	; No value of the guest's goes on in a register that C code may read by accident.
-	xor	ecx, ecx
-	xor	edx, edx
-	xor	esi, esi
-	xor	edi, edi
-	xor	r8d, r8d
-	xor	r9d, r9d
-	xor	r10d, r10d
-	xor	r11d, r11d
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	rbx
-	pop	rbp
-	cld
-	ret
+	LEAVE_TO_C

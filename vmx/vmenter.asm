@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The way into a guest and out of it. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
 
+%include "core/guest_regs.inc"
 %include "vmx/offsets.inc"
 
 bits 64
@@ -21,12 +22,7 @@ section .text
 global vmx_vmenter
 global vmx_exit_point
 vmx_vmenter:
-	push	rbp
-	push	rbx
-	push	r12
-	push	r13
-	push	r14
-	push	r15
+	ENTER_FROM_C
 	push	rdi
 
 	; VMWRITE only what changed; a refused one would show in the entry that fails after it.
@@ -39,20 +35,7 @@ vmx_vmenter:
 	test	esi, esi		; MOV leaves ZF alone: it decides below
 
 	mov	rax, [rdi + VCPU_RAX]
-	mov	rcx, [rdi + VCPU_RCX]
-	mov	rdx, [rdi + VCPU_RDX]
-	mov	rbx, [rdi + VCPU_RBX]
-	mov	rbp, [rdi + VCPU_RBP]
-	mov	rsi, [rdi + VCPU_RSI]
-	mov	r8, [rdi + VCPU_R8]
-	mov	r9, [rdi + VCPU_R9]
-	mov	r10, [rdi + VCPU_R10]
-	mov	r11, [rdi + VCPU_R11]
-	mov	r12, [rdi + VCPU_R12]
-	mov	r13, [rdi + VCPU_R13]
-	mov	r14, [rdi + VCPU_R14]
-	mov	r15, [rdi + VCPU_R15]
-	mov	rdi, [rdi + VCPU_RDI]
+	LOAD_GUEST_REGISTERS
 
 	jz	.launch
 	vmresume
@@ -65,20 +48,7 @@ vmx_vmenter:
 vmx_exit_point:
 	push	rax
 	mov	rax, [rsp + 8]
-	mov	[rax + VCPU_RCX], rcx
-	mov	[rax + VCPU_RDX], rdx
-	mov	[rax + VCPU_RBX], rbx
-	mov	[rax + VCPU_RBP], rbp
-	mov	[rax + VCPU_RSI], rsi
-	mov	[rax + VCPU_RDI], rdi
-	mov	[rax + VCPU_R8], r8
-	mov	[rax + VCPU_R9], r9
-	mov	[rax + VCPU_R10], r10
-	mov	[rax + VCPU_R11], r11
-	mov	[rax + VCPU_R12], r12
-	mov	[rax + VCPU_R13], r13
-	mov	[rax + VCPU_R14], r14
-	mov	[rax + VCPU_R15], r15
+	SAVE_GUEST_REGISTERS
 	pop	qword [rax + VCPU_RAX]
 	pop	rdi
 
@@ -88,23 +58,7 @@ vmx_exit_point:
 	jz	.out
 	mov	eax, VMX_ENTERED
 .out:
-	; No value of the guest's goes on in a register that C code may read by accident.
-	xor	ecx, ecx
-	xor	edx, edx
-	xor	esi, esi
-	xor	edi, edi
-	xor	r8d, r8d
-	xor	r9d, r9d
-	xor	r10d, r10d
-	xor	r11d, r11d
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	rbx
-	pop	rbp
-	cld
-	ret
+	LEAVE_TO_C
 
 ; void vmx_host_nmi(void)
 ;

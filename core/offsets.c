@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Offsets for vmenter.asm. */
+/* Offsets for guest_regs.inc. */
+#include "core/vcpu.h"
 #include "lib/offsets.h"
-#include "svm/svm.h"
 
 void offsets(void);
 void offsets(void)
 {
+	DEFINE(VCPU_RAX, offsetof(struct vcpu, regs[REG_RAX]));
 	DEFINE(VCPU_RCX, offsetof(struct vcpu, regs[REG_RCX]));
 	DEFINE(VCPU_RDX, offsetof(struct vcpu, regs[REG_RDX]));
 	DEFINE(VCPU_RBX, offsetof(struct vcpu, regs[REG_RBX]));
