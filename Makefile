@@ -169,7 +169,7 @@ $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 # ---------------------------------------------------------------------------
 # Tools that run on the build host.
 
-EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules*.c) svm/rules.c core/entry_rule.c lib/string.c
+EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules*.c svm/rules*.c) core/entry_rule.c lib/string.c
 HOSTCFLAGS   ?= -O2 -g
 
 .PHONY: tools

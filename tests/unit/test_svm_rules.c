@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Each rule of VMRUN: broken by one change to a state that breaks none, and by nothing less. */
-/* link: svm/rules.c core/entry_rule.c */
+/* link: svm/rules.c svm/rules_exempt.c core/entry_rule.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
