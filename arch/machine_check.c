@@ -11,18 +11,23 @@
 
 #define MCG_CAP_COUNT	0xff
 #define MCG_CAP_CTL	BIT_ULL(8)
-#define MCG_STATUS_RIPV BIT_ULL(0)
-#define MCI_VALID	BIT_ULL(63)
-#define MCI_OVERFLOW	BIT_ULL(62)
-#define MCI_UNCORRECTED BIT_ULL(61)
-#define MCI_MISC_VALID	BIT_ULL(59)
-#define MCI_ADDR_VALID	BIT_ULL(58)
-#define MCI_CORRUPT	BIT_ULL(57)	/* PCC: processor context corrupt */
+#define MCG_CAP_SER_P	BIT_ULL(24)
 #define MAX_BANKS	64
 
 typedef unsigned long long ull;
 
 static unsigned banks;
+static bool recovery, overflow_recovery;
+
+/* AMD APM vol. 3, "CPUID Fn8000_0007_EBX": McaOverflowRecov, SUCCOR. */
+static void read_recovery(u64 capabilities)
+{
+	u32 amd = cpu_features.max_extended_leaf >= 0x80000007 ? cpuid(0x80000007).ebx : 0;
+	bool is_amd = cpu_features.vendor == CPU_VENDOR_AMD;
+
+	overflow_recovery = is_amd ? amd & BIT(0) : true;
+	recovery = is_amd ? amd & BIT(1) : (capabilities & MCG_CAP_SER_P) != 0;
+}
 
 /*
  * With care: what is below us, firmware or another hypervisor, may announce machine checks in CPUID
@@ -36,6 +41,7 @@ void machine_check_init(void)
 		return;
 	count = capabilities & MCG_CAP_COUNT;
 	banks = (unsigned)MIN(count, (u64)MAX_BANKS);
+	read_recovery(capabilities);
 	if (capabilities & MCG_CAP_CTL)
 		wrmsr_safe(MSR_MCG_CTL, ~0ull);
 	for (unsigned bank = 0; bank < banks; bank++) {
@@ -44,37 +50,73 @@ void machine_check_init(void)
 	}
 }
 
-/* Log a bank that holds an error and free it. Returns false if execution cannot go on. */
-static bool report_bank(unsigned bank)
+/* false: the bank holds no error. */
+static bool read_bank(unsigned number, struct machine_check_bank *bank)
 {
-	u64 status, address = 0, misc = 0;
+	*bank = (struct machine_check_bank){ 0 };
+	if (rdmsr_safe(MSR_MC_STATUS(number), &bank->status) || !(bank->status & MCI_VALID))
+		return false;
+	if (bank->status & MCI_ADDR_VALID)
+		rdmsr_safe(MSR_MC_ADDR(number), &bank->address);
+	if (bank->status & MCI_MISC_VALID)
+		rdmsr_safe(MSR_MC_MISC(number), &bank->misc);
+	return true;
+}
 
-	if (rdmsr_safe(MSR_MC_STATUS(bank), &status) || !(status & MCI_VALID))
-		return true;
-	if (status & MCI_ADDR_VALID)
-		rdmsr_safe(MSR_MC_ADDR(bank), &address);
-	if (status & MCI_MISC_VALID)
-		rdmsr_safe(MSR_MC_MISC(bank), &misc);
-	log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
-		  bank, (ull)status, (ull)address, (ull)misc,
-		  status & MCI_UNCORRECTED ? "uncorrected" : "corrected",
-		  status & MCI_CORRUPT ? ", processor context corrupt" : "",
-		  status & MCI_OVERFLOW ? ", earlier errors lost" : "");
-	wrmsr_safe(MSR_MC_STATUS(bank), 0);
-	return !(status & (MCI_UNCORRECTED | MCI_CORRUPT));
+/* Log every bank that holds an error, free it, and find the worst. */
+static enum machine_check_verdict report_banks(const struct machine_check *mc)
+{
+	enum machine_check_verdict worst = MACHINE_CHECK_GO_ON, verdict;
+	struct machine_check_bank bank;
+	bool explained = false;
+	const char *kind;
+
+	for (unsigned i = 0; i < banks; i++) {
+		if (!read_bank(i, &bank))
+			continue;
+		verdict = machine_check_judge_bank(mc, &bank, &kind);
+		log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
+			  i, (ull)bank.status, (ull)bank.address, (ull)bank.misc, kind,
+			  bank.status & MCI_CORRUPT ? ", processor context corrupt" : "",
+			  bank.status & MCI_OVERFLOW ? ", earlier errors lost" : "");
+		wrmsr_safe(MSR_MC_STATUS(i), 0);
+		worst = MAX(worst, verdict);
+		explained = true;
+	}
+	return machine_check_judge(mc, worst, explained);
+}
+
+/* Panics where the machine cannot go on; otherwise the next machine check may come. */
+static enum machine_check_verdict handle(struct machine_check *mc)
+{
+	enum machine_check_verdict verdict;
+
+	if (rdmsr_safe(MSR_MCG_STATUS, &mc->mcg_status))
+		panic("machine check on a processor without registers that describe it");
+	mc->amd = cpu_features.vendor == CPU_VENDOR_AMD;
+	mc->recovery = recovery;
+	mc->overflow_recovery = overflow_recovery;
+	log_error("machine check: MCG_STATUS 0x%llx, %s", (ull)mc->mcg_status,
+		  mc->in_guest ? "while a guest ran" : "in Lamina");
+	verdict = report_banks(mc);
+	if (verdict == MACHINE_CHECK_STOP_MACHINE)
+		panic("machine check that the processor cannot recover from");
+	wrmsr(MSR_MCG_STATUS, 0);	/* MCIP: with it set, the next one shuts the CPU down */
+	log_error("machine check: %s",
+		  verdict == MACHINE_CHECK_GO_ON ? "nothing is lost, going on" : "what is lost was the guest's");
+	return verdict;
 }
 
 void machine_check_handler(void)
 {
-	bool go_on = true;
-	u64 status;
+	struct machine_check mc = { .in_guest = false };
 
-	if (rdmsr_safe(MSR_MCG_STATUS, &status))
-		panic("machine check on a processor without registers that describe it");
-	log_error("machine check: MCG_STATUS 0x%llx", (ull)status);
-	for (unsigned bank = 0; bank < banks; bank++)
-		go_on &= report_bank(bank);
-	if (!go_on || !(status & MCG_STATUS_RIPV))
-		panic("machine check that the processor cannot recover from");
-	wrmsr(MSR_MCG_STATUS, 0);	/* MCIP: with it set, the next one shuts the CPU down */
+	handle(&mc);
+}
+
+bool machine_check_in_guest(const struct phys_range *guest, unsigned guest_pieces)
+{
+	struct machine_check mc = { .in_guest = true, .guest = guest, .guest_pieces = guest_pieces };
+
+	return handle(&mc) == MACHINE_CHECK_GO_ON;
 }

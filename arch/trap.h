@@ -34,9 +34,8 @@ void trap_report_caller(const u64 *frame);
 const char *trap_name(u64 vector);
 
 /*
- * The machine-check exception: log the banks that hold an error, then panic unless the processor
- * says that it can go on. For the host's #MC and for one that the vendor code was handed by a VM
- * exit or a failed VM entry. Intel SDM, "Machine-Check Architecture".
+ * The machine-check exception in Lamina itself: log the banks that hold an error, then panic unless
+ * nothing is lost. One that a VM exit or a failed entry is about is machine_check_in_guest()'s.
  */
 void machine_check_handler(void);
 

@@ -142,6 +142,20 @@ enum {
 #define MSR_MTRR_FIX4K(n)	(0x268 + (n))	/* n = 0..7 */
 #define MSR_PAT			0x277	/* CPUID.1:EDX[16] */
 #define MSR_MTRR_DEF_TYPE	0x2ff
+/* IA32_MCG_STATUS */
+#define MCG_STATUS_RIPV		BIT_ULL(0)	/* the interrupted program can go on */
+/* IA32_MCi_STATUS. SDM, "IA32_MCi_STATUS MSRS"; AMD APM vol. 2, "MCi_STATUS". */
+#define MCI_VALID		BIT_ULL(63)
+#define MCI_OVERFLOW		BIT_ULL(62)
+#define MCI_UNCORRECTED		BIT_ULL(61)
+#define MCI_ENABLED		BIT_ULL(60)
+#define MCI_MISC_VALID		BIT_ULL(59)
+#define MCI_ADDR_VALID		BIT_ULL(58)
+#define MCI_CORRUPT		BIT_ULL(57)	/* PCC: processor context corrupt */
+#define MCI_SIGNALED		BIT_ULL(56)	/* Intel, MCG_CAP.SER_P: S */
+#define MCI_ACTION_REQUIRED	BIT_ULL(55)	/* Intel, MCG_CAP.SER_P: AR */
+#define MCI_AMD_DEFERRED	BIT_ULL(44)
+#define MCI_AMD_POISON		BIT_ULL(43)
 #define MSR_MC_CTL(n)		(0x400 + 4 * (n))
 #define MSR_MC_STATUS(n)	(0x401 + 4 * (n))
 #define MSR_MC_ADDR(n)		(0x402 + 4 * (n))

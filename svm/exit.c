@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits under SVM: each is translated into a neutral call. AMD APM vol. 2, "SVM Intercept Exit Codes". */
-#include "arch/trap.h"
+#include "arch/x86.h"
 #include "core/emulate.h"
 #include "core/exit.h"
 #include "svm/svm.h"
@@ -10,7 +10,7 @@ static const struct vmcb_control *control_of(struct vcpu *vcpu)
 	return &to_svm(vcpu)->vmcb->control;
 }
 
-/* The host takes what is pending in its interrupt window; nothing is left to do. */
+/* The host takes what is pending in its interrupt window, and svm_vcpu_run() has served #MC. */
 static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 {
 }
@@ -18,11 +18,6 @@ static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 static void handle_init(struct vcpu *vcpu)
 {
 	vm_warn(vcpu->vm, "an INIT signal reached the processor and was held back");
-}
-
-static void handle_machine_check(struct vcpu *vcpu __maybe_unused)
-{
-	machine_check_handler();
 }
 
 static void handle_alignment_check(struct vcpu *vcpu)
@@ -98,7 +93,7 @@ static const struct {
 	[VMEXIT_CR_READ + 8] = { "CR8 read", handle_cr },
 	[VMEXIT_EXCEPTION + X86_DB] = { "#DB", svm_handle_debug },
 	[VMEXIT_EXCEPTION + X86_AC] = { "#AC", handle_alignment_check },
-	[VMEXIT_EXCEPTION + X86_MC] = { "#MC", handle_machine_check },
+	[VMEXIT_EXCEPTION + X86_MC] = { "#MC", handle_host_event },
 	[VMEXIT_INTR] = { "external interrupt", handle_host_event },
 	[VMEXIT_NMI] = { "NMI", handle_host_event },
 	[VMEXIT_SMI] = { "SMI", handle_host_event },

@@ -2,6 +2,8 @@
 /* One entry and one exit under SVM. */
 #include "arch/cpu.h"
 #include "arch/percpu.h"
+#include "arch/x86.h"
+#include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/trace.h"
 #include "svm/svm.h"
@@ -90,6 +92,9 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	control->clean = CLEAN_ALL;
 	svm_events_after_exit(vcpu);
 
+	/* The banks first, while they hold what went wrong. */
+	if (unlikely(control->exit_code == VMEXIT_EXCEPTION + X86_MC))
+		exit_machine_check(vcpu);
 	/* The host's interrupt window, which comes next, is all that these exits are about. */
 	if (control->exit_code == VMEXIT_INTR)
 		return EXIT_FASTPATH_EXIT_HANDLED;

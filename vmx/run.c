@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry and one exit under VMX. */
 #include "arch/cpu.h"
-#include "arch/trap.h"
+#include "arch/x86.h"
+#include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/trace.h"
 #include "core/vtimer.h"
@@ -118,14 +119,14 @@ static union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 }
 
 /* The host's own: while NMIs are still blocked, and while the banks still hold what went wrong. */
-static void serve_host_exception(void)
+static void serve_host_exception(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
 
 	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI)
 		vmx_host_nmi();
 	else if ((info & INTERRUPTION_VECTOR) == X86_MC)
-		machine_check_handler();
+		exit_machine_check(vcpu);
 }
 
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
@@ -147,7 +148,7 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	reason = take_snapshot(vcpu);
 	/* It always comes with bit 31, and must not be lost to it. */
 	if (unlikely(reason.basic == EXIT_REASON_MACHINE_CHECK))
-		machine_check_handler();
+		exit_machine_check(vcpu);
 	if (unlikely(reason.failed_entry))
 		return entry_failed(vcpu, reason);
 
@@ -159,7 +160,7 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	case EXIT_REASON_PREEMPTION_TIMER:
 		return timer_exit(vcpu, force_immediate_exit);
 	case EXIT_REASON_EXCEPTION_OR_NMI:
-		serve_host_exception();
+		serve_host_exception(vcpu);
 		return EXIT_FASTPATH_NONE;
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
 		/* Still pending: the host's interrupt window, which comes next, takes it. */

@@ -17,7 +17,8 @@
 #include "arch/clock.h"
 #include "arch/irq.h"
 #include "arch/lapic.h"
-#include "arch/trap.h"
+#include "arch/x86.h"
+#include "core/exit.h"
 #include "core/trace.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
@@ -106,8 +107,9 @@ void vmx_host_nmi(void)
 
 /* --- the rest of Lamina, as far as run.c sees it --- */
 
-void machine_check_handler(void)
+void exit_machine_check(struct vcpu *v)
 {
+	assert_ptr_equal(v, vcpu);
 	note('M');
 	reason_at_machine_check = vcpu->exit_reason;
 }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Machine checks that QEMU's monitor injects into the host, while its guest halts.
+
+Only there: QEMU ignores the intercept of #MC, and Bochs has no machine checks. What they mean while
+a guest runs is proven by tests/unit/test_machine_check.c, test_vmx_run.c and test_svm_run.c.
+"""
+
+import re
+import socket
+import time
+
+import pytest
+
+import conftest
+import emu
+import image
+
+# EPYC has no recovery from uncorrected errors (SUCCOR). QEMU's processors of Intel's have
+# (MCG_CAP.SER_P), and SVM all the same where it is asked for.
+AMD, INTEL = "EPYC", "Skylake-Server,+svm,+npt"
+LIMIT = 30
+
+VAL, UC, EN, MISCV, ADDRV, PCC, S, AR = (1 << bit for bit in (63, 61, 60, 59, 58, 57, 56, 55))
+CODE = 0x134                                        # a read in a data cache
+RIPV, EIPV, MCIP = 1, 2, 4
+LOST = VAL | UC | EN | MISCV | ADDRV
+
+# CPU model, bank's status, MCG_STATUS, what is said of the bank; whether it goes on
+CASES = {
+    "corrupt-context": (AMD, LOST | PCC, RIPV, "uncorrected, processor context corrupt", False),
+    "no-recovery": (AMD, LOST, RIPV | EIPV, "uncorrected", False),
+    "not-enabled": (AMD, LOST & ~EN, RIPV, "uncorrected, not enabled", True),
+    "no-way-back": (AMD, LOST & ~EN, EIPV, "uncorrected, not enabled", False),
+    "action-optional": (INTEL, LOST | S, RIPV, "uncorrected, action optional", True),
+    "not-used": (INTEL, LOST, RIPV, "uncorrected, not used yet", True),
+    "action-required": (INTEL, LOST | S | AR, RIPV | EIPV, "uncorrected, action required", False),
+    "corrupt-context-intel": (INTEL, LOST | S | AR | PCC, RIPV | EIPV, "processor context corrupt", False),
+}
+
+
+class Monitor:
+    """QEMU's human monitor at a socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(LIMIT)
+        self.socket.connect(str(path))
+        self._read()
+
+    def _read(self):
+        said = b""
+        while not said.endswith(b"(qemu) "):
+            data = self.socket.recv(4096)
+            if not data:
+                break
+            said += data
+        return said.decode(errors="replace")
+
+    def __call__(self, command):
+        self.socket.sendall(command.encode() + b"\n")
+        return self._read()
+
+
+@pytest.fixture(scope="module")
+def iso(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mce") / "mce.iso"
+    image.build(path, conftest.BUILD / "lamina.elf",
+                "console=com1,115200 onend=poweroff onfail=poweroff",
+                [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")], True)
+    return path
+
+
+def inject(machine, path, status, mcg_status, bank):
+    """The guest's few instructions each 50 ms could be hit: their #MC would be the guest's."""
+    monitor = Monitor(path)
+    time.sleep(0.12)
+    said = monitor(f"mce 0 {bank} {status | CODE:#x} {mcg_status | MCIP:#x} 0x1234040 0x86")
+    assert "MCE" not in said.replace("mce", ""), said
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_host_machine_check(case, iso, tmp_path):
+    model, status, mcg_status, words, goes_on = CASES[case]
+    socket_path = tmp_path / "monitor"
+    conftest.LOGS.mkdir(parents=True, exist_ok=True)
+    with emu.Machine(iso, "qemu", model, 128, log=conftest.LOGS / f"mce-{case}.log",
+                     extra=("-monitor", f"unix:{socket_path},server,nowait")) as machine:
+        machine.expect(r"guest idle: now", LIMIT)
+        inject(machine, socket_path, status, mcg_status, 5)
+        said = machine.expect(r"machine check: bank 5: .*\n", LIMIT)
+        assert re.search(rf"machine check: MCG_STATUS {mcg_status | MCIP:#x}, in Lamina", said), said
+        assert f"status {status | CODE:#018x} address 0x1234040 misc 0x86: " in said, said
+        assert words in said, said
+        if goes_on:
+            machine.expect(r"machine check: nothing is lost, going on", LIMIT)
+            # The bank is free and MCIP is clear: another one is reported, too.
+            inject(machine, socket_path, status, mcg_status, 6)
+            machine.expect(r"machine check: bank 6: .*\n", LIMIT)
+            machine.send(b"x")
+            machine.expect(r"guest idle: 1 passed, 0 failed", LIMIT)
+            machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+        else:
+            machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from", LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))
