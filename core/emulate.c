@@ -102,9 +102,13 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
  */
 void emulate_advance(struct vcpu *vcpu, unsigned length)
 {
-	u64 rip = vcpu_reg_read(vcpu, REG_RIP) + length;
+	u64 old = vcpu_reg_read(vcpu, REG_RIP), rip = old + length, rflags = vcpu_rflags(vcpu);
 
-	vcpu_reg_write(vcpu, REG_RIP, vcpu_code_64(vcpu) ? rip : (u32)rip);
-	vcpu_reg_write(vcpu, REG_RFLAGS, vcpu_rflags(vcpu) & ~RFLAGS_RF);
+	/* Asking for the mode and storing flags costs accesses to the VMCS: only where it matters. */
+	if ((old ^ rip) >> 32 && !vcpu_code_64(vcpu))
+		rip = (u32)rip;
+	vcpu_reg_write(vcpu, REG_RIP, rip);
+	if (rflags & RFLAGS_RF)
+		vcpu_reg_write(vcpu, REG_RFLAGS, rflags & ~RFLAGS_RF);
 	vcpu->ops->instruction_done(vcpu);
 }

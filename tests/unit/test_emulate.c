@@ -137,6 +137,12 @@ static void test_advance(void **state)
 	assert_int_equal(get(REG_RFLAGS), RFLAGS_FIXED | RFLAGS_ZF);
 	assert_int_equal(fake.instructions_done, 1);
 
+	set(REG_RIP, 0xfffffffe);
+	fake.vcpu.regs_dirty = 0;
+	emulate_advance(&fake.vcpu, 3);
+	assert_int_equal(get(REG_RIP), 0x100000001ull);
+	assert_int_equal(fake.vcpu.regs_dirty, BIT(REG_RIP));	/* the flags are as they were */
+
 	fake.segments[SEG_CS].l = false;
 	set(REG_RIP, 0xfffffffe);
 	emulate_advance(&fake.vcpu, 3);
