@@ -42,13 +42,16 @@ void vmx_end_shadow(void)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
 }
 
-/* Single steps are the processor's to report, but it has not executed this one. */
+/*
+ * Single steps are the processor's to report, but it has not executed this one. Raised as an
+ * exception, and not left pending in the VMCS: what is pending there is lost to an entry that
+ * injects an interrupt. SDM, "Delivery of Pending Debug Exceptions after VM Entry".
+ */
 void vmx_instruction_done(struct vcpu *vcpu)
 {
 	vmx_end_shadow();
 	if (vcpu_rflags(vcpu) & RFLAGS_TF)
-		vmcs_writen(GUEST_PENDING_DEBUG,
-			    vmcs_readn(GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+		event_raise_debug(vcpu, DR6_BS | (vmcs_readn(GUEST_PENDING_DEBUG) & DR6_BREAKPOINTS));
 }
 
 /* --- control registers --- */
