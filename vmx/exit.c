@@ -46,6 +46,13 @@ static void handle_window(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
+/* Where an NMI waits for the end of STI's shadow, this kind of exit could come for ever. */
+static void handle_nmi_window(struct vcpu *vcpu)
+{
+	vmx_nmi_window(vcpu, true);
+	handle_window(vcpu);
+}
+
 static void handle_init(struct vcpu *vcpu)
 {
 	exit_unexpected(vcpu, "INIT signal: something outside resets this processor");
@@ -149,7 +156,7 @@ static void (*const handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_INIT] = handle_init,
 	[EXIT_REASON_SIPI] = handle_sipi,
 	[EXIT_REASON_INTERRUPT_WINDOW] = handle_window,
-	[EXIT_REASON_NMI_WINDOW] = handle_window,
+	[EXIT_REASON_NMI_WINDOW] = handle_nmi_window,
 	[EXIT_REASON_TASK_SWITCH] = handle_task_switch,
 	[EXIT_REASON_CPUID] = exit_cpuid,
 	[EXIT_REASON_GETSEC] = exit_invalid_opcode,

@@ -602,6 +602,17 @@ static void nmi_window_waits_for_the_right_thing(void **state)
 	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_INTERRUPT_WINDOW);
 }
 
+/* MOV SS, STI: the NMI window that the first one's shadow asked for may open in the second one's. */
+static void nmi_window_in_the_shadow_of_sti_is_not_waited_for_again(void **state)
+{
+	vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS;
+	vmx_nmi_window(vcpu, true);
+	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_NMI_WINDOW);
+	vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_STI;
+	vmx_nmi_window(vcpu, true);
+	assert_int_equal(vmcs[PRIMARY_CONTROLS.encoding], PRIMARY_INTERRUPT_WINDOW);
+}
+
 static void without_virtual_nmis_open_interrupts_end_the_handler(void **state)
 {
 	const struct event nmi = { .type = EVENT_NMI, .vector = X86_NMI };
@@ -649,6 +660,7 @@ int main(void)
 		cmocka_unit_test_setup(interrupted_iret_still_blocks_nmis, setup),
 		cmocka_unit_test_setup(injection_format, setup),
 		cmocka_unit_test_setup(nmi_window_waits_for_the_right_thing, setup),
+		cmocka_unit_test_setup(nmi_window_in_the_shadow_of_sti_is_not_waited_for_again, setup),
 		cmocka_unit_test_setup(without_virtual_nmis_open_interrupts_end_the_handler, setup),
 	};
 
