@@ -9,7 +9,9 @@
 #include "arch/acpi_s5.h"
 #include "arch/clock.h"
 #include "arch/cpu.h"
+#include "arch/extable.h"
 #include "arch/paging.h"
+#include "arch/x86.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -189,10 +191,18 @@ static void reset_by_triple_fault(void)
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
+/* The ways below may raise no more than INIT, which VMX root operation blocks. SDM, "INIT". */
+static void leave_vmx(void)
+{
+	if (read_cr4() & CR4_VMXE)
+		__asm__ volatile("1: vmxoff\n2:" EXTABLE("1b", "2b") : : : "memory", "cc");
+}
+
 void machine_reset(void)
 {
 	reset_by_fadt();
 	reset_by_cf9();
+	leave_vmx();
 	reset_by_keyboard_controller();
 	reset_by_triple_fault();
 }
