@@ -106,7 +106,10 @@ void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits)
 
 void event_queue_nmi(struct vcpu *vcpu)
 {
-	/* SDM, "Handling Multiple NMIs": one in service, one latched; further ones are lost. */
+	/*
+	 * SDM, "Handling Multiple NMIs": one in service, one latched; further ones are lost. Where one
+	 * is in service already, event_inject() leaves one.
+	 */
 	if (vcpu->events.nmi_pending < 2)
 		vcpu->events.nmi_pending++;
 	vcpu_request(vcpu, REQ_EVENT);
@@ -167,6 +170,7 @@ bool event_inject(struct vcpu *vcpu)
 
 	if (events->nmi_pending) {
 		if (vcpu->ops->nmi_blocked(vcpu)) {
+			events->nmi_pending = 1;
 			set_nmi_window(vcpu, true);
 		} else if (slot_free) {
 			const struct event nmi = { .type = EVENT_NMI, .vector = X86_NMI };

@@ -39,7 +39,7 @@ struct vcpu_events {
 	struct event exception;	/* raised by emulation, not yet injected; EVENT_NONE or EVENT_EXCEPTION */
 	u64 payload;		/* of `exception`: CR2 for #PF, DR6 bits for #DB; applied at injection */
 	struct event injected;	/* handed to the hardware at the last entry: for trace and failure report */
-	u8 nmi_pending;		/* NMIs that wait, at most 2: one in service latches one more */
+	u8 nmi_pending;		/* NMIs that wait: at most 2, or 1 while one is in service */
 	bool irq_window, nmi_window;	/* which window exits are asked for at present */
 };
 

@@ -95,7 +95,7 @@ def checked(name, verdict=None, **rest):
 
 CHECKED_GUESTS = tuple(checked(name) for name in (
     "realmode", "protmode", "longmode", "cpuid", "portio", "msr", "mmio", "mmio32", "timer",
-    "ioapic", "uart", "exceptions", "hostile"))
+    "ioapic", "uart", "exceptions", "nmi", "hostile"))
 
 NO_INTERRUPT_WITH_IF_0 = "Bochs 2.7 lets no interrupt end an SVM guest that entered with IF clear"
 ENDINGS = (

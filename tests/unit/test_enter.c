@@ -406,6 +406,20 @@ static void one_nmi_is_latched_while_one_is_in_service(void **state)
 	assert_true(nmi_window_on);
 }
 
+/* Three came while the guest was serving one, and the guest saw two more. */
+static void further_nmis_are_lost_while_one_is_in_service(void **state)
+{
+	nmi_is_blocked = true;
+	for (int i = 0; i < 3; i++)
+		event_queue_nmi(&vcpu);
+	vcpu_enter_guest(&vcpu);
+	nmi_is_blocked = false;
+	vcpu_request(&vcpu, REQ_EVENT);
+	vcpu_enter_guest(&vcpu);
+	assert_int_equal(injected.type, EVENT_NMI);
+	assert_int_equal(vcpu.events.nmi_pending, 0);
+}
+
 static void blocked_nmi_asks_for_a_window(void **state)
 {
 	nmi_is_blocked = true;
@@ -622,6 +636,7 @@ int main(void)
 		cmocka_unit_test_setup(blocked_interrupt_asks_for_a_window, set_up),
 		cmocka_unit_test_setup(nmi_goes_before_an_interrupt, set_up),
 		cmocka_unit_test_setup(one_nmi_is_latched_while_one_is_in_service, set_up),
+		cmocka_unit_test_setup(further_nmis_are_lost_while_one_is_in_service, set_up),
 		cmocka_unit_test_setup(blocked_nmi_asks_for_a_window, set_up),
 		cmocka_unit_test_setup(exception_takes_the_place_of_what_it_interrupted, set_up),
 		cmocka_unit_test_setup(cr2_changes_with_the_injection_only, set_up),
