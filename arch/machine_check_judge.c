@@ -35,7 +35,8 @@ static bool is_guests(const struct machine_check *mc, const struct machine_check
 }
 
 /* Data that the interrupted context was about to use is lost. */
-static enum machine_check_verdict lost_data(const struct machine_check *mc, const struct machine_check_bank *bank)
+static enum machine_check_verdict lost_data(const struct machine_check *mc,
+					    const struct machine_check_bank *bank)
 {
 	if (mc->in_guest && is_physical(mc, bank) && is_guests(mc, bank))
 		return MACHINE_CHECK_STOP_VM;

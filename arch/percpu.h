@@ -20,6 +20,9 @@ struct percpu {
 	void *arch_data;		/* owned by arch: GDT, TSS, IST stacks */
 };
 
+#ifdef LAMINA_HOST_TEST
+struct percpu *this_cpu(void);
+#else
 static inline struct percpu *this_cpu(void)
 {
 	struct percpu *cpu;
@@ -27,6 +30,7 @@ static inline struct percpu *this_cpu(void)
 	__asm__("mov %%gs:0, %0" : "=r"(cpu));
 	return cpu;
 }
+#endif
 
 /* Make this_cpu() work on the boot CPU, before anything else. */
 void percpu_init_early(void);

@@ -10,6 +10,11 @@
 
 void svm_vmenter(struct vcpu *vcpu, u64 vmcb_pa, u64 host_vmcb_pa);
 
+#ifdef LAMINA_HOST_TEST
+/* The fake processor of tests/unit/test_svm_run.c. */
+void clgi(void);
+void stgi(void);
+#else
 static inline void clgi(void)
 {
 	__asm__ volatile("clgi" : : : "memory");
@@ -19,6 +24,7 @@ static inline void stgi(void)
 {
 	__asm__ volatile("stgi" : : : "memory");
 }
+#endif
 
 /* What changed since the last exit goes into the VMCB. */
 static void store_guest_state(struct vcpu_svm *svm)

@@ -34,7 +34,8 @@ CASES = {
     "action-optional": (INTEL, LOST | S, RIPV, "uncorrected, action optional", True),
     "not-used": (INTEL, LOST, RIPV, "uncorrected, not used yet", True),
     "action-required": (INTEL, LOST | S | AR, RIPV | EIPV, "uncorrected, action required", False),
-    "corrupt-context-intel": (INTEL, LOST | S | AR | PCC, RIPV | EIPV, "processor context corrupt", False),
+    "corrupt-context-intel": (INTEL, LOST | S | AR | PCC, RIPV | EIPV, "processor context corrupt",
+                              False),
 }
 
 
@@ -100,6 +101,7 @@ def test_host_machine_check(case, iso, tmp_path):
             machine.expect(r"guest idle: 1 passed, 0 failed", LIMIT)
             machine.expect(emu.ENDED_WELL.pattern, LIMIT)
         else:
-            machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from", LIMIT)
+            machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from",
+                           LIMIT)
         assert machine.wait(LIMIT), machine.report("it did not power off")
     assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))
