@@ -105,8 +105,7 @@ static u64 read_port(struct vcpu *vcpu, u16 port, unsigned size)
 			value |= read_port(vcpu, (u16)(port + i), 1) << (i * 8);
 		return value;
 	}
-	if (vm_once(vm, ONCE_PORT_READ, port))
-		vm_debug(vm, "read of the unclaimed port 0x%x gives all ones", port);
+	vm_debug_once(vm, ONCE_PORT_READ, port, "read of the unclaimed port 0x%x gives all ones", port);
 	return all_ones(size);
 }
 
@@ -120,8 +119,9 @@ static void write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 	} else if (size > 1) {
 		for (unsigned i = 0; i < size; i++)
 			write_port(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
-	} else if (vm_once(vm, ONCE_PORT_WRITE, port)) {
-		vm_debug(vm, "write of 0x%x to the unclaimed port 0x%x is dropped", (u8)value, port);
+	} else {
+		vm_debug_once(vm, ONCE_PORT_WRITE, port, "write of 0x%x to the unclaimed port 0x%x is dropped",
+			      (u8)value, port);
 	}
 }
 

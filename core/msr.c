@@ -94,8 +94,9 @@ static int read_constant(struct vcpu *vcpu __maybe_unused, u32 msr, u64 *value)
 
 static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	if (*value != find_policy(msr)->constant && vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
-		vm_debug(vcpu->vm, "WRMSR of 0x%llx to 0x%x changes nothing", (unsigned long long)*value, msr);
+	if (*value != find_policy(msr)->constant)
+		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, msr, "WRMSR of 0x%llx to 0x%x changes nothing",
+			      (unsigned long long)*value, msr);
 	return 0;
 }
 

@@ -29,6 +29,13 @@ struct vm_log_once {
 /* true the first time that this VM comes up with this kind and index: then log it. */
 bool vm_once(struct vm *vm, enum once_kind kind, u64 index);
 
+/* A debug line that comes once. Where none is printed it takes no place from those that are. */
+#define vm_debug_once(vm, kind, index, ...)					\
+	do {									\
+		if (log_get_level() >= LOG_DEBUG && vm_once(vm, kind, index))	\
+			vm_debug(vm, __VA_ARGS__);				\
+	} while (0)
+
 enum vm_end {
 	VM_END_NONE,
 	VM_END_POWEROFF,	/* ACPI S5 */
