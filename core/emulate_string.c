@@ -12,9 +12,14 @@
 #include "core/emulate_operand.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "core/vtimer.h"
 
-/* Iterations between two looks at what else the vCPU has to do. */
-#define BATCH 1024
+/*
+ * Iterations, and time, between two looks at what else the vCPU has to do. A console port can take
+ * milliseconds for a character.
+ */
+#define BATCH	 1024
+#define BATCH_NS 1000000
 
 struct string {
 	struct vcpu *vcpu;
@@ -152,6 +157,7 @@ static void repeat(const struct string *s, int (*once)(const struct string *s))
 {
 	unsigned left = vcpu_rflags(s->vcpu) & RFLAGS_TF ? 1 : BATCH;
 	u64 count = address_reg_read(s->vcpu, s->insn, REG_RCX);
+	u64 end = vtimer_now() + vtimer_from_ns(BATCH_NS);
 
 	while (count) {
 		if (once(s))
@@ -159,7 +165,7 @@ static void repeat(const struct string *s, int (*once)(const struct string *s))
 		address_reg_write(s->vcpu, s->insn, REG_RCX, --count);
 		if ((once == cmps || once == scas) && comparison_ends(s))
 			break;
-		if (count && (!--left || something_waits(s->vcpu))) {
+		if (count && (!--left || something_waits(s->vcpu) || vtimer_now() >= end)) {
 			s->vcpu->ops->instruction_done(s->vcpu);
 			return;
 		}

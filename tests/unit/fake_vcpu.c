@@ -10,6 +10,7 @@
 #include "core/cpuid.h"
 #include "core/emulate.h"
 #include "core/exit.h"
+#include "core/vtimer.h"
 
 struct fake_machine fake;
 struct cpu_features cpu_features;
@@ -232,6 +233,18 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 	if (fake.port_writes < FAKE_PORT_LOG)
 		fake.port_written[fake.port_writes] = (u32)value;
 	fake.port_writes++;
+}
+
+/* --- time --- */
+
+u64 vtimer_now(void)
+{
+	return fake.now;
+}
+
+u64 vtimer_from_ns(u64 ns)
+{
+	return ns;
 }
 
 /* --- features --- */

@@ -121,6 +121,25 @@ static void test_batches_are_bounded(void **state)
 	assert_int_equal(fake.mmio_writes, 3 * 1024 + 1);
 }
 
+static void take_time(void)
+{
+	fake.now += 250000;
+}
+
+/* As long as a slow console makes it: timers and keys are served in between. */
+static void test_slow_ports_are_left_in_time(void **state)
+{
+	PLACE(CODE, 0xf3, 0x6e);			/* REP OUTSB */
+	set(REG_RSI, DATA);
+	set(REG_RCX, 100);
+	fake.on_access = take_time;
+	string_io(false, 1);
+	assert_int_equal(fake.port_writes, 4);
+	assert_int_equal(get(REG_RIP), CODE);
+	assert_int_equal(get(REG_RCX), 96);
+	assert_int_equal(get(REG_RSI), DATA + 4);
+}
+
 static void request_now(void)
 {
 	vcpu_request(&fake.vcpu, REQ_EVENT);
@@ -191,6 +210,7 @@ int main(void)
 		TEST(test_outs_downwards_with_a_segment),
 		TEST(test_string_addresses_wrap_at_16_bits),
 		TEST(test_rep_of_nothing),
+		TEST(test_slow_ports_are_left_in_time),
 		TEST(test_fault_in_the_middle),
 		TEST(test_batches_are_bounded),
 		TEST(test_batches_end_for_what_waits),
