@@ -35,23 +35,40 @@ static void read_loader_name(const struct mb2_tag *tag)
 	boot_info.loader_name = text_of(tag, sizeof(*tag));
 }
 
+/* Memory of two modules would be overwritten and given away with the first of them. */
+static bool overlaps_another(u32 start, u32 end)
+{
+	for (unsigned i = 0; i < boot_info.modules; i++) {
+		const struct boot_module *other = &boot_info.module[i];
+
+		if (start < end && other->size && start < other->start + other->size &&
+		    other->start < end)
+			return true;
+	}
+	return false;
+}
+
+/* A module that is of no use keeps its place, empty: the others' numbers and roles stay theirs. */
 static void read_module(const struct mb2_tag *tag)
 {
 	const struct mb2_module_tag *module = (const void *)tag;
+	u32 start = module->mod_start, end = module->mod_end;
 
 	if (boot_info.modules == BOOT_MAX_MODULES) {
-		log_error("boot loader: more than %d modules: the rest is ignored",
-			  BOOT_MAX_MODULES);
+		if (!boot_info.modules_left_out++)
+			log_error("boot loader: more than %d modules: the rest is ignored",
+				  BOOT_MAX_MODULES);
 		return;
 	}
-	if (module->mod_end < module->mod_start) {
-		log_error("boot loader: module %u ends before it starts: ignored",
-			  boot_info.modules);
-		return;
+	if (end < start || overlaps_another(start, end)) {
+		log_error("boot loader: module %u, 0x%x up to 0x%x, %s: taken as empty",
+			  boot_info.modules, start, end,
+			  end < start ? "ends before it starts" : "overlaps another module");
+		end = start;
 	}
 	boot_info.module[boot_info.modules++] = (struct boot_module) {
-		.start = module->mod_start,
-		.size = module->mod_end - module->mod_start,
+		.start = start,
+		.size = end - start,
 		.string = text_of(tag, sizeof(*module)),
 	};
 }

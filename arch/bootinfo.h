@@ -33,6 +33,7 @@ struct boot_framebuffer {
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
 	unsigned modules, memory_pieces;
+	unsigned modules_left_out;	/* of more than BOOT_MAX_MODULES */
 	struct boot_module module[BOOT_MAX_MODULES];
 	struct boot_memory memory[BOOT_MAX_MEMORY];
 	const void *rsdp;	/* a copy of ACPI's root pointer, or NULL */

@@ -18,6 +18,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "dev/platform.h"
+#include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 
@@ -98,7 +99,10 @@ static int load(const struct vm_config *vm_config)
 
 	image.kernel = map_module(&vm_config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
 	image.initrd = map_module(&vm_config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
-	error = loader_load(&vm, vm_bsp(&vm), &image);
+	if (!image.kernel || (!image.initrd && vm_config->initrd.index >= 0))
+		error = -ENOMEM;	/* told already; without its initrd a kernel only fails later */
+	else
+		error = loader_load(&vm, vm_bsp(&vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);
 	phys_window_close(PHYS_WINDOW_INITRD);
 	return error;
@@ -203,5 +207,7 @@ void guests_run(void)
 	if (ran < config.vm_count)
 		stop("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran,
 		     config.vm_count);
+	if (config.modules_unused)
+		stop("%u modules belong to no VM, see above", config.modules_unused);
 	finish();
 }

@@ -292,6 +292,7 @@ void config_parse(const struct boot_info *info, struct config *config)
 	struct vm_config *vm = NULL;
 
 	memset(config, 0, sizeof(*config));
+	config->modules_unused = info->modules_left_out;
 	for (unsigned i = 0; i < info->modules; i++) {
 		struct module_line line = {
 			.index = (int)i,
@@ -301,8 +302,10 @@ void config_parse(const struct boot_info *info, struct config *config)
 
 		read_line(&line);
 		vm = vm_of(config, &line, vm);
-		if (!vm)
+		if (!vm) {
+			config->modules_unused++;
 			continue;
+		}
 		take_role(vm, &line);
 		take_settings(vm, &line);
 		if (line.bad)

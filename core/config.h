@@ -44,6 +44,7 @@ struct vm_config {
 struct config {
 	struct vm_config vms[VM_CONFIG_MAX];
 	u32 vm_count;
+	u32 modules_unused;	/* that belong to no VM, each with an error logged */
 };
 
 /*

@@ -135,15 +135,38 @@ static void test_refusals(void **state)
 	add_tag(MB2_TAG_MODULE, "", 0, "short", 4);
 	assert_int_equal(finish_and_parse(), 0);
 	assert_int_equal(errors, 3);
-	assert_int_equal(boot_info.modules, 0);
+	assert_int_equal(boot_info.modules, 1);
+	assert_int_equal(boot_info.module[0].size, 0);
 	assert_string_equal(boot_info.command_line, "");
 
 	begin();
-	for (unsigned i = 0; i < BOOT_MAX_MODULES + 1; i++)
-		add_module(0x200000, 0x200010, "m");
+	for (unsigned i = 0; i < BOOT_MAX_MODULES + 3; i++)
+		add_module(0x200000 + i * 0x1000, 0x200010 + i * 0x1000, "m");
 	assert_int_equal(finish_and_parse(), 0);
 	assert_int_equal(errors, 1);
 	assert_int_equal(boot_info.modules, BOOT_MAX_MODULES);
+	assert_int_equal(boot_info.modules_left_out, 3);
+}
+
+/* Only the first of them may be given away; the others behind keep their numbers. */
+static void test_overlapping_modules(void **state)
+{
+	begin();
+	add_module(0x200000, 0x202000, "first");
+	add_module(0x201fff, 0x203000, "one byte too low");
+	add_module(0x202000, 0x203000, "next to it");
+	add_module(0x1ff000, 0x300000, "around");
+	add_module(0x200800, 0x200800, "empty");
+	add_module(0x203000, 0xffffffff, "up to the end");
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 2);
+	assert_int_equal(boot_info.modules, 6);
+	assert_int_equal(boot_info.module[0].size, 0x2000);
+	assert_int_equal(boot_info.module[1].size, 0);
+	assert_string_equal(boot_info.module[1].string, "one byte too low");
+	assert_int_equal(boot_info.module[2].size, 0x1000);
+	assert_int_equal(boot_info.module[3].size, 0);
+	assert_int_equal(boot_info.module[5].size, 0xffffffff - 0x203000);
 }
 
 static void test_size(void **state)
@@ -207,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_tags),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_overlapping_modules),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_module_free),

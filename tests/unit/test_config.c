@@ -310,6 +310,7 @@ static void test_too_many_vms(void **state)
 	said("module 16 (without options): one VM too many: expected at most 16");
 	assert_int_equal(errors, 1);
 	assert_int_equal(config.vm_count, VM_CONFIG_MAX);
+	assert_int_equal(config.modules_unused, 1);
 	assert_int_equal(vm_named("guest")->initrd.index, VM_CONFIG_MAX + 1);
 	for (u32 i = 0; i < config.vm_count; i++)
 		assert_true(config.vms[i].valid);
