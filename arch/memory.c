@@ -26,9 +26,22 @@ hpa_t image_to_phys(const void *p)
 	return (u64)p - HOST_IMAGE + image_offset;
 }
 
+/* Above it is no memory, whatever a firmware's map says; sums below it do not overflow. */
+#define MEMORY_END BIT_ULL(52)
+
+static hpa_t end_of(hpa_t start, u64 size)
+{
+	return size < MEMORY_END - start ? start + size : MEMORY_END;
+}
+
 void memory_add(hpa_t start, u64 size)
 {
-	hpa_t first = ALIGN_UP(start, PAGE_SIZE), end = ALIGN_DOWN(start + size, PAGE_SIZE);
+	hpa_t first, end;
+
+	if (start >= MEMORY_END)
+		return;
+	first = ALIGN_UP(start, PAGE_SIZE);
+	end = ALIGN_DOWN(end_of(start, size), PAGE_SIZE);
 
 	if (end <= first)
 		return;
@@ -41,8 +54,12 @@ void memory_add(hpa_t start, u64 size)
 
 void memory_reserve(hpa_t start, u64 size)
 {
-	hpa_t first = ALIGN_DOWN(start, PAGE_SIZE), end = ALIGN_UP(start + size, PAGE_SIZE);
+	hpa_t first, end;
 
+	if (start >= MEMORY_END)
+		return;
+	first = ALIGN_DOWN(start, PAGE_SIZE);
+	end = ALIGN_UP(end_of(start, size), PAGE_SIZE);
 	if (end > first && ranges_add(&reserved, first, end - first))
 		stop("the memory map has more than %d reserved pieces", RANGES_MAX);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings of what is not the hypervisor's memory: device registers, firmware tables, modules. */
 #include "arch/cpu.h"
+#include "arch/cpufeature.h"
 #include "arch/memory.h"
 #include "arch/page_table.h"
 #include "arch/paging.h"
@@ -13,12 +14,24 @@ typedef unsigned long long ull;
 
 static u64 mmio_next = HOST_MMIO;
 
+/* Addresses come from firmware: one that is too wide would make reserved bits of a page table. */
+static bool addressable(hpa_t pa, u64 size)
+{
+	u64 limit = 1ull << cpu_features.physical_address_bits;
+
+	return pa < limit && size <= limit - pa;
+}
+
 static void *map(hpa_t pa, u64 size, unsigned flags)
 {
 	hpa_t first = ALIGN_DOWN(pa, PAGE_SIZE);
 	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
 	u64 va = mmio_next;
 
+	if (!addressable(pa, size)) {
+		log_error("there is no physical address 0x%llx in this machine", (ull)pa);
+		return NULL;
+	}
 	if (bytes >= HOST_MMIO + MMIO_SIZE - va ||
 	    paging_map(&kernel_space, va, first, bytes, flags)) {
 		log_error("no room to map 0x%llx bytes at physical 0x%llx", (ull)size, (ull)pa);
