@@ -179,6 +179,9 @@ OTHER_BOOTS = (
     failing("halts", lacking("qemu", "qemu64"), r"no nested paging", options="onfail=halt",
             powers_off=False, limit=5),
 
+    *(failing("device-stack", setup, r"delivery of vector 6 uses 0xd0000ff8, where there is no RAM",
+              (Module("guests/devicestack.elf", "vm=one mem=16M"),))
+      for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # Too early to know how the machine is switched off.

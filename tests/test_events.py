@@ -56,8 +56,10 @@ MACHINES = (
             (BOCHS_IF_0_SVM, BOCHS_SHADOW_IPI, BOCHS_INT_N, BOCHS_LATE, BOCHS_WINDOW)),
 )
 DEVIATIONS = [(machine, deviation) for machine in MACHINES for deviation in machine.deviations]
-GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"))
-VERDICTS = (r"selftest forced: (\d+) passed, (\d+) failed", r"guest delivery: (\d+) passed, (\d+) failed")
+GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"),
+          ("delivery32", "delivery32", "limit=60"))
+VERDICTS = (r"selftest forced: (\d+) passed, (\d+) failed", r"guest delivery: (\d+) passed, (\d+) failed",
+            r"guest delivery32: (\d+) passed, (\d+) failed")
 
 
 def name(value):
