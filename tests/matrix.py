@@ -146,8 +146,11 @@ LINUX_COMPLAINTS = (
     r"lost.*interrupt", r"timer doesn't work", r"calibration not consistent",
     r"unchecked MSR access", r"ACPI (?:BIOS )?(?:Error|Warning)",
 )
+# Less than 8 MiB besides the guest's RAM and page tables.
+FRUGAL = r"^\[.* linux\] Lamina owns (?:\d{1,3}|[1-7]\d{3}) KiB for it and itself"
 LINUX_BOOTS = tuple(
-    Boot("linux", setup, LINUX, LINUX_STEPS, absent=LINUX_COMPLAINTS, limit=240, memory=512)
+    Boot("linux", setup, LINUX, LINUX_STEPS, lines=(FRUGAL,), absent=LINUX_COMPLAINTS, limit=240,
+         memory=512)
     for setup in LINUX_SETUPS)
 
 RESET = Boot("linux-reset", QEMU_SVM, LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_WELL)),
