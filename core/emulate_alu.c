@@ -4,6 +4,7 @@
 
 #include "arch/x86.h"
 #include "core/emulate_operand.h"
+#include "lib/bits.h"
 
 #define IN_AH	  (RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 #define ALL_FLAGS (IN_AH | RFLAGS_OF)
@@ -96,5 +97,5 @@ u64 alu_execute(enum alu_operation operation, unsigned size, u64 a, u64 b, u64 *
 
 	a = operations[operation].execute(size, a, b, &flags);
 	*rflags = (*rflags & ~changed) | (flags & changed);
-	return a & operand_mask(size);
+	return a & size_mask(size);
 }

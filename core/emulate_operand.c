@@ -6,12 +6,8 @@
 #include "core/device.h"
 #include "core/guest_mem.h"
 #include "core/vm.h"
+#include "lib/bits.h"
 #include "lib/string.h"
-
-u64 operand_mask(unsigned size)
-{
-	return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
-}
 
 u64 operand_sign_extend(u64 value, unsigned size)
 {
@@ -31,15 +27,15 @@ u64 operand_reg_read(struct vcpu *vcpu, const struct insn *insn, unsigned number
 {
 	if (is_high_byte(insn, number, size))
 		return vcpu_reg_read(vcpu, number - 4) >> 8 & 0xff;
-	return vcpu_reg_read(vcpu, number) & operand_mask(size);
+	return vcpu_reg_read(vcpu, number) & size_mask(size);
 }
 
 void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned number, unsigned size,
 		       u64 value)
 {
-	u64 mask = size == 4 ? ~0ull : operand_mask(size);
+	u64 mask = size == 4 ? ~0ull : size_mask(size);
 
-	value &= operand_mask(size);
+	value &= size_mask(size);
 	if (is_high_byte(insn, number, size)) {
 		number -= 4;
 		mask <<= 8;
@@ -50,15 +46,15 @@ void operand_reg_write(struct vcpu *vcpu, const struct insn *insn, unsigned numb
 
 u64 address_reg_read(struct vcpu *vcpu, const struct insn *insn, enum vcpu_reg reg)
 {
-	return vcpu_reg_read(vcpu, reg) & operand_mask(insn->address_size);
+	return vcpu_reg_read(vcpu, reg) & size_mask(insn->address_size);
 }
 
 void address_reg_write(struct vcpu *vcpu, const struct insn *insn, enum vcpu_reg reg, u64 value)
 {
-	u64 mask = insn->address_size == 2 ? operand_mask(2) : ~0ull;
+	u64 mask = insn->address_size == 2 ? size_mask(2) : ~0ull;
 
 	vcpu_reg_write(vcpu, reg, (vcpu_reg_read(vcpu, reg) & ~mask) |
-				  (value & operand_mask(insn->address_size)));
+				  (value & size_mask(insn->address_size)));
 }
 
 /* --- memory --- */
@@ -73,7 +69,7 @@ u64 operand_offset(struct vcpu *vcpu, const struct insn *insn, s64 displacement)
 		offset += vcpu_reg_read(vcpu, insn->base);
 	if (insn->index != INSN_NO_REGISTER)
 		offset += vcpu_reg_read(vcpu, insn->index) * insn->scale;
-	return offset & operand_mask(insn->address_size);
+	return offset & size_mask(insn->address_size);
 }
 
 int operand_map(struct vcpu *vcpu, enum vcpu_segment segment, u64 offset, unsigned size, u32 access,
@@ -109,7 +105,7 @@ static u64 piece_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 	if (!guest_read(vcpu->vm, gpa, &value, size))
 		return value;
 	if ((size & (size - 1)) == 0)
-		return mmio_read(vcpu, gpa, size) & operand_mask(size);
+		return mmio_read(vcpu, gpa, size) & size_mask(size);
 	half = size > 4 ? 4 : 2;
 	value = piece_read(vcpu, gpa, half);
 	return value | piece_read(vcpu, gpa + half, size - half) << (8 * half);
@@ -122,7 +118,7 @@ static void piece_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 	if (!guest_write(vcpu->vm, gpa, &value, size))
 		return;
 	if ((size & (size - 1)) == 0) {
-		mmio_write(vcpu, gpa, size, value & operand_mask(size));
+		mmio_write(vcpu, gpa, size, value & size_mask(size));
 		return;
 	}
 	half = size > 4 ? 4 : 2;

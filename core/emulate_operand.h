@@ -8,7 +8,6 @@
 #include "lib/types.h"
 
 /* Values of 1, 2, 4 or 8 bytes stand in the low bytes of a u64, zero-extended. */
-u64 operand_mask(unsigned size);
 u64 operand_sign_extend(u64 value, unsigned size);
 
 /*

@@ -14,6 +14,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
+#include "lib/bits.h"
 #include "lib/printf.h"
 
 static void skip(struct vcpu *vcpu)
@@ -28,11 +29,6 @@ static void finish(struct vcpu *vcpu, int error)
 		event_raise_error(vcpu, X86_GP, 0);
 	else
 		skip(vcpu);
-}
-
-static u64 size_mask(unsigned size)
-{
-	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
 }
 
 void exit_cpuid(struct vcpu *vcpu)

@@ -6,6 +6,7 @@
 #include "core/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "lib/bits.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -75,11 +76,6 @@ int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size)
 	return -ENOENT;
 }
 
-static u64 all_ones(unsigned size)
-{
-	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
-}
-
 static const struct io_region *port_region(struct vm *vm, u16 port)
 {
 	u8 index = vm->ports.port_map[port];
@@ -99,14 +95,14 @@ static u64 read_port(struct vcpu *vcpu, u16 port, unsigned size)
 	u64 value = 0;
 
 	if (likely(region && inside(region, port, size)))
-		return region->read(region->device, vcpu, port - region->base, size) & all_ones(size);
+		return region->read(region->device, vcpu, port - region->base, size) & size_mask(size);
 	if (size > 1) {
 		for (unsigned i = 0; i < size; i++)
 			value |= read_port(vcpu, (u16)(port + i), 1) << (i * 8);
 		return value;
 	}
 	vm_debug_once(vm, ONCE_PORT_READ, port, "read of the unclaimed port 0x%x gives all ones", port);
-	return all_ones(size);
+	return size_mask(size);
 }
 
 static void write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
@@ -115,7 +111,7 @@ static void write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 	const struct io_region *region = port_region(vm, port);
 
 	if (likely(region && inside(region, port, size))) {
-		region->write(region->device, vcpu, port - region->base, size, value & all_ones(size));
+		region->write(region->device, vcpu, port - region->base, size, value & size_mask(size));
 	} else if (size > 1) {
 		for (unsigned i = 0; i < size; i++)
 			write_port(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
@@ -154,11 +150,11 @@ static u64 read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 	const struct io_region *region = mmio_region(vm, gpa);
 
 	if (likely(region && inside(region, gpa, size)))
-		return region->read(region->device, vcpu, gpa - region->base, size) & all_ones(size);
+		return region->read(region->device, vcpu, gpa - region->base, size) & size_mask(size);
 	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (told once per page)",
 			(unsigned long long)gpa);
-	return all_ones(size);
+	return size_mask(size);
 }
 
 u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
@@ -176,7 +172,7 @@ void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 
 	trace_mmio(vcpu, true, gpa, size, value);
 	if (likely(region && inside(region, gpa, size)))
-		region->write(region->device, vcpu, gpa - region->base, size, value & all_ones(size));
+		region->write(region->device, vcpu, gpa - region->base, size, value & size_mask(size));
 	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (told once per page)",
 			(unsigned long long)gpa);

@@ -15,6 +15,7 @@
 #include "core/pvclock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "core/vtimer.h"
 #include "lib/string.h"
 
 #define MTRR_VARIABLE 8
@@ -136,14 +137,14 @@ static void set_tsc_offset(struct vcpu *vcpu, u64 offset)
 
 static int read_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
 {
-	*value = rdtsc() + vcpu->tsc_offset;
+	*value = vcpu_guest_tsc(vcpu, rdtsc());
 	return 0;
 }
 
 /* SDM, "Time-Stamp Counter Adjustment": a write to either moves both by the same amount. */
 static int write_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
 {
-	u64 delta = *value - (rdtsc() + vcpu->tsc_offset);
+	u64 delta = *value - vcpu_guest_tsc(vcpu, rdtsc());
 
 	vcpu->tsc_adjust += delta;
 	set_tsc_offset(vcpu, vcpu->tsc_offset + delta);

@@ -93,8 +93,3 @@ u64 vcpu_guest_tsc(const struct vcpu *vcpu, u64 host_tsc)
 {
 	return host_tsc + vcpu->tsc_offset;
 }
-
-u64 vcpu_host_tsc(const struct vcpu *vcpu, u64 guest_tsc)
-{
-	return guest_tsc - vcpu->tsc_offset;
-}

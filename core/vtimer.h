@@ -35,4 +35,3 @@ u64 vtimer_to_ns(u64 ticks);
 u64 vtimer_scale(u64 ticks, u64 numerator, u64 denominator);
 u64 vtimer_hz(void);				/* TSC ticks per second */
 u64 vcpu_guest_tsc(const struct vcpu *vcpu, u64 host_tsc);
-u64 vcpu_host_tsc(const struct vcpu *vcpu, u64 guest_tsc);

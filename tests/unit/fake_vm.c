@@ -415,11 +415,6 @@ u64 vcpu_guest_tsc(const struct vcpu *vcpu, u64 host_tsc)
 	return host_tsc + vcpu->tsc_offset;
 }
 
-u64 vcpu_host_tsc(const struct vcpu *vcpu, u64 guest_tsc)
-{
-	return guest_tsc - vcpu->tsc_offset;
-}
-
 /* --- guest memory --- */
 
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
