@@ -84,10 +84,12 @@ class Machine:
     """One emulated machine, from power-on to its end; use it in a with statement."""
 
     def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
-                 echo=None, accel=("-accel", "tcg"), extra=()):
-        """iso: the boot image; mem: MiB; log: a file for the serial port's bytes;
-        echo: a file descriptor that gets them too; extra: more QEMU arguments."""
-        self.iso, self.emulator, self.mem, self.ips = pathlib.Path(iso).resolve(), emulator, mem, ips
+                 echo=None, accel=("-accel", "tcg"), extra=(), board="q35"):
+        """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
+        log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
+        extra: more QEMU arguments, the last word on each; board: QEMU's machine type."""
+        self.iso = iso and pathlib.Path(iso).resolve()
+        self.emulator, self.mem, self.ips, self.board = emulator, mem, ips, board
         self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
         self.log = open(log, "wb", buffering=0) if log else None
@@ -122,10 +124,11 @@ class Machine:
     # -- the two emulators
 
     def _start_qemu(self, messages):
-        command = ["qemu-system-x86_64", "-M", "q35", *self.accel, "-cpu", self.model,
+        command = ["qemu-system-x86_64", "-M", self.board, *self.accel, "-cpu", self.model,
                    "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
                    "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
-                   "-serial", "chardev:com1", "-cdrom", str(self.iso), *self.extra]
+                   "-serial", "chardev:com1",
+                   *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=messages, start_new_session=True)
         self.input, self.source = self.process.stdin.fileno(), self.process.stdout.fileno()
