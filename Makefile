@@ -57,9 +57,13 @@ LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
 .PHONY: all
 all: $(BUILD)/lamina.elf ## build the boot image build/lamina.elf (make CC=clang works too)
 
+# Multiboot1 loaders take no 64-bit ELF file, and Multiboot2 loaders take both kinds: what is 64-bit is
+# the code, and the entry is 32-bit anyway.
+BOOT_FORMAT := --strip-all -O elf32-i386
+
 $(BUILD)/lamina.elf: $(BUILD)/lamina.debug
 	$(call say,STRIP,$@)
-	$(Q)$(OBJCOPY) --strip-all $< $@
+	$(Q)$(OBJCOPY) $(BOOT_FORMAT) $< $@
 
 $(BUILD)/lamina.debug: linker.ld $(OBJS)
 	$(call say,LD,$@)
@@ -75,8 +79,8 @@ selftest: $(BUILD)/selftest.elf ## build build/selftest.elf, which tests itself 
 
 $(BUILD)/selftest.elf: linker.ld $(OBJS) $(SELFTEST_OBJS)
 	$(call say,LD,$@)
-	$(Q)$(LD) $(LDFLAGS) $(SELFTEST_WRAP:%=--wrap=%) -T linker.ld --strip-all -o $@ \
-		$(OBJS) $(SELFTEST_OBJS)
+	$(Q)$(LD) $(LDFLAGS) $(SELFTEST_WRAP:%=--wrap=%) -T linker.ld -o $@ $(OBJS) $(SELFTEST_OBJS)
+	$(Q)$(OBJCOPY) $(BOOT_FORMAT) $@
 
 $(C_OBJS) $(SELFTEST_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.h
 	@mkdir -p $(@D)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the Multiboot2 information. */
+/* What is common to the boot loaders' protocols, and Multiboot2. */
 #include "arch/bootinfo.h"
 
+#include "arch/bootinfo_read.h"
 #include "arch/memory.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -12,6 +13,22 @@ struct boot_info boot_info = { .command_line = "", .loader_name = "an unnamed bo
 
 /* The block lies in memory that is about to be reused; everything refers to this copy of it. */
 static u8 block[BOOT_INFO_SIZE] __aligned(8);
+static size_t block_used;
+
+void *boot_info_store(size_t size)
+{
+	void *place = &block[block_used];
+
+	if (size > sizeof(block) - block_used)
+		return NULL;
+	block_used = MIN(ALIGN_UP(block_used + size, 8), sizeof(block));
+	return place;
+}
+
+size_t boot_info_room(void)
+{
+	return sizeof(block) - block_used;
+}
 
 /* A tag's text; empty where it does not end within the tag. */
 static const char *text_of(const struct mb2_tag *tag, size_t offset)
@@ -49,11 +66,8 @@ static bool overlaps_another(u32 start, u32 end)
 }
 
 /* A module that is of no use keeps its place, empty: the others' numbers and roles stay theirs. */
-static void read_module(const struct mb2_tag *tag)
+void boot_info_add_module(u32 start, u32 end, const char *string)
 {
-	const struct mb2_module_tag *module = (const void *)tag;
-	u32 start = module->mod_start, end = module->mod_end;
-
 	if (boot_info.modules == BOOT_MAX_MODULES) {
 		if (!boot_info.modules_left_out++)
 			log_error("boot loader: more than %d modules: the rest is ignored",
@@ -69,8 +83,26 @@ static void read_module(const struct mb2_tag *tag)
 	boot_info.module[boot_info.modules++] = (struct boot_module) {
 		.start = start,
 		.size = end - start,
-		.string = text_of(tag, sizeof(*module)),
+		.string = string,
 	};
+}
+
+bool boot_info_add_memory(hpa_t start, u64 size, u32 type)
+{
+	if (boot_info.memory_pieces == BOOT_MAX_MEMORY) {
+		log_error("boot loader: more than %d pieces of memory: the rest is ignored",
+			  BOOT_MAX_MEMORY);
+		return false;
+	}
+	boot_info.memory[boot_info.memory_pieces++] = (struct boot_memory) { start, size, type };
+	return true;
+}
+
+static void read_module(const struct mb2_tag *tag)
+{
+	const struct mb2_module_tag *module = (const void *)tag;
+
+	boot_info_add_module(module->mod_start, module->mod_end, text_of(tag, sizeof(*module)));
 }
 
 static void read_memory_map(const struct mb2_tag *tag)
@@ -83,14 +115,8 @@ static void read_memory_map(const struct mb2_tag *tag)
 	for (size_t at = sizeof(*map); at + entry_size <= tag->size; at += entry_size) {
 		const struct mb2_memory_entry *entry = (const void *)((const char *)tag + at);
 
-		if (boot_info.memory_pieces == BOOT_MAX_MEMORY) {
-			log_error("boot loader: more than %d pieces of memory: the rest is ignored",
-				  BOOT_MAX_MEMORY);
+		if (!boot_info_add_memory(entry->base, entry->length, entry->type))
 			return;
-		}
-		boot_info.memory[boot_info.memory_pieces++] = (struct boot_memory) {
-			entry->base, entry->length, entry->type,
-		};
 	}
 }
 
@@ -142,17 +168,23 @@ static void read_tag(const struct mb2_tag *tag)
 		tags[tag->type].read(tag);
 }
 
-int boot_info_init(hpa_t pa)
+static int mb2_info_read(hpa_t pa)
 {
-	const struct mb2_info_header *header = phys_to_virt(pa);
-	u32 size = header->total_size, at = sizeof(*header);
+	const struct mb2_info_header *header = early_map(pa, sizeof(*header));
+	u32 size = header ? header->total_size : 0, at = sizeof(*header);
 
 	if (size < sizeof(*header) || size > sizeof(block)) {
 		log_error("boot loader: its information has %u bytes, at most %u are understood",
 			  size, (unsigned)sizeof(block));
 		return -EINVAL;
 	}
-	memcpy(block, header, size);
+	header = early_map(pa, size);
+	if (!header) {
+		log_error("boot loader: its information at 0x%llx goes beyond 4 GiB",
+			  (unsigned long long)pa);
+		return -EINVAL;
+	}
+	memcpy(boot_info_store(size), header, size);
 	while (at < size && size - at >= sizeof(struct mb2_tag)) {
 		const struct mb2_tag *tag = (const void *)&block[at];
 
@@ -165,6 +197,12 @@ int boot_info_init(hpa_t pa)
 	}
 	log_error("boot loader: its information is cut off at byte %u of %u", at, size);
 	return 0;
+}
+
+int boot_info_init(u32 loader_magic, hpa_t pa)
+{
+	block_used = 0;
+	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
 }
 
 void boot_module_free(unsigned index)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the boot loader told us, checked and copied out of its hands.
- * Multiboot2 Specification, "Boot information format".
+ * Multiboot2 and Multiboot Specification, "Boot information format".
  */
 #pragma once
 
@@ -32,6 +32,7 @@ struct boot_framebuffer {
 
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
+	bool file_names;	/* Multiboot1: the files' names may stand in front of the command lines */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* of more than BOOT_MAX_MODULES */
 	struct boot_module module[BOOT_MAX_MODULES];
@@ -44,10 +45,11 @@ struct boot_info {
 extern struct boot_info boot_info;
 
 /*
- * Fill boot_info from the block at `pa`, which the boot page tables still show. Whatever is
- * malformed or too much is left out with an error line. -EINVAL where the block as a whole is of no use.
+ * Fill boot_info from the information at `pa`, which the boot page tables still show; the loader's
+ * magic number tells its kind. Whatever is malformed or too much is left out with an error line.
+ * -EINVAL where the information as a whole is of no use.
  */
-int boot_info_init(hpa_t pa);
+int boot_info_init(u32 loader_magic, hpa_t pa);
 
 /* Overwrite the module's memory and give it to the guests' RAM. Does nothing the second time. */
 void boot_module_free(unsigned index);

@@ -18,12 +18,19 @@ static struct ranges free_ram, reserved;
 static u64 total_ram;
 static struct spinlock lock = SPINLOCK_INIT;
 
-/* Where the image was loaded, less where it is linked to be: zero until it can be moved. */
-static u64 image_offset;
+extern const char image_start[];
+extern hpa_t boot_image;	/* boot/entry.asm: where image_start was loaded to */
 
 hpa_t image_to_phys(const void *p)
 {
-	return (u64)p - HOST_IMAGE + image_offset;
+	return (hpa_t)((const char *)p - image_start) + boot_image;
+}
+
+const void *early_map(hpa_t pa, u64 size)
+{
+	if (pa > EARLY_MEMORY || size > EARLY_MEMORY - pa)
+		return NULL;
+	return phys_to_virt(pa);
 }
 
 /* Above it is no memory, whatever a firmware's map says; sums below it do not overflow. */
@@ -71,7 +78,7 @@ static hpa_t find_pool(u64 size)
 		const struct phys_range *range = &free_ram.range[i];
 		hpa_t start = ALIGN_UP(range->start, HUGE_PAGE);
 
-		if (start + size <= range->start + range->size && start + size <= GIB(4))
+		if (start + size <= range->start + range->size && start + size <= EARLY_MEMORY)
 			return start;
 	}
 	stop("too little memory: no %llu MiB in one piece below 4 GiB for the hypervisor; the machine "

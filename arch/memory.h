@@ -41,6 +41,12 @@ static inline void *phys_to_virt(hpa_t pa)	/* pool memory only */
 
 hpa_t image_to_phys(const void *p);		/* symbols in the image */
 
+/*
+ * What the boot page tables show until paging_init(): the memory below 4 GiB. NULL where
+ * [pa, pa + size) goes beyond it.
+ */
+const void *early_map(hpa_t pa, u64 size);
+
 struct memory_stats {
 	u64 total;		/* usable RAM, bytes */
 	u64 pool, pool_used;	/* hypervisor's */

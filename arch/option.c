@@ -47,15 +47,16 @@ static void apply(const struct keyval *token)
 		log_error("command line: %s takes no value", option->name);
 }
 
-void options_apply(const char *command_line)
+void options_apply(const char *command_line, bool file_name)
 {
 	struct keyval_cursor cursor;
 	struct keyval token;
 	int err;
 
 	keyval_begin(&cursor, str_view_of(command_line));
-	while ((err = keyval_next(&cursor, &token)) == 0)
-		apply(&token);
+	for (; (err = keyval_next(&cursor, &token)) == 0; file_name = false)
+		if (!file_name || find_option(token.key) || !keyval_may_name_file(&token))
+			apply(&token);
 	if (err == -EINVAL)
 		log_error("command line: a quote is not closed at: %.*s", (int)token.key.len,
 			  token.key.ptr);

@@ -27,10 +27,11 @@ struct option {
 	}
 
 /*
- * Apply a command line. What cannot be understood gives an error line that names it and says what
+ * Apply a command line, which may begin with the image's file name where `file_name` says so: a
+ * first word that has no = and is no option's name, or has a / in front of it. What cannot be understood gives an error line that names it and says what
  * was expected, and is otherwise ignored.
  */
-void options_apply(const char *command_line);
+void options_apply(const char *command_line, bool file_name);
 /* Log the options, with their values. */
 void options_print_help(void);
 /* For set(): which of the words is it? -EINVAL if none. */

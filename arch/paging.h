@@ -25,6 +25,8 @@
 #define HOST_STACKS	  0xffffd00000000000ull
 #define HOST_IMAGE	  0xffffffff80000000ull
 
+#define EARLY_MEMORY	  GIB(4) /* what the boot page tables show of the physical memory */
+
 enum {
 	MAP_READ = 0,
 	MAP_WRITE = BIT(0),

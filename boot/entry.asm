@@ -1,13 +1,20 @@
 ; SPDX-License-Identifier: MIT
 ;
 ; From the boot loader's 32-bit protected mode to boot_main() in long mode in the higher half.
-; Multiboot2 Specification, "I386 machine state"; Intel SDM, "Initializing IA-32e Mode".
+; Multiboot2 Specification, "I386 machine state", which is Multiboot1's; Intel SDM, "Initializing IA-32e Mode".
 
 %include "arch/offsets.inc"
 
-%define PHYS(symbol) ((symbol) - HOST_IMAGE)
+; Where the image was loaded to: its link address (linker.ld) plus EBP, which holds how far it is from
+; there, modulo 4 GiB, as long as this runs in 32-bit mode.
+%define LINKED(symbol) ((symbol) - HOST_IMAGE)
+%define AT(symbol) ebp + LINKED(symbol)
 
-LOADER_MAGIC	equ 0x36d76289
+; RAM on every PC, where a BIOS puts a boot sector: lent for an instruction before there is a stack.
+BORROWED	equ 0x7c00
+
+MULTIBOOT1_LOADER	equ 0x2badb002
+MULTIBOOT2_LOADER	equ 0x36d76289
 
 CR0_PE		equ 1 << 0
 CR0_MP		equ 1 << 1
@@ -24,45 +31,66 @@ EFLAGS_ID	equ 1 << 21
 PTE_TABLE	equ 0x003	; present, writable
 PTE_PAGE_2M	equ 0x083	; present, writable, large
 
-EARLY_GIB	equ 4		; how much of the physical memory the boot page tables show
-
 extern boot_main
+extern image_start
+extern image_end
 global entry
 global boot_stack
 global boot_stack_top
 global boot_tsc
+global boot_image
 
 section .boot progbits alloc exec nowrite align=16
 bits 32
 
-; In:       EAX = Multiboot2 loader magic, EBX = physical address of the boot information.
+; In:       EAX = Multiboot loader magic, EBX = physical address of the boot information.
 ;           Flat 32-bit protected mode. Not relied on: paging, cache bits, EFER, stack, flags.
-; Out:      boot_main(physical address of the boot information), never returns
+; Out:      boot_main(loader magic, physical address of the boot information), never returns
 ; Clobbers: everything
 ; Stack:    from here on the boot stack
 entry:
 	cli
 	cld
-	mov	esp, PHYS(boot_stack_top)
-	mov	edi, ebx
-	mov	esi, PHYS(words_not_multiboot2)
-	cmp	eax, LOADER_MAGIC
+	mov	edi, [BORROWED]
+	mov	esp, BORROWED + 4
+	call	.here
+.here:
+	pop	ebp
+	mov	[BORROWED], edi
+	sub	ebp, LINKED(.here)
+	lea	esp, [AT(boot_stack_top)]
+	push	ebx
+	push	eax
+	lea	esi, [AT(words_not_multiboot)]
+	cmp	eax, MULTIBOOT2_LOADER
+	je	.known
+	cmp	eax, MULTIBOOT1_LOADER
 	jne	refuse
+.known:
 	call	check_long_mode
+	pop	edi
+	pop	esi
+	lea	eax, [AT(image_start)]
+	mov	[AT(boot_image)], eax
 	rdtsc
-	mov	[PHYS(boot_tsc)], eax
-	mov	[PHYS(boot_tsc) + 4], edx
+	mov	[AT(boot_tsc)], eax
+	mov	[AT(boot_tsc) + 4], edx
 	call	build_page_tables
 	call	enable_long_mode
-	lgdt	[PHYS(boot_gdt_pointer_32)]
-	jmp	GDT_CODE:PHYS(entry_64)
+	lea	eax, [AT(boot_gdt)]
+	mov	[AT(boot_gdt_pointer_32.base)], eax
+	lgdt	[AT(boot_gdt_pointer_32)]
+	lea	eax, [AT(entry_64)]
+	push	GDT_CODE
+	push	eax
+	retf
 
 ; In:       nothing
 ; Out:      returns if the processor has long mode and no-execute pages, else refuse
 ; Clobbers: EAX, EBX, ECX, EDX, ESI
 ; Stack:    8 bytes
 check_long_mode:
-	mov	esi, PHYS(words_no_long_mode)
+	lea	esi, [AT(words_no_long_mode)]
 	pushfd
 	pop	eax
 	mov	ecx, eax
@@ -81,12 +109,13 @@ check_long_mode:
 	cpuid
 	bt	edx, 29			; LM
 	jnc	refuse
-	mov	esi, PHYS(words_no_nx)
+	lea	esi, [AT(words_no_nx)]
 	bt	edx, 20			; NX
 	jnc	refuse
 	ret
 
-; The first EARLY_GIB of physical memory, three times: identity, direct map, image.
+; The first EARLY_GIB of physical memory twice, identity and direct map, and the image where it is
+; linked to be, page by page: it may lie at any multiple of 4 KiB.
 ; In:       nothing
 ; Out:      boot_pml4 and what it refers to
 ; Clobbers: EAX, ECX, EDX
@@ -96,27 +125,45 @@ build_page_tables:
 	mov	eax, PTE_PAGE_2M
 	xor	edx, edx
 .page:
-	mov	[PHYS(boot_pd) + ecx * 8], eax
-	mov	[PHYS(boot_pd) + ecx * 8 + 4], edx
+	mov	[AT(boot_pd) + ecx * 8], eax
+	mov	[AT(boot_pd) + ecx * 8 + 4], edx
 	add	eax, 0x200000
 	inc	ecx
 	cmp	ecx, EARLY_GIB * 512
 	jb	.page
 
 	xor	ecx, ecx
-	mov	eax, PHYS(boot_pd) + PTE_TABLE
+	lea	eax, [AT(boot_pd) + PTE_TABLE]
 .directory:
-	mov	[PHYS(boot_pdpt_low) + ecx * 8], eax
+	mov	[AT(boot_pdpt_low) + ecx * 8], eax
 	add	eax, 4096
 	inc	ecx
 	cmp	ecx, EARLY_GIB
 	jb	.directory
 
-	mov	dword [PHYS(boot_pdpt_image) + 510 * 8], PHYS(boot_pd) + PTE_TABLE
-	mov	eax, PHYS(boot_pdpt_low) + PTE_TABLE
-	mov	[PHYS(boot_pml4)], eax
-	mov	[PHYS(boot_pml4) + DIRECT_MAP_INDEX * 8], eax
-	mov	dword [PHYS(boot_pml4) + 511 * 8], PHYS(boot_pdpt_image) + PTE_TABLE
+	mov	ecx, LINKED(image_start)
+	lea	eax, [ebp + ecx + PTE_TABLE]
+	mov	edx, LINKED(image_end)
+	shr	ecx, 12
+	shr	edx, 12
+.image:
+	mov	[AT(boot_pt_image) + ecx * 8], eax
+	add	eax, 4096
+	inc	ecx
+	cmp	ecx, edx
+	jb	.image
+
+	lea	eax, [AT(boot_pt_image) + PTE_TABLE]
+	mov	[AT(boot_pd_image)], eax
+	add	eax, 4096
+	mov	[AT(boot_pd_image) + 8], eax
+	lea	eax, [AT(boot_pd_image) + PTE_TABLE]
+	mov	[AT(boot_pdpt_image) + 510 * 8], eax
+	lea	eax, [AT(boot_pdpt_image) + PTE_TABLE]
+	mov	[AT(boot_pml4) + 511 * 8], eax
+	lea	eax, [AT(boot_pdpt_low) + PTE_TABLE]
+	mov	[AT(boot_pml4)], eax
+	mov	[AT(boot_pml4) + DIRECT_MAP_INDEX * 8], eax
 	ret
 
 ; Every control register is written whole, so nothing that was left switched on survives: caches
@@ -130,7 +177,7 @@ enable_long_mode:
 	mov	cr0, eax
 	mov	eax, CR4_PAE
 	mov	cr4, eax
-	mov	eax, PHYS(boot_pml4)
+	lea	eax, [AT(boot_pml4)]
 	mov	cr3, eax
 	mov	ecx, MSR_EFER
 	mov	eax, EFER_LME | EFER_NXE
@@ -185,7 +232,7 @@ serial_put:
 
 bits 64
 
-; In:       EDI = physical address of the boot information; running in the identity mapping
+; In:       EDI = loader magic, ESI = physical address of the boot information; running in the identity mapping
 ; Out:      boot_main(), in the higher half
 ; Clobbers: everything
 ; Stack:    the boot stack by its higher-half address
@@ -202,16 +249,16 @@ entry_64:
 .higher_half:
 	lgdt	[rel boot_gdt_pointer_64]
 	mov	rsp, boot_stack_top
+	mov	esi, esi
 	xor	ebp, ebp		; ends the backtrace
-	mov	edi, edi
 	call	boot_main
 .stop:
 	hlt
 	jmp	.stop
 
 section .rodata
-words_not_multiboot2:
-	db 13, 10, "Lamina: stopped: it must be started by a Multiboot2 boot loader", 13, 10, 0
+words_not_multiboot:
+	db 13, 10, "Lamina: stopped: it must be started by a Multiboot or Multiboot2 boot loader", 13, 10, 0
 words_no_long_mode:
 	db 13, 10, "Lamina: stopped: Lamina needs a 64-bit processor (long mode)", 13, 10, 0
 words_no_nx:
@@ -227,7 +274,7 @@ boot_gdt:
 boot_gdt_end:
 boot_gdt_pointer_32:
 	dw boot_gdt_end - boot_gdt - 1
-	dd PHYS(boot_gdt)
+.base:	dd 0				; filled in
 boot_gdt_pointer_64:
 	dw boot_gdt_end - boot_gdt - 1
 	dq boot_gdt
@@ -235,11 +282,15 @@ boot_gdt_pointer_64:
 section .data align=8
 boot_tsc:
 	dq 0				; the time stamp counter at entry
+boot_image:
+	dq 0				; the physical address of image_start
 
 section .bss align=4096
 boot_pml4:		resb 4096
 boot_pdpt_low:		resb 4096
 boot_pdpt_image:	resb 4096
+boot_pd_image:		resb 4096
+boot_pt_image:		resb 2 * 4096	; linker.ld has the limit
 boot_pd:		resb EARLY_GIB * 4096
 boot_stack:		resb 16384
 boot_stack_top:

@@ -1,10 +1,15 @@
 ; SPDX-License-Identifier: MIT
 ;
-; The Multiboot2 header: what Lamina asks of the boot loader.
-; Multiboot2 Specification, "OS image format".
+; The Multiboot headers: what Lamina asks of the boot loader.
+; Multiboot2 and Multiboot Specification, "OS image format".
 ;
 ; Nothing EFI is asked for: GRUB then leaves the boot services and enters in 32-bit protected mode
 ; under UEFI just as it does under a BIOS, and the ACPI root pointer comes in a tag.
+;
+; Multiboot1 is for loaders that know nothing newer: QEMU's -kernel and iPXE. PVH, QEMU's other way
+; to start a kernel, has one module where two guests need four, and no other loader has it.
+; Without address fields: each such loader reads 32-bit ELF files, which leave the segments where
+; they are in the file.
 
 %include "arch/offsets.inc"
 
@@ -14,11 +19,18 @@ TAG_END			equ 0
 TAG_INFORMATION_REQUEST	equ 1
 TAG_ENTRY_ADDRESS	equ 3
 TAG_MODULE_ALIGN	equ 6
+TAG_RELOCATABLE		equ 10
+PREFER_LOWEST		equ 1
 TAG_OPTIONAL		equ 1
+
+MULTIBOOT1_MAGIC	equ 0x1badb002
+ALIGN_MODULES		equ 1 << 0
+WANT_MEMORY_MAP		equ 1 << 1
+MULTIBOOT1_FLAGS	equ ALIGN_MODULES | WANT_MEMORY_MAP
 
 extern entry
 
-section .multiboot2 progbits alloc noexec nowrite align=8
+section .multiboot progbits alloc noexec nowrite align=8
 header:
 	dd MULTIBOOT2_MAGIC
 	dd MULTIBOOT2_I386
@@ -40,6 +52,17 @@ header:
 	dw TAG_MODULE_ALIGN, 0
 	dd 8
 
+	; Anywhere above the first MiB: what the link address (linker.ld) names may be taken.
+	align 8, db 0
+	dw TAG_RELOCATABLE, TAG_OPTIONAL
+	dd 24
+	dd 0x100000, 0xffffffff, 4096, PREFER_LOWEST
+
 	dw TAG_END, 0
 	dd 8
 header_end:
+
+	align 4, db 0
+	dd MULTIBOOT1_MAGIC
+	dd MULTIBOOT1_FLAGS
+	dd -(MULTIBOOT1_MAGIC + MULTIBOOT1_FLAGS) & 0xffffffff

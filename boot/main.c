@@ -25,7 +25,7 @@ typedef unsigned long long ull;
 
 extern char image_start[], image_end[];
 
-void boot_main(hpa_t information);
+void boot_main(u32 loader_magic, hpa_t information);
 
 static u32 log_cpu(void)
 {
@@ -53,6 +53,7 @@ static void print_machine(void)
 
 	log_info("loaded by %s, options: %s", boot_info.loader_name,
 		 boot_info.command_line[0] ? boot_info.command_line : "none");
+	log_info("image at 0x%llx up to 0x%llx", (ull)image_to_phys(image_start), (ull)image_to_phys(image_end));
 	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s",
 		 f->brand[0] ? f->brand : f->vendor_id, f->family, f->model, f->stepping,
 		 f->hypervisor ? ", in a virtual machine" : "");
@@ -128,7 +129,7 @@ static void __noreturn continue_on(void *stack_top, void (*function)(void))
 }
 
 /* Called by boot/entry.asm, on the boot stack and page tables. */
-void boot_main(hpa_t information)
+void boot_main(u32 loader_magic, hpa_t information)
 {
 	int err;
 
@@ -136,8 +137,8 @@ void boot_main(hpa_t information)
 	trap_init();
 	start_log();
 	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
-	err = boot_info_init(information);
-	options_apply(boot_info.command_line);
+	err = boot_info_init(loader_magic, information);
+	options_apply(boot_info.command_line, boot_info.file_names);
 	console_init();
 	cpu_features_init();
 	print_machine();

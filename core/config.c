@@ -161,12 +161,15 @@ static void apply(struct module_line *line, const struct keyval *token)
 			 key->name, key->values, key->help);
 }
 
-static bool is_file_name(struct str_view word)
+/* A loader that puts file names in front may leave this one out: then the first word is a key. */
+static bool is_file_name(const struct keyval *word, bool file_names)
 {
-	return word.len && (word.ptr[0] == '/' || word.ptr[0] == '(');
+	if (file_names && !find_key(word->key) && keyval_may_name_file(word))
+		return true;
+	return word->key.len && (word->key.ptr[0] == '/' || word->key.ptr[0] == '(');
 }
 
-static void read_line(struct module_line *line)
+static void read_line(struct module_line *line, bool file_names)
 {
 	struct keyval_cursor cursor;
 	struct keyval token;
@@ -175,7 +178,7 @@ static void read_line(struct module_line *line)
 
 	keyval_begin(&cursor, str_view_of(line->text));
 	for (; (error = keyval_next(&cursor, &token)) == 0; first = false) {
-		if (first && is_file_name(token.key))
+		if (first && is_file_name(&token, file_names))
 			line->file = token.key;
 		else
 			apply(line, &token);
@@ -300,7 +303,7 @@ void config_parse(const struct boot_info *info, struct config *config)
 			.cmdline = str_view_of(""),
 		};
 
-		read_line(&line);
+		read_line(&line, info->file_names);
 		vm = vm_of(config, &line, vm);
 		if (!vm) {
 			config->modules_unused++;

@@ -11,8 +11,9 @@
  * What it is there: what role= says. Without role=, the kernel where the VM has none yet, or else
  * the initrd.
  *
- * GRUB leaves the file's name out of the command line. Where a boot loader puts it in front, as a
- * first word that begins with / or (, it is passed over.
+ * GRUB leaves the file's name out of the command line. QEMU and iPXE, by Multiboot1, put its path or
+ * URI in front. There a first word is passed over that has no = and is no key, or that has a / in
+ * front of the =; with every loader, one that begins with / or (.
  */
 #pragma once
 

@@ -77,6 +77,14 @@ static struct keyval split(struct str_view token)
 	return keyval;
 }
 
+bool keyval_may_name_file(const struct keyval *keyval)
+{
+	for (size_t i = 0; i < keyval->key.len; i++)
+		if (keyval->key.ptr[i] == '/')
+			return true;
+	return !keyval->has_value;
+}
+
 void keyval_begin(struct keyval_cursor *cursor, struct str_view text)
 {
 	cursor->rest = (struct str_view){ text.ptr, strnlen(text.ptr, text.len) };

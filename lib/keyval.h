@@ -19,6 +19,9 @@ struct keyval {
 	bool has_value;	       /* there is a '=' */
 };
 
+/* A word that may be a file's path or URI, rather than KEY=VALUE: it has no =, or a / before it. */
+bool keyval_may_name_file(const struct keyval *keyval);
+
 struct keyval_cursor {
 	struct str_view rest; /* not yet tokenized; after -ENOENT, what stands behind the -- */
 	bool ended;

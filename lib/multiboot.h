@@ -24,6 +24,7 @@ enum mb1_info_flags {
 	MB1_INFO_ELF_SECTIONS = BIT(5),
 	MB1_INFO_MEMORY_MAP = BIT(6),
 	MB1_INFO_LOADER_NAME = BIT(9),
+	MB1_INFO_FRAMEBUFFER = BIT(12),
 };
 
 struct mb1_info {
@@ -60,6 +61,7 @@ struct mb1_memory_entry {
 
 _Static_assert(offsetof(struct mb1_info, mmap_length) == 44, "MB1 information");
 _Static_assert(offsetof(struct mb1_info, boot_loader_name) == 64, "MB1 information");
+_Static_assert(offsetof(struct mb1_info, framebuffer_addr) == 88, "MB1 information");
 _Static_assert(sizeof(struct mb1_info) == 116, "MB1 information");
 _Static_assert(sizeof(struct mb1_module) == 16, "MB1 module");
 _Static_assert(sizeof(struct mb1_memory_entry) == 24, "MB1 memory map");

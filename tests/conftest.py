@@ -55,24 +55,30 @@ class Runs:
         for machine in list(self.machines):
             machine.stop()
 
-    def _image(self, boot):
+    def _load(self, boot):
+        """The boot image and QEMU's arguments: one of them has Lamina, its options and its modules."""
+        cmdline = f"console=com1,115200 loglevel=info {boot.options}"
+        modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
+                                module.cmdline)
+                   for number, module in enumerate(boot.modules)]
+        if boot.setup.by == "kernel":
+            return None, image.qemu_arguments(BUILD / "lamina.elf", cmdline, modules)
         small = not boot.setup.extra
-        key = (boot.modules, boot.options, small)
+        multiboot = {"multiboot1": 1, "multiboot2": 2}[boot.setup.by]
+        key = (boot.modules, boot.options, small, multiboot)
         with self.images_lock:
             if key not in self.images:
                 path = self.folder / f"{len(self.images)}.iso"
-                modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
-                                        module.cmdline)
-                           for number, module in enumerate(boot.modules)]
-                image.build(path, BUILD / "lamina.elf",
-                            f"console=com1,115200 loglevel=info {boot.options}", modules, small)
+                image.build(path, BUILD / "lamina.elf", cmdline, modules, small, multiboot)
                 self.images[key] = path
-            return self.images[key]
+            return self.images[key], []
 
     def _run(self, boot):
         setup, start, error = boot.setup, time.monotonic(), ""
-        machine = emu.Machine(self._image(boot), setup.emulator, setup.model, boot.memory,
-                              ips=setup.ips, log=LOGS / f"{boot}.log", extra=setup.extra)
+        iso, arguments = self._load(boot)
+        machine = emu.Machine(iso, setup.emulator, setup.model, boot.memory, ips=setup.ips,
+                              log=LOGS / f"{boot}.log", extra=(*setup.extra, *arguments),
+                              board=setup.board)
         with machine:
             self.machines.add(machine)
             try:

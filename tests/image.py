@@ -29,7 +29,7 @@ if [ "$grub_platform" = efi ]; then
 fi
 """
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot2 iso9660 biosdisk serial terminal"]
+         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal"]
 
 
 def quote(text):
@@ -37,10 +37,11 @@ def quote(text):
     return "".join("\\" + char if char in "\\\"'$;|&<>{}#" else char for char in text)
 
 
-def build(output, kernel, cmdline, modules, small=False):
+def build(output, kernel, cmdline, modules, small=False, multiboot=2):
     """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time."""
-    lines = [f"\tmultiboot2 /boot/lamina.elf {quote(cmdline)}"]
-    lines += [f"\tmodule2 /boot/{m.name} {quote(m.cmdline)}" for m in modules]
+    version = {1: "", 2: "2"}[multiboot]
+    lines = [f"\tmultiboot{version} /boot/lamina.elf {quote(cmdline)}"]
+    lines += [f"\tmodule{version} /boot/{m.name} {quote(m.cmdline)}" for m in modules]
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
         (boot / "grub").mkdir(parents=True)
@@ -56,6 +57,12 @@ def build(output, kernel, cmdline, modules, small=False):
         if result.returncode:
             raise RuntimeError(f"grub-mkrescue failed:\n{result.stdout}")
         unfinished.rename(output)
+
+
+def qemu_arguments(kernel, cmdline, modules):
+    """The arguments by which QEMU loads the same itself; a comma in a command line is doubled there."""
+    lines = [f"{m.path} {m.cmdline}".replace(",", ",,") for m in modules]
+    return ["-kernel", str(kernel), "-append", cmdline, *(("-initrd", ",".join(lines)) if lines else ())]
 
 
 def main():

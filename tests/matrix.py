@@ -7,7 +7,9 @@ Only data. test_boot.py runs it; tests/README.md says how to add a row.
 import collections
 import dataclasses
 
-Setup = collections.namedtuple("Setup", "name emulator model ips extra", defaults=(0, ()))
+# by: how Lamina is loaded, "multiboot2" or "multiboot1" by GRUB from a CD, "kernel" by QEMU itself.
+Setup = collections.namedtuple("Setup", "name emulator model ips extra board by",
+                               defaults=(0, (), "q35", "multiboot2"))
 
 # Bochs counts time in instructions: a slow clock makes the firmware's waits short, a fast one
 # leaves an operating system more instructions between two timer ticks.
@@ -21,9 +23,12 @@ SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
 # The guests compare one clock with another: in QEMU, too, time is counted in instructions then, and
 # a busy build machine does not matter.
 GUEST_SETUPS = (QEMU_SVM._replace(extra=("-icount", "shift=1,sleep=off")), *SETUPS[1:])
-LINUX_SETUPS = (QEMU_SVM, *(setup._replace(ips=FAST)
-                            for setup in (BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)))
 UEFI = QEMU_SVM._replace(name="qemu-uefi", extra=("-bios", "/usr/share/ovmf/OVMF.fd"))
+PC = QEMU_SVM._replace(name="qemu-pc", board="pc")
+MULTIBOOT1 = QEMU_SVM._replace(name="qemu-multiboot1", by="multiboot1")
+QEMU_KERNEL = QEMU_SVM._replace(name="qemu-kernel", by="kernel")
+LINUX_SETUPS = (QEMU_SVM, UEFI, PC, MULTIBOOT1, QEMU_KERNEL, *(setup._replace(ips=FAST)
+                            for setup in (BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)))
 
 
 def lacking(emulator, model):

@@ -32,10 +32,10 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	snprintf(logged + used, sizeof(logged) - used, "\n");
 }
 
+static struct boot_info info;
+
 static void parse_all(const char *const *lines, unsigned count)
 {
-	static struct boot_info info;
-
 	info.modules = count;
 	for (unsigned i = 0; i < count; i++)
 		info.module[i] = (struct boot_module){ .size = 1, .string = lines[i] };
@@ -134,6 +134,41 @@ static void test_file_name_in_front(void **state)
 	assert_int_equal(strlen(config.vms[0].kernel.name), VM_MODULE_NAME - 1);
 	parse("mem=64M /boot/vmlinuz");
 	said("unknown key \"/boot/vmlinuz\"");
+}
+
+/* Multiboot1: the name that QEMU was given, iPXE's URI, and from GRUB none. */
+static void test_any_file_name_in_front(void **state)
+{
+	parse("vmlinuz mem=64M -- quiet", "a=b/initrd role=initrd");
+	said("unknown key \"vmlinuz\"");
+	said("unknown key \"a\"");
+
+	info.file_names = true;
+	parse("vmlinuz mem=64M -- quiet", "build/a=b/initrd role=initrd");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vms[0].memory, 64 << 20);
+	assert_string_equal(config.vms[0].cmdline, "quiet");
+	assert_string_equal(config.vms[0].kernel.name, "vmlinuz");
+	assert_int_equal(config.vms[0].initrd.index, 1);
+
+	parse("http://10.0.2.2/vmlinuz?arch=64 mem=64M", "tftp://10.0.2.2/initrd role=initrd");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vms[0].memory, 64 << 20);
+	assert_int_equal(config.vms[0].initrd.index, 1);
+
+	parse("vmlinuz -- quiet", "mem=64M -- quiet", "-- quiet", "");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 4);
+	assert_int_equal(config.vms[1].memory, 64 << 20);
+	assert_string_equal(config.vms[2].cmdline, "quiet");
+
+	parse("vm mem=64M");
+	said("vm has no value");
+	parse("memory=64M");
+	said("unknown key \"memory\"");
+	parse("vmlinuz quiet");
+	said("unknown key \"quiet\"");
+	info.file_names = false;
 }
 
 static void test_roles_left_out(void **state)
@@ -379,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_no_module),
 		cmocka_unit_test(test_everything),
 		cmocka_unit_test(test_file_name_in_front),
+		cmocka_unit_test(test_any_file_name_in_front),
 		cmocka_unit_test(test_roles_left_out),
 		cmocka_unit_test(test_names_left_out),
 		cmocka_unit_test(test_memory),
