@@ -2,6 +2,7 @@
 /* What the assembly of boot and arch knows of the C side. Compiled to text, never linked. */
 #include "arch/gdt.h"
 #include "arch/paging.h"
+#include "arch/stage.h"
 #include "lib/offsets.h"
 
 void offsets(void);
@@ -11,6 +12,12 @@ void offsets(void)
 	DEFINE(HOST_IMAGE, HOST_IMAGE);
 	DEFINE(DIRECT_MAP_INDEX, HOST_DIRECT_MAP >> 39 & 511);
 	DEFINE(EARLY_GIB, EARLY_MEMORY >> 30);
+	DEFINE(STAGE_PORT, STAGE_PORT);
+	DEFINE(STAGE_ENTRY, STAGE_ENTRY);
+	DEFINE(STAGE_PROCESSOR, STAGE_PROCESSOR);
+	DEFINE(STAGE_BOOT_TABLES, STAGE_BOOT_TABLES);
+	DEFINE(STAGE_LONG_MODE, STAGE_LONG_MODE);
+	DEFINE(STAGE_HIGHER_HALF, STAGE_HIGHER_HALF);
 	DEFINE(GDT_CODE, GDT_CODE);
 	DEFINE(GDT_DATA, GDT_DATA);
 }

@@ -31,6 +31,12 @@ EFLAGS_ID	equ 1 << 21
 PTE_TABLE	equ 0x003	; present, writable
 PTE_PAGE_2M	equ 0x083	; present, writable, large
 
+; Clobbers AL.
+%macro stage_begins 1
+	mov	al, %1
+	out	STAGE_PORT, al
+%endmacro
+
 extern boot_main
 extern image_start
 extern image_end
@@ -49,6 +55,8 @@ bits 32
 ; Clobbers: everything
 ; Stack:    from here on the boot stack
 entry:
+	mov	ecx, eax
+	stage_begins STAGE_ENTRY
 	cli
 	cld
 	mov	edi, [BORROWED]
@@ -60,13 +68,14 @@ entry:
 	sub	ebp, LINKED(.here)
 	lea	esp, [AT(boot_stack_top)]
 	push	ebx
-	push	eax
+	push	ecx
 	lea	esi, [AT(words_not_multiboot)]
-	cmp	eax, MULTIBOOT2_LOADER
+	cmp	ecx, MULTIBOOT2_LOADER
 	je	.known
-	cmp	eax, MULTIBOOT1_LOADER
+	cmp	ecx, MULTIBOOT1_LOADER
 	jne	refuse
 .known:
+	stage_begins STAGE_PROCESSOR
 	call	check_long_mode
 	pop	edi
 	pop	esi
@@ -75,7 +84,9 @@ entry:
 	rdtsc
 	mov	[AT(boot_tsc)], eax
 	mov	[AT(boot_tsc) + 4], edx
+	stage_begins STAGE_BOOT_TABLES
 	call	build_page_tables
+	stage_begins STAGE_LONG_MODE
 	call	enable_long_mode
 	lea	eax, [AT(boot_gdt)]
 	mov	[AT(boot_gdt_pointer_32.base)], eax
@@ -247,6 +258,7 @@ entry_64:
 	mov	rax, .higher_half
 	jmp	rax
 .higher_half:
+	stage_begins STAGE_HIGHER_HALF
 	lgdt	[rel boot_gdt_pointer_64]
 	mov	rsp, boot_stack_top
 	mov	esi, esi

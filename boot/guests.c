@@ -11,6 +11,7 @@
 #include "arch/panic.h"
 #include "arch/percpu.h"
 #include "arch/rtc.h"
+#include "arch/stage.h"
 #include "boot/keyboard.h"
 #include "core/config.h"
 #include "core/loader.h"
@@ -136,12 +137,16 @@ static bool run(const struct vm_config *vm_config)
 {
 	bool ran = false;
 
+	stage_begins(STAGE_VM_CREATE);
 	if (!vm_create(&vm, vm_config, ops)) {
 		vm_enter(&vm);
+		stage_begins(STAGE_VM_LOAD);
 		if (!prepare(vm_config)) {
 			print_memory_owned();
 			keyboard_attach(&vm);
+			stage_begins(STAGE_VM_RUN);
 			vm_run(&vm);
+			stage_begins(STAGE_VM_ENDED);
 			keyboard_detach();
 			ran = vm.end != VM_END_ERROR && vm.end != VM_END_ENTRY_FAILED;
 		}
@@ -188,6 +193,7 @@ void guests_run(void)
 	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
 	panic_report_vm = report_vm;
 
+	stage_begins(STAGE_CONFIG);
 	config_parse(&boot_info, &config);
 	if (!config.vm_count) {
 		log_error("no guest: add a line such as `module2 /vmlinuz -- console=ttyS0` to the boot menu entry");
@@ -203,6 +209,7 @@ void guests_run(void)
 		ran += config.vms[i].valid && run(&config.vms[i]);
 		free_modules(&config.vms[i]);
 	}
+	stage_begins(STAGE_DONE);
 	ops->cpu_disable(this_cpu());
 	if (ran < config.vm_count)
 		stop("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran,

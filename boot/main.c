@@ -14,6 +14,7 @@
 #include "arch/option.h"
 #include "arch/panic.h"
 #include "arch/percpu.h"
+#include "arch/stage.h"
 #include "arch/trap.h"
 #include "boot/guests.h"
 #include "core/config.h"
@@ -108,12 +109,18 @@ static void find_memory(void)
 /* On the boot CPU's own stack, in the final address space. */
 static void __noreturn start_machine(void)
 {
+	stage_begins(STAGE_MACHINE_CHECK);
 	machine_check_init();
+	stage_begins(STAGE_ACPI);
 	acpi_init(boot_info.rsdp, boot_info.rsdp_size);
+	stage_begins(STAGE_LAPIC);
 	if (lapic_init())
 		stop("this machine cannot run VMs without a local APIC");
+	stage_begins(STAGE_IOAPIC);
 	ioapic_init();
+	stage_begins(STAGE_CLOCK);
 	clock_init();
+	stage_begins(STAGE_VIRTUALIZATION);
 	guests_enable_virtualization();
 	guests_run();
 }
@@ -133,22 +140,29 @@ void boot_main(u32 loader_magic, hpa_t information)
 {
 	int err;
 
+	stage_begins(STAGE_TRAPS);
 	percpu_init_early();
 	trap_init();
 	start_log();
 	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
+	stage_begins(STAGE_BOOT_INFO);
 	err = boot_info_init(loader_magic, information);
 	options_apply(boot_info.command_line, boot_info.file_names);
+	stage_begins(STAGE_CONSOLE);
 	console_init();
+	stage_begins(STAGE_FEATURES);
 	cpu_features_init();
 	print_machine();
 	if (err)
 		stop("the boot loader's information cannot be used");
+	stage_begins(STAGE_MEMORY);
 	print_memory_map();
 	print_modules();
 	control_init();
 	find_memory();
+	stage_begins(STAGE_PAGING);
 	paging_init();
+	stage_begins(STAGE_STACKS);
 	percpu_init();
 	continue_on(this_cpu()->stack_top, start_machine);
 }
