@@ -145,6 +145,14 @@ static void read_framebuffer(const struct mb2_tag *tag)
 	};
 }
 
+/* The firmware's own map, to be held against the boot loader's when that is complete. */
+static const struct mb2_efi_memory_map_tag *efi_map;
+
+static void read_efi_memory_map(const struct mb2_tag *tag)
+{
+	efi_map = (const void *)tag;
+}
+
 static const struct {
 	void (*read)(const struct mb2_tag *tag);
 	size_t size;	/* the least that makes sense */
@@ -154,6 +162,7 @@ static const struct {
 	[MB2_TAG_MODULE] = { read_module, sizeof(struct mb2_module_tag) + 1 },
 	[MB2_TAG_MEMORY_MAP] = { read_memory_map, sizeof(struct mb2_memory_map_tag) },
 	[MB2_TAG_FRAMEBUFFER] = { read_framebuffer, sizeof(struct mb2_framebuffer_tag) },
+	[MB2_TAG_EFI_MEMORY_MAP] = { read_efi_memory_map, sizeof(struct mb2_efi_memory_map_tag) },
 	[MB2_TAG_RSDP_OLD] = { read_rsdp, sizeof(struct mb2_tag) + 20 },
 	[MB2_TAG_RSDP_NEW] = { read_rsdp, sizeof(struct mb2_tag) + 36 },
 };
@@ -168,10 +177,27 @@ static void read_tag(const struct mb2_tag *tag)
 		tags[tag->type].read(tag);
 }
 
+static void read_tags(u32 size)
+{
+	u32 at = sizeof(struct mb2_info_header);
+
+	while (at < size && size - at >= sizeof(struct mb2_tag)) {
+		const struct mb2_tag *tag = (const void *)&block[at];
+
+		if (tag->type == MB2_TAG_END)
+			return;
+		if (tag->size < sizeof(*tag) || tag->size > size - at)
+			break;
+		read_tag(tag);
+		at += ALIGN_UP(tag->size, MB2_TAG_ALIGN);
+	}
+	log_error("boot loader: its information is cut off at byte %u of %u", at, size);
+}
+
 static int mb2_info_read(hpa_t pa)
 {
 	const struct mb2_info_header *header = early_map(pa, sizeof(*header));
-	u32 size = header ? header->total_size : 0, at = sizeof(*header);
+	u32 size = header ? header->total_size : 0;
 
 	if (size < sizeof(*header) || size > sizeof(block)) {
 		log_error("boot loader: its information has %u bytes, at most %u are understood",
@@ -185,17 +211,10 @@ static int mb2_info_read(hpa_t pa)
 		return -EINVAL;
 	}
 	memcpy(boot_info_store(size), header, size);
-	while (at < size && size - at >= sizeof(struct mb2_tag)) {
-		const struct mb2_tag *tag = (const void *)&block[at];
-
-		if (tag->type == MB2_TAG_END)
-			return 0;
-		if (tag->size < sizeof(*tag) || tag->size > size - at)
-			break;
-		read_tag(tag);
-		at += ALIGN_UP(tag->size, MB2_TAG_ALIGN);
-	}
-	log_error("boot loader: its information is cut off at byte %u of %u", at, size);
+	efi_map = NULL;
+	read_tags(size);
+	if (efi_map)
+		boot_info_apply_efi(efi_map);
 	return 0;
 }
 
@@ -217,6 +236,7 @@ void boot_module_free(unsigned index)
 		return;
 	memset(window, 0, module->size);
 	phys_window_close(PHYS_WINDOW_SCRUB);
-	memory_add(module->start, ALIGN_UP(module->size, PAGE_SIZE));
+	if (!module->keep)
+		memory_add(module->start, ALIGN_UP(module->size, PAGE_SIZE));
 	module->size = 0;
 }

@@ -15,6 +15,7 @@ struct boot_module {
 	hpa_t start;
 	u64 size;		/* bytes; 0 once boot_module_free() was called */
 	const char *string;	/* its command line */
+	bool keep;		/* its memory is not for guests */
 };
 
 struct boot_memory {
@@ -51,5 +52,5 @@ extern struct boot_info boot_info;
  */
 int boot_info_init(u32 loader_magic, hpa_t pa);
 
-/* Overwrite the module's memory and give it to the guests' RAM. Does nothing the second time. */
+/* Overwrite the module's memory and give it to the guests' RAM, unless `keep`. Does nothing the second time. */
 void boot_module_free(unsigned index);

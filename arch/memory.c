@@ -71,6 +71,11 @@ void memory_reserve(hpa_t start, u64 size)
 		stop("the memory map has more than %d reserved pieces", RANGES_MAX);
 }
 
+bool memory_usable(hpa_t start, u64 size)
+{
+	return ranges_cover(&free_ram, start, size) && !ranges_touch(&reserved, start, size);
+}
+
 /* The lowest aligned place for `size` bytes below 4 GiB, where the boot page tables reach it. */
 static hpa_t find_pool(u64 size)
 {

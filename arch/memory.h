@@ -19,6 +19,8 @@ struct phys_range {
  */
 void memory_add(hpa_t start, u64 size);
 void memory_reserve(hpa_t start, u64 size);
+/* Is all of it registered, and none of it taken out? Before memory_init() only. */
+bool memory_usable(hpa_t start, u64 size);
 /* Cut the hypervisor's pool out of what there is. Stops with words if there is not enough. */
 void memory_init(void);
 

@@ -66,6 +66,28 @@ int ranges_remove(struct ranges *ranges, hpa_t start, u64 size)
 	return err;
 }
 
+bool ranges_cover(const struct ranges *ranges, hpa_t start, u64 size)
+{
+	for (unsigned i = 0; i < ranges->count; i++) {
+		const struct phys_range *range = &ranges->range[i];
+
+		if (range->start <= start && start - range->start < range->size)
+			return size <= range->size - (start - range->start);
+	}
+	return size == 0;
+}
+
+bool ranges_touch(const struct ranges *ranges, hpa_t start, u64 size)
+{
+	for (unsigned i = 0; i < ranges->count; i++) {
+		const struct phys_range *range = &ranges->range[i];
+
+		if (size && range->start < start + size && start < end_of(range))
+			return true;
+	}
+	return false;
+}
+
 u64 ranges_total(const struct ranges *ranges)
 {
 	u64 total = 0;

@@ -88,6 +88,25 @@ static void print_modules(void)
 	}
 }
 
+/* Where the map is wrong, what was loaded there works all the same, but is given to no guest later. */
+static void check_places(void)
+{
+	u64 image_size = (u64)(image_end - image_start);
+
+	if (!memory_usable(image_to_phys(image_start), image_size))
+		log_warn("memory: the image lies where the memory map has no usable memory");
+	for (unsigned i = 0; i < boot_info.modules; i++) {
+		struct boot_module *m = &boot_info.module[i];
+
+		m->keep = m->start < MIB(1);
+		if (!memory_usable(m->start, m->size)) {
+			m->keep = true;
+			log_warn("memory: module %u lies where the memory map has no usable memory: that is given to no VM",
+				 i);
+		}
+	}
+}
+
 /* The first MiB stays out of use: firmware data, and room to start other CPUs in real mode. */
 static void find_memory(void)
 {
@@ -99,6 +118,7 @@ static void find_memory(void)
 		else
 			memory_reserve(m->start, m->size);
 	}
+	check_places();
 	memory_reserve(0, MIB(1));
 	memory_reserve(image_to_phys(image_start), (u64)(image_end - image_start));
 	for (unsigned i = 0; i < boot_info.modules; i++)

@@ -178,6 +178,23 @@ struct mb2_address64_tag {
 	u64 address;
 };
 
+/* UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()" */
+enum efi_memory_type {
+	EFI_LOADER_CODE = 1,
+	EFI_LOADER_DATA = 2,
+	EFI_BOOT_SERVICES_CODE = 3,
+	EFI_BOOT_SERVICES_DATA = 4,
+	EFI_CONVENTIONAL_MEMORY = 7,
+};
+
+struct efi_memory_descriptor {
+	u32 type; /* enum efi_memory_type: those that are free once the boot services are left */
+	u32 padding;
+	u64 physical_start, virtual_start;
+	u64 pages; /* of 4 KiB */
+	u64 attribute;
+};
+
 struct mb2_efi_memory_map_tag {
 	struct mb2_tag tag;
 	u32 descriptor_size;
@@ -190,6 +207,7 @@ struct mb2_rsdp_tag {
 	u8 rsdp[]; /* a copy of ACPI's structure */
 };
 
+_Static_assert(sizeof(struct efi_memory_descriptor) == 40, "EFI memory descriptor");
 _Static_assert(sizeof(struct mb2_module_tag) == 16, "MB2 module");
 _Static_assert(sizeof(struct mb2_memory_map_tag) == 16, "MB2 memory map");
 _Static_assert(sizeof(struct mb2_memory_entry) == 24, "MB2 memory map");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is taken over from the boot loader, and what is refused. */
-/* link: arch/bootinfo.c arch/bootinfo_mb1.c */
+/* link: arch/bootinfo.c arch/bootinfo_efi.c arch/bootinfo_mb1.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -188,6 +188,61 @@ static void test_size(void **state)
 	}
 }
 
+/* One piece of type 2 for each conflict; what the firmware gives up, or has elsewhere, is none. */
+static void test_efi_memory_map(void **state)
+{
+	struct { u64 type, start, virtual, pages, attribute, more; } efi[] = {
+		{ 7, 0x100000, 0, 0x1000, 15, 0 },
+		{ 1, 0x100000, 0, 1, 15, 0 }, { 2, 0x101000, 0, 1, 15, 0 },
+		{ 3, 0x102000, 0, 1, 15, 0 }, { 4, 0x103000, 0, 1, 15, 0 },
+		{ 6, 0x800000, 0, 0x10, 15, 0 },		/* runtime data: a conflict */
+		{ 5, 0xfff000, 0, 2, 15, 0 },			/* half of it in the piece */
+		{ 0, 0x1000000, 0, 0x100, 15, 0 },		/* right behind it */
+		{ 11, 0x80000000, 0, 0x1000, 15, 0 },		/* called reserved, too */
+		{ 10, 0x900000, 0, 0, 15, 0 },			/* nothing */
+		{ 14, 0x4000000000, 0, ~0ull, 15, 0 },		/* beyond all addresses */
+	};
+	struct mb2_memory_entry map[] = {
+		{ 0x100000, 0xf00000, 1, 0 }, { 0x80000000, 0x1000000, 2, 0 },
+		{ 0x100000000, ~0ull, 1, 0 },
+	};
+
+	begin();
+	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { sizeof(efi[0]), 1 }, 8, efi, sizeof(efi));
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { sizeof(map[0]), 0 }, 8, map, sizeof(map));
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 0);
+	assert_int_equal(boot_info.memory_pieces, 6);
+	assert_int_equal(boot_info.memory[3].start, 0x800000);
+	assert_int_equal(boot_info.memory[3].size, 0x10000);
+	assert_int_equal(boot_info.memory[3].type, MULTIBOOT_MEMORY_RESERVED);
+	assert_int_equal(boot_info.memory[4].start, 0xfff000);
+	assert_int_equal(boot_info.memory[5].start, 0x4000000000);
+	assert_true(boot_info.memory[5].size == ~0ull - 0x4000000000);
+
+	begin();
+	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { 39, 1 }, 8, efi, 78);
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 1);
+}
+
+/* With no room for another piece the usable one ends where the firmware's begins. */
+static void test_efi_map_without_room(void **state)
+{
+	static struct mb2_memory_entry map[BOOT_MAX_MEMORY];
+	u64 efi[5] = { 6, 0x105000, 0, 1, 15 };
+
+	for (unsigned i = 0; i < BOOT_MAX_MEMORY; i++)
+		map[i] = (struct mb2_memory_entry) { 0x100000 * (i + 1ull), 0x10000, 1, 0 };
+	begin();
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { sizeof(map[0]), 0 }, 8, map, sizeof(map));
+	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { sizeof(efi), 1 }, 8, efi, sizeof(efi));
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(boot_info.memory_pieces, BOOT_MAX_MEMORY);
+	assert_int_equal(boot_info.memory[0].size, 0x5000);
+	assert_int_equal(boot_info.memory[1].size, 0x10000);
+}
+
 /* Every byte of the block set to extremes: the copy's bounds are what the sanitizers watch. */
 static void parse_damaged(const u8 *image, size_t size)
 {
@@ -210,6 +265,7 @@ static void test_damaged(void **state)
 	add_module(0x200000, 0x201234, "vm=a");
 	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { 24, 0 }, 8, &(struct mb2_memory_entry) { 0 }, 24);
 	add_tag(MB2_TAG_RSDP_OLD, "", 0, "RSD PTR 0123456789ab", 20);
+	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { 40, 1 }, 8, (u64[5]) { 6, 0, 0, 1, 15 }, 40);
 	finish_and_parse();
 	memcpy(copy, block, end);
 	each_byte_mutation(copy, end, end, parse_damaged);
@@ -230,6 +286,16 @@ static void test_module_free(void **state)
 	given_back.size = 0;
 	boot_module_free(0);
 	assert_int_equal(given_back.size, 0);
+
+	/* Overwritten, but not given to anybody where the memory map has no usable memory. */
+	begin();
+	add_module(0x200000, 0x200064, "");
+	finish_and_parse();
+	boot_info.module[0].keep = true;
+	module_memory[0] = 0xaa;
+	boot_module_free(0);
+	assert_int_equal(module_memory[0], 0);
+	assert_int_equal(given_back.size, 0);
 }
 
 int main(void)
@@ -239,6 +305,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_overlapping_modules),
 		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_efi_memory_map),
+		cmocka_unit_test(test_efi_map_without_room),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_module_free),
 	};

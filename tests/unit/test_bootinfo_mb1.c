@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Multiboot1's information: what QEMU, GRUB and iPXE give, and what is refused. */
-/* link: arch/bootinfo.c arch/bootinfo_mb1.c */
+/* link: arch/bootinfo.c arch/bootinfo_efi.c arch/bootinfo_mb1.c */
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -34,6 +34,22 @@ static void check_members(const struct ranges *r, const bool *expected)
 	assert_memory_equal(found, expected, UNITS);
 }
 
+static void check_questions(const struct ranges *r, const bool *expected)
+{
+	for (u64 start = 0; start < UNITS; start++) {
+		bool all = true, any = false;
+
+		assert_true(ranges_cover(r, start, 0));
+		assert_false(ranges_touch(r, start, 0));
+		for (u64 size = 1; start + size <= UNITS; size++) {
+			all = all && expected[start + size - 1];
+			any = any || expected[start + size - 1];
+			assert_int_equal(ranges_cover(r, start, size), all);
+			assert_int_equal(ranges_touch(r, start, size), any);
+		}
+	}
+}
+
 static void test_random(void **state)
 {
 	static struct ranges r;
@@ -53,6 +69,8 @@ static void test_random(void **state)
 		for (unsigned a = 0; a < UNITS; a++)
 			total += expected[a];
 		assert_int_equal(ranges_total(&r), total);
+		if (step % 100 == 0)
+			check_questions(&r, expected);
 	}
 }
 
