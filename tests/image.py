@@ -29,7 +29,7 @@ if [ "$grub_platform" = efi ]; then
 fi
 """
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal"]
+         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal mmap"]
 
 
 def quote(text):
@@ -37,10 +37,13 @@ def quote(text):
     return "".join("\\" + char if char in "\\\"'$;|&<>{}#" else char for char in text)
 
 
-def build(output, kernel, cmdline, modules, small=False, multiboot=2):
-    """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time."""
+def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=()):
+    """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time.
+
+    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot."""
     version = {1: "", 2: "2"}[multiboot]
-    lines = [f"\tmultiboot{version} /boot/lamina.elf {quote(cmdline)}"]
+    lines = [f"\t{command}" for command in before]
+    lines += [f"\tmultiboot{version} /boot/lamina.elf {quote(cmdline)}"]
     lines += [f"\tmodule{version} /boot/{m.name} {quote(m.cmdline)}" for m in modules]
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
@@ -50,6 +53,8 @@ def build(output, kernel, cmdline, modules, small=False, multiboot=2):
         shutil.copyfile(kernel, boot / "lamina.elf")
         for module in modules:
             shutil.copyfile(module.path, boot / module.name)
+        for file in files:
+            shutil.copy(file, boot)
         unfinished = pathlib.Path(f"{output}.new")
         result = subprocess.run(
             ["grub-mkrescue", *(SMALL if small else []), "-o", unfinished, temporary],

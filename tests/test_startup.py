@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Where the boot loader puts things, and how far the start-up comes: its stage codes on port 0x80."""
+
+import re
+import struct
+import subprocess
+
+import pytest
+
+import conftest
+import emu
+import image
+from conftest import BUILD, ROOT
+
+LIMIT = 90
+OPTIONS = "console=com1,115200 onend=poweroff onfail=poweroff"
+ONE = (image.Module(BUILD / "guests/debugexit.elf", "guest", "vm=one mem=16M limit=60"),)
+RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
+UEFI = ("-bios", "/usr/share/ovmf/OVMF.fd")
+
+
+def boot(name, iso, extra=(), board="q35", model="EPYC", mem=256, powers_off=True):
+    """Run to the end; return what the serial port said."""
+    conftest.LOGS.mkdir(parents=True, exist_ok=True)
+    with emu.Machine(iso, "qemu", model, mem, log=conftest.LOGS / f"startup-{name}.log",
+                     extra=extra, board=board) as machine:
+        if powers_off:
+            assert machine.wait(LIMIT), machine.report("it did not power off")
+        else:
+            machine.expect(r"Lamina: stopped: .*\n", LIMIT)
+        return machine.text()
+
+
+def image_place(text):
+    match = re.search(r"image at 0x([0-9a-f]+) up to 0x([0-9a-f]+)$", text, re.MULTILINE)
+    assert match, text[-2000:]
+    return int(match[1], 16), int(match[2], 16)
+
+
+def assert_ran_well(text):
+    assert re.search(RAN, text, re.MULTILINE), text[-3000:]
+    assert emu.ENDED_WELL.search(text), text[-3000:]
+
+
+# ---------------------------------------------------------------------------
+# Relocation. Multiboot2's checksum covers the header's first four words only, so that a copy of the
+# image can ask for another place.
+
+LOWEST, HIGHEST = 1, 2
+PLACES = {
+    "just-above": (0x101000, 0xffffffff, 4096, LOWEST),
+    "odd-page": (0x1234000, 0x2000000, 4096, LOWEST),
+    "crosses-2M": (0x3ff000, 0xffffffff, 4096, LOWEST),
+    "high": (0x100000, 0xffffffff, 4096, HIGHEST),
+    "large-aligned": (0x4000000, 0xffffffff, 0x400000, LOWEST),
+}
+
+
+def moved(path, low, high, align, preference):
+    """A copy of the image whose header's relocatable tag says this."""
+    data = bytearray((BUILD / "lamina.elf").read_bytes())
+    tag = data.index(struct.pack("<HHI", 10, 1, 24))
+    struct.pack_into("<4I", data, tag + 8, low, high, align, preference)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("firmware", ("bios", "uefi"))
+@pytest.mark.parametrize("place", PLACES)
+def test_relocation(place, firmware, tmp_path):
+    low, high, align, preference = PLACES[place]
+    kernel = moved(tmp_path / "lamina.elf", *PLACES[place])
+    image.build(tmp_path / "iso", kernel, OPTIONS, ONE, small=firmware == "bios")
+    text = boot(f"{place}-{firmware}", tmp_path / "iso", UEFI if firmware == "uefi" else ())
+    start, end = image_place(text)
+    assert low <= start and end <= high + 1 and start % align == 0
+    if preference == HIGHEST:
+        assert start > 0x8000000    # the machine has 256 MiB
+    elif firmware == "bios":        # a UEFI firmware may have something there
+        assert start == low
+    assert_ran_well(text)
+
+
+def test_default_place(tmp_path):
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True)
+    text = boot("default-place", tmp_path / "iso")
+    assert image_place(text)[0] == 0x100000
+    assert_ran_well(text)
+
+
+def test_first_mebibyte_taken(tmp_path):
+    """The firmware has 1 MiB up to 2 MiB for good: the image and all else keep out of it."""
+    program = tmp_path / "take.efi"
+    flags = ("-Os -Wall -Wextra -Werror -ffreestanding -fno-ident -fno-stack-protector -fpic "
+             "-fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone "
+             "-DTAKE_START=0x100000 -DTAKE_PAGES=256").split()
+    subprocess.run(["gcc", *flags, "-c", "-o", tmp_path / "take.o", ROOT / "tests/efi/take.c"], check=True)
+    subprocess.run(["ld", "-m", "i386pep", "--subsystem", "10", "--image-base", "0x4000000",
+                    "-e", "efi_main", "-o", program, tmp_path / "take.o"], check=True)
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE,
+                before=("chainloader /boot/take.efi", "boot"), files=(program,))
+    text = boot("taken", tmp_path / "iso", UEFI)
+    assert re.search(r" 000000100000 - 0000001fffff reserved", text), text[:4000]
+    assert image_place(text)[0] == 0x200000
+    pool = re.search(r"MiB at 0x([0-9a-f]+) for the hypervisor", text)
+    assert int(pool[1], 16) >= 0x200000
+    assert_ran_well(text)
+
+
+def test_loaded_where_no_memory_is_told(tmp_path):
+    """GRUB's cutmem takes memory out of the map that it gives, not out of what it loads into."""
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True,
+                before=("cutmem 1M 24M",))
+    text = boot("cutmem", tmp_path / "iso", board="pc")
+    assert image_place(text)[0] == 0x100000
+    assert "warning: memory: the image lies where the memory map has no usable memory" in text
+    assert "warning: memory: module 0 lies where the memory map has no usable memory" in text
+    assert_ran_well(text)
+
+
+# ---------------------------------------------------------------------------
+# Stage codes.
+
+def stages():
+    text = (ROOT / "arch/stage.h").read_text()
+    return {name: int(code, 16) for name, code in
+            re.findall(r"^\t(STAGE_\w+) = (0x[0-9a-f]{2}),$", text, re.MULTILINE)}
+
+
+def codes_of(name, tmp_path, **arguments):
+    """The bytes written to port 0x80 from Lamina's first one on, and what the serial port said."""
+    post = tmp_path / "post"
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, arguments.pop("modules", ONE), small=True)
+    text = boot(name, tmp_path / "iso", extra=("-chardev", f"file,id=post,path={post}", "-device",
+                                               "isa-debugcon,iobase=0x80,chardev=post"), **arguments)
+    codes = list(post.read_bytes())
+    return codes[codes.index(stages()["STAGE_ENTRY"]):], text
+
+
+def test_stages_are_documented():
+    """The header, the table and the code agree: each stage has a row, and begins at one place."""
+    rows = dict(re.findall(r"^\| (0x[0-9a-f]{2}) \| `(STAGE_\w+)` \|",
+                           (ROOT / "docs/stages.md").read_text(), re.MULTILINE))
+    assert {name: int(code, 16) for code, name in rows.items()} == stages()
+    assert len(set(stages().values())) == len(stages())
+    code = "".join(path.read_text() for path in sorted((ROOT / "boot").glob("*.*")))
+    begun = re.findall(r"stage_begins[ (]+(STAGE_\w+)", code)
+    assert sorted(begun) == sorted(stages())
+
+
+def test_stages_of_a_good_run(tmp_path):
+    """Two VMs: the stages in their order, those of a VM twice, and none from a guest's own writes."""
+    all_stages = stages()
+    codes, text = codes_of("stages", tmp_path, modules=(
+        *ONE, image.Module(BUILD / "guests/portio.elf", "second", "vm=two mem=16M limit=60")))
+    assert emu.ENDED_WELL.search(text), text[-3000:]
+    of_vm = [code for name, code in all_stages.items() if name.startswith("STAGE_VM_")]
+    once = [code for code in all_stages.values() if code not in of_vm and code != all_stages["STAGE_DONE"]]
+    assert codes == [*once, *of_vm, *of_vm, all_stages["STAGE_DONE"]]
+
+
+@pytest.mark.parametrize("model, mem, words, last", (
+    ("qemu32", 256, "64-bit processor", "STAGE_PROCESSOR"),
+    ("qemu64,-nx", 256, "no-execute pages", "STAGE_PROCESSOR"),
+    ("EPYC", 8, "too little memory", "STAGE_MEMORY"),
+    ("EPYC,-apic", 256, "without a local APIC", "STAGE_LAPIC"),
+    ("Nehalem", 256, "no hardware virtualization", "STAGE_VIRTUALIZATION"),
+), ids=lambda value: str(value).replace(" ", "-"))
+def test_last_stage(model, mem, words, last, tmp_path):
+    """A machine that stops early leaves the code of the stage that did not come to its end."""
+    codes, text = codes_of(f"stage-{model}-{mem}", tmp_path, model=model, mem=mem, powers_off=False)
+    assert words in text
+    assert codes[-1] == stages()[last], [hex(code) for code in codes]
