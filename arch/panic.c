@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "arch/acpi.h"
+#include "arch/bootloop.h"
 #include "arch/console.h"
 #include "arch/cpu.h"
 #include "arch/option.h"
@@ -68,6 +69,12 @@ static void __noreturn end(enum end_action action)
 	halt();
 }
 
+/* By onfail=; a loop of boots that failed is not to go on by it. */
+static void __noreturn end_badly(bool in_loop)
+{
+	end(in_loop && on_fail == END_REBOOT ? END_HALT : on_fail);
+}
+
 /* The last line is always printed, whatever loglevel= says: it is what a reader looks for. */
 static void last_line(const char *format, ...) __printf(1, 2);
 static void last_line(const char *format, ...)
@@ -95,7 +102,7 @@ static void begin_panic(void)
 		return;
 	case 1:
 		last_line("Lamina: stopped: crashed again while reporting a crash");
-		end(on_fail);
+		end_badly(bootloop_failed());
 	default:
 		halt();
 	}
@@ -103,10 +110,12 @@ static void begin_panic(void)
 
 static void __noreturn end_panic(const char *why)
 {
+	bool in_loop = bootloop_failed();
+
 	if (panic_report_vm)
 		panic_report_vm();
 	last_line("Lamina: stopped: %s", why);
-	end(on_fail);
+	end_badly(in_loop);
 }
 
 void panic(const char *format, ...)
@@ -140,13 +149,15 @@ void stop(const char *format, ...)
 {
 	char why[256];
 	va_list args;
+	bool in_loop;
 
 	va_start(args, format);
 	vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 	console_init();
+	in_loop = bootloop_failed();
 	last_line("Lamina: stopped: %s", why);
-	end(on_fail);
+	end_badly(in_loop);
 }
 
 void finish(void)

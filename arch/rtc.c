@@ -4,6 +4,7 @@
 
 #include "arch/clock.h"
 #include "arch/cpu.h"
+#include "lib/errno.h"
 #include "lib/string.h"
 
 #define CMOS_INDEX 0x70
@@ -40,6 +41,12 @@ static struct reading read_registers(void)
 		.second = cmos_read(0), .minute = cmos_read(2), .hour = cmos_read(4),
 		.day = cmos_read(7), .month = cmos_read(8), .year = cmos_read(9),
 	};
+}
+
+static void cmos_write(u8 index, u8 value)
+{
+	outb(CMOS_INDEX, index);
+	outb(CMOS_DATA, value);
 }
 
 static u8 from_bcd(u8 value)
@@ -84,4 +91,33 @@ u64 rtc_now(void)
 	    r.year > 99)
 		return 0;
 	return days_since_1970(&r) * 86400 + r.hour * 3600u + r.minute * 60u + r.second;
+}
+
+int rtc_alarm_read(u32 *second)
+{
+	struct reading r = { .second = cmos_read(1), .minute = cmos_read(3), .hour = cmos_read(5) };
+
+	to_binary(&r, cmos_read(0xb));
+	if (r.second > 59 || r.minute > 59 || r.hour > 23)
+		return -EINVAL;
+	*second = r.hour * 3600u + r.minute * 60u + r.second;
+	return 0;
+}
+
+static u8 to_register(u32 value, u8 status_b)
+{
+	return (u8)(status_b & STATUS_B_BINARY ? value : value / 10 << 4 | value % 10);
+}
+
+void rtc_alarm_write(u32 second)
+{
+	u8 status_b = cmos_read(0xb);
+	u32 hour = second / 3600;
+	bool pm = !(status_b & STATUS_B_24_HOURS) && hour >= 12;
+
+	if (!(status_b & STATUS_B_24_HOURS))
+		hour = (hour + 11) % 12 + 1;
+	cmos_write(1, to_register(second % 60, status_b));
+	cmos_write(3, to_register(second / 60 % 60, status_b));
+	cmos_write(5, (u8)(to_register(hour, status_b) | (pm ? HOURS_PM : 0)));
 }

@@ -3,6 +3,7 @@
 #include "boot/guests.h"
 
 #include "arch/bootinfo.h"
+#include "arch/bootloop.h"
 #include "arch/cpu.h"
 #include "arch/cpufeature.h"
 #include "arch/irq.h"
@@ -216,5 +217,6 @@ void guests_run(void)
 		     config.vm_count);
 	if (config.modules_unused)
 		stop("%u modules belong to no VM, see above", config.modules_unused);
+	bootloop_next();
 	finish();
 }

@@ -2,6 +2,7 @@
 /* The start-up sequence. */
 #include "arch/acpi.h"
 #include "arch/bootinfo.h"
+#include "arch/bootloop.h"
 #include "arch/clock.h"
 #include "arch/console.h"
 #include "arch/control.h"
@@ -140,6 +141,7 @@ static void __noreturn start_machine(void)
 	ioapic_init();
 	stage_begins(STAGE_CLOCK);
 	clock_init();
+	bootloop_check();
 	stage_begins(STAGE_VIRTUALIZATION);
 	guests_enable_virtualization();
 	guests_run();
@@ -173,6 +175,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	stage_begins(STAGE_FEATURES);
 	cpu_features_init();
 	print_machine();
+	bootloop_begin();
 	if (err)
 		stop("the boot loader's information cannot be used");
 	stage_begins(STAGE_MEMORY);
