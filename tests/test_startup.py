@@ -65,6 +65,15 @@ def moved(path, low, high, align, preference):
     return path
 
 
+def test_relocation_above_2g(tmp_path):
+    """Addresses that a signed 32-bit number has no room for."""
+    kernel = moved(tmp_path / "lamina.elf", 0x80000000, 0xffffffff, 4096, HIGHEST)
+    image.build(tmp_path / "iso", kernel, OPTIONS, ONE, small=True)
+    text = boot("above-2g", tmp_path / "iso", board="pc", mem=3200)
+    assert image_place(text)[0] > 0xc0000000
+    assert_ran_well(text)
+
+
 @pytest.mark.parametrize("firmware", ("bios", "uefi"))
 @pytest.mark.parametrize("place", PLACES)
 def test_relocation(place, firmware, tmp_path):
@@ -79,6 +88,24 @@ def test_relocation(place, firmware, tmp_path):
     elif firmware == "bios":        # a UEFI firmware may have something there
         assert start == low
     assert_ran_well(text)
+
+
+def test_headers():
+    """Only what every GRUB knows is required, of EFI nothing; Multiboot1's header is where it is sought."""
+    data = (BUILD / "lamina.elf").read_bytes()
+    at = data.index(struct.pack("<II", 0xe85250d6, 0))
+    end, at = at + struct.unpack_from("<I", data, at + 8)[0], at + 16
+    tags = []
+    while at < end:
+        kind, optional, size = struct.unpack_from("<HHI", data, at)
+        tags.append((kind, optional))
+        at += (size + 7) & ~7
+    entry_address, module_alignment = 3, 6
+    assert tags[-1] == (0, 0)
+    assert {kind for kind, optional in tags[:-1] if not optional} == {entry_address, module_alignment}
+    assert not {kind for kind, _ in tags} & {7, 8, 9}
+    flags = 3
+    assert 0 < data.find(struct.pack("<3I", 0x1badb002, flags, -(0x1badb002 + flags) & 0xffffffff)) < 8192 - 12
 
 
 def test_default_place(tmp_path):
@@ -171,3 +198,22 @@ def test_last_stage(model, mem, words, last, tmp_path):
     codes, text = codes_of(f"stage-{model}-{mem}", tmp_path, model=model, mem=mem, powers_off=False)
     assert words in text
     assert codes[-1] == stages()[last], [hex(code) for code in codes]
+
+
+@pytest.mark.parametrize("model, words", (("qemu32", "64-bit processor"), ("qemu64,-nx", "no-execute pages")))
+def test_refusal_by_multiboot1(model, words):
+    """QEMU itself starts it: the processor is named, not the loader."""
+    text = boot(f"refused-{model}", None, image.qemu_arguments(BUILD / "lamina.elf", OPTIONS, ONE),
+                model=model, powers_off=False)
+    assert words in text
+
+
+def test_refusal_of_another_loader(tmp_path):
+    """A copy that waits for another magic number than GRUB's: to it GRUB is a loader of another kind."""
+    data = bytearray((BUILD / "lamina.elf").read_bytes())
+    magic = struct.pack("<I", 0x36d76289)
+    assert data.count(magic) >= 1
+    (tmp_path / "lamina.elf").write_bytes(data.replace(magic, struct.pack("<I", 0x36d76288)))
+    image.build(tmp_path / "iso", tmp_path / "lamina.elf", OPTIONS, ONE, small=True)
+    text = boot("another-loader", tmp_path / "iso", powers_off=False)
+    assert "it must be started by a Multiboot or Multiboot2 boot loader" in text

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Lamina's command line: values, errors, and the file name that some boot loaders put in front. */
+/* link: lib/keyval.c lib/string.c lib/printf.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* A table that the linker collects, like the product's. */
+#define options_start __start_option_table
+#define options_end   __stop_option_table
+#include "arch/option.c"
+
+static unsigned errors;
+static char port[32];
+static unsigned helped;
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	errors += level == LOG_ERROR;
+}
+
+void log_set_level(enum log_level level) { }
+
+static int set_port(struct str_view value)
+{
+	if (str_view_equals(value, "bad"))
+		return -EINVAL;
+	assert_true(str_view_copy(port, value, sizeof(port)));
+	return 0;
+}
+
+static int set_help(struct str_view value)
+{
+	helped++;
+	return 0;
+}
+
+static const struct option table[] __attribute__((section("option_table"), used)) = {
+	{ "port", "PORT", "a port", set_port },
+	{ "help", NULL, "help", set_help },
+};
+
+static void apply_line(const char *line, bool file_name)
+{
+	errors = helped = 0;
+	port[0] = 0;
+	options_apply(line, file_name);
+}
+
+static void test_values(void **state)
+{
+	apply_line("port=com1 help", false);
+	assert_string_equal(port, "com1");
+	assert_int_equal(helped, 1);
+	assert_int_equal(errors, 0);
+
+	apply_line("port help=1 port=bad other=2 port=\"x", false);
+	assert_string_equal(port, "");
+	assert_int_equal(helped, 0);
+	assert_int_equal(errors, 5);
+}
+
+static void test_no_file_name(void **state)
+{
+	apply_line("lamina.elf port=com1", false);
+	assert_string_equal(port, "com1");
+	assert_int_equal(errors, 1);
+	apply_line("/boot/lamina.elf", false);
+	assert_int_equal(errors, 1);
+}
+
+/* By Multiboot1 QEMU gives a path and iPXE an URI; GRUB gives neither. */
+static void test_file_name(void **state)
+{
+	static const char *const names[] = {
+		"", "lamina.elf ", "build/lamina.elf ", "/a=b/lamina.elf ", "http://10.0.2.2/boot?id=7 ",
+	};
+	char line[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(line, sizeof(line), "%sport=com1 help", names[i]);
+		apply_line(line, true);
+		assert_string_equal(port, "com1");
+		assert_int_equal(helped, 1);
+		assert_int_equal(errors, 0);
+	}
+	apply_line("help", true);
+	assert_int_equal(helped, 1);
+	apply_line("", true);
+	apply_line("lamina.elf", true);
+	assert_int_equal(errors, 0);
+
+	apply_line("lamina.elf lamina.elf", true);
+	assert_int_equal(errors, 1);
+	apply_line("prot=com1", true);
+	assert_int_equal(errors, 1);
+	apply_line("port", true);
+	assert_int_equal(errors, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_no_file_name),
+		cmocka_unit_test(test_file_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
