@@ -221,6 +221,7 @@ static int mb2_info_read(hpa_t pa)
 int boot_info_init(u32 loader_magic, hpa_t pa)
 {
 	block_used = 0;
+	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
 	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
 }
 

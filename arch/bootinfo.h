@@ -52,5 +52,8 @@ extern struct boot_info boot_info;
  */
 int boot_info_init(u32 loader_magic, hpa_t pa);
 
-/* Overwrite the module's memory and give it to the guests' RAM, unless `keep`. Does nothing the second time. */
+/*
+ * Overwrite the module's memory and, unless it is to be kept, give it to the guests' RAM. Does nothing
+ * the second time.
+ */
 void boot_module_free(unsigned index);

@@ -109,7 +109,6 @@ int mb1_info_read(hpa_t pa)
 		return -EINVAL;
 	}
 	memcpy(&info, place, sizeof(info));
-	boot_info.file_names = true;
 	if (info.flags & MB1_INFO_CMDLINE)
 		boot_info.command_line = copy_text(info.cmdline, "command line");
 	if (info.flags & MB1_INFO_LOADER_NAME)

@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: MIT
 ;
 ; From the boot loader's 32-bit protected mode to boot_main() in long mode in the higher half.
-; Multiboot2 Specification, "I386 machine state", which is Multiboot1's; Intel SDM, "Initializing IA-32e Mode".
+; Multiboot2 Specification, "I386 machine state", which is Multiboot1's, too; Intel SDM, "Initializing
+; IA-32e Mode".
 
 %include "arch/offsets.inc"
 
@@ -53,7 +54,7 @@ bits 32
 ;           Flat 32-bit protected mode. Not relied on: paging, cache bits, EFER, stack, flags.
 ; Out:      boot_main(loader magic, physical address of the boot information), never returns
 ; Clobbers: everything
-; Stack:    from here on the boot stack
+; Stack:    4 bytes at BORROWED, put back; from there on the boot stack
 entry:
 	mov	ecx, eax
 	stage_begins STAGE_ENTRY
@@ -243,7 +244,8 @@ serial_put:
 
 bits 64
 
-; In:       EDI = loader magic, ESI = physical address of the boot information; running in the identity mapping
+; In:       EDI = loader magic, ESI = physical address of the boot information; running in the identity
+;           mapping
 ; Out:      boot_main(), in the higher half
 ; Clobbers: everything
 ; Stack:    the boot stack by its higher-half address

@@ -7,9 +7,9 @@
 ; under UEFI just as it does under a BIOS, and the ACPI root pointer comes in a tag.
 ;
 ; Multiboot1 is for loaders that know nothing newer: QEMU's -kernel and iPXE. PVH, QEMU's other way
-; to start a kernel, has one module where two guests need four, and no other loader has it.
-; Without address fields: each such loader reads 32-bit ELF files, which leave the segments where
-; they are in the file.
+; to start a kernel, has one module where two guests need four, and no other loader has it. There are
+; no address fields: the file would have to be laid out as the memory is. All these loaders read a
+; 32-bit ELF file instead, and that is what the Makefile makes of the image.
 
 %include "arch/offsets.inc"
 

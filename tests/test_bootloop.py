@@ -38,7 +38,8 @@ def machine(name, folder, options, modules, kind="qemu-bios", extra=()):
 
 
 def boots(text):
-    return [int(number) for number in re.findall(emu.PREFIX + r"bootloop: boot (\d+) of 3$", text, re.MULTILINE)]
+    announced = re.compile(emu.PREFIX + r"bootloop: boot (\d+) of 3$", re.MULTILINE)
+    return [int(number) for number in announced.findall(text)]
 
 
 @pytest.mark.parametrize("kind", MACHINES)
@@ -59,14 +60,16 @@ def test_key_ends_it(tmp_path):
         assert lamina.wait(LIMIT), lamina.report("it did not power off")
         text = lamina.text()
     assert boots(text) == [1]
-    assert re.search(r"bootloop: ended by a key after boot 1 of 3\n.*Lamina: all VMs ended", text), text[-2000:]
+    assert re.search(r"bootloop: ended by a key after boot 1 of 3\n.*Lamina: all VMs ended",
+                     text), text[-2000:]
 
 
 @pytest.mark.parametrize("onfail", ("reboot", "poweroff"))
 def test_failed_boot_ends_it(onfail, tmp_path):
     """A VM that ends by an error; onfail=reboot would make a loop without an end."""
     with machine(f"failed-{onfail}", tmp_path, f"bootloop=3 onfail={onfail}", (BAD,)) as lamina:
-        lamina.expect(r"bootloop: boot 1 of 3 failed: the loop ends.*\n.*Lamina: stopped: 1 of 1 VMs.*\n", LIMIT)
+        lamina.expect(r"bootloop: boot 1 of 3 failed: the loop ends.*\n"
+                      r".*Lamina: stopped: 1 of 1 VMs.*\n", LIMIT)
         if onfail == "poweroff":
             assert lamina.wait(LIMIT), lamina.report("it did not power off")
         else:

@@ -121,7 +121,8 @@ def test_first_mebibyte_taken(tmp_path):
     flags = ("-Os -Wall -Wextra -Werror -ffreestanding -fno-ident -fno-stack-protector -fpic "
              "-fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone "
              "-DTAKE_START=0x100000 -DTAKE_PAGES=256").split()
-    subprocess.run(["gcc", *flags, "-c", "-o", tmp_path / "take.o", ROOT / "tests/efi/take.c"], check=True)
+    subprocess.run(["gcc", *flags, "-c", "-o", tmp_path / "take.o", ROOT / "tests/efi/take.c"],
+                   check=True)
     subprocess.run(["ld", "-m", "i386pep", "--subsystem", "10", "--image-base", "0x4000000",
                     "-e", "efi_main", "-o", program, tmp_path / "take.o"], check=True)
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE,
