@@ -11,6 +11,7 @@
 
 static char ring[RING_SIZE];
 static u64 ring_end; /* characters ever written; the newest is ring[(ring_end - 1) % RING_SIZE] */
+static u64 lines_overwritten;
 
 static struct log_console *consoles;
 static const struct log_hooks *hooks;
@@ -53,12 +54,23 @@ static void unlock(void)
 				    __ATOMIC_RELAXED);
 }
 
-static void emit(const char *text, size_t length)
+static void remember(char c)
+{
+	char *place = &ring[ring_end % RING_SIZE];
+
+	if (ring_end++ >= RING_SIZE)
+		lines_overwritten += *place == '\n';
+	*place = c;
+}
+
+static void emit(const char *text, size_t length, bool by_guest)
 {
 	for (size_t i = 0; i < length; i++)
-		ring[ring_end++ % RING_SIZE] = text[i];
-	for (struct log_console *console = consoles; console; console = console->next)
-		console->write(console, text, length);
+		remember(text[i]);
+	for (struct log_console *console = consoles; console; console = console->next) {
+		if (!by_guest || !console->without_guests)
+			console->write(console, text, length);
+	}
 }
 
 static void emit_prefix(enum log_level level, const char *tag)
@@ -71,7 +83,7 @@ static void emit_prefix(enum log_level level, const char *tag)
 	length = snprintf(prefix, sizeof(prefix), "[%5llu.%06llu cpu%u%s%.32s] %s",
 			  (unsigned long long)(now / 1000000), (unsigned long long)(now % 1000000),
 			  this_cpu(), tag ? " " : "", tag ? tag : "", word);
-	emit(prefix, MIN((size_t)length, sizeof(prefix) - 1));
+	emit(prefix, MIN((size_t)length, sizeof(prefix) - 1), false);
 }
 
 static void emit_lines(enum log_level level, const char *tag, const char *text)
@@ -79,15 +91,27 @@ static void emit_lines(enum log_level level, const char *tag, const char *text)
 	const char *end;
 
 	if (line_unfinished)
-		emit("\n", 1);
+		emit("\n", 1, true);
 	line_unfinished = false;
 	for (;; text = end + 1) {
 		end = strchr(text, '\n');
 		emit_prefix(level, tag);
-		emit(text, end ? (size_t)(end - text) : strlen(text));
-		emit("\n", 1);
+		emit(text, end ? (size_t)(end - text) : strlen(text), false);
+		emit("\n", 1, false);
 		if (!end || !end[1])
 			return;
+	}
+}
+
+/* A console cannot log while it writes: what it has to say waits for the end of the line. */
+static void print_complaints(void)
+{
+	for (struct log_console *console = consoles; console; console = console->next) {
+		const char *complaint = console->complaint;
+
+		console->complaint = NULL;
+		if (complaint)
+			log_warn("%s", complaint);
 	}
 }
 
@@ -108,6 +132,7 @@ void log_vline(enum log_level level, const char *tag, const char *format, va_lis
 	emit_lines(level, tag, text);
 	if (locked)
 		unlock();
+	print_complaints();
 }
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
@@ -123,13 +148,14 @@ void log_guest_output(const char *text, size_t length)
 {
 	bool locked = lock();
 
-	emit(text, length);
+	emit(text, length, true);
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] != '\r')
 			line_unfinished = text[i] != '\n';
 	}
 	if (locked)
 		unlock();
+	print_complaints();
 }
 
 /* The oldest line of a full ring has lost its beginning: start behind it. */
@@ -146,10 +172,21 @@ static u64 oldest_whole_line(void)
 	return ring_end - RING_SIZE;
 }
 
+static void tell_loss(struct log_console *console)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "(%llu earlier lines are lost: the log in memory keeps %u KiB)\n",
+		 (unsigned long long)lines_overwritten + 1, RING_SIZE / 1024);
+	console->write(console, text, strlen(text));
+}
+
 static void replay(struct log_console *console)
 {
 	u64 from = oldest_whole_line();
 
+	if (from)
+		tell_loss(console);
 	while (from < ring_end) {
 		u64 piece = MIN(ring_end - from, RING_SIZE - from % RING_SIZE);
 
@@ -167,6 +204,17 @@ void log_add_console(struct log_console *console)
 	consoles = console;
 	if (locked)
 		unlock();
+	print_complaints();
+}
+
+void log_replay(struct log_console *console)
+{
+	bool locked = lock();
+
+	replay(console);
+	if (locked)
+		unlock();
+	print_complaints();
 }
 
 void log_set_hooks(const struct log_hooks *new_hooks)

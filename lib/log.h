@@ -20,6 +20,9 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  */
 struct log_console {
 	void (*write)(struct log_console *console, const char *text, size_t length);
+	bool without_guests;	/* guests' output is not for it, unless in a replay */
+	/* Set by write(), which must not log: a warning, printed once when the line is over. */
+	const char *complaint;
 	struct log_console *next;
 };
 
@@ -34,8 +37,13 @@ void log_set_hooks(const struct log_hooks *hooks);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
-/* The console stays owned by the caller and must live for ever. Replays the memory ring to it. */
+/*
+ * The console stays owned by the caller and must live for ever. The memory ring is replayed to it,
+ * behind a line that says how many earlier lines the ring has lost, if any.
+ */
 void log_add_console(struct log_console *console);
+/* The same replay to a console that was added before and now writes to another place. */
+void log_replay(struct log_console *console);
 
 /*
  * Print one line. A newline is added. `tag` names the VM ("web"), or is NULL for Lamina itself:

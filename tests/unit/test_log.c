@@ -43,6 +43,7 @@ static void capture_write(struct log_console *console, const char *text, size_t 
 
 /* A console is for ever, so one is shared by all tests; each starts with it empty. */
 static struct capture screen = { .console.write = capture_write };
+static struct capture whole = { .console.write = capture_write }; /* never emptied */
 static u64 now;
 static __thread u32 cpu;
 
@@ -72,6 +73,7 @@ static int begin(void **state)
 
 static int set_up(void **state)
 {
+	log_add_console(&whole.console);
 	log_add_console(&screen.console);
 	/* Before there is a clock, the prefix has zeros. */
 	log_info("first");
@@ -178,15 +180,27 @@ static void test_a_later_console_gets_what_was_said(void **state)
 static void test_a_full_ring_replays_whole_lines(void **state)
 {
 	static struct capture late = { .console.write = capture_write };
+	int lost, first, before;
+	size_t length;
 	char last[64];
+	char *text;
 
+	/* The lines of the tests before this one count, too. */
+	for (before = 0, text = whole.text; (text = strchr(text, '\n')); text++)
+		before++;
 	for (int i = 0; i < 3000; i++)
 		log_info("line %d", i);
 	log_add_console(&late.console);
-	assert_in_range(late.length, RING - 40, RING);
+	text = strchr(late.text, '\n') + 1;
+	length = strlen(text);
+	assert_in_range(length, RING - 40, RING);
 	/* It is the end of all that was said, from the beginning of a line. */
-	assert_string_equal(late.text, screen.text + screen.length - late.length);
-	assert_int_equal(screen.text[screen.length - late.length - 1], '\n');
+	assert_string_equal(text, screen.text + screen.length - length);
+	assert_int_equal(screen.text[screen.length - length - 1], '\n');
+	/* And all that is missing is counted: these lines, and one that log_add_console() found. */
+	assert_int_equal(sscanf(late.text, "(%d earlier lines are lost", &lost), 1);
+	assert_int_equal(sscanf(text, "[    0.000000 cpu0] line %d", &first), 1);
+	assert_int_equal(lost, before + first);
 	snprintf(last, sizeof(last), "line 2999\n");
 	assert_string_equal(late.text + late.length - strlen(last), last);
 }
@@ -198,7 +212,51 @@ static void test_a_ring_without_a_line_end_is_replayed_whole(void **state)
 	for (int i = 0; i < RING + 100; i++)
 		guest("x");
 	log_add_console(&late.console);
-	assert_int_equal(late.length, RING);
+	assert_string_equal(strchr(late.text, '\n') + 1, screen.text + screen.length - RING);
+}
+
+static void test_a_console_without_guests(void **state)
+{
+	static struct capture own = { .console = { capture_write, .without_guests = true } };
+
+	log_add_console(&own.console);
+	own.length = 0;
+	guest("# ls");
+	log_info("a");
+	guest("bin\n");
+	log_info("b");
+	assert_string_equal(own.text, "[    0.000000 cpu0] a\n[    0.000000 cpu0] b\n");
+	assert_string_equal(screen.text, "# ls\n[    0.000000 cpu0] a\nbin\n[    0.000000 cpu0] b\n");
+}
+
+static void complain(void)
+{
+	screen.console.complaint = "the cable is out";
+}
+
+/* Once, and not in the middle of what is being written. */
+static void test_a_complaint_waits_for_the_end_of_the_line(void **state)
+{
+	screen.interrupt = complain;
+	log_info("a");
+	log_info("b");
+	screen.interrupt = complain;
+	guest("c\n");
+	assert_string_equal(screen.text, "[    0.000000 cpu0] a\n"
+					 "[    0.000000 cpu0] warning: the cable is out\n"
+					 "[    0.000000 cpu0] b\nc\n"
+					 "[    0.000000 cpu0] warning: the cable is out\n");
+}
+
+static void test_replay_to_another_place(void **state)
+{
+	log_info("a");
+	screen.length = 0;
+	log_replay(&screen.console);
+	assert_string_equal(screen.text + screen.length - 22, "[    0.000000 cpu0] a\n");
+	log_info("b");
+	assert_string_equal(screen.text + screen.length - 44,
+			    "[    0.000000 cpu0] a\n[    0.000000 cpu0] b\n");
 }
 
 static void log_from_nmi(void)
@@ -294,6 +352,9 @@ int main(void)
 		log_test(test_a_line_never_continues_a_guests_line),
 		log_test(test_a_full_ring_replays_whole_lines),
 		log_test(test_a_ring_without_a_line_end_is_replayed_whole),
+		log_test(test_a_console_without_guests),
+		log_test(test_a_complaint_waits_for_the_end_of_the_line),
+		log_test(test_replay_to_another_place),
 		log_test(test_a_line_may_be_interrupted_by_a_line),
 		log_test(test_force_unlock_takes_the_lock_from_a_stopped_cpu),
 		log_test(test_lines_of_many_cpus_do_not_mix),
