@@ -87,6 +87,13 @@ $(C_OBJS) $(SELFTEST_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
+# The font's table, from the drawings of its characters.
+$(BUILD)/arch/font.o: $(BUILD)/arch/font.inc
+$(BUILD)/arch/font.inc: arch/font.txt arch/font.awk
+	@mkdir -p $(@D)
+	$(call say,FONT,$@)
+	$(Q)awk -f arch/font.awk arch/font.txt > $@
+
 $(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS)): CFLAGS += -Os
 
 # NASM's -MD forgets the files that are %include'd: a run of its own lists them.

@@ -142,6 +142,8 @@ static void read_framebuffer(const struct mb2_tag *tag)
 		.height = fb->height,
 		.bits_per_pixel = fb->bits_per_pixel,
 		.type = fb->type,
+		.colours = (const u8 *)(fb + 1),
+		.colours_size = tag->size - sizeof(*fb),
 	};
 }
 
@@ -223,6 +225,18 @@ int boot_info_init(u32 loader_magic, hpa_t pa)
 	block_used = 0;
 	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
 	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
+}
+
+bool boot_info_has_ram(hpa_t pa, u64 size)
+{
+	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
+		const struct boot_memory *m = &boot_info.memory[i];
+
+		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && pa < m->start + m->size &&
+		    m->start < pa + size)
+			return true;
+	}
+	return false;
 }
 
 void boot_module_free(unsigned index)

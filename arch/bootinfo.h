@@ -29,6 +29,8 @@ struct boot_framebuffer {
 	u32 pitch, width, height;
 	u8 bits_per_pixel;
 	u8 type;		/* enum mb2_framebuffer_type */
+	const u8 *colours;	/* as the type says it; unchecked */
+	size_t colours_size;
 };
 
 struct boot_info {
@@ -51,6 +53,9 @@ extern struct boot_info boot_info;
  * -EINVAL where the information as a whole is of no use.
  */
 int boot_info_init(u32 loader_magic, hpa_t pa);
+
+/* Whether some of this memory is RAM that the boot loader's map calls usable. */
+bool boot_info_has_ram(hpa_t pa, u64 size);
 
 /*
  * Overwrite the module's memory and, unless it is to be kept, give it to the guests' RAM. Does nothing

@@ -160,6 +160,18 @@ struct mb2_framebuffer_tag {
 	u16 reserved;
 };
 
+/* What follows the framebuffer's tag, by its type. Nothing with text. */
+struct mb2_framebuffer_rgb {
+	u8 red_position, red_size; /* bits */
+	u8 green_position, green_size;
+	u8 blue_position, blue_size;
+};
+
+struct mb2_framebuffer_palette {
+	u16 count;
+	u8 rgb[][3];
+};
+
 struct mb2_elf_sections_tag {
 	struct mb2_tag tag;
 	u32 count;
@@ -212,6 +224,8 @@ _Static_assert(sizeof(struct mb2_module_tag) == 16, "MB2 module");
 _Static_assert(sizeof(struct mb2_memory_map_tag) == 16, "MB2 memory map");
 _Static_assert(sizeof(struct mb2_memory_entry) == 24, "MB2 memory map");
 _Static_assert(sizeof(struct mb2_framebuffer_tag) == 32, "MB2 framebuffer");
+_Static_assert(sizeof(struct mb2_framebuffer_rgb) == 6, "MB2 framebuffer");
+_Static_assert(offsetof(struct mb2_framebuffer_palette, rgb) == 2, "MB2 framebuffer");
 _Static_assert(sizeof(struct mb2_elf_sections_tag) == 20, "MB2 ELF symbols");
 
 /* "OS image format": the header in a kernel image, of either version. */
