@@ -101,6 +101,11 @@ DEFINE_CR(3)
 DEFINE_CR(4)
 #undef DEFINE_CR
 
+#ifdef LAMINA_HOST_TEST
+#define DEFINE_PORT(suffix, type)					\
+	void out##suffix(u16 port, type value);				\
+	type in##suffix(u16 port);
+#else
 #define DEFINE_PORT(suffix, type)					\
 	static inline void out##suffix(u16 port, type value)		\
 	{								\
@@ -113,6 +118,7 @@ DEFINE_CR(4)
 		__asm__ volatile("in" #suffix " %1, %0" : "=a"(value) : "Nd"(port)); \
 		return value;						\
 	}
+#endif
 DEFINE_PORT(b, u8)
 DEFINE_PORT(w, u16)
 DEFINE_PORT(l, u32)

@@ -28,6 +28,10 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
 	u64 va = mmio_next;
 
+	if (!paging_is_final())
+		return pa < GIB(4) && size <= GIB(4) - pa ? phys_to_virt(pa) : NULL;
+	if (flags & MAP_WRITE_COMBINING)	/* large: alike in its low bits, for large pages */
+		va = ALIGN_UP(va, MIB(2)) + (first & (MIB(2) - 1));
 	if (!addressable(pa, size)) {
 		log_error("there is no physical address 0x%llx in this machine", (ull)pa);
 		return NULL;
@@ -44,6 +48,11 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 void *mmio_map(hpa_t pa, u64 size)
 {
 	return map(pa, size, MAP_WRITE | MAP_UNCACHED);
+}
+
+void *framebuffer_map(hpa_t pa, u64 size)
+{
+	return map(pa, size, MAP_WRITE | MAP_WRITE_COMBINING);
 }
 
 void *firmware_map(hpa_t pa, u64 size)

@@ -16,6 +16,8 @@ extern char image_start[], text_end[], rodata_start[], data_start[], image_end[]
 
 struct address_space kernel_space;
 
+static bool final_tables;
+
 /* Top-level entries that all address spaces share. */
 static const u64 shared_areas[] = {
 	HOST_DIRECT_MAP, HOST_MMIO, HOST_WINDOWS, HOST_WINDOWS + HOST_WINDOW_SIZE,
@@ -190,7 +192,13 @@ void paging_init(void)
 	map_image(data_start, image_end, MAP_WRITE);
 	BUG_ON(paging_map(&kernel_space, HOST_DIRECT_MAP + pool_start(), pool_start(), pool_bytes(),
 			  MAP_WRITE));
-	address_space_switch(&kernel_space);
 	log_debug("paging: %llu page tables, no page both writable and executable",
 		  (unsigned long long)kernel_space.pages);
+	address_space_switch(&kernel_space);
+	final_tables = true;
+}
+
+bool paging_is_final(void)
+{
+	return final_tables;
 }

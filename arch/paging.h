@@ -44,6 +44,7 @@ extern struct address_space kernel_space; /* no guest window: the boot CPU betwe
 
 /* Map the image (W^X) and the pool, and switch to that: the boot page tables are out of use. */
 void paging_init(void);
+bool paging_is_final(void);	/* paging_init() is over */
 
 int address_space_create(struct address_space *space);	/* -ENOMEM */
 /* Frees tables, not what they map; nothing of a space that was never created. */
@@ -53,8 +54,13 @@ void address_space_switch(const struct address_space *space);
 /* Map [pa, pa+size) at va with the largest pages that fit. All page aligned. -ENOMEM, -EEXIST. */
 int paging_map(struct address_space *space, u64 va, hpa_t pa, u64 size, unsigned flags);
 
-/* Map device registers or a firmware table for good; any alignment. NULL with a log line if out of space. */
+/*
+ * Map device registers or a firmware table for good; any alignment. NULL with a log line if out of
+ * space. Before paging_init() it is the boot page tables' view, which ends with them: cached as the
+ * memory type range registers say, and NULL without a line above 4 GiB.
+ */
 void *mmio_map(hpa_t pa, u64 size);		/* uncached */
+void *framebuffer_map(hpa_t pa, u64 size);	/* write-combining; uncached where there is no PAT */
 void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
 
 /*

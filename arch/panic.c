@@ -97,6 +97,7 @@ static void begin_panic(void)
 	percpu_init_early();
 	log_force_unlock();
 	console_init();
+	console_resume();
 	switch (depth++) {
 	case 0:
 		return;

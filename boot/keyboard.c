@@ -9,9 +9,12 @@
 #include "core/vm.h"
 #include "core/vtimer.h"
 #include "dev/platform.h"
+#include "lib/errno.h"
 #include "lib/log.h"
 
-#define POLL_NS 10000000ull	/* without an interrupt of the serial port */
+/* Without an interrupt of the serial port; while something comes, before the next FIFO is full. */
+#define POLL_NS	     10000000ull
+#define BUSY_POLL_NS 1000000ull
 #define RETRY_NS 1000000ull	/* the guest's receive buffer was full */
 
 static struct vtimer timer;
@@ -57,6 +60,7 @@ static int next_for_guest(struct vm *current)
 static void pump(void)
 {
 	struct vm *current = vm_current();
+	u64 pause = POLL_NS;
 
 	if (!current || current->state != VM_RUNNING)
 		return;
@@ -70,9 +74,10 @@ static void pump(void)
 			return;
 		}
 		typed = -1;
+		pause = BUSY_POLL_NS;
 	}
 	if (polled)
-		vtimer_arm(&timer, vtimer_now() + vtimer_from_ns(POLL_NS));
+		vtimer_arm(&timer, vtimer_now() + vtimer_from_ns(pause));
 }
 
 static void interrupt(void)
@@ -90,7 +95,13 @@ static void timer_fired(struct vtimer *fired)
 
 void keyboard_init(void)
 {
-	polled = uart_enable_interrupt() != 0;
+	int err = uart_enable_interrupt();
+
+	if (err == -ENODEV) {
+		log_info("console: nothing can be typed without a serial port");
+		return;
+	}
+	polled = err != 0;
 	if (polled)
 		log_info("console: serial input is polled every %llu ms", POLL_NS / 1000000);
 	else

@@ -134,6 +134,7 @@ static void __noreturn start_machine(void)
 	machine_check_init();
 	stage_begins(STAGE_ACPI);
 	acpi_init(boot_info.rsdp, boot_info.rsdp_size);
+	console_follow_acpi();
 	stage_begins(STAGE_LAPIC);
 	if (lapic_init())
 		stop("this machine cannot run VMs without a local APIC");
@@ -184,7 +185,9 @@ void boot_main(u32 loader_magic, hpa_t information)
 	control_init();
 	find_memory();
 	stage_begins(STAGE_PAGING);
+	console_suspend();
 	paging_init();
+	console_resume();
 	stage_begins(STAGE_STACKS);
 	percpu_init();
 	continue_on(this_cpu()->stack_top, start_machine);

@@ -1,0 +1,823 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which serial port is taken, by console=, the BIOS data area, ACPI's SPCR and PCI; and what a port
+ * costs that is dead or stuck. Behind the ports are 16550s and PCI functions that this file plays.
+ */
+/* link: arch/console_choice.c arch/spcr.c arch/uart.c arch/uart_pci.c arch/pci.c */
+/* link: lib/log.c lib/printf.c lib/string.c */
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/console.c"
+
+#include "arch/clock.h"
+#include "arch/cpu.h"
+#include "arch/ioapic.h"
+#include "arch/irq.h"
+#include "hostile.h"
+
+/* --- the machine --- */
+
+enum { ANSWERS, STUCK, VANISHED };
+
+static struct port {
+	u16 base;
+	int state;
+	u8 line, scratch, fifo, divisor[2];
+	char said[1 << 18];
+	size_t length;
+} ports[4];
+
+static struct function {
+	u8 bus, device, function;
+	u32 registers[16];
+	u32 size[PCI_BARS];
+} functions[3];
+
+static u16 bda[4];
+static u8 memory[64];		/* of a UART, at any address */
+static u64 mapped;
+static bool final, memory_is_ram;
+static u64 now;
+static const struct acpi_header *spcr_table;
+static struct { bool found; } shown_serial;
+static char seen[1 << 18];	/* by a console that is always there */
+
+static struct port *port_at(u16 port)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		if (ports[i].base && port >= ports[i].base && port < ports[i].base + 8)
+			return &ports[i];
+	return NULL;
+}
+
+u8 inb(u16 at)
+{
+	struct port *p = port_at(at);
+
+	if (!p || p->state == VANISHED)
+		return 0xff;
+	switch (at - p->base) {
+	case 0: case 1:
+		return p->line & 0x80 ? p->divisor[at - p->base] : 0;
+	case 2:
+		return p->fifo & 1 ? 0xc1 : 0x01;
+	case 3:
+		return p->line;
+	case 5:
+		return p->state == STUCK ? 0x00 : 0x60;
+	case 7:
+		return p->scratch;
+	default:
+		return 0;
+	}
+}
+
+void outb(u16 at, u8 value)
+{
+	struct port *p = port_at(at);
+
+	if (!p || p->state == VANISHED)
+		return;
+	switch (at - p->base) {
+	case 0: case 1:
+		if (p->line & 0x80)
+			p->divisor[at - p->base] = value;
+		else if (at == p->base && p->length + 1 < sizeof(p->said))
+			p->said[p->length++] = (char)value;
+		break;
+	case 2:
+		p->fifo = value;
+		break;
+	case 3:
+		p->line = value;
+		break;
+	case 7:
+		p->scratch = value;
+	}
+}
+
+static u32 config_address;
+
+static struct function *selected(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++) {
+		struct function *f = &functions[i];
+
+		if (f->registers[0] && config_address >> 31 && (config_address >> 16 & 0xff) == f->bus &&
+		    (config_address >> 11 & 31) == f->device && (config_address >> 8 & 7) == f->function)
+			return f;
+	}
+	return NULL;
+}
+
+void outl(u16 port, u32 value)
+{
+	struct function *f = selected();
+	unsigned reg = (config_address & 0xff) / 4;
+
+	if (port == 0xcf8)
+		config_address = value;
+	else if (f && reg >= 4 && reg < 10)
+		/* A base address keeps only the bits above its size, and its type. */
+		f->registers[reg] = (value & ~(f->size[reg - 4] - 1)) | (f->registers[reg] & 0xf);
+	else if (f && reg == 1)
+		f->registers[1] = value & 0xffff;
+}
+
+u32 inl(u16 port)
+{
+	struct function *f = selected();
+	unsigned reg = (config_address & 0xff) / 4;
+
+	return !f ? 0xffffffff : reg < 16 && (reg < 4 || reg > 9 || f->size[reg - 4]) ?
+	       f->registers[reg] : 0;
+}
+
+/* Each look at the clock takes a microsecond. */
+u64 clock_deadline_us(u64 us)
+{
+	return now + us;
+}
+
+bool clock_expired(u64 deadline)
+{
+	return ++now >= deadline;
+}
+
+bool paging_is_final(void)
+{
+	return final;
+}
+
+void *mmio_map(hpa_t pa, u64 size)
+{
+	mapped = pa;
+	return pa < GIB(4) || final ? memory : NULL;
+}
+
+void *firmware_map(hpa_t pa, u64 size)
+{
+	assert_int_equal(pa, 0x400);
+	return bda;
+}
+
+bool boot_info_has_ram(hpa_t pa, u64 size)
+{
+	return memory_is_ram;
+}
+
+const struct acpi_header *acpi_find(const char *signature, unsigned n)
+{
+	return spcr_table;
+}
+
+void irq_set_handler(u8 vector, irq_handler_t handler)
+{
+}
+
+int ioapic_route_isa(u8 irq, u8 vector)
+{
+	return 0;
+}
+
+void screen_init(void)
+{
+}
+
+void screen_serial_found(bool found)
+{
+	shown_serial.found = found;
+}
+
+void screen_suspend(void)
+{
+}
+
+void screen_resume(void)
+{
+}
+
+static void see(struct log_console *console, const char *text, size_t length)
+{
+	strncat(seen, text, length);
+}
+
+static int begin(void **state)
+{
+	static struct log_console eye = { .write = see };
+
+	log_add_console(&eye);
+	log_info("first");
+	return 0;
+}
+
+static struct port *add_port(unsigned i, u16 base)
+{
+	ports[i].base = base;
+	ports[i].divisor[0] = 12;	/* 9600 baud */
+	return &ports[i];
+}
+
+static unsigned divisor(const struct port *p)
+{
+	return p->divisor[0] | p->divisor[1] << 8;
+}
+
+static struct function *add_function(unsigned i, u8 bus, u8 device, u32 class)
+{
+	functions[i] = (struct function) { .bus = bus, .device = device };
+	functions[i].registers[0] = 0x00021b36;
+	functions[i].registers[2] = class << 8;
+	return &functions[i];
+}
+
+static void add_bar(struct function *f, unsigned i, u32 value, u32 size)
+{
+	f->registers[4 + i] = value;
+	f->size[i] = size;
+}
+
+static void option(const char *value)
+{
+	assert_int_equal(set_console(str_view_of(value)), 0);
+}
+
+#define assert_seen(words)     assert_non_null(strstr(seen, words))
+#define assert_not_seen(words) assert_null(strstr(seen, words))
+#define assert_said(p, words)  assert_non_null(strstr((p)->said, words))
+
+/* --- console=auto --- */
+
+static void test_auto_takes_what_the_bios_names(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *other = add_port(1, 0x3220);
+
+	bda[0] = 0x2f8;		/* is not there */
+	bda[1] = 0x3221;	/* is no port */
+	bda[2] = 0x3220;
+	console_init();
+	assert_seen("serial port 0x3220, 115200 baud: the first that answers of those in the BIOS data area");
+	assert_said(other, "first\r\n");
+	assert_int_equal(com1->length, 0);
+	assert_int_equal(divisor(other), 1);
+	assert_int_equal(other->line, 3);
+	assert_true(shown_serial.found);
+}
+
+static void test_auto_without_a_bios(void **state)
+{
+	struct port *com4 = add_port(0, 0x2e8);
+
+	console_init();
+	assert_seen("serial port 0x2e8, 115200 baud: the first that answers of COM1 to COM4");
+	assert_said(com4, "first\r\n");
+}
+
+static void test_no_port_at_all(void **state)
+{
+	console_init();
+	assert_seen("warning: console: no serial port answers");
+	assert_false(shown_serial.found);
+	assert_true(now < 1000);	/* and nothing was waited for */
+	assert_int_equal(uart_enable_interrupt(), -ENODEV);
+}
+
+/* --- console= --- */
+
+static void test_a_named_port(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *com2 = add_port(1, 0x2f8);
+
+	option("com2,19200");
+	bda[0] = 0x3f8;
+	console_init();
+	assert_said(com2, "first\r\n");
+	assert_int_equal(com1->length, 0);
+	assert_int_equal(divisor(com2), 6);
+	assert_seen("serial port 0x2f8, 19200 baud, as console= says");
+}
+
+static void test_keep(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	com1->line = 0x1a;	/* 7 data bits, even parity */
+	option("0x3f8,keep");
+	console_init();
+	assert_int_equal(divisor(com1), 12);
+	assert_int_equal(com1->line, 0x1a);
+	assert_said(com1, "speed as it was");
+}
+
+static void test_another_clock(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	option("com1,115200/14745600");
+	console_init();
+	assert_int_equal(divisor(com1), 8);
+}
+
+static void test_none(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	option("none");
+	console_init();
+	console_follow_acpi();
+	assert_int_equal(com1->length, 0);
+}
+
+static void test_a_named_port_that_is_not_there(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	option("com3");
+	console_init();
+	assert_said(com1, "error: console: the port of console= cannot be used: no 16550 answers there");
+}
+
+/* Registers four bytes apart, in memory that only the final page tables can show. */
+static void test_memory(void **state)
+{
+	option("mmio,0x1fe000000,115200,4");
+	memory[5 * 4] = 0x60;
+	console_init();
+	assert_not_seen("cannot be used");
+	console_suspend();
+	final = true;
+	console_resume();
+	assert_int_equal(mapped, 0x1fe000000);
+	assert_seen("serial port in memory at 0x1fe000000, 115200 baud, as console= says");
+	assert_int_equal(memory[0], '\n');	/* the last character */
+	assert_int_equal(memory[3 * 4], 3);
+	assert_int_equal(memory[1], 0);		/* between the registers */
+}
+
+static void test_memory_that_moves_with_the_page_tables(void **state)
+{
+	option("mmio,0xfe000000");
+	memory[5] = 0x60;
+	console_init();
+	assert_int_equal(memory[0], '\n');
+	console_suspend();
+	memory[0] = 0;
+	log_info("not now");
+	assert_int_equal(memory[0], 0);
+	final = true;
+	console_resume();
+	log_info("now");
+	assert_int_equal(memory[0], '\n');
+}
+
+static void test_memory_that_is_ram(void **state)
+{
+	u8 before[sizeof(memory)];
+
+	memset(memory, 0x60, sizeof(memory));
+	memcpy(before, memory, sizeof(memory));
+	memory_is_ram = true;
+	option("mmio,0x200000");
+	console_init();
+	assert_seen("cannot be used: that is RAM");
+	assert_memory_equal(memory, before, sizeof(memory));
+}
+
+static void test_pci(void **state)
+{
+	struct port *second = add_port(0, 0xc008);
+	struct function *f = add_function(0, 0, 4, 0x070002);
+
+	add_bar(f, 0, 0xc001, 16);	/* two UARTs */
+	option("pci,1");
+	console_init();
+	assert_seen("serial port 0xc008, 115200 baud, as console= says");
+	assert_said(second, "first\r\n");
+	assert_int_equal(f->registers[1], PCI_COMMAND_IO);
+	assert_int_equal(f->registers[4], 0xc001);
+	assert_int_equal(uart_enable_interrupt(), -EOPNOTSUPP);
+}
+
+static void test_pci_by_place_and_in_memory(void **state)
+{
+	struct function *f;
+
+	/* A modem's class; a function whose address the firmware left out; the one that is meant. */
+	add_bar(add_function(0, 0, 3, 0x070302), 0, 0xd001, 8);
+	add_bar(add_function(1, 0, 4, 0x070002), 0, 0x0001, 8);
+	f = add_function(2, 0x1a, 0x1f, 0x070002);
+	add_bar(f, 2, 0xfe000004, 0x1000);
+	f->registers[7] = 1;		/* 64 bits wide */
+	f->size[3] = 1;
+	memory[5] = 0x60;
+	final = true;
+	option("pci,1a:1f.0");
+	console_init();
+	assert_int_equal(mapped, 0x1fe000000);
+	assert_seen("serial port in memory at 0x1fe000000");
+	assert_int_equal(f->registers[1], PCI_COMMAND_MEMORY);
+}
+
+/* The same UART by ports and in memory, as Intel's management engine has it, is one. */
+static void test_pci_counts_a_uart_once(void **state)
+{
+	struct function *f = add_function(0, 0, 22, 0x070002);
+	struct uart_config uart = { 0 };
+	const char *why;
+
+	add_bar(f, 0, 0xf0a1, 8);
+	add_bar(f, 1, 0xfe000000, 0x1000);
+	add_bar(add_function(1, 2, 0, 0x070002), 0, 0xe001, 8);
+	assert_int_equal(uart_pci_find(0, &uart, &why), 0);
+	assert_int_equal(uart.address, 0xf0a0);
+	assert_int_equal(uart_pci_find(1, &uart, &why), 0);
+	assert_int_equal(uart.address, 0xe000);
+	assert_int_equal(uart_pci_find(2, &uart, &why), -ENODEV);
+}
+
+static void test_pci_that_is_no_serial_port(void **state)
+{
+	add_bar(add_function(0, 0, 2, 0x020000), 0, 0xc001, 32);
+	option("pci,00:02.0");
+	console_init();
+	assert_seen("cannot be used: names a PCI function that is no serial port");
+	assert_int_equal(functions[0].registers[1], 0);
+}
+
+static void test_values_of_the_option(void **state)
+{
+	static const char *const good[] = {
+		"auto", "auto,9600", "auto,keep", "none", "com1", "com4,300", "0x3f8", "0x3f8,115200",
+		"pci", "pci,3", "pci,0,9600", "pci,ff:1f.7", "pci,0:0.0,keep", "mmio,0xfe000000",
+		"mmio,0xfe000000,keep,2", "com1,1500000/24000000",
+	};
+	static const char *const bad[] = {
+		"", ",", "com5", "com1,", "com1,0", "com1,1", "com1,115201/16", "com1,9600/", "com1,9600,4",
+		"com1,100000", "0", "0xfff9", "mmio", "mmio,", "mmio,0", "mmio,0x10000000000000",
+		"mmio,0xfe000000,9600,3", "mmio,0xfe000000,9600,8", "mmio,0xfe000000,9600,1,1",
+		"pci,", "pci,64", "pci,115200", "pci,1:2", "pci,100:0.0", "pci,0:20.0", "pci,0:1f.8",
+		"pci,:.", "pci,0:1.0x", "pci,g:0.0", "keep", "auto,auto", "com1,9600,1,1,1",
+	};
+	struct console_choice choice;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
+		if (console_choice_parse(str_view_of(good[i]), &choice))
+			fail_msg("refused: %s", good[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		if (console_choice_parse(str_view_of(bad[i]), &choice) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+}
+
+static void test_hostile_values(void **state)
+{
+	static const char alphabet[] = "0123456789abcfmoipxkeun,:./-";
+	u64 random = 1;
+
+	for (unsigned i = 0; i < 200000; i++) {
+		char *text = malloc(24);
+		size_t length = next_random(&random) % 24;
+		struct console_choice choice;
+
+		for (size_t c = 0; c < length; c++)
+			text[c] = alphabet[next_random(&random) % (sizeof(alphabet) - 1)];
+		if (!console_choice_parse((struct str_view) { text, length }, &choice))
+			assert_true(!choice.uart.baud || uart_divisor(&choice.uart));
+		free(text);
+	}
+}
+
+/* --- ports that fail --- */
+
+static void log_much(unsigned lines)
+{
+	for (unsigned i = 0; i < lines; i++)
+		log_info("line %u of many that a port may take or not take", i);
+}
+
+/* A second, and the time of a few characters, whatever is logged; told once, and not on the way. */
+static void test_a_stuck_port(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+	const char *told;
+
+	com1->state = STUCK;
+	console_init();
+	log_much(2000);
+	assert_in_range(now, 900000, 1100000);
+	assert_int_equal(com1->length, 0);
+	told = strstr(seen, "takes no more characters");
+	assert_non_null(told);
+	assert_null(strstr(told + 1, "takes no more characters"));
+	uart_flush();
+	assert_in_range(now, 900000, 1100000);
+}
+
+static void test_a_stuck_port_that_recovers(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	console_init();
+	com1->state = STUCK;
+	log_much(10);
+	com1->state = ANSWERS;
+	log_info("again");
+	log_info("and again");
+	assert_said(com1, "again\r\n");
+	assert_said(com1, "the serial port goes on;");
+	assert_said(com1, "and again\r\n");
+	assert_int_equal(strstr(com1->said, "line 3"), NULL);
+	/* Patience grows again by what goes through, and does not before. */
+	now = 0;
+	com1->state = STUCK;
+	log_much(10);
+	assert_true(now < 200000);
+}
+
+/* It reads all ones: ready for everything, with something received. */
+static void test_a_port_that_vanishes(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	console_init();
+	com1->state = VANISHED;
+	log_much(2000);
+	assert_seen("takes no more characters");
+	assert_true(now < 1200000);
+	uart_poll();
+	assert_int_equal(uart_read_char(), -1);
+}
+
+/* --- ACPI --- */
+
+static struct {
+	u8 bytes[96];
+} spcr;
+
+static void put(unsigned at, u64 value, unsigned size)
+{
+	memcpy(&spcr.bytes[at], &value, size);
+}
+
+static void make_spcr(u8 space, u64 address, u8 baud)
+{
+	memset(&spcr, 0, sizeof(spcr));
+	memcpy(spcr.bytes, "SPCR", 4);
+	put(4, 80, 4);
+	spcr.bytes[8] = 2;
+	spcr.bytes[40] = space;
+	spcr.bytes[41] = 8;
+	spcr.bytes[43] = 1;
+	put(44, address, 8);
+	spcr.bytes[58] = baud;
+	put(64, 0xffffffff, 4);
+	spcr_table = (const struct acpi_header *)spcr.bytes;
+}
+
+static void test_spcr_moves_the_console(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *com2 = add_port(1, 0x2f8);
+
+	make_spcr(1, 0x2f8, 3);
+	console_init();
+	console_follow_acpi();
+	log_info("last");
+	/* The old port learns where it goes on, the new one all that was said. */
+	assert_said(com1, "serial port 0x2f8, 9600 baud: ACPI's SPCR table says so, going on there\r\n");
+	assert_null(strstr(com1->said, "last"));
+	assert_said(com2, "first\r\n");
+	assert_said(com2, "going on there\r\n");
+	assert_said(com2, "last\r\n");
+	assert_int_equal(divisor(com2), 12);
+}
+
+static void test_spcr_with_the_speed_as_it_was(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	make_spcr(1, 0x3f8, 0);
+	com1->line = 0x1b;
+	console_init();
+	assert_int_equal(divisor(com1), 1);
+	console_follow_acpi();
+	assert_int_equal(divisor(com1), 12);
+	assert_int_equal(com1->line, 0x1b);
+	assert_said(com1, "speed as it was");
+}
+
+static void test_spcr_that_changes_nothing(void **state)
+{
+	add_port(0, 0x3f8);
+	make_spcr(1, 0x3f8, 7);
+	console_init();
+	console_follow_acpi();
+	assert_not_seen("SPCR");
+}
+
+static void test_the_user_knows_better_than_spcr(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *com2 = add_port(1, 0x2f8);
+
+	make_spcr(1, 0x2f8, 3);
+	option("com1");
+	console_init();
+	console_follow_acpi();
+	assert_int_equal(com2->length, 0);
+	assert_said(com1, "as console= says");
+}
+
+static void test_the_speed_of_auto_is_the_users(void **state)
+{
+	struct port *com2 = add_port(1, 0x2f8);
+
+	add_port(0, 0x3f8);
+	make_spcr(1, 0x2f8, 3);
+	option("auto,57600");
+	console_init();
+	console_follow_acpi();
+	assert_int_equal(divisor(com2), 2);
+}
+
+static void test_spcr_in_memory(void **state)
+{
+	add_port(0, 0x3f8);
+	make_spcr(0, 0x1fedc9000, 0);
+	spcr.bytes[36] = 0x12;
+	spcr.bytes[43] = 3;	/* accesses of 32 bits */
+	memory[5 * 4] = 0x60;
+	console_init();
+	final = true;
+	console_follow_acpi();
+	assert_int_equal(mapped, 0x1fedc9000);
+	assert_int_equal(memory[0], '\n');
+	assert_int_equal(memory[7 * 4], 0xa5);
+}
+
+static void test_spcr_on_pci(void **state)
+{
+	struct port *second = add_port(0, 0xd000);
+	struct function *f = add_function(0, 3, 5, 0x070002);
+
+	/* The base address may have changed since the table was made. */
+	make_spcr(1, 0xc000, 7);
+	add_bar(f, 0, 0xd001, 8);
+	put(64, 0x1b360002, 4);
+	spcr.bytes[68] = 3;
+	spcr.bytes[69] = 5;
+	console_init();
+	console_follow_acpi();
+	assert_said(second, "first\r\n");
+}
+
+/* With its own clock, and a speed that has no code. */
+static void test_spcr_of_revision_4(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	make_spcr(1, 0x3f8, 0);
+	put(4, 90, 4);
+	spcr.bytes[8] = 4;
+	put(76, 48000000, 4);
+	put(80, 1500000, 4);
+	console_init();
+	console_follow_acpi();
+	assert_int_equal(divisor(com1), 2);
+}
+
+static void test_spcr_names_a_port_that_is_not_there(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	make_spcr(1, 0x2f8, 7);
+	console_init();
+	console_follow_acpi();
+	assert_said(com1, "warning: console: serial port 0x2f8, 115200 baud: no 16550 answers there: staying");
+	log_info("last");
+	assert_said(com1, "last\r\n");
+	assert_int_equal(divisor(com1), 1);
+}
+
+static void test_bad_spcr(void **state)
+{
+	static const struct {
+		unsigned at;
+		u64 value;
+		unsigned size;
+		const char *words;
+	} bad[] = {
+		{ 4, 79, 4, "is too short" },
+		{ 4, 36, 4, "is too short" },
+		{ 44, 0, 8, "says that there is no console" },
+		{ 36, 3, 1, "another kind of port" },		/* an ARM PL011 */
+		{ 36, 0xff, 1, "another kind of port" },
+		{ 40, 2, 1, "neither in memory nor in I/O space" },
+		{ 40, 0x7f, 1, "neither in memory nor in I/O space" },
+		{ 44, 0xfff9, 8, "impossible address" },
+		{ 44, ~0ull, 8, "impossible address" },
+	};
+	struct port *com1 = add_port(0, 0x3f8);
+
+	console_init();
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		make_spcr(1, 0x2f8, 7);
+		put(bad[i].at, bad[i].value, bad[i].size);
+		seen[0] = '\0';
+		console_follow_acpi();
+		assert_seen("console: ACPI's SPCR table ");
+		assert_seen(bad[i].words);
+		assert_seen(": ignored");
+	}
+	log_info("last");
+	assert_said(com1, "last\r\n");
+}
+
+static void test_hostile_spcr(void **state)
+{
+	u64 random = 7;
+
+	add_port(0, 0x3f8);
+	console_init();
+	for (unsigned i = 0; i < 20000; i++) {
+		u8 *table;
+		unsigned length = 36 + (unsigned)(next_random(&random) % 61);
+		struct console_choice choice;
+		const char *why;
+
+		make_spcr(i & 1, 0x2f8, 7);
+		for (unsigned k = 0; k < 6; k++)
+			spcr.bytes[8 + next_random(&random) % 88] = (u8)next_random(&random);
+		put(4, length, 4);
+		table = malloc(length);		/* ends where it says, under the sanitizer */
+		memcpy(table, spcr.bytes, length);
+		if (!console_choice_spcr((const struct acpi_header *)table, &choice, &why)) {
+			assert_true(choice.uart.space == UART_PORTS || choice.uart.space == UART_MEMORY);
+			assert_true(choice.uart.space == UART_MEMORY || choice.uart.address <= 0xfff8);
+			assert_true(!choice.uart.baud || uart_divisor(&choice.uart));
+		}
+		free(table);
+	}
+}
+
+#define console_test(name) cmocka_unit_test_setup(name, begin)
+
+static const struct CMUnitTest tests[] = {
+	console_test(test_auto_takes_what_the_bios_names),
+	console_test(test_auto_without_a_bios),
+	console_test(test_no_port_at_all),
+	console_test(test_a_named_port),
+	console_test(test_keep),
+	console_test(test_another_clock),
+	console_test(test_none),
+	console_test(test_a_named_port_that_is_not_there),
+	console_test(test_memory),
+	console_test(test_memory_that_moves_with_the_page_tables),
+	console_test(test_memory_that_is_ram),
+	console_test(test_pci),
+	console_test(test_pci_by_place_and_in_memory),
+	console_test(test_pci_counts_a_uart_once),
+	console_test(test_pci_that_is_no_serial_port),
+	console_test(test_values_of_the_option),
+	console_test(test_hostile_values),
+	console_test(test_a_stuck_port),
+	console_test(test_a_stuck_port_that_recovers),
+	console_test(test_a_port_that_vanishes),
+	console_test(test_spcr_moves_the_console),
+	console_test(test_spcr_with_the_speed_as_it_was),
+	console_test(test_spcr_that_changes_nothing),
+	console_test(test_the_user_knows_better_than_spcr),
+	console_test(test_the_speed_of_auto_is_the_users),
+	console_test(test_spcr_in_memory),
+	console_test(test_spcr_on_pci),
+	console_test(test_spcr_of_revision_4),
+	console_test(test_spcr_names_a_port_that_is_not_there),
+	console_test(test_bad_spcr),
+	console_test(test_hostile_spcr),
+};
+
+/* A console is opened once in a run of the machine: each test is a process of its own. */
+int main(void)
+{
+	unsigned failed = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
+		pid_t child = fork();
+		int status = 1;
+
+		if (child == 0) {
+			cmocka_set_test_filter(tests[i].name);
+			exit(cmocka_run_group_tests(tests, NULL, NULL));
+		}
+		failed += child < 0 || waitpid(child, &status, 0) < 0 || status;
+	}
+	printf("test_console: %u of %zu failed\n", failed, ARRAY_SIZE(tests));
+	return failed != 0;
+}
