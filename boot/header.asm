@@ -18,6 +18,7 @@ MULTIBOOT2_I386		equ 0
 TAG_END			equ 0
 TAG_INFORMATION_REQUEST	equ 1
 TAG_ENTRY_ADDRESS	equ 3
+TAG_FRAMEBUFFER		equ 5
 TAG_MODULE_ALIGN	equ 6
 TAG_RELOCATABLE		equ 10
 PREFER_LOWEST		equ 1
@@ -46,6 +47,13 @@ header:
 	dw TAG_ENTRY_ADDRESS, 0
 	dd 12
 	dd entry - HOST_IMAGE
+
+	; The framebuffer that is liked best: width, height, depth. Any other will do, and text mode.
+	; Left to itself GRUB takes what there is: 8 bits of depth at worst, in which GRUB 2.06 crashes.
+	align 8, db 0
+	dw TAG_FRAMEBUFFER, TAG_OPTIONAL
+	dd 20
+	dd 1024, 768, 32
 
 	; A page is never shared by two modules, so each can be given away once it is consumed.
 	align 8, db 0
