@@ -84,14 +84,17 @@ class Machine:
     """One emulated machine, from power-on to its end; use it in a with statement."""
 
     def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
-                 echo=None, accel=("-accel", "tcg"), extra=(), board="q35"):
+                 echo=None, accel=("-accel", "tcg"), extra=(), board="q35",
+                 serial=("-serial", "chardev:com1")):
         """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
-        extra: more QEMU arguments, the last word on each; board: QEMU's machine type."""
+        extra: more QEMU arguments, the last word on each; board: QEMU's machine type;
+        serial: what QEMU has the character device com1, which is read and typed at, behind."""
         self.iso = iso and pathlib.Path(iso).resolve()
         self.emulator, self.mem, self.ips, self.board = emulator, mem, ips, board
         self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
+        self.serial = list(serial)
         self.log = open(log, "wb", buffering=0) if log else None
         self.output = bytearray()
         self.position = 0          # where the next expect() starts
@@ -127,8 +130,7 @@ class Machine:
         command = ["qemu-system-x86_64", "-M", self.board, *self.accel, "-cpu", self.model,
                    "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
                    "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
-                   "-serial", "chardev:com1",
-                   *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]
+                   *self.serial, *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=messages, start_new_session=True)
         self.input, self.source = self.process.stdin.fileno(), self.process.stdout.fileno()

@@ -28,8 +28,12 @@ if [ "$grub_platform" = efi ]; then
 	insmod all_video
 fi
 """
+TEXT_UNDER_BIOS = """\
+	if [ "$grub_platform" = pc ]; then
+		set gfxpayload=text
+	fi"""
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal mmap"]
+         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal mmap vbe"]
 
 
 def quote(text):
@@ -37,14 +41,19 @@ def quote(text):
     return "".join("\\" + char if char in "\\\"'$;|&<>{}#" else char for char in text)
 
 
-def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=()):
+def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=(), mode=None):
     """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time.
 
-    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot."""
+    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot;
+    mode: the display's, as GRUB's gfxpayload has it. By default it is what UEFI has, and under a BIOS
+    text: Bochs' display here has no mode of more than 8 bits of depth, in which GRUB 2.06 crashes."""
     version = {1: "", 2: "2"}[multiboot]
     lines = [f"\t{command}" for command in before]
     lines += [f"\tmultiboot{version} /boot/lamina.elf {quote(cmdline)}"]
     lines += [f"\tmodule{version} /boot/{m.name} {quote(m.cmdline)}" for m in modules]
+    # Behind the kernel's line, which sets it to what the kernel's header asks for.
+    lines.append(f"\tinsmod vbe\n\tset gfxpayload={mode}" if mode else
+                 "\tset gfxpayload=text" if small else TEXT_UNDER_BIOS)
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
         (boot / "grub").mkdir(parents=True)
