@@ -87,8 +87,14 @@ static void read_memory_sizes(const struct mb1_info *info)
 	boot_info_add_memory(MIB(1), KIB((u64)info->mem_upper), MULTIBOOT_MEMORY_AVAILABLE);
 }
 
+/* Where the colours are in a pixel stands there as in Multiboot2; a palette would be told differently. */
 static void read_framebuffer(const struct mb1_info *info)
 {
+	bool rgb = info->framebuffer_type == MB2_FRAMEBUFFER_RGB;
+	void *colours = rgb ? boot_info_store(sizeof(info->color_info)) : NULL;
+
+	if (colours)
+		memcpy(colours, info->color_info, sizeof(info->color_info));
 	boot_info.framebuffer = (struct boot_framebuffer) {
 		.address = info->framebuffer_addr,
 		.pitch = info->framebuffer_pitch,
@@ -96,6 +102,8 @@ static void read_framebuffer(const struct mb1_info *info)
 		.height = info->framebuffer_height,
 		.bits_per_pixel = info->framebuffer_bpp,
 		.type = info->framebuffer_type,
+		.colours = colours,
+		.colours_size = colours ? sizeof(info->color_info) : 0,
 	};
 }
 
