@@ -2,6 +2,7 @@
 """Run the boots that the selected tests look at, two at a time, before anybody asks for them."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -44,7 +45,8 @@ class Runs:
         LOGS.mkdir(parents=True, exist_ok=True)
         damage(BUILD / "damaged/vmlinuz")
         self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
-        self.futures = {boot: self.pool.submit(self._run, boot) for boot in boots}
+        self.futures = {boot: self.pool.submit(self._run, boot) for boot in boots
+                        if not boot.medium.missing()}
 
     def of(self, boot):
         return self.futures[boot].result()
@@ -55,31 +57,29 @@ class Runs:
         for machine in list(self.machines):
             machine.stop()
 
-    def _load(self, boot):
-        """The boot image and QEMU's arguments: one of them has Lamina, its options and its modules."""
-        cmdline = f"console=com1,115200 loglevel=info {boot.options}"
-        modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
-                                module.cmdline)
-                   for number, module in enumerate(boot.modules)]
-        if boot.setup.by == "kernel":
-            return None, image.qemu_arguments(BUILD / "lamina.elf", cmdline, modules)
+    def _image(self, boot):
         small = not boot.setup.extra
-        multiboot = {"multiboot1": 1, "multiboot2": 2}[boot.setup.by]
-        key = (boot.modules, boot.options, small, multiboot)
+        key = (boot.modules, boot.options, boot.medium.make, small)
         with self.images_lock:
             if key not in self.images:
-                path = self.folder / f"{len(self.images)}.iso"
-                image.build(path, BUILD / "lamina.elf", cmdline, modules, small, multiboot)
+                path = self.folder / f"{len(self.images)}-{boot.medium.name}"
+                modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
+                                        module.cmdline)
+                           for number, module in enumerate(boot.modules)]
+                boot.medium.make(path, BUILD / "lamina.elf",
+                                 f"console=com1,115200 loglevel=info {boot.options}", modules, small)
                 self.images[key] = path
-            return self.images[key], []
+            return self.images[key]
 
     def _run(self, boot):
         setup, start, error = boot.setup, time.monotonic(), ""
-        iso, arguments = self._load(boot)
-        machine = emu.Machine(iso, setup.emulator, setup.model, boot.memory, ips=setup.ips,
-                              log=LOGS / f"{boot}.log", extra=(*setup.extra, *arguments),
-                              board=setup.board)
-        with machine:
+        with contextlib.ExitStack() as stack:
+            inserted = stack.enter_context(boot.medium.insert(
+                self._image(boot), LOGS / f"{boot}.server.log"))
+            machine = stack.enter_context(emu.Machine(
+                inserted.iso, setup.emulator, setup.model, boot.memory, ips=setup.ips,
+                log=LOGS / f"{boot}.log", extra=(*setup.extra, *inserted.arguments),
+                board=setup.board, prefix=inserted.prefix))
             self.machines.add(machine)
             try:
                 for step in boot.steps:
@@ -115,6 +115,8 @@ def runs(request, tmp_path_factory):
 @pytest.fixture
 def run(runs, boot):
     """The run of this test's boot, when it is over."""
+    if boot.medium.missing():
+        pytest.skip(boot.medium.missing())
     return runs.of(boot)
 
 

@@ -85,16 +85,17 @@ class Machine:
 
     def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
                  echo=None, accel=("-accel", "tcg"), extra=(), board="q35",
-                 serial=("-serial", "chardev:com1")):
+                 serial=("-serial", "chardev:com1"), prefix=()):
         """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
         extra: more QEMU arguments, the last word on each; board: QEMU's machine type;
-        serial: what QEMU has the character device com1, which is read and typed at, behind."""
+        serial: what QEMU has the character device com1, which is read and typed at, behind;
+        prefix: a command that runs QEMU's, as that of another network namespace."""
         self.iso = iso and pathlib.Path(iso).resolve()
         self.emulator, self.mem, self.ips, self.board = emulator, mem, ips, board
         self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
-        self.serial = list(serial)
+        self.serial, self.prefix = list(serial), prefix
         self.log = open(log, "wb", buffering=0) if log else None
         self.output = bytearray()
         self.position = 0          # where the next expect() starts
@@ -127,7 +128,7 @@ class Machine:
     # -- the two emulators
 
     def _start_qemu(self, messages):
-        command = ["qemu-system-x86_64", "-M", self.board, *self.accel, "-cpu", self.model,
+        command = [*self.prefix, "qemu-system-x86_64", "-M", self.board, *self.accel, "-cpu", self.model,
                    "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
                    "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
                    *self.serial, *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]

@@ -7,9 +7,11 @@ Only data. test_boot.py runs it; tests/README.md says how to add a row.
 import collections
 import dataclasses
 
-# by: how Lamina is loaded, "multiboot2" or "multiboot1" by GRUB from a CD, "kernel" by QEMU itself.
-Setup = collections.namedtuple("Setup", "name emulator model ips extra board by",
-                               defaults=(0, (), "q35", "multiboot2"))
+import media
+
+# medium: how Lamina is loaded, and from what.
+Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium",
+                               defaults=(0, (), "q35", media.CD))
 
 # Bochs counts time in instructions: a slow clock makes the firmware's waits short, a fast one
 # leaves an operating system more instructions between two timer ticks.
@@ -25,8 +27,8 @@ SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
 GUEST_SETUPS = (QEMU_SVM._replace(extra=("-icount", "shift=1,sleep=off")), *SETUPS[1:])
 UEFI = QEMU_SVM._replace(name="qemu-uefi", extra=("-bios", "/usr/share/ovmf/OVMF.fd"))
 PC = QEMU_SVM._replace(name="qemu-pc", board="pc")
-MULTIBOOT1 = QEMU_SVM._replace(name="qemu-multiboot1", by="multiboot1")
-QEMU_KERNEL = QEMU_SVM._replace(name="qemu-kernel", by="kernel")
+MULTIBOOT1 = QEMU_SVM._replace(name="qemu-multiboot1", medium=media.CD_MULTIBOOT1)
+QEMU_KERNEL = QEMU_SVM._replace(name="qemu-kernel", medium=media.KERNEL)
 # Nearly all of its memory lies above 4 GiB: a guest's does, if it has more than what is below.
 HIGH_MEMORY = QEMU_SVM._replace(name="qemu-high-memory", board="q35,max-ram-below-4g=128M")
 LINUX_SETUPS = (QEMU_SVM, UEFI, PC, HIGH_MEMORY, MULTIBOOT1, QEMU_KERNEL,
@@ -58,6 +60,10 @@ class Boot:
     powers_off: bool = True          # by itself, at the end
     limit: int = 60                  # seconds, for each step and for the end
     memory: int = 128                # MiB, the machine's
+
+    @property
+    def medium(self):
+        return self.setup.medium
 
     def __str__(self):
         return f"{self.name}-{self.setup.name}"
@@ -165,6 +171,30 @@ RESET = Boot("linux-reset", QEMU_SVM, LINUX, (Step("", PROMPT), Step("reboot -f\
              limit=120, memory=512)
 
 # ---------------------------------------------------------------------------
+# From a disk and by PXE.
+
+TO_THE_SHELL = (*LINUX_STEPS[:2], LINUX_STEPS[-1])
+
+
+def booting_from(medium, setup):
+    return setup._replace(name=f"{setup.name}-{medium.name}", medium=medium)
+
+
+def linux_from(medium, setup):
+    return Boot("linux", booting_from(medium, setup), LINUX, TO_THE_SHELL, absent=LINUX_COMPLAINTS,
+                limit=240, memory=512)
+
+
+MEDIA_BOOTS = (
+    linux_from(media.SATA, QEMU_SVM),
+    linux_from(media.USB, UEFI),
+    linux_from(media.served_by_dnsmasq("pxe", "e1000"), QEMU_SVM),
+    linux_from(media.served_by_dnsmasq("pxe", "virtio-net-pci"), UEFI),
+    linux_from(media.served_by_qemu("pxe-slirp", "virtio-net-pci", media.BIOS), QEMU_SVM),
+    linux_from(media.served_by_qemu("pxe-slirp", "e1000", media.UEFI), UEFI),
+)
+
+# ---------------------------------------------------------------------------
 # Bring-up, and everything that must be told in words.
 
 ONE_GUEST = (Module("guests/debugexit.elf", "vm=one mem=16M"),)
@@ -179,6 +209,8 @@ def failing(name, setup, words, modules=ONE_GUEST, **rest):
 OTHER_BOOTS = (
     *(failing("bare", setup, r"no guest: .*module2", modules=()) for setup in SETUPS),
     Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512),
+    *(Boot("disk", booting_from(disk, setup), ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512)
+      for setup in (QEMU_SVM, UEFI) for disk in media.DISKS),
 
     failing("no-svm", lacking("qemu", "EPYC,-svm"), r"neither Intel VMX nor AMD SVM"),
     failing("no-vmx", lacking("qemu", "Nehalem"), r"neither Intel VMX nor AMD SVM"),
@@ -208,4 +240,4 @@ OTHER_BOOTS = (
     ), lines=(told("colour"), told("12Q"), told("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, RESET, *GUEST_BOOTS, *OTHER_BOOTS)
+BOOTS = (*LINUX_BOOTS, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)

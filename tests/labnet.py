@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""A network with a DHCP and TFTP server that machines boot from: docs/lab/dnsmasq.conf, run by dnsmasq.
+
+It is a network namespace without a name, which ends with the processes in it, so that nothing is
+left behind and any number can exist at once. One tap device is its only cable: the server's end is
+the namespace's own, the other one is the machine's.
+"""
+
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import threading
+
+CONFIG = pathlib.Path(__file__).resolve().parent.parent / "docs/lab/dnsmasq.conf"
+SERVER = "192.168.77.1/24"
+LIMIT = 20      # seconds for the server to come up, or to go
+
+# A user who is not root can have a network of his own, too, where the kernel lets him.
+ROOT = os.geteuid() == 0
+UNSHARE = ("unshare", "--net") if ROOT else ("unshare", "--map-root-user", "--net")
+ENTER = ("nsenter", "--net") if ROOT else ("nsenter", "--user", "--preserve-credentials", "--net")
+# Whatever happens to us, nothing that we started stays.
+DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+CABLE = "ip link set lo up; ip tuntap add dev {tap} mode tap; ip address add {server} dev {tap}; " \
+        "ip link set {tap} up; "
+
+
+def setting(name):
+    """What the configuration file says that this is."""
+    return re.search(rf"^{name}=(.*)$", CONFIG.read_text(), re.MULTILINE)[1]
+
+
+def shell(command):
+    return [*UNSHARE, *DIE_WITH_US, "sh", "-euc",
+            CABLE.format(tap=setting("interface"), server=SERVER) + command]
+
+
+@functools.lru_cache
+def missing():
+    """Why there can be no such network here; "" where there can."""
+    result = subprocess.run(shell("exec dnsmasq --version"), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return "" if not result.returncode else \
+        f"no network namespace with a tap device and dnsmasq in it: {result.stdout.strip()}"
+
+
+class Network:
+    """The network and its server, in a with statement. `prefix` runs a command in it; what the
+    server says goes to the file `log`."""
+
+    def __init__(self, tftp_root, log, more=""):
+        """more: settings besides those of the file."""
+        config = re.sub(r"^tftp-root=.*$", f"tftp-root={tftp_root}", CONFIG.read_text(),
+                        flags=re.MULTILINE)
+        self.config, self.log = config + more, pathlib.Path(log)
+        self.tap = setting("interface")
+        self.ready = threading.Event()
+
+    def __enter__(self):
+        # As the user that we are, and without the files that a server of the whole machine keeps.
+        self.process = subprocess.Popen(
+            shell("exec dnsmasq --keep-in-foreground --conf-file=- --user=root --log-facility=- "
+                  "--pid-file= --leasefile-ro"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process.stdin.write(self.config.encode())
+        self.process.stdin.close()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        if not self.ready.wait(LIMIT) or self.process.poll() is not None:
+            self.__exit__()
+            raise RuntimeError(f"dnsmasq did not start:\n{self.told()}")
+        self.prefix = (*ENTER, "--target", str(self.process.pid), *DIE_WITH_US)
+        return self
+
+    def __exit__(self, *exception):
+        self.process.terminate()
+        try:
+            self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(LIMIT)
+        self.process.stdout.close()
+
+    def _read(self):
+        with open(self.log, "wb", buffering=0) as log:
+            for line in self.process.stdout:
+                log.write(line)
+                if b"TFTP root is" in line:
+                    self.ready.set()
+        self.ready.set()
+
+    def told(self):
+        """The last lines of what the server said."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""What a machine boots from: how it is made of Lamina and its modules, and how QEMU gets at it."""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import typing
+
+import image
+import labnet
+
+LAB = pathlib.Path(__file__).resolve().parent.parent / "docs/lab"
+
+# What the emulator gets: an ISO in its CD drive, QEMU arguments, what stands before its command.
+Inserted = collections.namedtuple("Inserted", "iso arguments prefix", defaults=(None, (), ()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Medium:
+    name: str
+    # make(path, kernel, cmdline, modules, small): a file or folder, which any number of machines read
+    make: typing.Callable
+    # insert(path, log): a context manager of an Inserted; log: a file for what a server says
+    insert: typing.Callable
+    missing: typing.Callable = lambda: ""       # why there can be none here, in words
+
+# ---------------------------------------------------------------------------
+# A CD, and the same image written to a disk or a stick.
+
+
+@contextlib.contextmanager
+def in_cd_drive(path, log):
+    yield Inserted(iso=path)
+
+
+def hybrid(path, kernel, cmdline, modules, small):
+    image.build(path, kernel, cmdline, modules)
+
+
+def disk(name, *device):
+    """The hybrid ISO as a disk; what is written to it is lost, so that others can read it too."""
+    @contextlib.contextmanager
+    def attached(path, log):
+        yield Inserted(arguments=(
+            "-drive", f"file={path},format=raw,if=none,id=disk,snapshot=on", *device))
+    return Medium(name, hybrid, attached)
+
+
+def build_multiboot1(path, kernel, cmdline, modules, small):
+    image.build(path, kernel, cmdline, modules, small, multiboot=1)
+
+
+CD = Medium("cd", image.build, in_cd_drive)
+CD_MULTIBOOT1 = Medium("multiboot1", build_multiboot1, in_cd_drive)
+SATA = disk("sata", "-device", "ide-hd,drive=disk")
+USB = disk("usb", "-device", "qemu-xhci", "-device", "usb-storage,drive=disk")
+NVME = disk("nvme", "-device", "nvme,serial=lamina,drive=disk")
+VIRTIO = disk("virtio", "-device", "virtio-blk-pci,drive=disk")
+DISKS = (SATA, USB, NVME, VIRTIO)
+
+# ---------------------------------------------------------------------------
+# No medium: QEMU itself loads the files.
+
+
+def kernel_arguments(path, kernel, cmdline, modules, small):
+    path.write_text(json.dumps(image.qemu_arguments(kernel, cmdline, modules)))
+
+
+@contextlib.contextmanager
+def named_to_qemu(path, log):
+    yield Inserted(arguments=json.loads(path.read_text()))
+
+
+KERNEL = Medium("kernel", kernel_arguments, named_to_qemu)
+
+# ---------------------------------------------------------------------------
+# The network: what docs/lab.md says, with the files of docs/lab.
+
+PLATFORMS = ("i386-pc", "x86_64-efi")
+BIOS, UEFI = "boot/grub/i386-pc/core.0", "boot/grub/x86_64-efi/core.efi"
+
+
+def tftp_files(root, kernel, modules):
+    """GRUB for both kinds of firmware, Lamina and its modules, below a TFTP root; no menu."""
+    for platform in PLATFORMS:
+        subprocess.run(["grub-mknetdir", f"--net-directory={root}", "--subdir=boot/grub", "-d",
+                        f"/usr/lib/grub/{platform}"], check=True, stdout=subprocess.DEVNULL)
+    (root / "lamina").mkdir(exist_ok=True)
+    shutil.copyfile(kernel, root / "lamina/lamina.elf")
+    for module in modules:
+        shutil.copyfile(module.path, root / "lamina" / module.path.name)
+
+
+def tftp_root(root, kernel, cmdline, modules, small):
+    """With the guide's menu: it must say what the row of the matrix says."""
+    root.mkdir()
+    tftp_files(root, kernel, modules)
+    menu = (LAB / "grub.cfg").read_text()
+    for line in (f"multiboot2 /lamina/lamina.elf {cmdline}",
+                 *(f"module2 /lamina/{module.path.name} {module.cmdline}" for module in modules)):
+        if f"\t{line}\n" not in menu:
+            raise ValueError(f"docs/lab/grub.cfg has no line {line!r}")
+    (root / "boot/grub/grub.cfg").write_text(menu)
+
+
+def card(nic):
+    return "-device", f"{nic},netdev=net,bootindex=0"
+
+
+def served_by_dnsmasq(name, nic):
+    @contextlib.contextmanager
+    def connected(root, log):
+        with labnet.Network(root, log) as network:
+            yield Inserted(arguments=(
+                "-netdev", f"tap,id=net,ifname={network.tap},script=no,downscript=no", *card(nic)),
+                prefix=network.prefix)
+    return Medium(name, tftp_root, connected, labnet.missing)
+
+
+def served_by_qemu(name, nic, boot_file):
+    @contextlib.contextmanager
+    def connected(root, log):
+        yield Inserted(arguments=(
+            "-netdev", f"user,id=net,tftp={root},bootfile=/{boot_file}", *card(nic)))
+    return Medium(name, tftp_root, connected)
