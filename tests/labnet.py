@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 CONFIG = pathlib.Path(__file__).resolve().parent.parent / "docs/lab/dnsmasq.conf"
-SERVER = "192.168.77.1/24"
+SERVER, SERVER6 = "192.168.77.1/24", "fd00:77::1/64"
 LIMIT = 20      # seconds for the server to come up, or to go
 
 # A user who is not root can have a network of his own, too, where the kernel lets him.
@@ -23,8 +23,13 @@ UNSHARE = ("unshare", "--net") if ROOT else ("unshare", "--map-root-user", "--ne
 ENTER = ("nsenter", "--net") if ROOT else ("nsenter", "--user", "--preserve-credentials", "--net")
 # Whatever happens to us, nothing that we started stays.
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-CABLE = "ip link set lo up; ip tuntap add dev {tap} mode tap; ip address add {server} dev {tap}; " \
-        "ip link set {tap} up; "
+CABLE = """\
+ip link set lo up
+ip tuntap add dev {tap} mode tap
+ip address add {server} dev {tap}
+ip address add {server6} dev {tap} nodad
+ip link set {tap} up
+"""
 
 
 def setting(name):
@@ -34,7 +39,7 @@ def setting(name):
 
 def shell(command):
     return [*UNSHARE, *DIE_WITH_US, "sh", "-euc",
-            CABLE.format(tap=setting("interface"), server=SERVER) + command]
+            CABLE.format(tap=setting("interface"), server=SERVER, server6=SERVER6) + command]
 
 
 @functools.lru_cache
