@@ -200,13 +200,14 @@ MAX_SIZE   := 262144
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-docs check-headers check-unit check-builds check-size check-repro check-boot
+.PHONY: check check-layers check-docs check-headers check-unit check-builds check-size check-repro \
+	check-boot check-lab
 check: ## run every check there is, all of the following
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-boot
+CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
@@ -235,7 +236,14 @@ check-repro: ## two clones in two folders give the same bytes
 
 check-boot: all selftest $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
-	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider tests $(PYTEST)
+	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab tests $(PYTEST)
+
+# Another machine: LG_ENV=<its labgrid environment>.
+LG_ENV ?= tests/lab/qemu.yaml
+
+check-lab: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## boot a machine by PXE with labgrid; LG_ENV=tests/lab/qemu.yaml
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
+	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --lg-env $(LG_ENV) tests/lab $(PYTEST)
 
 .PHONY: clean
 clean: ## remove everything that was built

@@ -35,6 +35,24 @@ def damage(path):
     path.write_bytes((BUILD / "linux/vmlinuz").read_bytes()[:1 << 20])
 
 
+def contents(boot):
+    """The command line and the modules that the boot loader shall load."""
+    return f"console=com1,115200 loglevel=info {boot.options}", [
+        image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
+                     module.cmdline)
+        for number, module in enumerate(boot.modules)]
+
+
+def take_steps(boot, machine):
+    """Type what the row says, and see that it is answered as the row says."""
+    for step in boot.steps:
+        machine.send(step.send)
+        said = machine.expect(step.until, boot.limit)
+        if not re.search(step.says, said, re.MULTILINE):
+            raise emu.MachineError(machine.report(
+                f"{step.send!r} was not answered by {step.says!r}"))
+
+
 class Runs:
     """The boots of one session, by what the matrix says of them."""
 
@@ -63,11 +81,7 @@ class Runs:
         with self.images_lock:
             if key not in self.images:
                 path = self.folder / f"{len(self.images)}-{boot.medium.name}"
-                modules = [image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
-                                        module.cmdline)
-                           for number, module in enumerate(boot.modules)]
-                boot.medium.make(path, BUILD / "lamina.elf",
-                                 f"console=com1,115200 loglevel=info {boot.options}", modules, small)
+                boot.medium.make(path, BUILD / "lamina.elf", *contents(boot), small)
                 self.images[key] = path
             return self.images[key]
 
@@ -82,12 +96,7 @@ class Runs:
                 board=setup.board, prefix=inserted.prefix))
             self.machines.add(machine)
             try:
-                for step in boot.steps:
-                    machine.send(step.send)
-                    said = machine.expect(step.until, boot.limit)
-                    if not re.search(step.says, said, re.MULTILINE):
-                        raise emu.MachineError(machine.report(
-                            f"{step.send!r} was not answered by {step.says!r}"))
+                take_steps(boot, machine)
                 self._await_end(boot, machine)
             except emu.MachineError as failure:
                 error = str(failure)

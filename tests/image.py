@@ -41,24 +41,32 @@ def quote(text):
     return "".join("\\" + char if char in "\\\"'$;|&<>{}#" else char for char in text)
 
 
-def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=(), mode=None):
-    """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time.
+def menu(cmdline, modules, small=False, folder="/boot", multiboot=2, before=(), mode=None):
+    """GRUB's configuration, where Lamina and its modules are in `folder`; before: commands for GRUB
+    ahead of loading Lamina.
 
-    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot;
     mode: the display's, as GRUB's gfxpayload has it. By default it is what UEFI has, and under a BIOS
     text: Bochs' display here has no mode of more than 8 bits of depth, in which GRUB 2.06 crashes."""
     version = {1: "", 2: "2"}[multiboot]
     lines = [f"\t{command}" for command in before]
-    lines += [f"\tmultiboot{version} /boot/lamina.elf {quote(cmdline)}"]
-    lines += [f"\tmodule{version} /boot/{m.name} {quote(m.cmdline)}" for m in modules]
+    lines += [f"\tmultiboot{version} {folder}/lamina.elf {quote(cmdline)}"]
+    lines += [f"\tmodule{version} {folder}/{m.name} {quote(m.cmdline)}" for m in modules]
     # Behind the kernel's line, which sets it to what the kernel's header asks for.
     lines.append(f"\tinsmod vbe\n\tset gfxpayload={mode}" if mode else
                  "\tset gfxpayload=text" if small else TEXT_UNDER_BIOS)
+    return GRUB_CFG.format(video="" if small else VIDEO, lines="\n".join(lines))
+
+
+def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=(), mode=None):
+    """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time.
+
+    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot;
+    mode: see menu()."""
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
         (boot / "grub").mkdir(parents=True)
         (boot / "grub/grub.cfg").write_text(
-            GRUB_CFG.format(video="" if small else VIDEO, lines="\n".join(lines)))
+            menu(cmdline, modules, small, multiboot=multiboot, before=before, mode=mode))
         shutil.copyfile(kernel, boot / "lamina.elf")
         for module in modules:
             shutil.copyfile(module.path, boot / module.name)

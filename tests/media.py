@@ -84,27 +84,28 @@ PLATFORMS = ("i386-pc", "x86_64-efi")
 BIOS, UEFI = "boot/grub/i386-pc/core.0", "boot/grub/x86_64-efi/core.efi"
 
 
-def tftp_files(root, kernel, modules):
-    """GRUB for both kinds of firmware, Lamina and its modules, below a TFTP root; no menu."""
+def tftp_files(root, kernel, modules, menu):
+    """Fill a TFTP root: GRUB for both kinds of firmware, its menu, Lamina and its modules."""
     for platform in PLATFORMS:
         subprocess.run(["grub-mknetdir", f"--net-directory={root}", "--subdir=boot/grub", "-d",
                         f"/usr/lib/grub/{platform}"], check=True, stdout=subprocess.DEVNULL)
+    (root / "boot/grub/grub.cfg").write_text(menu)
     (root / "lamina").mkdir(exist_ok=True)
     shutil.copyfile(kernel, root / "lamina/lamina.elf")
     for module in modules:
-        shutil.copyfile(module.path, root / "lamina" / module.path.name)
+        shutil.copyfile(module.path, root / "lamina" / module.name)
 
 
-def tftp_root(root, kernel, cmdline, modules, small):
-    """With the guide's menu: it must say what the row of the matrix says."""
-    root.mkdir()
-    tftp_files(root, kernel, modules)
+def lab_root(root, kernel, cmdline, modules, small):
+    """A TFTP root with the lab guide's menu, which must say what the row of the matrix says."""
+    modules = [module._replace(name=module.path.name) for module in modules]
     menu = (LAB / "grub.cfg").read_text()
     for line in (f"multiboot2 /lamina/lamina.elf {cmdline}",
-                 *(f"module2 /lamina/{module.path.name} {module.cmdline}" for module in modules)):
+                 *(f"module2 /lamina/{module.name} {module.cmdline}" for module in modules)):
         if f"\t{line}\n" not in menu:
             raise ValueError(f"docs/lab/grub.cfg has no line {line!r}")
-    (root / "boot/grub/grub.cfg").write_text(menu)
+    root.mkdir()
+    tftp_files(root, kernel, modules, menu)
 
 
 def card(nic):
@@ -118,7 +119,7 @@ def served_by_dnsmasq(name, nic):
             yield Inserted(arguments=(
                 "-netdev", f"tap,id=net,ifname={network.tap},script=no,downscript=no", *card(nic)),
                 prefix=network.prefix)
-    return Medium(name, tftp_root, connected, labnet.missing)
+    return Medium(name, lab_root, connected, labnet.missing)
 
 
 def served_by_qemu(name, nic, boot_file):
@@ -126,4 +127,4 @@ def served_by_qemu(name, nic, boot_file):
     def connected(root, log):
         yield Inserted(arguments=(
             "-netdev", f"user,id=net,tftp={root},bootfile=/{boot_file}", *card(nic)))
-    return Medium(name, tftp_root, connected)
+    return Medium(name, lab_root, connected)

@@ -30,7 +30,12 @@ clang clang
 /usr/share/ovmf/OVMF.fd ovmf
 iasl acpica-tools
 babeltrace2 babeltrace2
-/usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest"
+/usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest
+dnsmasq dnsmasq-base
+ip iproute2
+setpriv util-linux
+/usr/lib/ipxe/ipxe.efi ipxe
+/usr/lib/python3/dist-packages/labgrid/__init__.py python3-labgrid"
 
 missing=$(echo "$need" | while read -r proof package; do
 	[ -n "$proof" ] || continue

@@ -31,16 +31,29 @@ def vm_part(text, name):
     return "\n".join(re.sub(mine, "", lines[number]) for number in numbers)
 
 
+def check_lines(boot, text):
+    for pattern in boot.lines:
+        require(re.search(pattern, text, re.MULTILINE),
+                f"{boot}: nothing matches {pattern!r} in", tail(text))
+    for pattern in boot.absent:
+        found = re.search(pattern, text)
+        require(not found, f"{boot}: it says {found and found[0]!r} in",
+                tail(text[:found and found.end()]))
+
+
+def check_guest(guest, text):
+    part = vm_part(text, guest.name)
+    shown = "\n".join(re.findall(r"^FAIL .*", part, re.MULTILINE)) + "\n...\n" + tail(part)
+    require(re.search(guest.says, part, re.MULTILINE),
+            f"{guest}: nothing matches {guest.says!r} in", shown)
+    require(re.search(rf"^vm ended: .*{guest.ends}", part, re.MULTILINE),
+            f"{guest} did not end by {guest.ends!r}:", shown)
+
+
 @pytest.mark.parametrize("boot", matrix.BOOTS, ids=str)
 def test_boot(boot, run):
     require(not run.error, run.error)
-    for pattern in boot.lines:
-        require(re.search(pattern, run.text, re.MULTILINE),
-                f"{boot}: nothing matches {pattern!r} in", tail(run.text))
-    for pattern in boot.absent:
-        found = re.search(pattern, run.text)
-        require(not found, f"{boot}: it says {found and found[0]!r} in",
-                tail(run.text[:found and found.end()]))
+    check_lines(boot, run.text)
     require(run.powered_off == boot.powers_off,
             f"{boot}: it powered off" if run.powered_off else f"{boot}: it did not power off",
             tail(run.text))
@@ -53,9 +66,4 @@ def test_guest(boot, guest, run):
     reason = dict(guest.cannot).get(boot.setup)
     if reason:
         pytest.skip(reason)
-    part = vm_part(run.text, guest.name)
-    shown = "\n".join(re.findall(r"^FAIL .*", part, re.MULTILINE)) + "\n...\n" + tail(part)
-    require(re.search(guest.says, part, re.MULTILINE),
-            f"{guest}: nothing matches {guest.says!r} in", shown)
-    require(re.search(rf"^vm ended: .*{guest.ends}", part, re.MULTILINE),
-            f"{guest} did not end by {guest.ends!r}:", shown)
+    check_guest(guest, run.text)

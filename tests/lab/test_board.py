@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""Boots of the matrix on a machine that labgrid knows how to reach: which one, --lg-env says.
+
+The machine boots by PXE. Before each boot its TFTP root gets the menu, Lamina and the modules; then
+its power is cycled, and its serial console is read and typed at.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import time
+
+import labgrid
+import pexpect
+import pytest
+
+import conftest
+import emu
+import image
+import matrix
+import media
+import test_boot
+
+HERE = pathlib.Path(__file__).resolve().parent
+LOGS = conftest.LOGS / "lab"
+QUIET = 5       # seconds without a word, after which a machine that said goodbye is off
+
+LINUX = dataclasses.replace(matrix.MEDIA_BOOTS[0], name="linux")
+GUEST_BOOTS = {boot: guests for boot, guests in matrix.GUEST_BOOTS.items()
+               if boot.setup.name == matrix.QEMU_SVM.name}
+
+
+class Board:
+    """A labgrid target, used as an emu.Machine is."""
+
+    def __init__(self, target, log):
+        self.target, self.log = target, log
+        self.power = target.get_driver("PowerProtocol")
+        self.console = target.get_driver("ConsoleProtocol")
+        self.output, self.position = "", 0
+
+    def _read(self):
+        """Take what there is, or wait a moment. Of labgrid's drivers the one for a command loses
+        the rest of what was not read at once, and does not wait."""
+        try:
+            data = self.console.read(size=4096, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return
+        if not data:
+            time.sleep(0.1)
+            return
+        self.log.write(data)
+        self.output += data.decode("latin-1").replace("\r", "")
+
+    def text(self):
+        return self.output
+
+    def send(self, text):
+        if text:
+            self.console.write(text.encode())
+
+    def expect(self, pattern, timeout):
+        """Wait until new output matches the regular expression; return it up to there."""
+        regex, deadline = re.compile(pattern, re.MULTILINE), time.monotonic() + timeout
+        while True:
+            new = self.output[self.position:]
+            match = regex.search(new)
+            if match:
+                self.position += match.end()
+                return new[:match.end()]
+            if time.monotonic() > deadline:
+                raise emu.MachineError(self.report(f"no {pattern!r} within {timeout} s"))
+            self._read()
+
+    def expect_silence(self):
+        """A machine that is off says nothing more, and one that started anew does."""
+        self.expect("\n", QUIET)       # the end of the line that was its last
+        before, deadline = len(self.output), time.monotonic() + QUIET
+        while time.monotonic() < deadline:
+            self._read()
+        more = self.output[before:]
+        if more.strip():
+            raise emu.MachineError(self.report(f"it goes on after its end: {more!r}"))
+
+    def report(self, what):
+        return f"{self.target.name}: {what}\n--- its last lines:\n{test_boot.tail(self.output)}"
+
+
+def boot_once(env, target, boot):
+    """What the machine's serial console said, from power-on to its end."""
+    root = pathlib.Path(env.config.get_path("tftp"))
+    root.mkdir(parents=True, exist_ok=True)
+    cmdline, modules = conftest.contents(boot)
+    media.tftp_files(root, conftest.BUILD / "lamina.elf", modules,
+                     image.menu(cmdline, modules, folder="/lamina"))
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with open(LOGS / f"{boot.name}.log", "wb", buffering=0) as log:
+        board = Board(target, log)
+        board.power.cycle()
+        try:
+            conftest.take_steps(boot, board)
+            if not boot.steps:
+                board.expect(f"{emu.ENDED_WELL.pattern}|{emu.STOPPED.pattern}",
+                             boot.limit * len(boot.modules))
+            board.expect_silence()
+        finally:
+            board.power.off()
+    return board.text()
+
+
+@pytest.fixture(scope="session")
+def said(env, target):
+    """What a boot of the matrix said, which is carried out when first asked for."""
+    texts = {}
+
+    def of(boot):
+        if boot not in texts:
+            try:
+                texts[boot] = boot_once(env, target, boot)
+            except emu.MachineError as error:
+                texts[boot] = error
+        if isinstance(texts[boot], emu.MachineError):
+            pytest.fail(str(texts[boot]), pytrace=False)
+        return texts[boot]
+    return of
+
+
+@pytest.mark.parametrize("boot", (LINUX, *GUEST_BOOTS), ids=lambda boot: boot.name)
+def test_boot_of_board(boot, said):
+    test_boot.check_lines(boot, said(boot))
+
+
+@pytest.mark.parametrize(
+    "boot, guest", [(boot, guest) for boot, guests in GUEST_BOOTS.items() for guest in guests], ids=str)
+def test_guest_of_board(boot, guest, said):
+    test_boot.check_guest(guest, said(boot))
+
+
+# ---------------------------------------------------------------------------
+# The files beside this test, without what they are for.
+
+# Says how it was called, and is a console at the other end of which somebody repeats what is typed.
+IPMITOOL = """\
+#!/bin/sh
+echo "$*" >> {calls}
+case "$*" in *"sol activate") exec cat ;; esac
+"""
+
+
+@pytest.fixture
+def ipmitool(tmp_path, monkeypatch):
+    """A BMC's client without a BMC; the file in which it writes down how it was called."""
+    calls, program = tmp_path / "calls", tmp_path / "ipmitool"
+    program.write_text(IPMITOOL.format(calls=calls))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return calls
+
+
+@pytest.mark.parametrize("file", sorted(HERE.glob("*.yaml")), ids=lambda file: file.name)
+def test_environment(file, ipmitool):
+    """Each gives labgrid a target with power, a console and a TFTP root."""
+    environment = labgrid.Environment(str(file))
+    target = environment.get_target("main")
+    for protocol in ("PowerProtocol", "ConsoleProtocol"):
+        target.get_driver(protocol, activate=False)
+    assert environment.config.get_path("tftp")
+    environment.cleanup()
+
+
+def test_bmc(ipmitool, tmp_path, monkeypatch):
+    """The BMC is told to switch the power, and what comes by its console is found."""
+    monkeypatch.setitem(globals(), "QUIET", 1)
+    target = labgrid.Environment(str(HERE / "bmc.yaml")).get_target("main")
+    with open(tmp_path / "log", "wb") as log:
+        board = Board(target, log)
+        board.power.delay = 0.0
+        board.power.cycle()
+        board.send("Lamina 0.1\r\n")
+        board.expect(r"^Lamina 0\.1$", 10)
+        with pytest.raises(emu.MachineError, match="no 'first entry' within 1 s"):
+            board.expect(r"first entry", 1)
+        board.expect_silence()
+        board.power.off()
+    said = [line.split("-E ")[1] for line in ipmitool.read_text().splitlines()]
+    assert sorted(said) == ["chassis power off", "chassis power off", "chassis power on",
+                            "sol activate"]
+    target.cleanup()
