@@ -188,10 +188,11 @@ def linux_from(medium, setup):
 MEDIA_BOOTS = (
     linux_from(media.SATA, QEMU_SVM),
     linux_from(media.USB, UEFI),
-    linux_from(media.served_by_dnsmasq("pxe", "e1000"), QEMU_SVM),
-    linux_from(media.served_by_dnsmasq("pxe", "virtio-net-pci"), UEFI),
-    linux_from(media.served_by_qemu("pxe-slirp", "virtio-net-pci", media.BIOS), QEMU_SVM),
-    linux_from(media.served_by_qemu("pxe-slirp", "e1000", media.UEFI), UEFI),
+    linux_from(media.pxe("e1000"), QEMU_SVM),
+    linux_from(media.pxe("virtio-net-pci"), UEFI),
+    linux_from(media.pxe_slirp("virtio-net-pci", media.BIOS), QEMU_SVM),
+    linux_from(media.pxe_slirp("e1000", media.UEFI), UEFI),
+    linux_from(media.ipxe("virtio-net-pci,romfile="), UEFI),
 )
 
 # ---------------------------------------------------------------------------

@@ -96,35 +96,62 @@ def tftp_files(root, kernel, modules, menu):
         shutil.copyfile(module.path, root / "lamina" / module.name)
 
 
+def guide(file, *lines):
+    """One of the lab guide's files; it must have the lines that the row of the matrix calls for."""
+    text = (LAB / file).read_text()
+    for line in lines:
+        if line not in map(str.strip, text.splitlines()):
+            raise ValueError(f"docs/lab/{file} has no line {line!r}")
+    return text
+
+
 def lab_root(root, kernel, cmdline, modules, small):
-    """A TFTP root with the lab guide's menu, which must say what the row of the matrix says."""
+    """A TFTP root as the lab guide says."""
     modules = [module._replace(name=module.path.name) for module in modules]
-    menu = (LAB / "grub.cfg").read_text()
-    for line in (f"multiboot2 /lamina/lamina.elf {cmdline}",
-                 *(f"module2 /lamina/{module.name} {module.cmdline}" for module in modules)):
-        if f"\t{line}\n" not in menu:
-            raise ValueError(f"docs/lab/grub.cfg has no line {line!r}")
+    menu = guide("grub.cfg", f"multiboot2 /lamina/lamina.elf {cmdline}",
+                 *(f"module2 /lamina/{module.name} {module.cmdline}" for module in modules))
     root.mkdir()
     tftp_files(root, kernel, modules, menu)
+
+
+def ipxe_root(root, kernel, cmdline, modules, small):
+    """One for iPXE, as the guide says."""
+    lab_root(root, kernel, cmdline, modules, small)
+    (root / "boot.ipxe").write_text(guide(
+        "boot.ipxe", f"kernel lamina/lamina.elf {cmdline}",
+        *(f"module lamina/{module.path.name} {module.cmdline}" for module in modules)))
+    for program in ("undionly.kpxe", "ipxe.efi"):
+        shutil.copy(f"/usr/lib/ipxe/{program}", root)
 
 
 def card(nic):
     return "-device", f"{nic},netdev=net,bootindex=0"
 
 
-def served_by_dnsmasq(name, nic):
+def served_by_dnsmasq(name, nic, make=lab_root, more=""):
     @contextlib.contextmanager
     def connected(root, log):
-        with labnet.Network(root, log) as network:
+        with labnet.Network(root, log, more) as network:
             yield Inserted(arguments=(
                 "-netdev", f"tap,id=net,ifname={network.tap},script=no,downscript=no", *card(nic)),
                 prefix=network.prefix)
-    return Medium(name, lab_root, connected, labnet.missing)
+    return Medium(name, make, connected, labnet.missing)
 
 
-def served_by_qemu(name, nic, boot_file):
+def pxe(nic):
+    """GRUB by PXE."""
+    return served_by_dnsmasq("pxe", nic)
+
+
+def ipxe(nic):
+    """iPXE, in the card's ROM or, where the card has none, by PXE; then what its script says."""
+    return served_by_dnsmasq("ipxe", nic, ipxe_root, (LAB / "dnsmasq-ipxe.conf").read_text())
+
+
+def pxe_slirp(nic, boot_file):
+    """GRUB by PXE from QEMU's own DHCP and TFTP server."""
     @contextlib.contextmanager
     def connected(root, log):
         yield Inserted(arguments=(
             "-netdev", f"user,id=net,tftp={root},bootfile=/{boot_file}", *card(nic)))
-    return Medium(name, lab_root, connected)
+    return Medium("pxe-slirp", lab_root, connected)

@@ -87,13 +87,20 @@ class Board:
         return f"{self.target.name}: {what}\n--- its last lines:\n{test_boot.tail(self.output)}"
 
 
+def on_console(menu, env):
+    """The menu for the UART that the environment's options name: GRUB's console and Lamina's."""
+    port, baud = env.config.get_option("console", "com1,115200").split(",")
+    return (menu.replace("--unit=0 --speed=115200", f"--unit={int(port[3:]) - 1} --speed={baud}")
+            .replace("console=com1,115200", f"console={port},{baud}"))
+
+
 def boot_once(env, target, boot):
     """What the machine's serial console said, from power-on to its end."""
     root = pathlib.Path(env.config.get_path("tftp"))
     root.mkdir(parents=True, exist_ok=True)
     cmdline, modules = conftest.contents(boot)
-    media.tftp_files(root, conftest.BUILD / "lamina.elf", modules,
-                     image.menu(cmdline, modules, folder="/lamina"))
+    menu = image.menu(cmdline, modules, folder="/lamina")
+    media.tftp_files(root, conftest.BUILD / "lamina.elf", modules, on_console(menu, env))
     LOGS.mkdir(parents=True, exist_ok=True)
     with open(LOGS / f"{boot.name}.log", "wb", buffering=0) as log:
         board = Board(target, log)
@@ -166,6 +173,7 @@ def test_environment(file, ipmitool):
     for protocol in ("PowerProtocol", "ConsoleProtocol"):
         target.get_driver(protocol, activate=False)
     assert environment.config.get_path("tftp")
+    assert "console=com" in on_console("console=com1,115200", environment)
     environment.cleanup()
 
 
