@@ -64,10 +64,10 @@ class Network:
         self.ready = threading.Event()
 
     def __enter__(self):
-        # As the user that we are, and without the files that a server of the whole machine keeps.
+        # As the user that we are, since a process that changes it outlives us, and without the
+        # files that a server of the whole machine keeps.
         self.process = subprocess.Popen(
-            shell("exec dnsmasq --keep-in-foreground --conf-file=- --user=root --log-facility=- "
-                  "--pid-file= --leasefile-ro"),
+            shell("exec dnsmasq --no-daemon --conf-file=- --log-facility=- --leasefile-ro"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.process.stdin.write(self.config.encode())
         self.process.stdin.close()
@@ -99,4 +99,5 @@ class Network:
 
     def told(self):
         """The last lines of what the server said."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines[-20:] if line)
