@@ -192,6 +192,7 @@ MEDIA_BOOTS = (
     linux_from(media.pxe("virtio-net-pci"), UEFI),
     linux_from(media.pxe_slirp("virtio-net-pci", media.BIOS), QEMU_SVM),
     linux_from(media.pxe_slirp("e1000", media.UEFI), UEFI),
+    linux_from(media.ipxe("e1000"), QEMU_SVM),
     linux_from(media.ipxe("virtio-net-pci,romfile="), UEFI),
 )
 
