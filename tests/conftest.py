@@ -87,9 +87,10 @@ class Runs:
 
     def _run(self, boot):
         setup, start, error = boot.setup, time.monotonic(), ""
+        server_log = LOGS / f"{boot}.server.log"
+        server_log.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
-            inserted = stack.enter_context(boot.medium.insert(
-                self._image(boot), LOGS / f"{boot}.server.log"))
+            inserted = stack.enter_context(boot.medium.insert(self._image(boot), server_log))
             machine = stack.enter_context(emu.Machine(
                 inserted.iso, setup.emulator, setup.model, boot.memory, ips=setup.ips,
                 log=LOGS / f"{boot}.log", extra=(*setup.extra, *inserted.arguments),
@@ -100,6 +101,9 @@ class Runs:
                 self._await_end(boot, machine)
             except emu.MachineError as failure:
                 error = str(failure)
+                if server_log.exists():
+                    error += "\n--- its server says:\n" + "\n".join(
+                        server_log.read_text(errors="replace").splitlines()[-20:])
             self.machines.discard(machine)
             powered_off = machine.wait(0)
         return Run(machine.text(), powered_off, error, time.monotonic() - start)
