@@ -61,7 +61,7 @@ class Network:
                         flags=re.MULTILINE)
         self.config, self.log = config + more, pathlib.Path(log)
         self.tap = setting("interface")
-        self.ready = threading.Event()
+        self.changed, self.up = threading.Event(), False
 
     def __enter__(self):
         # As the user that we are, since a process that changes it outlives us, and without the
@@ -73,7 +73,8 @@ class Network:
         self.process.stdin.close()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        if not self.ready.wait(LIMIT) or self.process.poll() is not None:
+        self.changed.wait(LIMIT)
+        if not self.up:
             self.__exit__()
             raise RuntimeError(f"dnsmasq did not start:\n{self.told()}")
         self.prefix = (*ENTER, "--target", str(self.process.pid), *DIE_WITH_US)
@@ -94,8 +95,9 @@ class Network:
             for line in self.process.stdout:
                 log.write(line)
                 if b"TFTP root is" in line:
-                    self.ready.set()
-        self.ready.set()
+                    self.up = True
+                    self.changed.set()
+        self.changed.set()
 
     def told(self):
         """The last lines of what the server said."""
