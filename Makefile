@@ -45,7 +45,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
 # What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
-COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/statistics core/trace core/vm \
+COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/entry% core/statistics core/trace core/vm \
 	core/guest_mem dev/acpi% dev/aml vmx/rules% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules% svm/check svm/caps svm/dump
 CPPFLAGS  := -I. -I$(BUILD)
@@ -71,8 +71,7 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 
 # The product with another thing in the place of vm_run(): see tests/selftest/run.c.
 SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
-SELFTEST_WRAP := vm_run vmx_vcpu_run svm_vcpu_run finish \
-	vcpu_main vmx_vmenter exit_nested_fault platform_create
+SELFTEST_WRAP := vm_run vcpu_main vmx_vmenter exit_nested_fault platform_create
 
 .PHONY: selftest
 selftest: $(BUILD)/selftest.elf ## build build/selftest.elf, which tests itself on a real or emulated processor

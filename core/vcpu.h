@@ -2,6 +2,7 @@
 /* A virtual CPU: the state and the operations that both vendors share. */
 #pragma once
 
+#include "core/entry_rule.h"
 #include "core/event.h"
 #include "core/segment.h"
 #include "core/statistics.h"
@@ -105,6 +106,9 @@ struct vcpu {
 	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */
 	u64 forced_exits;		/* entries made with force_immediate_exit */
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
+	struct {
+		u64 made, alarms, told;
+	} entry_checks;			/* core/entry_check.c */
 };
 
 /*
@@ -113,6 +117,7 @@ struct vcpu {
  */
 struct vcpu_ops {
 	const char *name;		/* "VMX", "SVM" */
+	const char *manual;		/* whose rules hold: "SDM", "APM" */
 	bool loads_pdptes;		/* PAE paging: CR writes load PDPTEs into registers; else walks read them */
 
 	/* --- the processor --- */
@@ -167,6 +172,8 @@ struct vcpu_ops {
 	void (*nmi_window)(struct vcpu *vcpu, bool on);
 
 	/* --- words --- */
+	/* Which rules does the state break that enters next? Says each; returns how many. */
+	unsigned (*check_entry)(struct vcpu *vcpu, violation_sink *sink, void *context);
 	void (*explain_failure)(struct vcpu *vcpu);	/* the failure record, in words */
 	void (*dump)(struct vcpu *vcpu);		/* guest and control state; takes no lock */
 };

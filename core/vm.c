@@ -7,6 +7,7 @@
 #include "arch/lapic.h"
 #include "arch/percpu.h"
 #include "core/cpuid.h"
+#include "core/entry_check.h"
 #include "core/msr.h"
 #include "core/trace.h"
 #include "core/vcpu.h"
@@ -125,7 +126,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 	memset(vm, 0, sizeof(*vm));
 	vm->id = next_id++;
 	vm->config = config;
-	vm->ops = ops;
+	vm->ops = entry_check_ops(ops);
 	str_copy(vm->name, config->name, sizeof(vm->name));
 	return build(vm);
 }
@@ -191,6 +192,7 @@ void vm_run(struct vm *vm)
 	vcpu_main(vcpu);
 	vtimer_cancel(vm->time_limit);
 	statistics_print(vcpu, false);
+	entry_check_print(vcpu);
 	trace_export(vm);
 }
 

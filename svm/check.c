@@ -16,6 +16,20 @@ static void print_violation(void *context, const struct violation *violation)
 		 violation->values, violation->section);
 }
 
+/* Before each entry where check=entries asks for it: what does not change is read once. */
+unsigned svm_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context)
+{
+	static struct svm_entry_state state;
+
+	if (!state.vmcb)
+		svm_entry_state_read(vcpu, &state);
+	state.vmcb = to_svm(vcpu)->vmcb;
+	/* VMRUN's other registers that are stored late are no rule's. */
+	if (vcpu->regs_dirty & BIT(REG_RFLAGS))
+		to_svm(vcpu)->vmcb->save.rflags = vcpu->regs[REG_RFLAGS];
+	return svm_check_entry(&state, sink, context);
+}
+
 void svm_explain_failure(struct vcpu *vcpu)
 {
 	struct svm_entry_state state;

@@ -4,6 +4,7 @@
 
 const struct vcpu_ops svm_ops = {
 	.name = "SVM",
+	.manual = "APM",
 
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
@@ -43,6 +44,7 @@ const struct vcpu_ops svm_ops = {
 	.interrupt_window = svm_interrupt_window,
 	.nmi_window = svm_nmi_window,
 
+	.check_entry = svm_check_next_entry,
 	.explain_failure = svm_explain_failure,
 	.dump = svm_dump,
 };

@@ -121,6 +121,7 @@ void svm_end_step(struct vcpu *vcpu);
 /* svm/entry_state.c: the VMCB as it is now, and this processor */
 void svm_entry_state_read(struct vcpu *vcpu, struct svm_entry_state *state);
 /* svm/check.c */
+unsigned svm_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context);
 void svm_explain_failure(struct vcpu *vcpu);
 /* svm/dump.c */
 void svm_dump(struct vcpu *vcpu);

@@ -69,6 +69,9 @@ class Boot:
         return f"{self.name}-{self.setup.name}"
 
 
+# Lamina looks at each entry before it is made; what it finds, test_boot.py reads.
+CHECKED = "onend=poweroff onfail=poweroff check=entries"
+
 ENDED_WELL = r"^\[.*cpu0\] Lamina: all VMs ended, powering off"
 STOPPED = r"^\[.*cpu0\] (error: )?Lamina: stopped: .*"
 
@@ -125,15 +128,18 @@ ENDINGS = (
 )
 
 
-def boot_guests(name, setup, guests):
-    return Boot(name, setup, limit=150, memory=128, lines=(ENDED_WELL,), modules=tuple(
-        guest.module() for guest in guests if setup not in dict(guest.cannot)))
+def boot_guests(name, setup, guests, options):
+    return Boot(name, setup, limit=150, memory=128, lines=(ENDED_WELL,), options=options,
+                modules=tuple(guest.module() for guest in guests
+                              if setup not in dict(guest.cannot)))
 
 
 # Each boot with the guests that it is for.
-GUEST_BOOTS = {boot_guests(name, setup, guests): guests
+GUEST_BOOTS = {boot_guests(name, setup, guests, options): guests
                for setup in GUEST_SETUPS
-               for name, guests in (("guests", CHECKED_GUESTS), ("endings", ENDINGS))}
+               for name, guests, options in (("guests", CHECKED_GUESTS, Boot.options),
+                                             ("guests-checked", CHECKED_GUESTS, CHECKED),
+                                             ("endings", ENDINGS, CHECKED))}
 
 # ---------------------------------------------------------------------------
 # Linux, from its first line to its power-off.
@@ -166,9 +172,14 @@ LINUX_BOOTS = tuple(
          memory=512)
     for setup in LINUX_SETUPS)
 
+LINUX_CHECKED = tuple(
+    Boot("linux-checked", setup, LINUX, (Step("", PROMPT), Step("poweroff\r", ENDED_WELL)),
+         absent=LINUX_COMPLAINTS, options=CHECKED, limit=240, memory=512)
+    for setup in LINUX_SETUPS)
+
 RESET = Boot("linux-reset", QEMU_SVM, LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_WELL)),
              lines=(r"^\[.* linux\] vm ended: reset by the guest",), absent=LINUX_COMPLAINTS,
-             limit=120, memory=512)
+             options=CHECKED, limit=120, memory=512)
 
 # ---------------------------------------------------------------------------
 # From a disk and by PXE.
@@ -210,7 +221,7 @@ def failing(name, setup, words, modules=ONE_GUEST, **rest):
 
 OTHER_BOOTS = (
     *(failing("bare", setup, r"no guest: .*module2", modules=()) for setup in SETUPS),
-    Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512),
+    Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), options=CHECKED, limit=90, memory=512),
     *(Boot("disk", booting_from(disk, setup), ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512)
       for setup in (QEMU_SVM, UEFI) for disk in media.DISKS),
 
@@ -224,7 +235,7 @@ OTHER_BOOTS = (
             powers_off=False, limit=5),
 
     *(failing("device-stack", setup, r"delivery of vector 6 uses 0xd0000ff8, where there is no RAM",
-              (Module("guests/devicestack.elf", "vm=one mem=16M"),))
+              (Module("guests/devicestack.elf", "vm=one mem=16M"),), options=CHECKED)
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
@@ -242,4 +253,4 @@ OTHER_BOOTS = (
     ), lines=(told("colour"), told("12Q"), told("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)
+BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)

@@ -48,16 +48,22 @@ static u64 features(void)
 	return found;
 }
 
-void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
+static void read_vmcs(struct vcpu *vcpu, struct vmx_entry_state *s)
 {
 	u64 *fields = (u64 *)s;
 
-	for (unsigned i = 0; i < VMX_FIELDS; i++) {
-		if (i >= VMX_FIRST_PROCESSOR)
-			fields[i] = read_msr(vmx_field_number(i));
-		else if (!vmread(vmx_field_number(i), &fields[i]))
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
+		if (!vmread(vmx_field_number(i), &fields[i]))
 			fields[i] = 0;
-	}
+	s->current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
+}
+
+static void read_processor(struct vmx_entry_state *s)
+{
+	u64 *fields = (u64 *)s;
+
+	for (unsigned i = VMX_FIRST_PROCESSOR; i < VMX_FIELDS; i++)
+		fields[i] = read_msr(vmx_field_number(i));
 	if (s->basic & BASIC_TRUE_CONTROLS) {
 		s->allowed_pin = read_msr(true_msr(MSR_VMX_PIN));
 		s->allowed_primary = read_msr(true_msr(MSR_VMX_PRIMARY));
@@ -68,5 +74,56 @@ void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
 	s->linear_bits = cpu_features.linear_address_bits;
 	s->perf_valid = perf_valid_bits();
 	s->features = features();
-	s->current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
+}
+
+void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
+{
+	read_processor(s);
+	read_vmcs(vcpu, s);
+}
+
+/* --- before every entry: cheaply, so that a guest does not notice much --- */
+
+static struct vmx_entry_state next, passed;	/* `passed` is the last one that broke no rule */
+static struct {
+	u64 bits;	/* those that a rule looks at */
+	u32 number;
+	bool there;	/* the VMCS has such a field */
+} watched[VMX_FIRST_PROCESSOR];
+
+static void list_fields(void)
+{
+	u64 value;
+
+	read_processor(&next);
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++) {
+		watched[i].bits = vmx_rule_bits(i);
+		watched[i].number = vmx_field_number(i);
+		watched[i].there = vmread(watched[i].number, &value);
+	}
+}
+
+unsigned vmx_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context)
+{
+	u64 *fields = (u64 *)&next, *before = (u64 *)&passed, changed;
+	unsigned broken;
+
+	if (!next.basic)
+		list_fields();
+	vmx_store_dirty_regs(vcpu);
+	next.current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
+	changed = next.current_vmcs ^ passed.current_vmcs;
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++) {
+		if (!watched[i].there)
+			continue;
+		vmread(watched[i].number, &fields[i]);
+		changed |= (fields[i] ^ before[i]) & watched[i].bits;
+	}
+	/* The rules are pure: what passed once passes again. */
+	if (!changed)
+		return 0;
+	broken = vmx_check_entry(&next, sink, context);
+	if (!broken)
+		passed = next;
+	return broken;
 }

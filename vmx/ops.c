@@ -4,6 +4,7 @@
 
 const struct vcpu_ops vmx_ops = {
 	.name = "VMX",
+	.manual = "SDM",
 	.loads_pdptes = true,
 
 	.probe = vmx_probe,
@@ -44,6 +45,7 @@ const struct vcpu_ops vmx_ops = {
 	.interrupt_window = vmx_interrupt_window,
 	.nmi_window = vmx_nmi_window,
 
+	.check_entry = vmx_check_next_entry,
 	.explain_failure = vmx_explain_failure,
 	.dump = vmx_dump,
 };

@@ -101,6 +101,18 @@ bool vmx_pat_broken(u64 pat)
 	return false;
 }
 
+u64 vmx_rule_bits(unsigned index)
+{
+	if (index == VMX_FIELD(rsp))
+		return 0;
+	/* Whether it is canonical and whether it has 32 bits is all that is asked. */
+	if (index == VMX_FIELD(rip))
+		return ~0ull << 31;
+	if (index == VMX_FIELD(rflags))
+		return ~(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_DF | RFLAGS_OF);
+	return ~0ull;
+}
+
 /* --- kinds of rules --- */
 
 bool rule_controls_reserved(const struct vmx_check *c)

@@ -204,6 +204,12 @@ struct vmx_field_name vmx_field_name(unsigned index);
  */
 unsigned vmx_check_entry(const struct vmx_entry_state *s, violation_sink *sink, void *context);
 
+/*
+ * The bits of a field that a rule may look at: all, except in what changes with most exits. Two
+ * states that are alike in these break the same rules.
+ */
+u64 vmx_rule_bits(unsigned index);
+
 /* Intel SDM, "Format of an MSR Entry" */
 struct vmx_msr_entry {
 	u32 index;

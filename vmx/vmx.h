@@ -180,6 +180,8 @@ void vmx_nmi_window(struct vcpu *vcpu, bool on);
 
 /* entry_state.c: what the rules of VM entry look at. Fields that the VMCS does not have are 0. */
 void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s);
+/* Which rules does the current VMCS break? Does not look again at a state that is as the last one was. */
+unsigned vmx_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context);
 
 /* check.c */
 void vmx_explain_failure(struct vcpu *vcpu);

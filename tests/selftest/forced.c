@@ -68,7 +68,7 @@ u32 __wrap_vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 
 static bool on_vmx(void)
 {
-	return vcpu->ops == &vmx_ops;
+	return vcpu->ops->name == vmx_ops.name;
 }
 
 static bool by_timer(void)

@@ -110,7 +110,7 @@ void machine_set_shadow(struct vcpu *vcpu, enum machine_shadow shadow)
 		[SHADOW_STI] = INTERRUPTIBILITY_STI, [SHADOW_MOV_SS] = INTERRUPTIBILITY_MOV_SS,
 	};
 
-	if (vcpu->ops == &vmx_ops)
+	if (vcpu->ops->name == vmx_ops.name)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, bits[shadow]);
 	else
 		to_svm(vcpu)->vmcb->control.int_state = shadow ? INT_SHADOW : 0;
@@ -147,9 +147,9 @@ void machine_save(struct vcpu *vcpu, struct machine_state *state)
 		ops->segment_get(vcpu, i, &state->segments[i]);
 	ops->table_get(vcpu, false, &state->tables[0]);
 	ops->table_get(vcpu, true, &state->tables[1]);
-	state->shadow = vcpu->ops == &vmx_ops ? vmcs_read32(GUEST_INTERRUPTIBILITY) :
+	state->shadow = vcpu->ops->name == vmx_ops.name ? vmcs_read32(GUEST_INTERRUPTIBILITY) :
 			to_svm(vcpu)->vmcb->control.int_state;
-	state->activity = vcpu->ops == &vmx_ops ? vmcs_read32(GUEST_ACTIVITY) : 0;
+	state->activity = vcpu->ops->name == vmx_ops.name ? vmcs_read32(GUEST_ACTIVITY) : 0;
 	state->memory = sum(vcpu);
 }
 

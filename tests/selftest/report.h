@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both vendors' self-tests share: what a checker has said, verdicts, and false alarms. */
+/* What both vendors' self-tests share: what a checker has said, and verdicts. */
 #pragma once
 
 #include "core/entry_rule.h"
@@ -19,13 +19,6 @@ enum verdict { NOT_TRIED, PROVEN, EXCEPTION, NOT_JUDGED, FAILED };
 extern unsigned totals[FAILED + 1];
 void say(enum verdict verdict, const char *rule, const char *words);
 void say_totals(const char *name);
-
-/* --- false alarms, at the entries of other VMs --- */
-
-bool watch_this_entry(void);
-/* The checker has said what it says of the entry that was just made. */
-void watched_entry(const struct vm *vm, bool succeeded);
-void watch_report(void);
 
 /* svm_run.c: the mutations of the VM's VMCB. */
 void run_svm_mutations(struct vm *vm);

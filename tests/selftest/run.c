@@ -2,10 +2,11 @@
 /*
  * Break one rule of VM entry at a time, enter for real, and compare what the processor does with
  * what the checker says. Linked over the product by ld --wrap: the VM named "mutations" is entered
- * by what is here, all others by the product, with the checker looking at each of their entries.
+ * by what is here, all others by the product.
  */
 #include "arch/memory.h"
 #include "arch/panic.h"
+#include "core/entry_check.h"
 #include "core/guest_mem.h"
 #include "lib/log.h"
 #include "lib/printf.h"
@@ -16,32 +17,11 @@
 
 void __real_vm_run(struct vm *vm);
 void __wrap_vm_run(struct vm *vm);
-enum exit_fastpath __real_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-void __real_finish(void) __noreturn;
-void __wrap_finish(void) __noreturn;
 
 static void check(const struct vmx_entry_state *s)
 {
 	heard_clear();
 	vmx_check_entry(s, heard_listen, NULL);
-}
-
-/* --- no false alarm: every entry of the other VMs --- */
-
-enum exit_fastpath __wrap_vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
-{
-	enum exit_fastpath fastpath;
-	struct vmx_entry_state state;
-
-	if (!watch_this_entry())
-		return __real_vmx_vcpu_run(vcpu, force_immediate_exit);
-	vmx_store_dirty_regs(vcpu);
-	vmx_entry_state_read(vcpu, &state);
-	check(&state);
-	fastpath = __real_vmx_vcpu_run(vcpu, force_immediate_exit);
-	watched_entry(vcpu->vm, fastpath != EXIT_FASTPATH_ENTRY_FAILED);
-	return fastpath;
 }
 
 /* --- mutations --- */
@@ -77,7 +57,7 @@ static bool enter(const struct vmx_entry_state *s)
 	enum exit_fastpath fastpath;
 
 	write_state(s);
-	fastpath = __real_vmx_vcpu_run(vcpu, true);
+	fastpath = vcpu->ops->vcpu_run(vcpu, true);
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->regs_dirty = 0;
 	return fastpath != EXIT_FASTPATH_ENTRY_FAILED;
@@ -323,15 +303,10 @@ void __wrap_vm_run(struct vm *vm)
 		__real_vm_run(vm);
 		return;
 	}
-	if (vm->vcpus[0]->ops == &svm_ops)
+	if (vm->vcpus[0]->ops->name == svm_ops.name)
 		run_svm_mutations(vm);
 	else
 		run_mutations(vm);
+	entry_check_print(vm->vcpus[0]);
 	vm_end(vm, VM_END_STOPPED, "all mutations tried");
-}
-
-void __wrap_finish(void)
-{
-	watch_report();
-	__real_finish();
 }

@@ -14,9 +14,6 @@
 #include "tests/selftest/report.h"
 #include "tests/selftest/svm_mutations.h"
 
-enum exit_fastpath __real_svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-enum exit_fastpath __wrap_svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-
 static struct svm_entry_state state;
 
 static void check(const struct vmcb *vmcb)
@@ -24,21 +21,6 @@ static void check(const struct vmcb *vmcb)
 	state.vmcb = vmcb;
 	heard_clear();
 	svm_check_entry(&state, heard_listen, NULL);
-}
-
-/* No rule looks at the registers that are stored at the entry only. */
-enum exit_fastpath __wrap_svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
-{
-	enum exit_fastpath fastpath;
-
-	if (!watch_this_entry())
-		return __real_svm_vcpu_run(vcpu, force_immediate_exit);
-	if (!state.vmcb)
-		svm_entry_state_read(vcpu, &state);
-	check(to_svm(vcpu)->vmcb);
-	fastpath = __real_svm_vcpu_run(vcpu, force_immediate_exit);
-	watched_entry(vcpu->vm, fastpath != EXIT_FASTPATH_ENTRY_FAILED);
-	return fastpath;
 }
 
 /* --- valid states, whose first instruction is a HLT at 0x1000 --- */
@@ -126,7 +108,7 @@ static bool enter(const struct vmcb *vmcb)
 	svm->flush = TLB_FLUSH_ALL;
 	vcpu->regs_dirty = 0;
 	do
-		fastpath = __real_svm_vcpu_run(vcpu, false);
+		fastpath = vcpu->ops->vcpu_run(vcpu, false);
 	while (fastpath == EXIT_FASTPATH_REENTER_GUEST);
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->regs_dirty = 0;

@@ -75,7 +75,7 @@ static u64 *find_entry(const struct vm *vm, gpa_t gpa)
 
 static void flush(struct vcpu *vcpu)
 {
-	if (vcpu->ops == &vmx_ops)
+	if (vcpu->ops->name == vmx_ops.name)
 		ept_flush(vcpu->vm);
 	else
 		svm_flush_tlb(to_svm(vcpu));

@@ -63,6 +63,10 @@ int rdmsr_safe(u32 msr, u64 *value)
 	return -EFAULT;
 }
 
+static unsigned stored;
+
+void vmx_store_dirty_regs(struct vcpu *v) { stored++; }
+
 static void set_segment(enum vcpu_segment index, u16 selector, u64 base, u32 limit, u32 rights)
 {
 	FAKE(guest_selector(index)) = selector;
@@ -234,6 +238,53 @@ static void other_failures(void **state)
 	}
 }
 
+/* --- before each entry --- */
+
+static unsigned heard;
+
+static void hear(void *context, const struct violation *violation)
+{
+	assert_ptr_equal(context, &heard);
+	heard++;
+}
+
+static unsigned check_next(void)
+{
+	unsigned broken;
+
+	heard = 0;
+	broken = vmx_check_next_entry(vcpu, hear, &heard);
+	assert_int_equal(broken, heard);
+	return broken;
+}
+
+/* What has passed is not looked at again, and what has not is, however often. */
+static void each_entry_is_judged(void **state)
+{
+	valid_state();
+	stored = 0;
+	assert_int_equal(check_next(), 0);
+	assert_int_equal(check_next(), 0);
+	assert_int_equal(stored, 2);
+	FAKE(GUEST_RIP) = 0xffffffff81000123;
+	FAKE(GUEST_RFLAGS) = RFLAGS_FIXED | RFLAGS_ZF;
+	assert_int_equal(check_next(), 0);
+
+	FAKE(GUEST_RIP) = 1ull << 62;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(check_next(), 1);
+	FAKE(GUEST_RIP) = 0xffffffff81000123;
+	assert_int_equal(check_next(), 0);
+	FAKE(ENTRY_INTERRUPTION_INFO) = INTERRUPTION_VALID | 0x30;	/* with IF clear */
+	assert_int_equal(check_next(), 1);
+	FAKE(GUEST_RFLAGS) |= RFLAGS_IF;
+	assert_int_equal(check_next(), 0);
+	FAKE(GUEST_RFLAGS) &= ~RFLAGS_IF;
+	assert_int_equal(check_next(), 1);
+	FAKE(HOST_CR0) = 0;
+	assert_true(check_next() > 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +296,7 @@ int main(void)
 		cmocka_unit_test(refused_msr),
 		cmocka_unit_test(qualification_tells),
 		cmocka_unit_test(other_failures),
+		cmocka_unit_test(each_entry_is_judged),
 	};
 
 	log_add_console(&console);
