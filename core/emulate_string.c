@@ -10,6 +10,7 @@
 #include "core/emulate.h"
 #include "core/emulate_alu.h"
 #include "core/emulate_operand.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
@@ -18,8 +19,9 @@
  * Iterations, and time, between two looks at what else the vCPU has to do. A console port can take
  * milliseconds for a character.
  */
-#define BATCH	 1024
+#define BATCH	 256
 #define BATCH_NS 1000000
+_Static_assert(2 * BATCH + 8 <= TRACE_RECORDS, "the trace holds what one exit writes: core/trace_stop.c");
 
 struct string {
 	struct vcpu *vcpu;

@@ -67,7 +67,8 @@ static bool stop_now(struct vcpu *vcpu)
 		vcpu->stopping = true;
 		return false;
 	}
-	vm_end(vcpu->vm, VM_END_STOPPED, "stopped by request");
+	vm_end(vcpu->vm, VM_END_STOPPED, "%s (RIP 0x%llx)", vcpu->stop_reason ?: "stopped by request",
+	       (unsigned long long)vcpu_reg_read(vcpu, REG_RIP));
 	return true;
 }
 

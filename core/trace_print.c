@@ -11,7 +11,6 @@
 #include "lib/printf.h"
 
 #define ULL(value) ((unsigned long long)(value))
-#define NAME_SIZE 48
 
 static int set_trace(struct str_view value)
 {
@@ -52,20 +51,22 @@ static void print_line(const struct vm *vm, const struct trace_record *record, c
 }
 
 /* The name of an exit in the way that Linux writes them: "I/O instruction" is IO_INSTRUCTION. */
-static void exit_name(const struct trace_record *record, char *text)
+struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index)
 {
-	const char *name = trace_ring()->ops->exit_name(record->exit_index);
+	const char *name = ops->exit_name(exit_index);
+	struct trace_name upper;
 	unsigned at = 0;
 
-	for (name = name ? name : "unknown"; *name && at < NAME_SIZE - 1; name++) {
+	for (name = name ? name : "unknown"; *name && at < TRACE_NAME_SIZE - 1; name++) {
 		if (*name == ' ' || *name == '-')
-			text[at++] = '_';
+			upper.text[at++] = '_';
 		else if (*name >= 'a' && *name <= 'z')
-			text[at++] = (char)(*name - 'a' + 'A');
+			upper.text[at++] = (char)(*name - 'a' + 'A');
 		else if ((*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9'))
-			text[at++] = *name;
+			upper.text[at++] = *name;
 	}
-	text[at] = '\0';
+	upper.text[at] = '\0';
+	return upper;
 }
 
 /* --- the kinds --- */
@@ -99,13 +100,12 @@ static void print_exit(const struct vm *vm, const struct trace_record *record,
 		       const struct trace_record *more)
 {
 	static const struct trace_record nothing;
-	char name[NAME_SIZE];
+	struct trace_name name = trace_exit_name(trace_ring()->ops, record->exit_index);
 
 	if (more->kind != TRACE_EXIT_INFO)
 		more = &nothing;
-	exit_name(record, name);
 	print_line(vm, record, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx info2 0x%016llx"
-		   " intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x", record->vcpu, name,
+		   " intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x", record->vcpu, name.text,
 		   ULL(record->rip), ULL(record->info1), ULL(more->info2), (u32)more->intr_info,
 		   more->error_code, trace_ring()->ops->name, record->reason);
 }

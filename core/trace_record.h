@@ -4,6 +4,8 @@
 
 #include "core/trace.h"
 
+struct vcpu_ops;
+
 enum trace_kind {
 	TRACE_NONE,
 	TRACE_ENTRY,
@@ -57,6 +59,13 @@ struct trace_ring {
 
 /* The ring of this CPU. */
 struct trace_ring *trace_ring(void);
+
+/* An exit's name as the trace has it. */
+#define TRACE_NAME_SIZE 48
+struct trace_name {
+	char text[TRACE_NAME_SIZE];
+};
+struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index);
 
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;

@@ -81,6 +81,7 @@ struct vcpu {
 	u32 requests;			/* enum vcpu_request; atomic */
 	u8 activity;			/* enum vcpu_activity */
 	bool stopping;			/* REQ_STOP has let one entry pass, for an event in delivery */
+	const char *stop_reason;	/* of REQ_STOP, in words; NULL: whoever asked has told already */
 	bool deadline_in_hardware;	/* vendor: timer_deadline is enforced by vcpu_run() itself */
 
 	struct vcpu_events events;

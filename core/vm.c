@@ -10,6 +10,7 @@
 #include "core/entry_check.h"
 #include "core/msr.h"
 #include "core/trace.h"
+#include "core/trace_stop.h"
 #include "core/vcpu.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
@@ -126,7 +127,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 	memset(vm, 0, sizeof(*vm));
 	vm->id = next_id++;
 	vm->config = config;
-	vm->ops = entry_check_ops(ops);
+	vm->ops = trace_stop_ops(entry_check_ops(ops));
 	str_copy(vm->name, config->name, sizeof(vm->name));
 	return build(vm);
 }

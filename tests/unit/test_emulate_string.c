@@ -107,18 +107,18 @@ static void test_batches_are_bounded(void **state)
 	PLACE(CODE, 0xf3, 0xaa);			/* REP STOSB */
 	set(REG_RAX, 0x5a);
 	set(REG_RDI, DEVICE);
-	set(REG_RCX, 3 * 1024 + 1);
+	set(REG_RCX, 3 * 256 + 1);
 	while (get(REG_RIP) == CODE) {
 		u64 before = get(REG_RCX);
 
 		assert_true(++rounds < 100);
 		access_device(FAKE_MMIO, NESTED_WRITE);
 		assert_false(fake.faulted || fake.ended);
-		assert_in_range(before - get(REG_RCX), 1, 1024);
+		assert_in_range(before - get(REG_RCX), 1, 256);
 	}
 	assert_int_equal(rounds, 4);
 	assert_int_equal(get(REG_RCX), 0);
-	assert_int_equal(fake.mmio_writes, 3 * 1024 + 1);
+	assert_int_equal(fake.mmio_writes, 3 * 256 + 1);
 }
 
 static void take_time(void)

@@ -188,6 +188,7 @@ static int set_up(void **state)
 	vm.irqchip = &fake_irqchip;
 	vcpu.vm = &vm;
 	vcpu.ops = &fake_ops;
+	vcpu.regs_available = REGS_LAZY;
 	vcpu.timer_deadline = VTIMER_NEVER;
 	runs = 0;
 	memory_used = 0;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Does one thing after the other that the trace has a record of. tests/test_trace_stop.py stops the
+ * VM at each of them, and the end says where: every one has a label behind it, with an instruction
+ * that would move RIP on. There is no verdict; nothing may be printed after "now".
+ */
+#include "guest.h"
+
+#define LABEL(name) "\n.globl " name "\n" name ": "
+#define MOVES_ON    "incl ran(%%rip)\n"
+
+#define APIC_SPURIOUS 0xfee000f0ul
+#define APIC_ICR      0xfee00300ul
+#define SELF_IPI      0x44050u		/* vector 0x50 */
+#define NO_SUCH_MSR   0x12345u
+
+u32 ran;
+void at_general_protection(void), at_interrupt(void);
+asm(LABEL("at_general_protection") "addq $8, %rsp; addq $2, (%rsp); iretq");	/* behind RDMSR */
+
+int main(void)
+{
+	gate_set(GP, (ulong)at_general_protection, CODE64, 0x8e, 0);
+	gate_set(0x50, (ulong)at_interrupt, CODE64, 0x8e, 0);
+	pic_init(0xffff);
+	*(volatile u32 *)APIC_SPURIOUS = 0x1ff;
+	print("guest tracestop: now\n");
+
+	asm volatile("out %%al, $0xe0" LABEL("behind_port") MOVES_ON : : "a"(0x5a) : "memory");
+	asm volatile("rdmsr" LABEL("behind_msr") MOVES_ON : : "c"(0x1b) : "eax", "edx", "memory");
+	asm volatile("movl $0, (%0)" LABEL("behind_mmio") MOVES_ON : : "r"(0xfee00080ul) : "memory");
+	asm volatile(LABEL("at_cpuid") "cpuid" LABEL("behind_cpuid") MOVES_ON
+		     : : "a"(0), "c"(0) : "ebx", "edx", "memory");
+	/* More than one exit's worth. */
+	asm volatile(LABEL("at_string") "rep outsb" LABEL("behind_string") MOVES_ON
+		     : : "S"(pd), "c"(0x400), "d"(0xe1) : "memory");
+	/* The exception that it raises is delivered, and no more: with interrupts on, as always. */
+	asm volatile("sti; nop; rdmsr" LABEL("behind_no_such_msr") "cli\n"
+		     : : "c"(NO_SUCH_MSR) : "eax", "edx", "memory");
+	/* An interrupt is due at once, and stays so. */
+	asm volatile("sti; nop; movl %0, (%1)" LABEL("behind_ipi") MOVES_ON
+		     LABEL("at_interrupt") MOVES_ON "hlt"
+		     : : "r"(SELF_IPI), "r"(APIC_ICR) : "memory");
+	check(false, "the machine went on");
+	return 0;
+}
