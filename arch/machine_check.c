@@ -11,7 +11,6 @@
 
 #define MCG_CAP_COUNT	0xff
 #define MCG_CAP_CTL	BIT_ULL(8)
-#define MCG_CAP_SER_P	BIT_ULL(24)
 #define MAX_BANKS	64
 
 typedef unsigned long long ull;
@@ -63,11 +62,16 @@ static bool read_bank(unsigned number, struct machine_check_bank *bank)
 	return true;
 }
 
-/* Log every bank that holds an error, free it, and find the worst. */
-static enum machine_check_verdict report_banks(const struct machine_check *mc)
+/*
+ * Log every bank that holds an error, free it, keep its memory from being used again, and find the
+ * worst. Of what a guest has lost it can be told one thing: with more, it is stopped.
+ */
+static enum machine_check_verdict report_banks(const struct machine_check *mc,
+					       struct machine_check_bank *lost)
 {
 	enum machine_check_verdict worst = MACHINE_CHECK_GO_ON, verdict;
 	struct machine_check_bank bank;
+	struct phys_range damage;
 	bool explained = false;
 	const char *kind;
 
@@ -80,6 +84,12 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc)
 			  bank.status & MCI_CORRUPT ? ", processor context corrupt" : "",
 			  bank.status & MCI_OVERFLOW ? ", earlier errors lost" : "");
 		wrmsr_safe(MSR_MC_STATUS(i), 0);
+		if (machine_check_damage(mc, &bank, &damage))
+			memory_retire(&damage);
+		if (verdict == MACHINE_CHECK_TELL_VM && worst == MACHINE_CHECK_TELL_VM)
+			verdict = MACHINE_CHECK_STOP_VM;
+		if (verdict == MACHINE_CHECK_TELL_VM)
+			*lost = bank;
 		worst = MAX(worst, verdict);
 		explained = true;
 	}
@@ -87,7 +97,7 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc)
 }
 
 /* Panics where the machine cannot go on; otherwise the next machine check may come. */
-static enum machine_check_verdict handle(struct machine_check *mc)
+static enum machine_check_verdict handle(struct machine_check *mc, struct machine_check_bank *lost)
 {
 	enum machine_check_verdict verdict;
 
@@ -98,7 +108,7 @@ static enum machine_check_verdict handle(struct machine_check *mc)
 	mc->overflow_recovery = overflow_recovery;
 	log_error("machine check: MCG_STATUS 0x%llx, %s", (ull)mc->mcg_status,
 		  mc->in_guest ? "while a guest ran" : "in Lamina");
-	verdict = report_banks(mc);
+	verdict = report_banks(mc, lost);
 	if (verdict == MACHINE_CHECK_STOP_MACHINE)
 		panic("machine check that the processor cannot recover from");
 	wrmsr(MSR_MCG_STATUS, 0);	/* MCIP: with it set, the next one shuts the CPU down */
@@ -110,13 +120,19 @@ static enum machine_check_verdict handle(struct machine_check *mc)
 void machine_check_handler(void)
 {
 	struct machine_check mc = { .in_guest = false };
+	struct machine_check_bank lost;
 
-	handle(&mc);
+	handle(&mc, &lost);
 }
 
-bool machine_check_in_guest(const struct phys_range *guest, unsigned guest_pieces)
+enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,
+						  struct machine_check_bank *lost)
 {
-	struct machine_check mc = { .in_guest = true, .guest = guest, .guest_pieces = guest_pieces };
+	mc->in_guest = true;
+	return handle(mc, lost);
+}
 
-	return handle(&mc) == MACHINE_CHECK_GO_ON;
+bool machine_check_recovery(void)
+{
+	return recovery;
 }

@@ -14,6 +14,7 @@ void machine_check_init(void);
 /* In order of severity. */
 enum machine_check_verdict {
 	MACHINE_CHECK_GO_ON,
+	MACHINE_CHECK_TELL_VM,		/* data in the guest's memory is lost, which the guest may survive */
 	MACHINE_CHECK_STOP_VM,		/* what is lost was the guest's alone */
 	MACHINE_CHECK_STOP_MACHINE,
 };
@@ -37,13 +38,20 @@ struct machine_check_bank {
 enum machine_check_verdict machine_check_judge_bank(const struct machine_check *mc,
 						    const struct machine_check_bank *bank,
 						    const char **kind);
+/* Pure: false where the bank does not say which memory is damaged; else all pages of it. */
+bool machine_check_damage(const struct machine_check *mc, const struct machine_check_bank *bank,
+			  struct phys_range *damage);
 /* Pure: what the whole means; `worst` is the worst of the banks, `explained` that one held an error. */
 enum machine_check_verdict machine_check_judge(const struct machine_check *mc,
 					       enum machine_check_verdict worst, bool explained);
 
+/* Does this processor tell errors apart that a program may survive? */
+bool machine_check_recovery(void);
+
 /*
  * A machine check that a VM exit or a failed entry was about. Logs the banks and frees them, panics
- * where the machine cannot go on. Returns false where the VM cannot: what it needs is lost, and it
- * has no machine-check banks of its own by which it could be told.
+ * where the machine cannot go on. With MACHINE_CHECK_TELL_VM *mc and *lost are what the guest has to
+ * know: the one error that lost data of its.
  */
-bool machine_check_in_guest(const struct phys_range *guest, unsigned guest_pieces);
+enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,
+						  struct machine_check_bank *lost);

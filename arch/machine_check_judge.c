@@ -18,11 +18,35 @@ static bool is_physical(const struct machine_check *mc, const struct machine_che
 	return mc->amd || ((bank->status & MCI_MISC_VALID) && MISC_MODE(bank->misc) == MISC_MODE_PHYSICAL);
 }
 
-/* Is the whole of what is lost, as wide as the bank says, in the guest's RAM? */
-static bool is_guests(const struct machine_check *mc, const struct machine_check_bank *bank)
+/* What is lost, as wide as the bank says. */
+static struct phys_range lost_range(const struct machine_check *mc, const struct machine_check_bank *bank)
 {
 	unsigned lsb = mc->amd || MISC_LSB(bank->misc) > 51 ? 6 : MISC_LSB(bank->misc);
-	u64 size = 1ull << lsb, start = bank->address & (BIT_ULL(52) - 1) & ~(size - 1);
+	u64 size = 1ull << lsb;
+
+	return (struct phys_range){ bank->address & (BIT_ULL(52) - 1) & ~(size - 1), size };
+}
+
+bool machine_check_damage(const struct machine_check *mc, const struct machine_check_bank *bank,
+			  struct phys_range *damage)
+{
+	bool deferred = mc->amd && (bank->status & MCI_AMD_DEFERRED);
+
+	if (!(bank->status & MCI_UNCORRECTED) && !deferred)
+		return false;
+	if (!is_physical(mc, bank))
+		return false;
+	*damage = lost_range(mc, bank);
+	damage->size = MAX(damage->size, PAGE_SIZE);
+	damage->start &= PAGE_MASK;
+	return true;
+}
+
+/* Is the whole of what is lost in the guest's RAM? */
+static bool is_guests(const struct machine_check *mc, const struct machine_check_bank *bank)
+{
+	const struct phys_range lost = lost_range(mc, bank);
+	u64 start = lost.start, size = lost.size;
 
 	for (unsigned i = 0; i < mc->guest_pieces; i++) {
 		const struct phys_range *piece = &mc->guest[i];
@@ -39,7 +63,7 @@ static enum machine_check_verdict lost_data(const struct machine_check *mc,
 					    const struct machine_check_bank *bank)
 {
 	if (mc->in_guest && is_physical(mc, bank) && is_guests(mc, bank))
-		return MACHINE_CHECK_STOP_VM;
+		return MACHINE_CHECK_TELL_VM;
 	return MACHINE_CHECK_STOP_MACHINE;
 }
 
@@ -89,7 +113,7 @@ enum machine_check_verdict machine_check_judge(const struct machine_check *mc,
 					       enum machine_check_verdict worst, bool explained)
 {
 	/* Without RIPV what was interrupted cannot be taken up again. */
-	if ((mc->mcg_status & MCG_STATUS_RIPV) || worst != MACHINE_CHECK_GO_ON)
+	if ((mc->mcg_status & MCG_STATUS_RIPV) || worst >= MACHINE_CHECK_STOP_VM)
 		return worst;
 	return mc->in_guest && explained ? MACHINE_CHECK_STOP_VM : MACHINE_CHECK_STOP_MACHINE;
 }

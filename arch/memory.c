@@ -155,12 +155,61 @@ static struct phys_range best_piece(u64 size, u64 align)
 	return best;
 }
 
+/* --- damaged memory --- */
+
+#define DAMAGED_MAX 64
+
+static struct phys_range damaged[DAMAGED_MAX];
+static u32 damaged_count, damaged_left_out;	/* the second: those that the log has told of */
+
+void memory_retire(const struct phys_range *range)
+{
+	u32 slot;
+
+	for (u32 i = 0; i < MIN(damaged_count, (u32)DAMAGED_MAX); i++)
+		if (range->start >= damaged[i].start &&
+		    range->start + range->size <= damaged[i].start + damaged[i].size)
+			return;
+	slot = __atomic_fetch_add(&damaged_count, 1, __ATOMIC_RELAXED);
+	if (slot < DAMAGED_MAX)
+		damaged[slot] = *range;
+}
+
+/*
+ * Take what is damaged out of the free memory, before any of it is handed out. false: it cannot be
+ * told apart from the rest.
+ */
+static bool leave_out_damaged(void)
+{
+	u32 count = __atomic_load_n(&damaged_count, __ATOMIC_RELAXED);
+
+	if (count > DAMAGED_MAX) {
+		log_error("memory: more than %u damaged pieces, no more of it is handed out", DAMAGED_MAX);
+		return false;
+	}
+	for (u32 i = 0; i < count; i++) {
+		if (ranges_remove(&free_ram, damaged[i].start, damaged[i].size)) {
+			log_error("memory: 0x%llx is damaged and cannot be left out: too many pieces",
+				  (ull)damaged[i].start);
+			return false;
+		}
+	}
+	for (; damaged_left_out < count; damaged_left_out++)
+		log_warn("memory: 0x%llx + 0x%llx is damaged and stays unused from here on",
+			 (ull)damaged[damaged_left_out].start, (ull)damaged[damaged_left_out].size);
+	return true;
+}
+
 int guest_ram_alloc(u64 size, struct phys_range *range)
 {
 	int err = -ENOMEM;
 
 	spin_lock(&lock);
-	*range = best_piece(size, GIANT_PAGE);
+	*range = (struct phys_range){ 0 };
+	if (leave_out_damaged())
+		*range = best_piece(size, GIANT_PAGE);
+	else
+		size = 0;
 	if (range->size == 0)
 		*range = best_piece(size, HUGE_PAGE);
 	if (range->size)
@@ -172,4 +221,7 @@ int guest_ram_alloc(u64 size, struct phys_range *range)
 void guest_ram_free(const struct phys_range *range)
 {
 	memory_add(range->start, range->size);
+	spin_lock(&lock);
+	leave_out_damaged();
+	spin_unlock(&lock);
 }

@@ -63,3 +63,8 @@ void memory_stats(struct memory_stats *stats);
  */
 int guest_ram_alloc(u64 size, struct phys_range *range);
 void guest_ram_free(const struct phys_range *range);
+/*
+ * Pages that are damaged: no guest gets them from here on. The guest that has them keeps them. Any
+ * context, that of a machine check too: takes no lock.
+ */
+void memory_retire(const struct phys_range *range);

@@ -142,8 +142,12 @@ enum {
 #define MSR_MTRR_FIX4K(n)	(0x268 + (n))	/* n = 0..7 */
 #define MSR_PAT			0x277	/* CPUID.1:EDX[16] */
 #define MSR_MTRR_DEF_TYPE	0x2ff
+/* IA32_MCG_CAP */
+#define MCG_CAP_SER_P		BIT_ULL(24)	/* errors that software can recover from are told apart */
 /* IA32_MCG_STATUS */
 #define MCG_STATUS_RIPV		BIT_ULL(0)	/* the interrupted program can go on */
+#define MCG_STATUS_EIPV		BIT_ULL(1)	/* and is what raised it */
+#define MCG_STATUS_MCIP		BIT_ULL(2)	/* one is being dealt with: another one is a shutdown */
 /* IA32_MCi_STATUS. SDM, "IA32_MCi_STATUS MSRS"; AMD APM vol. 2, "MCi_STATUS". */
 #define MCI_VALID		BIT_ULL(63)
 #define MCI_OVERFLOW		BIT_ULL(62)

@@ -76,7 +76,8 @@ static const struct leaf_policy policy[] = {
 	{ 0x80000004, 0, .pass = { ALL, ALL, ALL, ALL } },
 	{ 0x80000005, 0, .pass = { ALL, ALL, ALL, ALL } },		/* AMD: L1 caches and TLBs */
 	{ 0x80000006, 0, .pass = { ALL, ALL, ALL, ALL } },		/* L2 and L3 */
-	{ 0x80000007, 0, .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
+	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: errors that can be survived */, 0, 0 },
+	  .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
 	{ 0x80000008, 0, .pass = { 0x0000ffff, B(0) /* CLZERO */, 0, 0 } },
 };
 

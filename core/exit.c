@@ -3,7 +3,6 @@
 #include "core/exit.h"
 
 #include "arch/cpu.h"
-#include "arch/machine_check.h"
 #include "arch/x86.h"
 #include "core/control.h"
 #include "core/cpuid.h"
@@ -151,14 +150,6 @@ void exit_triple_fault(struct vcpu *vcpu)
 	/* What its author wants to know: where it was, and with which tables. */
 	vcpu->ops->dump(vcpu);
 	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
-}
-
-void exit_machine_check(struct vcpu *vcpu)
-{
-	const struct guest_mem *mem = &vcpu->vm->mem;
-
-	if (!machine_check_in_guest(mem->pieces, mem->piece_count))
-		vm_end(vcpu->vm, VM_END_ERROR, "machine check: the processor lost data of this VM");
 }
 
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)

@@ -38,7 +38,8 @@ void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
 /* A machine check that interrupted the guest or its entry; called while its banks are untouched. */
-void exit_machine_check(struct vcpu *vcpu);
+/* core/machine_check.c. `entered`: the guest ran, and can be told; else it was about to. */
+void exit_machine_check(struct vcpu *vcpu, bool entered);
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
 
 /* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */

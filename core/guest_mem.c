@@ -112,13 +112,53 @@ static bool in_span(gpa_t gpa, u64 size, gpa_t start, gpa_t end)
 	return gpa >= start && gpa < end && size <= end - gpa;
 }
 
+static bool is_damaged(const struct guest_mem *mem, gpa_t gpa, u64 size)
+{
+	for (u32 i = 0; i < mem->damaged_count; i++)
+		if (gpa < mem->damaged[i] + PAGE_SIZE && mem->damaged[i] < gpa + size)
+			return true;
+	return false;
+}
+
+int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa)
+{
+	const struct guest_mem *mem = &vm->mem;
+	u64 offset = 0;
+
+	for (u32 i = 0; i < mem->piece_count; offset += mem->pieces[i++].size) {
+		const struct phys_range *piece = &mem->pieces[i];
+
+		if (hpa < piece->start || hpa - piece->start >= piece->size)
+			continue;
+		offset += hpa - piece->start;
+		*gpa = offset < mem->low_size ? offset : offset - mem->low_size + GUEST_HIGH_RAM;
+		return guest_is_ram(vm, *gpa, 1) ? 0 : -ENOENT;
+	}
+	return -ENOENT;
+}
+
+int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size)
+{
+	struct guest_mem *mem = &vm->mem;
+	gpa_t page = gpa & PAGE_MASK, end = gpa + size;
+
+	if ((end - page + PAGE_SIZE - 1) / PAGE_SIZE > GUEST_MEM_DAMAGED - mem->damaged_count)
+		return -ENOSPC;
+	for (; page < end; page += PAGE_SIZE)
+		if (!is_damaged(mem, page, 1))
+			mem->damaged[mem->damaged_count++] = page;
+	return 0;
+}
+
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
 {
 	const struct guest_mem *mem = &vm->mem;
 
-	return in_span(gpa, size, GUEST_VGA_HOLE_END, mem->low_size) ||
-	       in_span(gpa, size, 0, GUEST_VGA_HOLE) ||
-	       in_span(gpa, size, GUEST_HIGH_RAM, GUEST_HIGH_RAM + mem->high_size);
+	if (!in_span(gpa, size, GUEST_VGA_HOLE_END, mem->low_size) &&
+	    !in_span(gpa, size, 0, GUEST_VGA_HOLE) &&
+	    !in_span(gpa, size, GUEST_HIGH_RAM, GUEST_HIGH_RAM + mem->high_size))
+		return false;
+	return likely(!mem->damaged_count) || !is_damaged(mem, gpa, size);
 }
 
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)

@@ -20,12 +20,15 @@ struct vm;
 #define GUEST_RSDP_ADDRESS  0xe0000ull
 #define GUEST_RSDP_AREA_END 0x100000ull
 #define GUEST_MEM_PIECES    32
+#define GUEST_MEM_DAMAGED   16
 
 struct guest_mem {
 	u64 size;			/* bytes, multiple of 2 MiB */
 	u64 low_size, high_size;	/* below 3 GiB, from 4 GiB on */
 	struct phys_range pieces[GUEST_MEM_PIECES];	/* in guest-physical order */
 	u32 piece_count;
+	u32 damaged_count;
+	gpa_t damaged[GUEST_MEM_DAMAGED];	/* pages that Lamina must not read any more */
 };
 
 /* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM, -E2BIG, with words. */
@@ -37,6 +40,14 @@ void guest_mem_destroy(struct vm *vm);
 /* Bytes of RAM from 0 up to the hole below 4 GiB (the VGA hole counted in), and from 4 GiB on. */
 u64 guest_low_ram(const struct vm *vm);
 u64 guest_high_ram(const struct vm *vm);
+
+/* The guest-physical address of a byte of its RAM. -ENOENT: it is none that the guest sees. */
+int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa);
+/*
+ * From here on the pages of this range are no RAM to Lamina, which would not survive reading them;
+ * the guest keeps them. -ENOSPC: too many pages, and nothing is done.
+ */
+int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size);
 
 /* Is the whole range RAM? Overflow-safe. */
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);

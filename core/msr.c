@@ -12,6 +12,7 @@
 #include "core/control.h"
 #include "core/cpuid.h"
 #include "core/irqchip.h"
+#include "core/machine_check.h"
 #include "core/pvclock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -99,11 +100,6 @@ static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, msr, "WRMSR of 0x%llx to 0x%x changes nothing",
 			      (unsigned long long)*value, msr);
 	return 0;
-}
-
-static int write_zero(struct vcpu *vcpu __maybe_unused, u32 msr __maybe_unused, u64 *value)
-{
-	return *value ? -EINVAL : 0;
 }
 
 static int read_microcode(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
@@ -277,9 +273,9 @@ static const struct msr_policy policy[] = {
 	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .read = read_mtrr, .write = write_mtrr_fixed },
 	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .read = read_mtrr, .write = write_mtrr_def_type },
 
-	/* Machine checks: announced, with no banks. */
-	{ MSR_MCG_CAP, MSR_MCG_CAP, CONSTANT(0) },
-	{ MSR_MCG_STATUS, MSR_MCG_STATUS, CONSTANT(0), .write = write_zero },
+	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
+	{ MSR_MCG_STATUS, MSR_MCG_STATUS, .read = machine_check_read, .write = machine_check_write },
+	{ MSR_MC_CTL(0), MSR_MC_MISC(0), .read = machine_check_read, .write = machine_check_write },
 
 	/* No debug features; CPUID has no bit that could say so. */
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), IGNORED },

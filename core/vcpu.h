@@ -4,6 +4,7 @@
 
 #include "core/entry_rule.h"
 #include "core/event.h"
+#include "core/machine_check.h"
 #include "core/segment.h"
 #include "core/statistics.h"
 #include "lib/errno.h"
@@ -101,6 +102,7 @@ struct vcpu {
 	void *lapic;			/* dev's local APIC model */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */
+	struct guest_machine_check machine_check;
 
 	u64 entry_tsc;			/* right before the last vcpu_run() */
 	struct vcpu_statistics statistics;

@@ -170,6 +170,7 @@ void vm_leave(struct vm *vm)
 void vcpu_reset(struct vcpu *vcpu)
 {
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	memset(&vcpu->machine_check, 0, sizeof(vcpu->machine_check));
 	vcpu->activity = VCPU_RUNNING;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_offset = -vcpu->vm->start_tsc;

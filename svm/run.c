@@ -100,7 +100,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 
 	/* The banks first, while they hold what went wrong. */
 	if (unlikely(control->exit_code == VMEXIT_EXCEPTION + X86_MC))
-		exit_machine_check(vcpu);
+		exit_machine_check(vcpu, true);
 	/* The host's interrupt window, which comes next, is all that these exits are about. */
 	if (control->exit_code == VMEXIT_INTR)
 		return EXIT_FASTPATH_EXIT_HANDLED;

@@ -126,7 +126,7 @@ static void serve_host_exception(struct vcpu *vcpu)
 	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI)
 		vmx_host_nmi();
 	else if ((info & INTERRUPTION_VECTOR) == X86_MC)
-		exit_machine_check(vcpu);
+		exit_machine_check(vcpu, true);
 }
 
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
@@ -148,7 +148,7 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	reason = take_snapshot(vcpu);
 	/* It always comes with bit 31, and must not be lost to it. */
 	if (unlikely(reason.basic == EXIT_REASON_MACHINE_CHECK))
-		exit_machine_check(vcpu);
+		exit_machine_check(vcpu, false);
 	if (unlikely(reason.failed_entry))
 		return entry_failed(vcpu, reason);
 

@@ -7,6 +7,8 @@
  *	write, 32 bits	the page's address, with what happens at the fault in the low bits
  *	read, 32 bits	how many such faults there have been
  */
+#include "arch/machine_check.h"
+#include "arch/x86.h"
 #include "core/device.h"
 #include "core/exit.h"
 #include "core/nested.h"
@@ -21,6 +23,8 @@
 #define AT_FAULT_NMI  BIT(0)
 #define AT_FAULT_IRQ  BIT(1)	/* a pulse on ISA interrupt 5 */
 #define AT_FAULT_STOP BIT(2)
+#define AT_FAULT_LINE BIT(4)	/* the same for an 8259: until the device is read */
+#define AT_FAULT_MC   BIT(3)	/* the processor says that the page is damaged */
 #define HOLES	      8
 #define TABLE_BITS    7ull	/* of either vendor: all that a table may allow */
 
@@ -98,6 +102,7 @@ static void make_hole(void *device, struct vcpu *vcpu, u64 offset, unsigned size
 
 static u64 count_faults(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
 {
+	irq_line_set(vcpu->vm, 5, false);
 	return faults;
 }
 
@@ -114,14 +119,43 @@ int __wrap_platform_create(struct vm *vm, u64 now)
 	return error ? error : pio_register(vm, &region);
 }
 
-static void happen(struct vcpu *vcpu, u32 command)
+/* --- a machine check that no emulator raises in a guest: what the banks would hold --- */
+
+enum machine_check_verdict __real_machine_check_in_guest(struct machine_check *mc,
+							 struct machine_check_bank *lost);
+enum machine_check_verdict __wrap_machine_check_in_guest(struct machine_check *mc,
+							 struct machine_check_bank *lost);
+
+static hpa_t damaged;	/* 0: a real one */
+
+enum machine_check_verdict __wrap_machine_check_in_guest(struct machine_check *mc,
+							 struct machine_check_bank *lost)
 {
+	if (!damaged)
+		return __real_machine_check_in_guest(mc, lost);
+	mc->mcg_status = MCG_STATUS_MCIP | MCG_STATUS_RIPV | MCG_STATUS_EIPV;
+	*lost = (struct machine_check_bank){
+		.status = MCI_VALID | MCI_UNCORRECTED | MCI_ENABLED | MCI_MISC_VALID | MCI_ADDR_VALID |
+			  MCI_SIGNALED | MCI_ACTION_REQUIRED | 0x134,
+		.address = damaged,
+		.misc = 2 << 6 | 6,	/* a physical address, 64 bytes */
+	};
+	return MACHINE_CHECK_TELL_VM;
+}
+
+static void happen(struct vcpu *vcpu, u32 command, hpa_t address)
+{
+	if (command & AT_FAULT_MC) {
+		damaged = address;
+		exit_machine_check(vcpu, true);
+		damaged = 0;
+	}
 	if (command & AT_FAULT_NMI)
 		event_queue_nmi(vcpu);
-	if (command & AT_FAULT_IRQ) {
+	if (command & (AT_FAULT_IRQ | AT_FAULT_LINE))
 		irq_line_set(vcpu->vm, 5, true);
+	if (command & AT_FAULT_IRQ)
 		irq_line_set(vcpu->vm, 5, false);
-	}
 	if (command & AT_FAULT_STOP)
 		vcpu_request(vcpu, REQ_STOP);
 }
@@ -136,7 +170,7 @@ void __wrap_exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *faul
 		*hole->entry = hole->mapped;
 		hole->entry = NULL;
 		faults++;
-		happen(vcpu, hole->command);
+		happen(vcpu, hole->command, (hole->mapped & 0x000ffffffffff000ull) | (fault->gpa & ~PAGE_MASK));
 		return;
 	}
 	__real_exit_nested_fault(vcpu, fault);

@@ -13,7 +13,8 @@
 
 #include "arch/machine_check.h"
 
-enum { GO_ON = MACHINE_CHECK_GO_ON, VM = MACHINE_CHECK_STOP_VM, MACHINE = MACHINE_CHECK_STOP_MACHINE };
+enum { GO_ON = MACHINE_CHECK_GO_ON, TELL = MACHINE_CHECK_TELL_VM, VM = MACHINE_CHECK_STOP_VM,
+        MACHINE = MACHINE_CHECK_STOP_MACHINE };
 
 /* Bits of a bank's status, as the manuals number them. */
 #define VAL   (1ull << 63)
@@ -113,15 +114,15 @@ static void lost_data_stops_whom_it_belongs_to(void **state)
 	static const char kind[] = "uncorrected, action required";
 	const u64 status = VAL | UC | EN | S | AR | ADDRV | MISCV;
 
-	assert_int_equal(judge(intel(true), status, 0x40000000, PHYSICAL, kind), VM);
-	assert_int_equal(judge(intel(true), status, 0x401fffff, PHYSICAL, kind), VM);
-	assert_int_equal(judge(intel(true), status, 0x803fffc0, PHYSICAL, kind), VM);
+	assert_int_equal(judge(intel(true), status, 0x40000000, PHYSICAL, kind), TELL);
+	assert_int_equal(judge(intel(true), status, 0x401fffff, PHYSICAL, kind), TELL);
+	assert_int_equal(judge(intel(true), status, 0x803fffc0, PHYSICAL, kind), TELL);
 	/* Beside the guest's memory: Lamina's own, by which it serves the guest. */
 	assert_int_equal(judge(intel(true), status, 0x40200000, PHYSICAL, kind), MACHINE);
 	assert_int_equal(judge(intel(true), status, 0x3fffffff, PHYSICAL, kind), MACHINE);
 	/* 4 MiB are lost, and the guest has only half of them. */
 	assert_int_equal(judge(intel(true), status, 0x40000000, 2 << 6 | 22, kind), MACHINE);
-	assert_int_equal(judge(intel(true), status, 0x80000000, 2 << 6 | 22, kind), VM);
+	assert_int_equal(judge(intel(true), status, 0x80000000, 2 << 6 | 22, kind), TELL);
 	/* No address, a linear one, one that may be any, or another error's. */
 	assert_int_equal(judge(intel(true), status & ~ADDRV, 0, 0, kind), MACHINE);
 	assert_int_equal(judge(intel(true), status & ~MISCV, 0x40000000, 0, kind), MACHINE);
@@ -149,13 +150,41 @@ static void poison_stops_whom_it_belongs_to(void **state)
 	const u64 status = VAL | UC | EN | ADDRV | POISON;
 	struct machine_check mc = amd(true);
 
-	assert_int_equal(judge(mc, status, 0x40000040, 0, "uncorrected, poisoned data used"), VM);
-	assert_int_equal(judge(mc, status & ~POISON, 0x40000040, 0, "uncorrected"), VM);
+	assert_int_equal(judge(mc, status, 0x40000040, 0, "uncorrected, poisoned data used"), TELL);
+	assert_int_equal(judge(mc, status & ~POISON, 0x40000040, 0, "uncorrected"), TELL);
 	assert_int_equal(judge(mc, status, 0x1000, 0, "uncorrected, poisoned data used"), MACHINE);
-	assert_int_equal(judge(mc, status | OVER, 0x40000040, 0, "uncorrected, poisoned data used"), VM);
+	assert_int_equal(judge(mc, status | OVER, 0x40000040, 0, "uncorrected, poisoned data used"), TELL);
 	mc.overflow_recovery = false;
 	assert_int_equal(judge(mc, status | OVER, 0x40000040, 0, "uncorrected"), MACHINE);
 	assert_int_equal(judge(amd(false), status, 0x40000040, 0, "uncorrected, poisoned data used"), MACHINE);
+}
+
+static bool damage(struct machine_check mc, u64 status, u64 address, u64 misc, struct phys_range *range)
+{
+	const struct machine_check_bank bank = { status, address, misc };
+
+	return machine_check_damage(&mc, &bank, range);
+}
+
+/* Whole pages, and only where the bank says which. */
+static void damaged_memory(void **state)
+{
+	const u64 status = VAL | UC | EN | ADDRV | MISCV;
+	struct phys_range range;
+
+	assert_true(damage(intel(true), status, 0x40000fc0, PHYSICAL, &range));
+	assert_int_equal(range.start, 0x40000000);
+	assert_int_equal(range.size, 0x1000);
+	assert_true(damage(intel(false), status | S | AR, 0x12345678, 2 << 6 | 13, &range));
+	assert_int_equal(range.start, 0x12344000);
+	assert_int_equal(range.size, 0x2000);
+	assert_true(damage(amd(true), VAL | EN | DEFERRED | ADDRV, 0x5040, 0, &range));
+	assert_int_equal(range.start, 0x5000);
+	/* Corrected; without an address; with one that is not physical. */
+	assert_false(damage(intel(true), status & ~UC, 0x40000000, PHYSICAL, &range));
+	assert_false(damage(intel(true), VAL | EN | DEFERRED | ADDRV | MISCV, 0x5040, PHYSICAL, &range));
+	assert_false(damage(intel(true), status & ~ADDRV, 0x40000000, PHYSICAL, &range));
+	assert_false(damage(intel(true), status, 0x40000000, 1 << 6 | 6, &range));
 }
 
 static int whole(bool in_guest, u64 mcg_status, int worst, bool explained)
@@ -184,6 +213,9 @@ static void the_worst_error_decides(void **state)
 	assert_int_equal(whole(true, RIPV, VM, true), VM);
 	assert_int_equal(whole(true, 0, VM, true), VM);
 	assert_int_equal(whole(true, RIPV, MACHINE, true), MACHINE);
+	/* The guest is told, but not where it could not go on. */
+	assert_int_equal(whole(true, RIPV, TELL, true), TELL);
+	assert_int_equal(whole(true, EIPV, TELL, true), VM);
 	assert_int_equal(whole(false, RIPV, MACHINE, true), MACHINE);
 }
 
@@ -197,6 +229,7 @@ int main(void)
 		cmocka_unit_test(lost_data_stops_whom_it_belongs_to),
 		cmocka_unit_test(without_recovery_uncorrected_errors_stop_the_machine),
 		cmocka_unit_test(poison_stops_whom_it_belongs_to),
+		cmocka_unit_test(damaged_memory),
 		cmocka_unit_test(what_cannot_be_resumed_is_stopped),
 		cmocka_unit_test(the_worst_error_decides),
 	};

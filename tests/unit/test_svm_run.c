@@ -65,9 +65,10 @@ u8 svm_exit_index(u64 code) { return (u8)code; }
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
 void event_raise(struct vcpu *v, u8 vector) { fail(); }
 
-void exit_machine_check(struct vcpu *v)
+void exit_machine_check(struct vcpu *v, bool entered)
 {
 	assert_ptr_equal(v, vcpu);
+	assert_true(entered);
 	reason_at_machine_check = v->exit_reason;
 	note('M');
 }

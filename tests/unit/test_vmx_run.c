@@ -107,9 +107,11 @@ void vmx_host_nmi(void)
 
 /* --- the rest of Lamina, as far as run.c sees it --- */
 
-void exit_machine_check(struct vcpu *v)
+void exit_machine_check(struct vcpu *v, bool entered)
 {
 	assert_ptr_equal(v, vcpu);
+	/* At an entry that failed there is no guest that could be told. */
+	assert_int_equal(entered, !(vcpu->exit_reason & FAILED_ENTRY));
 	note('M');
 	reason_at_machine_check = vcpu->exit_reason;
 }

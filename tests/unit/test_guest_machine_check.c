@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine check that hits a guest's own memory: the guest is told where the architecture allows, by
+ * registers that say what the manuals say, and its end has words where it does not.
+ */
+/* link: core/machine_check.c core/guest_mem.c core/event.c arch/machine_check_judge.c */
+/* link: core/vm_log.c lib/log.c */
+#include "tests/unit/trace_fixture.h"
+
+#include "arch/cpufeature.h"
+#include "arch/machine_check.h"
+#include "arch/x86.h"
+#include "core/exit.h"
+
+struct cpu_features cpu_features;
+
+/* A read of data that was lost in memory, as Intel's processors report it (SRAR). */
+#define LOST (MCI_VALID | MCI_UNCORRECTED | MCI_ENABLED | MCI_MISC_VALID | MCI_ADDR_VALID | MCI_SIGNALED | \
+	      MCI_ACTION_REQUIRED | 0x134)
+#define PHYSICAL (2ull << 6 | 6)	/* a cache line */
+#define RIPV MCG_STATUS_RIPV
+#define MCIP MCG_STATUS_MCIP
+
+static u64 cr4, host_mcg_status;
+static struct machine_check_bank host_bank;
+
+/* The pure part of arch's: tests/unit/test_machine_check.c is about it. */
+enum machine_check_verdict machine_check_in_guest(struct machine_check *mc, struct machine_check_bank *lost)
+{
+	enum machine_check_verdict verdict;
+	const char *kind;
+
+	mc->in_guest = mc->recovery = mc->overflow_recovery = true;
+	mc->mcg_status = host_mcg_status;
+	*lost = host_bank;
+	verdict = machine_check_judge_bank(mc, &host_bank, &kind);
+	return machine_check_judge(mc, verdict, true);
+}
+
+bool machine_check_recovery(void) { return true; }
+
+static u64 fake_control_get(struct vcpu *v, enum vcpu_control control)
+{
+	return control == CTL_CR4 ? cr4 : CR0_PE;
+}
+
+static int fake_vm_map(struct vm *v, gpa_t gpa, hpa_t hpa, u64 size) { return 0; }
+
+static const struct vcpu_ops ops = { .control_get = fake_control_get, .vm_map = fake_vm_map };
+
+/* The machine's memory comes in pieces of 2 MiB, the last first. */
+static hpa_t next_piece;
+static unsigned freed;
+
+int guest_ram_alloc(u64 size, struct phys_range *range)
+{
+	next_piece -= MIB(4);
+	*range = (struct phys_range){ next_piece, MIB(2) };
+	return 0;
+}
+
+void guest_ram_free(const struct phys_range *range) { freed++; }
+void memory_stats(struct memory_stats *stats) { }
+int paging_map(struct address_space *space, u64 va, hpa_t pa, u64 size, unsigned flags) { return 0; }
+
+static int set_up(void **state)
+{
+	fixture_set_up(&ops);
+	vm.ops = &ops;
+	vm.state = VM_RUNNING;
+	cpu_features.vendor = CPU_VENDOR_INTEL;
+	cr4 = CR4_MCE;
+	next_piece = 0x80000000;
+	assert_int_equal(guest_mem_create(&vm, MIB(4)), 0);
+	host_mcg_status = MCIP | RIPV | MCG_STATUS_EIPV;
+	host_bank = (struct machine_check_bank){ LOST, 0x7fc12340, PHYSICAL };
+	return 0;
+}
+
+static u64 read_msr(u32 msr)
+{
+	u64 value = ~0ull;
+
+	assert_int_equal(machine_check_read(&vcpu, msr, &value), 0);
+	return value;
+}
+
+static void the_guest_is_told(void **state)
+{
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vcpu.events.exception.type, EVENT_EXCEPTION);
+	assert_int_equal(vcpu.events.exception.vector, 18);
+	assert_false(vcpu.events.exception.has_error_code);
+	assert_int_equal(read_msr(0x17a), 7);
+	assert_int_equal(read_msr(0x401), LOST);
+	assert_int_equal(read_msr(0x402), 0x12340);	/* in the guest's first 2 MiB */
+	assert_int_equal(read_msr(0x403), PHYSICAL);
+	assert_shown("the guest is told that its memory at 0x12340 is damaged");
+}
+
+/* The second piece, which lies below the first. */
+static void addresses_are_the_guests(void **state)
+{
+	host_bank.address = 0x7f800000 + 0x1fffc0;
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(read_msr(0x402), MIB(4) - 0x40);
+}
+
+/* What the guest may use is what its registers announce. */
+static void what_is_announced(void **state)
+{
+	assert_int_equal(read_msr(0x179), 1 | 1u << 24);	/* one bank; recovery */
+	cpu_features.vendor = CPU_VENDOR_AMD;
+	assert_int_equal(read_msr(0x179), 1);
+	for (u32 msr = 0x400; msr < 0x404; msr++)
+		assert_int_equal(read_msr(msr), 0);
+}
+
+static int write_msr(u32 msr, u64 value)
+{
+	return machine_check_write(&vcpu, msr, &value);
+}
+
+static void the_guest_clears_what_it_has_read(void **state)
+{
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(write_msr(0x400, ~0ull), 0);
+	assert_int_equal(read_msr(0x400), ~0ull);
+	for (u32 msr = 0x401; msr < 0x404; msr++) {
+		assert_true(write_msr(msr, 1) < 0);
+		assert_int_equal(write_msr(msr, 0), 0);
+		assert_int_equal(read_msr(msr), 0);
+	}
+	assert_true(write_msr(0x17a, 8) < 0);
+	assert_int_equal(read_msr(0x17a), 7);
+	assert_int_equal(write_msr(0x17a, 0), 0);
+	assert_int_equal(read_msr(0x17a), 0);
+	assert_int_equal(read_msr(0x400), ~0ull);
+}
+
+static void then_it_can_be_told_again(void **state)
+{
+	exit_machine_check(&vcpu, true);
+	vcpu.events.exception.type = EVENT_NONE;
+	write_msr(0x17a, 0);
+	host_bank.address += 0x1000;
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(read_msr(0x402), 0x13340);
+}
+
+static void assert_ended(const char *words)
+{
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vcpu.events.exception.type, EVENT_NONE);
+	assert_shown(words);
+}
+
+/* SDM, "Interrupt 18: Machine-Check Exception": with MCE clear, or MCIP set, the processor shuts down. */
+static void what_would_shut_it_down_ends_it(void **state)
+{
+	cr4 = 0;
+	exit_machine_check(&vcpu, true);
+	assert_ended("vm ended: machine check: the processor lost data of this VM, and takes no machine checks");
+	set_up(state);
+	exit_machine_check(&vcpu, true);
+	vcpu.events.exception.type = EVENT_NONE;
+	exit_machine_check(&vcpu, true);
+	assert_ended("of this VM, while it dealt with a machine check: a shutdown");
+}
+
+static void where_it_cannot_go_on_it_is_not_told(void **state)
+{
+	host_mcg_status = MCIP | MCG_STATUS_EIPV;	/* no RIPV */
+	exit_machine_check(&vcpu, true);
+	assert_ended("vm ended: machine check: the processor lost data of this VM\n");
+	set_up(state);
+	exit_machine_check(&vcpu, false);		/* at an entry that failed */
+	assert_ended("vm ended: machine check: the processor lost data of this VM\n");
+	set_up(state);
+	host_bank.address = 0x7fc00000 + GUEST_VGA_HOLE;
+	exit_machine_check(&vcpu, true);
+	assert_ended("in a place that it does not see");
+}
+
+static void what_is_not_lost_is_not_told(void **state)
+{
+	host_bank.status &= ~(MCI_SIGNALED | MCI_ACTION_REQUIRED);
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vcpu.events.exception.type, EVENT_NONE);
+	assert_int_equal(read_msr(0x17a), 0);
+}
+
+/* Lamina would not survive reading it on behalf of the guest. */
+static void lamina_does_not_touch_it_again(void **state)
+{
+	assert_true(guest_is_ram(&vm, 0x12000, 0x1000));
+	exit_machine_check(&vcpu, true);
+	assert_false(guest_is_ram(&vm, 0x12000, 1));
+	assert_false(guest_is_ram(&vm, 0x12fff, 1));
+	assert_false(guest_is_ram(&vm, 0x11000, 0x1001));
+	assert_true(guest_is_ram(&vm, 0x11000, 0x1000));
+	assert_true(guest_is_ram(&vm, 0x13000, 1));
+	assert_null(guest_ptr(&vm, 0x12ff8, 16));
+}
+
+static void more_pages_than_can_be_kept_apart(void **state)
+{
+	host_bank.misc = 2 << 6 | 16;			/* 64 KiB */
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(guest_is_ram(&vm, 0x10000, 1));
+	assert_false(guest_is_ram(&vm, 0x1ffff, 1));
+	assert_true(guest_is_ram(&vm, 0x20000, 1));
+	vcpu.events.exception.type = EVENT_NONE;
+	write_msr(0x17a, 0);
+	host_bank.address += MIB(1);
+	exit_machine_check(&vcpu, true);
+	assert_ended("in more places than can be kept apart");
+}
+
+/* It takes the place of what was being delivered. */
+static void during_a_delivery(void **state)
+{
+	vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_PF };
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vcpu.events.exception.vector, 18);
+	assert_int_equal(vcpu.events.reinject.type, EVENT_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(the_guest_is_told, set_up),
+		cmocka_unit_test_setup(addresses_are_the_guests, set_up),
+		cmocka_unit_test_setup(what_is_announced, set_up),
+		cmocka_unit_test_setup(the_guest_clears_what_it_has_read, set_up),
+		cmocka_unit_test_setup(then_it_can_be_told_again, set_up),
+		cmocka_unit_test_setup(what_would_shut_it_down_ends_it, set_up),
+		cmocka_unit_test_setup(where_it_cannot_go_on_it_is_not_told, set_up),
+		cmocka_unit_test_setup(what_is_not_lost_is_not_told, set_up),
+		cmocka_unit_test_setup(lamina_does_not_touch_it_again, set_up),
+		cmocka_unit_test_setup(more_pages_than_can_be_kept_apart, set_up),
+		cmocka_unit_test_setup(during_a_delivery, set_up),
+	};
+
+	assert_int_equal(freed, 0);
+	(void)lines_shown;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
