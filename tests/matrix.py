@@ -237,6 +237,10 @@ OTHER_BOOTS = (
     failing("halts", lacking("qemu", "qemu64"), r"no nested paging", options="onfail=halt",
             powers_off=False, limit=5),
 
+    # NMI blocking in software, for a processor without virtual NMIs, where nothing tells of IRET.
+    Boot("nmi-software", BOCHS_VMX, (Module("guests/nmi.elf", "vm=nmi mem=16M -- interrupts=1"),),
+         lines=(r"^\[.* virtual NMIs +missing", r"^guest nmi: 8 passed, 0 failed, 1 skipped", ENDED_WELL),
+         options="onend=poweroff onfail=poweroff vmx.novnmi"),
     *(failing("device-stack", setup, r"delivery of vector 6 uses 0xd0000ff8, where there is no RAM",
               (Module("guests/devicestack.elf", "vm=one mem=16M"),), options=CHECKED)
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),

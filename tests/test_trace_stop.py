@@ -37,11 +37,16 @@ def symbols():
     return {line.split()[2]: int(line.split()[0], 16) for line in listing.splitlines()}
 
 
+def trace(text):
+    """The records in a part of the log."""
+    return re.findall(r"tracestop\] trace vm-\d+ \[\d+\] \S+ (.*)", text)
+
+
 def stopping(setup, stop):
     return matrix.Boot(f"stop-{re.sub('[:{].*', '', stop)}-{STOPS[stop][0]}", setup,
                        (matrix.Module("guests/tracestop.elf", "vm=tracestop mem=16M limit=20"),),
                        lines=(matrix.ENDED_WELL,), limit=60,
-                       options="onend=poweroff onfail=poweroff stats=lines trace.stop="
+                       options="onend=poweroff onfail=poweroff stats=lines trace=console trace.stop="
                                + stop.format_map(symbols() or {"at_cpuid": 0}))
 
 
@@ -57,8 +62,12 @@ def test_stop(boot, stop, run):
     require(ended, "it did not stop in", tail(run.text))
     assert ended[1] == stop.format_map(labels)
     assert int(ended[2], 16) == labels[label], f"not at {label}: {sorted(labels.items())}"
-    printed = re.findall(r"tracestop\] trace vm-\d+ \[\d+\] \S+ (.*)", run.text)
-    last = [line for line in printed if not line.startswith("kvm_entry")][-1]
-    assert re.match(record.format_map(labels), last), printed
+    before, after = run.text.replace("\r", "").split("vm ended: ")
+    assert re.match(record.format_map(labels), trace(before)[-1]), before
     forced = int(re.search(r" forced=(\d+) timer_soft", run.text)[1])
     assert forced == (label == "at_general_protection")
+    if forced:      # the event went in, and the exit came before its handler's first instruction
+        injection, entry, exit_ = trace(after)[-3:]
+        assert injection == "kvm_inj_exception: #GP (0x0)"
+        assert re.fullmatch(r"kvm_entry: vcpu 0, rip 0x\w+ \[immediate exit\]", entry), entry
+        assert re.match(rf"kvm_exit: .* rip 0x{labels[label]:x} ", exit_), exit_

@@ -6,11 +6,13 @@
  */
 #include "arch/memory.h"
 #include "arch/panic.h"
+#include "arch/x86.h"
 #include "core/entry_check.h"
 #include "core/guest_mem.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "svm/svm.h"
 #include "tests/selftest/report.h"
 #include "tests/selftest/selftest.h"
 #include "vmx/vmx.h"
@@ -297,8 +299,19 @@ static void run_mutations(struct vm *vm)
 	page_free(spare_page);
 }
 
+/* For the VM named "refused", which is entered by the product: its first entry must fail. */
+static void break_state(struct vcpu *refused)
+{
+	if (refused->ops->name == svm_ops.name)
+		to_svm(refused)->vmcb->save.efer &= ~EFER_SVME;
+	else
+		vmcs_writen(GUEST_CR0, vmcs_readn(GUEST_CR0) & ~CR0_NE);
+}
+
 void __wrap_vm_run(struct vm *vm)
 {
+	if (!strcmp(vm->name, "refused"))
+		break_state(vm->vcpus[0]);
 	if (strcmp(vm->name, "mutations")) {
 		__real_vm_run(vm);
 		return;
