@@ -45,7 +45,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
 # What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
-COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/entry% core/statistics core/trace core/vm \
+COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/entry% core/statistics% core/trace% core/machine_check core/vm \
 	core/guest_mem dev/acpi% dev/aml vmx/rules% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules% svm/check svm/caps svm/dump
 CPPFLAGS  := -I. -I$(BUILD)
