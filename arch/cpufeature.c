@@ -8,6 +8,8 @@
 #include "arch/cpu.h"
 #include "lib/string.h"
 
+#define XSAVE_LEAF 0xdu	/* what a firmware that limits the leaves for old systems hides */
+
 struct cpu_features cpu_features;
 
 static enum cpu_vendor vendor_of(const char *id)
@@ -80,7 +82,7 @@ static void read_bits(struct cpu_features *f)
 	f->vmx = one.ecx & BIT(5);
 	f->x2apic = one.ecx & BIT(21);
 	f->tsc_deadline = one.ecx & BIT(24);
-	f->xsave = one.ecx & BIT(26);
+	f->xsave = one.ecx & BIT(26) && f->max_leaf >= XSAVE_LEAF;
 	f->hypervisor = one.ecx & BIT(31);
 	f->mce = (one.edx & (BIT(7) | BIT(14))) == (BIT(7) | BIT(14)); /* MCE and MCA */
 	f->pat = one.edx & BIT(16);
@@ -113,4 +115,25 @@ void cpu_features_init(void)
 	read_brand(f);
 	read_bits(f);
 	read_address_sizes(f);
+}
+
+/* AMD APM vol. 1, "64-Bit Mode"; "Feature Detection": the bits that come with long mode. CMOV: boot/entry.asm. */
+const char *cpu_features_missing(void)
+{
+	static const struct {
+		u8 bit;
+		char name[12];
+	} needed[] = {
+		{ 0, "x87 FPU" }, { 3, "PSE" }, { 4, "TSC" }, { 5, "MSR" }, { 6, "PAE" },
+		{ 8, "CMPXCHG8B" }, { 13, "PGE" }, { 24, "FXSR" }, { 25, "SSE" }, { 26, "SSE2" },
+	};
+	u32 edx;
+
+	if (!cpu_features.max_leaf)
+		return "leaf 1";
+	edx = cpuid(1).edx;
+	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!(edx & BIT(needed[i].bit)))
+			return needed[i].name;
+	return cpuid(0x80000001).edx & BIT(11) ? NULL : "SYSCALL";
 }

@@ -21,3 +21,6 @@ struct cpu_features {
 extern struct cpu_features cpu_features;
 
 void cpu_features_init(void);
+
+/* The name of a feature that every 64-bit processor has, and this one lacks; NULL as a rule. */
+const char *cpu_features_missing(void);

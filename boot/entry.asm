@@ -98,7 +98,7 @@ entry:
 	retf
 
 ; In:       nothing
-; Out:      returns if the processor has long mode and no-execute pages, else refuse
+; Out:      returns if the processor has long mode, no-execute pages and CMOV, else refuse
 ; Clobbers: EAX, EBX, ECX, EDX, ESI
 ; Stack:    8 bytes
 check_long_mode:
@@ -124,6 +124,16 @@ check_long_mode:
 	lea	esi, [AT(words_no_nx)]
 	bt	edx, 20			; NX
 	jnc	refuse
+	xor	eax, eax
+	cpuid
+	test	eax, eax
+	jz	.done			; no leaf 1 to look at: cpu_features_missing() tells
+	lea	esi, [AT(words_no_cmov)]
+	mov	eax, 1
+	cpuid
+	bt	edx, 15			; CMOV: what the compiler makes needs it
+	jnc	refuse
+.done:
 	ret
 
 ; The first EARLY_GIB of physical memory twice, identity and direct map, and the image where it is
@@ -278,6 +288,9 @@ words_no_long_mode:
 words_no_nx:
 	db 13, 10, "Lamina: stopped: Lamina needs no-execute pages (NX); the firmware's setup "
 	db "may switch them on", 13, 10, 0
+words_no_cmov:
+	db 13, 10, "Lamina: stopped: CPUID announces no CMOV, which every 64-bit processor has"
+	db 13, 10, 0
 
 align 8, db 0
 ; The selectors are those of the final tables (arch/gdt.h).

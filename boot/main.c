@@ -61,6 +61,16 @@ static void print_machine(void)
 		 f->hypervisor ? ", in a virtual machine" : "");
 }
 
+/* Emulators can be told to leave out anything; the code relies on this without asking again. */
+static void check_processor(void)
+{
+	const char *missing = cpu_features_missing();
+
+	if (missing)
+		stop("CPUID announces no %s, which every 64-bit processor has; in an emulator: "
+		     "choose a CPU model that has it", missing);
+}
+
 static void print_memory_map(void)
 {
 	static const char *const types[] = {
@@ -176,6 +186,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	stage_begins(STAGE_FEATURES);
 	cpu_features_init();
 	print_machine();
+	check_processor();
 	bootloop_begin();
 	if (err)
 		stop("the boot loader's information cannot be used");

@@ -260,6 +260,8 @@ static void drop_inconsistent(struct cpuid_table *table)
 	const u32 needs_avx = B(12) | B(29);
 	u64 host_xcr0 = 0;
 
+	if (!cpu_features.xsave)
+		l1->ecx &= ~B(26);
 	if (l1->ecx & B(26)) {
 		struct cpuid_regs d = host_leaf(0xd, 0);
 

@@ -199,6 +199,18 @@ static void tsc_ratio_gives_the_frequency_without_overflow(void **state)
 	}
 }
 
+/* Firmware may limit CPUID to leaf 3: XSAVE is announced, and the leaf that describes it is not there. */
+static void no_xsave_without_its_leaf(void **state)
+{
+	cpuid_destroy(&vcpu);
+	cpu_features.max_leaf = 3;
+	cpu_features.xsave = false;
+	assert_int_equal(cpuid_create(&vcpu), 0);
+	assert_false(has(leaf(1, 0).ecx, 26));
+	assert_false(has(leaf(1, 0).ecx, 28));	/* AVX */
+	assert_int_equal(leaf(0xd, 0).eax, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -208,6 +220,7 @@ int main(void)
 		TEST(no_feature_without_what_it_needs), TEST(xsave_sizes_cover_what_xcr0_allows),
 		TEST(what_follows_the_vcpu), TEST(subleaf_matters_only_where_there_are_some),
 		TEST(addresses_fit_nested_tables), TEST(ranges_end_where_they_say),
+		TEST(no_xsave_without_its_leaf),
 		TEST(tsc_ratio_gives_the_frequency_without_overflow),
 	};
 

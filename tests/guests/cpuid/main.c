@@ -18,8 +18,9 @@ static void leaves(void)
 	u64 a, b, c, d;
 
 	check((zero.b == 0x756e6547 && zero.d == 0x49656e69 && zero.c == 0x6c65746e) ||
-	      (zero.b == 0x68747541 && zero.d == 0x69746e65 && zero.c == 0x444d4163),
-	      "the vendor is GenuineIntel or AuthenticAMD");
+	      (zero.b == 0x68747541 && zero.d == 0x69746e65 && zero.c == 0x444d4163) ||
+	      (zero.b == 0x6f677948 && zero.d == 0x6e65476e && zero.c == 0x656e6975),
+	      "the vendor is GenuineIntel, AuthenticAMD or HygonGenuine");
 	check_eq(again.a, zero.a, "the maximum leaf is constant");
 	check_range(zero.a, 7, 0xff, "basic leaves reach 7");
 	check_range(cpuid(0x80000000, 0).a, 0x80000008, 0x800000ff, "extended leaves reach 8");
