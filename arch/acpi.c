@@ -11,6 +11,7 @@
 #define RSDP_SIGNATURE "RSD PTR "
 #define RSDP_V1_SIZE   20
 #define MAX_TABLE      MIB(16)	/* no sane table is larger */
+#define MAX_TABLES     256	/* nor are there more of them */
 
 typedef unsigned long long ull;
 
@@ -28,8 +29,12 @@ struct rsdp {
 } __packed;
 _Static_assert(sizeof(struct rsdp) == 36, "RSDP layout");
 
-static const struct acpi_header *root;	/* RSDT or XSDT */
-static unsigned pointer_size;		/* of its entries: 4 or 8 bytes */
+/* What the RSDT or XSDT points to. Each is read once: another map and look cost page tables. */
+static struct {
+	hpa_t pa;
+	char signature[4];
+} tables[MAX_TABLES];
+static unsigned table_count;
 
 static bool sum_is_zero(const void *data, size_t size)
 {
@@ -95,38 +100,76 @@ const struct acpi_header *acpi_map_table(hpa_t pa)
 	return table;
 }
 
-static void find_root(const struct rsdp *rsdp)
+static const struct acpi_header *map_root(hpa_t pa, const char *signature)
 {
-	pointer_size = 8;
-	if (rsdp->revision >= 2 && rsdp->xsdt)
-		root = acpi_map_table(rsdp->xsdt);
-	if (!root) {
-		pointer_size = 4;
-		root = acpi_map_table(rsdp->rsdt);
+	const struct acpi_header *table = acpi_map_table(pa);
+
+	if (table && memcmp(table->signature, signature, 4)) {
+		log_warn("ACPI: the root table at 0x%llx has the signature %.4s, expected %s: ignored",
+			 (ull)pa, table->signature, signature);
+		return NULL;
+	}
+	return table;
+}
+
+static void add_table(const struct acpi_header *root, unsigned index, hpa_t pa)
+{
+	const struct acpi_header *header = firmware_map(pa, sizeof(*header));
+
+	if (!header) {
+		log_warn("ACPI: entry %u of the %.4s points to 0x%llx, which cannot be reached: ignored",
+			 index, root->signature, (ull)pa);
+		return;
+	}
+	memcpy(tables[table_count].signature, header->signature, 4);
+	tables[table_count++].pa = pa;
+}
+
+/* `pointer_size`: of the root table's entries, 4 or 8 bytes */
+static void read_root(const struct acpi_header *root, unsigned pointer_size)
+{
+	u32 count = (root->length - (u32)sizeof(*root)) / pointer_size;
+
+	if (count > MAX_TABLES)
+		log_warn("ACPI: the %.4s has %u entries: only the first %u are used", root->signature,
+			 count, MAX_TABLES);
+	for (u32 i = 0; i < MIN(count, (u32)MAX_TABLES); i++) {
+		hpa_t pa = 0;
+
+		memcpy(&pa, (const char *)(root + 1) + i * pointer_size, pointer_size);
+		add_table(root, i, pa);
 	}
 }
 
-static unsigned table_count(void)
+static bool xsdt_usable(const struct rsdp *rsdp)
 {
-	return root ? (root->length - sizeof(*root)) / pointer_size : 0;
+	if (rsdp->revision < 2 || !rsdp->xsdt)
+		return false;
+	if (sum_is_zero(rsdp, sizeof(*rsdp)))
+		return true;
+	log_warn("ACPI: the root pointer's extended checksum is wrong: the RSDT is used");
+	return false;
 }
 
-static hpa_t table_address(unsigned i)
+static bool find_tables(const struct rsdp *rsdp)
 {
-	hpa_t pa = 0;
+	const struct acpi_header *root = xsdt_usable(rsdp) ? map_root(rsdp->xsdt, "XSDT") : NULL;
+	unsigned pointer_size = root ? 8 : 4;
 
-	memcpy(&pa, (const char *)(root + 1) + i * pointer_size, pointer_size);
-	return pa;
+	table_count = 0;
+	if (!root)
+		root = map_root(rsdp->rsdt, "RSDT");
+	if (!root)
+		return false;
+	read_root(root, pointer_size);
+	return true;
 }
 
 const struct acpi_header *acpi_find(const char *signature, unsigned n)
 {
-	for (unsigned i = 0; i < table_count(); i++) {
-		const struct acpi_header *header = firmware_map(table_address(i), sizeof(*header));
-
-		if (header && memcmp(header->signature, signature, 4) == 0 && n-- == 0)
-			return acpi_map_table(table_address(i));
-	}
+	for (unsigned i = 0; i < table_count; i++)
+		if (memcmp(tables[i].signature, signature, 4) == 0 && n-- == 0)
+			return acpi_map_table(tables[i].pa);
 	return NULL;
 }
 
@@ -140,13 +183,12 @@ void acpi_init(const void *data, size_t size)
 		log_warn("ACPI: no root pointer, neither from the boot loader nor in low memory");
 		return;
 	}
-	find_root(&rsdp);
-	if (!root) {
+	if (!find_tables(&rsdp)) {
 		log_warn("ACPI: the root table cannot be used");
 		return;
 	}
 	madt_init();
 	acpi_power_init();
 	log_info("ACPI: %.6s revision %u, %u tables, %u CPUs, %u I/O APICs", rsdp.oem_id,
-		 rsdp.revision, table_count(), acpi_madt.cpus, acpi_madt.ioapics);
+		 rsdp.revision, table_count, acpi_madt.cpus, acpi_madt.ioapics);
 }

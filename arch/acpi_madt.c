@@ -101,13 +101,29 @@ static const struct {
 	[ENTRY_X2APIC] = { add_x2apic, 16 },
 };
 
+static void take(const struct entry *e)
+{
+	if (e->type >= ARRAY_SIZE(types) || !types[e->type].add)
+		return;
+	if (e->length < types[e->type].length)
+		log_warn("ACPI: MADT entry, type %u, has %u bytes, expected %u: ignored", e->type,
+			 e->length, types[e->type].length);
+	else
+		types[e->type].add(e);
+}
+
 void madt_init(void)
 {
 	const struct madt *madt = (const struct madt *)acpi_find("APIC", 0);
 	u32 rest, at = 0;
 
-	if (!madt || madt->header.length < sizeof(*madt))
+	if (!madt)
 		return;
+	if (madt->header.length < sizeof(*madt)) {
+		log_warn("ACPI: the MADT has %u bytes, expected at least %u: ignored",
+			 madt->header.length, (u32)sizeof(*madt));
+		return;
+	}
 	acpi_madt.present = true;
 	acpi_madt.has_8259 = madt->flags & MADT_PCAT_COMPAT;
 	acpi_madt.lapic = madt->lapic;
@@ -120,9 +136,7 @@ void madt_init(void)
 				 e->type, e->length);
 			return;
 		}
-		if (e->type < ARRAY_SIZE(types) && types[e->type].add &&
-		    e->length >= types[e->type].length)
-			types[e->type].add(e);
+		take(e);
 		at += e->length;
 	}
 }

@@ -56,8 +56,14 @@ static u8 s5_type_a, s5_type_b;
 
 static void find_s5(void)
 {
-	const struct acpi_header *dsdt = acpi_map_table(fadt.x_dsdt ? fadt.x_dsdt : fadt.dsdt);
+	hpa_t pa = fadt.x_dsdt ? fadt.x_dsdt : fadt.dsdt;
+	const struct acpi_header *dsdt = acpi_map_table(pa);
 
+	if (dsdt && memcmp(dsdt->signature, "DSDT", 4)) {
+		log_warn("ACPI: the FADT's DSDT at 0x%llx has the signature %.4s: ignored",
+			 (unsigned long long)pa, dsdt->signature);
+		dsdt = acpi_find("SSDT", 0);
+	}
 	for (unsigned n = 0; dsdt; dsdt = acpi_find("SSDT", n++)) {
 		if (acpi_find_s5((const u8 *)(dsdt + 1), dsdt->length - sizeof(*dsdt), &s5_type_a,
 				 &s5_type_b) == 0) {
@@ -110,7 +116,8 @@ static bool enable_acpi(u16 control)
 {
 	u64 end = clock_deadline_us(300000);
 
-	if (inw(control) & PM1_SCI_ENABLE || !fadt.smi_command || !fadt.acpi_enable)
+	if (inw(control) & PM1_SCI_ENABLE || !fadt.smi_command ||
+	    fadt.smi_command > 0xffff || !fadt.acpi_enable)
 		return true;
 	outb((u16)fadt.smi_command, fadt.acpi_enable);
 	while (!(inw(control) & PM1_SCI_ENABLE)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings of what is not the hypervisor's memory: device registers, firmware tables, modules. */
+#include "arch/bootinfo.h"
 #include "arch/cpu.h"
 #include "arch/cpufeature.h"
 #include "arch/memory.h"
@@ -45,8 +46,13 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 	return (void *)(va + pa - first);
 }
 
+/* Where a table names RAM as a device's registers, writing to it would change somebody's memory. */
 void *mmio_map(hpa_t pa, u64 size)
 {
+	if (boot_info_has_ram(pa, size)) {
+		log_error("0x%llx is memory, where a device was expected", (ull)pa);
+		return NULL;
+	}
 	return map(pa, size, MAP_WRITE | MAP_UNCACHED);
 }
 

@@ -7,6 +7,7 @@
 #include "arch/muldiv.h"
 #include "arch/paging.h"
 #include "lib/errno.h"
+#include "lib/log.h"
 
 /* IA-PC HPET Specification, "Register Definitions", "HPET Description Table" */
 #define HPET_PERIOD	1	/* 32-bit words: upper half of the capabilities, in femtoseconds */
@@ -28,8 +29,14 @@ static int hpet_start(struct timesource *source)
 	const struct hpet_table *table = (const struct hpet_table *)acpi_find("HPET", 0);
 	u32 period;
 
-	if (!table || table->header.length < sizeof(*table) ||
-	    table->base.space != ACPI_SPACE_MEMORY || !table->base.address)
+	if (!table)
+		return -ENODEV;
+	if (table->header.length < sizeof(*table)) {
+		log_warn("ACPI: the HPET's table has %u bytes, expected at least %u: ignored",
+			 table->header.length, (u32)sizeof(*table));
+		return -ENODEV;
+	}
+	if (table->base.space != ACPI_SPACE_MEMORY || !table->base.address)
 		return -ENODEV;
 	hpet = mmio_map(table->base.address, 0x400);
 	if (!hpet)

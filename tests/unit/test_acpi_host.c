@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's own ACPI tables, as bad as a firmware can make them: each defect is told with the
+ * table and its address, and what is good is used all the same.
+ */
+/* link: arch/acpi.c arch/acpi_madt.c arch/acpi_power.c arch/acpi_s5.c lib/string.c */
+/* cflags: -no-pie */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/acpi.h"
+#include "arch/paging.h"
+#include "lib/log.h"
+
+#define BASE 0xe0000u	/* physical address of `memory`; above its end nothing can be mapped */
+
+static u8 memory[0x20000];
+static char logged[65536];
+static size_t used;
+static unsigned mapped;
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	size_t length = strlen(logged);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(logged + length, sizeof(logged) - length, format, args);
+	va_end(args);
+}
+
+void *firmware_map(hpa_t pa, u64 size)
+{
+	mapped++;
+	if (pa < BASE || pa - BASE >= sizeof(memory) || size > sizeof(memory) - (pa - BASE))
+		return NULL;
+	return memory + (pa - BASE);
+}
+
+void *mmio_map(hpa_t pa, u64 size) { return NULL; }
+u64 clock_deadline_us(u64 us) { return 0; }
+bool clock_expired(u64 deadline) { return true; }
+
+/* Never reached: nothing is switched off here. */
+u16 inw(u16 port) { return 0; }
+u32 inl(u16 port) { return 0; }
+u8 inb(u16 port) { return 0; }
+void outb(u16 port, u8 value) { }
+void outw(u16 port, u16 value) { }
+
+static void sum(u8 *at, size_t size, size_t checksum)
+{
+	u8 total = 0;
+
+	at[checksum] = 0;
+	for (size_t i = 0; i < size; i++)
+		total += at[i];
+	at[checksum] = (u8)-total;
+}
+
+/* A table of this length, filled with `body`; returns its physical address. */
+static u32 table(const char *signature, const void *body, u32 size)
+{
+	u32 length = 36 + size;
+	u8 *at = memory + used;
+
+	memcpy(at, signature, 4);
+	memcpy(at + 4, &length, 4);
+	memcpy(at + 36, body, size);
+	sum(at, length, 9);
+	used += ALIGN_UP(length, 64);
+	return BASE + (u32)(at - memory);
+}
+
+static void set_length(u32 pa, u32 length)
+{
+	memcpy(memory + (pa - BASE) + 4, &length, 4);
+}
+
+static u32 madt(void)
+{
+	const u8 body[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0 };
+
+	return table("APIC", body, sizeof(body));
+}
+
+static int set_up(void **state)
+{
+	memset(memory, 0, sizeof(memory));
+	logged[0] = 0;
+	used = 64;
+	mapped = 0;
+	memset(&acpi_madt, 0, sizeof(acpi_madt));
+	return 0;
+}
+
+static void start(u8 revision, u32 rsdt, u64 xsdt)
+{
+	memcpy(memory, "RSD PTR ", 8);
+	memory[15] = revision;
+	memcpy(memory + 16, &rsdt, 4);
+	memory[20] = 36;
+	memcpy(memory + 24, &xsdt, 8);
+	sum(memory, 20, 8);
+	sum(memory, 36, 32);
+	acpi_init(memory, 36);
+}
+
+static void said(const char *words)
+{
+	if (!strstr(logged, words))
+		fail_msg("expected \"%s\" in:\n%s", words, logged);
+}
+
+static void test_good_tables(void **state)
+{
+	u32 entries[] = { madt() };
+
+	start(0, table("RSDT", entries, sizeof(entries)), 0);
+	said("revision 0, 1 tables, 1 CPUs");
+	assert_non_null(acpi_find("APIC", 0));
+	assert_null(acpi_find("APIC", 1));
+}
+
+/* Nothing, unmappable, wide, the root itself, and then a good one. */
+static void test_entries_that_lead_nowhere(void **state)
+{
+	u32 good = madt();
+	u64 entries[] = { 0, 0x7fff0000, 0xffffffffffffff00, BASE + used, good };
+
+	start(2, 0, table("XSDT", entries, sizeof(entries)));
+	said("entry 0 of the XSDT points to 0x0, which cannot be reached: ignored");
+	said("entry 1 of the XSDT points to 0x7fff0000, which cannot be reached: ignored");
+	said("entry 2 of the XSDT points to 0xffffffffffffff00, which cannot be reached: ignored");
+	said("1 CPUs");
+}
+
+static void test_root_table_in_itself(void **state)
+{
+	u32 entries[] = { BASE + 64 };
+
+	start(0, table("RSDT", entries, sizeof(entries)), 0);
+	said("revision 0, 1 tables, 0 CPUs");
+	assert_null(acpi_find("APIC", 0));
+}
+
+static void test_bad_lengths_and_checksums(void **state)
+{
+	static const u32 lengths[] = { 0, 35, MIB(16) + 1, 0xffffffff };
+	u32 bad = madt(), entries[] = { bad, 0 };
+	u32 root = table("RSDT", entries, 4);
+	char words[96];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+		set_length(bad, lengths[i]);
+		start(0, root, 0);
+		snprintf(words, sizeof(words), "the table at 0x%x has the impossible length %u", bad,
+			 lengths[i]);
+		said(words);
+		assert_false(acpi_madt.present);
+	}
+	set_length(bad, 51);	/* inside, but its sum is not right any more */
+	start(0, root, 0);
+	snprintf(words, sizeof(words), "the checksum of table APIC at 0x%x is wrong: ignored", bad);
+	said(words);
+	assert_false(acpi_madt.present);
+}
+
+static void test_falls_back_to_the_rsdt(void **state)
+{
+	u32 entries[] = { madt() };
+	u64 wide[] = { entries[0] };
+	u32 rsdt = table("RSDT", entries, 4), xsdt = table("XSDT", wide, 8);
+
+	memory[xsdt - BASE + 9]++;
+	start(2, rsdt, xsdt);
+	said("the checksum of table XSDT");
+	said("revision 2, 1 tables, 1 CPUs");
+
+	set_up(state);
+	entries[0] = madt();
+	rsdt = table("RSDT", entries, 4);
+	start(2, rsdt, entries[0]);
+	said("has the signature APIC, expected XSDT: ignored");
+	said("revision 2, 1 tables, 1 CPUs");
+}
+
+static void test_extended_checksum(void **state)
+{
+	u32 entries[] = { madt() };
+	u32 rsdt = table("RSDT", entries, 4);
+
+	start(2, rsdt, 0x1234);
+	memory[33]++;
+	logged[0] = 0;
+	acpi_init(memory, 36);
+	said("extended checksum is wrong: the RSDT is used");
+	said("1 tables");
+}
+
+/* A root table of 16 MiB would have four million entries: a map, and a line, for each of them. */
+static void test_number_of_tables(void **state)
+{
+	static u32 entries[1000];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
+		entries[i] = BASE + 64;
+	start(0, table("RSDT", entries, sizeof(entries)), 0);
+	said("the RSDT has 1000 entries: only the first 256 are used");
+	assert_in_range(mapped, 256, 300);
+}
+
+static void test_no_root(void **state)
+{
+	start(0, 0, 0);
+	said("the root table cannot be used");
+	memset(memory, 0, 64);
+	logged[0] = 0;
+	acpi_init(NULL, 0);
+	said("no root pointer, neither from the boot loader nor in low memory");
+	assert_null(acpi_find("APIC", 0));
+}
+
+/* The last entry says that it is longer than the table; the ones before it count. */
+static void test_madt_cut_off(void **state)
+{
+	const u8 body[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0,  1, 12, 0, 0 };
+	u32 entries[] = { table("APIC", body, sizeof(body)) };
+
+	start(0, table("RSDT", entries, 4), 0);
+	said("malformed MADT entry, type 1, length 12: the rest is ignored");
+	said("1 CPUs, 0 I/O APICs");
+}
+
+static void test_short_madt(void **state)
+{
+	const u8 entry[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  1, 4, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0 };
+	u32 entries[] = { table("APIC", "\0\0\0", 4) };
+
+	start(0, table("RSDT", entries, 4), 0);
+	said("the MADT has 40 bytes, expected at least 44: ignored");
+	assert_false(acpi_madt.present);
+
+	set_up(state);
+	entries[0] = table("APIC", entry, sizeof(entry));
+	start(0, table("RSDT", entries, 4), 0);
+	said("MADT entry, type 1, has 4 bytes, expected 12: ignored");
+	said("1 CPUs, 0 I/O APICs");
+}
+
+static void test_dsdt_of_another_kind(void **state)
+{
+	u8 body[240] = { 0 };
+	u32 ssdt = table("SSDT", "\x08_S5_\x12\x06\x04\x0a\x05\x0a\x05\x00", 13), entries[2];
+
+	memcpy(body + 4, &ssdt, 4);	/* DSDT */
+	entries[0] = table("FACP", body, sizeof(body));
+	entries[1] = ssdt;
+	start(0, table("RSDT", entries, 8), 0);
+	said("the FADT's DSDT at 0x");
+	said("has the signature SSDT: ignored");
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_good_tables), TEST(test_entries_that_lead_nowhere),
+		TEST(test_root_table_in_itself), TEST(test_bad_lengths_and_checksums),
+		TEST(test_falls_back_to_the_rsdt), TEST(test_extended_checksum),
+		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),
+		TEST(test_dsdt_of_another_kind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
