@@ -9,7 +9,7 @@
 #include "lib/multiboot.h"
 #include "lib/string.h"
 
-struct boot_info boot_info = { .command_line = "", .loader_name = "an unnamed boot loader" };
+struct boot_info boot_info;
 
 /* The block lies in memory that is about to be reused; everything refers to this copy of it. */
 static u8 block[BOOT_INFO_SIZE] __aligned(8);
@@ -110,8 +110,11 @@ static void read_memory_map(const struct mb2_tag *tag)
 	const struct mb2_memory_map_tag *map = (const void *)tag;
 	size_t entry_size = map->entry_size;
 
-	if (entry_size < sizeof(struct mb2_memory_entry))
+	if (entry_size < sizeof(struct mb2_memory_entry) || entry_size % MB2_TAG_ALIGN) {
+		log_error("boot loader: the memory map has entries of %u bytes; expected a multiple of %u, at least %u: ignored",
+			  map->entry_size, MB2_TAG_ALIGN, (u32)sizeof(struct mb2_memory_entry));
 		return;
+	}
 	for (size_t at = sizeof(*map); at + entry_size <= tag->size; at += entry_size) {
 		const struct mb2_memory_entry *entry = (const void *)((const char *)tag + at);
 
@@ -223,6 +226,8 @@ static int mb2_info_read(hpa_t pa)
 int boot_info_init(u32 loader_magic, hpa_t pa)
 {
 	block_used = 0;
+	boot_info.command_line = "";
+	boot_info.loader_name = "an unnamed boot loader";
 	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
 	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
 }

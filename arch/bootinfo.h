@@ -7,9 +7,9 @@
 
 #include "lib/types.h"
 
-#define BOOT_MAX_MODULES 64
+#define BOOT_MAX_MODULES 512
 #define BOOT_MAX_MEMORY	 256
-#define BOOT_INFO_SIZE	 KIB(64)	/* the largest information block that is understood */
+#define BOOT_INFO_SIZE	 KIB(256)	/* the largest information block that is understood */
 
 struct boot_module {
 	hpa_t start;

@@ -4,7 +4,7 @@
 
 #include "arch/memory.h"
 
-#define RANGES_MAX 256
+#define RANGES_MAX 1024
 
 struct ranges {
 	unsigned count;

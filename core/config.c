@@ -2,7 +2,6 @@
 /* Module command lines, read by a table of keys. */
 #include "core/config.h"
 
-#include "arch/bootinfo.h"
 #include "core/vm.h"
 #include "lib/errno.h"
 #include "lib/keyval.h"
@@ -199,31 +198,31 @@ static struct vm_config *find_vm(struct config *config, struct str_view name)
 	return NULL;
 }
 
-static struct vm_config *add_vm(struct config *config, struct module_line *line,
-				struct str_view name)
+static struct vm_config *add_vm(struct config *config, struct str_view name)
 {
-	struct vm_config *vm = &config->vms[config->vm_count];
+	struct vm_config *vm = &config->vms[config->vm_count++];
 
-	if (config->vm_count == VM_CONFIG_MAX) {
-		complain(line, "one VM too many: expected at most %d", VM_CONFIG_MAX);
-		return NULL;
-	}
-	config->vm_count++;
 	str_view_copy(vm->name, name, sizeof(vm->name));
 	vm->memory = MEMORY_DEFAULT;
+	vm->cmdline = "";
 	vm->vcpus = 1;
 	vm->kernel.index = vm->initrd.index = -1;
 	vm->valid = true;
 	return vm;
 }
 
-static struct vm_config *add_unnamed_vm(struct config *config, struct module_line *line)
+/* "guest", "guest2" and so on; on from the last one, since looking for each is slow with hundreds. */
+static struct vm_config *add_unnamed_vm(struct config *config)
 {
-	char name[VM_NAME_SIZE] = "guest";
+	char name[VM_NAME_SIZE];
 
-	for (u32 i = 2; find_vm(config, str_view_of(name)); i++)
-		snprintf(name, sizeof(name), "guest%u", i);
-	return add_vm(config, line, str_view_of(name));
+	do {
+		if (++config->last_number == 1)
+			snprintf(name, sizeof(name), "guest");
+		else
+			snprintf(name, sizeof(name), "guest%u", config->last_number);
+	} while (find_vm(config, str_view_of(name)));
+	return add_vm(config, str_view_of(name));
 }
 
 static struct vm_config *vm_of(struct config *config, struct module_line *line,
@@ -233,10 +232,10 @@ static struct vm_config *vm_of(struct config *config, struct module_line *line,
 
 	if (line->vm.len) {
 		vm = find_vm(config, line->vm);
-		return vm ? vm : add_vm(config, line, line->vm);
+		return vm ? vm : add_vm(config, line->vm);
 	}
 	if (line->role != ROLE_INITRD)
-		return add_unnamed_vm(config, line);
+		return add_unnamed_vm(config);
 	if (!previous)
 		complain(line, "role=initrd: expected a kernel's module before it, or vm=NAME");
 	return previous;
@@ -266,9 +265,11 @@ static void take_role(struct vm_config *vm, struct module_line *line)
 	if (!kernel && line->cmdline.len)
 		complain(line,
 			 "the guest's command line is expected at the kernel's module, not here");
-	else if (kernel && !str_view_copy(vm->cmdline, line->cmdline, sizeof(vm->cmdline)))
+	else if (line->cmdline.len >= VM_CMDLINE_SIZE)
 		complain(line, "the guest's command line has %zu characters: expected at most %d",
 			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
+	else if (kernel)
+		vm->cmdline = line->cmdline.ptr;	/* up to the end of the module's text */
 }
 
 static void take_settings(struct vm_config *vm, const struct module_line *line)

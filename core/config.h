@@ -17,14 +17,13 @@
  */
 #pragma once
 
+#include "arch/bootinfo.h"
 #include "lib/types.h"
 
 #define VM_NAME_SIZE	 24
 #define VM_MODULE_NAME	 32
 #define VM_CMDLINE_SIZE	 2048
-#define VM_CONFIG_MAX	 16
-
-struct boot_info;
+#define VM_CONFIG_MAX	 BOOT_MAX_MODULES	/* each module can be a VM's kernel */
 
 /* Where a module lies; its memory is freed when the VM's loader is done with it. */
 struct vm_module {
@@ -38,13 +37,14 @@ struct vm_config {
 	u32 vcpus;
 	u64 time_limit_s;		/* 0: none */
 	struct vm_module kernel, initrd;
-	char cmdline[VM_CMDLINE_SIZE];	/* for the guest */
+	const char *cmdline;		/* for the guest: in the boot loader's information */
 	bool valid;			/* false: an error was logged, the VM does not start */
 };
 
 struct config {
 	struct vm_config vms[VM_CONFIG_MAX];
 	u32 vm_count;
+	u32 last_number;	/* given to a VM without a name */
 	u32 modules_unused;	/* that belong to no VM, each with an error logged */
 };
 

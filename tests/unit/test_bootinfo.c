@@ -176,6 +176,29 @@ static void test_overlapping_modules(void **state)
 	assert_int_equal(boot_info.module[5].size, 0xffffffff - 0x203000);
 }
 
+/* Found by fuzzing: entries that are no multiple of 8 bytes would be read from odd addresses. */
+static void test_memory_map_entries(void **state)
+{
+	u32 sizes[] = { 0, 16, 25, 0xfffffff8 };
+	struct mb2_memory_entry entry = { 0x100000, 0x1000, 1, 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u8 entries[64] = { 0 };
+
+		begin();
+		add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { sizes[i], 0 }, 8, entries, sizeof(entries));
+		assert_int_equal(finish_and_parse(), 0);
+		assert_int_equal(boot_info.memory_pieces, 0);
+		assert_int_equal(errors, i < 3);	/* the last one: not even one entry fits */
+	}
+	begin();
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { 32, 0 }, 8, (struct mb2_memory_entry[3]) { entry }, 64);
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 0);
+	assert_int_equal(boot_info.memory_pieces, 2);	/* larger entries are skipped over as a whole */
+	assert_int_equal(boot_info.memory[0].size, 0x1000);
+}
+
 static void test_size(void **state)
 {
 	u32 sizes[] = { 0, 7, BOOT_INFO_SIZE + 1, ~0u };
@@ -304,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_all_tags),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_overlapping_modules),
+		cmocka_unit_test(test_memory_map_entries),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_efi_memory_map),
 		cmocka_unit_test(test_efi_map_without_room),

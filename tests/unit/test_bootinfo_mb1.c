@@ -19,7 +19,7 @@
 
 /* The machine's memory from LOW on: a heap block of its own, so that the sanitizers see its ends. */
 #define LOW	   0x9000u
-#define ARENA_SIZE 0x21000u
+#define ARENA_SIZE (0x11000u + (u32)BOOT_INFO_SIZE)
 static u8 *arena;
 static unsigned errors;
 
@@ -45,8 +45,8 @@ const void *early_map(hpa_t pa, u64 size)
 	if (pa >= LOW && pa - LOW < ARENA_SIZE)
 		return arena + (pa - LOW);
 	if (!ones) {
-		ones = malloc(KIB(64) + 1);
-		memset(ones, 0xff, KIB(64) + 1);
+		ones = malloc(BOOT_INFO_SIZE + 1);
+		memset(ones, 0xff, BOOT_INFO_SIZE + 1);
 	}
 	return ones;
 }
@@ -79,7 +79,7 @@ static void begin(u32 flags)
 {
 	memset(arena, 0, ARENA_SIZE);
 	used = errors = 0;
-	boot_info = (struct boot_info) { .command_line = "", .loader_name = "unnamed" };
+	boot_info = (struct boot_info) { 0 };
 	info = place(put(&(struct mb1_info){ .flags = flags }, sizeof(*info)));
 }
 
@@ -145,7 +145,7 @@ static void test_nothing(void **state)
 	assert_int_equal(errors, 0);
 	assert_int_equal(boot_info.modules + boot_info.memory_pieces, 0);
 	assert_string_equal(boot_info.command_line, "");
-	assert_string_equal(boot_info.loader_name, "unnamed");
+	assert_string_equal(boot_info.loader_name, "an unnamed boot loader");
 	assert_int_equal(boot_info.framebuffer.address, 0);
 
 	assert_int_equal(boot_info_init(MB1_BOOT_MAGIC, 0xffffffff), -EINVAL);

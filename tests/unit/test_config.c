@@ -334,19 +334,22 @@ static void test_length_of_the_command_line(void **state)
 	assert_string_equal(config.vms[0].cmdline, line + 3);
 }
 
-static void test_too_many_vms(void **state)
+/* As many as a boot loader's information is read for; names that are taken are passed over. */
+static void test_every_module_a_vm(void **state)
 {
-	const char *lines[VM_CONFIG_MAX + 2];
+	const char *lines[BOOT_MAX_MODULES];
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		lines[i] = "";
-	lines[VM_CONFIG_MAX + 1] = "vm=guest role=initrd";
+		lines[i] = i == 7 ? "vm=guest100" : "";
 	parse_all(lines, ARRAY_SIZE(lines));
-	said("module 16 (without options): one VM too many: expected at most 16");
-	assert_int_equal(errors, 1);
-	assert_int_equal(config.vm_count, VM_CONFIG_MAX);
-	assert_int_equal(config.modules_unused, 1);
-	assert_int_equal(vm_named("guest")->initrd.index, VM_CONFIG_MAX + 1);
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, BOOT_MAX_MODULES);
+	assert_int_equal(config.modules_unused, 0);
+	assert_int_equal(vm_named("guest")->kernel.index, 0);
+	assert_int_equal(vm_named("guest2")->kernel.index, 1);
+	assert_int_equal(vm_named("guest100")->kernel.index, 7);
+	assert_int_equal(vm_named("guest99")->kernel.index, 99);
+	assert_int_equal(vm_named("guest512")->kernel.index, 511);
 	for (u32 i = 0; i < config.vm_count; i++)
 		assert_true(config.vms[i].valid);
 }
@@ -425,7 +428,7 @@ int main(void)
 		cmocka_unit_test(test_initrd_of_nobody),
 		cmocka_unit_test(test_command_line_of_an_initrd),
 		cmocka_unit_test(test_length_of_the_command_line),
-		cmocka_unit_test(test_too_many_vms),
+		cmocka_unit_test(test_every_module_a_vm),
 		cmocka_unit_test(test_help_names_every_key),
 		cmocka_unit_test(test_random_lines),
 	};
