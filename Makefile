@@ -200,14 +200,14 @@ MAX_SIZE   := 262144
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-docs check-headers check-unit check-builds check-size check-repro \
+.PHONY: check check-layers check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
 	check-boot check-lab
 check: ## run every check there is, all of the following
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-boot check-lab
+CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-fuzz check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
@@ -221,6 +221,13 @@ check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and wi
 
 check-unit: ## the unit tests, on the build host, with sanitizers
 	$(Q)$(MAKE) --no-print-directory -C tests/unit check
+
+check-fuzz: ## fuzzers of all that reads boot data, a fixed number of inputs each
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/fuzz check
+
+.PHONY: fuzz
+fuzz: ## the same for FUZZ_SECONDS=60 each, with new inputs every time
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/fuzz fuzz $(if $(FUZZ_SECONDS),FUZZ_SECONDS=$(FUZZ_SECONDS))
 
 check-builds: ## both compilers build it without a warning
 	$(Q)$(MAKE) --no-print-directory -j2 all
