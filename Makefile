@@ -252,6 +252,11 @@ check-lab: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## boot a machine by PXE with
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --lg-env $(LG_ENV) tests/lab $(PYTEST)
 
+.PHONY: models
+models: all ## boot every CPU model of QEMU and Bochs, and write docs/models.md
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
+	$(Q)UPDATE_MODELS=1 $(TESTPYTHON) -m pytest -q -p no:cacheprovider tests/test_models.py
+
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

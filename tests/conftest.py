@@ -76,7 +76,7 @@ class Runs:
             machine.stop()
 
     def _image(self, boot):
-        small = not boot.setup.extra
+        small = "-bios" not in boot.setup.extra    # UEFI needs the whole of GRUB
         key = (boot.modules, boot.options, boot.medium.make, small)
         with self.images_lock:
             if key not in self.images:
@@ -111,15 +111,20 @@ class Runs:
     @staticmethod
     def _await_end(boot, machine):
         if not boot.powers_off:
-            machine.wait(boot.limit)
+            machine.wait(boot.watched or boot.limit)
         elif not machine.wait(boot.limit):
             raise emu.MachineError(machine.report(f"it did not power off within {boot.limit} s"))
 
 
+def boots_of(item):
+    """The boots that a test looks at: its parameter, or what the function names in .boots."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return [params["boot"]] if "boot" in params else getattr(item.function, "boots", ())
+
+
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory):
-    boots = dict.fromkeys(item.callspec.params["boot"] for item in request.session.items
-                          if "boot" in getattr(getattr(item, "callspec", None), "params", {}))
+    boots = dict.fromkeys(boot for item in request.session.items for boot in boots_of(item))
     runs = request.config.lamina_runs = Runs(tmp_path_factory.mktemp("images"), boots)
     yield runs
     runs.close()

@@ -61,6 +61,7 @@ class Boot:
     powers_off: bool = True          # by itself, at the end
     limit: int = 60                  # seconds, for each step and for the end
     memory: int = 128                # MiB, the machine's
+    watched: int = 0                 # seconds, one that stays on; 0: `limit`
 
     @property
     def medium(self):
