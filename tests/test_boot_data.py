@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What a boot loader and a firmware may come with, by the real GRUB: hundreds of modules, very large
+and empty ones, odd command lines, and ACPI tables that name what is not there.
+"""
+
+import re
+import struct
+
+import pytest
+
+import conftest
+import matrix
+from matrix import Boot, Module, QEMU_SVM, told
+from test_boot import require, tail, test_boot as check_boot
+
+TINY = "guests/debugexit.elf"
+MADE = conftest.BUILD / "damaged"
+MANY = 260          # what is said of more than 512 is for tests/unit/test_bootinfo.c: GRUB takes long
+
+
+def many(number):
+    return tuple(Module(TINY, f"vm=vm{n} mem=2M -- number={n}") for n in range(number))
+
+
+# The kernel reads an initramfs up to the zeros that follow it.
+LARGE = Boot("large-initrd", QEMU_SVM, (
+    Module("linux/vmlinuz", "vm=linux role=kernel mem=700M -- console=ttyS0"),
+    Module("damaged/initramfs-300M", "vm=linux role=initrd")),
+    (matrix.Step("", matrix.PROMPT), matrix.Step("poweroff\r", matrix.ENDED_WELL)),
+    lines=(r"module 1: 307200 KiB at ",), limit=300, memory=1500)
+
+# More for both than the machine has: what was a module is RAM later.
+AGAIN = Boot("large-again", QEMU_SVM, (
+    Module("damaged/initramfs-300M", "vm=broken mem=256M"), Module(TINY, "vm=next mem=380M")),
+    lines=(r"vm ended: debug exit", r"next\] 380 MiB"), limit=120, memory=512)
+
+
+def hpet_table(address, length=56):
+    """An HPET description table as ACPI has it; QEMU fills the checksum in."""
+    body = struct.pack("<IBBBBQBHB", 0x8086a201, 0, 64, 0, 0, address, 0, 0x80, 0)
+    head = struct.pack("<4sIBB6s8sI4sI", b"HPET", length, 1, 0, b"LAMINA", b"TESTTEST", 1, b"TEST", 1)
+    return (head + body)[:length]
+
+
+TABLES = {
+    "hpet-in-ram": (hpet_table(0x1000000),
+                    r"error: 0x1000000 is memory, where a device was expected"),
+    "hpet-nowhere": (hpet_table(0xfff0000000000000),
+                     r"error: there is no physical address 0xfff0000000000000 in this machine"),
+    "hpet-absent": (hpet_table(0xfed00000), r"clock: TSC .*\(ACPI PM timer\)"),
+    "hpet-short": (hpet_table(0, 40), r"the HPET's table has 40 bytes, expected at least 52: ignored"),
+}
+
+
+def with_table(name, words):
+    setup = QEMU_SVM._replace(extra=("-machine", "hpet=off", "-acpitable", f"file={MADE / name}"))
+    return Boot(f"acpi-{name}", setup, matrix.ONE_GUEST,
+                lines=(words, r"clock: TSC .*\(ACPI PM timer\)", matrix.RAN, matrix.ENDED_WELL))
+
+
+BOOTS = (
+    Boot("many-modules", QEMU_SVM, many(MANY), lines=(
+        rf"{MANY} VMs run one after the other", matrix.ENDED_WELL), limit=120),
+    LARGE, AGAIN,
+    # GRUB puts a backslash before each quote and each backslash.
+    Boot("odd-modules", QEMU_SVM, (
+        Module("damaged/empty", "vm=empty mem=16M"),
+        Module(TINY, "vm=long mem=16M -- " + "x" * 2048),
+        Module(TINY, 'vm="open mem=16M'),
+        Module(TINY, 'vm=quoted mem=16M -- "a b" \\ "'),
+        Module(TINY, ""),
+    ), lines=(told("the kernel's file is empty", "empty"),
+              told("2048 characters: expected at most 2047"),
+              told(r"module 2 .*open: expected vm=NAME"), r"quoted\] vm ended: debug exit",
+              r'^loaded by Multiboot2, command line "\\"a b\\" \\\\ \\""$',
+              r"guest\] vm ended: debug exit", told("3 of 5 VMs did not start")), memory=512),
+    *(with_table(name, words) for name, (_, words) in TABLES.items()),
+)
+
+
+def make_files():
+    """What the boots are made of."""
+    MADE.mkdir(parents=True, exist_ok=True)
+    (MADE / "empty").write_bytes(b"")
+    for name, (table, _) in TABLES.items():
+        (MADE / name).write_bytes(table)
+    initramfs = conftest.BUILD / "linux/initramfs"
+    if initramfs.exists():
+        with open(MADE / "initramfs-300M", "wb") as file:
+            file.write(initramfs.read_bytes())
+            file.truncate(300 << 20)
+
+
+make_files()
+
+
+@pytest.mark.parametrize("boot", BOOTS, ids=str)
+def test_boot_data(boot, run):
+    check_boot(boot, run)
+
+
+def test_each_of_many_modules_ran(runs):
+    said = re.findall(r"^loaded by Multiboot2, command line \"number=(\d+)\"", runs.of(BOOTS[0]).text,
+                      re.MULTILINE)
+    require(said == [str(n) for n in range(MANY)], f"{len(said)} of {MANY} guests ran, in this order:",
+            " ".join(said), tail(runs.of(BOOTS[0]).text))
+
+
+test_each_of_many_modules_ran.boots = BOOTS[:1]
