@@ -11,6 +11,8 @@ static u64 byte_ports_read(void *device, struct vcpu *vcpu, u64 offset, unsigned
 	const struct byte_ports *ports = device;
 	u64 value = 0;
 
+	if (likely(size == 1))
+		return ports->read(ports->device, ports->base + offset);
 	for (unsigned i = 0; i < size; i++)
 		value |= (u64)ports->read(ports->device, ports->base + offset + i) << (8 * i);
 	return value;
@@ -20,6 +22,10 @@ static void byte_ports_write(void *device, struct vcpu *vcpu, u64 offset, unsign
 {
 	const struct byte_ports *ports = device;
 
+	if (likely(size == 1)) {
+		ports->write(ports->device, ports->base + offset, (u8)value);
+		return;
+	}
 	for (unsigned i = 0; i < size; i++)
 		ports->write(ports->device, ports->base + offset + i, (u8)(value >> (8 * i)));
 }

@@ -61,10 +61,10 @@ static struct pic *pic_of(struct vm *vm)
 /* Rank of the most urgent input in `mask`: 0 is the highest priority, 8 when the mask is empty. */
 static unsigned highest_rank(const struct pic_chip *chip, u8 mask)
 {
-	for (unsigned rank = 0; rank < 8; rank++)
-		if (mask & BIT((chip->lowest + 1 + rank) & 7))
-			return rank;
-	return 8;
+	unsigned first = (chip->lowest + 1u) & 7;
+	u8 rotated = (u8)(mask >> first | mask << (8 - first));
+
+	return rotated ? (unsigned)__builtin_ctz(rotated) : 8;
 }
 
 static unsigned input_of_rank(const struct pic_chip *chip, unsigned rank)
@@ -75,11 +75,12 @@ static unsigned input_of_rank(const struct pic_chip *chip, unsigned rank)
 /* The input that INT is asserted for, or -1. */
 static int chip_request(const struct pic_chip *chip)
 {
-	u8 in_service = chip->isr;
-	unsigned rank = highest_rank(chip, chip->irr & ~chip->imr);
+	u8 requests = chip->irr & ~chip->imr, in_service = chip->isr;
+	unsigned rank;
 
-	if (chip->step != PIC_READY || rank == 8)
+	if (likely(!requests) || chip->step != PIC_READY)
 		return -1;
+	rank = highest_rank(chip, requests);
 	if (chip->special_mask)
 		in_service &= ~chip->imr;
 	/* The slave may interrupt its own service with something more urgent. */
@@ -284,9 +285,12 @@ static struct pic_chip *chip_at(struct pic *pic, u16 port)
 static u8 pic_read(void *device, u16 port)
 {
 	struct pic *pic = device;
-	u8 value = chip_read(chip_at(pic, port), port & 1);
+	struct pic_chip *chip = chip_at(pic, port);
+	bool polled = chip->poll;
+	u8 value = chip_read(chip, port & 1);
 
-	pic_update(pic);	/* a poll acknowledges */
+	if (polled)	/* which acknowledges */
+		pic_update(pic);
 	return value;
 }
 
