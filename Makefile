@@ -36,11 +36,11 @@ ASM_OBJS := $(ASM_SRCS:%.asm=$(BUILD)/%.asm.o)
 OBJS     := $(C_OBJS) $(ASM_OBJS)
 
 # General registers only: the guest's FPU state stays in the registers.
-# Frame pointers: the panic report walks them.
+# Frame pointers: the panic report walks them, up to those functions that every exit goes through.
 CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	-fno-stack-protector -fno-asynchronous-unwind-tables \
-	-fno-omit-frame-pointer -fno-strict-aliasing \
+	-fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-strict-aliasing \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
@@ -48,6 +48,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/entry% core/statistics% core/trace% core/machine_check core/vm \
 	core/guest_mem dev/acpi% dev/aml vmx/rules% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules% svm/check svm/caps svm/dump
+SPINE := core/enter vmx/run vmx/instant svm/run svm/instant
 CPPFLAGS  := -I. -I$(BUILD)
 # No -g: NASM's line table names the absolute folder.
 NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error
@@ -95,6 +96,7 @@ $(BUILD)/arch/font.inc: arch/font.txt arch/font.awk
 	$(Q)awk -f arch/font.awk arch/font.txt > $@
 
 $(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS)): CFLAGS += -Os
+$(SPINE:%=$(BUILD)/%.o): CFLAGS += -fomit-frame-pointer
 
 # NASM's -MD forgets the files that are %include'd: a run of its own lists them.
 $(ASM_OBJS): $(BUILD)/%.asm.o: %.asm $(OFFSETS) $(BUILD)/flags

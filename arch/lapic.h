@@ -25,5 +25,7 @@ bool lapic_irr_pending(u8 vector);
  */
 #define LAPIC_TIMER_OFF (~0ull)
 void lapic_timer_arm(u64 tsc_deadline);
+/* What it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
+extern u64 lapic_timer_armed;
 /* Called by the timer interrupt's handler: what was armed has fired. */
 void lapic_timer_fired(void);

@@ -15,8 +15,7 @@
 #define DIVIDE_BY_1 0xb
 #define MAX_COUNT   0xffffffffu
 
-/* One CPU runs VMs so far. With more, this becomes part of struct percpu. */
-static u64 armed = LAPIC_TIMER_OFF;
+u64 lapic_timer_armed = LAPIC_TIMER_OFF;
 static u64 timer_hz;
 static bool deadline_mode;
 
@@ -56,9 +55,9 @@ static void arm_count(u64 deadline)
 
 void lapic_timer_arm(u64 deadline)
 {
-	if (deadline == armed)
+	if (deadline == lapic_timer_armed)
 		return;
-	armed = deadline;
+	lapic_timer_armed = deadline;
 	if (deadline_mode)	/* 0 disarms */
 		wrmsr(MSR_TSC_DEADLINE, deadline == LAPIC_TIMER_OFF ? 0 : MAX(deadline, 1ull));
 	else if (deadline == LAPIC_TIMER_OFF)
@@ -69,5 +68,5 @@ void lapic_timer_arm(u64 deadline)
 
 void lapic_timer_fired(void)
 {
-	armed = LAPIC_TIMER_OFF;
+	lapic_timer_armed = LAPIC_TIMER_OFF;
 }

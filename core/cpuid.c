@@ -87,6 +87,7 @@ static const struct leaf_policy policy[] = {
 #define ENTRIES	      64
 
 struct cpuid_table {
+	struct cpuid_constants constants;	/* must stay first */
 	u32 count;
 	u64 features;	/* BIT(enum guest_feature) */
 	u8 physical_bits;
@@ -97,6 +98,12 @@ struct cpuid_table {
 };
 
 _Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
+
+/* Leaves whose answer depends on the subleaf: for all others ECX on entry means nothing. */
+static bool has_subleaves(u32 leaf)
+{
+	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
+}
 
 static const struct cpuid_regs *find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
 {
@@ -309,6 +316,20 @@ static void collect_features(struct cpuid_table *table)
 	}
 }
 
+static void constant_leaves(struct cpuid_table *table)
+{
+	_Static_assert(MAX_BASIC < CPUID_CONSTANT_LEAVES, "a bit each");
+	for (u32 leaf = 0; leaf <= MAX_BASIC; leaf++) {
+		const struct cpuid_regs *found = find(table, leaf, 0);
+
+		if (leaf == 1 || has_subleaves(leaf))
+			continue;
+		table->constants.leaves |= BIT(leaf);
+		if (found)
+			table->constants.regs[leaf] = *found;
+	}
+}
+
 int cpuid_create(struct vcpu *vcpu)
 {
 	struct cpuid_table *table = page_alloc();
@@ -325,6 +346,7 @@ int cpuid_create(struct vcpu *vcpu)
 	topology_leaves(table, vcpu->vm->config->vcpus);
 	xsave_leaves(vcpu);
 	timing_leaves(table);
+	constant_leaves(table);
 	return 0;
 }
 
@@ -345,12 +367,6 @@ u8 cpuid_physical_bits(const struct vcpu *vcpu)
 	return vcpu->cpuid->physical_bits;
 }
 
-/* Leaves whose answer depends on the subleaf: for all others ECX on entry means nothing. */
-static bool has_subleaves(u32 leaf)
-{
-	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
-}
-
 /* SDM: above the largest basic leaf, an Intel processor answers as for that one; an AMD one with zeros. */
 static u32 effective_leaf(u32 leaf)
 {
@@ -365,9 +381,11 @@ static u32 effective_leaf(u32 leaf)
 
 struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
 {
-	const struct cpuid_regs *found;
+	const struct cpuid_regs *found = cpuid_constant(vcpu->cpuid, leaf);
 	struct cpuid_regs r = { 0 };
 
+	if (found)
+		return *found;
 	leaf = effective_leaf(leaf);
 	found = find(vcpu->cpuid, leaf, has_subleaves(leaf) ? subleaf : 0);
 	if (found)

@@ -7,6 +7,23 @@
 
 struct vcpu;
 
+/* Answers that stay as they are, whatever the guest does, by basic leaf. What vcpu->cpuid points at begins so. */
+#define CPUID_CONSTANT_LEAVES 32
+struct cpuid_constants {
+	u32 leaves;	/* BIT(leaf): regs[leaf] is the answer for each subleaf and vCPU state */
+	struct cpuid_regs regs[CPUID_CONSTANT_LEAVES];
+};
+
+/* NULL: ask cpuid_guest(). */
+static inline const struct cpuid_regs *cpuid_constant(const void *table, u32 leaf)
+{
+	const struct cpuid_constants *constants = table;
+
+	if (leaf >= CPUID_CONSTANT_LEAVES || !(constants->leaves >> leaf & 1))
+		return NULL;
+	return &constants->regs[leaf];
+}
+
 int cpuid_create(struct vcpu *vcpu);	/* -ENOMEM; sets vcpu->cpuid */
 void cpuid_destroy(struct vcpu *vcpu);
 

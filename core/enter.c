@@ -27,33 +27,6 @@ static void serve_console(struct vcpu *vcpu)
 }
 
 /*
- * Serve the requests and decide what enters with the guest. Returns true where the coming entry
- * has to exit before the first guest instruction.
- */
-static bool prepare_entry(struct vcpu *vcpu)
-{
-	bool force_immediate_exit = false;
-	u32 requests = take_requests(vcpu, REQ_TIMER | REQ_EVENT);
-
-	/* A deadline that passed before the last exit needs no interrupt and no other exit. */
-	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc) {
-		vtimer_run_expired(vcpu, rdtsc());
-		requests |= take_requests(vcpu, REQ_EVENT);
-	}
-	if ((requests & REQ_EVENT) || vcpu->events.reinject.type != EVENT_NONE ||
-	    vcpu->events.exception.type != EVENT_NONE)
-		force_immediate_exit = event_inject(vcpu);
-	/* What waits right behind the injected event is decided anew after that exit. */
-	if (force_immediate_exit)
-		vcpu_request(vcpu, REQ_EVENT);
-
-	/* A stop waits for an event in delivery, and then for no guest instruction. */
-	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
-		force_immediate_exit = true;
-	return force_immediate_exit;
-}
-
-/*
  * A VM is stopped between two instructions: what is being delivered is delivered first. One entry has
  * to do for that, because a guest can make its exceptions raise exceptions for ever.
  */
@@ -72,6 +45,36 @@ static bool stop_now(struct vcpu *vcpu)
 	return true;
 }
 
+/*
+ * Serve the requests and decide what enters with the guest. `force_immediate_exit`: the coming entry
+ * has to exit before the first guest instruction. False: the VM has ended.
+ */
+static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
+{
+	u32 requests;
+
+	serve_console(vcpu);
+	if (vcpu->vm->state != VM_RUNNING || stop_now(vcpu))
+		return false;
+
+	requests = take_requests(vcpu, REQ_TIMER | REQ_EVENT);
+	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc) {
+		vtimer_run_expired(vcpu, rdtsc());
+		requests |= take_requests(vcpu, REQ_EVENT);
+	}
+	if (requests & REQ_EVENT)
+		*force_immediate_exit = event_inject(vcpu);
+	/* What waits right behind the injected event is decided anew after that exit. */
+	if (*force_immediate_exit)
+		vcpu_request(vcpu, REQ_EVENT);
+
+	/* A stop waits for an event in delivery, and then for no guest instruction. */
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
+		*force_immediate_exit = true;
+	vcpu->forced_exits += *force_immediate_exit;
+	return true;
+}
+
 static void entry_failed(struct vcpu *vcpu)
 {
 	vcpu->ops->explain_failure(vcpu);
@@ -81,21 +84,18 @@ static void entry_failed(struct vcpu *vcpu)
 	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
 }
 
-bool vcpu_enter_guest(struct vcpu *vcpu)
+/* One turn of the loop, in vcpu_main() and, for itself, in vcpu_enter_guest(). */
+static inline bool enter_guest(struct vcpu *vcpu)
 {
 	enum exit_fastpath fastpath;
-	bool force_immediate_exit;
+	bool force_immediate_exit = false;
 
-	if (vcpu_requested(vcpu)) {
-		serve_console(vcpu);
-		if (stop_now(vcpu))
+	/* A deadline that passed before the last exit needs no interrupt and no other exit. */
+	if (unlikely(vcpu_requested(vcpu) || vcpu->timer_deadline <= vcpu->exit_tsc)) {
+		if (!serve_requests(vcpu, &force_immediate_exit))
 			return false;
 	}
-
-	force_immediate_exit = prepare_entry(vcpu);
-	vcpu->forced_exits += force_immediate_exit;
-
-	if (!vcpu->deadline_in_hardware)
+	if (!vcpu->deadline_in_hardware && unlikely(vcpu->timer_deadline != lapic_timer_armed))
 		lapic_timer_arm(vcpu->timer_deadline);
 
 	for (;;) {
@@ -103,28 +103,28 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 		statistics_exit_ends(vcpu, vcpu->entry_tsc);
 		fastpath = vcpu->ops->vcpu_run(vcpu, force_immediate_exit);
 		vcpu->outcomes[fastpath]++;
-		if (likely(fastpath != EXIT_FASTPATH_ENTRY_FAILED))
-			statistics_exit_begins(vcpu);
-		if (fastpath != EXIT_FASTPATH_REENTER_GUEST)
-			break;
-		if (vcpu_requested(vcpu)) {
-			fastpath = EXIT_FASTPATH_EXIT_HANDLED;
-			break;
+		if (unlikely(fastpath == EXIT_FASTPATH_ENTRY_FAILED)) {
+			irq_window();
+			entry_failed(vcpu);
+			return false;
 		}
+		statistics_exit_begins(vcpu);
+		if (likely(fastpath != EXIT_FASTPATH_REENTER_GUEST) || vcpu_requested(vcpu))
+			break;
 		force_immediate_exit = false;
 	}
 
 	/* Host interrupts that ended the guest's turn, or came since, are served here and nowhere else. */
 	irq_window();
 
-	if (unlikely(fastpath == EXIT_FASTPATH_ENTRY_FAILED)) {
-		entry_failed(vcpu);
-		return false;
-	}
-
-	if (fastpath == EXIT_FASTPATH_NONE)
+	if (likely(fastpath == EXIT_FASTPATH_NONE))
 		vcpu->ops->handle_exit(vcpu);
-	return vcpu->vm->state == VM_RUNNING;
+	return likely(vcpu->vm->state == VM_RUNNING);
+}
+
+bool vcpu_enter_guest(struct vcpu *vcpu)
+{
+	return enter_guest(vcpu);
 }
 
 /* Sleep until something wakes the vCPU. Interrupts are served while the processor waits. */
@@ -155,7 +155,7 @@ void vcpu_main(struct vcpu *vcpu)
 	do {
 		if (unlikely(vcpu->activity != VCPU_RUNNING))
 			idle(vcpu);
-	} while (vcpu_enter_guest(vcpu));
+	} while (enter_guest(vcpu));
 	statistics_exit_ends(vcpu, rdtsc());
 	lapic_timer_arm(LAPIC_TIMER_OFF);
 }

@@ -82,6 +82,7 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		.error_code = error_code,
 	};
 	events->payload = payload;
+	vcpu_request(vcpu, REQ_EVENT);
 }
 
 void event_raise(struct vcpu *vcpu, u8 vector)

@@ -9,7 +9,7 @@
 #include "core/emulate.h"
 #include "core/irqchip.h"
 #include "core/msr.h"
-#include "core/trace.h"
+#include "core/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
@@ -41,23 +41,24 @@ void exit_cpuid(struct vcpu *vcpu)
 	skip(vcpu);
 }
 
-void exit_io(struct vcpu *vcpu, const struct io_exit *io)
+void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in)
 {
 	u64 rax = vcpu->regs[REG_RAX];
 
-	if (io->string) {
-		emulate_string_io(vcpu, io);
-		return;
-	}
-	if (io->in) {
-		u64 value = pio_read(vcpu, io->port, io->size);
+	if (in) {
+		u64 value = pio_read(vcpu, port, size);
 
 		/* A 32-bit result clears the upper half of RAX, a narrower one leaves it. */
-		vcpu->regs[REG_RAX] = io->size == 4 ? value : (rax & ~size_mask(io->size)) | value;
+		vcpu->regs[REG_RAX] = size == 4 ? value : (rax & ~size_mask(size)) | value;
 	} else {
-		pio_write(vcpu, io->port, io->size, rax & size_mask(io->size));
+		pio_write(vcpu, port, size, rax & size_mask(size));
 	}
 	skip(vcpu);
+}
+
+void exit_io_string(struct vcpu *vcpu, const struct io_exit *io)
+{
+	emulate_string_io(vcpu, io);
 }
 
 void exit_rdmsr(struct vcpu *vcpu)
@@ -109,10 +110,8 @@ void exit_xsetbv(struct vcpu *vcpu)
 
 void exit_vmcall(struct vcpu *vcpu)
 {
-	if (vm_once(vcpu->vm, ONCE_OTHER, X86_UD))
-		vm_info(vcpu->vm, "hypercall at RIP 0x%llx: there are none, it raises #UD",
-			(unsigned long long)vcpu->exit_rip);
-	event_raise(vcpu, X86_UD);
+	vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
+	skip(vcpu);
 }
 
 void exit_invalid_opcode(struct vcpu *vcpu)
@@ -156,6 +155,8 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
 {
 	unsigned long long gpa = fault->gpa;
 
+	if (likely(emulate_mmio_quick(vcpu, fault)))
+		return;
 	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
 		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
 	else if (fault->walk)

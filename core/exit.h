@@ -10,10 +10,10 @@
 
 struct vcpu;
 
-struct io_exit {
+struct io_exit {	/* of a string instruction */
 	u16 port;
 	u8 size;		/* 1, 2, 4 */
-	bool in, string, rep;
+	bool in, rep;
 };
 
 enum nested_access { NESTED_READ, NESTED_WRITE, NESTED_FETCH };
@@ -25,13 +25,20 @@ struct nested_fault {
 	const char *what;	/* "EPT violation", "EPT misconfiguration", "nested page fault" */
 };
 
+/*
+ * What RAX holds after a hypercall that there is not: as from KVM, whose CPUID leaves are offered.
+ * Linux, Documentation/virt/kvm/x86/hypercalls.rst; KVM_ENOSYS.
+ */
+#define HYPERCALL_UNKNOWN ((u64)-1000)
+
 void exit_cpuid(struct vcpu *vcpu);
-void exit_io(struct vcpu *vcpu, const struct io_exit *io);
+void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in);	/* IN, OUT; size 1, 2, 4 */
+void exit_io_string(struct vcpu *vcpu, const struct io_exit *io);	/* INS, OUTS, with REP or without */
 void exit_rdmsr(struct vcpu *vcpu);
 void exit_wrmsr(struct vcpu *vcpu);
 void exit_hlt(struct vcpu *vcpu);
 void exit_xsetbv(struct vcpu *vcpu);
-void exit_vmcall(struct vcpu *vcpu);		/* no hypercalls yet: #UD */
+void exit_vmcall(struct vcpu *vcpu);		/* there are no hypercalls yet: each answers HYPERCALL_UNKNOWN */
 void exit_invalid_opcode(struct vcpu *vcpu);	/* instructions the guest's machine does not have */
 void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is write-back */
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);

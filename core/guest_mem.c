@@ -78,7 +78,7 @@ int guest_mem_create(struct vm *vm, u64 size)
 /* In quadwords: this is most of what starting a VM costs. */
 static void clear_span(gpa_t gpa, u64 size)
 {
-	void *to = (void *)(HOST_GUEST_WINDOW + gpa);
+	void *to = guest_window(gpa);
 	u64 count = size / 8;
 
 	__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0) : "memory");
@@ -163,7 +163,7 @@ bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
 
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)
 {
-	return guest_is_ram(vm, gpa, size) ? (void *)(HOST_GUEST_WINDOW + gpa) : NULL;
+	return guest_is_ram(vm, gpa, size) ? guest_window(gpa) : NULL;
 }
 
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)

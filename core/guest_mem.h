@@ -58,6 +58,16 @@ bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);
  */
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size);
 
+/* Where the guest window shows what is known to be RAM. */
+#ifdef LAMINA_HOST_TEST
+void *guest_window(gpa_t gpa);
+#else
+static inline void *guest_window(gpa_t gpa)
+{
+	return (void *)(HOST_GUEST_WINDOW + gpa);
+}
+#endif
+
 /* Copies. -EFAULT, and nothing copied, where any byte is not RAM. */
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size);
 int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size);

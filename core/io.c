@@ -3,7 +3,7 @@
 #include "core/device.h"
 
 #include "arch/memory.h"
-#include "core/trace.h"
+#include "core/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/bits.h"
@@ -85,54 +85,68 @@ static const struct io_region *port_region(struct vm *vm, u16 port)
 
 static bool inside(const struct io_region *region, u64 address, unsigned size)
 {
-	return address - region->base < region->size && region->size - (address - region->base) >= size;
+	u64 offset = address - region->base;
+
+	return offset < region->size && region->size - offset >= size;
 }
 
-static u64 read_port(struct vcpu *vcpu, u16 port, unsigned size)
+/* Where no device claims all of it: byte by byte. */
+static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
-	struct vm *vm = vcpu->vm;
-	const struct io_region *region = port_region(vm, port);
 	u64 value = 0;
 
-	if (likely(region && inside(region, port, size)))
-		return region->read(region->device, vcpu, port - region->base, size) & size_mask(size);
-	if (size > 1) {
-		for (unsigned i = 0; i < size; i++)
-			value |= read_port(vcpu, (u16)(port + i), 1) << (i * 8);
-		return value;
+	for (unsigned i = 0; i < size; i++) {
+		u16 at = (u16)(port + i);
+		const struct io_region *region = port_region(vcpu->vm, at);
+		u8 byte = 0xff;
+
+		if (region)
+			byte = (u8)region->read(region->device, vcpu, at - region->base, 1);
+		else
+			vm_debug_once(vcpu->vm, ONCE_PORT_READ, at,
+				      "read of the unclaimed port 0x%x gives all ones", at);
+		value |= (u64)byte << (i * 8);
 	}
-	vm_debug_once(vm, ONCE_PORT_READ, port, "read of the unclaimed port 0x%x gives all ones", port);
-	return size_mask(size);
+	return value;
 }
 
-static void write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
-	struct vm *vm = vcpu->vm;
-	const struct io_region *region = port_region(vm, port);
+	for (unsigned i = 0; i < size; i++) {
+		u16 at = (u16)(port + i);
+		const struct io_region *region = port_region(vcpu->vm, at);
+		u8 byte = (u8)(value >> (i * 8));
 
-	if (likely(region && inside(region, port, size))) {
-		region->write(region->device, vcpu, port - region->base, size, value & size_mask(size));
-	} else if (size > 1) {
-		for (unsigned i = 0; i < size; i++)
-			write_port(vcpu, (u16)(port + i), 1, (u8)(value >> (i * 8)));
-	} else {
-		vm_debug_once(vm, ONCE_PORT_WRITE, port, "write of 0x%x to the unclaimed port 0x%x is dropped",
-			      (u8)value, port);
+		if (region)
+			region->write(region->device, vcpu, at - region->base, 1, byte);
+		else
+			vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, at,
+				      "write of 0x%x to the unclaimed port 0x%x is dropped", byte, at);
 	}
 }
 
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 {
-	u64 value = read_port(vcpu, port, size);
+	const struct io_region *region = port_region(vcpu->vm, port);
+	u64 value;
 
+	if (likely(region && inside(region, port, size)))
+		value = region->read(region->device, vcpu, port - region->base, size) & size_mask(size);
+	else
+		value = read_bytes(vcpu, port, size);
 	trace_pio(vcpu, false, port, size, value);
 	return value;
 }
 
 void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
+	const struct io_region *region = port_region(vcpu->vm, port);
+
 	trace_pio(vcpu, true, port, size, value);
-	write_port(vcpu, port, size, value);
+	if (likely(region && inside(region, port, size)))
+		region->write(region->device, vcpu, port - region->base, size, value & size_mask(size));
+	else
+		write_bytes(vcpu, port, size, value);
 }
 
 static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)

@@ -25,6 +25,7 @@
 #define MTRR_TYPE_WB  6
 
 struct msr_state {
+	struct msr_shortcuts shortcuts;	/* must stay first */
 	u64 mtrr_def_type;
 	u64 mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
 	u64 mtrr_fixed[MTRR_FIXED];
@@ -35,14 +36,18 @@ struct msr_state {
 /* Conditions under which an MSR exists. */
 enum msr_present { ALWAYS, INTEL, AMD, WITH_RDTSCP };
 
+struct msr_policy;
 typedef int (*msr_access_t)(struct vcpu *vcpu, u32 msr, u64 *value);
+typedef const u64 *(*msr_place_t)(struct vcpu *vcpu, const struct msr_policy *p, u32 msr);
 
 struct msr_policy {
 	u32 first, last;
 	u8 present;
 	bool passthrough;	/* the guest reaches it without an exit */
-	msr_access_t read, write;	/* NULL: #GP */
-	u64 constant;		/* for read_constant() */
+	msr_place_t place;	/* where its value stands, if it just stands somewhere; else: */
+	msr_access_t read;	/* NULL: #GP */
+	msr_access_t write;	/* NULL: #GP */
+	u64 constant;		/* for place_constant() */
 };
 
 static const struct msr_policy *find_policy(u32 msr);
@@ -88,10 +93,10 @@ static int write_pat(struct vcpu *vcpu, u32 msr, u64 *value)
 
 /* --- constants, and writes that change nothing --- */
 
-static int read_constant(struct vcpu *vcpu __maybe_unused, u32 msr, u64 *value)
+static const u64 *place_constant(struct vcpu *vcpu __maybe_unused, const struct msr_policy *p,
+				 u32 msr __maybe_unused)
 {
-	*value = find_policy(msr)->constant;
-	return 0;
+	return &p->constant;
 }
 
 static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -102,10 +107,10 @@ static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 	return 0;
 }
 
-static int read_microcode(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+static const u64 *place_microcode(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				  u32 msr __maybe_unused)
 {
-	*value = vcpu->msrs->microcode;
-	return 0;
+	return &vcpu->msrs->microcode;
 }
 
 /* --- control registers in MSR's clothes --- */
@@ -147,10 +152,10 @@ static int write_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
 	return 0;
 }
 
-static int read_tsc_adjust(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+static const u64 *place_tsc_adjust(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				   u32 msr __maybe_unused)
 {
-	*value = vcpu->tsc_adjust;
-	return 0;
+	return &vcpu->tsc_adjust;
 }
 
 static int write_tsc_adjust(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
@@ -176,10 +181,10 @@ static int write_pvclock_system(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *
 	return error;
 }
 
-static int read_pvclock_system(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+static const u64 *place_pvclock_system(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				       u32 msr __maybe_unused)
 {
-	*value = vcpu->msrs->pvclock_system;
-	return 0;
+	return &vcpu->msrs->pvclock_system;
 }
 
 /* --- MTRRs: kept for the guest to read back; its memory is write-back, which PAT alone can lower --- */
@@ -205,10 +210,9 @@ static u64 *mtrr_slot(struct msr_state *msrs, u32 msr)
 	return &msrs->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K(0)];
 }
 
-static int read_mtrr(struct vcpu *vcpu, u32 msr, u64 *value)
+static const u64 *place_mtrr(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused, u32 msr)
 {
-	*value = *mtrr_slot(vcpu->msrs, msr);
-	return 0;
+	return mtrr_slot(vcpu->msrs, msr);
 }
 
 static int write_mtrr_fixed(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -245,7 +249,7 @@ static int write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
 /* --- the policy --- */
 
 #define ADDRESS		.read = read_vendor, .write = write_address
-#define CONSTANT(v)	.read = read_constant, .constant = (v)
+#define CONSTANT(v)	.place = place_constant, .constant = (v)
 #define IGNORED		.write = write_ignored
 
 static const struct msr_policy policy[] = {
@@ -261,17 +265,17 @@ static const struct msr_policy policy[] = {
 	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },
 	{ MSR_PAT, MSR_PAT, .read = read_vendor, .write = write_pat },
 	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
-	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .read = read_tsc_adjust, .write = write_tsc_adjust },
+	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .place = place_tsc_adjust, .write = write_tsc_adjust },
 
-	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, .read = read_constant, .write = write_pvclock_wall },
-	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, .read = read_pvclock_system, .write = write_pvclock_system },
+	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, .place = place_constant, .write = write_pvclock_wall },
+	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, .place = place_pvclock_system, .write = write_pvclock_system },
 
 	{ MSR_MTRR_CAP, MSR_MTRR_CAP, CONSTANT(MTRR_VARIABLE | BIT(8) /* fixed */ | BIT(10) /* WC */) },
-	{ MSR_MTRR_PHYSBASE(0), MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1), .read = read_mtrr, .write = write_mtrr_variable },
-	{ MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, .read = read_mtrr, .write = write_mtrr_fixed },
-	{ MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, .read = read_mtrr, .write = write_mtrr_fixed },
-	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .read = read_mtrr, .write = write_mtrr_fixed },
-	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .read = read_mtrr, .write = write_mtrr_def_type },
+	{ MSR_MTRR_PHYSBASE(0), MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1), .place = place_mtrr, .write = write_mtrr_variable },
+	{ MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .place = place_mtrr, .write = write_mtrr_def_type },
 
 	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
 	{ MSR_MCG_STATUS, MSR_MCG_STATUS, .read = machine_check_read, .write = machine_check_write },
@@ -279,7 +283,7 @@ static const struct msr_policy policy[] = {
 
 	/* No debug features; CPUID has no bit that could say so. */
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), IGNORED },
-	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .read = read_microcode, IGNORED },
+	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .place = place_microcode, IGNORED },
 
 	/* Fast strings on; no branch trace store, no PEBS. */
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, CONSTANT(BIT(0) | BIT(11) | BIT(12)), IGNORED },
@@ -334,6 +338,13 @@ int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	if (is_apic(msr))
 		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
 	p = find_policy(msr);
+	if (p && p->place) {
+		const u64 *place = p->place(vcpu, p, msr);
+
+		msr_add_shortcut(&vcpu->msrs->shortcuts, msr, place);
+		*value = *place;
+		return 0;
+	}
 	if (p && p->read)
 		return p->read(vcpu, msr, value);
 	if (vm_once(vcpu->vm, ONCE_MSR_READ, msr))

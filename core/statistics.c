@@ -6,43 +6,23 @@
 #include "core/vm.h"
 #include "core/vm_alloc.h"
 
-unsigned statistics_bucket(u64 ticks)
+u64 statistics_exits(const struct exit_statistics *exit)
 {
-	unsigned bucket = 63 - (unsigned)__builtin_clzll(ticks | 1);
+	u64 count = 0;
 
-	return MIN(bucket, LOG2_BUCKETS - 1u);
+	for (unsigned i = 0; i < LOG2_BUCKETS; i++)
+		count += exit->log2[i];
+	return count;
 }
 
 /* Most kinds never happen: each gets its memory when it does. */
-static __attribute__((noinline)) void first_of_kind(struct vcpu *vcpu)
+void statistics_first_of_kind(struct vcpu *vcpu)
 {
 	struct exit_statistics *exit = vm_alloc(vcpu->vm, sizeof(*exit));
 
 	vcpu->statistics.by_kind[vcpu->exit_index] = vcpu->statistics.open = exit;
 	if (!exit && vm_once(vcpu->vm, ONCE_OTHER, vcpu->exit_index | 0x100))
 		vm_warn(vcpu->vm, "exits of kind %u are not counted: out of memory", vcpu->exit_index);
-}
-
-void statistics_exit_begins(struct vcpu *vcpu)
-{
-	vcpu->statistics.slept = 0;
-	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
-	if (unlikely(!vcpu->statistics.open))
-		first_of_kind(vcpu);
-}
-
-void statistics_exit_ends(struct vcpu *vcpu, u64 now)
-{
-	struct exit_statistics *exit = vcpu->statistics.open;
-	u64 ticks = now - vcpu->exit_tsc - vcpu->statistics.slept;
-
-	if (unlikely(!exit))
-		return;
-	exit->count++;
-	exit->ticks += ticks;
-	exit->max = MAX(exit->max, ticks);
-	exit->log2[statistics_bucket(ticks)]++;
-	vcpu->statistics.open = NULL;
 }
 
 void statistics_slept(struct vcpu *vcpu, u64 ticks)

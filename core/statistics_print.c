@@ -25,6 +25,18 @@ static int set_stats(struct str_view value)
 DEFINE_OPTION(stats, "stats", "table|lines|off",
 	      "what is printed of a VM's exits when it has ended (default table)", set_stats);
 
+/* What is shown: the last bucket takes all that is longer, three minutes at 3 GHz. */
+#define SHOWN_BUCKETS 40
+
+static u64 bucket(const struct exit_statistics *exit, int index)
+{
+	u64 count = exit->log2[index];
+
+	for (int i = SHOWN_BUCKETS; index == SHOWN_BUCKETS - 1 && i < LOG2_BUCKETS; i++)
+		count += exit->log2[i];
+	return count;
+}
+
 static const struct exit_statistics *kind(const struct vcpu *vcpu, int index)
 {
 	return vcpu->statistics.by_kind[index];
@@ -39,7 +51,7 @@ static int next_by_time(const struct vcpu *vcpu, int previous)
 	for (int i = 0; i < EXIT_KINDS; i++) {
 		const struct exit_statistics *exit = kind(vcpu, i);
 
-		if (!exit || !exit->count || exit->ticks > limit || (exit->ticks == limit && i <= previous))
+		if (!exit || !statistics_exits(exit) || exit->ticks > limit || (exit->ticks == limit && i <= previous))
 			continue;
 		if (best < 0 || exit->ticks > kind(vcpu, best)->ticks)
 			best = i;
@@ -67,17 +79,18 @@ static u64 microseconds(u64 ticks)
  */
 static void histogram(const struct exit_statistics *exit, char *text, size_t size)
 {
-	int first = 0, last = LOG2_BUCKETS - 1, at;
+	int first = 0, last = SHOWN_BUCKETS - 1, at;
+	u64 count = statistics_exits(exit);
 
-	while (!exit->log2[first])
+	while (!bucket(exit, first))
 		first++;
-	while (!exit->log2[last])
+	while (!bucket(exit, last))
 		last--;
 	at = snprintf(text, size, "2^%d ", first);
 	for (int i = first; i <= last; i++) {
-		u64 tenths = exit->log2[i] * 10 / exit->count;
+		u64 tenths = bucket(exit, i) * 10 / count;
 
-		text[at++] = !exit->log2[i] ? '-' : !tenths ? '.' : tenths < 10 ? '0' + (char)tenths : '#';
+		text[at++] = !bucket(exit, i) ? '-' : !tenths ? '.' : tenths < 10 ? '0' + (char)tenths : '#';
 	}
 	text[at] = '\0';
 }
@@ -85,13 +98,13 @@ static void histogram(const struct exit_statistics *exit, char *text, size_t siz
 static void print_row(const struct vcpu *vcpu, int index)
 {
 	const struct exit_statistics *exit = kind(vcpu, index);
-	u64 us = microseconds(exit->ticks);
-	char text[LOG2_BUCKETS + 8];
+	u64 us = microseconds(exit->ticks), count = statistics_exits(exit);
+	char text[SHOWN_BUCKETS + 8];
 
 	histogram(exit, text, sizeof(text));
 	vm_info(vcpu->vm, "vcpu %u: %-26s %10llu %8llu.%03llu %10llu %12llu  %s", vcpu->id,
-		kind_name(vcpu, index), ULL(exit->count), ULL(us / 1000), ULL(us % 1000),
-		ULL(exit->ticks / exit->count), ULL(exit->max), text);
+		kind_name(vcpu, index), ULL(count), ULL(us / 1000), ULL(us % 1000),
+		ULL(exit->ticks / count), ULL(exit->max), text);
 }
 
 static void print_table(const struct vcpu *vcpu, u64 entries)
@@ -119,13 +132,13 @@ static void print_line(const struct vcpu *vcpu, int index)
 	char text[360];
 	int at = 0;
 
-	for (int i = 0; i < LOG2_BUCKETS && at < (int)sizeof(text); i++) {
-		if (exit->log2[i])
+	for (int i = 0; i < SHOWN_BUCKETS && at < (int)sizeof(text); i++) {
+		if (bucket(exit, i))
 			at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%d:%llu", at ? "," : "", i,
-				       ULL(exit->log2[i]));
+				       ULL(bucket(exit, i)));
 	}
 	vm_info(vcpu->vm, "stat vm=%s vcpu=%u exit=\"%s\" count=%llu ticks=%llu max=%llu log2=%s",
-		vm_name(vcpu->vm), vcpu->id, kind_name(vcpu, index), ULL(exit->count), ULL(exit->ticks),
+		vm_name(vcpu->vm), vcpu->id, kind_name(vcpu, index), ULL(statistics_exits(exit)), ULL(exit->ticks),
 		ULL(exit->max), text);
 }
 

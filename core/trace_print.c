@@ -30,7 +30,7 @@ DEFINE_OPTION(trace, "trace", "off|crash|console",
 
 static const struct trace_record *record_at(u64 position)
 {
-	return &trace_ring()->records[position % TRACE_RECORDS];
+	return &trace_ring.records[position % TRACE_RECORDS];
 }
 
 /* --- a line --- */
@@ -77,37 +77,59 @@ static void print_exception(const struct vm *vm, const struct trace_record *reco
 		"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "9", "TS", "NP", "SS", "GP", "PF",
 		"15", "MF", "AC", "MC", "XM", "VE", "CP",
 	};
-	const char *name = record->vector < ARRAY_SIZE(names) ? names[record->vector] : "?";
+	const char *name = record->event.vector < ARRAY_SIZE(names) ? names[record->event.vector] : "?";
 
-	if (record->has_error_code)
-		print_line(vm, record, "kvm_inj_exception: #%s (0x%x)", name, (u32)record->value);
+	if (record->event.has_error_code)
+		print_line(vm, record, "kvm_inj_exception: #%s (0x%x)", name, record->event.error_code);
 	else
 		print_line(vm, record, "kvm_inj_exception: #%s", name);
 }
 
 static void print_entry(const struct vm *vm, const struct trace_record *record)
 {
-	if (record->event_type == EVENT_INTERRUPT || record->event_type == EVENT_SOFT_INTERRUPT)
-		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->vector);
-	else if (record->event_type != EVENT_NONE)
+	u8 type = record->event.type;
+
+	if (type == EVENT_INTERRUPT || type == EVENT_SOFT_INTERRUPT)
+		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->event.vector);
+	else if (type != EVENT_NONE)
 		print_exception(vm, record);
 	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, ULL(record->rip),
 		   record->forced ? " [immediate exit]" : "");
 }
 
-/* `more` may be a TRACE_EXIT_INFO. */
-static void print_exit(const struct vm *vm, const struct trace_record *record,
-		       const struct trace_record *more)
+static void print_access(const struct vm *vm, const struct trace_record *record)
 {
-	static const struct trace_record nothing;
-	struct trace_name name = trace_exit_name(trace_ring()->ops, record->exit_index);
+	const char *direction = record->access.write ? "write" : "read";
+	unsigned long long address = record->access.address, value = record->access.value;
 
-	if (more->kind != TRACE_EXIT_INFO)
-		more = &nothing;
-	print_line(vm, record, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx info2 0x%016llx"
-		   " intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x", record->vcpu, name.text,
-		   ULL(record->rip), ULL(record->info1), ULL(more->info2), (u32)more->intr_info,
-		   more->error_code, trace_ring()->ops->name, record->reason);
+	if (record->access.kind == TRACE_PIO)
+		print_line(vm, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", direction,
+			   address, record->access.size, value);
+	else if (record->access.kind == TRACE_MMIO)
+		print_line(vm, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx", direction,
+			   record->access.size, address, value);
+	else if (record->access.kind == TRACE_MSR)
+		print_line(vm, record, "kvm_msr: msr_%s %llx = 0x%llx%s", direction, address, value,
+			   record->access.refused ? " (#GP)" : "");
+}
+
+/* An exit, what it was about, and the entry behind it. */
+static void print_exit(const struct vm *vm, const struct trace_record *record)
+{
+	struct trace_record exit = *record;
+	struct trace_name name = trace_exit_name(trace_ring.ops, record->exit_index);
+
+	if (exit.kind == TRACE_INSTANT)
+		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
+	print_line(vm, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
+		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
+		   exit.vcpu, name.text, ULL(exit.rip), ULL(exit.info1), ULL(exit.info2),
+		   exit.intr_info, exit.error_code, trace_ring.ops->name, exit.reason);
+	print_access(vm, &exit);
+	if (!exit.entry_tsc)
+		return;
+	exit.tsc = exit.entry_tsc;
+	print_line(vm, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, ULL(exit.entry_rip));
 }
 
 static void print_failed(const struct vm *vm, const struct trace_record *record)
@@ -127,57 +149,42 @@ static void print_failed(const struct vm *vm, const struct trace_record *record)
 		   ULL(record->info1));
 }
 
-static void print_pio(const struct vm *vm, const struct trace_record *record)
-{
-	print_line(vm, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx",
-		   record->write ? "write" : "read", ULL(record->address), record->size,
-		   ULL(record->value));
-}
-
-static void print_mmio(const struct vm *vm, const struct trace_record *record)
-{
-	print_line(vm, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx",
-		   record->write ? "write" : "read", record->size, ULL(record->address),
-		   ULL(record->value));
-}
-
-static void print_msr(const struct vm *vm, const struct trace_record *record)
-{
-	print_line(vm, record, "kvm_msr: msr_%s %llx = 0x%llx%s", record->write ? "write" : "read",
-		   ULL(record->address), ULL(record->value), record->refused ? " (#GP)" : "");
-}
-
 static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {
 	[TRACE_ENTRY] = print_entry,
+	[TRACE_EXIT] = print_exit,
+	[TRACE_INSTANT] = print_exit,
 	[TRACE_FAILED] = print_failed,
-	[TRACE_PIO] = print_pio,
-	[TRACE_MMIO] = print_mmio,
-	[TRACE_MSR] = print_msr,
+	[TRACE_ACCESS] = print_access,
 };
 
 /* --- the ring --- */
 
 static bool is_shown(const struct trace_record *record, const struct vm *vm)
 {
-	return record->kind != TRACE_NONE && record->kind != TRACE_EXIT_INFO &&
-	       (!vm || record->vm == (u8)vm->id);
+	return record->kind != TRACE_NONE && (!vm || record->vm == (u8)vm->id);
 }
 
-void trace_print(const struct vm *vm, unsigned records)
+/* How many lines a record gives. */
+static unsigned lines_of(const struct trace_record *record)
 {
-	u64 end = trace_ring()->next, oldest = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
+	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_INSTANT;
+
+	return exit ? 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0) : 1;
+}
+
+void trace_print(const struct vm *vm, unsigned lines)
+{
+	u64 end = trace_ring.next, oldest = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
 	u64 start = end;
 
-	while (start > oldest && records)
-		records -= is_shown(record_at(--start), vm);
+	while (start > oldest && trace_mode != TRACE_OFF && lines) {
+		if (is_shown(record_at(--start), vm))
+			lines -= MIN(lines, lines_of(record_at(start)));
+	}
 	for (; start < end; start++) {
 		const struct trace_record *record = record_at(start);
 
-		if (!is_shown(record, vm))
-			continue;
-		if (record->kind == TRACE_EXIT)
-			print_exit(vm, record, start + 1 < end ? record_at(start + 1) : record);
-		else
+		if (is_shown(record, vm))
 			printers[record->kind](vm, record);
 	}
 }
@@ -185,5 +192,5 @@ void trace_print(const struct vm *vm, unsigned records)
 void trace_export(const struct vm *vm)
 {
 	if (trace_mode == TRACE_CONSOLE)
-		trace_print(vm, TRACE_RECORDS);
+		trace_print(vm, ~0u);
 }

@@ -9,12 +9,12 @@
 
 #define ULL(value) ((unsigned long long)(value))
 
-/* What is looked for: one kind of record, and a number in it. */
+/* What is looked for: an exit, or one kind of access; and a number. */
 static const struct subject {
 	const char *name;
-	enum trace_kind kind;
+	enum trace_access access;
 } subjects[] = {
-	{ "exit", TRACE_EXIT }, { "rip", TRACE_EXIT }, { "port", TRACE_PIO },
+	{ "exit", TRACE_NO_ACCESS }, { "rip", TRACE_NO_ACCESS }, { "port", TRACE_PIO },
 	{ "mmio", TRACE_MMIO }, { "msr", TRACE_MSR },
 };
 enum { SUBJECT_EXIT, SUBJECT_RIP };
@@ -65,9 +65,10 @@ static bool exit_matches(const struct trace_record *record)
 
 static bool matches(const struct trace_record *record)
 {
-	if (record->kind != subject->kind)
-		return false;
-	return subject->kind == TRACE_EXIT ? exit_matches(record) : record->address == number;
+	if (subject->access == TRACE_NO_ACCESS)
+		return record->kind == TRACE_EXIT && exit_matches(record);
+	return (record->kind == TRACE_EXIT || record->kind == TRACE_ACCESS) &&
+	       record->access.kind == subject->access && record->access.address == number;
 }
 
 static void stop(struct vcpu *vcpu)
@@ -81,10 +82,8 @@ static void stop(struct vcpu *vcpu)
 /* What one exit and its handler write, with the longest batch of a string instruction, the ring holds. */
 static void look(struct vcpu *vcpu)
 {
-	const struct trace_ring *ring = trace_ring();
-
-	for (; seen < ring->next; seen++) {
-		if (matches(&ring->records[seen % TRACE_RECORDS]) && !vcpu->stop_reason)
+	for (; seen < trace_ring.next; seen++) {
+		if (matches(&trace_ring.records[seen % TRACE_RECORDS]) && !vcpu->stop_reason)
 			stop(vcpu);
 	}
 }
@@ -94,6 +93,8 @@ static enum exit_fastpath watched_run(struct vcpu *vcpu, bool force_immediate_ex
 	enum exit_fastpath fastpath = watched->vcpu_run(vcpu, force_immediate_exit);
 
 	look(vcpu);
+	if (vcpu->exit_record)
+		seen--;		/* the handler adds its first access there */
 	return fastpath;
 }
 
@@ -114,7 +115,7 @@ const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops)
 		trace_mode = TRACE_CRASH;
 	}
 	watched = ops;
-	seen = trace_ring()->next;
+	seen = trace_ring.next;
 	table = *ops;
 	table.vcpu_run = watched_run;
 	table.handle_exit = watched_handle_exit;

@@ -14,6 +14,8 @@ struct vm;
 struct vcpu;
 struct vtimer;
 struct percpu;
+struct code_view;
+struct trace_record;
 
 enum vcpu_reg {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -62,13 +64,6 @@ enum vcpu_request {
 	REQ_TRACE = BIT(4),	/* print the last records of the trace */
 };
 
-/* What the trace tells of an exit besides its reason; the fields are those of Linux's kvm_exit. */
-struct exit_info {
-	u64 info1, info2;	/* VMX: qualification, IDT-vectoring information; SVM: EXITINFO1 and 2 */
-	u32 intr_info;		/* VMX: exit interruption information; SVM: EXITINTINFO */
-	u32 error_code;		/* of intr_info */
-};
-
 enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED };
 
 struct vcpu {
@@ -78,8 +73,10 @@ struct vcpu {
 
 	struct vm *vm;
 	const struct vcpu_ops *ops;
-	u32 id;				/* also the guest's APIC id */
 	u32 requests;			/* enum vcpu_request; atomic */
+	u32 every_exit;			/* not 0: no exit is answered at once. See vcpu_undisturbed() */
+	u32 id;				/* also the guest's APIC id */
+	u32 trace_head;			/* what core/trace.c marks this vCPU's records with */
 	u8 activity;			/* enum vcpu_activity */
 	bool stopping;			/* REQ_STOP has let one entry pass, for an event in delivery */
 	const char *stop_reason;	/* of REQ_STOP, in words; NULL: whoever asked has told already */
@@ -104,7 +101,8 @@ struct vcpu {
 	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */
 	struct guest_machine_check machine_check;
 
-	u64 entry_tsc;			/* right before the last vcpu_run() */
+	u64 entry_tsc;			/* right before the last entry */
+	struct trace_record *exit_record; /* of the exit being handled, while it is the trace's newest */
 	struct vcpu_statistics statistics;
 	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */
 	u64 forced_exits;		/* entries made with force_immediate_exit */
@@ -144,10 +142,14 @@ struct vcpu_ops {
 	void (*vcpu_put)(struct vcpu *vcpu);
 
 	/* --- entry and exit --- */
+	/*
+	 * Enter, and again while exits are handled on the way and nothing waits (core/answer.h), up to
+	 * an exit for the caller. An entry that is forced to exit comes with a request that is left
+	 * standing, REQ_EVENT or REQ_STOP, so that nothing is handled on the way.
+	 */
 	enum exit_fastpath (*vcpu_run)(struct vcpu *vcpu, bool force_immediate_exit);
 	void (*handle_exit)(struct vcpu *vcpu);		/* after EXIT_FASTPATH_NONE */
 	const char *(*exit_name)(u8 exit_index);	/* NULL: no such exit */
-	void (*exit_info)(struct vcpu *vcpu, struct exit_info *info);	/* right after the exit */
 
 	/* --- state --- */
 	void (*reg_fetch)(struct vcpu *vcpu, enum vcpu_reg reg); /* one of REGS_LAZY, into regs[] */
@@ -158,12 +160,15 @@ struct vcpu_ops {
 	void (*segment_set)(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
 	void (*table_get)(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
 	void (*table_set)(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
+	void (*code_view)(const struct vcpu *vcpu, struct code_view *view);	/* core/code.h */
 	/* MSRs that the hardware switches: FS/GS base, SYSENTER, STAR, PAT, DEBUGCTL ... -ENOENT for others. */
 	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 value);
 	void (*tsc_offset_changed)(struct vcpu *vcpu);
 	/* Step over the instruction that exited: RIP, and the STI/MOV-SS shadow. May raise a fault instead (-EFAULT). */
 	int (*skip_instruction)(struct vcpu *vcpu);
+	/* The same where its length is known, and without a fault. */
+	void (*step_over)(struct vcpu *vcpu, unsigned length);
 	/* An instruction was emulated: end the STI/MOV-SS shadow, and trap where RFLAGS.TF asks for it. */
 	void (*instruction_done)(struct vcpu *vcpu);
 
@@ -223,6 +228,38 @@ static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request request)
 static inline bool vcpu_requested(const struct vcpu *vcpu)
 {
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) != 0;
+}
+
+/*
+ * Nothing waits, so an exit may be answered at once and the guest entered again.
+ */
+static inline bool vcpu_undisturbed(const struct vcpu *vcpu)
+{
+	_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
+		       offsetof(struct vcpu, requests) % 8 == 0, "read as one");
+	return likely(!__atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE));
+}
+
+/*
+ * The exit that vcpu->exit_index and vcpu->exit_tsc tell of was handled up to `now`. Does nothing
+ * where it has ended already.
+ */
+static inline void statistics_exit_begins(struct vcpu *vcpu)
+{
+	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
+	if (unlikely(!vcpu->statistics.open))
+		statistics_first_of_kind(vcpu);
+}
+
+static inline void statistics_exit_ends(struct vcpu *vcpu, u64 now)
+{
+	struct exit_statistics *exit = vcpu->statistics.open;
+
+	if (unlikely(!exit))
+		return;
+	statistics_count(exit, now - vcpu->exit_tsc - vcpu->statistics.slept);
+	vcpu->statistics.slept = 0;
+	vcpu->statistics.open = NULL;
 }
 
 /* Processor modes of the guest, from its control state. */

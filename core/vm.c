@@ -90,6 +90,7 @@ static int create_vcpu(struct vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->ops = vm->ops;
 	vcpu->id = id;
+	vcpu->every_exit = vm->every_exit;
 	vcpu->timer_deadline = VTIMER_NEVER;
 	vm->vcpus[id] = vcpu;
 	vm->vcpu_count = id + 1;
@@ -128,6 +129,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 	vm->id = next_id++;
 	vm->config = config;
 	vm->ops = trace_stop_ops(entry_check_ops(ops));
+	vm->every_exit = vm->ops != ops;
 	str_copy(vm->name, config->name, sizeof(vm->name));
 	return build(vm);
 }
@@ -156,6 +158,7 @@ void vm_enter(struct vm *vm)
 	address_space_switch(&vm->space);
 	fpu_reset();
 	vm->ops->vcpu_load(vcpu);
+	trace_attach(vcpu);
 	this_cpu()->current_vcpu = vcpu;
 }
 

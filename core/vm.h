@@ -20,6 +20,7 @@ struct vm {
 	char name[VM_NAME_SIZE];
 	const struct vm_config *config;
 	const struct vcpu_ops *ops;
+	bool every_exit;		/* somebody looks at each: see struct vcpu */
 	u8 state;			/* enum vm_state */
 	enum vm_end end;		/* how it ended */
 	u32 exit_status;		/* VM_END_DEBUG_EXIT: what was written */

@@ -29,6 +29,12 @@ void vtimer_run_expired(struct vcpu *vcpu, u64 now);
 
 /* Time as device models see it. */
 u64 vtimer_now(void);				/* host TSC */
+/* The same for the way in and out of guests. */
+#ifdef LAMINA_HOST_TEST
+#define tsc_now vtimer_now
+#else
+#define tsc_now rdtsc
+#endif
 u64 vtimer_from_ns(u64 ns);			/* ticks */
 u64 vtimer_to_ns(u64 ticks);
 /* ticks * numerator / denominator with a 128-bit intermediate: for counters of any frequency. */

@@ -4,8 +4,8 @@
 
 #include "lib/types.h"
 
-/* All ones in the low `size` bytes: what an access of that size can hold. */
+/* All ones in the low `size` bytes, 1 to 8: what an access of that size can hold. */
 static inline u64 size_mask(unsigned size)
 {
-	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
+	return ~0ull >> (64 - 8 * size);
 }

@@ -35,7 +35,7 @@ static struct event interrupted_event(const struct vmcb_control *control)
 	u64 info = control->exit_int_info;
 	struct event event = { .type = EVENT_NONE, .vector = EVENT_VECTOR(info) };
 
-	if (!(info & EVENT_VALID) || control->exit_code == VMEXIT_SHUTDOWN)
+	if (control->exit_code == VMEXIT_SHUTDOWN)
 		return event;
 	switch (EVENT_TYPE(info)) {
 	case VMCB_EVENT_INTR:
@@ -57,18 +57,19 @@ static struct event interrupted_event(const struct vmcb_control *control)
 	return event;
 }
 
-void svm_events_after_exit(struct vcpu *vcpu)
+void svm_delivery_cut_off(struct vcpu *vcpu)
+{
+	vcpu->events.reinject = interrupted_event(&to_svm(vcpu)->vmcb->control);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void svm_iret_done(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	vcpu->events.reinject = interrupted_event(&svm->vmcb->control);
-
-	/* The IRET that ends an NMI handler has run when RIP has moved on. */
-	if (unlikely(svm->iret_pending) && vcpu->exit_rip != svm->iret_rip) {
-		svm->iret_pending = false;
-		svm->nmi_masked = false;
-		vcpu_request(vcpu, REQ_EVENT);
-	}
+	svm->iret_pending = false;
+	svm->nmi_masked = false;
+	vcpu_request(vcpu, REQ_EVENT);
 }
 
 bool svm_interrupt_blocked(struct vcpu *vcpu)

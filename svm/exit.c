@@ -3,6 +3,7 @@
 #include "arch/x86.h"
 #include "core/emulate.h"
 #include "core/exit.h"
+#include "svm/length.h"
 #include "svm/svm.h"
 
 static const struct vmcb_control *control_of(struct vcpu *vcpu)
@@ -32,18 +33,26 @@ static void handle_icebp(struct vcpu *vcpu)
 		event_raise(vcpu, X86_DB);
 }
 
-static void handle_io(struct vcpu *vcpu)
+static __noinline void handle_io_string(struct vcpu *vcpu, u32 info)
 {
-	u32 info = (u32)control_of(vcpu)->exit_info1;
 	const struct io_exit io = {
 		.port = IOIO_PORT(info),
 		.size = IOIO_SIZE(info),
 		.in = info & IOIO_IN,
-		.string = info & IOIO_STRING,
 		.rep = info & IOIO_REP,
 	};
 
-	exit_io(vcpu, &io);
+	exit_io_string(vcpu, &io);
+}
+
+static void handle_io(struct vcpu *vcpu)
+{
+	u32 info = (u32)control_of(vcpu)->exit_info1;
+
+	if (unlikely(info & IOIO_STRING))
+		handle_io_string(vcpu, info);
+	else
+		exit_io(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
 
 static void handle_msr(struct vcpu *vcpu)
@@ -123,35 +132,14 @@ static const struct {
 	[VMEXIT_XSETBV] = { "XSETBV", exit_xsetbv },
 	[VMEXIT_RDPRU] = { "RDPRU", exit_invalid_opcode },
 	/* From here on folded by svm_exit_index(). */
-	[0xf0] = { "nested page fault", handle_npf },
+	[SVM_INDEX_NPF] = { "nested page fault", handle_npf },
 	[0xfe] = { "unknown exit code", NULL },
 	[0xff] = { "invalid guest state", NULL },
 };
 
-u8 svm_exit_index(u64 exit_code)
-{
-	if (exit_code < 0xf0)
-		return (u8)exit_code;
-	if (exit_code == VMEXIT_NPF)
-		return 0xf0;
-	return svm_exit_invalid(exit_code) ? 0xff : 0xfe;
-}
-
 const char *svm_exit_name(u8 exit_index)
 {
 	return exits[exit_index].name;
-}
-
-void svm_exit_info(struct vcpu *vcpu, struct exit_info *info)
-{
-	const struct vmcb_control *control = control_of(vcpu);
-
-	*info = (struct exit_info){
-		.info1 = control->exit_info1,
-		.info2 = control->exit_info2,
-		.intr_info = (u32)control->exit_int_info,
-		.error_code = EVENT_ERROR_CODE(control->exit_int_info),
-	};
 }
 
 void svm_handle_exit(struct vcpu *vcpu)
@@ -165,25 +153,42 @@ void svm_handle_exit(struct vcpu *vcpu)
 				(unsigned long long)control_of(vcpu)->exit_info2);
 }
 
-/*
- * Where the processor saves the next RIP, for intercepted instructions it is right. An IN or OUT
- * has it in EXITINFO2 on every processor. Otherwise the instruction has to be looked at.
- */
-int svm_skip_instruction(struct vcpu *vcpu)
+static __noinline int skip_by_decoding(struct vcpu *vcpu)
 {
-	const struct vmcb_control *control = control_of(vcpu);
-	u64 rip = vcpu_reg_read(vcpu, REG_RIP);
 	struct insn insn;
 
-	if (svm_features.nrip_save && control->next_rip) {
-		emulate_advance(vcpu, (unsigned)(control->next_rip - rip));
-	} else if (control->exit_code == VMEXIT_IOIO) {
-		emulate_advance(vcpu, (unsigned)(control->exit_info2 - rip));
-	} else {
-		if (emulate_fetch(vcpu, &insn))
-			return -EFAULT;
-		emulate_advance(vcpu, insn.length);
+	if (emulate_fetch(vcpu, &insn))
+		return -EFAULT;
+	emulate_advance(vcpu, insn.length);
+	return 0;
+}
+
+/* Slowly where a step has to trap, or RIP's lower half carries, which not every mode has more than. */
+static inline void step_to(struct vcpu *vcpu, u64 next)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	if (unlikely((vmcb->save.rflags & (RFLAGS_TF | RFLAGS_RF)) || vcpu->regs_dirty ||
+		     (u32)next < (u32)vcpu->exit_rip)) {
+		emulate_advance(vcpu, (unsigned)(next - vcpu->exit_rip));
+		return;
 	}
+	vcpu->regs[REG_RIP] = vmcb->save.rip = next;
+	vmcb->control.int_state &= ~INT_SHADOW;
+}
+
+void svm_step_over(struct vcpu *vcpu, unsigned length)
+{
+	step_to(vcpu, vcpu->exit_rip + length);
+}
+
+int svm_skip_instruction(struct vcpu *vcpu)
+{
+	u64 next = svm_next_rip(to_svm(vcpu));
+
+	if (unlikely(!next))
+		return skip_by_decoding(vcpu);
+	step_to(vcpu, next);
 	return 0;
 }
 

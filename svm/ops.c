@@ -23,7 +23,6 @@ const struct vcpu_ops svm_ops = {
 	.vcpu_run = svm_vcpu_run,
 	.handle_exit = svm_handle_exit,
 	.exit_name = svm_exit_name,
-	.exit_info = svm_exit_info,
 
 	.reg_fetch = svm_reg_fetch,
 	.control_get = svm_control_get,
@@ -32,10 +31,12 @@ const struct vcpu_ops svm_ops = {
 	.segment_set = svm_segment_set,
 	.table_get = svm_table_get,
 	.table_set = svm_table_set,
+	.code_view = svm_code_view,
 	.msr_get = svm_msr_get,
 	.msr_set = svm_msr_set,
 	.tsc_offset_changed = svm_tsc_offset_changed,
 	.skip_instruction = svm_skip_instruction,
+	.step_over = svm_step_over,
 	.instruction_done = svm_instruction_done,
 
 	.inject = svm_inject,

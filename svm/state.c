@@ -4,6 +4,7 @@
 #include "arch/cpufeature.h"
 #include "arch/fpu.h"
 #include "arch/x86.h"
+#include "core/code.h"
 #include "svm/svm.h"
 
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
@@ -187,6 +188,25 @@ void svm_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct se
 	if (index == SEG_SS)
 		svm->vmcb->save.cpl = segment->dpl;
 	svm_dirty(svm, CLEAN_SEGMENTS);
+}
+
+void svm_code_view(const struct vcpu *vcpu, struct code_view *view)
+{
+	const struct vmcb_save *save = &((const struct vcpu_svm *)vcpu)->vmcb->save;
+	bool long_mode = save->efer & EFER_LMA;
+
+	view->mode = save->cs.attributes & ATTRIBUTE_DB ? INSN_MODE_32 : INSN_MODE_16;
+	view->cs_base = save->cs.base;
+	view->cr3 = save->cr3;
+	view->paging = CODE_OTHER_PAGING;
+	if (!(save->cr0 & CR0_PG))
+		view->paging = CODE_UNPAGED;
+	else if (long_mode && !(save->cr4 & CR4_LA57))
+		view->paging = CODE_4_LEVEL;
+	if (long_mode && (save->cs.attributes & ATTRIBUTE_L)) {
+		view->mode = INSN_MODE_64;
+		view->cs_base = 0;
+	}
 }
 
 void svm_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table)

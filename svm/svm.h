@@ -12,8 +12,8 @@ struct vcpu_svm {
 	struct vcpu vcpu;	/* must stay first */
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
+	hpa_t host_vmcb_pa;	/* of the CPU where it is loaded: what VMLOAD gives the host back */
 	u64 cr0, cr4;		/* as the guest set them; the VMCB's differ: see svm_control_get() */
-	u8 flush;		/* tlb_control of the next entry: TLB_KEEP or what is stale by now */
 
 	/* NMIs: blocked from injection to the IRET that was seen to complete. */
 	bool nmi_masked;
@@ -61,11 +61,35 @@ static inline bool svm_exit_invalid(u64 exit_code)
 	return (u32)exit_code == (u32)VMEXIT_INVALID;
 }
 
+/* The guest was entered with what the VMCB asked for: not again. */
+static inline void svm_entered(struct vcpu_svm *svm)
+{
+	struct vmcb_control *control = &svm->vmcb->control;
+
+	control->event_injection = 0;
+	control->tlb_control = TLB_KEEP;
+	control->clean = CLEAN_ALL;
+}
+
+#define SVM_INDEX_NPF 0xf0	/* then 0xfe for unknown codes, 0xff for VMEXIT_INVALID */
+
+/* What vcpu->exit_index is for an exit code: itself, or one of those that no code has. */
+static inline u8 svm_exit_index(u64 exit_code)
+{
+	if (likely(exit_code < 0xf0))
+		return (u8)exit_code;
+	if (exit_code == VMEXIT_NPF)
+		return SVM_INDEX_NPF;
+	return svm_exit_invalid(exit_code) ? 0xff : 0xfe;
+}
+
 /* The guest's translations are stale. A flush of more than them that is due stays due. */
 static inline void svm_flush_tlb(struct vcpu_svm *svm)
 {
-	if (svm->flush == TLB_KEEP)
-		svm->flush = svm_features.flush_by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+	u8 *control = &svm->vmcb->control.tlb_control;
+
+	if (*control == TLB_KEEP)
+		*control = svm_features.flush_by_asid ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 }
 
 /* svm/caps.c */
@@ -89,12 +113,13 @@ void svm_vcpu_load(struct vcpu *vcpu);
 void svm_vcpu_put(struct vcpu *vcpu);
 /* svm/run.c */
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
+/* svm/instant.c. Called by the entry stub, with GIF clear and the guest's GS base. */
+bool svm_instant_exit(struct vcpu *vcpu);
 /* svm/exit.c */
 void svm_handle_exit(struct vcpu *vcpu);
-u8 svm_exit_index(u64 exit_code);
 const char *svm_exit_name(u8 exit_index);
-void svm_exit_info(struct vcpu *vcpu, struct exit_info *info);
 int svm_skip_instruction(struct vcpu *vcpu);
+void svm_step_over(struct vcpu *vcpu, unsigned length);
 void svm_instruction_done(struct vcpu *vcpu);
 /* svm/state.c */
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
@@ -102,6 +127,7 @@ u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
 void svm_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
 void svm_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
+void svm_code_view(const struct vcpu *vcpu, struct code_view *view);
 void svm_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
 void svm_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
 int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
@@ -113,7 +139,19 @@ bool svm_interrupt_blocked(struct vcpu *vcpu);
 bool svm_nmi_blocked(struct vcpu *vcpu);
 void svm_interrupt_window(struct vcpu *vcpu, bool on);
 void svm_nmi_window(struct vcpu *vcpu, bool on);
-void svm_events_after_exit(struct vcpu *vcpu);
+void svm_delivery_cut_off(struct vcpu *vcpu);
+void svm_iret_done(struct vcpu *vcpu);
+static inline void svm_events_after_exit(struct vcpu *vcpu)
+{
+	const struct vcpu_svm *svm = to_svm(vcpu);
+
+	vcpu->events.reinject.type = EVENT_NONE;
+	if (unlikely(svm->vmcb->control.exit_int_info & EVENT_VALID))
+		svm_delivery_cut_off(vcpu);
+	/* The IRET that ends an NMI handler has run when RIP has moved on. */
+	if (unlikely(svm->iret_pending) && vcpu->exit_rip != svm->iret_rip)
+		svm_iret_done(vcpu);
+}
 void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
 void svm_handle_debug(struct vcpu *vcpu);

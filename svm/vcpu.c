@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/cpufeature.h"
 #include "arch/memory.h"
+#include "arch/percpu.h"
 #include "arch/x86.h"
 #include "lib/string.h"
 #include "svm/svm.h"
@@ -123,7 +124,8 @@ void svm_vcpu_load(struct vcpu *vcpu)
 
 	svm->vmcb->control.clean = 0;
 	write_cr2(svm->vmcb->save.cr2);	/* see svm_control_set() */
-	svm->flush = TLB_FLUSH_ALL;	/* the TLB may hold another VM's translations */
+	svm->vmcb->control.tlb_control = TLB_FLUSH_ALL;	/* the TLB may hold another VM's translations */
+	svm->host_vmcb_pa = this_cpu()->host_vmcb_pa;
 	clear_live_registers();
 }
 

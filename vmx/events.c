@@ -120,8 +120,6 @@ static struct event interrupted_event(u32 info)
 	};
 	struct event event = { .type = EVENT_NONE };
 
-	if (!(info & INTERRUPTION_VALID))
-		return event;
 	event.type = types[INTERRUPTION_TYPE(info)];
 	event.vector = info & INTERRUPTION_VECTOR;
 	if (info & INTERRUPTION_ERROR_CODE) {
@@ -137,10 +135,10 @@ static struct event interrupted_event(u32 info)
  * IRET unblocks NMIs before it touches memory. Where that access exits, the handler has not
  * returned yet, and IRET runs again. SDM, "Exit Qualification for EPT Violations", bit 12.
  */
-static bool iret_unblocked_nmi(union vmx_exit_reason reason)
+static bool iret_unblocked_nmi(const struct vcpu_vmx *vmx, union vmx_exit_reason reason)
 {
 	return reason.basic == EXIT_REASON_EPT_VIOLATION &&
-	       (vmcs_readn(EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED);
+	       (vmx->qualification & EPT_VIOLATION_NMI_UNBLOCKED);
 }
 
 /*
@@ -158,13 +156,19 @@ static void track_nmi_blocking(struct vcpu *vcpu)
 		vmx->nmi_blocked = false;
 }
 
-void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason)
+/* What hardly any exit needs: see vmx_events_after_exit(). */
+void vmx_delivery_cut_off(struct vcpu *vcpu)
 {
-	vcpu->events.reinject = interrupted_event(vmcs_read32(IDT_VECTORING_INFO));
+	vcpu->events.reinject = interrupted_event(to_vmx(vcpu)->vectoring_info);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void vmx_nmi_blocking_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason)
+{
 	if (!vmx_has_virtual_nmis())
 		track_nmi_blocking(vcpu);
 	else if (vcpu->events.reinject.type == EVENT_NMI)
 		set_nmi_blocking(false);	/* or the entry would refuse to inject it */
-	else if (vcpu->events.reinject.type == EVENT_NONE && iret_unblocked_nmi(reason))
+	else if (vcpu->events.reinject.type == EVENT_NONE && iret_unblocked_nmi(to_vmx(vcpu), reason))
 		set_nmi_blocking(true);
 }

@@ -16,7 +16,7 @@
  */
 static void handle_debug(struct vcpu *vcpu, unsigned type)
 {
-	u64 bits = vmcs_readn(EXIT_QUALIFICATION) & (DR6_BREAKPOINTS | DR6_BD | DR6_BS);
+	u64 bits = to_vmx(vcpu)->qualification & (DR6_BREAKPOINTS | DR6_BD | DR6_BS);
 
 	if (type == INTERRUPTION_PRIVILEGED_EXCEPTION)
 		vmx_skip_instruction(vcpu);	/* ICEBP: a trap, behind its instruction */
@@ -67,7 +67,7 @@ static void handle_sipi(struct vcpu *vcpu)
 static void handle_task_switch(struct vcpu *vcpu)
 {
 	static const char *const sources[] = { "CALL", "IRET", "JMP", "a task gate in the IDT" };
-	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	u64 qualification = to_vmx(vcpu)->qualification;
 
 	exit_unexpected(vcpu, "hardware task switch by %s to TSS 0x%x is not emulated",
 			sources[qualification >> 30 & 3], (unsigned)(qualification & 0xffff));
@@ -86,7 +86,7 @@ static void handle_rdtscp(struct vcpu *vcpu)
 /* SDM, "Exit Qualification for Control-Register Accesses"; registers as in enum vcpu_reg. */
 static void handle_cr_access(struct vcpu *vcpu)
 {
-	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	u64 qualification = to_vmx(vcpu)->qualification;
 	unsigned cr = qualification & 15, reg = qualification >> 8 & 15;
 
 	switch (qualification >> 4 & 3) {
@@ -108,21 +108,20 @@ static void handle_cr_access(struct vcpu *vcpu)
 /* SDM, "Exit Qualification for I/O Instructions" */
 static void handle_io(struct vcpu *vcpu)
 {
-	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
-	const struct io_exit io = {
-		.port = (u16)(qualification >> 16),
-		.size = (qualification & 7) + 1,
-		.in = qualification & BIT(3),
-		.string = qualification & BIT(4),
-		.rep = qualification & BIT(5),
-	};
+	u32 qualification = (u32)to_vmx(vcpu)->qualification;
+	u16 port = (u16)(qualification >> 16);
+	unsigned size = (qualification & 7) + 1;
+	bool in = qualification & BIT(3), string = qualification & BIT(4);
 
-	exit_io(vcpu, &io);
+	if (likely(!string))
+		exit_io(vcpu, port, size, in);
+	else
+		exit_io_string(vcpu, &(struct io_exit){ port, (u8)size, in, qualification & BIT(5) });
 }
 
 static void handle_ept_violation(struct vcpu *vcpu)
 {
-	u64 qualification = vmcs_readn(EXIT_QUALIFICATION);
+	u64 qualification = to_vmx(vcpu)->qualification;
 	const struct nested_fault fault = {
 		.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS),
 		.access = qualification & EPT_VIOLATION_FETCH ? NESTED_FETCH :
@@ -150,7 +149,7 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
  * Not here, and so unexpected: what no control of ours makes exit, and the preemption timer and
  * external interrupts, which vmx_vcpu_run() finishes.
  */
-static void (*const handlers[])(struct vcpu *vcpu) = {
+void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handle_exception_or_nmi,
 	[EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
 	[EXIT_REASON_INIT] = handle_init,
@@ -280,33 +279,17 @@ const char *vmx_exit_name(u8 exit_index)
 	return exit_index < ARRAY_SIZE(names) ? names[exit_index] : NULL;
 }
 
-/* After a failed entry the fields of the last two kinds are those of an earlier exit. */
-void vmx_exit_info(struct vcpu *vcpu, struct exit_info *info)
-{
-	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
-
-	*info = (struct exit_info){ .info1 = vmcs_readn(EXIT_QUALIFICATION) };
-	if (reason.failed_entry)
-		return;
-	info->info2 = vmcs_read32(IDT_VECTORING_INFO);
-	if (reason.basic != EXIT_REASON_EXCEPTION_OR_NMI)
-		return;
-	info->intr_info = vmcs_read32(EXIT_INTERRUPTION_INFO);
-	if (info->intr_info & INTERRUPTION_ERROR_CODE)
-		info->error_code = vmcs_read32(EXIT_INTERRUPTION_ERROR);
-}
-
 void vmx_handle_exit(struct vcpu *vcpu)
 {
 	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
 	const char *name;
 
-	if (reason.basic < ARRAY_SIZE(handlers) && handlers[reason.basic]) {
-		handlers[reason.basic](vcpu);
+	if (reason.basic < VMX_HANDLERS && vmx_handlers[reason.basic]) {
+		vmx_handlers[reason.basic](vcpu);
 		return;
 	}
 	name = vmx_exit_name(vcpu->exit_index);
 	exit_unexpected(vcpu, "unexpected VM exit: %s (reason 0x%x, qualification 0x%llx)",
 			name ? name : "unknown", reason.full,
-			(unsigned long long)vmcs_readn(EXIT_QUALIFICATION));
+			(unsigned long long)to_vmx(vcpu)->qualification);
 }

@@ -24,7 +24,6 @@ const struct vcpu_ops vmx_ops = {
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,
 	.exit_name = vmx_exit_name,
-	.exit_info = vmx_exit_info,
 
 	.reg_fetch = vmx_reg_fetch,
 	.control_get = vmx_control_get,
@@ -33,10 +32,12 @@ const struct vcpu_ops vmx_ops = {
 	.segment_set = vmx_segment_set,
 	.table_get = vmx_table_get,
 	.table_set = vmx_table_set,
+	.code_view = vmx_code_view,
 	.msr_get = vmx_msr_get,
 	.msr_set = vmx_msr_set,
 	.tsc_offset_changed = vmx_tsc_offset_changed,
 	.skip_instruction = vmx_skip_instruction,
+	.step_over = vmx_step_over,
 	.instruction_done = vmx_instruction_done,
 
 	.inject = vmx_inject,

@@ -4,7 +4,7 @@
 #include "arch/x86.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
-#include "core/trace.h"
+#include "core/trace_record.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
 
@@ -13,28 +13,10 @@ enum timer_outcome { TIMER_SOFT_DISABLED, TIMER_FORCED, TIMER_EXPIRED, TIMER_SPU
 
 /* --- forced exits and deadlines --- */
 
-/*
- * The preemption timer counts down whenever bit `shift` of the TSC changes, and only in the guest:
- * count how often that happens from now to the deadline. What does not fit fires early and finds
- * nothing due. SDM, "VMX-Preemption Timer".
- */
-static u32 timer_value(const struct vcpu *vcpu)
-{
-	u64 now = vtimer_now(), deadline = vcpu->timer_deadline, ticks;
-	unsigned shift = vmx_caps.timer_shift;
-
-	if (deadline == VTIMER_NEVER)
-		return ~0u;
-	if (deadline <= now)
-		return 0;
-	ticks = (deadline >> shift) + !!(deadline & ((1ull << shift) - 1)) - (now >> shift);
-	return ticks < ~0u ? (u32)ticks : ~0u;
-}
-
 static void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	if (vmx_has_preemption_timer())
-		vmcs_write32(PREEMPTION_TIMER_VALUE, force_immediate_exit ? 0 : timer_value(vcpu));
+		vmcs_write32(PREEMPTION_TIMER_VALUE, force_immediate_exit ? 0 : vmx_timer_value(vcpu->timer_deadline, tsc_now()));
 	else if (force_immediate_exit)
 		force_exit_by_self_ipi(vcpu);
 }
@@ -62,6 +44,8 @@ static enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced)
 
 void vmx_store_dirty_regs(struct vcpu *vcpu)
 {
+	if (likely(!vcpu->regs_dirty))
+		return;
 	if (vcpu->regs_dirty & BIT(REG_RSP))
 		vmcs_writen(GUEST_RSP, vcpu->regs[REG_RSP]);
 	if (vcpu->regs_dirty & BIT(REG_RIP))
@@ -76,6 +60,7 @@ void vmx_store_dirty_regs(struct vcpu *vcpu)
 /* The processor refused the instruction: no exit reason came, the field holds an earlier one. */
 static enum exit_fastpath instruction_refused(struct vcpu *vcpu, u32 result)
 {
+	vcpu->exit_tsc = tsc_now();
 	vcpu->exit_reason = 0;
 	vcpu->exit_rip = vcpu->regs[REG_RIP];
 	vcpu->failure = (struct failure_record){ .kind = ENTRY_VMFAIL_INVALID };
@@ -92,7 +77,7 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason 
 	vcpu->failure = (struct failure_record){
 		.kind = ENTRY_UNKNOWN,
 		.reason = reason.full,
-		.qualification = vmcs_readn(EXIT_QUALIFICATION),
+		.qualification = to_vmx(vcpu)->qualification,
 	};
 	if (reason.basic == EXIT_REASON_INVALID_GUEST_STATE)
 		vcpu->failure.kind = ENTRY_INVALID_STATE;
@@ -103,18 +88,34 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason 
 	return EXIT_FASTPATH_ENTRY_FAILED;
 }
 
-/* Snapshot first: nothing that a handler does later changes what is recorded of this exit. */
-static union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
+/*
+ * Snapshot first: nothing that a handler does later changes what is recorded of this exit. Reason
+ * and time were taken by vmx_exit(). Fields that only an exception writes are stale else, and
+ * after a failed entry all but the qualification.
+ */
+static inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 {
-	union vmx_exit_reason reason = { .full = vmcs_read32(EXIT_REASON) };
+	union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct trace_record *record;
 
 	vmx_exit_reason_assert_layout();
-	vcpu->exit_reason = reason.full;
 	vcpu->exit_index = reason.basic < EXIT_KINDS ? (u8)reason.basic : EXIT_KINDS - 1;
 	vcpu->exit_rip = vmcs_readn(GUEST_RIP);
 	vcpu->regs[REG_RIP] = vcpu->exit_rip;
 	vcpu->regs_available = BIT(REG_RIP);
-	trace_exit(vcpu);
+	vmx->qualification = vmcs_readn(EXIT_QUALIFICATION);
+	vmx->vectoring_info = reason.failed_entry ? 0 : vmcs_read32(IDT_VECTORING_INFO);
+
+	record = trace_exit(vcpu, vcpu->exit_tsc, vcpu->exit_index, reason.full, vcpu->exit_rip);
+	record->info1 = vmx->qualification;
+	record->info2 = vmx->vectoring_info;
+	record->intr_info = record->error_code = 0;
+	if (unlikely(reason.full == EXIT_REASON_EXCEPTION_OR_NMI)) {
+		record->intr_info = vmcs_read32(EXIT_INTERRUPTION_INFO);
+		if (record->intr_info & INTERRUPTION_ERROR_CODE)
+			record->error_code = vmcs_read32(EXIT_INTERRUPTION_ERROR);
+	}
 	return reason;
 }
 
@@ -129,6 +130,33 @@ static void serve_host_exception(struct vcpu *vcpu)
 		exit_machine_check(vcpu, true);
 }
 
+/*
+ * Exits that a handler finishes. The preemption timer and events of the machine's (exceptions, NMIs,
+ * interrupts), entries that failed, and reasons with more to tell are for vmx_vcpu_run().
+ */
+enum stub_answer vmx_answer_exit(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	u32 reason = (u32)vcpu->exit_reason;
+	union vmx_exit_reason full;
+	enum stub_answer answer;
+
+	if (reason <= EXIT_REASON_EXTERNAL_INTERRUPT || reason >= VMX_HANDLERS || !vmx_handlers[reason] ||
+	    !answer_begins(vcpu, (u8)reason))
+		return STUB_LEAVE;
+	vmx->launched = true;
+	full = take_snapshot(vcpu);
+	vmx_events_after_exit(vcpu, full);
+	vcpu->events.injected.type = EVENT_NONE;
+	vmx_handlers[reason](vcpu);
+	answer = answer_ends(vcpu);
+	if (likely(answer == STUB_AGAIN)) {
+		vmx_store_dirty_regs(vcpu);
+		set_time_limit(vcpu, false);
+	}
+	return answer;
+}
+
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -140,9 +168,9 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	trace_entry(vcpu, force_immediate_exit);
 
 	result = vmx_vmenter(vmx, vmx->launched);
-	vcpu->exit_tsc = vtimer_now();
-
-	if (unlikely(result != VMX_ENTERED))
+	if (result == VMX_EXIT_HANDLED)
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	if (unlikely(result != VMX_EXIT))
 		return instruction_refused(vcpu, result);
 
 	reason = take_snapshot(vcpu);

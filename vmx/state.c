@@ -4,6 +4,7 @@
 #include "arch/cpufeature.h"
 #include "arch/fpu.h"
 #include "arch/x86.h"
+#include "core/code.h"
 #include "core/control.h"
 #include "core/emulate.h"
 #include "vmx/vmx.h"
@@ -26,20 +27,36 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 	vcpu->regs_available |= BIT(reg);
 }
 
-/* The instruction's length is that of what exited: none for what only touched memory. */
-int vmx_skip_instruction(struct vcpu *vcpu)
-{
-	emulate_advance(vcpu, vmcs_read32(EXIT_INSTRUCTION_LENGTH));
-	return 0;
-}
-
 void vmx_end_shadow(void)
 {
 	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
 	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
-	if (interruptibility & shadow)
+	if (unlikely(interruptibility & shadow))
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
+}
+
+/* Slowly where a step has to trap, or RIP's lower half carries, which not every mode has more than. */
+void vmx_step_over(struct vcpu *vcpu, unsigned length)
+{
+	u64 rip = vcpu->exit_rip;
+	u32 low;
+
+	if (unlikely(vcpu->regs_dirty || (vmcs_readn(GUEST_RFLAGS) & (RFLAGS_TF | RFLAGS_RF)) ||
+		     __builtin_add_overflow((u32)rip, length, &low))) {
+		emulate_advance(vcpu, length);
+		return;
+	}
+	vcpu->regs[REG_RIP] = rip + length;
+	vmcs_writen(GUEST_RIP, rip + length);
+	vmx_end_shadow();
+}
+
+/* The length is that of an instruction that exited: there is none for what only touched memory. */
+int vmx_skip_instruction(struct vcpu *vcpu)
+{
+	vmx_step_over(vcpu, vmcs_read32(EXIT_INSTRUCTION_LENGTH));
+	return 0;
 }
 
 /*
@@ -244,6 +261,27 @@ void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 	vmcs_writen(guest_base(index), segment->base);
 	vmcs_write32(guest_limit(index), segment->limit);
 	vmcs_write32(guest_access_rights(index), rights);
+}
+
+void vmx_code_view(const struct vcpu *vcpu, struct code_view *view)
+{
+	bool long_mode = ((const struct vcpu_vmx *)vcpu)->efer & EFER_LMA;
+	u32 rights = vmcs_read32(guest_access_rights(SEG_CS));
+
+	view->cs_base = 0;
+	view->paging = CODE_OTHER_PAGING;
+	if (!(vmcs_readn(GUEST_CR0) & CR0_PG)) {
+		view->paging = CODE_UNPAGED;
+	} else if (long_mode && !(vmcs_readn(GUEST_CR4) & CR4_LA57)) {
+		view->paging = CODE_4_LEVEL;
+		view->cr3 = vmcs_readn(GUEST_CR3);
+	}
+	if (long_mode && (rights & ACCESS_RIGHTS_L)) {
+		view->mode = INSN_MODE_64;
+		return;
+	}
+	view->mode = rights & ACCESS_RIGHTS_DB ? INSN_MODE_32 : INSN_MODE_16;
+	view->cs_base = vmcs_readn(guest_base(SEG_CS));
 }
 
 void vmx_table_get(struct vcpu *vcpu __maybe_unused, bool idt, struct descriptor_table *table)

@@ -51,6 +51,20 @@ static inline bool vmwrite(u32 encoding, u64 value)
 }
 #endif
 
+/* Where neither the field nor the VMCS can be missing. */
+static inline u64 vmread_sure(u32 encoding)
+{
+	u64 value;
+
+	vmread(encoding, &value);
+	return value;
+}
+
+static inline void vmwrite_sure(u32 encoding, u64 value)
+{
+	vmwrite(encoding, value);
+}
+
 static inline bool vmclear(hpa_t vmcs)
 {
 	bool done;

@@ -249,6 +249,8 @@ enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI 
 #define PENDING_DEBUG_RTM      BIT_ULL(16)
 
 /* SDM, "Segment Access Rights": a bit that descriptors do not have. */
+#define ACCESS_RIGHTS_L	       BIT(13)
+#define ACCESS_RIGHTS_DB       BIT(14)
 #define ACCESS_RIGHTS_UNUSABLE BIT(16)
 
 /* SDM, "VM-Entry Controls for Event Injection", "Information for VM Exits During Event Delivery" */

@@ -7,18 +7,24 @@
 bits 64
 section .text
 
+extern vmx_exit
+
 ; u32 vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 ;
 ; In:       RDI  vmx, whose VMCS is current and whose registers enter; RSP, RIP and RFLAGS enter
 ;                through the VMCS
 ;           ESI  VMRESUME if not 0, else VMLAUNCH
 ;           interrupts off; HOST_RIP = vmx_exit_point
-; Out:      EAX  VMX_ENTERED: an exit, or a failed entry that has an exit reason;
-;                VMX_FAIL_INVALID or VMX_FAIL_VALID: the processor refused the instruction
-;           the guest's registers in vmx
+; Out:      EAX  VMX_EXIT: an exit, or a failed entry that has an exit reason; reason and time are in
+;                vmx;
+;                VMX_EXIT_HANDLED: an exit that was handled already;
+;                VMX_FAIL_INVALID or VMX_FAIL_VALID: the processor refused the instruction.
+;                In all cases the guest's registers in vmx. Exits that are handled while nothing
+;                waits do not come back here.
 ; Clobbers: what the calling convention allows
-; Stack:    64 bytes. An exit comes back to HOST_RSP, a refused instruction never left. Either way
-;           every register but RSP may hold a value of the guest's: trust RSP and the flags only.
+; Stack:    64 bytes, and what the handlers take. An exit comes back to HOST_RSP, a refused
+;           instruction never left. Either way every register but RSP may hold a value of the
+;           guest's: trust RSP and the flags only.
 global vmx_vmenter
 global vmx_exit_point
 vmx_vmenter:
@@ -32,32 +38,41 @@ vmx_vmenter:
 	vmwrite	rax, rsp
 	mov	[rdi + VCPU_VMX_HOST_RSP], rsp
 .host_rsp_current:
-	test	esi, esi		; MOV leaves ZF alone: it decides below
+	test	esi, esi
+	jnz	.resume
 
 	mov	rax, [rdi + VCPU_RAX]
 	LOAD_GUEST_REGISTERS
-
-	jz	.launch
-	vmresume
-	jmp	vmx_exit_point
-.launch:
 	vmlaunch
+	jmp	.refused
 
-; After an exit CF and ZF are clear, after a refused instruction one of them is set. Nothing here
-; changes the flags until they have been read.
+.resume:
+	mov	rax, [rdi + VCPU_RAX]
+	LOAD_GUEST_REGISTERS
+	vmresume
+
+; CF or ZF says which of the two it was. The registers in vmx are still what they were.
+.refused:
+	pop	rdi
+	mov	eax, VMX_FAIL_INVALID
+	jc	vmx_out
+	mov	eax, VMX_FAIL_VALID
+	jmp	vmx_out
+
 vmx_exit_point:
 	push	rax
 	mov	rax, [rsp + 8]
 	SAVE_GUEST_REGISTERS
 	pop	qword [rax + VCPU_RAX]
-	pop	rdi
 
-	mov	eax, VMX_FAIL_INVALID
-	jc	.out
-	mov	eax, VMX_FAIL_VALID
-	jz	.out
-	mov	eax, VMX_ENTERED
-.out:
+	mov	rdi, rax
+	call	vmx_exit
+	mov	rdi, [rsp]
+	cmp	eax, STUB_AGAIN
+	je	vmx_vmenter.resume
+
+	pop	rdi
+vmx_out:
 	LEAVE_TO_C
 
 ; void vmx_host_nmi(void)

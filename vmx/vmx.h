@@ -2,6 +2,7 @@
 /* Intel VMX: what the files of this folder share. Nobody else includes it. */
 #pragma once
 
+#include "core/answer.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "vmx/rules.h"
@@ -96,6 +97,8 @@ struct vcpu_vmx {
 	u64 cr4_guest_owned;
 	u64 efer;
 	u64 pat;			/* where the VMCS does not switch it */
+	u64 qualification;		/* of the last exit */
+	u32 vectoring_info;		/* IDT-vectoring information of the last exit; 0: no delivery was cut off */
 	bool want_irq_window, want_nmi_window;
 	bool nmi_blocked;		/* without virtual NMIs: one has been injected */
 	struct vmx_msr_entry *efer_lists;	/* guest's, host's; NULL: the VMCS switches EFER */
@@ -145,34 +148,75 @@ u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
 void vmx_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
 void vmx_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
+void vmx_code_view(const struct vcpu *vcpu, struct code_view *view);
 void vmx_table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
 void vmx_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
 int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
 void vmx_tsc_offset_changed(struct vcpu *vcpu);
 int vmx_skip_instruction(struct vcpu *vcpu);
+void vmx_step_over(struct vcpu *vcpu, unsigned length);
 /* STI's or MOV SS's shadow is over: an instruction passed, or an exception was taken. */
 void vmx_end_shadow(void);
 void vmx_instruction_done(struct vcpu *vcpu);
 
+/*
+ * The preemption timer counts down whenever bit `timer_shift` of the TSC changes, and only in the
+ * guest: how often that happens from now to the deadline. What does not fit fires early and finds
+ * nothing due. SDM, "VMX-Preemption Timer".
+ */
+static inline u32 vmx_timer_value(u64 deadline, u64 now)
+{
+	unsigned shift = vmx_caps.timer_shift;
+	u64 ticks = ((deadline - 1) >> shift) + 1 - (now >> shift);
+
+	if (unlikely(deadline <= now))
+		return 0;
+	return ticks < ~0u ? (u32)ticks : ~0u;
+}
+
+/* instant.c: an exit that is answered at once, else run.c's vmx_answer_exit(). Called by the entry stub. */
+enum stub_answer vmx_exit(struct vcpu_vmx *vmx);
+
 /* run.c */
 void vmx_store_dirty_regs(struct vcpu *vcpu);
+enum stub_answer vmx_answer_exit(struct vcpu_vmx *vmx);
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 
 /* vmenter.asm */
-enum vmx_entry_result { VMX_ENTERED = 0, VMX_FAIL_INVALID = BIT(0), VMX_FAIL_VALID = BIT(1) };
+enum vmx_entry_result {
+	VMX_EXIT = STUB_LEAVE,			/* an exit, or a failed entry that has an exit reason */
+	VMX_EXIT_HANDLED = STUB_HANDLED,	/* an exit that was handled already */
+	VMX_FAIL_INVALID = 8,			/* the processor refused the instruction */
+	VMX_FAIL_VALID,
+};
 u32 vmx_vmenter(struct vcpu_vmx *vmx, bool resume);	/* enum vmx_entry_result */
 extern const u8 vmx_exit_point[];	/* HOST_RIP */
 void vmx_host_nmi(void);		/* deliver the NMI that caused the exit */
 
 /* exit.c */
 void vmx_handle_exit(struct vcpu *vcpu);
+/* By basic reason; NULL: unexpected, or finished by vmx_vcpu_run(). */
+#define VMX_HANDLERS (EXIT_REASON_TDCALL + 1)
+extern void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu);
 const char *vmx_exit_name(u8 exit_index);
-void vmx_exit_info(struct vcpu *vcpu, struct exit_info *info);
 
 /* events.c */
 void vmx_inject(struct vcpu *vcpu, const struct event *event);
-void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason);
+void vmx_delivery_cut_off(struct vcpu *vcpu);
+void vmx_nmi_blocking_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason);
+
+/* After a real exit and its snapshot. Only a delivery or an IRET that was cut off needs more. */
+static inline void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason)
+{
+	bool cut_off = to_vmx(vcpu)->vectoring_info & INTERRUPTION_VALID;
+
+	vcpu->events.reinject.type = EVENT_NONE;
+	if (unlikely(cut_off))
+		vmx_delivery_cut_off(vcpu);
+	if (unlikely(cut_off || !vmx_has_virtual_nmis() || reason.basic == EXIT_REASON_EPT_VIOLATION))
+		vmx_nmi_blocking_after_exit(vcpu, reason);
+}
 bool vmx_interrupt_blocked(struct vcpu *vcpu);
 bool vmx_nmi_blocked(struct vcpu *vcpu);
 void vmx_interrupt_window(struct vcpu *vcpu, bool on);

@@ -305,6 +305,7 @@ static void interrupted_delivery(bool interrupts_on)
 	vcpu->stopping = false;
 	vm->state = VM_RUNNING;
 	vcpu->events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_UD };
+	vcpu_request(vcpu, REQ_EVENT);
 }
 
 static void stop_request(void)

@@ -105,7 +105,7 @@ static bool enter(const struct vmcb *vmcb)
 	enum exit_fastpath fastpath;
 
 	*svm->vmcb = *vmcb;
-	svm->flush = TLB_FLUSH_ALL;
+	svm->vmcb->control.tlb_control = TLB_FLUSH_ALL;
 	vcpu->regs_dirty = 0;
 	do
 		fastpath = vcpu->ops->vcpu_run(vcpu, false);

@@ -8,7 +8,7 @@
 
 #include "arch/cpufeature.h"
 #include "core/cpuid.h"
-#include "core/emulate.h"
+#include "core/code.h"
 #include "core/exit.h"
 #include "core/vtimer.h"
 
@@ -37,6 +37,34 @@ static void instruction_done(struct vcpu *vcpu)
 	fake.instructions_done++;
 }
 
+static void step_over(struct vcpu *vcpu, unsigned length)
+{
+	u64 rip = vcpu_reg_read(vcpu, REG_RIP) + length;
+
+	vcpu_reg_write(vcpu, REG_RIP, fake.segments[SEG_CS].l ? rip : (u32)rip);
+	fake.instructions_done++;
+}
+
+static void code_view(const struct vcpu *vcpu, struct code_view *view)
+{
+	bool long_mode = fake.controls[CTL_EFER] & EFER_LMA;
+
+	*view = (struct code_view){
+		.mode = fake.segments[SEG_CS].db ? INSN_MODE_32 : INSN_MODE_16,
+		.paging = CODE_OTHER_PAGING,
+		.cr3 = fake.controls[CTL_CR3],
+		.cs_base = fake.segments[SEG_CS].base,
+	};
+	if (!(fake.controls[CTL_CR0] & CR0_PG))
+		view->paging = CODE_UNPAGED;
+	else if (long_mode && !(fake.controls[CTL_CR4] & CR4_LA57))
+		view->paging = CODE_4_LEVEL;
+	if (long_mode && fake.segments[SEG_CS].l) {
+		view->mode = INSN_MODE_64;
+		view->cs_base = 0;
+	}
+}
+
 static void reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	fail_msg("register %d is there already", reg);
@@ -49,6 +77,8 @@ static const struct vcpu_ops operations = {
 	.control_set = control_set,
 	.segment_get = segment_get,
 	.instruction_done = instruction_done,
+	.step_over = step_over,
+	.code_view = code_view,
 };
 
 /* --- set-up --- */
@@ -76,6 +106,7 @@ void fake_machine_create(void)
 	assert_non_null(fake.mmio);
 	fake.physical_bits = 40;
 	fake.vm.state = VM_RUNNING;
+	fake.vm.mem.low_size = FAKE_RAM_SIZE;
 	fake.vm.ops = &operations;
 	fake.vcpu.vm = &fake.vm;
 	fake.vcpu.ops = &operations;
@@ -155,6 +186,12 @@ bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)
 {
 	return guest_is_ram(vm, gpa, size) ? fake.ram + gpa : NULL;
+}
+
+void *guest_window(gpa_t gpa)
+{
+	assert_true(guest_is_ram(&fake.vm, gpa, INSN_MAX_LENGTH));
+	return fake.ram + gpa;
 }
 
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)

@@ -320,7 +320,7 @@ static void test_refusals_name_the_bytes(void **state)
 /* Code that changed since the exit runs as it is now: nothing is done, and RIP stays. */
 static void test_code_that_changed_since(void **state)
 {
-	const struct io_exit io = { .port = 0x60, .size = 1, .in = true, .string = true };
+	const struct io_exit io = { .port = 0x60, .size = 1, .in = true };
 
 	PLACE(CODE, 0x89, 0xd8);			/* MOV EAX, EBX */
 	access_device(FAKE_MMIO, NESTED_WRITE);

@@ -507,7 +507,7 @@ static void test_random_bytes(void **state)
 		};
 		const struct io_exit io = {
 			.port = (u16)random_value(&t), .size = (u8)(1 << random_below(&t, 3)),
-			.in = random_below(&t, 2), .string = true,
+			.in = random_below(&t, 2),
 		};
 
 		if (mode < ARRAY_SIZE(modes))

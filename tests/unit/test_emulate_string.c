@@ -7,7 +7,7 @@
 
 static void string_io(bool in, unsigned size)
 {
-	const struct io_exit io = { .port = 0x1f0, .size = (u8)size, .in = in, .string = true };
+	const struct io_exit io = { .port = 0x1f0, .size = (u8)size, .in = in };
 
 	emulate_string_io(&fake.vcpu, &io);
 	assert_true(fake.ended || fake.port_size == 0 || fake.port == 0x1f0);

@@ -60,8 +60,10 @@ static enum exit_fastpath fake_run(struct vcpu *v, bool force)
 	note(force ? 'r' : 'R');
 	v->events.injected.type = EVENT_NONE;
 	v->events.reinject = (struct event){ .type = EVENT_NONE };
-	if (vectoring_once || vectoring_always)
+	if (vectoring_once || vectoring_always) {
 		v->events.reinject = vectoring;
+		vcpu_request(v, REQ_EVENT);
+	}
 	vectoring_once = false;
 	if (runs == 0 && request_after_run)
 		vcpu_request(v, request_after_run);
@@ -133,7 +135,8 @@ static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .ackno
 void irq_window(void) { note('W'); }
 void irq_enable(void) { fail(); }
 void irq_disable(void) { fail(); }
-void lapic_timer_arm(u64 deadline) { armed_deadline = deadline; }
+u64 lapic_timer_armed;
+void lapic_timer_arm(u64 deadline) { lapic_timer_armed = armed_deadline = deadline; }
 void trace_print(const struct vm *v, unsigned records) { note('T'); }
 void trace_failed_entry(struct vcpu *v) { note('F'); }
 void statistics_print(struct vcpu *v, bool on_request) { note('S'); assert_true(on_request); }
@@ -169,7 +172,7 @@ void *vm_alloc(struct vm *v, size_t size)
 
 static u64 exits_of(unsigned kind)
 {
-	return vcpu.statistics.by_kind[kind] ? vcpu.statistics.by_kind[kind]->count : 0;
+	return vcpu.statistics.by_kind[kind] ? statistics_exits(vcpu.statistics.by_kind[kind]) : 0;
 }
 
 void vtimer_run_expired(struct vcpu *v, u64 now)
@@ -198,7 +201,7 @@ static int set_up(void **state)
 	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = vectoring_always = false;
 	cr0 = CR0_PE;
 	cr2 = cr2_at_injection = 0;
-	armed_deadline = 0;
+	armed_deadline = lapic_timer_armed = 0;
 	exit_index = 7;
 	handling_time = sleep_time = 0;
 	request_while_asleep = 0;
@@ -310,7 +313,7 @@ static void stop_ends_the_vm_without_an_entry(void **state)
 static void stop_waits_for_the_event_in_delivery_and_forces_the_exit(void **state)
 {
 	vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x40 };
-	vcpu_request(&vcpu, REQ_STOP);
+	vcpu_request(&vcpu, REQ_EVENT | REQ_STOP);
 	results[0] = EXIT_FASTPATH_EXIT_HANDLED;
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "IrW");
@@ -325,7 +328,7 @@ static void stop_does_not_wait_for_ever(void **state)
 	vectoring = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_AC, .has_error_code = true };
 	vectoring_always = true;
 	vcpu.events.reinject = vectoring;
-	vcpu_request(&vcpu, REQ_STOP);
+	vcpu_request(&vcpu, REQ_EVENT | REQ_STOP);
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "IrWH");
 	assert_false(vcpu_enter_guest(&vcpu));
@@ -352,10 +355,11 @@ static void interrupted_delivery_comes_first_and_forces_for_what_waits(void **st
 	assert_int_equal(injected.vector, 0x61);
 }
 
-static void interrupted_delivery_needs_no_request(void **state)
+static void interrupted_delivery_keeps_its_error_code(void **state)
 {
 	vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_PF, .has_error_code = true,
 					       .error_code = 6 };
+	vcpu_request(&vcpu, REQ_EVENT);
 	vcpu_enter_guest(&vcpu);
 	assert_string_equal(diary, "IRWH");
 	assert_int_equal(injected.error_code, 6);
@@ -580,7 +584,7 @@ static void sleep_is_not_handling(void **state)
 
 static void the_last_exit_is_counted(void **state)
 {
-	vcpu_request(&vcpu, REQ_STOP);
+	vcpu_request(&vcpu, REQ_EVENT | REQ_STOP);
 	vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x40 };
 	vcpu_main(&vcpu);
 	assert_string_equal(diary, "IrWH");
@@ -632,7 +636,7 @@ int main(void)
 		cmocka_unit_test_setup(stop_waits_for_the_event_in_delivery_and_forces_the_exit, set_up),
 		cmocka_unit_test_setup(stop_does_not_wait_for_ever, set_up),
 		cmocka_unit_test_setup(interrupted_delivery_comes_first_and_forces_for_what_waits, set_up),
-		cmocka_unit_test_setup(interrupted_delivery_needs_no_request, set_up),
+		cmocka_unit_test_setup(interrupted_delivery_keeps_its_error_code, set_up),
 		cmocka_unit_test_setup(interrupt_enters_when_it_may, set_up),
 		cmocka_unit_test_setup(blocked_interrupt_asks_for_a_window, set_up),
 		cmocka_unit_test_setup(nmi_goes_before_an_interrupt, set_up),

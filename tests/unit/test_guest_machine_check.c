@@ -12,6 +12,8 @@
 #include "arch/x86.h"
 #include "core/exit.h"
 
+void *guest_window(gpa_t gpa) { return (void *)(HOST_GUEST_WINDOW + gpa); }
+
 struct cpu_features cpu_features;
 
 /* A read of data that was lost in memory, as Intel's processors report it (SRAR). */

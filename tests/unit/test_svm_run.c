@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry and exit under SVM with a fake VMCB: what no emulator raises, and the order of the steps.
- * Each letter of the diary is one: t trace of the entry, G CLGI, i interrupts on, I self-IPI, E
- * entry, d interrupts off, g STGI, T trace of the exit, M machine check.
+ * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
+ * STGI, H the exit's handler, M machine check.
  */
-/* link: svm/run.c svm/events.c */
+/* link: svm/run.c svm/instant.c svm/events.c core/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,23 +13,32 @@
 #include <cmocka.h>
 
 #include "arch/cpu.h"
-#include "arch/percpu.h"
 #include "arch/x86.h"
+#include "core/cpuid.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
-#include "core/trace.h"
+#include "core/answer.h"
+#include "core/trace_record.h"
+#include "core/vm_alloc.h"
+#include "core/vtimer.h"
+#include "svm/length.h"
 #include "svm/svm.h"
 
 void clgi(void);
 void stgi(void);
-void svm_vmenter(struct vcpu *vcpu, u64 vmcb_pa, u64 host_vmcb_pa);
+enum stub_answer svm_vmenter(struct vcpu_svm *svm);
+enum stub_answer svm_answer_exit(struct vcpu_svm *svm);
 
 static char diary[32];
 static struct vm vm;
 static struct vmcb vmcb;
 static struct vcpu_svm svm;
 static struct vcpu *const vcpu = &svm.vcpu;
-static struct percpu cpu;
+static u64 tsc;
+static unsigned again;		/* entries that the stub has made by itself */
+static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
+static struct exit_statistics counted;
+static u32 request_by_handler;
 static u64 next_code, next_int_info, reason_at_machine_check;
 
 static void note(char step)
@@ -42,26 +51,52 @@ static void note(char step)
 
 /* --- the fake processor --- */
 
-struct percpu *this_cpu(void) { return &cpu; }
+u64 vtimer_now(void) { return tsc; }
 void clgi(void) { note('G'); }
 void stgi(void) { note('g'); }
 void irq_enable(void) { note('i'); }
 void irq_disable(void) { note('d'); }
 
-void svm_vmenter(struct vcpu *v, u64 vmcb_pa, u64 host_vmcb_pa)
+/* As the stub does. What is entered again exits for an interrupt. */
+enum stub_answer svm_vmenter(struct vcpu_svm *entered)
 {
-	note('E');
+	enum stub_answer answer;
+
+	assert_ptr_equal(entered, &svm);
 	vmcb.control.exit_code = next_code;
 	vmcb.control.exit_int_info = next_int_info;
-	vmcb.save.rip = 0x1234;
+	for (;; again++) {
+		note('E');
+		tsc += 1000;
+		if (!svm_instant_exit(vcpu)) {
+			note('d');
+			note('g');
+			answer = svm_answer_exit(&svm);
+			if (answer != STUB_AGAIN)
+				return answer;
+			note('G');
+			note('i');
+		}
+		vmcb.control.exit_code = VMEXIT_INTR;
+	}
 }
 
 /* --- the rest of Lamina --- */
 
 void force_exit_by_self_ipi(struct vcpu *v) { note('I'); }
-void trace_entry(struct vcpu *v, bool force) { note('t'); }
-void trace_exit(struct vcpu *v) { note('T'); }
-u8 svm_exit_index(u64 code) { return (u8)code; }
+struct trace_ring trace_ring;
+struct svm_features svm_features;
+u64 lapic_timer_armed;
+u64 svm_plain_next_rip(const struct vcpu_svm *s) { return 0; }
+void *vm_alloc(struct vm *v, size_t size) { return NULL; }
+
+void svm_handle_exit(struct vcpu *v)
+{
+	note('H');
+	if (request_by_handler)
+		vcpu_request(v, request_by_handler);
+}
+
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
 void event_raise(struct vcpu *v, u8 vector) { fail(); }
 
@@ -78,8 +113,18 @@ static int setup(void **state)
 	memset(diary, 0, sizeof(diary));
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&svm, 0, sizeof(svm));
+	memset(&trace_ring, 0, sizeof(trace_ring));
+	memset(&counted, 0, sizeof(counted));
 	svm.vmcb = &vmcb;
+	vmcb.save.rip = 0x1234;
 	vcpu->vm = &vm;
+	vm.state = VM_RUNNING;
+	vcpu->cpuid = (struct cpuid_table *)&constants;
+	vcpu->timer_deadline = lapic_timer_armed = VTIMER_NEVER;
+	svm_features.nrip_save = true;
+	tsc = 1000;
+	again = 0;
+	request_by_handler = 0;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
 	return 0;
@@ -91,10 +136,113 @@ static void ordinary_exit(void **state)
 {
 	vmcb.control.event_injection = EVENT_VALID | 0x30;
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
-	assert_string_equal(diary, "tGiEdgT");
+	assert_string_equal(diary, "GiEdg");
 	assert_int_equal(vcpu->exit_reason, VMEXIT_CPUID);
 	assert_int_equal(vcpu->exit_rip, 0x1234);
 	assert_int_equal(vmcb.control.event_injection, 0);	/* it is not injected again */
+	assert_int_equal(trace_ring.next, 2);		/* the entry, and the exit from the snapshot */
+	assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+	assert_int_equal(trace_ring.records[1].reason, VMEXIT_CPUID);
+	assert_int_equal(trace_ring.records[1].rip, 0x1234);
+	assert_int_equal(trace_ring.records[1].tsc, 2000);
+}
+
+/* --- exits that the stub does not come back for --- */
+
+static void let_answer(u64 code, u8 index)
+{
+	next_code = code;
+	vcpu->statistics.by_kind[index] = &counted;
+	vmcb.control.next_rip = 0x1236;
+}
+
+static void cpuid_is_answered_at_once(void **state)
+{
+	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
+	vmcb.control.int_state = INT_SHADOW;
+	vmcb.control.tlb_control = TLB_FLUSH_ASID;
+	vmcb.control.event_injection = EVENT_VALID | 0x30;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(again, 1);
+	assert_string_equal(diary, "GiEEdg");
+	assert_int_equal(vmcb.save.rip, 0x1236);
+	assert_int_equal(vmcb.save.rax, 0x16);
+	assert_int_equal(vcpu->regs[REG_RBX], 1);
+	assert_int_equal(vmcb.control.int_state, 0);
+	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
+	assert_int_equal(vmcb.control.event_injection, 0);
+	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(trace_ring.records[1].kind, TRACE_INSTANT);
+	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
+}
+
+/* What has to happen at an instruction's end, or what the vCPU's state decides, is not done at once. */
+static void what_is_not_plain_goes_the_long_way(void **state)
+{
+	for (unsigned i = 0; i < 7; i++) {
+		setup(state);
+		let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
+		if (i == 0)
+			vmcb.save.rflags |= RFLAGS_TF;
+		else if (i == 1)
+			vmcb.save.rflags |= RFLAGS_RF;
+		else if (i == 2)
+			vcpu->regs[REG_RAX] = 1;	/* a leaf that follows the vCPU's state */
+		else if (i == 3)
+			vmcb.control.next_rip = 0;
+		else if (i == 4)
+			svm.iret_pending = true;
+		else if (i == 5)
+			vcpu->every_exit = 1;
+		else
+			vcpu_request(vcpu, REQ_STOP);
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(vcpu->regs[REG_RBX], 0);
+	}
+}
+
+static void handlers_run_within_the_stub(void **state)
+{
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEdgHGiEdg");
+	assert_int_equal(again, 1);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_true(trace_ring.records[1].entry_tsc);
+
+	setup(state);
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	request_by_handler = REQ_EVENT;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEdgH");
+	assert_int_equal(again, 0);
+	assert_int_equal(statistics_exits(&counted), 0);	/* the loop will, at the next entry */
+
+	setup(state);
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	lapic_timer_armed = 5;				/* the host's timer is not armed for the guest's */
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(again, 0);
+}
+
+/* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
+static void events_of_the_machine_leave(void **state)
+{
+	static const u64 codes[] = {
+		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
+		VMEXIT_INIT, ~0ull, 0xffffffff, 0x500,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		setup(state);
+		let_answer(codes[i], svm_exit_index(codes[i]));
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(again, 0);
+		assert_null(strchr(diary, 'H'));
+	}
 }
 
 /* With GIF clear and IF set, so that it can be pending but not be taken. */
@@ -102,7 +250,7 @@ static void forced_exit(void **state)
 {
 	next_code = VMEXIT_INTR;
 	assert_int_equal(svm_vcpu_run(vcpu, true), EXIT_FASTPATH_EXIT_HANDLED);
-	assert_string_equal(diary, "tGiIEdgT");
+	assert_string_equal(diary, "GiIEdg");
 }
 
 /* No emulator intercepts #MC. The snapshot is taken before, and interrupts are served after. */
@@ -110,7 +258,7 @@ static void intercepted_machine_check(void **state)
 {
 	next_code = VMEXIT_EXCEPTION + X86_MC;
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
-	assert_string_equal(diary, "tGiEdgTM");
+	assert_string_equal(diary, "GiEdgM");
 	assert_int_equal(reason_at_machine_check, 0x52);
 }
 
@@ -146,6 +294,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	assert_int_equal(event->type, EVENT_INTERRUPT);
 	assert_int_equal(event->vector, 0x31);
+	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(2) | 2);
 	assert_int_equal(event->type, EVENT_NMI);
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | EVENT_HAS_CODE | X86_PF | 6ull << 32);
@@ -207,6 +356,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ordinary_exit, setup),
+		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
+		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),

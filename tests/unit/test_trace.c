@@ -7,6 +7,10 @@
 #include "core/trace_record.h"
 #include "lib/printf.h"
 
+struct exit_info {
+	u64 info1, info2;
+	u32 intr_info, error_code;
+};
 static struct exit_info exit_info;
 
 static const char *exit_name(u8 index)
@@ -14,19 +18,15 @@ static const char *exit_name(u8 index)
 	return index == 30 ? "I/O instruction" : index == 48 ? "EPT violation" : NULL;
 }
 
-static void fill_exit_info(struct vcpu *v, struct exit_info *info)
-{
-	*info = exit_info;
-}
-
-static const struct vcpu_ops ops = { .name = "VMX", .exit_name = exit_name, .exit_info = fill_exit_info };
+static const struct vcpu_ops ops = { .name = "VMX", .exit_name = exit_name };
 
 static int set_up(void **state)
 {
 	fixture_set_up(&ops);
-	memset(trace_ring(), 0, sizeof(*trace_ring()));
+	memset(&trace_ring, 0, sizeof(trace_ring));
 	memset(&exit_info, 0, sizeof(exit_info));
 	trace_mode = TRACE_CRASH;
+	trace_attach(&vcpu);
 	return 0;
 }
 
@@ -39,11 +39,15 @@ static void enter(u64 rip, bool forced)
 
 static void leave(u64 rip, u8 index)
 {
+	struct trace_record *record;
+
 	vcpu.exit_tsc = 1000 + 3000000456ull;
-	vcpu.exit_rip = rip;
-	vcpu.exit_index = index;
-	vcpu.exit_reason = index;
-	trace_exit(&vcpu);
+	vcpu.events.injected.type = EVENT_NONE;
+	record = trace_exit(&vcpu, vcpu.exit_tsc, index, index == 200 ? ~0ull : index, rip);
+	record->info1 = exit_info.info1;
+	record->info2 = exit_info.info2;
+	record->intr_info = exit_info.intr_info;
+	record->error_code = exit_info.error_code;
 }
 
 static void print_all(void)
@@ -103,9 +107,7 @@ static void exit_words(void **state)
 static void nameless_exit(void **state)
 {
 	enter(0, false);
-	vcpu.exit_index = 200;
-	vcpu.exit_reason = ~0ull;
-	trace_exit(&vcpu);
+	leave(1, 200);
 	print_all();
 	assert_shown("reason UNKNOWN ");
 	assert_shown("exit_reason 0xffffffff\n");
@@ -173,25 +175,59 @@ static void an_empty_ring_prints_nothing(void **state)
 	assert_string_equal(screen, "");
 }
 
-/* The exit at the ring's end must not take the rest of another one, a lap ago, for its own. */
-static void exit_details_of_the_last_lap_are_not_taken(void **state)
+/* A record must not take the rest of another one, a lap ago, for its own. */
+static void details_of_the_last_lap_are_not_taken(void **state)
 {
-	enter(0, false);
 	exit_info.info2 = 0xbad;
-	leave(1, 30);	/* the records 1 and 2 */
-	for (u64 i = 3; i < TRACE_RECORDS + 1; i++)
-		enter(i, false);
+	leave(1, 30);
+	trace_pio(&vcpu, true, 0x3f8, 1, 0xbad);
+	enter(0xbad, false);
+	for (u64 i = 1; i < TRACE_RECORDS; i++)
+		enter(i, true);
 	exit_info.info2 = 0;
-	leave(2, 30);	/* overwrites the record 1; the record 2 follows it */
+	leave(2, 30);
 	print_all();
 	assert_shown("kvm_exit: vcpu 0 reason IO_INSTRUCTION rip 0x2 ");
 	assert_null(strstr(screen, "bad"));
+	assert_int_equal(lines_shown(), TRACE_RECORDS);
+}
+
+/* One record holds an exit, its first access and a plain entry behind it; the order is that of time. */
+static void an_exit_takes_what_follows_it(void **state)
+{
+	static const char *const order[] = {
+		"kvm_exit: ", "at 0x10 ", "at 0x11 ", "at 0x12 ", "kvm_entry: vcpu 0, rip 0x7\n",
+		"kvm_exit: ", "at 0x20 ", "kvm_entry: vcpu 0, rip 0x8\n", "kvm_exit: ", "kvm_inj_virq: ",
+		"kvm_entry: vcpu 0, rip 0x9\n",
+	};
+	const char *at = screen;
+
+	leave(1, 30);
+	trace_pio(&vcpu, true, 0x10, 1, 0);
+	trace_pio(&vcpu, true, 0x11, 1, 0);
+	trace_pio(&vcpu, true, 0x12, 1, 0);
+	enter(7, false);
+	leave(2, 30);
+	trace_pio(&vcpu, true, 0x20, 1, 0);
+	enter(8, false);
+	leave(3, 30);
+	vcpu.events.injected = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x51 };
+	enter(9, false);
+	assert_int_equal(trace_ring.next, 4 + 1 + 2);
+	trace_print(&vm, ~0u);
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+		at = strstr(at, order[i]);
+		assert_non_null(at);
+		at++;
+	}
+	assert_int_equal(lines_shown(), ARRAY_SIZE(order));
 }
 
 static void each_vm_sees_its_own(void **state)
 {
 	enter(0xaaa, false);
 	vm.id = 4;
+	trace_attach(&vcpu);
 	enter(0xbbb, false);
 	print_all();
 	assert_int_equal(lines_shown(), 1);
@@ -214,12 +250,9 @@ static void modes(void **state)
 	set_up(state);
 	trace_mode = TRACE_OFF;
 	enter(1, false);
-	leave(1, 30);
-	trace_pio(&vcpu, true, 1, 1, 1);
-	trace_mmio(&vcpu, true, 1, 1, 1);
-	trace_msr(&vcpu, true, 1, 1, false);
-	trace_failed_entry(&vcpu);
-	assert_int_equal(trace_ring()->next, 0);
+	trace_export(&vm);
+	trace_print(&vm, TRACE_ON_ERROR);
+	assert_string_equal(screen, "");
 }
 
 int main(void)
@@ -234,7 +267,8 @@ int main(void)
 		cmocka_unit_test_setup(the_ring_keeps_the_newest, set_up),
 		cmocka_unit_test_setup(the_last_lines_oldest_first, set_up),
 		cmocka_unit_test_setup(an_empty_ring_prints_nothing, set_up),
-		cmocka_unit_test_setup(exit_details_of_the_last_lap_are_not_taken, set_up),
+		cmocka_unit_test_setup(details_of_the_last_lap_are_not_taken, set_up),
+		cmocka_unit_test_setup(an_exit_takes_what_follows_it, set_up),
 		cmocka_unit_test_setup(each_vm_sees_its_own, set_up),
 		cmocka_unit_test_setup(modes, set_up),
 	};

@@ -264,8 +264,29 @@ static void segments_round_trip(void **state)
 static void skipping_takes_the_length_of_what_exited(void **state)
 {
 	FAKE(EXIT_INSTRUCTION_LENGTH) = 3;
+	FAKE(GUEST_RFLAGS) = RFLAGS_FIXED;
+	FAKE(GUEST_INTERRUPTIBILITY) = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_NMI;
+	vcpu->regs_dirty = 0;
+	vcpu->exit_rip = 0xffffffff81000000;
 	assert_int_equal(vmx_skip_instruction(vcpu), 0);
-	assert_int_equal(advanced, 3);
+	assert_int_equal(vcpu->regs[REG_RIP], 0xffffffff81000003);
+	assert_int_equal(FAKE(GUEST_RIP), 0xffffffff81000003);
+	assert_int_equal(FAKE(GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
+	assert_int_equal(advanced, 0);
+}
+
+/* A step to report, flags to store, or a carry that 32-bit code does not have: core/emulate.c sees to it. */
+static void skipping_leaves_what_is_not_plain(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		FAKE(EXIT_INSTRUCTION_LENGTH) = 3;
+		FAKE(GUEST_RFLAGS) = RFLAGS_FIXED | (i == 0 ? RFLAGS_TF : i == 1 ? RFLAGS_RF : 0);
+		vcpu->regs_dirty = i == 2 ? BIT(REG_RFLAGS) : 0;
+		vcpu->exit_rip = i == 3 ? 0xfffffffe : 0x1000;
+		advanced = 0;
+		vmx_skip_instruction(vcpu);
+		assert_int_equal(advanced, 3);
+	}
 }
 
 static void done_ends_the_shadow(void **state)
@@ -328,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup(paging_controls_flush, setup),
 		cmocka_unit_test_setup(segments_round_trip, setup),
 		cmocka_unit_test_setup(skipping_takes_the_length_of_what_exited, setup),
+		cmocka_unit_test_setup(skipping_leaves_what_is_not_plain, setup),
 		cmocka_unit_test_setup(done_ends_the_shadow, setup),
 		cmocka_unit_test_setup(done_reports_the_step, setup),
 		cmocka_unit_test_setup(msrs, setup),

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The quick way through an access to device memory does what the long way does, or nothing at all. */
+/* link: core/emulate_quick.c core/code.c core/emulate.c core/emulate_mmio.c core/emulate_string.c */
+/* link: core/emulate_alu.c core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c */
+/* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
+#include <string.h>
+
+#include "core/code.h"
+#include "core/emulate.h"
+#include "fake_vcpu.h"
+
+#define ROUNDS 200000
+#define ALL (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
+
+/* Above the VGA hole, where systems keep them. */
+enum { PML4 = 0x101000, PDPT = 0x102000, PD = 0x103000, PT = 0x104000, CODE = 0x110000, DEVICE = 0x120000 };
+
+static u64 seed = 0x9e3779b97f4a7c15ull;
+
+static u64 *entry(u64 table, unsigned index)
+{
+	return (u64 *)(fake.ram + table) + index;
+}
+
+static void long_mode(void)
+{
+	fake_long_mode();
+	fake.controls[CTL_CR3] = PML4;
+	*entry(PML4, 0) = PDPT | ALL;
+	*entry(PDPT, 0) = PD | ALL;
+	*entry(PD, 0) = PT | ALL;
+	for (unsigned i = 0; i < 512; i++)
+		*entry(PT, i) = i * PAGE_SIZE | ALL;
+	*entry(PT, DEVICE / PAGE_SIZE) = FAKE_MMIO | ALL;
+}
+
+static void flat_mode(void)
+{
+	fake_protected_mode(true);
+}
+
+static int setup(void **state)
+{
+	fake_machine_create();
+	long_mode();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_machine_destroy();
+	return 0;
+}
+
+static void place(u64 rip, const void *bytes, size_t length)
+{
+	memcpy(fake.ram + rip, bytes, length);
+	vcpu_reg_write(&fake.vcpu, REG_RIP, rip);
+	fake.vcpu.exit_rip = rip;
+	fake_forget();
+	fake.vm.state = VM_RUNNING;
+}
+
+static bool quick(u64 gpa, enum nested_access access)
+{
+	return emulate_mmio_quick(&fake.vcpu, &(struct nested_fault){ .gpa = gpa, .access = access, .what = "test" });
+}
+
+/* The shapes that drivers of local APICs and the like use are taken. */
+static void plain_accesses_are_taken(void **state)
+{
+	static const struct {
+		u8 bytes[12];
+		u8 length;
+		bool write;
+		u64 value;
+	} cases[] = {
+		{ { 0x8b, 0x03 }, 2, false, 0 },			/* mov eax, [rbx] */
+		{ { 0x89, 0x03 }, 2, true, 0x89abcdef },		/* mov [rbx], eax */
+		{ { 0xc7, 0x03, 1, 2, 3, 0x84 }, 6, true, 0x84030201 },	/* mov dword [rbx], imm32 */
+		{ { 0x48, 0xc7, 0x03, 1, 2, 3, 0x84 }, 7, true, 0xffffffff84030201 },
+		{ { 0x48, 0x89, 0x03 }, 3, true, 0x0123456789abcdef },
+		{ { 0x44, 0x8b, 0x0c, 0xcb }, 4, false, 0 },		/* mov r9d, [rbx + rcx * 8] */
+		{ { 0x8b, 0x83, 0, 0, 0, 0 }, 6, false, 0 },		/* mov eax, [rbx + disp32] */
+		{ { 0x8b, 0x43, 0 }, 3, false, 0 },			/* mov eax, [rbx + disp8] */
+		{ { 0x8b, 0x04, 0x25, 0x00, 0x00, 0x12, 0x00 }, 7, false, 0 },	/* mov eax, [DEVICE] */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 got = 0;
+
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		fake.vcpu.regs[REG_RCX] = 0;
+		fake.vcpu.regs[REG_RAX] = 0x0123456789abcdef;
+		fake.vcpu.regs[9] = ~0ull;
+		memcpy(fake.mmio, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+		place(CODE, cases[i].bytes, cases[i].length);
+		assert_true(quick(FAKE_MMIO, cases[i].write ? NESTED_WRITE : NESTED_READ));
+		assert_int_equal(fake.instructions_done, 1);
+		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + cases[i].length);
+		if (!cases[i].write) {
+			assert_int_equal(fake.vcpu.regs[cases[i].bytes[0] == 0x44 ? 9 : REG_RAX], 0x44332211);
+			continue;
+		}
+		memcpy(&got, fake.mmio, fake.last_mmio_size);
+		assert_int_equal(fake.last_mmio_size, cases[i].bytes[0] == 0x48 ? 8 : 4);
+		assert_int_equal(got, cases[i].value);
+	}
+}
+
+/* And these are not: nothing has happened then. */
+static void the_rest_is_left_alone(void **state)
+{
+	static const u8 mov[] = { 0x8b, 0x03 };
+	static const struct {
+		u8 bytes[8];
+		const char *why;
+	} cases[] = {
+		{ { 0x66, 0x8b, 0x03 }, "a prefix" },
+		{ { 0x8a, 0x03 }, "a byte" },
+		{ { 0x8b, 0xc3 }, "no memory" },
+		{ { 0x8b, 0x24, 0x03 }, "RSP, which is elsewhere" },
+		{ { 0x8b, 0x04, 0x24 }, "RSP as base" },
+		{ { 0x8b, 0x05, 0, 0, 0, 0 }, "relative to RIP" },
+		{ { 0xc7, 0x0b, 1, 2, 3, 4 }, "no MOV: C7 /1" },
+		{ { 0x8b, 0x43, 4 }, "another address than that of the fault" },
+		{ { 0x89, 0x03 }, "a write where a read was reported" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
+		if (quick(FAKE_MMIO, cases[i].bytes[0] == 0xc7 ? NESTED_WRITE : NESTED_READ))
+			fail_msg("taken: %s", cases[i].why);
+		assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
+	}
+
+	place(CODE, mov, sizeof(mov));
+	fake.vcpu.events.reinject.type = EVENT_INTERRUPT;
+	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	fake.vcpu.events.reinject.type = EVENT_NONE;
+	assert_false(quick(0x1000, NESTED_READ));		/* RAM */
+	assert_false(quick(FAKE_MMIO, NESTED_FETCH));
+	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may go on in another page */
+	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	place(CODE, mov, sizeof(mov));
+	*entry(PD, 0) &= ~PTE_PRESENT;
+	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	*entry(PD, 0) = 0x7ffffffff000ull | ALL;		/* a table where no RAM is */
+	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	long_mode();
+	fake.controls[CTL_CR4] |= CR4_LA57;
+	assert_false(quick(FAKE_MMIO, NESTED_READ));
+}
+
+static void large_pages(void **state)
+{
+	static const u8 mov[] = { 0x8b, 0x03 };
+	struct code_view view;
+
+	place(CODE, mov, sizeof(mov));
+	*entry(PD, 0) = 0 | ALL | PTE_LARGE;
+	fake.vcpu.ops->code_view(&fake.vcpu, &view);
+	assert_ptr_equal(code_at(&fake.vm, &view, CODE), fake.ram + CODE);
+	*entry(PDPT, 0) = 0 | ALL | PTE_LARGE;
+	assert_ptr_equal(code_at(&fake.vm, &view, CODE), fake.ram + CODE);
+	*entry(PDPT, 0) = GIB(1) | ALL | PTE_LARGE;
+	assert_null(code_at(&fake.vm, &view, CODE));
+	view.paging = CODE_UNPAGED;
+	view.mode = INSN_MODE_32;
+	view.cs_base = 0x1000;
+	assert_ptr_equal(code_at(&fake.vm, &view, CODE - 0x1000), fake.ram + CODE);
+	assert_ptr_equal(code_at(&fake.vm, &view, 0xfffffffffull * 0x100000000 + CODE - 0x1000), fake.ram + CODE);
+}
+
+/* Random instructions, mostly of the shapes that are meant, on random registers: both ways agree. */
+static void both_ways_agree(void **state)
+{
+	static const u8 opcodes[] = { 0x8b, 0x89, 0xc7 };
+	unsigned taken = 0;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		u64 before[REG_COUNT], after[REG_COUNT], rip = CODE + fake_random(&seed) % 64;
+		u64 gpa = FAKE_MMIO + fake_random(&seed) % PAGE_SIZE;
+		struct nested_fault fault = { .gpa = gpa, .access = fake_random(&seed) & 1, .what = "test" };
+		u8 bytes[INSN_MAX_LENGTH], window[32];
+		unsigned at = 0;
+		bool done;
+
+		if (round % 3)
+			long_mode();
+		else
+			flat_mode();
+		for (unsigned i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (u8)fake_random(&seed);
+		if (round & 1)
+			bytes[at++] = 0x40 | (bytes[0] & 15);
+		bytes[at++] = opcodes[fake_random(&seed) % 3];
+		/* Registers that make the operand's offset in its page right, where one of them is the base. */
+		for (unsigned i = 0; i < 16; i++)
+			fake.vcpu.regs[i] = (round % 3 ? DEVICE : FAKE_MMIO) + (gpa & ~PAGE_MASK);
+		if (round % 5)
+			bytes[at] &= 0x3f;	/* no displacement */
+		for (unsigned i = 0; i < sizeof(window); i++)
+			fake.mmio[(gpa - FAKE_MMIO) + i] = (u8)fake_random(&seed);
+		memcpy(window, fake.mmio + (gpa - FAKE_MMIO), sizeof(window));
+		place(rip, bytes, sizeof(bytes));
+		memcpy(before, fake.vcpu.regs, sizeof(before));
+
+		done = emulate_mmio_quick(&fake.vcpu, &fault);
+		if (!done) {
+			assert_memory_equal(before, fake.vcpu.regs, sizeof(before));
+			assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
+			continue;
+		}
+		taken++;
+		assert_int_equal(fake.instructions_done, 1);
+		memcpy(after, fake.vcpu.regs, sizeof(after));
+		for (unsigned i = 0; i < sizeof(window); i++) {
+			u8 quick_byte = fake.mmio[(gpa - FAKE_MMIO) + i];
+
+			fake.mmio[(gpa - FAKE_MMIO) + i] = window[i];
+			window[i] = quick_byte;
+		}
+		memcpy(fake.vcpu.regs, before, sizeof(before));
+		fake_forget();
+		emulate_mmio(&fake.vcpu, &fault);
+		assert_int_equal(fake.instructions_done, 1);
+		assert_memory_equal(after, fake.vcpu.regs, sizeof(after));
+		assert_memory_equal(window, fake.mmio + (gpa - FAKE_MMIO), sizeof(window));
+	}
+	assert_true(taken > ROUNDS / 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(plain_accesses_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_rest_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(both_ways_agree, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
