@@ -27,9 +27,9 @@ static inline u64 instant_cpuid(struct vcpu *vcpu, const struct cpuid_regs *answ
 	return answer->eax;
 }
 
-/* The exit at `tsc` is over. */
-static inline void instant_done(struct vcpu *vcpu, struct exit_statistics *statistics, u32 reason,
-				u64 tsc, u64 rip, u64 next_rip)
+/* The exit at `tsc` is over. Returns its record, which tells of no access. */
+static inline struct trace_record *instant_done(struct vcpu *vcpu, struct exit_statistics *statistics,
+						u32 reason, u64 tsc, u64 rip, u64 next_rip)
 {
 	struct trace_record *record = trace_add(vcpu, TRACE_INSTANT, tsc);
 	u64 now = tsc_now();
@@ -42,4 +42,14 @@ static inline void instant_done(struct vcpu *vcpu, struct exit_statistics *stati
 	record->entry_rip = next_rip;
 	statistics_count(statistics, now - tsc);
 	vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST]++;
+	return record;
+}
+
+/* It was the RDMSR of this value. */
+static inline void instant_rdmsr_done(struct trace_record *record, u32 msr, u64 value)
+{
+	record->access.kind = TRACE_MSR;
+	record->access.write = record->access.refused = false;
+	record->access.address = msr;
+	record->access.value = value;
 }

@@ -43,6 +43,8 @@ typedef u64 hpa_t; /* host physical address */
 #define __printf(f, a)	__attribute__((format(printf, f, a)))
 #define __maybe_unused	__attribute__((unused))
 #define __noinline	__attribute__((noinline))
+#undef __always_inline	/* the build host has its own */
+#define __always_inline	inline __attribute__((always_inline))
 #define __must_check	__attribute__((warn_unused_result))
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)

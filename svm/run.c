@@ -49,7 +49,7 @@ static inline void store_guest_state(struct vcpu_svm *svm)
  * Snapshot first: nothing that a handler does later changes what is recorded of this exit. Its time
  * was stamped by svm_instant_exit().
  */
-static inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 index)
+static __always_inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 index)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	const struct vmcb *vmcb = svm->vmcb;
@@ -95,7 +95,7 @@ enum stub_answer svm_answer_exit(struct vcpu_svm *svm)
 	    !answer_begins(vcpu, index))
 		return STUB_LEAVE;
 	take_snapshot(svm, code, index);
-	svm_entered(svm);
+	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 	svm_handle_exit(vcpu);
 	answer = answer_ends(vcpu);
@@ -129,7 +129,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
 	if (unlikely(svm_exit_invalid(control->exit_code)))
 		return entry_failed(vcpu, control);
-	svm_entered(svm);
+	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 
 	/* The host's interrupt window, which comes next, is all that these exits are about. */

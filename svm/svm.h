@@ -62,9 +62,9 @@ static inline bool svm_exit_invalid(u64 exit_code)
 }
 
 /* The guest was entered with what the VMCB asked for: not again. */
-static inline void svm_entered(struct vcpu_svm *svm)
+static inline void svm_entered(struct vmcb *vmcb)
 {
-	struct vmcb_control *control = &svm->vmcb->control;
+	struct vmcb_control *control = &vmcb->control;
 
 	control->event_injection = 0;
 	control->tlb_control = TLB_KEEP;

@@ -22,39 +22,89 @@ static inline bool simple(const struct vcpu *vcpu)
 	       likely(!(READ(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)));
 }
 
-/* Called by the entry stub: takes reason and time, and answers at once what can be. */
+/* Where the instruction that exited ends. False: a carry out of RIP's lower half may have to wrap. */
+static inline bool next_rip(u64 rip, u64 *next)
+{
+	u32 length = (u32)READ(EXIT_INSTRUCTION_LENGTH), low;
+
+	*next = rip + length;
+	return !__builtin_add_overflow((u32)rip, length, &low);
+}
+
+static __always_inline struct trace_record *done(struct vcpu *vcpu, u32 reason,
+						 struct exit_statistics *statistics, u64 rip, u64 next)
+{
+	WRITE(GUEST_RIP, next);
+	if (vmx_has_preemption_timer())
+		WRITE(PREEMPTION_TIMER_VALUE, vmx_timer_value(vcpu->timer_deadline, vcpu->exit_tsc));
+	return instant_done(vcpu, statistics, reason, vcpu->exit_tsc, rip, next);
+}
+
+static __noinline enum stub_answer answer_cpuid(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	const struct cpuid_regs *answer = cpuid_constant(vcpu->cpuid, (u32)vcpu->regs[REG_RAX]);
+	struct exit_statistics *statistics = vcpu->statistics.by_kind[EXIT_REASON_CPUID];
+	u64 rip = READ(GUEST_RIP), next;
+
+	if (unlikely(!answer || !statistics || !next_rip(rip, &next) || !simple(vcpu)))
+		return vmx_answer_exit(vmx);
+	vcpu->regs[REG_RAX] = instant_cpuid(vcpu, answer);
+	done(vcpu, EXIT_REASON_CPUID, statistics, rip, next);
+	return STUB_AGAIN;
+}
+
+static __noinline enum stub_answer answer_rdmsr(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	u32 msr = (u32)vcpu->regs[REG_RCX];
+	const u64 *place = msr_shortcut(vcpu->msrs, msr);
+	struct exit_statistics *statistics = vcpu->statistics.by_kind[EXIT_REASON_RDMSR];
+	u64 rip, next, value;
+
+	if (!place)
+		return vmx_answer_exit(vmx);
+	rip = READ(GUEST_RIP);
+	if (unlikely(!statistics || !next_rip(rip, &next) || !simple(vcpu)))
+		return vmx_answer_exit(vmx);
+	value = *place;
+	vcpu_set_edx_eax(vcpu, value);
+	instant_rdmsr_done(done(vcpu, EXIT_REASON_RDMSR, statistics, rip, next), msr, value);
+	return STUB_AGAIN;
+}
+
+static __noinline enum stub_answer answer_hypercall(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	struct exit_statistics *statistics = vcpu->statistics.by_kind[EXIT_REASON_VMCALL];
+	u64 rip = READ(GUEST_RIP), next;
+
+	if (unlikely(!statistics || !next_rip(rip, &next) || !simple(vcpu)))
+		return vmx_answer_exit(vmx);
+	vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
+	done(vcpu, EXIT_REASON_VMCALL, statistics, rip, next);
+	return STUB_AGAIN;
+}
+
+/*
+ * Called by the entry stub: takes reason and time, and answers at once what can be. It is the whole
+ * reason: a failed entry, or one with more to tell, is none of these.
+ */
 enum stub_answer vmx_exit(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
-	u32 reason = (u32)READ(EXIT_REASON), length, low;
-	struct exit_statistics *statistics;
-	u64 rip, now = tsc_now();
+	u32 reason = (u32)READ(EXIT_REASON);
 
-	vcpu->exit_tsc = now;
+	vcpu->exit_tsc = tsc_now();
 	vcpu->exit_reason = reason;
-	/* The whole reason: a failed entry, or one with more to tell, is none of these. */
-	if (reason != EXIT_REASON_CPUID && reason != EXIT_REASON_VMCALL)
+	switch (reason) {
+	case EXIT_REASON_CPUID:
+		return answer_cpuid(vmx);
+	case EXIT_REASON_RDMSR:
+		return answer_rdmsr(vmx);
+	case EXIT_REASON_VMCALL:
+		return answer_hypercall(vmx);
+	default:
 		return vmx_answer_exit(vmx);
-	statistics = vcpu->statistics.by_kind[reason];
-	rip = READ(GUEST_RIP);
-	length = (u32)READ(EXIT_INSTRUCTION_LENGTH);
-	/* Where RIP's lower half carries, the mode decides whether it wraps. */
-	if (unlikely(!statistics || __builtin_add_overflow((u32)rip, length, &low)) || !simple(vcpu))
-		return vmx_answer_exit(vmx);
-
-	if (reason == EXIT_REASON_CPUID) {
-		const struct cpuid_regs *answer = cpuid_constant(vcpu->cpuid, (u32)vcpu->regs[REG_RAX]);
-
-		if (unlikely(!answer))
-			return vmx_answer_exit(vmx);
-		vcpu->regs[REG_RAX] = instant_cpuid(vcpu, answer);
-	} else {
-		vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
 	}
-
-	WRITE(GUEST_RIP, rip + length);
-	if (vmx_has_preemption_timer())
-		WRITE(PREEMPTION_TIMER_VALUE, vmx_timer_value(vcpu->timer_deadline, now));
-	instant_done(vcpu, statistics, reason, now, rip, rip + length);
-	return STUB_AGAIN;
 }

@@ -93,7 +93,7 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason 
  * and time were taken by vmx_exit(). Fields that only an exception writes are stale else, and
  * after a failed entry all but the qualification.
  */
-static inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
+static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 {
 	union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
