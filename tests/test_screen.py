@@ -38,7 +38,7 @@ def build(tmp_path_factory):
         key = (options, tuple(modules), mode, small)
         if key not in images:
             images[key] = folder / f"{len(images)}.iso"
-            image.build(images[key], conftest.BUILD / "lamina.elf", options, modules, small, mode)
+            image.build(images[key], conftest.BUILD / "lamina.elf", options, modules, small, mode=mode)
         return images[key]
     return get
 

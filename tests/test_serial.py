@@ -44,7 +44,7 @@ PORTS = {
 
 def build(tmp_path, options, modules=IDLE, mode=None):
     iso = tmp_path / "serial.iso"
-    image.build(iso, conftest.BUILD / "lamina.elf", options, modules, True, mode)
+    image.build(iso, conftest.BUILD / "lamina.elf", options, modules, True, mode=mode)
     return iso
 
 
