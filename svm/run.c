@@ -14,16 +14,10 @@ enum stub_answer svm_answer_exit(struct vcpu_svm *svm);
 #ifdef LAMINA_HOST_TEST
 /* The fake processor of tests/unit/test_svm_run.c. */
 void clgi(void);
-void stgi(void);
 #else
 static inline void clgi(void)
 {
 	__asm__ volatile("clgi" : : : "memory");
-}
-
-static inline void stgi(void)
-{
-	__asm__ volatile("stgi" : : : "memory");
 }
 #endif
 

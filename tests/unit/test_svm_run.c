@@ -25,7 +25,6 @@
 #include "svm/svm.h"
 
 void clgi(void);
-void stgi(void);
 enum stub_answer svm_vmenter(struct vcpu_svm *svm);
 enum stub_answer svm_answer_exit(struct vcpu_svm *svm);
 
@@ -53,7 +52,6 @@ static void note(char step)
 
 u64 vtimer_now(void) { return tsc; }
 void clgi(void) { note('G'); }
-void stgi(void) { note('g'); }
 void irq_enable(void) { note('i'); }
 void irq_disable(void) { note('d'); }
 
