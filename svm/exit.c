@@ -79,13 +79,19 @@ static void handle_npf(struct vcpu *vcpu)
 static void handle_cr(struct vcpu *vcpu)
 {
 	u64 code = control_of(vcpu)->exit_code, info = control_of(vcpu)->exit_info1;
+	unsigned cr = code == VMEXIT_CR0_SEL_WRITE ? 0 : code & 15;
+	int reg;
 
-	if (!svm_features.decode_assists || !(info & CR_MOV))
+	if (svm_features.decode_assists && (info & CR_MOV) && code != VMEXIT_CR0_SEL_WRITE)
+		reg = CR_REGISTER(info);
+	else
+		reg = svm_plain_mov_cr(to_svm(vcpu), cr);
+	if (reg < 0)
 		exit_cr_decode(vcpu);
 	else if (code < VMEXIT_CR_WRITE)
-		exit_mov_from_cr(vcpu, (unsigned)code, CR_REGISTER(info));
+		exit_mov_from_cr(vcpu, cr, (unsigned)reg);
 	else
-		exit_mov_to_cr(vcpu, (unsigned)code - VMEXIT_CR_WRITE, CR_REGISTER(info));
+		exit_mov_to_cr(vcpu, cr, (unsigned)reg);
 }
 
 static const struct {
@@ -96,6 +102,7 @@ static const struct {
 	[VMEXIT_CR_WRITE + 3] = { "CR3 write", handle_cr },
 	[VMEXIT_CR_WRITE + 4] = { "CR4 write", handle_cr },
 	[VMEXIT_CR_WRITE + 8] = { "CR8 write", handle_cr },
+	[VMEXIT_CR0_SEL_WRITE] = { "CR0 write", handle_cr },
 	[VMEXIT_CR_READ + 0] = { "CR0 read", handle_cr },
 	[VMEXIT_CR_READ + 3] = { "CR3 read", handle_cr },
 	[VMEXIT_CR_READ + 4] = { "CR4 read", handle_cr },

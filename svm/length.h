@@ -11,6 +11,12 @@
  */
 u64 svm_plain_next_rip(const struct vcpu_svm *svm);
 
+/*
+ * The general register of a plain MOV to or from this control register (enum vcpu_reg), which has
+ * exited. -ENOENT: it is another instruction, or has to be decoded.
+ */
+int svm_plain_mov_cr(const struct vcpu_svm *svm, unsigned cr);
+
 static inline u64 svm_next_rip(const struct vcpu_svm *svm)
 {
 	const struct vmcb_control *control = &svm->vmcb->control;

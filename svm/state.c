@@ -32,12 +32,12 @@ void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 #define CR0_HIDDEN (CR0_CD | CR0_NW)
 #define CR4_HIDDEN CR4_MCE
 
-/* Reads exit where they would show what the guest did not write. */
-static void intercept_cr_reads(struct vcpu_svm *svm, unsigned cr, bool on)
+/* Reads exit where they would show what the guest did not write, and so do all writes then. */
+static void intercept_cr(struct vcpu_svm *svm, u32 accesses, bool on)
 {
 	u32 *intercepts = &svm->vmcb->control.intercept_cr;
 
-	*intercepts = on ? *intercepts | INTERCEPT_CR_READ(cr) : *intercepts & ~INTERCEPT_CR_READ(cr);
+	*intercepts = on ? *intercepts | accesses : *intercepts & ~accesses;
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }
 
@@ -45,7 +45,7 @@ static void set_cr0(struct vcpu_svm *svm, u64 value)
 {
 	svm->cr0 = value;
 	svm->vmcb->save.cr0 = value & ~CR0_HIDDEN;
-	intercept_cr_reads(svm, 0, value & CR0_HIDDEN);
+	intercept_cr(svm, INTERCEPT_CR_READ(0) | INTERCEPT_CR_WRITE(0), value & CR0_HIDDEN);
 }
 
 static void set_cr4(struct vcpu_svm *svm, u64 value)
@@ -54,7 +54,7 @@ static void set_cr4(struct vcpu_svm *svm, u64 value)
 
 	svm->cr4 = value;
 	svm->vmcb->save.cr4 = (value & ~CR4_HIDDEN) | machine;
-	intercept_cr_reads(svm, 4, (value & CR4_HIDDEN) != machine);
+	intercept_cr(svm, INTERCEPT_CR_READ(4), (value & CR4_HIDDEN) != machine);
 }
 
 u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
@@ -63,7 +63,7 @@ u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
 	const struct vmcb_save *save = &svm->vmcb->save;
 
 	switch (control) {
-	case CTL_CR0:	/* a task switch sets TS without an exit */
+	case CTL_CR0:	/* TS, MP and what LMSW sets change without an exit */
 		return save->cr0 | (svm->cr0 & CR0_HIDDEN);
 	case CTL_CR2:
 		return save->cr2;

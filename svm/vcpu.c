@@ -36,14 +36,15 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 
 static void set_intercepts(struct vmcb_control *control)
 {
-	control->intercept_cr = INTERCEPT_CR_WRITE(0) | INTERCEPT_CR_WRITE(4) |
-				INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
+	/* Of CR0's writes only those that change more than TS and MP: see also set_cr0(). */
+	control->intercept_cr = INTERCEPT_CR_WRITE(4) | INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
 	/*
 	 * #MC is the machine's. #DB and #AC are the guest's, but their delivery can raise them again, without
 	 * end and without an instruction between: nothing else would get the processor out of that.
 	 */
 	control->intercept_exceptions = BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC);
 	control->intercept_misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
+				   INTERCEPT_CR0_SEL_WRITE |
 				   INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT |
 				   INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
 	control->intercept_misc2 = INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |

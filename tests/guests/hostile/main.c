@@ -177,6 +177,7 @@ static void left_to_the_cpu(void)
 static void control_registers(void)
 {
 	ulong cr0 = READ_CR(0), cr4 = READ_CR(4);
+	u32 vector;
 
 	left_to_the_cpu();
 	check_eq(TRY("mov %%cr1, %%rax", : : : "rax"), UD, "CR1 is no register");
@@ -186,7 +187,13 @@ static void control_registers(void)
 	}
 	check_eq(TRY("mov %0, %%cr0", : : "r"(cr0 & ~1ul)), GP, "CR0: PG without PE");
 	check_eq(TRY("mov %0, %%cr0", : : "r"(cr0 | BIT(29))), GP, "CR0: NW without CD");
-	check_eq(TRY("mov %0, %%cr0", : : "r"(cr0 | BIT(32))), GP, "CR0: a high bit");
+	vector = TRY("mov %0, %%cr0", : : "r"(cr0 | BIT(32)));
+	WRITE_CR(0, cr0);
+	/* An AMD hypervisor may leave such a write to the CPU, and QEMU's does not check it. */
+	if (vector == NO_TRAP && vendor_amd())
+		skip("CR0: a high bit", "this CPU does not check it");
+	else
+		check_eq(vector, GP, "CR0: a high bit");
 	for (u32 bit = 24; bit < 64; bit += 5)
 		check_eq(TRY("mov %0, %%cr4", : : "r"(cr4 | BIT(bit))), GP, "CR4: a reserved bit");
 	check_eq(TRY("mov %0, %%cr4", : : "r"(cr4 & ~BIT(5))), GP, "CR4: no PAE in long mode");
