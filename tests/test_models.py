@@ -29,9 +29,12 @@ def check_guests(boot, text):
         part = vm_part(text, guest.name)
         excused = {check for model, name, check in models.ERRORS_OF_EMULATORS
                    if (model, name) == (boot.setup.model, guest.name)}
-        require(re.search(rf"^guest {guest.name}: [1-9]\d* passed, {len(excused)} failed", part,
-                          re.MULTILINE) and set(failed_checks(part)) == excused,
-                f"{guest}: these checks failed: {failed_checks(part)}, expected: {excused}", tail(part))
+        failed = failed_checks(part)
+        twice = {check for check in failed if (guest.name, check) in models.DELIVERED_TWICE
+                 and boot.setup.emulator == "qemu" and f"FAIL {check}: got 0x5151 " in part}
+        require(re.search(rf"^guest {guest.name}: [1-9]\d* passed, {len(failed)} failed", part,
+                          re.MULTILINE) and set(failed) - twice == excused,
+                f"{guest}: these checks failed: {failed}, expected: {excused}", tail(part))
         require(re.search(r"^vm ended: .*debug exit, status 0x", part, re.MULTILINE),
                 f"{guest} did not end by itself:", tail(part))
 
