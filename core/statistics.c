@@ -27,6 +27,8 @@ void statistics_first_of_kind(struct vcpu *vcpu)
 
 void statistics_slept(struct vcpu *vcpu, u64 ticks)
 {
-	vcpu->statistics.slept += ticks;
+	/* Where the console has ended the exit before, no time is left to take it off from. */
+	if (vcpu->statistics.open)
+		vcpu->statistics.slept += ticks;
 	vcpu->statistics.idle += ticks;
 }

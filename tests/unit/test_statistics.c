@@ -104,6 +104,17 @@ static void sleep_counts_as_idle(void **state)
 	assert_int_equal(vcpu.statistics.by_kind[KIND_HLT]->ticks, 150);
 }
 
+/* The console's keys end the exit, and the processor sleeps on. */
+static void sleep_after_an_exit_was_counted_is_idle_only(void **state)
+{
+	account(KIND_HLT, 100);
+	statistics_slept(&vcpu, 100000);
+	account(KIND_IO, 50);
+	assert_int_equal(vcpu.statistics.by_kind[KIND_IO]->ticks, 50);
+	assert_int_equal(vcpu.statistics.by_kind[KIND_IO]->max, 50);
+	assert_int_equal(vcpu.statistics.idle, 100000);
+}
+
 static void table_is_sorted_by_time(void **state)
 {
 	const char *io, *hlt, *cpuid, *unknown;
@@ -210,6 +221,7 @@ int main(void)
 		cmocka_unit_test_setup(totals_and_maximum, set_up),
 		cmocka_unit_test_setup(an_exit_ends_once, set_up),
 		cmocka_unit_test_setup(sleep_counts_as_idle, set_up),
+		cmocka_unit_test_setup(sleep_after_an_exit_was_counted_is_idle_only, set_up),
 		cmocka_unit_test_setup(table_is_sorted_by_time, set_up),
 		cmocka_unit_test_setup(columns_of_the_table, set_up),
 		cmocka_unit_test_setup(histogram_in_tenths, set_up),
