@@ -1,18 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Spins for ever with interrupts off, or with `if=1` on: a guest that gives nothing back. The
- * hypervisor must still get the CPU, so that a time limit can end this VM.
+ * hypervisor must still get the CPU, so that a time limit can end this VM. With `exit=` each turn
+ * has an exit that the guest goes on from without anything to wait for.
  */
 #include "guest.h"
 
+#define MTRR_CAP      0xfe
+#define UNUSED_PORT   0x80
+#define LAPIC_VERSION 0xfee00030u
+
+enum { NO_EXIT, EXIT_CPUID, EXIT_RDMSR, EXIT_OUT, EXIT_MMIO };
+
+static void turn(u32 exit)
+{
+	u32 version;
+
+	switch (exit) {
+	case EXIT_CPUID:
+		cpuid(0, 0);
+		break;
+	case EXIT_RDMSR:
+		rdmsr(MTRR_CAP);
+		break;
+	case EXIT_OUT:
+		outb(UNUSED_PORT, 0);
+		break;
+	case EXIT_MMIO:
+		/* The form that is handled the quick way; one with the address in itself is not. */
+		asm volatile("movl (%1), %0" : "=r"(version) : "r"(LAPIC_VERSION));
+		break;
+	default:
+		asm volatile("");
+		break;
+	}
+}
+
 int main(void)
 {
-	u32 interrupts = 0;
+	u32 interrupts = 0, exit = NO_EXIT;
 
 	cmdline_number("if", &interrupts);
+	cmdline_number("exit", &exit);
 	print("guest spin: now\n");
 	if (interrupts)
 		sti();
 	for (;;)
-		asm volatile("");
+		turn(exit);
 }
