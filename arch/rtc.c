@@ -25,7 +25,7 @@ static u8 cmos_read(u8 index)
 	return inb(CMOS_DATA);
 }
 
-/* An update takes up to 2 ms, during which the registers are undefined. */
+/* An update takes up to 2 ms, during which the registers are undefined, those of the alarm too. */
 static void wait_for_update(void)
 {
 	u64 deadline = clock_deadline_us(5000);
@@ -95,8 +95,10 @@ u64 rtc_now(void)
 
 int rtc_alarm_read(u32 *second)
 {
-	struct reading r = { .second = cmos_read(1), .minute = cmos_read(3), .hour = cmos_read(5) };
+	struct reading r;
 
+	wait_for_update();
+	r = (struct reading){ .second = cmos_read(1), .minute = cmos_read(3), .hour = cmos_read(5) };
 	to_binary(&r, cmos_read(0xb));
 	if (r.second > 59 || r.minute > 59 || r.hour > 23)
 		return -EINVAL;
@@ -117,6 +119,7 @@ void rtc_alarm_write(u32 second)
 
 	if (!(status_b & STATUS_B_24_HOURS))
 		hour = (hour + 11) % 12 + 1;
+	wait_for_update();
 	cmos_write(1, to_register(second % 60, status_b));
 	cmos_write(3, to_register(second / 60 % 60, status_b));
 	cmos_write(5, (u8)(to_register(hour, status_b) | (pm ? HOURS_PM : 0)));

@@ -13,30 +13,35 @@
 
 static u8 cmos[128];
 static u8 selected;
+static unsigned updating;	/* looks at status A until the update is over */
 
 static void fake_outb(u16 port, u8 value)
 {
 	assert_in_range(port, 0x70, 0x71);
 	if (port == 0x70)
 		selected = value;
-	else
+	else if (selected > 9 || !updating)
 		cmos[selected] = value;
 }
 
 static u8 fake_inb(u16 port)
 {
 	assert_int_equal(port, 0x71);
-	return cmos[selected];
+	if (selected == 0xa && updating)
+		return --updating ? 0xa6 : 0x26;
+	return selected <= 9 && updating ? 0x11 : cmos[selected];
 }
+
+static u64 now;
 
 u64 clock_deadline_us(u64 us)
 {
-	return us;
+	return now + us;
 }
 
 bool clock_expired(u64 deadline)
 {
-	return true;
+	return ++now >= deadline;
 }
 
 #define outb fake_outb
@@ -70,6 +75,26 @@ static void test_formats(void **state)
 	}
 }
 
+/*
+ * Data sheet, "Update Cycle": the ten bytes of time, calendar and alarm are out of reach during one. One
+ * that does not end is not waited for.
+ */
+static void test_during_an_update(void **state)
+{
+	u32 time;
+
+	cmos[0xb] = BCD_24;
+	updating = 3;
+	rtc_alarm_write(12345);
+	updating = 3;
+	assert_int_equal(rtc_alarm_read(&time), 0);
+	assert_int_equal(time, 12345);
+	updating = 1000000;
+	rtc_alarm_read(&time);
+	assert_in_range(updating, 900000, 999999);
+	updating = 0;
+}
+
 static void test_no_time(void **state)
 {
 	u32 time;
@@ -101,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_during_an_update),
 		cmocka_unit_test(test_no_time),
 		cmocka_unit_test(test_nothing_else),
 	};
