@@ -59,6 +59,7 @@ static void control(struct terminal *t, char c)
 	switch (c) {
 	case '\n':
 		new_line(t);
+		t->escape = NO_ESCAPE;
 		break;
 	case '\r':
 		t->column = 0;
@@ -75,7 +76,10 @@ static void control(struct terminal *t, char c)
 	}
 }
 
-/* Part of an escape sequence. A control character within one takes effect; a new ESC starts anew. */
+/*
+ * Part of an escape sequence. A control character within one takes effect; a new ESC starts anew, and a
+ * new line ends it: what a guest leaves unfinished must not swallow the lines that follow.
+ */
 static void escaped(struct terminal *t, char c)
 {
 	switch (t->escape) {

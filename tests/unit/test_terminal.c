@@ -106,6 +106,13 @@ static void test_escape_sequences_are_swallowed(void **state)
 	assert_screen("red", "AB", "x", "");
 }
 
+/* A guest that begins one and never ends it does not hide the log's next line. */
+static void test_unfinished_escape_sequences(void **state)
+{
+	write("a\033]0;\nb\033[\nc\033\nd");
+	assert_screen("a", "b", "c", "d");
+}
+
 static void test_other_characters(void **state)
 {
 	write("\xc3\xa4 \xe2\x82\xac \x7f.");
@@ -165,6 +172,7 @@ int main(void)
 		terminal_test(test_wrapping),
 		terminal_test(test_control_characters),
 		terminal_test(test_escape_sequences_are_swallowed),
+		terminal_test(test_unfinished_escape_sequences),
 		terminal_test(test_other_characters),
 		terminal_test(test_drawing_later),
 		terminal_test(test_the_smallest),
