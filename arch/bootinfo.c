@@ -11,6 +11,8 @@
 
 struct boot_info boot_info;
 
+extern const char image_start[], image_end[];
+
 /* The block lies in memory that is about to be reused; everything refers to this copy of it. */
 static u8 block[BOOT_INFO_SIZE] __aligned(8);
 static size_t block_used;
@@ -65,19 +67,31 @@ static bool overlaps_another(u32 start, u32 end)
 	return false;
 }
 
+/* What is wrong with where a module lies, in words, or NULL. A module is overwritten once it is consumed. */
+static const char *misplaced(u32 start, u32 end)
+{
+	if (end < start)
+		return "ends before it starts";
+	if (start < end && start < image_to_phys(image_end) && image_to_phys(image_start) < end)
+		return "overlaps Lamina itself";
+	return overlaps_another(start, end) ? "overlaps another module" : NULL;
+}
+
 /* A module that is of no use keeps its place, empty: the others' numbers and roles stay theirs. */
 void boot_info_add_module(u32 start, u32 end, const char *string)
 {
+	const char *why;
+
 	if (boot_info.modules == BOOT_MAX_MODULES) {
 		if (!boot_info.modules_left_out++)
 			log_error("boot loader: more than %d modules: the rest is ignored",
 				  BOOT_MAX_MODULES);
 		return;
 	}
-	if (end < start || overlaps_another(start, end)) {
+	why = misplaced(start, end);
+	if (why) {
 		log_error("boot loader: module %u, 0x%x up to 0x%x, %s: taken as empty",
-			  boot_info.modules, start, end,
-			  end < start ? "ends before it starts" : "overlaps another module");
+			  boot_info.modules, start, end, why);
 		end = start;
 	}
 	boot_info.module[boot_info.modules++] = (struct boot_module) {

@@ -20,6 +20,9 @@
 void *phys_window(unsigned slot, hpa_t pa, u64 size) { return NULL; }
 void phys_window_close(unsigned slot) { }
 void memory_add(hpa_t start, u64 size) { }
+
+const char image_start[1], image_end[1];
+hpa_t image_to_phys(const void *p) { return p == image_start ? MIB(1) : MIB(1) + 0x5000; }
 void log_set_level(enum log_level level) { }
 
 /* One option that takes anything, beside that of arch/option.c. */
@@ -56,6 +59,7 @@ static void check_info(void)
 	for (unsigned i = 0; i < boot_info.modules; i++) {
 		const struct boot_module *m = &boot_info.module[i];
 
+		fuzz_assert(!m->size || m->start + m->size <= MIB(1) || m->start >= MIB(1) + 0x5000);
 		for (unsigned j = 0; j < i; j++) {
 			const struct boot_module *other = &boot_info.module[j];
 

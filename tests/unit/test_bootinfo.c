@@ -44,6 +44,14 @@ void phys_window_close(unsigned slot)
 	window_open = false;
 }
 
+/* The image lies at 1 MiB. */
+const char image_start[1], image_end[1];
+
+hpa_t image_to_phys(const void *p)
+{
+	return p == image_start ? MIB(1) : MIB(1) + 0x5000;
+}
+
 /* The tests' physical addresses are the host's. */
 const void *early_map(hpa_t pa, u64 size)
 {
@@ -174,6 +182,23 @@ static void test_overlapping_modules(void **state)
 	assert_int_equal(boot_info.module[2].size, 0x1000);
 	assert_int_equal(boot_info.module[3].size, 0);
 	assert_int_equal(boot_info.module[5].size, 0xffffffff - 0x203000);
+}
+
+/* To overwrite it once it is consumed would be Lamina's end. */
+static void test_module_in_the_image(void **state)
+{
+	begin();
+	add_module(MIB(1) - 1, MIB(1), "next to it");
+	add_module(MIB(1) - 1, MIB(1) + 1, "one byte too high");
+	add_module(MIB(1) + 0x4fff, 0x200000, "one byte too low");
+	add_module(MIB(1) + 0x5000, 0x200000, "behind it");
+	add_module(MIB(1) + 0x1000, MIB(1) + 0x1000, "empty");
+	assert_int_equal(finish_and_parse(), 0);
+	assert_int_equal(errors, 2);
+	assert_int_equal(boot_info.module[0].size, 1);
+	assert_int_equal(boot_info.module[1].size, 0);
+	assert_int_equal(boot_info.module[2].size, 0);
+	assert_int_equal(boot_info.module[3].size, 0x200000 - MIB(1) - 0x5000);
 }
 
 /* Found by fuzzing: entries that are no multiple of 8 bytes would be read from odd addresses. */
@@ -327,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_all_tags),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_overlapping_modules),
+		cmocka_unit_test(test_module_in_the_image),
 		cmocka_unit_test(test_memory_map_entries),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_efi_memory_map),
