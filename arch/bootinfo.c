@@ -55,7 +55,7 @@ static void read_loader_name(const struct mb2_tag *tag)
 }
 
 /* Memory of two modules would be overwritten and given away with the first of them. */
-static bool overlaps_another(u32 start, u32 end)
+static bool overlaps_another(u64 start, u64 end)
 {
 	for (unsigned i = 0; i < boot_info.modules; i++) {
 		const struct boot_module *other = &boot_info.module[i];
@@ -261,16 +261,20 @@ bool boot_info_has_ram(hpa_t pa, u64 size)
 void boot_module_free(unsigned index)
 {
 	struct boot_module *module = &boot_info.module[index];
+	u64 size = module->size, end = ALIGN_UP(module->start + size, PAGE_SIZE);
 	void *window;
 
-	if (!module->size)
+	if (!size)
 		return;
-	window = phys_window(PHYS_WINDOW_SCRUB, module->start, module->size);
+	window = phys_window(PHYS_WINDOW_SCRUB, module->start, size);
 	if (!window)	/* better lost than handed on with its contents */
 		return;
-	memset(window, 0, module->size);
+	memset(window, 0, size);
 	phys_window_close(PHYS_WINDOW_SCRUB);
-	if (!module->keep)
-		memory_add(module->start, ALIGN_UP(module->size, PAGE_SIZE));
 	module->size = 0;
+	/* A loader that does not align modules lets the next one begin in this one's last page. */
+	if (overlaps_another(module->start + size, end))
+		end -= PAGE_SIZE;
+	if (!module->keep && end > module->start)
+		memory_add(module->start, end - module->start);
 }

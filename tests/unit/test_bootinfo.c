@@ -17,7 +17,7 @@
 #include "lib/multiboot.h"
 
 static unsigned errors;
-static u8 module_memory[256];
+static u8 module_memory[0x1064];
 static struct phys_range given_back;
 static bool window_open;
 
@@ -334,6 +334,16 @@ static void test_module_free(void **state)
 	given_back.size = 0;
 	boot_module_free(0);
 	assert_int_equal(given_back.size, 0);
+
+	/* Not the page in which the next one begins. */
+	begin();
+	add_module(0x200000, 0x201064, "");
+	add_module(0x201080, 0x202000, "");
+	finish_and_parse();
+	boot_module_free(0);
+	assert_int_equal(given_back.start, 0x200000);
+	assert_int_equal(given_back.size, 0x1000);
+	given_back.size = 0;
 
 	/* Overwritten, but not given to anybody where the memory map has no usable memory. */
 	begin();
