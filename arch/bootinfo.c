@@ -251,8 +251,9 @@ bool boot_info_has_ram(hpa_t pa, u64 size)
 	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
 		const struct boot_memory *m = &boot_info.memory[i];
 
-		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && pa < m->start + m->size &&
-		    m->start < pa + size)
+		/* A map may have pieces that go on beyond the last address. */
+		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && m->start < pa + size &&
+		    (pa < m->start ? m->size > 0 : pa - m->start < m->size))
 			return true;
 	}
 	return false;

@@ -224,6 +224,29 @@ static void test_memory_map_entries(void **state)
 	assert_int_equal(boot_info.memory[0].size, 0x1000);
 }
 
+/* No device is taken for one that lies in RAM, whatever sizes the map has. */
+static void test_has_ram(void **state)
+{
+	struct mb2_memory_entry entries[] = {
+		{ 0x100000, 0x1000, 1, 0 }, { 0x200000, 0x1000, 2, 0 }, { 0x300000, 0, 1, 0 },
+		{ GIB(4), ~0ull, 1, 0 },
+	};
+
+	begin();
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { 24, 0 }, 8, entries, sizeof(entries));
+	assert_int_equal(finish_and_parse(), 0);
+	assert_true(boot_info_has_ram(0x100000, 1));
+	assert_true(boot_info_has_ram(0x100fff, 1));
+	assert_true(boot_info_has_ram(0xff000, 0x1001));
+	assert_false(boot_info_has_ram(0xff000, 0x1000));
+	assert_false(boot_info_has_ram(0x101000, 0x1000));
+	assert_false(boot_info_has_ram(0x200000, 0x1000));
+	assert_false(boot_info_has_ram(0x2ff000, 0x2000));
+	assert_false(boot_info_has_ram(GIB(4) - 1, 1));
+	assert_true(boot_info_has_ram(GIB(4) - 1, 2));
+	assert_true(boot_info_has_ram(GIB(5), 0x1000));
+}
+
 static void test_size(void **state)
 {
 	u32 sizes[] = { 0, 7, BOOT_INFO_SIZE + 1, ~0u };
@@ -364,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_overlapping_modules),
 		cmocka_unit_test(test_module_in_the_image),
 		cmocka_unit_test(test_memory_map_entries),
+		cmocka_unit_test(test_has_ram),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_efi_memory_map),
 		cmocka_unit_test(test_efi_map_without_room),
