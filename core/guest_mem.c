@@ -132,7 +132,7 @@ int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa)
 			continue;
 		offset += hpa - piece->start;
 		*gpa = offset < mem->low_size ? offset : offset - mem->low_size + GUEST_HIGH_RAM;
-		return guest_is_ram(vm, *gpa, 1) ? 0 : -ENOENT;
+		return *gpa < GUEST_VGA_HOLE || *gpa >= GUEST_VGA_HOLE_END ? 0 : -ENOENT;
 	}
 	return -ENOENT;
 }

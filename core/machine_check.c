@@ -53,6 +53,8 @@ int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
 			      const struct machine_check_bank *lost)
 {
+	/* AMD: above the address stands how many bits of it count. */
+	hpa_t address = lost->address & (BIT_ULL(52) - 1);
 	struct phys_range damage;
 	gpa_t gpa;
 
@@ -60,9 +62,9 @@ static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
 		return "and takes no machine checks (CR4.MCE is clear): a shutdown";
 	if (vcpu->machine_check.mcg_status & MCG_STATUS_MCIP)
 		return "while it dealt with a machine check: a shutdown";
-	if (!machine_check_damage(mc, lost, &damage) || guest_mem_gpa(vcpu->vm, lost->address, &gpa))
+	if (!machine_check_damage(mc, lost, &damage) || guest_mem_gpa(vcpu->vm, address, &gpa))
 		return "in a place that it does not see";
-	if (guest_mem_damage(vcpu->vm, gpa - (lost->address - damage.start), damage.size))
+	if (guest_mem_damage(vcpu->vm, gpa - (address - damage.start), damage.size))
 		return "in more places than can be kept apart";
 
 	vcpu->machine_check = (struct guest_machine_check){

@@ -32,6 +32,7 @@ enum machine_check_verdict machine_check_in_guest(struct machine_check *mc, stru
 	enum machine_check_verdict verdict;
 	const char *kind;
 
+	mc->amd = cpu_features.vendor == CPU_VENDOR_AMD;
 	mc->in_guest = mc->recovery = mc->overflow_recovery = true;
 	mc->mcg_status = host_mcg_status;
 	*lost = host_bank;
@@ -109,6 +110,20 @@ static void addresses_are_the_guests(void **state)
 	assert_int_equal(read_msr(0x402), MIB(4) - 0x40);
 }
 
+/* AMD PPR, "MCA_ADDR": bits 61:56 are the least significant bit of the address that counts. */
+static void what_stands_above_the_address(void **state)
+{
+	cpu_features.vendor = CPU_VENDOR_AMD;
+	host_bank.status = MCI_VALID | MCI_UNCORRECTED | MCI_ENABLED | MCI_ADDR_VALID | MCI_AMD_POISON;
+	host_bank.address |= 6ull << 56;
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(read_msr(0x402), 0x12340);
+	assert_false(guest_is_ram(&vm, 0x12000, 1));
+	assert_true(guest_is_ram(&vm, 0x11000, PAGE_SIZE));
+	assert_true(guest_is_ram(&vm, 0x13000, PAGE_SIZE));
+}
+
 /* What the guest may use is what its registers announce. */
 static void what_is_announced(void **state)
 {
@@ -147,6 +162,12 @@ static void then_it_can_be_told_again(void **state)
 	vcpu.events.exception.type = EVENT_NONE;
 	write_msr(0x17a, 0);
 	host_bank.address += 0x1000;
+	exit_machine_check(&vcpu, true);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(read_msr(0x402), 0x13340);
+	/* Of the same damage, too: another of its programs may have read it. */
+	vcpu.events.exception.type = EVENT_NONE;
+	write_msr(0x17a, 0);
 	exit_machine_check(&vcpu, true);
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_int_equal(read_msr(0x402), 0x13340);
@@ -237,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_guest_is_told, set_up),
 		cmocka_unit_test_setup(addresses_are_the_guests, set_up),
+		cmocka_unit_test_setup(what_stands_above_the_address, set_up),
 		cmocka_unit_test_setup(what_is_announced, set_up),
 		cmocka_unit_test_setup(the_guest_clears_what_it_has_read, set_up),
 		cmocka_unit_test_setup(then_it_can_be_told_again, set_up),
