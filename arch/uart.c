@@ -31,6 +31,7 @@ enum {	/* registers */
 #define MAX_READS  (4 * FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
 #define REGISTERS  8u
 #define NOBODY	   0xff		/* where no register is */
+#define LEAST_BAUD 50u		/* that anything has ever spoken */
 #define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
 #define PATIENCE_US 1000000u
 
@@ -100,7 +101,7 @@ u16 uart_divisor(const struct uart_config *config)
 {
 	u32 rate = config->clock / 16, divisor, real;
 
-	if (config->baud == 0 || config->baud > rate)
+	if (config->baud < LEAST_BAUD || config->baud > rate)
 		return 0;
 	divisor = (rate + config->baud / 2) / config->baud;
 	real = rate / divisor;
@@ -120,13 +121,18 @@ static void remember_line(void)
 static u32 set_line(u16 divisor)
 {
 	u8 line = divisor ? LCR_8N1 : uart.found_line;
+	u32 baud = uart.config.baud;
 
-	divisor = divisor ? divisor : uart.found_divisor;
+	if (!divisor) {
+		divisor = uart.found_divisor;
+		baud = divisor ? uart.config.clock / 16 / divisor : 0;
+		baud = baud < LEAST_BAUD ? UNKNOWN_BAUD : baud;
+	}
 	put(LINE_CONTROL, line | LCR_DIVISOR);
 	put(DIVISOR_LOW, (u8)divisor);
 	put(DIVISOR_HIGH, divisor >> 8);
 	put(LINE_CONTROL, line);
-	return divisor ? MAX(uart.config.clock / 16 / divisor, 1u) : UNKNOWN_BAUD;
+	return baud;
 }
 
 static int map_registers(void)

@@ -20,7 +20,7 @@ struct uart_config {
 	u32 clock;		/* Hz, of which a character's bit takes 16 times the divisor */
 };
 
-/* What the clock is divided by for this speed, within 3 %; 0 where it cannot be. */
+/* What the clock is divided by for this speed, of at least 50 baud, within 3 %; 0 where it cannot be. */
 u16 uart_divisor(const struct uart_config *config);
 
 /*

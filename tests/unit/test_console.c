@@ -319,6 +319,20 @@ static void test_keep(void **state)
 	assert_said(com1, "speed as it was");
 }
 
+/* A divisor that nobody set stands for hours per line, which a port that is stuck must not cost. */
+static void test_keep_what_makes_no_sense(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	com1->divisor[0] = com1->divisor[1] = 0xff;
+	com1->state = STUCK;
+	option("0x3f8,keep");
+	console_init();
+	log_info("second");
+	assert_int_equal(divisor(com1), 0xffff);
+	assert_in_range(now, 0, 2000000);
+}
+
 static void test_another_clock(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8);
@@ -459,10 +473,10 @@ static void test_values_of_the_option(void **state)
 	static const char *const good[] = {
 		"auto", "auto,9600", "auto,keep", "none", "com1", "com4,300", "0x3f8", "0x3f8,115200",
 		"pci", "pci,3", "pci,0,9600", "pci,ff:1f.7", "pci,0:0.0,keep", "mmio,0xfe000000",
-		"mmio,0xfe000000,keep,2", "com1,1500000/24000000",
+		"com1,50", "mmio,0xfe000000,keep,2", "com1,1500000/24000000",
 	};
 	static const char *const bad[] = {
-		"", ",", "com5", "com1,", "com1,0", "com1,1", "com1,115201/16", "com1,9600/", "com1,9600,4",
+		"", ",", "com5", "com1,", "com1,0", "com1,1", "com1,49", "com1,115201/16", "com1,9600/", "com1,9600,4",
 		"com1,100000", "0", "0xfff9", "mmio", "mmio,", "mmio,0", "mmio,0x10000000000000",
 		"mmio,0xfe000000,9600,3", "mmio,0xfe000000,9600,8", "mmio,0xfe000000,9600,1,1",
 		"pci,", "pci,64", "pci,115200", "pci,1:2", "pci,100:0.0", "pci,0:20.0", "pci,0:1f.8",
@@ -775,6 +789,7 @@ static const struct CMUnitTest tests[] = {
 	console_test(test_no_port_at_all),
 	console_test(test_a_named_port),
 	console_test(test_keep),
+		console_test(test_keep_what_makes_no_sense),
 	console_test(test_another_clock),
 	console_test(test_none),
 	console_test(test_a_named_port_that_is_not_there),
