@@ -51,6 +51,7 @@ _Static_assert(offsetof(struct fadt, x_dsdt) == 140, "FADT layout");
 _Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "FADT layout");
 
 static struct fadt fadt;	/* a copy; zero where the table is older and shorter */
+static volatile u8 *reset_register;	/* where it is in memory */
 static bool have_s5;
 static u8 s5_type_a, s5_type_b;
 
@@ -73,6 +74,11 @@ static void find_s5(void)
 	}
 }
 
+static bool can_reset(void)
+{
+	return fadt.header.revision >= 2 && fadt.flags & FADT_RESET_SUPPORTED && fadt.reset.address;
+}
+
 void acpi_power_init(void)
 {
 	const struct acpi_header *table = acpi_find("FACP", 0);
@@ -83,6 +89,9 @@ void acpi_power_init(void)
 	}
 	memcpy(&fadt, table, MIN((size_t)table->length, sizeof(fadt)));
 	find_s5();
+	/* Now: to map it takes a lock, which a crash may hold. */
+	if (can_reset() && fadt.reset.space == ACPI_SPACE_MEMORY)
+		reset_register = mmio_map(fadt.reset.address, 1);
 }
 
 /* The port of a register: the extended address if it is one, else the old field. */
@@ -156,17 +165,12 @@ void acpi_poweroff(void)
 
 static void reset_by_fadt(void)
 {
-	volatile u8 *reg;
-
-	if (fadt.header.revision < 2 || !(fadt.flags & FADT_RESET_SUPPORTED) || !fadt.reset.address)
+	if (!can_reset())
 		return;
-	if (fadt.reset.space == ACPI_SPACE_IO) {
+	if (fadt.reset.space == ACPI_SPACE_IO)
 		outb((u16)fadt.reset.address, fadt.reset_value);
-	} else if (fadt.reset.space == ACPI_SPACE_MEMORY) {
-		reg = mmio_map(fadt.reset.address, 1);
-		if (reg)
-			*reg = fadt.reset_value;
-	}
+	else if (reset_register)
+		*reset_register = fadt.reset_value;
 	wait_us(100000);
 }
 

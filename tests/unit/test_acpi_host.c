@@ -43,7 +43,14 @@ void *firmware_map(hpa_t pa, u64 size)
 	return memory + (pa - BASE);
 }
 
-void *mmio_map(hpa_t pa, u64 size) { return NULL; }
+static hpa_t mapped_register;
+
+void *mmio_map(hpa_t pa, u64 size)
+{
+	mapped_register = pa;
+	return NULL;
+}
+
 u64 clock_deadline_us(u64 us) { return 0; }
 bool clock_expired(u64 deadline) { return true; }
 
@@ -267,6 +274,18 @@ static void test_dsdt_of_another_kind(void **state)
 	said("has the signature SSDT: ignored");
 }
 
+/* A crash resets the machine, too: it must not begin to map anything. */
+static void test_reset_register_is_mapped_early(void **state)
+{
+	u8 body[240] = { [76 + 1] = 1 << 2, [80] = 0 /* in memory */, [84 + 3] = 0xfe };
+	u32 fadt = table("FACP", body, sizeof(body));
+
+	memory[fadt - BASE + 8] = 2;	/* revision */
+	sum(memory + (fadt - BASE), 276, 9);
+	start(0, table("RSDT", &fadt, 4), 0);
+	assert_int_equal(mapped_register, 0xfe000000);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -276,7 +295,7 @@ int main(void)
 		TEST(test_root_table_in_itself), TEST(test_bad_lengths_and_checksums),
 		TEST(test_falls_back_to_the_rsdt), TEST(test_extended_checksum),
 		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),
-		TEST(test_dsdt_of_another_kind),
+		TEST(test_dsdt_of_another_kind), TEST(test_reset_register_is_mapped_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
