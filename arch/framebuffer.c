@@ -28,7 +28,7 @@ static u32 field(u8 position, u8 size)
 
 static bool in_pixel(u8 position, u8 size, unsigned bits)
 {
-	return size <= 16 && position + size <= bits;
+	return size <= 16 && position < bits && position + size <= bits;
 }
 
 static const char *choose_rgb(const struct boot_framebuffer *info)

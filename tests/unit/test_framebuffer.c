@@ -145,6 +145,7 @@ static void test_palette(void **state)
 static void test_impossible(void **state)
 {
 	static struct mb2_framebuffer_rgb outside = { 25, 8, 8, 8, 0, 8 }, none = { 0 };
+	static struct mb2_framebuffer_rgb behind = { 32, 0, 8, 8, 0, 8 };
 	struct boot_framebuffer bad[] = {
 		layout(0, 480, 32, 0, &rgb888), layout(640, 0, 32, 0, &rgb888),
 		layout(7, 16, 32, 0, &rgb888), layout(8, 15, 32, 0, &rgb888),
@@ -153,7 +154,8 @@ static void test_impossible(void **state)
 		layout(0xffffffff, 480, 32, 0, &rgb888), layout(640, 0xffffffff, 32, 0, &rgb888),
 		layout(640, 480, 32, 0x7fffffff, &rgb888), layout(640, 480, 32, 0, &outside),
 		layout(640, 480, 24, 0, &outside), layout(640, 480, 16, 0, &rgb888),
-		layout(640, 480, 32, 0, &none), layout(640, 480, 32, 0, &rgb888),
+		layout(640, 480, 32, 0, &behind), layout(640, 480, 32, 0, &none),
+		layout(640, 480, 32, 0, &rgb888),
 	};
 	unsigned columns, rows;
 
