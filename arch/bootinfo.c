@@ -170,6 +170,7 @@ static const struct mb2_efi_memory_map_tag *efi_map;
 static void read_efi_memory_map(const struct mb2_tag *tag)
 {
 	efi_map = (const void *)tag;
+	boot_info.uefi = true;
 }
 
 static const struct {

@@ -36,6 +36,7 @@ struct boot_framebuffer {
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
 	bool file_names;	/* Multiboot1: the files' names may stand in front of the command lines */
+	bool uefi;		/* the firmware is one: what a BIOS leaves in low memory is not there */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* of more than BOOT_MAX_MODULES */
 	struct boot_module module[BOOT_MAX_MODULES];

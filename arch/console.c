@@ -114,8 +114,11 @@ static bool try(u16 port, const char *origin)
 
 static bool try_bios_ports(void)
 {
-	const volatile u16 *ports = firmware_map(BDA_SERIAL_PORTS, 4 * sizeof(*ports));
+	const volatile u16 *ports;
 
+	if (boot_info.uefi)
+		return false;
+	ports = firmware_map(BDA_SERIAL_PORTS, 4 * sizeof(*ports));
 	for (unsigned i = 0; ports && i < 4; i++) {
 		u16 port = ports[i];
 

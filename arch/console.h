@@ -3,9 +3,9 @@
  * Where the log and the guests' consoles go: a serial port, which console= names or which is looked
  * for, and the screen (arch/screen.h).
  *
- * console=auto takes the first that answers of the ports in the BIOS data area and of COM1 to COM4.
- * That is early; ACPI's SPCR table is read later, and if it names another port, the console moves there
- * and the log is replayed.
+ * console=auto takes the first that answers of the ports in the BIOS data area, if there is a BIOS,
+ * and of COM1 to COM4. That is early; ACPI's SPCR table is read later, and if it names another port, the
+ * console moves there and the log is replayed.
  */
 #pragma once
 

@@ -281,7 +281,9 @@ static void test_efi_memory_map(void **state)
 	begin();
 	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { sizeof(efi[0]), 1 }, 8, efi, sizeof(efi));
 	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { sizeof(map[0]), 0 }, 8, map, sizeof(map));
+	assert_false(boot_info.uefi);
 	assert_int_equal(finish_and_parse(), 0);
+	assert_true(boot_info.uefi);
 	assert_int_equal(errors, 0);
 	assert_int_equal(boot_info.memory_pieces, 6);
 	assert_int_equal(boot_info.memory[3].start, 0x800000);

@@ -171,6 +171,8 @@ void *firmware_map(hpa_t pa, u64 size)
 	return bda;
 }
 
+struct boot_info boot_info;
+
 bool boot_info_has_ram(hpa_t pa, u64 size)
 {
 	return memory_is_ram;
@@ -272,6 +274,19 @@ static void test_auto_takes_what_the_bios_names(void **state)
 	assert_int_equal(divisor(other), 1);
 	assert_int_equal(other->line, 3);
 	assert_true(shown_serial.found);
+}
+
+/* By UEFI anything may be there: no port is written to that it happens to name. */
+static void test_auto_ignores_what_is_no_bios_data(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *other = add_port(1, 0x600);
+
+	boot_info.uefi = true;
+	bda[0] = 0x600;
+	console_init();
+	assert_said(com1, "first\r\n");
+	assert_int_equal(other->scratch, 0);
+	assert_int_equal(other->length, 0);
 }
 
 static void test_auto_without_a_bios(void **state)
@@ -785,7 +800,8 @@ static void test_hostile_spcr(void **state)
 
 static const struct CMUnitTest tests[] = {
 	console_test(test_auto_takes_what_the_bios_names),
-	console_test(test_auto_without_a_bios),
+	console_test(test_auto_ignores_what_is_no_bios_data),
+		console_test(test_auto_without_a_bios),
 	console_test(test_no_port_at_all),
 	console_test(test_a_named_port),
 	console_test(test_keep),

@@ -179,6 +179,13 @@ static void test_no_bios(void **state)
 	assert_no_screen();
 }
 
+static void test_no_bios_but_what_looks_like_one(void **state)
+{
+	boot_info.uefi = true;
+	give_bios_mode(3, 80, 24);
+	assert_no_screen();
+}
+
 static void test_graphics_mode(void **state)
 {
 	give_bios_mode(0x12, 80, 29);
@@ -295,6 +302,7 @@ static const struct CMUnitTest tests[] = {
 	screen_test(test_text_by_the_bios),
 	screen_test(test_monochrome),
 	screen_test(test_no_bios),
+	screen_test(test_no_bios_but_what_looks_like_one),
 	screen_test(test_graphics_mode),
 	screen_test(test_impossible_text),
 	screen_test(test_framebuffer_before_and_after),
