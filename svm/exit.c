@@ -175,10 +175,15 @@ static inline void step_to(struct vcpu *vcpu, u64 next)
 {
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	if (unlikely((vmcb->save.rflags & (RFLAGS_TF | RFLAGS_RF)) || vcpu->regs_dirty ||
+	if (unlikely((vmcb->save.rflags & RFLAGS_TF) || vcpu->regs_dirty ||
 		     (u32)next < (u32)vcpu->exit_rip)) {
 		emulate_advance(vcpu, (unsigned)(next - vcpu->exit_rip));
 		return;
+	}
+	/* Processors save it set where a fault-like exit, as a nested page fault, came before the end. */
+	if (vmcb->save.rflags & RFLAGS_RF) {
+		vmcb->save.rflags &= ~RFLAGS_RF;
+		vcpu->regs_available &= ~(u32)BIT(REG_RFLAGS);
 	}
 	vcpu->regs[REG_RIP] = vmcb->save.rip = next;
 	vmcb->control.int_state &= ~INT_SHADOW;

@@ -61,6 +61,7 @@ static void set_control(struct vcpu_svm *svm)
 
 	set_intercepts(control);
 	control->asid = GUEST_ASID;
+	control->tlb_control = TLB_FLUSH_ALL;	/* what svm_vcpu_load() asked for holds on */
 	control->iopm_base = virt_to_phys(maps->iopm);
 	control->msrpm_base = virt_to_phys(maps->msrpm);
 	control->np_enable = 1;

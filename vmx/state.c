@@ -39,13 +39,22 @@ void vmx_end_shadow(void)
 /* Slowly where a step has to trap, or RIP's lower half carries, which not every mode has more than. */
 void vmx_step_over(struct vcpu *vcpu, unsigned length)
 {
-	u64 rip = vcpu->exit_rip;
+	u64 rip = vcpu->exit_rip, rflags;
 	u32 low;
 
-	if (unlikely(vcpu->regs_dirty || (vmcs_readn(GUEST_RFLAGS) & (RFLAGS_TF | RFLAGS_RF)) ||
-		     __builtin_add_overflow((u32)rip, length, &low))) {
+	if (unlikely(vcpu->regs_dirty || __builtin_add_overflow((u32)rip, length, &low))) {
 		emulate_advance(vcpu, length);
 		return;
+	}
+	rflags = vmcs_readn(GUEST_RFLAGS);
+	if (unlikely(rflags & RFLAGS_TF)) {
+		emulate_advance(vcpu, length);
+		return;
+	}
+	/* Processors save it set where a fault-like exit, as an EPT violation, came before the end. */
+	if (rflags & RFLAGS_RF) {
+		vmcs_writen(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+		vcpu->regs_available &= ~(u32)BIT(REG_RFLAGS);
 	}
 	vcpu->regs[REG_RIP] = rip + length;
 	vmcs_writen(GUEST_RIP, rip + length);
