@@ -195,6 +195,21 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 		-Wno-missing-field-initializers -Werror -DLAMINA_HOST_TEST -I. -o $@ $(EXPLAIN_SRCS)
 
 # ---------------------------------------------------------------------------
+# Measure. What an exit costs, in executed instructions: docs/bench.md.
+
+BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
+
+.PHONY: bench bench-baseline bench-guest
+bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
+	$(Q)$(BENCH)
+
+bench-baseline: all bench-guest ## accept the present figures: tests/bench/baseline.json
+	$(Q)$(BENCH) baseline
+
+bench-guest:
+	$(Q)$(MAKE) --no-print-directory -s -C tests/bench
+
+# ---------------------------------------------------------------------------
 # Check.
 
 MAX_SIZE   := 262144
@@ -203,13 +218,14 @@ TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
 .PHONY: check check-layers check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
-	check-boot check-lab
+	check-bench check-boot check-lab
 check: ## run every check there is, all of the following
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-fuzz check-boot check-lab
+CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-fuzz \
+	check-bench check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
@@ -242,6 +258,9 @@ check-size: all ## the stripped image is at most 256 KiB
 
 check-repro: ## two clones in two folders give the same bytes
 	$(Q)tests/check-repro.sh
+
+check-bench: all bench-guest ## no operation of a guest costs over 2% more than in the baseline
+	$(Q)$(BENCH) check
 
 check-boot: all selftest $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests

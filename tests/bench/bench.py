@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Measure what exits cost, in executed instructions: run the benchmark guest, show, compare.
+
+The figures are ticks of the guest's TSC. In these machines one tick is one executed instruction,
+the guest's and the hypervisor's alike, so they are the same in every run on every build machine.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import pathlib
+import re
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BUILD = ROOT / "build"
+OUTPUT = BUILD / "bench"
+BASELINE = HERE / "baseline.json"
+sys.path.insert(0, str(HERE.parent))
+
+import chart  # noqa: E402
+import emu  # noqa: E402
+import image  # noqa: E402
+
+Setup = collections.namedtuple("Setup", "name emulator model title")
+SETUPS = (
+    Setup("qemu-svm", "qemu", "EPYC", "QEMU EPYC, SVM without next-RIP save"),
+    Setup("bochs-vmx", "bochs", "corei7_haswell_4770", "Bochs Haswell, VMX"),
+    Setup("bochs-svm", "bochs", "ryzen", "Bochs Ryzen, SVM"),
+)
+MODES = ("flat", "long")
+ICOUNT = ("-icount", "shift=0,sleep=off")
+BOCHS_IPS = 20_000_000
+OPTIONS = "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff"
+MODULE = image.Module(OUTPUT / "bench.elf", "bench", "vm=bench mem=128M")
+LIMIT = 300         # seconds for one machine; it needs ten when the build machine is idle
+
+LINE = re.compile(r"^bench (?P<name>(?:flat|long)\.\S+): min (?P<min>\d+) median (?P<median>\d+) "
+                  r"max (?P<max>\d+) net (?P<net>\d+) n (?P<n>\d+)(?: (?P<trap>#UD|#GP|trap \d+))?$",
+                  re.MULTILINE)
+DONE = re.compile(r"^bench: done$", re.MULTILINE)
+
+GROWTH = 0.02       # more than this fails the check
+COMPARED = ("net", "median")
+# What must hold for a figure to mean what is said above: one tick, one instruction.
+CALIBRATION = {"100-nops": 100, "loop-2000": 2000}
+
+
+class BenchError(Exception):
+    """A run that gave no usable figures, in words."""
+
+
+def parse(text, who):
+    """The figures of a run's output by name; each a dictionary of numbers."""
+    if not DONE.search(text):
+        raise BenchError(f"{who}: the benchmark guest did not come to its end\n{text[-2000:]}")
+    figures = {}
+    for match in LINE.finditer(text):
+        fields = match.groupdict()
+        name, trap = fields.pop("name"), fields.pop("trap")
+        figures[name] = {key: int(value) for key, value in fields.items()}
+        if trap:
+            figures[name]["trap"] = trap
+    for mode in MODES:
+        for name, expected in CALIBRATION.items():
+            got = figures.get(f"{mode}.{name}", {}).get("net")
+            if got != expected:
+                raise BenchError(f"{who}: {mode}.{name} took {got} ticks and not {expected}: "
+                                 "here a tick is not an instruction")
+    return figures
+
+
+def machine(setup, iso, memory=256, extra=(), **rest):
+    """An emulated machine in which a TSC tick is an executed instruction."""
+    if setup.emulator == "qemu":
+        extra = (*ICOUNT, *extra)
+    return emu.Machine(iso, setup.emulator, setup.model, memory, ips=BOCHS_IPS, extra=extra, **rest)
+
+
+def run(setup, iso):
+    """Boot the image there; returns the figures."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with machine(setup, iso, log=OUTPUT / f"{setup.name}.log") as running:
+        if not running.wait(LIMIT):
+            raise BenchError(running.report(f"no end within {LIMIT} s"))
+        return parse(running.text(), setup.name)
+
+
+def measure(setups=SETUPS):
+    """Lamina's figures on each machine: {setup: {figure: numbers}}."""
+    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
+        iso = pathlib.Path(folder, "bench.iso")
+        image.build(iso, BUILD / "lamina.elf", OPTIONS, [MODULE], small=True)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return dict(zip((s.name for s in setups), pool.map(lambda s: run(s, iso), setups)))
+
+
+# -- tables
+
+def operations(results):
+    """The figures' names without their mode, in the order of the guest; long mode has them all."""
+    return list(dict.fromkeys(name.partition(".")[2] for mode in reversed(MODES)
+                              for figures in results.values()
+                              for name in figures if name.startswith(mode)))
+
+
+def cell(figures, mode, operation):
+    figure = figures.get(f"{mode}.{operation}")
+    if not figure:
+        return "-"
+    return f"{figure['net']}{' ' + figure['trap'] if 'trap' in figure else ''}"
+
+
+def rows(results):
+    """A header and one row of texts per operation: instructions, net, per machine and mode."""
+    yield ["operation", *(f"{name} {mode}" for name in results for mode in MODES)]
+    for operation in operations(results):
+        yield [operation, *(cell(figures, mode, operation)
+                            for figures in results.values() for mode in MODES)]
+
+
+def text_table(table):
+    table = list(table)
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return "\n".join("  ".join(text.ljust(width) if i == 0 else text.rjust(width)
+                               for i, (text, width) in enumerate(zip(row, widths))).rstrip()
+                     for row in table) + "\n"
+
+
+def markdown_table(table):
+    header, *body = table
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_all(results, compiler):
+    """Text, Markdown, JSON and SVG in build/bench."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    text = text_table(rows(results))
+    (OUTPUT / "bench.txt").write_text(text)
+    (OUTPUT / "bench.md").write_text(markdown_table(rows(results)))
+    save(OUTPUT / "bench.json", results, compiler)
+    titles = {setup.name: setup.title for setup in SETUPS}
+    (OUTPUT / "bench.svg").write_text(chart.draw(
+        "Instructions per operation in a guest under Lamina, in long mode",
+        operations(results),
+        {titles.get(name, name): {operation: figures.get(f"long.{operation}", {}).get("net")
+                                  for operation in operations(results)}
+         for name, figures in results.items()}))
+    return text
+
+
+def save(path, results, compiler, keys=None):
+    """As JSON with a line for each figure; keys: which of its numbers, all by default."""
+    machines = ",\n".join(
+        f"{json.dumps(name)}: {{\n" + ",\n".join(
+            f"{json.dumps(figure)}: {json.dumps({k: v for k, v in numbers.items() if not keys or k in keys})}"
+            for figure, numbers in figures.items()) + "\n}"
+        for name, figures in results.items())
+    path.write_text(f'{{"compiler": {json.dumps(compiler)},\n"machines": {{\n{machines}\n}}}}\n')
+
+
+# -- the baseline
+
+def compare(baseline, results):
+    """Each figure that is gone, new, or changed: (machine.figure, before, now, whether it is bad)."""
+    for name, figures in baseline.items():
+        now = results.get(name, {})
+        for figure in dict.fromkeys((*figures, *now)):
+            old, new = figures.get(figure), now.get(figure)
+            what = f"{name} {figure}"
+            if old is None or new is None:
+                yield what, old and old["net"], new and new["net"], new is None
+                continue
+            for key in COMPARED:
+                if old[key] != new[key]:
+                    yield f"{what} ({key})", old[key], new[key], new[key] > old[key] * (1 + GROWTH)
+
+
+def check(results, compiler):
+    """Compare with the committed baseline; returns the exit status."""
+    baseline = json.loads(BASELINE.read_text())
+    if baseline["compiler"] != compiler:
+        print(f"check-bench: not compared: the baseline was taken with {baseline['compiler']}, "
+              f"this build was made by {compiler}")
+        return 0
+    bad = 0
+    for what, old, new, wrong in compare(baseline["machines"], results):
+        before, after = ("none" if value is None else value for value in (old, new))
+        print(f"check-bench: {'error: ' if wrong else ''}{what}: {before} -> {after} instructions")
+        bad += wrong
+    count = sum(map(len, results.values()))
+    print(f"check-bench: {count} figures, {bad} more than {GROWTH:.0%} above the baseline or gone")
+    if bad:
+        print("check-bench: tests/bench/profile.py tells where an exit's instructions go; "
+              "what is meant to cost more is accepted by: make bench-baseline")
+    return 1 if bad else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run the benchmark guest under Lamina.")
+    parser.add_argument("what", choices=("show", "check", "baseline"), nargs="?", default="show")
+    parser.add_argument("--compiler", default="an unnamed compiler",
+                        help="what Lamina was built with: it decides over instructions")
+    args = parser.parse_args()
+    try:
+        results = measure()
+    except BenchError as error:
+        print(f"bench: error: {error}")
+        return 1
+    text = write_all(results, args.compiler)
+    if args.what == "check":
+        return check(results, args.compiler)
+    if args.what == "baseline":
+        save(BASELINE, results, args.compiler, COMPARED)
+    print(text)
+    print(f"Instructions per operation, the guest's own included. Also in {OUTPUT.relative_to(ROOT)}: "
+          "bench.md, bench.json, bench.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

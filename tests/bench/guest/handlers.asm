@@ -1,0 +1,55 @@
+; SPDX-License-Identifier: MIT
+; Interrupt handlers as short as they can be: acknowledge, tell the main program, return.
+; In: what the CPU pushed. Clobbers: nothing.
+
+	section .text
+	bits BITS
+	extern irq_done, irq_tsc
+	global handle_ipi, handle_timer, handle_x2apic_ipi
+
+%if BITS = 64
+%define AX rax
+%define CX rcx
+%define DX rdx
+%define RETURN iretq
+%else
+%define AX eax
+%define CX ecx
+%define DX edx
+%define RETURN iretd
+%endif
+%define EOI 0xfee000b0
+
+handle_ipi:
+	push AX
+	mov eax, EOI
+	mov dword [AX], 0
+	mov dword [irq_done], 1
+	pop AX
+	RETURN
+
+handle_timer:
+	push AX
+	push DX
+	rdtsc
+	mov [irq_tsc], eax
+	mov eax, EOI
+	mov dword [AX], 0
+	mov dword [irq_done], 1
+	pop DX
+	pop AX
+	RETURN
+
+handle_x2apic_ipi:
+	push AX
+	push CX
+	push DX
+	xor eax, eax
+	xor edx, edx
+	mov ecx, 0x80b
+	wrmsr
+	mov dword [irq_done], 1
+	pop DX
+	pop CX
+	pop AX
+	RETURN

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC by MMIO and by MSR, interrupts that the guest sends itself, and its timer. */
+#include "bench.h"
+
+#define MSR_APIC_BASE	0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+#define APIC_TPR	0x80
+#define APIC_EOI	0xb0
+#define APIC_SVR	0xf0
+#define APIC_LVT_TIMER	0x320
+#define APIC_TIMER_COUNT 0x380
+#define APIC_TIMER_DIVIDE 0x3e0
+
+enum { IPI = 0x40, TIMER, X2APIC_IPI };
+
+/* handlers.asm */
+extern void handle_ipi(void), handle_timer(void), handle_x2apic_ipi(void);
+extern volatile u32 irq_done, irq_tsc;
+volatile u32 irq_done, irq_tsc;
+
+#define FEATURE(bit)	(cpuid(1, 0).c & BIT(bit))
+#define AT_LAPIC(reg)	"mov $0xfee00000 + " #reg ", %%esi"
+#define CLEAR_DONE	"movl $0, irq_done"
+#define AWAIT		"\n1:\tcmpl $0, irq_done\n\tje 1b"
+#define ICR_SELF_IPI	"movl $0x40040, (" R(si) ")"
+
+OPERATION(lapic_read_op, "", AT_LAPIC(0x30), "mov (" R(si) "), %%eax", "")
+OPERATION(lapic_tpr, "", AT_LAPIC(0x80), "movl $0, (" R(si) ")", "")
+OPERATION(lapic_eoi, "", AT_LAPIC(0xb0), "movl $0, (" R(si) ")", "")
+OPERATION(self_ipi, CLEAR_DONE "\n\tsti", AT_LAPIC(0x300), ICR_SELF_IPI AWAIT, "cli")
+/* The interrupt is pending when IF becomes 1. */
+OPERATION(irq_window, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI, "",
+	  "sti\n\tnop" AWAIT, "cli")
+OPERATION(oneshot, CLEAR_DONE "\n\tsti", AT_LAPIC(0x380), "movl $1, (" R(si) ")" AWAIT, "cli")
+
+#define X2APIC_WRITE	"xor %%eax, %%eax\n\txor %%edx, %%edx\n\tmov $"
+OPERATION(x2apic_read, "", "mov $0x803, %%ecx", "rdmsr", "")
+OPERATION(x2apic_tpr, "", X2APIC_WRITE "0x808, %%ecx", "wrmsr", "")
+OPERATION(x2apic_eoi, "", X2APIC_WRITE "0x80b, %%ecx", "wrmsr", "")
+OPERATION(x2apic_self_ipi, CLEAR_DONE "\n\tsti",
+	  "mov $0x42, %%eax\n\txor %%edx, %%edx\n\tmov $0x83f, %%ecx", "wrmsr" AWAIT, "cli")
+
+/* A deadline that will not be reached before it is replaced. */
+OPERATION(deadline_arm, "", "mov $0x6e0, %%ecx\n\tmov $-1, %%eax\n\tmov $1 << 30, %%edx", "wrmsr", "")
+
+/* Far enough away that arming is over, and a halted machine asleep. */
+#define DISTANCE	200000
+
+static u64 arm(void)
+{
+	u64 deadline = rdtsc() + DISTANCE;
+
+	irq_done = 0;
+	wrmsr(MSR_TSC_DEADLINE, deadline);
+	return deadline;
+}
+
+/* How long after the deadline the handler runs. */
+static u32 deadline_spinning(ulong arg)
+{
+	u64 deadline = arm();
+
+	sti();
+	while (!irq_done)
+		;
+	cli();
+	return irq_tsc - (u32)deadline;
+}
+
+static u32 deadline_halted(ulong arg)
+{
+	u64 deadline = arm();
+
+	while (!irq_done)
+		wait_irq();
+	return irq_tsc - (u32)deadline;
+}
+
+static bool tsc_deadline(void)
+{
+	if (FEATURE(24))
+		lapic_write(APIC_LVT_TIMER, 2 << 17 | TIMER);
+	return FEATURE(24);
+}
+
+static bool lapic_oneshot(void)
+{
+	lapic_write(APIC_TIMER_DIVIDE, 0xb);	/* by 1 */
+	lapic_write(APIC_LVT_TIMER, TIMER);
+	return true;
+}
+
+static bool x2apic(void)
+{
+	if (FEATURE(21))
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(10));
+	return FEATURE(21);
+}
+
+/* There is no way from x2APIC to xAPIC but through an APIC that is off. */
+static void xapic(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	if (base & BIT(10)) {
+		wrmsr(MSR_APIC_BASE, base & ~(BIT(10) | BIT(11)));
+		wrmsr(MSR_APIC_BASE, base & ~BIT(10));
+	}
+}
+
+#define OP(f)	.op = f, .empty = f##_empty
+
+void bench_interrupts(void)
+{
+	static const struct bench list[] = {
+		{ "lapic-read", OP(lapic_read_op) },
+		{ "lapic-write-tpr", OP(lapic_tpr) },
+		{ "lapic-write-eoi", OP(lapic_eoi) },
+		{ "self-ipi", OP(self_ipi) },
+		{ "irq-window", OP(irq_window) },
+		{ "timer-oneshot", .count = 32, .present = lapic_oneshot, OP(oneshot) },
+		{ "tsc-deadline-arm", .present = tsc_deadline, OP(deadline_arm) },
+		{ "tsc-deadline-late", .count = 32, .present = tsc_deadline, .op = deadline_spinning },
+		{ "hlt-wake", .count = 32, .present = tsc_deadline, .op = deadline_halted },
+		{ "x2apic-read", .present = x2apic, OP(x2apic_read) },
+		{ "x2apic-write-tpr", .present = x2apic, OP(x2apic_tpr) },
+		{ "x2apic-write-eoi", .present = x2apic, OP(x2apic_eoi) },
+		{ "x2apic-self-ipi", .present = x2apic, OP(x2apic_self_ipi) },
+	};
+	u16 code = sizeof(ulong) == 8 ? CODE64 : CODE32;
+
+	gate_set(IPI, (ulong)handle_ipi, code, 0x8e, 0);
+	gate_set(TIMER, (ulong)handle_timer, code, 0x8e, 0);
+	gate_set(X2APIC_IPI, (ulong)handle_x2apic_ipi, code, 0x8e, 0);
+	lapic_write(APIC_SVR, 0x1ff);
+	RUN(list);
+	xapic();
+}

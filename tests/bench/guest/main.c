@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Measures what it costs to leave the guest, once in flat 32-bit mode and once in long mode: this
+ * file is compiled for both, and the flat program starts the other when it is done.
+ */
+#include "bench.h"
+
+static u32 nops(ulong arg)
+{
+	return SAMPLE(arg, "", "", ".rept 100\n\tnop\n\t.endr", "");
+}
+
+static u32 loop(ulong arg)
+{
+	return SAMPLE(arg, "", "mov $1000, %%ecx", "1: dec %%ecx\n\tjnz 1b", "");
+}
+
+static u32 loop_empty(ulong arg)
+{
+	return SAMPLE(arg, "", "mov $1000, %%ecx", "", "");
+}
+
+static u32 nothing(ulong arg)
+{
+	return SAMPLE(arg, "", "", "", "");
+}
+
+const char guest_name[] = "bench";
+
+/* 100 and 2000 instructions: their figures say how many ticks one takes. */
+static const struct bench calibration[] = {
+	{ "100-nops", .op = nops, .empty = nothing },
+	{ "loop-2000", .op = loop, .empty = loop_empty },
+};
+
+int main(void)
+{
+	say("bench: " MODE " mode\n");
+	RUN(calibration);
+	bench_cpu();
+	bench_ports();
+	bench_interrupts();
+#ifdef __x86_64__
+	say("bench: done\n");
+	debug_exit(0);
+#else
+	asm volatile("jmp *%0" : : "r"(LONG_ENTRY), "a"(boot_magic), "b"(boot_info));
+#endif
+	__builtin_unreachable();
+}
