@@ -199,12 +199,16 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
-.PHONY: bench bench-baseline bench-guest
+.PHONY: bench bench-baseline bench-profile bench-guest
 bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
 
 bench-baseline: all bench-guest ## accept the present figures: tests/bench/baseline.json
 	$(Q)$(BENCH) baseline
+
+FIGURE ?= long.cpuid-0
+bench-profile: all bench-guest ## where an operation's instructions go, by function; FIGURE='long.cpuid-0 ...'
+	$(Q)$(PYTHON) tests/bench/profile.py $(FIGURE)
 
 bench-guest:
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench

@@ -46,7 +46,7 @@ DONE = re.compile(r"^bench: done$", re.MULTILINE)
 GROWTH = 0.02       # more than this fails the check
 COMPARED = ("net", "median")
 # What must hold for a figure to mean what is said above: one tick, one instruction.
-CALIBRATION = {"100-nops": 100, "loop-2000": 2000}
+CALIBRATION = {"nops-100": 100, "loop-2000": 2000}
 
 
 class BenchError(Exception):

@@ -40,6 +40,9 @@
 	static u32 name(ulong arg) { return SAMPLE(arg, before, setup, insn, after); }	\
 	static u32 name##_empty(ulong arg) { return SAMPLE(arg, "", setup, "", ""); }
 
+/* Of a struct bench; the figure is printed under the operation's name, with dashes. */
+#define OP(f)	.name = #f, .op = f, .empty = f##_empty
+
 struct bench {
 	const char *name;
 	u32 count;			/* samples; 0 is DEFAULT_COUNT */

@@ -25,7 +25,7 @@ RDMSR(rdmsr_apic_base, 0x1b)
 RDMSR(rdmsr_mtrr_cap, 0xfe)
 RDMSR(rdmsr_fs_base, 0xc0000100)
 /* Each writes what it has read. */
-WRMSR(wrmsr_mtrr, 0x2ff)		/* IA32_MTRR_DEF_TYPE */
+WRMSR(wrmsr_mtrr_def_type, 0x2ff)
 WRMSR(wrmsr_pat, 0x277)
 WRMSR(wrmsr_fs_base, 0xc0000100)
 
@@ -36,6 +36,7 @@ OPERATION(mov_from_cr3, "", "", "mov %%cr3, " R(ax), "")
 OPERATION(mov_to_cr3, "", "", "mov " R(si) ", %%cr3", "")
 OPERATION(mov_from_cr4, "", "", "mov %%cr4, " R(ax), "")
 OPERATION(mov_to_cr4, "", "", "mov " R(si) ", %%cr4", "")
+OPERATION(mov_to_cr4_pge, "", "", "mov " R(si) ", %%cr4", "")
 OPERATION(mov_from_dr7, "", "", "mov %%dr7, " R(ax), "")
 OPERATION(mov_to_dr7, "", "", "mov " R(si) ", %%dr7", "")
 
@@ -54,7 +55,7 @@ OPERATION(xsetbv, "xor %%ecx, %%ecx\n\txgetbv\n\tmov %%eax, %%esi\n\tmov %%edx, 
 	  "xor %%ecx, %%ecx\n\tmov %%esi, %%eax\n\tmov %%ebx, %%edx", "xsetbv", "")
 OPERATION(wbinvd, "", "", "wbinvd", "")
 OPERATION(invlpg, "", "", "invlpg (" R(si) ")", "")
-OPERATION(pause_op, "", "", "pause", "")
+OPERATION(spin_pause, "", "", "pause", "")
 
 static bool xsave(void)
 {
@@ -72,46 +73,45 @@ static ulong fresh_4k(u32 i) { return FRESH + 4096 * i; }
 static ulong fresh_2m(u32 i) { return FRESH_2M + (2u << 20) * i; }
 static ulong touched(u32 i) { return FRESH; }
 
-OPERATION(touch, "", "", "movb $1, (" R(si) ")", "")
+OPERATION(touch_4k, "", "", "movb $1, (" R(si) ")", "")
+OPERATION(touch_2m, "", "", "movb $1, (" R(si) ")", "")
 OPERATION(page_walk, "invlpg (" R(si) ")", "", "movb $1, (" R(si) ")", "")
-
-#define OP(f)	.op = f, .empty = f##_empty
 
 void bench_cpu(void)
 {
 	static const struct bench list[] = {
-		{ "cpuid-0", OP(cpuid_0) },
-		{ "cpuid-1", OP(cpuid_1) },
-		{ "cpuid-7", OP(cpuid_7) },
-		{ "cpuid-brand", OP(cpuid_brand) },
-		{ "hypercall", .present = intel, OP(vmcall) },
-		{ "hypercall", .present = vendor_amd, OP(vmmcall) },
-		{ "rdmsr-apic-base", OP(rdmsr_apic_base) },
-		{ "rdmsr-mtrr-cap", OP(rdmsr_mtrr_cap) },
-		{ "rdmsr-fs-base", OP(rdmsr_fs_base) },
-		{ "wrmsr-mtrr-def-type", OP(wrmsr_mtrr) },
-		{ "wrmsr-pat", OP(wrmsr_pat) },
-		{ "wrmsr-fs-base", OP(wrmsr_fs_base) },
-		{ "mov-from-cr0", OP(mov_from_cr0) },
-		{ "mov-to-cr0", .arg = cr0, OP(mov_to_cr0) },
-		{ "clts", OP(clts) },
-		{ "mov-from-cr3", OP(mov_from_cr3) },
-		{ "mov-to-cr3", .arg = cr3, OP(mov_to_cr3) },
-		{ "mov-from-cr4", OP(mov_from_cr4) },
-		{ "mov-to-cr4", .arg = cr4, OP(mov_to_cr4) },
-		{ "mov-to-cr4-pge", .arg = cr4_other_pge, OP(mov_to_cr4) },
+		{ OP(cpuid_0) },
+		{ OP(cpuid_1) },
+		{ OP(cpuid_7) },
+		{ OP(cpuid_brand) },
+		{ .name = "hypercall", .op = vmcall, .empty = vmcall_empty, .present = intel },
+		{ .name = "hypercall", .op = vmmcall, .empty = vmmcall_empty, .present = vendor_amd },
+		{ OP(rdmsr_apic_base) },
+		{ OP(rdmsr_mtrr_cap) },
+		{ OP(rdmsr_fs_base) },
+		{ OP(wrmsr_mtrr_def_type) },
+		{ OP(wrmsr_pat) },
+		{ OP(wrmsr_fs_base) },
+		{ OP(mov_from_cr0) },
+		{ OP(mov_to_cr0), .arg = cr0 },
+		{ OP(clts) },
+		{ OP(mov_from_cr3) },
+		{ OP(mov_to_cr3), .arg = cr3 },
+		{ OP(mov_from_cr4) },
+		{ OP(mov_to_cr4), .arg = cr4 },
+		{ OP(mov_to_cr4_pge), .arg = cr4_other_pge },
 #ifdef __x86_64__
-		{ "mov-to-cr8", OP(mov_to_cr8) },
+		{ OP(mov_to_cr8) },
 #endif
-		{ "mov-from-dr7", OP(mov_from_dr7) },
-		{ "mov-to-dr7", .arg = dr7, OP(mov_to_dr7) },
-		{ "xsetbv", .present = xsave, OP(xsetbv) },
-		{ "wbinvd", .count = 16, OP(wbinvd) },
-		{ "invlpg", .arg = touched, OP(invlpg) },
-		{ "pause", OP(pause_op) },
-		{ "touch-4k", .arg = fresh_4k, OP(touch) },
-		{ "touch-2m", .count = FRESH_COUNT, .arg = fresh_2m, OP(touch) },
-		{ "page-walk", .arg = touched, OP(page_walk) },
+		{ OP(mov_from_dr7) },
+		{ OP(mov_to_dr7), .arg = dr7 },
+		{ OP(xsetbv), .present = xsave },
+		{ OP(wbinvd), .count = 16 },
+		{ OP(invlpg), .arg = touched },
+		{ OP(spin_pause) },
+		{ OP(touch_4k), .arg = fresh_4k },
+		{ OP(touch_2m), .count = FRESH_COUNT, .arg = fresh_2m },
+		{ OP(page_walk), .arg = touched },
 	};
 
 	RUN(list);

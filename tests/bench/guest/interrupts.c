@@ -24,24 +24,24 @@ volatile u32 irq_done, irq_tsc;
 #define AWAIT		"\n1:\tcmpl $0, irq_done\n\tje 1b"
 #define ICR_SELF_IPI	"movl $0x40040, (" R(si) ")"
 
-OPERATION(lapic_read_op, "", AT_LAPIC(0x30), "mov (" R(si) "), %%eax", "")
-OPERATION(lapic_tpr, "", AT_LAPIC(0x80), "movl $0, (" R(si) ")", "")
-OPERATION(lapic_eoi, "", AT_LAPIC(0xb0), "movl $0, (" R(si) ")", "")
+OPERATION(lapic_read_version, "", AT_LAPIC(0x30), "mov (" R(si) "), %%eax", "")
+OPERATION(lapic_write_tpr, "", AT_LAPIC(0x80), "movl $0, (" R(si) ")", "")
+OPERATION(lapic_write_eoi, "", AT_LAPIC(0xb0), "movl $0, (" R(si) ")", "")
 OPERATION(self_ipi, CLEAR_DONE "\n\tsti", AT_LAPIC(0x300), ICR_SELF_IPI AWAIT, "cli")
 /* The interrupt is pending when IF becomes 1. */
 OPERATION(irq_window, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI, "",
 	  "sti\n\tnop" AWAIT, "cli")
-OPERATION(oneshot, CLEAR_DONE "\n\tsti", AT_LAPIC(0x380), "movl $1, (" R(si) ")" AWAIT, "cli")
+OPERATION(timer_oneshot, CLEAR_DONE "\n\tsti", AT_LAPIC(0x380), "movl $1, (" R(si) ")" AWAIT, "cli")
 
 #define X2APIC_WRITE	"xor %%eax, %%eax\n\txor %%edx, %%edx\n\tmov $"
-OPERATION(x2apic_read, "", "mov $0x803, %%ecx", "rdmsr", "")
-OPERATION(x2apic_tpr, "", X2APIC_WRITE "0x808, %%ecx", "wrmsr", "")
-OPERATION(x2apic_eoi, "", X2APIC_WRITE "0x80b, %%ecx", "wrmsr", "")
+OPERATION(x2apic_read_version, "", "mov $0x803, %%ecx", "rdmsr", "")
+OPERATION(x2apic_write_tpr, "", X2APIC_WRITE "0x808, %%ecx", "wrmsr", "")
+OPERATION(x2apic_write_eoi, "", X2APIC_WRITE "0x80b, %%ecx", "wrmsr", "")
 OPERATION(x2apic_self_ipi, CLEAR_DONE "\n\tsti",
 	  "mov $0x42, %%eax\n\txor %%edx, %%edx\n\tmov $0x83f, %%ecx", "wrmsr" AWAIT, "cli")
 
 /* A deadline that will not be reached before it is replaced. */
-OPERATION(deadline_arm, "", "mov $0x6e0, %%ecx\n\tmov $-1, %%eax\n\tmov $1 << 30, %%edx", "wrmsr", "")
+OPERATION(tsc_deadline_arm, "", "mov $0x6e0, %%ecx\n\tmov $-1, %%eax\n\tmov $1 << 30, %%edx", "wrmsr", "")
 
 /* Far enough away that arming is over, and a halted machine asleep. */
 #define DISTANCE	200000
@@ -56,7 +56,7 @@ static u64 arm(void)
 }
 
 /* How long after the deadline the handler runs. */
-static u32 deadline_spinning(ulong arg)
+static u32 tsc_deadline_late(ulong arg)
 {
 	u64 deadline = arm();
 
@@ -67,7 +67,7 @@ static u32 deadline_spinning(ulong arg)
 	return irq_tsc - (u32)deadline;
 }
 
-static u32 deadline_halted(ulong arg)
+static u32 hlt_wake(ulong arg)
 {
 	u64 deadline = arm();
 
@@ -108,24 +108,25 @@ static void xapic(void)
 	}
 }
 
-#define OP(f)	.op = f, .empty = f##_empty
+/* Nothing is subtracted: the operation itself says how late it was. */
+#define LATENESS(f)	.name = #f, .op = f
 
 void bench_interrupts(void)
 {
 	static const struct bench list[] = {
-		{ "lapic-read", OP(lapic_read_op) },
-		{ "lapic-write-tpr", OP(lapic_tpr) },
-		{ "lapic-write-eoi", OP(lapic_eoi) },
-		{ "self-ipi", OP(self_ipi) },
-		{ "irq-window", OP(irq_window) },
-		{ "timer-oneshot", .count = 32, .present = lapic_oneshot, OP(oneshot) },
-		{ "tsc-deadline-arm", .present = tsc_deadline, OP(deadline_arm) },
-		{ "tsc-deadline-late", .count = 32, .present = tsc_deadline, .op = deadline_spinning },
-		{ "hlt-wake", .count = 32, .present = tsc_deadline, .op = deadline_halted },
-		{ "x2apic-read", .present = x2apic, OP(x2apic_read) },
-		{ "x2apic-write-tpr", .present = x2apic, OP(x2apic_tpr) },
-		{ "x2apic-write-eoi", .present = x2apic, OP(x2apic_eoi) },
-		{ "x2apic-self-ipi", .present = x2apic, OP(x2apic_self_ipi) },
+		{ OP(lapic_read_version) },
+		{ OP(lapic_write_tpr) },
+		{ OP(lapic_write_eoi) },
+		{ OP(self_ipi) },
+		{ OP(irq_window) },
+		{ OP(timer_oneshot), .count = 32, .present = lapic_oneshot },
+		{ OP(tsc_deadline_arm), .present = tsc_deadline },
+		{ LATENESS(tsc_deadline_late), .count = 32, .present = tsc_deadline },
+		{ LATENESS(hlt_wake), .count = 32, .present = tsc_deadline },
+		{ OP(x2apic_read_version), .present = x2apic },
+		{ OP(x2apic_write_tpr), .present = x2apic },
+		{ OP(x2apic_write_eoi), .present = x2apic },
+		{ OP(x2apic_self_ipi), .present = x2apic },
 	};
 	u16 code = sizeof(ulong) == 8 ? CODE64 : CODE32;
 

@@ -5,33 +5,13 @@
  */
 #include "bench.h"
 
-static u32 nops(ulong arg)
-{
-	return SAMPLE(arg, "", "", ".rept 100\n\tnop\n\t.endr", "");
-}
-
-static u32 loop(ulong arg)
-{
-	return SAMPLE(arg, "", "mov $1000, %%ecx", "1: dec %%ecx\n\tjnz 1b", "");
-}
-
-static u32 loop_empty(ulong arg)
-{
-	return SAMPLE(arg, "", "mov $1000, %%ecx", "", "");
-}
-
-static u32 nothing(ulong arg)
-{
-	return SAMPLE(arg, "", "", "", "");
-}
-
 const char guest_name[] = "bench";
 
+OPERATION(nops_100, "", "", ".rept 100\n\tnop\n\t.endr", "")
+OPERATION(loop_2000, "", "mov $1000, %%ecx", "1: dec %%ecx\n\tjnz 1b", "")
+
 /* 100 and 2000 instructions: their figures say how many ticks one takes. */
-static const struct bench calibration[] = {
-	{ "100-nops", .op = nops, .empty = nothing },
-	{ "loop-2000", .op = loop, .empty = loop_empty },
-};
+static const struct bench calibration[] = { { OP(nops_100) }, { OP(loop_2000) } };
 
 int main(void)
 {

@@ -38,6 +38,12 @@ void say_dec(u32 value)
 	say(p);
 }
 
+static void say_name(const char *name)
+{
+	for (; *name; name++)
+		say((char[2]){ *name == '_' ? '-' : *name });
+}
+
 static void sort(u32 *v, u32 n)
 {
 	for (u32 i = 1; i < n; i++) {
@@ -83,7 +89,7 @@ static void measure(const struct bench *b)
 	sort(samples, count);
 	/* All at once: what the hypervisor has to say of the operation comes before the line. */
 	say("bench " MODE ".");
-	say(b->name);
+	say_name(b->name);
 	say_value(": min ", samples[0]);
 	say_value(" median ", samples[count / 2]);
 	say_value(" max ", samples[count - 1]);

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""Tell where the instructions of one operation go: each one is traced, and counted by function.
+
+    tests/bench/profile.py long.cpuid-0                 on each machine of make bench
+    tests/bench/profile.py flat.self-ipi --machine qemu-svm --instructions
+
+Bochs' debugger and QEMU's GDB port stop at the operation in the benchmark guest, when it has run
+a few times already, and step through it, through what runs beneath it, and back.
+"""
+
+import argparse
+import bisect
+import collections
+import itertools
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import bench
+import image
+
+WARM = 12                   # how often the operation has run before it is traced
+LIMIT = 200_000             # instructions
+HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
+UNKNOWN = -1                # an address in the guest
+# What costs far more than an instruction on silicon, or says how often the guest was left.
+COUNTED = ("vmread", "vmwrite", "vmlaunch", "vmresume", "vmptrld", "invept", "invvpid", "vmrun",
+           "vmload", "vmsave", "clgi", "stgi", "rdmsr", "wrmsr", "in", "out", "cpuid", "xsetbv",
+           "rdtsc", "invlpg", "lidt", "lgdt", "ltr", "iretq", "wbinvd", "pause")
+
+Instruction = collections.namedtuple("Instruction", "function mnemonic text")
+
+
+class Code:
+    """The instructions of ELF files by address."""
+
+    def __init__(self, *files):
+        self.at, self.functions = {}, {}
+        for path in files:
+            function = "?"
+            for line in subprocess.run(["objdump", "-d", "--no-show-raw-insn", path], check=True,
+                                       stdout=subprocess.PIPE, text=True).stdout.splitlines():
+                if match := re.match(r"([0-9a-f]+) <(.+)>:$", line):
+                    # Labels within an assembly function, and the parts gcc cuts off.
+                    function = match[2].partition(".")[0] or function
+                    self.functions.setdefault(match[2], int(match[1], 16))
+                elif match := re.match(r" *([0-9a-f]+):\t(?:(?:rep\w*|lock|data16|cs|notrack) )*(\S+)(.*)",
+                                       line):
+                    self.at[int(match[1], 16)] = Instruction(function, match[2], match[2] + match[3])
+        self.sorted = sorted(self.at)
+
+    def __getitem__(self, address):
+        return self.at.get(address) or Instruction("?", "?", "?")
+
+    def after(self, address):
+        return self.sorted[bisect.bisect_right(self.sorted, address)]
+
+
+class Guest(Code):
+    """The benchmark guest's program for one mode."""
+
+    def operation(self, figure):
+        """The addresses of the RDTSCs before and behind the operation."""
+        name = figure.replace("-", "_")
+        start = self.functions.get(name)
+        if start is None:
+            raise bench.BenchError(f"the guest has no function {name}")
+        stamps, at = [], start
+        while len(stamps) < 2 and self[at].function == name:
+            if self[at].mnemonic == "rdtsc":
+                stamps.append(at)
+            at = self.after(at)
+        if len(stamps) < 2:
+            raise bench.BenchError(f"{name} is not one operation between two RDTSCs")
+        return stamps
+
+
+# -- the two ways to trace; each returns the addresses from the first RDTSC up to the last one
+
+def trace_bochs(setup, iso, first, last):
+    commands = [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c"]
+    with bench.machine(setup, iso, debugger=commands) as running:
+        if not running.wait(bench.LIMIT):
+            raise bench.BenchError(running.report(f"no end within {bench.LIMIT} s"))
+        text = running.messages.read_text(errors="replace").partition("Tracing enabled")[2]
+    # The tick, and the address; that of a guest with nested page tables the debugger cannot tell.
+    lines = re.findall(r"^\(0\)\.\[(\d+)\] (?:\[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) )?", text,
+                       re.MULTILINE)
+    by_tick = {tick: int(address, 16) if address else UNKNOWN for tick, address in lines}
+    return list(by_tick.values())[:-1]      # at the last one it stopped
+
+
+class GdbPort:
+    """The few packets of GDB's remote protocol that stepping needs."""
+
+    RIP = 16                # behind the general registers, each of eight bytes
+
+    def __init__(self, path):
+        self.socket, self.rest = socket.socket(socket.AF_UNIX), b""
+        for _ in range(100):
+            try:
+                self.socket.connect(str(path))
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise bench.BenchError("QEMU opened no GDB port")
+        self.socket.settimeout(bench.LIMIT)
+
+    def ask(self, text):
+        self.socket.sendall(b"$%s#%02x" % (text.encode(), sum(text.encode()) & 0xff))
+        while not (match := re.search(rb"\$([^#]*)#..", self.rest)):
+            data = self.socket.recv(65536)
+            if not data:
+                raise bench.BenchError("QEMU closed its GDB port")
+            self.rest += data
+        self.rest = self.rest[match.end():]
+        self.socket.sendall(b"+")
+        return match[1].decode()
+
+    def rip(self):
+        return int.from_bytes(bytes.fromhex(self.ask("g"))[8 * self.RIP:][:8], "little")
+
+
+def trace_qemu(setup, iso, first, last):
+    with tempfile.TemporaryDirectory(prefix="lamina-gdb-") as folder:
+        path = pathlib.Path(folder, "gdb")
+        extra = ("-S", "-chardev", f"socket,id=gdb,path={path},server=on,wait=off", "-gdb", "chardev:gdb")
+        with bench.machine(setup, iso, extra=extra):
+            port = GdbPort(path)
+            port.ask("?")
+            port.ask("Qqemu.sstep=0x1")         # with interrupts and timers, as when it runs
+            port.ask(f"Z1,{first:x},1")
+            for _ in range(WARM + 1):
+                port.ask("c")
+            port.ask(f"z1,{first:x},1")
+            addresses, rip = [], port.rip()
+            while rip != last and len(addresses) < LIMIT:
+                addresses.append(rip)
+                port.ask("s")
+                rip = port.rip()
+            return addresses
+
+
+def trace(setup, iso, first, last):
+    addresses = {"bochs": trace_bochs, "qemu": trace_qemu}[setup.emulator](setup, iso, first, last)
+    if not addresses:
+        raise bench.BenchError(f"{setup.name}: the operation at {first:#x} was never reached")
+    return addresses
+
+
+# -- what is printed
+
+def who(address, guest, host):
+    if address == UNKNOWN:
+        return Instruction("guest", "?", "?")
+    if address < HOST:
+        return guest[address]._replace(function=f"guest {guest[address].function}")
+    return host[address]
+
+
+def show(title, instructions, verbose):
+    print(f"{title}: {len(instructions)} instructions between the two time stamps")
+    print("  in order:")
+    for function, run in itertools.groupby(instructions, key=lambda i: i.function):
+        run = list(run)
+        print(f"    {len(run):5}  {function}")
+        if verbose:
+            for instruction in run:
+                print(f"           {instruction.text}")
+    print("  by function:")
+    for function, count in collections.Counter(i.function for i in instructions).most_common():
+        print(f"    {count:5}  {function}")
+    mnemonics = collections.Counter(i.mnemonic for i in instructions
+                                    if not i.function.startswith("guest"))
+    costly = [f"{mnemonic.upper()} {mnemonics[mnemonic]}" for mnemonic in COUNTED
+              if mnemonics[mnemonic]]
+    print(f"  beneath the guest: {', '.join(costly) or 'nothing'}\n", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("figure", nargs="+", help="as make bench prints it, with its mode: long.cpuid-0")
+    parser.add_argument("--machine", choices=[setup.name for setup in bench.SETUPS], action="append",
+                        help="all of them by default")
+    parser.add_argument("--instructions", action="store_true", help="print each one")
+    args = parser.parse_args()
+    setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]
+    host = Code(bench.BUILD / "lamina.debug")
+    try:
+        with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
+            iso = pathlib.Path(folder, "bench.iso")
+            image.build(iso, bench.BUILD / "lamina.elf", bench.OPTIONS, [bench.MODULE], small=True)
+            for figure, setup in itertools.product(args.figure, setups):
+                mode, _, name = figure.partition(".")
+                if mode not in bench.MODES:
+                    parser.error(f"{figure}: say which mode, like long.cpuid-0 or flat.cpuid-0")
+                if name == "hypercall":
+                    name = "vmcall" if "vmx" in setup.name else "vmmcall"
+                guest = Guest(bench.OUTPUT / f"{mode}.elf")
+                addresses = trace(setup, iso, *guest.operation(name))
+                show(f"{setup.name} {figure}", [who(a, guest, host) for a in addresses],
+                     args.instructions)
+    except bench.BenchError as error:
+        print(f"profile: error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
