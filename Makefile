@@ -199,9 +199,12 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
-.PHONY: bench bench-baseline bench-profile bench-guest
+.PHONY: bench bench-floor bench-baseline bench-profile bench-guest
 bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
+
+bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entries and exits
+	$(Q)$(BENCH) floor
 
 bench-baseline: all bench-guest ## accept the present figures: tests/bench/baseline.json
 	$(Q)$(BENCH) baseline

@@ -36,12 +36,13 @@ ICOUNT = ("-icount", "shift=0,sleep=off")
 BOCHS_IPS = 20_000_000
 OPTIONS = "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff"
 MODULE = image.Module(OUTPUT / "bench.elf", "bench", "vm=bench mem=128M")
+ENDED = r"Lamina: (?:all VMs ended|stopped)"
 LIMIT = 300         # seconds for one machine; it needs ten when the build machine is idle
 
 LINE = re.compile(r"^bench (?P<name>(?:flat|long)\.\S+): min (?P<min>\d+) median (?P<median>\d+) "
                   r"max (?P<max>\d+) net (?P<net>\d+) n (?P<n>\d+)(?: (?P<trap>#UD|#GP|trap \d+))?$",
                   re.MULTILINE)
-DONE = re.compile(r"^bench: done$", re.MULTILINE)
+DONE = r"^bench: done$"
 
 GROWTH = 0.02       # more than this fails the check
 COMPARED = ("net", "median")
@@ -55,7 +56,7 @@ class BenchError(Exception):
 
 def parse(text, who):
     """The figures of a run's output by name; each a dictionary of numbers."""
-    if not DONE.search(text):
+    if not re.search(DONE, text, re.MULTILINE):
         raise BenchError(f"{who}: the benchmark guest did not come to its end\n{text[-2000:]}")
     figures = {}
     for match in LINE.finditer(text):
@@ -64,7 +65,7 @@ def parse(text, who):
         figures[name] = {key: int(value) for key, value in fields.items()}
         if trap:
             figures[name]["trap"] = trap
-    for mode in MODES:
+    for mode in dict.fromkeys(name.partition(".")[0] for name in figures):
         for name, expected in CALIBRATION.items():
             got = figures.get(f"{mode}.{name}", {}).get("net")
             if got != expected:
@@ -80,22 +81,63 @@ def machine(setup, iso, memory=256, extra=(), **rest):
     return emu.Machine(iso, setup.emulator, setup.model, memory, ips=BOCHS_IPS, extra=extra, **rest)
 
 
-def run(setup, iso):
-    """Boot the image there; returns the figures."""
+def run(setup, iso, name, until=DONE):
+    """Boot the image there until it has said that; returns all it has said."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    with machine(setup, iso, log=OUTPUT / f"{setup.name}.log") as running:
-        if not running.wait(LIMIT):
-            raise BenchError(running.report(f"no end within {LIMIT} s"))
-        return parse(running.text(), setup.name)
+    try:
+        with machine(setup, iso, log=OUTPUT / f"{name}-{setup.name}.log") as running:
+            running.expect(until, LIMIT)
+            return running.text()
+    except emu.MachineError as error:
+        raise BenchError(str(error)) from error
 
 
-def measure(setups=SETUPS):
-    """Lamina's figures on each machine: {setup: {figure: numbers}}."""
+def on_each(setups, kernel, options, modules, work):
+    """Boot this on each machine, two at a time: {setup's name: work(setup, image)}."""
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
         iso = pathlib.Path(folder, "bench.iso")
-        image.build(iso, BUILD / "lamina.elf", OPTIONS, [MODULE], small=True)
+        image.build(iso, kernel, options, modules, small=True)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            return dict(zip((s.name for s in setups), pool.map(lambda s: run(s, iso), setups)))
+            return dict(zip((s.name for s in setups), pool.map(lambda s: work(s, iso), setups)))
+
+
+def lamina(setup, iso):
+    """Lamina's figures on one machine."""
+    text = run(setup, iso, "lamina", ENDED)
+    figures = parse(text, setup.name)
+    forced = re.search(r"(\d+) forced exits", text)
+    expected = sum(figures[f"{mode}.nmi-and-irq"]["n"] for mode in MODES)
+    if not forced or int(forced[1]) != expected:
+        raise BenchError(f"{setup.name}: nmi-and-irq is to force {expected} exits, and "
+                         f"{forced and forced[1]} were forced")
+    return with_forced_exit(figures)
+
+
+def floor(setup, iso):
+    """What a bare loop of entries and exits costs there."""
+    return parse(run(setup, iso, "floor", DONE + "|^floor: error.*"), setup.name)
+
+
+def with_forced_exit(figures):
+    """
+    What one forced exit adds. In nmi-and-irq the NMI is injected with the interrupt waiting behind
+    it; take off what sending the NMI and acknowledging the interrupt cost, and STI and the five
+    instructions of the interrupt's handler beside its EOI.
+    """
+    for mode in MODES:
+        both, nmi, eoi = (figures.get(f"{mode}.{name}", {}).get("net")
+                          for name in ("nmi-and-irq", "self-nmi", "lapic-write-eoi"))
+        if both and nmi and eoi:
+            figures[f"{mode}.forced-exit"] = {"net": both - nmi - eoi - 6}
+    return figures
+
+
+def measure():
+    return on_each(SETUPS, BUILD / "lamina.elf", OPTIONS, [MODULE], lamina)
+
+
+def measure_floor():
+    return on_each(SETUPS, OUTPUT / "floor.elf", "", [], floor)
 
 
 # -- tables
@@ -116,10 +158,11 @@ def cell(figures, mode, operation):
 
 def rows(results):
     """A header and one row of texts per operation: instructions, net, per machine and mode."""
-    yield ["operation", *(f"{name} {mode}" for name in results for mode in MODES)]
+    columns = [(name, mode) for name, figures in results.items() for mode in MODES
+               if any(figure.startswith(mode) for figure in figures)]
+    yield ["operation", *(f"{name} {mode}" for name, mode in columns)]
     for operation in operations(results):
-        yield [operation, *(cell(figures, mode, operation)
-                            for figures in results.values() for mode in MODES)]
+        yield [operation, *(cell(results[name], mode, operation) for name, mode in columns)]
 
 
 def text_table(table):
@@ -175,7 +218,7 @@ def compare(baseline, results):
             if old is None or new is None:
                 yield what, old and old["net"], new and new["net"], new is None
                 continue
-            for key in COMPARED:
+            for key in old.keys() & new.keys() & set(COMPARED):
                 if old[key] != new[key]:
                     yield f"{what} ({key})", old[key], new[key], new[key] > old[key] * (1 + GROWTH)
 
@@ -202,11 +245,14 @@ def check(results, compiler):
 
 def main():
     parser = argparse.ArgumentParser(description="Run the benchmark guest under Lamina.")
-    parser.add_argument("what", choices=("show", "check", "baseline"), nargs="?", default="show")
+    parser.add_argument("what", choices=("show", "check", "baseline", "floor"), nargs="?", default="show")
     parser.add_argument("--compiler", default="an unnamed compiler",
                         help="what Lamina was built with: it decides over instructions")
     args = parser.parse_args()
     try:
+        if args.what == "floor":
+            print(text_table(rows(measure_floor())))
+            return 0
         results = measure()
     except BenchError as error:
         print(f"bench: error: {error}")

@@ -1,11 +1,11 @@
 ; SPDX-License-Identifier: MIT
-; Interrupt handlers as short as they can be: acknowledge, tell the main program, return.
+; Interrupt handlers as short as they can be: acknowledge, count, return.
 ; In: what the CPU pushed. Clobbers: nothing.
 
 	section .text
 	bits BITS
 	extern irq_done, irq_tsc
-	global handle_ipi, handle_timer, handle_x2apic_ipi
+	global handle_ipi, handle_timer, handle_x2apic_ipi, handle_nmi
 
 %if BITS = 64
 %define AX rax
@@ -24,7 +24,7 @@ handle_ipi:
 	push AX
 	mov eax, EOI
 	mov dword [AX], 0
-	mov dword [irq_done], 1
+	inc dword [irq_done]
 	pop AX
 	RETURN
 
@@ -35,7 +35,7 @@ handle_timer:
 	mov [irq_tsc], eax
 	mov eax, EOI
 	mov dword [AX], 0
-	mov dword [irq_done], 1
+	inc dword [irq_done]
 	pop DX
 	pop AX
 	RETURN
@@ -48,8 +48,12 @@ handle_x2apic_ipi:
 	xor edx, edx
 	mov ecx, 0x80b
 	wrmsr
-	mov dword [irq_done], 1
+	inc dword [irq_done]
 	pop DX
 	pop CX
 	pop AX
+	RETURN
+
+handle_nmi:
+	inc dword [irq_done]
 	RETURN

@@ -14,31 +14,41 @@
 enum { IPI = 0x40, TIMER, X2APIC_IPI };
 
 /* handlers.asm */
-extern void handle_ipi(void), handle_timer(void), handle_x2apic_ipi(void);
+extern void handle_ipi(void), handle_timer(void), handle_x2apic_ipi(void), handle_nmi(void);
 extern volatile u32 irq_done, irq_tsc;
 volatile u32 irq_done, irq_tsc;
 
 #define FEATURE(bit)	(cpuid(1, 0).c & BIT(bit))
 #define AT_LAPIC(reg)	"mov $0xfee00000 + " #reg ", %%esi"
 #define CLEAR_DONE	"movl $0, irq_done"
-#define AWAIT		"\n1:\tcmpl $0, irq_done\n\tje 1b"
+#define AWAIT(count)	"\n1:\tcmpl $" #count ", irq_done\n\tjb 1b"
 #define ICR_SELF_IPI	"movl $0x40040, (" R(si) ")"
 
 OPERATION(lapic_read_version, "", AT_LAPIC(0x30), "mov (" R(si) "), %%eax", "")
 OPERATION(lapic_write_tpr, "", AT_LAPIC(0x80), "movl $0, (" R(si) ")", "")
 OPERATION(lapic_write_eoi, "", AT_LAPIC(0xb0), "movl $0, (" R(si) ")", "")
-OPERATION(self_ipi, CLEAR_DONE "\n\tsti", AT_LAPIC(0x300), ICR_SELF_IPI AWAIT, "cli")
+OPERATION(self_ipi, CLEAR_DONE "\n\tsti", AT_LAPIC(0x300), ICR_SELF_IPI AWAIT(1), "cli")
 /* The interrupt is pending when IF becomes 1. */
 OPERATION(irq_window, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI, "",
-	  "sti\n\tnop" AWAIT, "cli")
-OPERATION(timer_oneshot, CLEAR_DONE "\n\tsti", AT_LAPIC(0x380), "movl $1, (" R(si) ")" AWAIT, "cli")
+	  "sti\n\tnop" AWAIT(1), "cli")
+/* To its own id: the shorthand for oneself is for fixed interrupts only. */
+#define NMI_TO_SELF	"mov $0xfee00000, %%esi\n\tmov 0x20(" R(si) "), %%eax\n\tmov %%eax, 0x310(" R(si) ")"
+#define SEND_NMI	"movl $0x4400, (" R(si) ")"
+OPERATION(self_nmi, CLEAR_DONE "\n\t" NMI_TO_SELF, AT_LAPIC(0x300), SEND_NMI AWAIT(1), "")
+/*
+ * An interrupt is pending when STI lets it in, but the NMI comes first. So one event is injected and
+ * another waits right behind it: this is what makes a hypervisor force an exit.
+ */
+OPERATION(nmi_and_irq, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI "\n\t" NMI_TO_SELF,
+	  AT_LAPIC(0x300), "sti\n\t" SEND_NMI AWAIT(2), "cli")
+OPERATION(timer_oneshot, CLEAR_DONE "\n\tsti", AT_LAPIC(0x380), "movl $1, (" R(si) ")" AWAIT(1), "cli")
 
 #define X2APIC_WRITE	"xor %%eax, %%eax\n\txor %%edx, %%edx\n\tmov $"
 OPERATION(x2apic_read_version, "", "mov $0x803, %%ecx", "rdmsr", "")
 OPERATION(x2apic_write_tpr, "", X2APIC_WRITE "0x808, %%ecx", "wrmsr", "")
 OPERATION(x2apic_write_eoi, "", X2APIC_WRITE "0x80b, %%ecx", "wrmsr", "")
 OPERATION(x2apic_self_ipi, CLEAR_DONE "\n\tsti",
-	  "mov $0x42, %%eax\n\txor %%edx, %%edx\n\tmov $0x83f, %%ecx", "wrmsr" AWAIT, "cli")
+	  "mov $0x42, %%eax\n\txor %%edx, %%edx\n\tmov $0x83f, %%ecx", "wrmsr" AWAIT(1), "cli")
 
 /* A deadline that will not be reached before it is replaced. */
 OPERATION(tsc_deadline_arm, "", "mov $0x6e0, %%ecx\n\tmov $-1, %%eax\n\tmov $1 << 30, %%edx", "wrmsr", "")
@@ -119,6 +129,8 @@ void bench_interrupts(void)
 		{ OP(lapic_write_eoi) },
 		{ OP(self_ipi) },
 		{ OP(irq_window) },
+		{ OP(self_nmi) },
+		{ OP(nmi_and_irq) },
 		{ OP(timer_oneshot), .count = 32, .present = lapic_oneshot },
 		{ OP(tsc_deadline_arm), .present = tsc_deadline },
 		{ LATENESS(tsc_deadline_late), .count = 32, .present = tsc_deadline },
@@ -133,6 +145,7 @@ void bench_interrupts(void)
 	gate_set(IPI, (ulong)handle_ipi, code, 0x8e, 0);
 	gate_set(TIMER, (ulong)handle_timer, code, 0x8e, 0);
 	gate_set(X2APIC_IPI, (ulong)handle_x2apic_ipi, code, 0x8e, 0);
+	gate_set(NMI, (ulong)handle_nmi, code, 0x8f, 0);	/* leaves IF as it is */
 	lapic_write(APIC_SVR, 0x1ff);
 	RUN(list);
 	xapic();
