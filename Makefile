@@ -199,9 +199,13 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
-.PHONY: bench bench-floor bench-baseline bench-profile bench-guest
+.PHONY: bench bench-peers bench-floor bench-baseline bench-profile bench-guest
 bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
+
+bench-peers: all bench-guest ## the same under KVM and Xen in the same machines; some minutes, packages of Debian
+	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
+	$(Q)$(PYTHON) tests/bench/peers.py
 
 bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entries and exits
 	$(Q)$(BENCH) floor

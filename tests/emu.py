@@ -85,18 +85,20 @@ class Machine:
 
     def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
                  echo=None, accel=("-accel", "tcg"), extra=(), board="q35",
-                 serial=("-serial", "chardev:com1"), prefix=(), debugger=()):
+                 serial=("-serial", "chardev:com1"), prefix=(), debugger=(), ignore_bad_msrs=False):
         """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
         extra: more QEMU arguments, the last word on each; board: QEMU's machine type;
         serial: what QEMU has the character device com1, which is read and typed at, behind;
         prefix: a command that runs QEMU's, as that of another network namespace;
-        debugger: commands for Bochs' debugger, instead of the one that lets the machine run."""
+        debugger: commands for Bochs' debugger, instead of the one that lets the machine run;
+        ignore_bad_msrs: in Bochs, MSRs that it lacks read as 0, as Linux needs of the machine."""
         self.iso = iso and pathlib.Path(iso).resolve()
         self.emulator, self.mem, self.ips, self.board = emulator, mem, ips, board
         self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
         self.serial, self.prefix, self.debugger = list(serial), prefix, list(debugger)
+        self.ignore_bad_msrs = ignore_bad_msrs
         self.log = open(log, "wb", buffering=0) if log else None
         self.output = bytearray()
         self.position = 0          # where the next expect() starts
@@ -146,7 +148,8 @@ class Machine:
         (self.folder / "bochsrc").write_text(template.substitute(
             model=self.model, ips=self.ips, mem=self.mem, bios=BOCHS_BIOS,
             vgabios=BOCHS_VGABIOS, iso=self.iso, tty=os.ttyname(theirs),
-            log=self.folder / "bochs.log", cpu_panic="report" if amd else "fatal"))
+            log=self.folder / "bochs.log", ignore_bad_msrs=int(self.ignore_bad_msrs),
+            cpu_panic="report" if amd else "fatal"))
         # The debugger stops at each panic that is only reported: tell it to go on.
         commands = self.debugger or ["c"] * (2000 if amd else 1)
         (self.folder / "commands").write_text("\n".join([*commands, "q", ""]))

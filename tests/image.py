@@ -18,7 +18,7 @@ insmod serial
 serial --unit=0 --speed=115200
 terminal_input console serial
 terminal_output console serial
-{video}menuentry "Lamina" {{
+{video}menuentry "{title}" {{
 {lines}
 }}
 """
@@ -33,7 +33,7 @@ TEXT_UNDER_BIOS = """\
 		set gfxpayload=text
 	fi"""
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot multiboot2 iso9660 biosdisk serial terminal mmap vbe"]
+         "--install-modules=normal multiboot multiboot2 linux gzio iso9660 biosdisk serial terminal mmap vbe"]
 
 
 def quote(text):
@@ -54,7 +54,7 @@ def menu(cmdline, modules, small=False, folder="/boot", multiboot=2, before=(), 
     # Behind the kernel's line, which sets it to what the kernel's header asks for.
     lines.append(f"\tinsmod vbe\n\tset gfxpayload={mode}" if mode else
                  "\tset gfxpayload=text" if small else TEXT_UNDER_BIOS)
-    return GRUB_CFG.format(video="" if small else VIDEO, lines="\n".join(lines))
+    return GRUB_CFG.format(title="Lamina", video="" if small else VIDEO, lines="\n".join(lines))
 
 
 def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=(), mode=None):
@@ -62,16 +62,25 @@ def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(),
 
     before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot;
     mode: see menu()."""
+    build_iso(output, menu(cmdline, modules, small, multiboot=multiboot, before=before, mode=mode),
+              [Module(kernel, "lamina.elf"), *modules,
+               *(Module(file, pathlib.Path(file).name) for file in files)], small)
+
+
+def build_other(output, title, lines, files):
+    """Make a small ISO that boots something else than Lamina: by these commands for GRUB."""
+    config = GRUB_CFG.format(title=title, video="", lines="\n".join(f"\t{line}" for line in lines))
+    build_iso(output, config, files, small=True)
+
+
+def build_iso(output, config, files, small):
+    """GRUB, its configuration, and files by what Modules say of path and name."""
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
         (boot / "grub").mkdir(parents=True)
-        (boot / "grub/grub.cfg").write_text(
-            menu(cmdline, modules, small, multiboot=multiboot, before=before, mode=mode))
-        shutil.copyfile(kernel, boot / "lamina.elf")
-        for module in modules:
-            shutil.copyfile(module.path, boot / module.name)
+        (boot / "grub/grub.cfg").write_text(config)
         for file in files:
-            shutil.copy(file, boot)
+            shutil.copyfile(file.path, boot / file.name)
         unfinished = pathlib.Path(f"{output}.new")
         result = subprocess.run(
             ["grub-mkrescue", *(SMALL if small else []), "-o", unfinished, temporary],

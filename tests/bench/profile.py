@@ -14,13 +14,12 @@ import collections
 import itertools
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 import bench
+import gdbport
 import image
 
 WARM = 12                   # how often the operation has run before it is traced
@@ -94,56 +93,15 @@ def trace_bochs(setup, iso, first, last):
     return list(by_tick.values())[:-1]      # at the last one it stopped
 
 
-class GdbPort:
-    """The few packets of GDB's remote protocol that stepping needs."""
-
-    RIP = 16                # behind the general registers, each of eight bytes
-
-    def __init__(self, path):
-        self.socket, self.rest = socket.socket(socket.AF_UNIX), b""
-        for _ in range(100):
-            try:
-                self.socket.connect(str(path))
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise bench.BenchError("QEMU opened no GDB port")
-        self.socket.settimeout(bench.LIMIT)
-
-    def ask(self, text):
-        self.socket.sendall(b"$%s#%02x" % (text.encode(), sum(text.encode()) & 0xff))
-        while not (match := re.search(rb"\$([^#]*)#..", self.rest)):
-            data = self.socket.recv(65536)
-            if not data:
-                raise bench.BenchError("QEMU closed its GDB port")
-            self.rest += data
-        self.rest = self.rest[match.end():]
-        self.socket.sendall(b"+")
-        return match[1].decode()
-
-    def rip(self):
-        return int.from_bytes(bytes.fromhex(self.ask("g"))[8 * self.RIP:][:8], "little")
-
-
 def trace_qemu(setup, iso, first, last):
-    with tempfile.TemporaryDirectory(prefix="lamina-gdb-") as folder:
-        path = pathlib.Path(folder, "gdb")
-        extra = ("-S", "-chardev", f"socket,id=gdb,path={path},server=on,wait=off", "-gdb", "chardev:gdb")
-        with bench.machine(setup, iso, extra=extra):
-            port = GdbPort(path)
-            port.ask("?")
-            port.ask("Qqemu.sstep=0x1")         # with interrupts and timers, as when it runs
-            port.ask(f"Z1,{first:x},1")
-            for _ in range(WARM + 1):
-                port.ask("c")
-            port.ask(f"z1,{first:x},1")
-            addresses, rip = [], port.rip()
-            while rip != last and len(addresses) < LIMIT:
-                addresses.append(rip)
-                port.ask("s")
-                rip = port.rip()
-            return addresses
+    with gdbport.machine(setup, iso) as port:
+        port.sstep(interrupts=True)
+        port.run_to(first, WARM + 1)
+        addresses, rip = [], port.rip()
+        while rip != last and len(addresses) < LIMIT:
+            addresses.append(rip)
+            rip = port.step()
+        return addresses
 
 
 def trace(setup, iso, first, last):

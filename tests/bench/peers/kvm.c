@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The first and only program of a Linux that is to run the benchmark guest under KVM: loads the
+ * modules in /modules in their order, makes a VM with the interrupt controllers and the timer in the
+ * kernel, and runs /bench.elf as a Multiboot1 loader would. What the guest says on COM1 goes to the
+ * console; its write to port 0xf4 ends it, and the machine is switched off.
+ */
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define MEMORY		(128ul << 20)
+#define COM1		0x3f8
+#define COM1_LSR	(COM1 + 5)
+#define LSR_IDLE	0x60
+#define DEBUG_EXIT	0xf4
+#define MULTIBOOT_MAGIC	0x2badb002
+#define MULTIBOOT_INFO	0x1000		/* zeroes: nothing is known */
+
+/* The console is a serial line: what was said must have left before the power goes. */
+static void power_off(void)
+{
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+static void stop(const char *what)
+{
+	printf("kvm: error: %s: %s\n", what, strerror(errno));
+	power_off();
+}
+
+/* Fails loudly; returns what the call returned. */
+static int need(int result, const char *what)
+{
+	if (result < 0)
+		stop(what);
+	return result;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* kvm-intel refuses an AMD machine and the other way round: one of them has to do. */
+static void load_modules(void)
+{
+	struct dirent **names;
+	int count = need(scandir("/modules", &names, visible, by_name), "/modules");
+
+	for (int i = 0; i < count; i++) {
+		char path[300];
+		int file;
+
+		snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
+		file = need(open(path, O_RDONLY), path);
+		syscall(SYS_finit_module, file, "", 0);
+		close(file);
+	}
+}
+
+static void *file_contents(const char *path)
+{
+	int file = need(open(path, O_RDONLY), path);
+	off_t size = lseek(file, 0, SEEK_END);
+	void *at = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+
+	if (at == MAP_FAILED)
+		stop(path);
+	return at;
+}
+
+/* Returns the entry point. */
+static uint32_t load_elf(const char *path, uint8_t *memory)
+{
+	const uint8_t *image = file_contents(path);
+	const Elf32_Ehdr *header = (const void *)image;
+	const Elf32_Phdr *segment = (const void *)(image + header->e_phoff);
+
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		if (segment[i].p_type != PT_LOAD)
+			continue;
+		if (segment[i].p_paddr > MEMORY || segment[i].p_filesz > MEMORY - segment[i].p_paddr)
+			stop("the image does not fit");
+		memcpy(memory + segment[i].p_paddr, image + segment[i].p_offset, segment[i].p_filesz);
+	}
+	return header->e_entry;
+}
+
+/* All that KVM has, and the timer that it implements itself. */
+static void set_cpuid(int kvm, int vcpu)
+{
+	enum { ENTRIES = 200 };
+	struct kvm_cpuid2 *table = calloc(1, sizeof(*table) + ENTRIES * sizeof(table->entries[0]));
+
+	table->nent = ENTRIES;
+	need(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, table), "KVM_GET_SUPPORTED_CPUID");
+	for (unsigned i = 0; i < table->nent; i++) {
+		if (table->entries[i].function == 1)
+			table->entries[i].ecx |= 1u << 24 | 1u << 31;	/* TSC deadline, hypervisor */
+	}
+	need(ioctl(vcpu, KVM_SET_CPUID2, table), "KVM_SET_CPUID2");
+}
+
+static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
+{
+	return (struct kvm_segment){
+		.selector = selector, .type = type, .limit = ~0u, .present = 1, .s = 1, .db = 1, .g = 1,
+	};
+}
+
+/* Multiboot specification, "Machine state" */
+static void set_registers(int vcpu, uint32_t entry)
+{
+	struct kvm_regs regs = {
+		.rax = MULTIBOOT_MAGIC, .rbx = MULTIBOOT_INFO, .rip = entry, .rflags = 2,
+	};
+	struct kvm_sregs sregs;
+
+	need(ioctl(vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+	sregs.cs = flat_segment(0x08, 0xb);
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat_segment(0x10, 0x3);
+	sregs.cr0 |= 1;
+	need(ioctl(vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+	need(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+/* Returns whether the guest goes on. */
+static int handle_io(struct kvm_run *run)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	if (run->io.direction == KVM_EXIT_IO_OUT) {
+		if (run->io.port == COM1)
+			putchar(*data);
+		return run->io.port != DEBUG_EXIT;
+	}
+	memset(data, 0xff, (size_t)run->io.size * run->io.count);
+	if (run->io.port == COM1_LSR)
+		*data = LSR_IDLE;
+	return 1;
+}
+
+static void run_guest(int vcpu, struct kvm_run *run)
+{
+	for (;;) {
+		need(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
+		if (run->exit_reason != KVM_EXIT_IO) {
+			printf("kvm: error: exit reason %u\n", run->exit_reason);
+			return;
+		}
+		if (!handle_io(run))
+			return;
+	}
+}
+
+int main(void)
+{
+	struct kvm_pit_config pit = { 0 };
+	int kvm, vm, vcpu, size;
+	uint32_t entry;
+	uint8_t *memory;
+
+	mkdir("/dev", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	load_modules();
+	kvm = need(open("/dev/kvm", O_RDWR), "/dev/kvm");
+	vm = need(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	need(ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000), "KVM_SET_TSS_ADDR");
+	need(ioctl(vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
+	need(ioctl(vm, KVM_CREATE_PIT2, &pit), "KVM_CREATE_PIT2");
+
+	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		stop("no memory for the guest");
+	entry = load_elf("/bench.elf", memory);
+	need(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &(struct kvm_userspace_memory_region){
+		.memory_size = MEMORY, .userspace_addr = (uintptr_t)memory }), "guest memory");
+
+	vcpu = need(ioctl(vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	size = need(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+	set_cpuid(kvm, vcpu);
+	set_registers(vcpu, entry);
+	run_guest(vcpu, mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0));
+	power_off();
+}
