@@ -199,7 +199,7 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
-.PHONY: bench bench-peers bench-floor bench-baseline bench-profile bench-guest
+.PHONY: bench bench-peers bench-startup bench-floor bench-docs bench-baseline bench-profile bench-guest
 bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
 
@@ -207,11 +207,20 @@ bench-peers: all bench-guest ## the same under KVM and Xen in the same machines;
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py
 
+bench-startup: all bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of Lamina's start and of a Linux boot, exits when idle
+	$(Q)$(PYTHON) tests/bench/startup.py
+
 bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entries and exits
 	$(Q)$(BENCH) floor
 
 bench-baseline: all bench-guest ## accept the present figures: tests/bench/baseline.json
 	$(Q)$(BENCH) baseline
+
+bench-docs: all bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## all of these anew, into docs/bench.md
+	$(Q)$(BENCH) docs
+	$(Q)$(PYTHON) tests/bench/startup.py --docs
+	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
+	$(Q)$(PYTHON) tests/bench/peers.py --docs
 
 FIGURE ?= long.cpuid-0
 bench-profile: all bench-guest ## where an operation's instructions go, by function; FIGURE='long.cpuid-0 ...'
