@@ -200,33 +200,34 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
 .PHONY: bench bench-peers bench-startup bench-floor bench-docs bench-baseline bench-profile bench-guest
-bench: all bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
+bench: bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
 
-bench-peers: all bench-guest ## the same under KVM and Xen in the same machines; some minutes, packages of Debian
+bench-peers: bench-guest ## the same under KVM and Xen in the same machines; some minutes, packages of Debian
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py
 
-bench-startup: all bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of Lamina's start and of a Linux boot, exits when idle
+bench-startup: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of Lamina's start and of a Linux boot, exits when idle
 	$(Q)$(PYTHON) tests/bench/startup.py
 
 bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entries and exits
 	$(Q)$(BENCH) floor
 
-bench-baseline: all bench-guest ## accept the present figures: tests/bench/baseline.json
+bench-baseline: bench-guest ## accept the present figures: tests/bench/baseline.json
 	$(Q)$(BENCH) baseline
 
-bench-docs: all bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## all of these anew, into docs/bench.md
+bench-docs: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## all of these anew, into docs/bench.md
 	$(Q)$(BENCH) docs
 	$(Q)$(PYTHON) tests/bench/startup.py --docs
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py --docs
 
 FIGURE ?= long.cpuid-0
-bench-profile: all bench-guest ## where an operation's instructions go, by function; FIGURE='long.cpuid-0 ...'
+bench-profile: bench-guest ## where an operation's instructions go, by function; FIGURE='long.cpuid-0 ...'
 	$(Q)$(PYTHON) tests/bench/profile.py $(FIGURE)
 
-bench-guest:
+bench-guest: setup
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench
 
 # ---------------------------------------------------------------------------
@@ -279,7 +280,7 @@ check-size: all ## the stripped image is at most 256 KiB
 check-repro: ## two clones in two folders give the same bytes
 	$(Q)tests/check-repro.sh
 
-check-bench: all bench-guest ## no operation of a guest costs over 2% more than in the baseline
+check-bench: bench-guest ## no operation of a guest costs over 2% more than in the baseline
 	$(Q)$(BENCH) check
 
 check-boot: all selftest $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'

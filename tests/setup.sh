@@ -31,6 +31,7 @@ clang clang
 /usr/share/ovmf/OVMF.fd ovmf
 iasl acpica-tools
 babeltrace2 babeltrace2
+/usr/lib/x86_64-linux-gnu/libc.a libc6-dev
 /usr/lib/python3/dist-packages/pytest/__init__.py python3-pytest
 dnsmasq dnsmasq-base
 ip iproute2

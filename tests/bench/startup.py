@@ -59,16 +59,20 @@ def linux_modules(initrd):
 
 # -- Lamina's own start
 
+# Up to which function of Lamina each part goes.
 PHASES = (
     ("mode switch, first page tables", "boot_main"),
     ("log, GRUB's information, memory, paging, ACPI, interrupt controllers", "clock_init"),
-    ("measuring the clock: waits", "guests_enable_virtualization"),
+    ("measuring the clock, a wait of 10 ms", "guests_enable_virtualization"),
     ("capabilities, virtualization on", "guests_run"),
-    ("the VM's tables; zeroing its memory", "platform_create"),
+    ("the VM and its tables", "guest_mem_clear"),
+    ("zeroing the VM's 128 MiB", "platform_create"),
     ("devices, ACPI tables", "loader_load"),
-    ("loading the module of 91 KiB", "vm_run"),
+    ("loading and overwriting the module", "vm_run"),
     ("to the first entry", "svm_vmenter"),
 )
+# What is not Lamina's work: waiting, and passing over memory.
+BULK = ("measuring", "zeroing", "loading")
 
 
 def boot_phases(folder):
@@ -112,8 +116,8 @@ def linux_in_lamina(folder, initrd):
 def linux_alone(folder, initrd):
     """The same kernel, on the same machine without Lamina."""
     iso = pathlib.Path(folder, "linux.iso")
-    image.build_entry(iso, "Linux", [f"linux /boot/kernel {CMDLINE}", "initrd /boot/initrd"],
-                      [image.Module(LINUX / "vmlinuz", "kernel"), image.Module(initrd, "initrd")], small=True)
+    image.build_other(iso, "Linux", [f"linux /boot/kernel {CMDLINE}", "initrd /boot/initrd"],
+                      [image.Module(LINUX / "vmlinuz", "kernel"), image.Module(initrd, "initrd")])
     with gdbport.machine(SETUP, iso, 512, record=True) as port:
         port.run_to(LINUX_ENTRY)
         start = port.executed()
@@ -167,6 +171,8 @@ def table(figures):
     for words, count in boot.items():
         yield [f"start: {words}", f"{count:,}"]
     yield ["start: from GRUB's jump to the guest's first instruction", f"{sum(boot.values()):,}"]
+    work = sum(count for words, count in boot.items() if not words.startswith(BULK))
+    yield ["the same without waiting, zeroing and loading", f"{work:,}"]
     yield ["size of the image, bytes", f"{figures['image']:,}"]
     yield ["memory owned for a Linux guest of 256 MiB, KiB", f"{figures['memory']:,}"]
     yield ["page tables for it, KiB", f"{figures['tables']:,}"]
