@@ -218,6 +218,7 @@ bench-baseline: bench-guest ## accept the present figures: tests/bench/baseline.
 
 bench-docs: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## all of these anew, into docs/bench.md
 	$(Q)$(BENCH) docs
+	$(Q)$(PYTHON) tests/bench/profile.py --summary --docs
 	$(Q)$(PYTHON) tests/bench/startup.py --docs
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py --docs

@@ -193,7 +193,8 @@ def write_all(results, compiler):
     titles = {setup.name: setup.title for setup in SETUPS}
     (OUTPUT / "bench.svg").write_text(chart.draw(
         "Instructions per operation in a guest under Lamina, in long mode",
-        operations(results),
+        [operation for operation in operations(results) if operation not in CALIBRATION
+         and any(figures.get(f"long.{operation}", {}).get("net", 0) > 2 for figures in results.values())],
         {titles.get(name, name): {operation: figures.get(f"long.{operation}", {}).get("net")
                                   for operation in operations(results)}
          for name, figures in results.items()}))

@@ -33,7 +33,7 @@ def draw(title, names, series):
              f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
              text(LEFT, 22, title, font_size=15, font_weight="bold")]
     for number, legend in enumerate(series):
-        at = LEFT + number % 3 * 235, 40 + number // 3 * 15
+        at = LEFT + number % 2 * 300, 42 + number // 2 * 15
         parts += [f'<rect x="{at[0]}" y="{at[1] - 9}" width="10" height="10" '
                   f'fill="{COLOURS[number % len(COLOURS)]}"/>', text(at[0] + 15, at[1], legend)]
     for decade in range(decades + 1):

@@ -12,6 +12,7 @@ import argparse
 import bisect
 import collections
 import itertools
+import json
 import pathlib
 import re
 import subprocess
@@ -22,7 +23,9 @@ import bench
 import gdbport
 import image
 
-WARM = 12                   # how often the operation has run before it is traced
+WARM = 4                    # how often the operation has run before it is traced
+# What is not one operation between two RDTSCs, and what only calibrates.
+UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
 LIMIT = 200_000             # instructions
 HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
 UNKNOWN = -1                # an address in the guest
@@ -78,37 +81,47 @@ class Guest(Code):
         return stamps
 
 
-# -- the two ways to trace; each returns the addresses from the first RDTSC up to the last one
+# -- the two ways to trace; each yields, for operations in the order in which the guest runs them, the
+# -- addresses from the first RDTSC up to the last one
 
-def trace_bochs(setup, iso, first, last):
-    commands = [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c"]
+def trace_bochs(setup, iso, start, operations):
+    # What ran before Lamina has been at the guest's addresses, too.
+    commands = [f"lb {start:#x}", "c", "d 1"]
+    for number, (first, last) in enumerate(operations):
+        commands += [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c", "trace off",
+                     f"d {2 * number + 2}", f"d {2 * number + 3}"]
     with bench.machine(setup, iso, debugger=commands) as running:
         if not running.wait(bench.LIMIT):
             raise bench.BenchError(running.report(f"no end within {bench.LIMIT} s"))
-        text = running.messages.read_text(errors="replace").partition("Tracing enabled")[2]
-    # The tick, and the address; that of a guest with nested page tables the debugger cannot tell.
-    lines = re.findall(r"^\(0\)\.\[(\d+)\] (?:\[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) )?", text,
-                       re.MULTILINE)
-    by_tick = {tick: int(address, 16) if address else UNKNOWN for tick, address in lines}
-    return list(by_tick.values())[:-1]      # at the last one it stopped
+        text = running.messages.read_text(errors="replace")
+    for part in text.split("Tracing enabled")[1:]:
+        # The tick, and the address; that of a guest with nested page tables the debugger cannot tell.
+        lines = re.findall(r"^\(0\)\.\[(\d+)\] (?:\[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) )?", part,
+                           re.MULTILINE)
+        stop = int(re.search(r"^Next at t=(\d+)", part, re.MULTILINE)[1])
+        yield list({int(tick): int(address, 16) if address else UNKNOWN
+                    for tick, address in lines if int(tick) < stop}.values())
 
 
-def trace_qemu(setup, iso, first, last):
+def trace_qemu(setup, iso, start, operations):
     with gdbport.machine(setup, iso) as port:
         port.sstep(interrupts=True)
-        port.run_to(first, WARM + 1)
-        addresses, rip = [], port.rip()
-        while rip != last and len(addresses) < LIMIT:
-            addresses.append(rip)
-            rip = port.step()
-        return addresses
+        port.run_to(start)
+        for first, last in operations:
+            port.run_to(first, WARM + 1)
+            addresses, rip = [], port.rip()
+            while rip != last and len(addresses) < LIMIT:
+                addresses.append(rip)
+                rip = port.step()
+            yield addresses
 
 
-def trace(setup, iso, first, last):
-    addresses = {"bochs": trace_bochs, "qemu": trace_qemu}[setup.emulator](setup, iso, first, last)
-    if not addresses:
-        raise bench.BenchError(f"{setup.name}: the operation at {first:#x} was never reached")
-    return addresses
+def trace(setup, iso, start, operations):
+    traces = list({"bochs": trace_bochs, "qemu": trace_qemu}[setup.emulator](setup, iso, start, operations))
+    if len(traces) != len(operations) or not all(traces):
+        raise bench.BenchError(f"{setup.name}: {len(traces)} of {len(operations)} operations were reached, "
+                               "or the guest runs them in another order")
+    return traces
 
 
 # -- what is printed
@@ -140,29 +153,68 @@ def show(title, instructions, verbose):
     print(f"  beneath the guest: {', '.join(costly) or 'nothing'}\n", flush=True)
 
 
+def operation(figure, setup, guests):
+    """The addresses of the figure's two RDTSCs."""
+    mode, _, name = figure.partition(".")
+    if mode not in guests:
+        raise bench.BenchError(f"{figure}: say which mode, like long.cpuid-0 or flat.cpuid-0")
+    if name == "hypercall":
+        name = "vmcall" if "vmx" in setup.name else "vmmcall"
+    return guests[mode].operation(name)
+
+
+def profile(setup, figures, iso):
+    """{figure: its instructions}."""
+    guests = {mode: Guest(bench.OUTPUT / f"{mode}.elf") for mode in bench.MODES}
+    host = Code(bench.BUILD / "lamina.debug")
+    traces = trace(setup, iso, host.functions["vm_run"],
+                   [operation(figure, setup, guests) for figure in figures])
+    return {figure: [who(address, guests[figure.partition(".")[0]], host) for address in addresses]
+            for figure, addresses in zip(figures, traces)}
+
+
+def exiting(setup):
+    """The figures of long mode, in the guest's order, for which the guest is left; of the last make bench."""
+    path = bench.OUTPUT / "bench.json"
+    if not path.exists():
+        raise bench.BenchError("run make bench first: its figures say what there is")
+    figures = json.loads(path.read_text())["machines"][setup.name]
+    return [name for name, numbers in figures.items() if name.startswith("long.") and "n" in numbers
+            and numbers["net"] > 2 and name.partition(".")[2] not in UNSUITABLE]
+
+
+def summary(setup, profiles):
+    """A line for each figure: instructions, entries, VMREADs, VMWRITEs."""
+    yield ["operation", "instructions", "entries", "VMREAD", "VMWRITE"]
+    for figure, instructions in profiles.items():
+        count = collections.Counter(i.mnemonic for i in instructions if not i.function.startswith("guest"))
+        yield [figure, *map(str, (len(instructions), count["vmresume"] + count["vmrun"],
+                                  count["vmread"], count["vmwrite"]))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("figure", nargs="+", help="as make bench prints it, with its mode: long.cpuid-0")
+    parser.add_argument("figure", nargs="*", help="as make bench prints it, with its mode: long.cpuid-0")
     parser.add_argument("--machine", choices=[setup.name for setup in bench.SETUPS], action="append",
                         help="all of them by default")
     parser.add_argument("--instructions", action="store_true", help="print each one")
+    parser.add_argument("--summary", action="store_true",
+                        help="VMREADs and VMWRITEs of each figure of long mode, on the machine with VMX")
+    parser.add_argument("--docs", action="store_true", help="put the summary into docs/bench.md")
     args = parser.parse_args()
-    setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]
-    host = Code(bench.BUILD / "lamina.debug")
+    names = ["bochs-vmx"] if args.summary else args.machine
+    setups = [s for s in bench.SETUPS if not names or s.name in names]
     try:
         with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
             iso = pathlib.Path(folder, "bench.iso")
             image.build(iso, bench.BUILD / "lamina.elf", bench.OPTIONS, [bench.MODULE], small=True)
+            if args.summary:
+                table = list(summary(setups[0], profile(setups[0], exiting(setups[0]), iso)))
+                print(bench.text_table(table))
+                if args.docs:
+                    bench.update_docs("vmcs", bench.markdown_table(table))
             for figure, setup in itertools.product(args.figure, setups):
-                mode, _, name = figure.partition(".")
-                if mode not in bench.MODES:
-                    parser.error(f"{figure}: say which mode, like long.cpuid-0 or flat.cpuid-0")
-                if name == "hypercall":
-                    name = "vmcall" if "vmx" in setup.name else "vmmcall"
-                guest = Guest(bench.OUTPUT / f"{mode}.elf")
-                addresses = trace(setup, iso, *guest.operation(name))
-                show(f"{setup.name} {figure}", [who(a, guest, host) for a in addresses],
-                     args.instructions)
+                show(f"{setup.name} {figure}", profile(setup, [figure], iso)[figure], args.instructions)
     except bench.BenchError as error:
         print(f"profile: error: {error}")
         return 1
