@@ -258,10 +258,15 @@ def check(results, compiler):
     return 1 if bad else 0
 
 
+def without_package(version):
+    """What a compiler says of itself, without the revision of its package."""
+    return re.sub(r"\([^)]*\) ", "", version)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Run the benchmark guest under Lamina.")
     parser.add_argument("what", choices=("show", "check", "baseline", "floor", "docs"), nargs="?", default="show")
-    parser.add_argument("--compiler", default="an unnamed compiler",
+    parser.add_argument("--compiler", default="an unnamed compiler", type=without_package,
                         help="what Lamina was built with: it decides over instructions")
     args = parser.parse_args()
     try:
