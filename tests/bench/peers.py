@@ -19,7 +19,11 @@ import emu
 import image
 
 PEERS = bench.OUTPUT / "peers"
-LIMIT = 900                 # seconds for one machine: Bochs boots a whole Linux first
+LIMIT = 400                 # seconds for one machine: Bochs boots a whole Linux first
+# Bochs 2.7 loses a virtual interrupt for which an SVM guest is entered with IF set, until the guest
+# toggles IF. KVM enters that way when a timer tick comes at the wrong instruction; the guest then waits
+# for ever. Seldom, and not twice at the same place: try again.
+TRIES = {"bochs-svm": 3}
 MEMORY = 1024               # MiB
 UNTOUCHED = 2               # instructions at most where the guest was not left
 LINUX_IPS = 100_000_000     # instructions per second: leaves Linux some between two timer ticks
@@ -54,22 +58,30 @@ ALL = (kvm("KVM", ""), kvm("KVM unmitigated", "mitigations=off"),
        xen("Xen", ""), xen("Xen unmitigated", "spec-ctrl=no"))
 
 
+def boot(peer, setup, iso, name):
+    """All that one run has said."""
+    extra = (*bench.ICOUNT, *peer.extra) if setup.emulator == "qemu" else ()
+    with emu.Machine(iso, setup.emulator, setup.model, MEMORY, ips=LINUX_IPS, extra=extra,
+                     ignore_bad_msrs=True, log=bench.OUTPUT / f"{name}.log") as machine:
+        # Xen puts the domain's number before its lines.
+        machine.expect(bench.DONE.replace("^", r"^(?:\(d\d+\) )?") + "|^kvm: error.*|Panic on", LIMIT)
+        return machine.text().replace("(d0) ", "")
+
+
 def run(peer, setup, folder):
     """One peer's figures on one machine."""
     name = f"{peer.name.replace(' ', '-')}-{setup.name}"
     iso = pathlib.Path(folder, f"{name}.iso")
     lines = [line.format(clear=CLEAR.get(setup.name, "")) for line in peer.lines]
     image.build_other(iso, peer.name, lines, peer.files)
-    extra = (*bench.ICOUNT, *peer.extra) if setup.emulator == "qemu" else ()
-    try:
-        with emu.Machine(iso, setup.emulator, setup.model, MEMORY, ips=LINUX_IPS, extra=extra,
-                         ignore_bad_msrs=True, log=bench.OUTPUT / f"{name}.log") as machine:
-            # Xen puts the domain's number before its lines.
-            machine.expect(bench.DONE.replace("^", r"^(?:\(d\d+\) )?") + "|^kvm: error.*|Panic on", LIMIT)
-            text = machine.text().replace("(d0) ", "").replace("(d1) ", "")
-    except emu.MachineError as error:
-        raise bench.BenchError(str(error)) from error
-    figures = bench.parse(text, name, peer.tolerance)
+    for left in reversed(range(TRIES.get(setup.name, 1))):
+        try:
+            figures = bench.parse(boot(peer, setup, iso, name), name, peer.tolerance)
+            break
+        except emu.MachineError as error:
+            if not left:
+                raise bench.BenchError(str(error)) from error
+            print(f"bench: {name}: no end, tried again", file=sys.stderr, flush=True)
     print(f"bench: {name}: {len(figures)} figures", file=sys.stderr, flush=True)
     # Where each RDTSC exits, what waits is let in with it, and nothing need be forced.
     return figures if peer.tolerance else bench.with_forced_exit(figures)
