@@ -245,13 +245,13 @@ def check(results, compiler):
         print(f"check-bench: not compared: the baseline was taken with {baseline['compiler']}, "
               f"this build was made by {compiler}")
         return 0
-    bad = 0
-    for what, old, new, wrong in compare(baseline["machines"], results):
-        before, after = ("none" if value is None else value for value in (old, new))
-        print(f"check-bench: {'error: ' if wrong else ''}{what}: {before} -> {after} instructions")
-        bad += wrong
+    changes = list(compare(baseline["machines"], results))
+    bad = [change for change in changes if change[-1]]
+    for what, old, new, _ in bad:
+        print(f"check-bench: error: {what}: {old} -> {'none' if new is None else new} instructions")
     count = sum(map(len, results.values()))
-    print(f"check-bench: {count} figures, {bad} more than {GROWTH:.0%} above the baseline or gone")
+    print(f"check-bench: {count} figures, {len(bad)} more than {GROWTH:.0%} above the baseline or gone, "
+          f"{len(changes) - len(bad)} changed otherwise")
     if bad:
         print("check-bench: tests/bench/profile.py tells where an exit's instructions go; "
               "what is meant to cost more is accepted by: make bench-baseline")
