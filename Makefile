@@ -207,7 +207,7 @@ bench-peers: bench-guest ## the same under KVM and Xen in the same machines; som
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py
 
-bench-startup: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of Lamina's start and of a Linux boot, exits when idle
+bench-startup: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of the start and of a Linux boot; exits when idle
 	$(Q)$(PYTHON) tests/bench/startup.py
 
 bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entries and exits

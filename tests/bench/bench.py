@@ -265,7 +265,8 @@ def without_package(version):
 
 def main():
     parser = argparse.ArgumentParser(description="Run the benchmark guest under Lamina.")
-    parser.add_argument("what", choices=("show", "check", "baseline", "floor", "docs"), nargs="?", default="show")
+    parser.add_argument("what", nargs="?", default="show",
+                        choices=("show", "check", "baseline", "floor", "docs"))
     parser.add_argument("--compiler", default="an unnamed compiler", type=without_package,
                         help="what Lamina was built with: it decides over instructions")
     args = parser.parse_args()

@@ -4,18 +4,15 @@
 
 #define MSR_APIC_BASE	0x1b
 #define MSR_TSC_DEADLINE 0x6e0
-#define APIC_TPR	0x80
-#define APIC_EOI	0xb0
 #define APIC_SVR	0xf0
 #define APIC_LVT_TIMER	0x320
-#define APIC_TIMER_COUNT 0x380
 #define APIC_TIMER_DIVIDE 0x3e0
 
 enum { IPI = 0x40, TIMER, X2APIC_IPI };
 
 /* handlers.asm */
 extern void handle_ipi(void), handle_timer(void), handle_x2apic_ipi(void), handle_nmi(void);
-extern volatile u32 irq_done, irq_tsc;
+extern volatile u32 irq_done, irq_tsc;	/* interrupts since CLEAR_DONE; when handle_timer() began */
 volatile u32 irq_done, irq_tsc;
 
 #define FEATURE(bit)	(cpuid(1, 0).c & BIT(bit))
