@@ -89,7 +89,8 @@ static __always_inline bool answer(struct vcpu_svm *svm, struct vmcb *vmcb, u64 
 static __noinline bool answer_by_bytes(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
 	u64 code = vmcb->control.exit_code;
-	bool rdmsr = code == VMEXIT_MSR && msr_shortcut(svm->vcpu.msrs, (u32)svm->vcpu.regs[REG_RCX]);
+	bool rdmsr = code == VMEXIT_MSR && !vmcb->control.exit_info1 &&
+		     msr_shortcut(svm->vcpu.msrs, (u32)svm->vcpu.regs[REG_RCX]);
 
 	return (code == VMEXIT_CPUID || code == VMEXIT_VMMCALL || rdmsr) &&
 	       answer(svm, vmcb, svm_plain_next_rip(svm));
