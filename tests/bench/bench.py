@@ -177,9 +177,10 @@ def text_table(table):
                      for row in table) + "\n"
 
 
-def markdown_table(table):
+def markdown_table(table, left=1):
+    """left: how many columns are text, not numbers."""
     header, *body = table
-    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *body]
+    lines = [header, ["---"] * left + ["--:"] * (len(header) - left), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

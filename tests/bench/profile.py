@@ -27,6 +27,9 @@ WARM = 4                    # how often the operation has run before it is trace
 # What is not one operation between two RDTSCs, and what only calibrates.
 UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
 LIMIT = 200_000             # instructions
+# What docs/bench.md tells by function, in the guest's order: what an exit can cost at least, and more.
+ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-pic-mask",
+             "long.lapic-read-version", "long.self-ipi", "long.nmi-and-irq", "long.x2apic-self-ipi")
 HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
 UNKNOWN = -1                # an address in the guest
 # What costs far more than an instruction on silicon, or says how often the guest was left.
@@ -192,6 +195,29 @@ def summary(setup, profiles):
                                   count["vmread"], count["vmwrite"]))]
 
 
+def by_function(setup, iso):
+    """A line for each figure that is accounted for: its functions, the largest share first."""
+    for figure, instructions in profile(setup, ACCOUNTED, iso).items():
+        count = collections.Counter(i.function for i in instructions)
+        yield [f"{setup.name} {figure}", ", ".join(f"{name} {number}" for name, number in count.most_common()),
+               str(len(instructions))]
+
+
+def show_summary(iso, docs):
+    setups = {setup.name: setup for setup in bench.SETUPS}
+    vmx = setups["bochs-vmx"]
+    accesses = list(summary(vmx, profile(vmx, exiting(vmx), iso)))
+    functions = [["operation", "by function", "instructions"]]
+    for name in ("bochs-vmx", "qemu-svm"):
+        functions += by_function(setups[name], iso)
+    print(bench.text_table(accesses))
+    for figure, names, number in functions[1:]:
+        print(f"{figure}: {number}: {names}")
+    if docs:
+        bench.update_docs("vmcs", bench.markdown_table(accesses))
+        bench.update_docs("functions", bench.markdown_table(functions, left=2))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("figure", nargs="*", help="as make bench prints it, with its mode: long.cpuid-0")
@@ -199,20 +225,17 @@ def main():
                         help="all of them by default")
     parser.add_argument("--instructions", action="store_true", help="print each one")
     parser.add_argument("--summary", action="store_true",
-                        help="VMREADs and VMWRITEs of each figure of long mode, on the machine with VMX")
+                        help="VMREADs and VMWRITEs of each figure of long mode, on the machine with VMX; "
+                             "and where the instructions of those go that cost most")
     parser.add_argument("--docs", action="store_true", help="put the summary into docs/bench.md")
     args = parser.parse_args()
-    names = ["bochs-vmx"] if args.summary else args.machine
-    setups = [s for s in bench.SETUPS if not names or s.name in names]
+    setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]
     try:
         with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
             iso = pathlib.Path(folder, "bench.iso")
             image.build(iso, bench.BUILD / "lamina.elf", bench.OPTIONS, [bench.MODULE], small=True)
             if args.summary:
-                table = list(summary(setups[0], profile(setups[0], exiting(setups[0]), iso)))
-                print(bench.text_table(table))
-                if args.docs:
-                    bench.update_docs("vmcs", bench.markdown_table(table))
+                show_summary(iso, args.docs)
             for figure, setup in itertools.product(args.figure, setups):
                 show(f"{setup.name} {figure}", profile(setup, [figure], iso)[figure], args.instructions)
     except bench.BenchError as error:
