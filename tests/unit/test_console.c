@@ -12,8 +12,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,6 +21,7 @@
 #include "arch/cpu.h"
 #include "arch/ioapic.h"
 #include "arch/irq.h"
+#include "apart.h"
 #include "hostile.h"
 
 /* --- the machine --- */
@@ -837,18 +836,5 @@ static const struct CMUnitTest tests[] = {
 /* A console is opened once in a run of the machine: each test is a process of its own. */
 int main(void)
 {
-	unsigned failed = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-		pid_t child = fork();
-		int status = 1;
-
-		if (child == 0) {
-			cmocka_set_test_filter(tests[i].name);
-			exit(cmocka_run_group_tests(tests, NULL, NULL));
-		}
-		failed += child < 0 || waitpid(child, &status, 0) < 0 || status;
-	}
-	printf("test_console: %u of %zu failed\n", failed, ARRAY_SIZE(tests));
-	return failed != 0;
+	return run_apart("test_console", tests, ARRAY_SIZE(tests));
 }

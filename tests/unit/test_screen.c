@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,6 +20,7 @@
 #include "arch/screen.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
+#include "apart.h"
 
 #define WIDTH	640
 #define HEIGHT	480
@@ -315,18 +314,5 @@ static const struct CMUnitTest tests[] = {
 /* A screen is found once in a run of the machine: each test is a process of its own. */
 int main(void)
 {
-	unsigned failed = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-		pid_t child = fork();
-		int status = 1;
-
-		if (child == 0) {
-			cmocka_set_test_filter(tests[i].name);
-			exit(cmocka_run_group_tests(tests, NULL, NULL));
-		}
-		failed += child < 0 || waitpid(child, &status, 0) < 0 || status;
-	}
-	printf("test_screen: %u of %zu failed\n", failed, ARRAY_SIZE(tests));
-	return failed != 0;
+	return run_apart("test_screen", tests, ARRAY_SIZE(tests));
 }
