@@ -23,12 +23,13 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 .SECONDARY:
 
 # ---------------------------------------------------------------------------
-# What is built from what. <dir>/offsets.c is not linked: it becomes
-# build/<dir>/offsets.inc, the C structures' offsets as NASM sees them.
+# What is built from what: all that is in the folders and their subfolders. <dir>/offsets.c is not
+# linked: it becomes build/<dir>/offsets.inc, the C structures' offsets as NASM sees them.
 
-OFFSETS_C := $(wildcard $(DIRS:%=%/offsets.c))
-C_SRCS    := $(sort $(filter-out $(OFFSETS_C),$(wildcard $(DIRS:%=%/*.c))))
-ASM_SRCS  := $(sort $(wildcard $(DIRS:%=%/*.asm)))
+ALL_C     := $(sort $(shell find $(DIRS) -name '*.c'))
+OFFSETS_C := $(filter %/offsets.c,$(ALL_C))
+C_SRCS    := $(filter-out $(OFFSETS_C),$(ALL_C))
+ASM_SRCS  := $(sort $(shell find $(DIRS) -name '*.asm'))
 
 OFFSETS  := $(OFFSETS_C:%.c=$(BUILD)/%.inc)
 C_OBJS   := $(C_SRCS:%.c=$(BUILD)/%.o)
@@ -45,9 +46,9 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
 # What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
-COLD := boot/% arch/% lib/% core/load% core/config core/cpuid core/entry% core/statistics% core/trace% core/machine_check core/vm \
-	core/guest_mem dev/acpi% dev/aml vmx/rules% vmx/entry_state vmx/check vmx/caps vmx/dump \
-	svm/rules% svm/check svm/caps svm/dump
+COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/machine_check core/vm \
+	core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
+	svm/rules/% svm/check svm/caps svm/dump
 SPINE := core/enter vmx/run vmx/instant svm/run svm/instant
 CPPFLAGS  := -I. -I$(BUILD)
 # No -g: NASM's line table names the absolute folder.
@@ -89,11 +90,11 @@ $(C_OBJS) $(SELFTEST_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 # The font's table, from the drawings of its characters.
-$(BUILD)/arch/font.o: $(BUILD)/arch/font.inc
-$(BUILD)/arch/font.inc: arch/font.txt arch/font.awk
+$(BUILD)/arch/console/font.o: $(BUILD)/arch/console/font.inc
+$(BUILD)/arch/console/font.inc: arch/console/font.txt arch/console/font.awk
 	@mkdir -p $(@D)
 	$(call say,FONT,$@)
-	$(Q)awk -f arch/font.awk arch/font.txt > $@
+	$(Q)awk -f arch/console/font.awk arch/console/font.txt > $@
 
 $(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS)): CFLAGS += -Os
 $(SPINE:%=$(BUILD)/%.o): CFLAGS += -fomit-frame-pointer
@@ -182,13 +183,13 @@ $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 # ---------------------------------------------------------------------------
 # Tools that run on the build host.
 
-EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules*.c svm/rules*.c) core/entry_rule.c lib/string.c
+EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules/*.c svm/rules/*.c) core/observe/entry_rule.c lib/string.c
 HOSTCFLAGS   ?= -O2 -g
 
 .PHONY: tools
 tools: $(BUILD)/explain ## build/explain, which tells from the dump of a VMCS or VMCB what is wrong with it
 
-$(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rule*.h core/*.h lib/*.h) svm/vmcb.h Makefile
+$(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rules/*.h core/observe/*.h lib/*.h) svm/vmcb.h Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=gnu11 $(HOSTCFLAGS) -Wall -Wextra -Wmissing-prototypes -Wno-unused-parameter \

@@ -293,7 +293,7 @@ words_no_cmov:
 	db 13, 10, 0
 
 align 8, db 0
-; The selectors are those of the final tables (arch/gdt.h).
+; The selectors are those of the final tables (arch/cpu/gdt.h).
 boot_gdt:
 	dq 0
 	dq 0x00af9b000000ffff		; GDT_CODE: 64-bit code

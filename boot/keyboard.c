@@ -2,8 +2,8 @@
 /* What the user types at the serial console: to the VM that runs, or to Lamina (boot/monitor.h). */
 #include "boot/keyboard.h"
 
-#include "arch/irq.h"
-#include "arch/uart.h"
+#include "arch/apic/irq.h"
+#include "arch/console/uart.h"
 #include "boot/monitor.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

@@ -8,9 +8,9 @@
  */
 #pragma once
 
-#include "arch/cpu.h"
-#include "arch/lapic.h"
-#include "core/trace_record.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/lapic.h"
+#include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a device model sees of the rest: a place on the port or MMIO bus. Interrupt lines are in
- * core/irqchip.h, time in core/vtimer.h, guest memory in core/guest_mem.h, and no device needs more.
+ * core/irqchip.h, time in core/vtimer.h, guest memory in core/mem/guest_mem.h, and no device needs more.
  */
 #pragma once
 

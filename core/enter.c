@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The heart: the one loop that enters guests. */
-#include "arch/cpu.h"
-#include "arch/lapic.h"
-#include "core/trace.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/lapic.h"
+#include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"

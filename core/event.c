@@ -2,7 +2,7 @@
 /* Which event enters a guest, and when. */
 #include "core/event.h"
 
-#include "arch/x86.h"
+#include "arch/cpu/x86.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

@@ -45,7 +45,7 @@ void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
 /* A machine check that interrupted the guest or its entry; called while its banks are untouched. */
-/* core/machine_check.c. `entered`: the guest ran, and can be told; else it was about to. */
+/* core/cpu/machine_check.c. `entered`: the guest ran, and can be told; else it was about to. */
 void exit_machine_check(struct vcpu *vcpu, bool entered);
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
 

@@ -2,10 +2,10 @@
 /* The forced exit for entries without a preemption timer. */
 #include "core/force_exit.h"
 
-#include "arch/clock.h"
-#include "arch/cpu.h"
-#include "arch/irq.h"
-#include "arch/lapic.h"
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

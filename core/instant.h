@@ -10,11 +10,11 @@
  */
 #pragma once
 
-#include "core/cpuid.h"
+#include "core/cpu/cpuid.h"
 #include "core/exit.h"
-#include "core/msr.h"
-#include "core/statistics.h"
-#include "core/trace_record.h"
+#include "core/cpu/msr.h"
+#include "core/observe/statistics.h"
+#include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vtimer.h"
 

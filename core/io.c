@@ -2,8 +2,8 @@
 /* The port and MMIO buses: which device answers an access. */
 #include "core/device.h"
 
-#include "arch/memory.h"
-#include "core/trace_record.h"
+#include "arch/mem/memory.h"
+#include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/bits.h"

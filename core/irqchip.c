@@ -2,7 +2,7 @@
 /* The seam between the interrupt controllers' models and the vCPUs. */
 #include "core/irqchip.h"
 
-#include "core/cpuid.h"
+#include "core/cpu/cpuid.h"
 #include "core/event.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

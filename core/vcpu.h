@@ -2,11 +2,11 @@
 /* A virtual CPU: the state and the operations that both vendors share. */
 #pragma once
 
-#include "core/entry_rule.h"
+#include "core/observe/entry_rule.h"
 #include "core/event.h"
-#include "core/machine_check.h"
-#include "core/segment.h"
-#include "core/statistics.h"
+#include "core/cpu/machine_check.h"
+#include "core/cpu/segment.h"
+#include "core/observe/statistics.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 
@@ -76,7 +76,7 @@ struct vcpu {
 	u32 requests;			/* enum vcpu_request; atomic */
 	u32 every_exit;			/* not 0: no exit is answered at once. See vcpu_undisturbed() */
 	u32 id;				/* also the guest's APIC id */
-	u32 trace_head;			/* what core/trace.c marks this vCPU's records with */
+	u32 trace_head;			/* what core/observe/trace.c marks this vCPU's records with */
 	u8 activity;			/* enum vcpu_activity */
 	bool stopping;			/* REQ_STOP has let one entry pass, for an event in delivery */
 	const char *stop_reason;	/* of REQ_STOP, in words; NULL: whoever asked has told already */
@@ -95,10 +95,10 @@ struct vcpu {
 	u8 exit_index;			/* which of EXIT_KINDS */
 	struct failure_record failure;
 
-	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/control.c) */
+	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/cpu/control.c) */
 	void *lapic;			/* dev's local APIC model */
-	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpuid.c */
-	struct msr_state *msrs;		/* values of emulated MSRs: core/msr.c */
+	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpu/cpuid.c */
+	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
 	struct guest_machine_check machine_check;
 
 	u64 entry_tsc;			/* right before the last entry */
@@ -109,7 +109,7 @@ struct vcpu {
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 	struct {
 		u64 made, alarms, told;
-	} entry_checks;			/* core/entry_check.c */
+	} entry_checks;			/* core/observe/entry_check.c */
 };
 
 /*
@@ -154,13 +154,13 @@ struct vcpu_ops {
 	/* --- state --- */
 	void (*reg_fetch)(struct vcpu *vcpu, enum vcpu_reg reg); /* one of REGS_LAZY, into regs[] */
 	u64 (*control_get)(struct vcpu *vcpu, enum vcpu_control control);
-	/* Stores a value that core/control.c has validated, with all its side effects (modes, TLB, masks). */
+	/* Stores a value that core/cpu/control.c has validated, with all its side effects (modes, TLB, masks). */
 	void (*control_set)(struct vcpu *vcpu, enum vcpu_control control, u64 value);
 	void (*segment_get)(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
 	void (*segment_set)(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
 	void (*table_get)(struct vcpu *vcpu, bool idt, struct descriptor_table *table);
 	void (*table_set)(struct vcpu *vcpu, bool idt, const struct descriptor_table *table);
-	void (*code_view)(const struct vcpu *vcpu, struct code_view *view);	/* core/code.h */
+	void (*code_view)(const struct vcpu *vcpu, struct code_view *view);	/* core/emulate/code.h */
 	/* MSRs that the hardware switches: FS/GS base, SYSENTER, STAR, PAT, DEBUGCTL ... -ENOENT for others. */
 	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 value);

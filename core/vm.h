@@ -2,11 +2,11 @@
 /* A virtual machine: what its vCPUs share. */
 #pragma once
 
-#include "arch/memory.h"
-#include "arch/paging.h"
-#include "core/config.h"
+#include "arch/mem/memory.h"
+#include "arch/mem/paging.h"
+#include "core/load/config.h"
 #include "core/device.h"
-#include "core/guest_mem.h"
+#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
 #include "core/vm_log.h"
 #include "lib/types.h"
@@ -27,7 +27,7 @@ struct vm {
 
 	struct address_space space;	/* host's, with this VM's RAM in its guest window */
 	struct guest_mem mem;
-	hpa_t nested_root;		/* of the EPT or nested page tables: core/nested.c */
+	hpa_t nested_root;		/* of the EPT or nested page tables: core/mem/tdp.c */
 	u64 nested_pages;		/* pages of these tables, for the accounting */
 	void *vendor;			/* vendor: bitmaps */
 

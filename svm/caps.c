@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What this processor has of SVM. AMD APM vol. 2, "Enabling SVM", "Determining Support for SVM". */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
-#include "core/capability.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/capability.h"
 #include "lib/log.h"
 #include "svm/svm.h"
 

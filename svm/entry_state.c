@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the rules of VMRUN look at besides the VMCB, read from this processor. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
 #include "svm/svm.h"
 
 enum { EBX, ECX, EDX, EAX };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Events under SVM: injection, recovery, windows. AMD APM vol. 2, "Event Injection", "Virtual Interrupts". */
-#include "arch/x86.h"
+#include "arch/cpu/x86.h"
 #include "svm/svm.h"
 
 void svm_inject(struct vcpu *vcpu, const struct event *event)

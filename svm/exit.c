@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits under SVM: each is translated into a neutral call. AMD APM vol. 2, "SVM Intercept Exit Codes". */
-#include "arch/x86.h"
-#include "core/emulate.h"
+#include "arch/cpu/x86.h"
+#include "core/emulate/emulate.h"
 #include "core/exit.h"
 #include "svm/length.h"
 #include "svm/svm.h"

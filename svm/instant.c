@@ -5,8 +5,8 @@
  */
 #include "core/instant.h"
 
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "svm/length.h"
 #include "svm/svm.h"
 

@@ -2,7 +2,7 @@
 /* The encodings of instructions that exit. AMD APM vol. 3, "Instruction Encoding". */
 #include "svm/length.h"
 
-#include "core/code.h"
+#include "core/emulate/code.h"
 #include "lib/errno.h"
 
 /* The first bytes, in the order of memory, and which of their bits count. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Nested page tables in the host's own format. AMD APM vol. 2, "Nested Paging". */
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
-#include "core/nested.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "core/mem/tdp.h"
 #include "svm/svm.h"
 
 /* Nested walks are user accesses, and accessed and dirty are the processor's to set. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry and one exit under SVM. */
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/answer.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest state in the VMCB, in and out. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/fpu.h"
-#include "arch/x86.h"
-#include "core/code.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/fpu.h"
+#include "arch/cpu/x86.h"
+#include "core/emulate/code.h"
 #include "svm/svm.h"
 
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)

@@ -2,10 +2,10 @@
 /* What the files of this folder share. */
 #pragma once
 
-#include "arch/cpu.h"
+#include "arch/cpu/cpu.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "svm/rules.h"
+#include "svm/rules/rules.h"
 #include "svm/vmcb.h"
 
 struct vcpu_svm {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU under SVM: its VMCB, from creation over reset to loading it on a CPU. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/memory.h"
-#include "arch/percpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/percpu.h"
+#include "arch/cpu/x86.h"
 #include "lib/string.h"
 #include "svm/svm.h"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Hold the documents to the source: the files, functions and names that they put in backticks exist.
 
-`arch/paging.c`                 a file or folder, from the project root or the document's folder
+`arch/mem/paging.c`                 a file or folder, from the project root or the document's folder
 `core/enter.c: vcpu_main()`     a function, defined in that file
 `vcpu_main()`                   a function, macro or operation, defined anywhere
 `REQ_TIMER`, `struct vcpu`      a name with an underscore, or a type, that the source uses

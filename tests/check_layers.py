@@ -19,7 +19,7 @@ MAY_INCLUDE = {
 }
 # A device model reaches its guest through these only, so that it can move out of ring 0 some day.
 DEVICE_FACING = {f"core/{name}.h" for name in
-                 ("device", "guest_mem", "vtimer", "irqchip", "vm_alloc", "vm_log")}
+                 ("device", "mem/guest_mem", "vtimer", "irqchip", "vm_alloc", "vm_log")}
 FREESTANDING = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h"}
 # The unit tests, hosted programs, see the host's C library in place of ours.
 HOST_ONLY = re.compile(r"^#ifdef LAMINA_HOST_TEST$.*?^#(?:else|endif)", re.MULTILINE | re.DOTALL)

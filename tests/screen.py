@@ -6,7 +6,7 @@ import pathlib
 import socket
 import time
 
-FONT = pathlib.Path(__file__).resolve().parent.parent / "arch/font.txt"
+FONT = pathlib.Path(__file__).resolve().parent.parent / "arch/console/font.txt"
 WIDTH, HEIGHT, MARGIN = 8, 16, 2        # of a character, and its blank rows above and below
 VGA_TEXT, TEXT_COLUMNS, TEXT_ROWS = 0xB8000, 80, 25
 

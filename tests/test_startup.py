@@ -150,7 +150,7 @@ def test_loaded_where_no_memory_is_told(tmp_path):
 # Stage codes.
 
 def stages():
-    text = (ROOT / "arch/stage.h").read_text()
+    text = (ROOT / "arch/fault/stage.h").read_text()
     return {name: int(code, 16) for name, code in
             re.findall(r"^\t(STAGE_\w+) = (0x[0-9a-f]{2}),$", text, re.MULTILINE)}
 

@@ -4,7 +4,7 @@
 
 #include "lib/types.h"
 #include "svm/vmcb.h"
-#include "vmx/rules.h"
+#include "vmx/rules/rules.h"
 
 enum dump_kind { DUMP_VMX, DUMP_SVM };
 /* Of a VMCS in KVM's and Xen's form; the same names stand in all three. */

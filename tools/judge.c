@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86.h"
-#include "svm/rules.h"
-#include "vmx/rule.h"
+#include "arch/cpu/x86.h"
+#include "svm/rules/rules.h"
+#include "vmx/rules/rule.h"
 
 #define FILLINGS 256
 #define FINDINGS 512	/* more than there are rules */

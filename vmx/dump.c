@@ -3,7 +3,7 @@
  * A vCPU's registers and its VMCS, for reports, in lines of "name 0xvalue, name 0xvalue". A field
  * that is not listed is 0 or not there.
  */
-#include "arch/cpu.h"
+#include "arch/cpu/cpu.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"

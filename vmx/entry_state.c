@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the rules of VM entry look at, read from the current VMCS and from this processor. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
 #include "vmx/vmx.h"
 
 #define BASIC_TRUE_CONTROLS BIT_ULL(55)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Extended page tables, four levels. Intel SDM, "The Extended Page Table Mechanism (EPT)". */
-#include "arch/panic.h"
-#include "core/nested.h"
+#include "arch/fault/panic.h"
+#include "core/mem/tdp.h"
 #include "vmx/vmx.h"
 
 #define EPT_RWX	       7ull

@@ -3,7 +3,7 @@
  * Events under VMX: injection, recovery, windows. Intel SDM, "Event Injection", "Information for VM
  * Exits During Event Delivery", "Virtual NMIs".
  */
-#include "arch/x86.h"
+#include "arch/cpu/x86.h"
 #include "vmx/vmx.h"
 
 /* --- the windows: exits as soon as an event could be injected --- */

@@ -5,8 +5,8 @@
  */
 #include "core/exit.h"
 
-#include "arch/x86.h"
-#include "core/nested.h"
+#include "arch/cpu/x86.h"
+#include "core/mem/tdp.h"
 #include "vmx/vmx.h"
 
 /*

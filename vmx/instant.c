@@ -2,8 +2,8 @@
 /* Exits under VMX that are answered at once: see core/instant.h. */
 #include "core/instant.h"
 
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry and one exit under VMX. */
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
-#include "core/trace_record.h"
+#include "core/observe/trace_record.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
 

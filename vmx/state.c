@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest state in the VMCS and in registers that stay live, in and out. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/fpu.h"
-#include "arch/x86.h"
-#include "core/code.h"
-#include "core/control.h"
-#include "core/emulate.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/fpu.h"
+#include "arch/cpu/x86.h"
+#include "core/emulate/code.h"
+#include "core/cpu/control.h"
+#include "core/emulate/emulate.h"
 #include "vmx/vmx.h"
 
 /* --- registers --- */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU under VMX: its VMCS, from creation over loading it on a CPU to reset. */
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/fpu.h"
-#include "arch/gdt.h"
-#include "arch/memory.h"
-#include "arch/panic.h"
-#include "arch/trap.h"
-#include "arch/x86.h"
-#include "core/cpuid.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/fpu.h"
+#include "arch/cpu/gdt.h"
+#include "arch/mem/memory.h"
+#include "arch/fault/panic.h"
+#include "arch/fault/trap.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/cpuid.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"
 

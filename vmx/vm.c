@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM has under VMX: an MSR bitmap and extended page tables. All ports exit by a control. */
-#include "arch/memory.h"
-#include "arch/x86.h"
-#include "core/nested.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/x86.h"
+#include "core/mem/tdp.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"
 

@@ -2,7 +2,7 @@
 /* What VMCS accesses have in common when they are many, or when they fail. */
 #include "vmx/vmcs.h"
 
-#include "arch/panic.h"
+#include "arch/fault/panic.h"
 
 void vmcs_write_list(const struct vmcs_setting *settings, unsigned count)
 {

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "core/segment.h"
+#include "core/cpu/segment.h"
 #include "lib/types.h"
 
 /*

@@ -5,7 +5,7 @@
 #include "core/answer.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "vmx/rules.h"
+#include "vmx/rules/rules.h"
 #include "vmx/vmcs.h"
 
 struct percpu;

@@ -4,14 +4,14 @@
  * and SSDT, HPET. The input is what lies in physical memory at BASE. A mapping is a copy of exactly
  * the bytes that were asked for, so that reading behind a table is noticed as reading behind memory.
  */
-/* link: arch/acpi_s5.c arch/timesource.c lib/string.c */
+/* link: arch/acpi/s5.c arch/time/timesource.c lib/string.c */
 #include "tests/fuzz/fuzz.h"
 
 /* Included, to bring their variables back to what they are at start-up. */
-#include "arch/acpi.c"
-#include "arch/acpi_madt.c"
-#include "arch/acpi_power.c"
-#include "arch/timesource.h"
+#include "arch/acpi/acpi.c"
+#include "arch/acpi/madt.c"
+#include "arch/acpi/power.c"
+#include "arch/time/timesource.h"
 
 #define BASE	 0xe0000u	/* where the root pointer is looked for */
 #define MAPPINGS 100000

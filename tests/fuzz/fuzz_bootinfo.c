@@ -3,14 +3,14 @@
  * The information of Multiboot2 and Multiboot1 boot loaders, and what is read out of it: Lamina's own
  * options and the modules' command lines. The input's first byte says which of the two follows.
  */
-/* link: arch/bootinfo_efi.c arch/bootinfo_mb1.c arch/option.c core/config.c lib/keyval.c lib/string.c */
+/* link: arch/bootinfo/efi.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/keyval.c lib/string.c */
 #include "tests/fuzz/fuzz.h"
 
 /* Included, to see its copy of the block. */
-#include "arch/bootinfo.c"
-#include "arch/memory.h"
-#include "arch/option.h"
-#include "core/config.h"
+#include "arch/bootinfo/bootinfo.c"
+#include "arch/mem/memory.h"
+#include "arch/bootinfo/option.h"
+#include "core/load/config.h"
 #include "lib/keyval.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
@@ -25,7 +25,7 @@ const char image_start[1], image_end[1];
 hpa_t image_to_phys(const void *p) { return p == image_start ? MIB(1) : MIB(1) + 0x5000; }
 void log_set_level(enum log_level level) { }
 
-/* One option that takes anything, beside that of arch/option.c. */
+/* One option that takes anything, beside that of arch/bootinfo/option.c. */
 static int set_any(struct str_view value)
 {
 	char text[64];

@@ -3,15 +3,15 @@
  * The firmware's memory map: whatever it says, no byte is handed out that is reserved or not there,
  * and none twice. The oracle is a plain look at every piece of the input.
  */
-/* link: arch/memory.c arch/ranges.c lib/string.c */
+/* link: arch/mem/memory.c arch/mem/ranges.c lib/string.c */
 #include "tests/fuzz/fuzz.h"
 
 #include <setjmp.h>
 
-#include "arch/memory.h"
-#include "arch/panic.h"
-#include "arch/pool.h"
-#include "arch/ranges.h"
+#include "arch/mem/memory.h"
+#include "arch/fault/panic.h"
+#include "arch/mem/pool.h"
+#include "arch/mem/ranges.h"
 
 #define MOST 256
 
@@ -103,7 +103,7 @@ static void hand_out(u64 size)
 		guest_ram_free(&given[--count]);
 }
 
-/* arch/memory.c's lists come back empty by adding all there is and taking it all. */
+/* arch/mem/memory.c's lists come back empty by adding all there is and taking it all. */
 static void forget(void)
 {
 	struct phys_range range;

@@ -5,9 +5,9 @@
  */
 #include <stdarg.h>
 
-#include "arch/cpu.h"
-#include "arch/lapic.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/lapic.h"
+#include "arch/cpu/x86.h"
 #include "core/event.h"
 #include "core/vm.h"
 #include "core/vtimer.h"

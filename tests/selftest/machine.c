@@ -2,8 +2,8 @@
 /* A guest without a program: its modes, and what can be seen of it. */
 #include "tests/selftest/machine.h"
 
-#include "arch/x86.h"
-#include "core/load.h"
+#include "arch/cpu/x86.h"
+#include "core/load/load.h"
 #include "lib/string.h"
 #include "svm/svm.h"
 #include "vmx/vmx.h"

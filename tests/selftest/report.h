@@ -2,7 +2,7 @@
 /* What both vendors' self-tests share: what a checker has said, and verdicts. */
 #pragma once
 
-#include "core/entry_rule.h"
+#include "core/observe/entry_rule.h"
 #include "core/vm.h"
 
 /* --- what the checker says: each rule once --- */

@@ -4,11 +4,11 @@
  * what the checker says. Linked over the product by ld --wrap: the VM named "mutations" is entered
  * by what is here, all others by the product.
  */
-#include "arch/memory.h"
-#include "arch/panic.h"
-#include "arch/x86.h"
-#include "core/entry_check.h"
-#include "core/guest_mem.h"
+#include "arch/mem/memory.h"
+#include "arch/fault/panic.h"
+#include "arch/cpu/x86.h"
+#include "core/observe/entry_check.h"
+#include "core/mem/guest_mem.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"

@@ -2,7 +2,7 @@
 /* The self-test of VM entries: what is changed in a valid state, and which rule that must break. */
 #pragma once
 
-#include "vmx/rule.h"
+#include "vmx/rules/rule.h"
 
 struct change {
 	u8 field;	/* VMX_FIELD() */

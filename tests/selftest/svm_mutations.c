@@ -5,7 +5,7 @@
  */
 #include "tests/selftest/svm_mutations.h"
 
-#include "arch/x86.h"
+#include "arch/cpu/x86.h"
 
 #define EVENT(type, vector) (EVENT_VALID | EVENT_TYPE_BITS(type) | (vector))
 #define EXCEPTION(vector)   EVENT(VMCB_EVENT_EXCEPTION, vector)

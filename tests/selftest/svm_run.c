@@ -3,10 +3,10 @@
  * Break one rule of VMRUN at a time, enter for real, and compare what the processor does with what
  * the checker says of a copy: a refused VMCB comes back overwritten. See run.c.
  */
-#include "arch/cpufeature.h"
-#include "arch/memory.h"
-#include "arch/x86.h"
-#include "core/guest_mem.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/x86.h"
+#include "core/mem/guest_mem.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"

@@ -7,11 +7,11 @@
  *	write, 32 bits	the page's address, with what happens at the fault in the low bits
  *	read, 32 bits	how many such faults there have been
  */
-#include "arch/machine_check.h"
-#include "arch/x86.h"
+#include "arch/fault/machine_check.h"
+#include "arch/cpu/x86.h"
 #include "core/device.h"
 #include "core/exit.h"
-#include "core/nested.h"
+#include "core/mem/tdp.h"
 #include "dev/platform.h"
 #include "svm/svm.h"
 #include "core/irqchip.h"

@@ -4,9 +4,9 @@
 
 #include "fake_vm.h"
 
-#include "dev/ioapic.h"
-#include "dev/lapic.h"
-#include "dev/pic.h"
+#include "dev/irq/vioapic.h"
+#include "dev/irq/vlapic.h"
+#include "dev/irq/vpic.h"
 #include "dev/platform.h"
 #include "lib/errno.h"
 

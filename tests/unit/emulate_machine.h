@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/emulate.h"
+#include "core/emulate/emulate.h"
 #include "fake_vcpu.h"
 
 /* 64-bit mode with 4 KiB pages for the lowest 2 MiB of linear addresses. */

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/cpufeature.h"
-#include "core/cpuid.h"
-#include "core/code.h"
+#include "arch/cpu/cpufeature.h"
+#include "core/cpu/cpuid.h"
+#include "core/emulate/code.h"
 #include "core/exit.h"
 #include "core/vtimer.h"
 

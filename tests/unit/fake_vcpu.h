@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory and ports
- * that remember what they were written. Link: tests/unit/fake_vcpu.c core/control.c.
+ * that remember what they were written. Link: tests/unit/fake_vcpu.c core/cpu/control.c.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "arch/x86.h"
-#include "core/gwalk.h"
+#include "arch/cpu/x86.h"
+#include "core/emulate/gwalk.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/types.h"

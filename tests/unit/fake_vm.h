@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "core/device.h"
-#include "core/guest_mem.h"
+#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"

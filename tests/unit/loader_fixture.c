@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "arch/x86.h"
-#include "core/guest_mem.h"
+#include "arch/cpu/x86.h"
+#include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
 
 const char load_boot_loader_name[] = "Lamina 7.8";
@@ -109,7 +109,7 @@ void fixture_said(const struct vm *vm, const char *words)
 		fail_msg("expected \"%s\" in:\n%s", words, vm->log);
 }
 
-/* --- guest memory, by core/guest_mem.h --- */
+/* --- guest memory, by core/mem/guest_mem.h --- */
 
 u64 guest_low_ram(const struct vm *vm)
 {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/loader.h"
+#include "core/load/loader.h"
 #include "core/vcpu.h"
 #include "hostile.h"
 

@@ -4,7 +4,7 @@
  * ACPICA's own verdict: iasl takes the tables apart and compiles them again without a complaint,
  * acpiexec loads the namespace and evaluates it.
  */
-/* link: dev/acpi.c dev/acpi_dsdt.c dev/aml.c tests/unit/fake_vm.c */
+/* link: dev/firmware/acpi.c dev/firmware/acpi_dsdt.c dev/firmware/aml.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
 #include <stdio.h>
@@ -14,12 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "dev/acpi_tables.h"
-#include "dev/aml.h"
-#include "dev/ioapic.h"
-#include "dev/lapic.h"
+#include "dev/firmware/acpi_tables.h"
+#include "dev/firmware/aml.h"
+#include "dev/irq/vioapic.h"
+#include "dev/irq/vlapic.h"
 #include "dev/platform.h"
-#include "dev/pm.h"
+#include "dev/isa/vpm.h"
 #include "lib/errno.h"
 
 #define PROCESSORS 3

@@ -3,7 +3,7 @@
  * The machine's own ACPI tables, as bad as a firmware can make them: each defect is told with the
  * table and its address, and what is good is used all the same.
  */
-/* link: arch/acpi.c arch/acpi_madt.c arch/acpi_power.c arch/acpi_s5.c lib/string.c */
+/* link: arch/acpi/acpi.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c lib/string.c */
 /* cflags: -no-pie */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "arch/acpi.h"
-#include "arch/paging.h"
+#include "arch/acpi/acpi.h"
+#include "arch/mem/paging.h"
 #include "lib/log.h"
 
 #define BASE 0xe0000u	/* physical address of `memory`; above its end nothing can be mapped */

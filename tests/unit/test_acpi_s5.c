@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The search for the soft-off state's sleep types, in AML written by hand. */
-/* link: arch/acpi_s5.c */
+/* link: arch/acpi/s5.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "arch/acpi_s5.h"
+#include "arch/acpi/s5.h"
 #include "hostile.h"
 #include "lib/errno.h"
 

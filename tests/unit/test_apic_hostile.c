@@ -4,8 +4,8 @@
  * lines change and time passes. Whatever they do: what must always hold of the state holds, and no
  * timer comes so often that the host does nothing else.
  */
-/* link: dev/lapic.c dev/lapic_registers.c dev/lapic_timer.c dev/lapic_msr.c dev/apic_bus.c */
-/* link: dev/ioapic.c dev/irqchip.c dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
+/* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "apic_fixture.h"
 
 #define VCPUS	   3

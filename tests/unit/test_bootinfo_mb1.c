@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Multiboot1's information: what QEMU, GRUB and iPXE give, and what is refused. */
-/* link: arch/bootinfo.c arch/bootinfo_efi.c arch/bootinfo_mb1.c */
+/* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/multiboot1.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "arch/bootinfo.h"
-#include "arch/memory.h"
+#include "arch/bootinfo/bootinfo.h"
+#include "arch/mem/memory.h"
 #include "hostile.h"
 #include "lib/errno.h"
 #include "lib/log.h"

@@ -11,13 +11,13 @@
 
 #include <cmocka.h>
 
-#include "arch/acpi.h"
-#include "arch/bootloop.h"
-#include "arch/clock.h"
-#include "arch/option.h"
-#include "arch/panic.h"
-#include "arch/rtc.h"
-#include "arch/uart.h"
+#include "arch/acpi/acpi.h"
+#include "boot/bootloop.h"
+#include "arch/time/clock.h"
+#include "arch/bootinfo/option.h"
+#include "arch/fault/panic.h"
+#include "arch/time/rtc.h"
+#include "arch/console/uart.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 
@@ -92,7 +92,7 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 }
 
 /* Included, not linked: a machine's start sets its variables back, and the option is one of them. */
-#include "arch/bootloop.c"
+#include "boot/bootloop.c"
 
 static int choose(const char *value)
 {

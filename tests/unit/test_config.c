@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Module command lines: what each form means, each rule broken, and hostile ones. */
-/* link: core/config.c lib/keyval.c lib/string.c */
+/* link: core/load/config.c lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "arch/bootinfo.h"
-#include "core/config.h"
+#include "arch/bootinfo/bootinfo.h"
+#include "core/load/config.h"
 #include "hostile.h"
 #include "lib/log.h"
 

@@ -3,7 +3,7 @@
  * Which serial port is taken, by console=, the BIOS data area, ACPI's SPCR and PCI; and what a port
  * costs that is dead or stuck. Behind the ports are 16550s and PCI functions that this file plays.
  */
-/* link: arch/console_choice.c arch/spcr.c arch/uart.c arch/uart_pci.c arch/pci.c */
+/* link: arch/console/choice.c arch/console/choice_spcr.c arch/console/uart.c arch/console/uart_pci.c arch/pci/pci.c */
 /* link: lib/log.c lib/printf.c lib/string.c */
 
 #include <stdarg.h>
@@ -15,12 +15,12 @@
 
 #include <cmocka.h>
 
-#include "arch/console.c"
+#include "arch/console/console.c"
 
-#include "arch/clock.h"
-#include "arch/cpu.h"
-#include "arch/ioapic.h"
-#include "arch/irq.h"
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/ioapic.h"
+#include "arch/apic/irq.h"
 #include "apart.h"
 #include "hostile.h"
 

@@ -4,7 +4,7 @@
  * protection faults. SDM, "MOV-Move to/from Control Registers", "XSETBV", "PDPTE Registers",
  * "Enabling Extended Feature Enable Register".
  */
-/* link: core/control.c */
+/* link: core/cpu/control.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +12,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/x86.h"
-#include "core/control.h"
-#include "core/cpuid.h"
-#include "core/guest_mem.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/cpu/cpuid.h"
+#include "core/mem/guest_mem.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

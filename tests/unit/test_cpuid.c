@@ -4,7 +4,7 @@
  * without what it needs, sizes that add up, nothing of what Lamina does not keep.
  * SDM, "CPUID - CPU Identification", "Detection of AVX-512 Foundation Instructions".
  */
-/* link: core/cpuid.c core/control.c arch/cpufeature.c */
+/* link: core/cpu/cpuid.c core/cpu/control.c arch/cpu/cpufeature.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,14 +14,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/clock.h"
-#include "arch/cpufeature.h"
-#include "arch/memory.h"
-#include "arch/x86.h"
-#include "core/control.h"
-#include "core/cpuid.h"
+#include "arch/time/clock.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/cpu/cpuid.h"
 #include "core/irqchip.h"
-#include "core/pvclock.h"
+#include "core/cpu/pvclock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

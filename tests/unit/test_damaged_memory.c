@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory for guests: damaged pages are not handed out again. */
-/* link: arch/memory.c arch/ranges.c lib/log.c */
+/* link: arch/mem/memory.c arch/mem/ranges.c lib/log.c */
 #include "tests/unit/trace_fixture.h"
 
-#include "arch/panic.h"
-#include "arch/pool.h"
+#include "arch/fault/panic.h"
+#include "arch/mem/pool.h"
 
 const char image_start[1];	/* as boot/entry.asm and the linker have them */
 hpa_t boot_image;

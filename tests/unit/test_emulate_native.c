@@ -4,15 +4,15 @@
  * buffer that lies where the emulator has its device memory, and all registers, flags and memory
  * must come out the same. Then random bytes, for the sanitizers to watch.
  */
-/* link: core/emulate.c core/emulate_mmio.c core/emulate_string.c core/emulate_alu.c */
-/* link: core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c lib/insn.c */
+/* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
+/* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c lib/insn.c */
 /* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/emulate.h"
+#include "core/emulate/emulate.h"
 
 #define ROUNDS	    4000	/* of each form */
 #define FUZZ_ROUNDS 100000

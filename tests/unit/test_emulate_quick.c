@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The quick way through an access to device memory does what the long way does, or nothing at all. */
-/* link: core/emulate_quick.c core/code.c core/emulate.c core/emulate_mmio.c core/emulate_string.c */
-/* link: core/emulate_alu.c core/emulate_operand.c core/gwalk.c core/gwalk_segment.c core/control.c */
+/* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
+/* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include <string.h>
 
-#include "core/code.h"
-#include "core/emulate.h"
+#include "core/emulate/code.h"
+#include "core/emulate/emulate.h"
 #include "fake_vcpu.h"
 
 #define ROUNDS 200000

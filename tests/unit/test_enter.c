@@ -5,7 +5,7 @@
  * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, S
  * statistics printed, t timers run, Z processor asleep.
  */
-/* link: core/enter.c core/event.c core/statistics.c core/vm_log.c lib/log.c */
+/* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "arch/lapic.h"
-#include "arch/x86.h"
-#include "core/trace.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/lapic.h"
+#include "arch/cpu/x86.h"
+#include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vm_alloc.h"

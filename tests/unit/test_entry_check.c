@@ -4,7 +4,7 @@
 #include "tests/unit/trace_fixture.h"
 
 /* For the function that its option calls. */
-#include "core/entry_check.c"
+#include "core/observe/entry_check.c"
 
 static unsigned rules_broken;
 static enum exit_fastpath outcome;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Glyphs in framebuffers of every layout that a boot loader may describe, and of impossible ones. */
-/* link: arch/framebuffer.c */
+/* link: arch/console/framebuffer.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "arch/framebuffer.h"
+#include "arch/console/framebuffer.h"
 #include "hostile.h"
 #include "lib/multiboot.h"
 

@@ -3,13 +3,13 @@
  * A machine check that hits a guest's own memory: the guest is told where the architecture allows, by
  * registers that say what the manuals say, and its end has words where it does not.
  */
-/* link: core/machine_check.c core/guest_mem.c core/event.c arch/machine_check_judge.c */
+/* link: core/cpu/machine_check.c core/mem/guest_mem.c core/event.c arch/fault/machine_check_judge.c */
 /* link: core/vm_log.c lib/log.c */
 #include "tests/unit/trace_fixture.h"
 
-#include "arch/cpufeature.h"
-#include "arch/machine_check.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/fault/machine_check.h"
+#include "arch/cpu/x86.h"
 #include "core/exit.h"
 
 void *guest_window(gpa_t gpa) { return (void *)(HOST_GUEST_WINDOW + gpa); }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest page tables: every paging mode, every right, every reserved bit. */
-/* link: core/gwalk.c core/control.c tests/unit/fake_vcpu.c */
+/* link: core/emulate/gwalk.c core/cpu/control.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
 #include <string.h>
 
-#include "arch/cpufeature.h"
+#include "arch/cpu/cpufeature.h"
 
 #define TABLES 0x10000ull	/* the table of level n is at TABLES + n * 0x1000 */
 #define CR3_PAE_OFFSET 0x60	/* PAE's four pointers are aligned to 32 bytes only */

@@ -3,8 +3,8 @@
  * The local APIC's timer in its three modes. What is expected stands in the Intel SDM, "APIC
  * Timer". The fake TSC runs at an odd frequency, so that roundings would show.
  */
-/* link: dev/lapic.c dev/lapic_registers.c dev/lapic_timer.c dev/lapic_msr.c dev/apic_bus.c */
-/* link: dev/ioapic.c dev/irqchip.c dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
+/* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "apic_fixture.h"
 
 #define VECTOR	 0x31

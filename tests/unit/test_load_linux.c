@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Linux kernels: the entry state of the 64-bit boot protocol, and damaged and hostile files. */
-/* link: tests/unit/loader_fixture.c core/loader.c core/load_common.c core/load_linux.c */
-/* link: core/load_multiboot.c core/load_pvh.c core/load_flat.c */
+/* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
+/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"
 
-#include "arch/x86.h"
+#include "arch/cpu/x86.h"
 
 #define SETUP	(3 * 512)
 #define KERNEL	(80 * 16)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Multiboot kernels: what they find in registers and memory, by the words of the specifications. */
-/* link: tests/unit/loader_fixture.c core/loader.c core/load_common.c core/load_linux.c */
-/* link: core/load_multiboot.c core/load_pvh.c core/load_flat.c */
+/* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
+/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"

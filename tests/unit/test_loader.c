@@ -3,8 +3,8 @@
  * PVH guests and flat binaries: what they find in registers and memory; ELF segments; what is no
  * guest at all. Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
-/* link: tests/unit/loader_fixture.c core/loader.c core/load_common.c core/load_linux.c */
-/* link: core/load_multiboot.c core/load_pvh.c core/load_flat.c */
+/* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
+/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"

@@ -3,7 +3,7 @@
  * What machine checks mean, by the manuals' tables. Intel SDM, "Uncorrected Recoverable (UCR)
  * Errors" and the table of MC error classifications; AMD APM vol. 2, "Machine Check Errors".
  */
-/* link: arch/machine_check_judge.c */
+/* link: arch/fault/machine_check_judge.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/machine_check.h"
+#include "arch/fault/machine_check.h"
 
 enum { GO_ON = MACHINE_CHECK_GO_ON, TELL = MACHINE_CHECK_TELL_VM, VM = MACHINE_CHECK_STOP_VM,
         MACHINE = MACHINE_CHECK_STOP_MACHINE };

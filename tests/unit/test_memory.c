@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What of the physical memory is within reach, and what is usable. */
-/* link: arch/memory.c arch/ranges.c */
+/* link: arch/mem/memory.c arch/mem/ranges.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "arch/memory.h"
-#include "arch/panic.h"
-#include "arch/pool.h"
+#include "arch/mem/memory.h"
+#include "arch/fault/panic.h"
+#include "arch/mem/pool.h"
 #include "lib/log.h"
 
 const char image_start[0x3000] __aligned(4096);	/* as boot/entry.asm and the linker have them */

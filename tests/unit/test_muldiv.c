@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "arch/muldiv.h"
+#include "arch/time/muldiv.h"
 #include "hostile.h"
 
 static u64 expected(u64 a, u64 b, u64 c)

@@ -12,7 +12,7 @@
 /* A table that the linker collects, like the product's. */
 #define options_start __start_option_table
 #define options_end   __stop_option_table
-#include "arch/option.c"
+#include "arch/bootinfo/option.c"
 
 static unsigned errors;
 static char port[32];

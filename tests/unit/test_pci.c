@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI configuration mechanism #1, the host bridge, and the ports that it shares with the reset. */
-/* link: dev/pci.c tests/unit/fake_vm.c */
+/* link: dev/pci/vpci.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
-#include "dev/pci.h"
+#include "dev/pci/vpci.h"
 #include "dev/platform.h"
-#include "dev/pm.h"
+#include "dev/isa/vpm.h"
 #include "lib/errno.h"
 
 #define ADDRESS 0xcf8

@@ -2,10 +2,10 @@
 /*
  * The 8259 pair against Intel's "8259A Programmable Interrupt Controller" data sheet.
  */
-/* link: dev/pic.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
-#include "dev/pic.h"
+#include "dev/irq/vpic.h"
 #include "dev/platform.h"
 
 #define MASTER 0x20

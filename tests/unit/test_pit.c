@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The interval timer against Intel's 8254 data sheet, and its ticks against the clock. */
-/* link: dev/pit.c dev/pit_channel.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vpit.c dev/isa/vpit_channel.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
-#include "dev/pit.h"
+#include "dev/isa/vpit.h"
 
 #define CH0	0x40
 #define CH2	0x42

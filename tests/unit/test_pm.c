@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Power management against ACPI's "Fixed Hardware Registers", and the ways to the reset line. */
-/* link: dev/pm.c dev/i8042.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vpm.c dev/isa/vi8042.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
-#include "dev/i8042.h"
-#include "dev/pm.h"
+#include "dev/isa/vi8042.h"
+#include "dev/isa/vpm.h"
 
 #define STATUS	PM1A_EVENT_PORT
 #define ENABLE	(PM1A_EVENT_PORT + 2)

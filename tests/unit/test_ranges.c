@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sets of physical addresses, against a plain array of flags. */
-/* link: arch/ranges.c */
+/* link: arch/mem/ranges.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "arch/ranges.h"
+#include "arch/mem/ranges.h"
 #include "hostile.h"
 #include "lib/errno.h"
 

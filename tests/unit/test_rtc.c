@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The clock against Motorola's MC146818 data sheet, and the calendar against the C library's. */
-/* link: dev/rtc.c dev/calendar.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vrtc.c dev/isa/calendar.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
 #include <time.h>
 
-#include "dev/calendar.h"
-#include "dev/rtc.h"
+#include "dev/isa/calendar.h"
+#include "dev/isa/vrtc.h"
 
 #define SECOND	1000000000ull
 #define MS	1000000ull

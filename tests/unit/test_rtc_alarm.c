@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "arch/clock.h"
-#include "arch/cpu.h"
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
 
 static u8 cmos[128];
 static u8 selected;
@@ -46,7 +46,7 @@ bool clock_expired(u64 deadline)
 
 #define outb fake_outb
 #define inb  fake_inb
-#include "arch/rtc.c"
+#include "arch/time/rtc.c"
 
 enum { BCD_12 = 0, BCD_24 = 2, BINARY_12 = 4, BINARY_24 = 6 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which screen is taken, by the boot loader's tag or the BIOS data area, and its changes of page tables. */
-/* link: arch/screen.c arch/framebuffer.c lib/terminal.c lib/log.c lib/printf.c lib/string.c */
+/* link: arch/console/screen.c arch/console/framebuffer.c lib/terminal.c lib/log.c lib/printf.c lib/string.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -12,12 +12,12 @@
 
 #include <cmocka.h>
 
-#include "arch/bootinfo.h"
-#include "arch/cpu.h"
-#include "arch/framebuffer.h"
-#include "arch/option.h"
-#include "arch/paging.h"
-#include "arch/screen.h"
+#include "arch/bootinfo/bootinfo.h"
+#include "arch/cpu/cpu.h"
+#include "arch/console/framebuffer.h"
+#include "arch/bootinfo/option.h"
+#include "arch/mem/paging.h"
+#include "arch/console/screen.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
 #include "apart.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The accounting of exits: buckets, order, and what is printed. */
-/* link: core/statistics.c core/vm_log.c lib/log.c */
+/* link: core/observe/statistics.c core/vm_log.c lib/log.c */
 #include "tests/unit/trace_fixture.h"
 
 /* For the function that its option calls. */
-#include "core/statistics_print.c"
+#include "core/observe/statistics_print.c"
 
 #define VIEW(text) ((struct str_view){ text, strlen(text) })
 

@@ -4,7 +4,7 @@
  * capability found, missing and replaced, or missing and required.
  * AMD APM vol. 2, "Enabling SVM", "SVM Lock"; vol. 3, "CPUID Fn8000_000A".
  */
-/* link: svm/caps.c core/capability.c lib/log.c */
+/* link: svm/caps.c core/cpu/capability.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
 #include "lib/log.h"
 #include "svm/svm.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/code.h"
+#include "core/emulate/code.h"
 #include "svm/length.h"
 
 struct svm_features svm_features;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Each rule of VMRUN: broken by one change to a state that breaks none, and by nothing less. */
-/* link: svm/rules.c svm/rules_exempt.c core/entry_rule.c */
+/* link: svm/rules/rules.c svm/rules/exempt.c core/observe/entry_rule.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/x86.h"
-#include "svm/rules.h"
+#include "arch/cpu/x86.h"
+#include "svm/rules/rules.h"
 
 static struct vmcb vmcb;
 static struct svm_entry_state state;

@@ -4,7 +4,7 @@
  * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
-/* link: svm/run.c svm/instant.c svm/events.c core/statistics.c core/vm_log.c lib/log.c */
+/* link: svm/run.c svm/instant.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,13 +12,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "arch/x86.h"
-#include "core/cpuid.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/cpuid.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/answer.h"
-#include "core/trace_record.h"
+#include "core/observe/trace_record.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "svm/length.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The trace: what is recorded, what the ring keeps, and the words of each line. */
-/* link: core/trace.c core/trace_print.c core/vm_log.c lib/log.c */
+/* link: core/observe/trace.c core/observe/trace_print.c core/vm_log.c lib/log.c */
 #include "tests/unit/trace_fixture.h"
 
-#include "arch/cpu.h"
-#include "core/trace_record.h"
+#include "arch/cpu/cpu.h"
+#include "core/observe/trace_record.h"
 #include "lib/printf.h"
 
 struct exit_info {

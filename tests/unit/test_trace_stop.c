@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The option trace.stop=: what it takes, what matches, and what is asked for then. */
-/* link: core/trace.c core/trace_print.c core/vm_log.c lib/log.c lib/string.c */
+/* link: core/observe/trace.c core/observe/trace_print.c core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
 /* For the function that its option calls. */
-#include "core/trace_record.h"
-#include "core/trace_stop.c"
+#include "core/observe/trace_record.h"
+#include "core/observe/trace_stop.c"
 
 static void (*during)(void);	/* what the exit or the handler leaves in the trace */
 static unsigned entries_forced;

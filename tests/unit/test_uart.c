@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The serial port against National Semiconductor's PC16550D data sheet. */
-/* link: dev/uart.c dev/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vuart.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 #include "fake_vm.h"
 
 #include <string.h>
 
-#include "dev/uart.h"
+#include "dev/isa/vuart.h"
 
 #define COM1 0x3f8
 #define IRQ  4

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is made of VMX's capability MSRs: controls, replacements, and the words where it ends. */
-/* link: vmx/caps.c core/capability.c lib/log.c */
+/* link: vmx/caps.c core/cpu/capability.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"
 

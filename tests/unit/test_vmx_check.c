@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A failed VM entry told in words: each kind of failure, and the rules that explain it. */
-/* link: vmx/check.c vmx/entry_state.c vmx/rules.c vmx/rules_controls.c vmx/rules_host.c */
-/* link: vmx/rules_guest.c vmx/rules_segments.c vmx/rules_nonregister.c vmx/rules_msr.c */
-/* link: core/entry_rule.c tests/unit/fake_vmcs.c core/vm_log.c lib/log.c lib/string.c */
+/* link: vmx/check.c vmx/entry_state.c vmx/rules/rules.c vmx/rules/controls.c vmx/rules/host.c */
+/* link: vmx/rules/guest.c vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
+/* link: core/observe/entry_rule.c tests/unit/fake_vmcs.c core/vm_log.c lib/log.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
 #include "lib/log.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"

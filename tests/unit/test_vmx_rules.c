@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of VM entry: each is broken by exactly what the manual forbids, and by nothing else. */
-/* link: vmx/rules.c vmx/rules_controls.c vmx/rules_host.c vmx/rules_guest.c */
-/* link: vmx/rules_segments.c vmx/rules_nonregister.c vmx/rules_msr.c */
-/* link: vmx/rules_exempt.c core/entry_rule.c lib/string.c */
+/* link: vmx/rules/rules.c vmx/rules/controls.c vmx/rules/host.c vmx/rules/guest.c */
+/* link: vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
+/* link: vmx/rules/exempt.c core/observe/entry_rule.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "vmx/rule.h"
+#include "vmx/rules/rule.h"
 
 /* --- states that no rule objects to, on a processor that allows every control --- */
 

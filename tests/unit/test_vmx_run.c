@@ -6,7 +6,7 @@
  * machine-check handler, V IDT-vectoring information read, N host's NMI handler, X timers run, H the
  * exit's handler.
  */
-/* link: vmx/run.c vmx/instant.c vmx/events.c core/statistics.c core/force_exit.c core/vm_log.c lib/log.c */
+/* link: vmx/run.c vmx/instant.c vmx/events.c core/observe/statistics.c core/force_exit.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,13 +14,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/clock.h"
-#include "arch/irq.h"
-#include "arch/lapic.h"
-#include "arch/x86.h"
-#include "core/cpuid.h"
+#include "arch/time/clock.h"
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/cpuid.h"
 #include "core/exit.h"
-#include "core/trace_record.h"
+#include "core/observe/trace_record.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"

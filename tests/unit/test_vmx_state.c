@@ -8,11 +8,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "arch/cpufeature.h"
-#include "arch/x86.h"
-#include "core/control.h"
-#include "core/emulate.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/emulate/emulate.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"
 
@@ -275,7 +275,7 @@ static void skipping_takes_the_length_of_what_exited(void **state)
 	assert_int_equal(advanced, 0);
 }
 
-/* A step to report, flags to store, or a carry that 32-bit code does not have: core/emulate.c sees to it. */
+/* A step to report, flags to store, or a carry that 32-bit code does not have: core/emulate/emulate.c sees to it. */
 static void skipping_leaves_what_is_not_plain(void **state)
 {
 	for (unsigned i = 0; i < 3; i++) {

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/clock.h"
-#include "arch/option.h"
+#include "arch/time/clock.h"
+#include "arch/bootinfo/option.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

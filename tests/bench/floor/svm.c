@@ -2,8 +2,8 @@
 /* AMD APM vol. 2, "Secure Virtual Machine": VMRUN, and no more than it insists on. */
 #include "floor/floor.h"
 
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "svm/vmcb.h"
 
 static struct vmcb vmcb __aligned(4096);

@@ -2,8 +2,8 @@
 /* Intel SDM vol. 3, "Virtual-Machine Control Structures": VMLAUNCH, and no more than it insists on. */
 #include "floor/floor.h"
 
-#include "arch/cpu.h"
-#include "arch/x86.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
 #include "vmx/vmcs.h"
 
 #define MSR_BASIC	 0x480

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Power off, reset and the power management timer.
+ * ACPI Specification, "Fixed ACPI Description Table (FADT)", "PM1 Control Registers".
+ */
+#include "arch/acpi/power.h"
+
+#include "arch/acpi/acpi.h"
+#include "arch/acpi/s5.h"
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/fault/extable.h"
+#include "arch/mem/paging.h"
+#include "arch/cpu/x86.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "lib/string.h"
+
+#define PM1_SCI_ENABLE	BIT(0)
+#define PM1_SLEEP_TYPE	10
+#define PM1_SLEEP_MASK	(7u << PM1_SLEEP_TYPE | BIT(13))
+#define PM1_SLEEP_ENABLE BIT(13)
+#define FADT_RESET_SUPPORTED BIT(10)
+
+struct fadt {
+	struct acpi_header header;
+	u32 firmware_ctrl, dsdt;
+	u8 reserved0, preferred_profile;
+	u16 sci_irq;
+	u32 smi_command;
+	u8 acpi_enable, acpi_disable, s4bios_request, pstate_control;
+	u32 pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe0, gpe1;
+	u8 pm1_event_length, pm1_control_length, pm2_control_length, pm_timer_length;
+	u8 gpe0_length, gpe1_length, gpe1_base, cstate_control;
+	u16 c2_latency, c3_latency, flush_size, flush_stride;
+	u8 duty_offset, duty_width, day_alarm, month_alarm, century;
+	u16 boot_flags;
+	u8 reserved1;
+	u32 flags;
+	struct acpi_address reset;
+	u8 reset_value;
+	u16 arm_boot_flags;
+	u8 minor_revision;
+	u64 x_firmware_ctrl, x_dsdt;
+	struct acpi_address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control,
+		x_pm2_control, x_pm_timer;
+} __packed;
+_Static_assert(offsetof(struct fadt, pm_timer) == 76, "FADT layout");
+_Static_assert(offsetof(struct fadt, reset) == 116, "FADT layout");
+_Static_assert(offsetof(struct fadt, x_dsdt) == 140, "FADT layout");
+_Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "FADT layout");
+
+static struct fadt fadt;	/* a copy; zero where the table is older and shorter */
+static volatile u8 *reset_register;	/* where it is in memory */
+static bool have_s5;
+static u8 s5_type_a, s5_type_b;
+
+static void find_s5(void)
+{
+	hpa_t pa = fadt.x_dsdt ? fadt.x_dsdt : fadt.dsdt;
+	const struct acpi_header *dsdt = acpi_map_table(pa);
+
+	if (dsdt && memcmp(dsdt->signature, "DSDT", 4)) {
+		log_warn("ACPI: the FADT's DSDT at 0x%llx has the signature %.4s: ignored",
+			 (unsigned long long)pa, dsdt->signature);
+		dsdt = acpi_find("SSDT", 0);
+	}
+	for (unsigned n = 0; dsdt; dsdt = acpi_find("SSDT", n++)) {
+		if (acpi_find_s5((const u8 *)(dsdt + 1), dsdt->length - sizeof(*dsdt), &s5_type_a,
+				 &s5_type_b) == 0) {
+			have_s5 = true;
+			return;
+		}
+	}
+}
+
+static bool can_reset(void)
+{
+	return fadt.header.revision >= 2 && fadt.flags & FADT_RESET_SUPPORTED && fadt.reset.address;
+}
+
+void acpi_power_init(void)
+{
+	const struct acpi_header *table = acpi_find("FACP", 0);
+
+	if (!table) {
+		log_warn("ACPI: no FADT: no power-off, no PM timer");
+		return;
+	}
+	memcpy(&fadt, table, MIN((size_t)table->length, sizeof(fadt)));
+	find_s5();
+	/* Now: to map it takes a lock, which a crash may hold. */
+	if (can_reset() && fadt.reset.space == ACPI_SPACE_MEMORY)
+		reset_register = mmio_map(fadt.reset.address, 1);
+}
+
+/* The port of a register: the extended address if it is one, else the old field. */
+static u16 port_of(const struct acpi_address *extended, u32 old)
+{
+	if (extended->space == ACPI_SPACE_IO && extended->address && extended->address <= 0xffff)
+		return (u16)extended->address;
+	return old <= 0xffff ? (u16)old : 0;
+}
+
+int acpi_pm_timer_read(u32 *ticks)
+{
+	u16 port = port_of(&fadt.x_pm_timer, fadt.pm_timer);
+
+	if (!port)
+		return -ENODEV;
+	*ticks = inl(port) & 0xffffff;
+	return 0;
+}
+
+static void wait_us(u64 us)
+{
+	u64 end = clock_deadline_us(us);
+
+	while (!clock_expired(end))
+		cpu_relax();
+}
+
+/* The power management registers belong to the firmware until it hands them over. */
+static bool enable_acpi(u16 control)
+{
+	u64 end = clock_deadline_us(300000);
+
+	if (inw(control) & PM1_SCI_ENABLE || !fadt.smi_command ||
+	    fadt.smi_command > 0xffff || !fadt.acpi_enable)
+		return true;
+	outb((u16)fadt.smi_command, fadt.acpi_enable);
+	while (!(inw(control) & PM1_SCI_ENABLE)) {
+		if (clock_expired(end))
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+static void sleep(u16 control, u8 type)
+{
+	u16 value = (inw(control) & ~PM1_SLEEP_MASK) | (u16)(type << PM1_SLEEP_TYPE);
+
+	outw(control, value);
+	outw(control, value | PM1_SLEEP_ENABLE);
+}
+
+void acpi_poweroff(void)
+{
+	u16 a = port_of(&fadt.x_pm1a_control, fadt.pm1a_control);
+	u16 b = port_of(&fadt.x_pm1b_control, fadt.pm1b_control);
+
+	if (!a || !have_s5) {
+		log_warn("ACPI: how to power off is not known");
+		return;
+	}
+	if (!enable_acpi(a))
+		log_warn("ACPI: the firmware does not hand over power management");
+	sleep(a, s5_type_a);
+	if (b)
+		sleep(b, s5_type_b);
+	wait_us(1000000);
+	log_warn("ACPI: the machine did not react to the power-off command");
+}
+
+static void reset_by_fadt(void)
+{
+	if (!can_reset())
+		return;
+	if (fadt.reset.space == ACPI_SPACE_IO)
+		outb((u16)fadt.reset.address, fadt.reset_value);
+	else if (reset_register)
+		*reset_register = fadt.reset_value;
+	wait_us(100000);
+}
+
+/* "Reset Control Register" of Intel's chipsets: hard reset, then the edge that starts it. */
+static void reset_by_cf9(void)
+{
+	outb(0xcf9, 0x02);
+	outb(0xcf9, 0x06);
+	wait_us(100000);
+}
+
+static void reset_by_keyboard_controller(void)
+{
+	u64 end = clock_deadline_us(10000);
+
+	while (inb(0x64) & BIT(1) && !clock_expired(end))	/* input buffer full */
+		cpu_relax();
+	outb(0x64, 0xfe);
+	wait_us(100000);
+}
+
+static void reset_by_triple_fault(void)
+{
+	struct {
+		u16 limit;
+		u64 base;
+	} __packed none = { 0, 0 };
+
+	__asm__ volatile("lidt %0; ud2" : : "m"(none));
+}
+
+/* The ways below may raise no more than INIT, which VMX root operation blocks. SDM, "INIT". */
+static void leave_vmx(void)
+{
+	if (read_cr4() & CR4_VMXE)
+		__asm__ volatile("1: vmxoff\n2:" EXTABLE("1b", "2b") : : : "memory", "cc");
+}
+
+void machine_reset(void)
+{
+	reset_by_fadt();
+	reset_by_cf9();
+	leave_vmx();
+	reset_by_keyboard_controller();
+	reset_by_triple_fault();
+}

@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-/* Between arch/acpi.c and arch/acpi_madt.c. */
-#pragma once
-
-/* Fill acpi_madt from the table, if there is one. */
-void madt_init(void);

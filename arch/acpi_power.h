@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-/* Between arch/acpi.c and arch/acpi_power.c. */
-#pragma once
-
-/* Read the FADT, and the sleep type of S5 from the DSDT. */
-void acpi_power_init(void);

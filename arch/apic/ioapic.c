@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupt controllers outside the processor: silent, but for what is routed here. */
+#include "arch/apic/ioapic.h"
+
+#include "arch/acpi/acpi.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic.h"
+#include "arch/mem/paging.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+#define REG_VERSION	 0x01
+#define REG_ENTRY(n)	 (0x10 + 2 * (n))
+#define ENTRY_ACTIVE_LOW BIT(13)
+#define ENTRY_LEVEL	 BIT(15)
+#define ENTRY_MASKED	 BIT(16)
+
+/* "MPS INTI Flags": 0 in either field is the bus's own way, for ISA edge and active high */
+#define MPS_POLARITY	 0x3
+#define MPS_ACTIVE_LOW	 0x3
+#define MPS_TRIGGER	 0xc
+#define MPS_LEVEL	 0xc
+
+static struct ioapic {
+	volatile u32 *select, *window;
+	u32 gsi_base, lines;
+} ioapics[ACPI_MAX_IOAPICS];
+static unsigned count;
+
+static u32 read(const struct ioapic *ioapic, u32 reg)
+{
+	*ioapic->select = reg;
+	return *ioapic->window;
+}
+
+static void write(const struct ioapic *ioapic, u32 reg, u32 value)
+{
+	*ioapic->select = reg;
+	*ioapic->window = value;
+}
+
+/*
+ * Intel 8259A data sheet, "Initialization Command Words". Even a masked 8259 raises spurious
+ * interrupts, so its vectors must not be those of exceptions.
+ */
+static void mask_8259s(void)
+{
+	static const struct {
+		u16 port;
+		u8 value;
+	} sequence[] = {
+		{ 0x20, 0x11 }, { 0x21, IRQ_VECTOR_FIRST },	 { 0x21, 4 }, { 0x21, 1 },
+		{ 0xa0, 0x11 }, { 0xa1, IRQ_VECTOR_FIRST + 8 }, { 0xa1, 2 }, { 0xa1, 1 },
+		{ 0x21, 0xff }, { 0xa1, 0xff },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sequence); i++)
+		outb(sequence[i].port, sequence[i].value);
+}
+
+static void add(const struct acpi_ioapic *description)
+{
+	struct ioapic *ioapic = &ioapics[count];
+	volatile u32 *registers = mmio_map(description->address, 0x20);
+	u32 version;
+
+	if (!registers)
+		return;
+	ioapic->select = registers;
+	ioapic->window = registers + 0x10 / 4;
+	ioapic->gsi_base = description->gsi_base;
+	version = read(ioapic, REG_VERSION);
+	if (version == 0 || version == ~0u) {
+		log_warn("I/O APIC at 0x%llx does not answer",
+			 (unsigned long long)description->address);
+		return;
+	}
+	ioapic->lines = (version >> 16 & 0xff) + 1;
+	for (u32 line = 0; line < ioapic->lines; line++)
+		write(ioapic, REG_ENTRY(line), ENTRY_MASKED);
+	count++;
+}
+
+void ioapic_init(void)
+{
+	mask_8259s();
+	for (u32 i = 0; i < acpi_madt.ioapics; i++)
+		add(&acpi_madt.ioapic[i]);
+}
+
+static struct acpi_override isa_line(u8 irq)
+{
+	for (u32 i = 0; i < acpi_madt.overrides; i++)
+		if (acpi_madt.override[i].irq == irq)
+			return acpi_madt.override[i];
+	return (struct acpi_override) { .irq = irq, .gsi = irq };
+}
+
+int ioapic_route_isa(u8 irq, u8 vector)
+{
+	struct acpi_override line = isa_line(irq);
+	u32 entry = vector;
+
+	if (lapic_id() > 0xff)
+		return -ENODEV;	/* the destination field has eight bits */
+	if ((line.flags & MPS_POLARITY) == MPS_ACTIVE_LOW)
+		entry |= ENTRY_ACTIVE_LOW;
+	if ((line.flags & MPS_TRIGGER) == MPS_LEVEL)
+		entry |= ENTRY_LEVEL;
+	for (unsigned i = 0; i < count; i++) {
+		const struct ioapic *ioapic = &ioapics[i];
+		u32 n = line.gsi - ioapic->gsi_base;
+
+		if (n >= ioapic->lines)
+			continue;
+		write(ioapic, REG_ENTRY(n), ENTRY_MASKED);
+		write(ioapic, REG_ENTRY(n) + 1, lapic_id() << 24);
+		write(ioapic, REG_ENTRY(n), entry);
+		return 0;
+	}
+	return -ENODEV;
+}

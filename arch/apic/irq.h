@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host interrupt vectors and their handlers. The hypervisor runs with interrupts off; handlers run
+ * in the explicit windows irq_window() and irq_wait() (arch/cpu/cpu.h) on the CPU's ordinary stack and
+ * must be short: they set a flag or a request.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+enum irq_vector {
+	IRQ_VECTOR_FIRST = 0x20,
+	IRQ_VECTOR_UART = 0x40,
+	IRQ_VECTOR_TIMER = 0xec,	/* LAPIC timer */
+	IRQ_VECTOR_FORCE_EXIT = 0xed,	/* self-IPI that forces a VM exit */
+	IRQ_VECTOR_LAPIC_ERROR = 0xfe,
+	IRQ_VECTOR_SPURIOUS = 0xff,
+};
+
+typedef void (*irq_handler_t)(void);
+
+/* Set the handler of a vector; EOI is sent by the dispatcher. Unexpected vectors are counted and logged once. */
+void irq_set_handler(u8 vector, irq_handler_t handler);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local APIC without its timer.
+ * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
+ */
+#include "arch/apic/lapic.h"
+
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic_reg.h"
+#include "arch/mem/paging.h"
+#include "arch/cpu/percpu.h"
+#include "arch/cpu/x86.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+#define SVR_ENABLE	    BIT(8)
+#define ICR_PENDING	    BIT(12)
+#define ICR_ASSERT	    BIT(14)
+#define ICR_SELF	    (1u << 18)
+#define APIC_BASE_ADDRESS   PTE_ADDRESS
+#define MAX_IN_SERVICE	    256
+
+static volatile u32 *registers;	/* the xAPIC's page; NULL in x2APIC mode */
+static bool x2apic;
+
+u32 lapic_reg_read(enum lapic_register reg)
+{
+	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg / 16)) : registers[reg / 4];
+}
+
+void lapic_reg_write(enum lapic_register reg, u32 value)
+{
+	if (x2apic)
+		wrmsr(MSR_X2APIC(reg / 16), value);
+	else
+		registers[reg / 4] = value;
+}
+
+u32 lapic_id(void)
+{
+	u32 id = lapic_reg_read(LAPIC_ID);
+
+	return x2apic ? id : id >> 24;
+}
+
+void lapic_eoi(void)
+{
+	lapic_reg_write(LAPIC_EOI, 0);
+}
+
+/* The xAPIC's two-part command register must be idle before it is written again. */
+static void send(u32 destination, u32 command)
+{
+	u64 end = clock_deadline_us(1000);
+
+	if (x2apic) {
+		wrmsr(MSR_X2APIC(LAPIC_ICR / 16), (u64)destination << 32 | command);
+		return;
+	}
+	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
+		cpu_relax();
+	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
+	lapic_reg_write(LAPIC_ICR, command);
+}
+
+void lapic_self_ipi(u8 vector)
+{
+	send(0, ICR_SELF | ICR_ASSERT | vector);
+}
+
+bool lapic_irr_pending(u8 vector)
+{
+	return lapic_reg_read(LAPIC_IRR + vector / 32 * 16) & BIT(vector % 32);
+}
+
+/*
+ * Keep the firmware's mode if it is x2APIC: there is no direct way back. Never clear the enable bit
+ * of one that is on either: on some it cannot be set again.
+ */
+static int enable(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	if (!(cpuid(1).edx & BIT(9))) {
+		log_error("this processor has no local APIC, or the firmware has switched it off");
+		return -ENODEV;
+	}
+	wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
+	if (cpu_features.x2apic) {
+		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+		x2apic = true;
+	} else if (!registers) {
+		registers = mmio_map(base & APIC_BASE_ADDRESS, PAGE_SIZE);
+	}
+	return x2apic || registers ? 0 : -ENOMEM;
+}
+
+/* LINT1 is where a PC's NMI line ends; all else stays quiet until somebody asks for it. */
+static void mask_all(void)
+{
+	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
+
+	lapic_reg_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
+	lapic_reg_write(LAPIC_LVT_LINT0, LAPIC_LVT_MASKED);
+	lapic_reg_write(LAPIC_LVT_LINT1, LAPIC_LVT_NMI);
+	if (last >= 4)
+		lapic_reg_write(LAPIC_LVT_PERFORMANCE, LAPIC_LVT_MASKED);
+	if (last >= 5)
+		lapic_reg_write(LAPIC_LVT_THERMAL, LAPIC_LVT_MASKED);
+	if (last >= 6)
+		lapic_reg_write(LAPIC_LVT_CMCI, LAPIC_LVT_MASKED);
+}
+
+/* Finish what an earlier owner left in service, lest it block every lower vector. */
+static void clear_in_service(void)
+{
+	for (unsigned n = 0; n < MAX_IN_SERVICE; n++) {
+		u32 any = 0;
+
+		for (unsigned i = 0; i < 8; i++)
+			any |= lapic_reg_read(LAPIC_ISR + 16 * i);
+		if (!any)
+			return;
+		lapic_eoi();
+	}
+}
+
+static void handle_error(void)
+{
+	static bool told;
+
+	lapic_reg_write(LAPIC_ESR, 0);	/* latches what happened since the last write */
+	if (!told)
+		log_warn("local APIC error, status 0x%x; more are not shown",
+			 lapic_reg_read(LAPIC_ESR));
+	told = true;
+}
+
+int lapic_init(void)
+{
+	int err = enable();
+
+	if (err)
+		return err;
+	mask_all();
+	lapic_reg_write(LAPIC_TPR, 0);
+	lapic_reg_write(LAPIC_SVR, SVR_ENABLE | IRQ_VECTOR_SPURIOUS);
+	clear_in_service();
+	lapic_reg_write(LAPIC_ESR, 0);
+	irq_set_handler(IRQ_VECTOR_LAPIC_ERROR, handle_error);
+	lapic_reg_write(LAPIC_LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
+	this_cpu()->apic_id = lapic_id();
+	log_info("local APIC: id %u, %s, timer %s", lapic_id(), x2apic ? "x2APIC" : "xAPIC",
+		 cpu_features.tsc_deadline ? "by TSC deadline" : "by count");
+	return 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC's timer. Intel SDM, "APIC Timer". */
+#include "arch/apic/lapic_timer.h"
+
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic.h"
+#include "arch/apic/lapic_reg.h"
+#include "arch/time/muldiv.h"
+#include "arch/cpu/x86.h"
+#include "lib/log.h"
+
+#define DIVIDE_BY_1 0xb
+#define MAX_COUNT   0xffffffffu
+
+u64 lapic_timer_armed = LAPIC_TIMER_OFF;
+static u64 timer_hz;
+static bool deadline_mode;
+
+void lapic_timer_start_calibration(void)
+{
+	lapic_reg_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
+	lapic_reg_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
+	lapic_reg_write(LAPIC_TIMER_INITIAL, MAX_COUNT);
+}
+
+u32 lapic_timer_count(void)
+{
+	return lapic_reg_read(LAPIC_TIMER_CURRENT);
+}
+
+void lapic_timer_set_hz(u64 hz)
+{
+	timer_hz = hz;
+	lapic_reg_write(LAPIC_TIMER_INITIAL, 0);
+	deadline_mode = cpu_features.tsc_deadline;
+	lapic_reg_write(LAPIC_LVT_TIMER,
+		    IRQ_VECTOR_TIMER | (deadline_mode ? LAPIC_LVT_TSC_DEADLINE : 0));
+	/* Intel SDM, "TSC-Deadline Mode": order the xAPIC's store before the MSR write. */
+	__asm__ volatile("mfence" : : : "memory");
+}
+
+static void arm_count(u64 deadline)
+{
+	u64 now = rdtsc();
+	u64 count = 1;
+
+	if (deadline > now)
+		count = mul_div(deadline - now, timer_hz, clock_tsc_hz());
+	count = MIN(count, (u64)MAX_COUNT);
+	lapic_reg_write(LAPIC_TIMER_INITIAL, (u32)MAX(count, 1ull));
+}
+
+void lapic_timer_arm(u64 deadline)
+{
+	if (deadline == lapic_timer_armed)
+		return;
+	lapic_timer_armed = deadline;
+	if (deadline_mode)	/* 0 disarms */
+		wrmsr(MSR_TSC_DEADLINE, deadline == LAPIC_TIMER_OFF ? 0 : MAX(deadline, 1ull));
+	else if (deadline == LAPIC_TIMER_OFF)
+		lapic_reg_write(LAPIC_TIMER_INITIAL, 0);
+	else
+		arm_count(deadline);
+}
+
+void lapic_timer_fired(void)
+{
+	lapic_timer_armed = LAPIC_TIMER_OFF;
+}

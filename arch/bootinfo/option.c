@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Lamina's command line, read by the table of options that the linker script collects. */
+#include "arch/bootinfo/option.h"
+
+#include "lib/errno.h"
+#include "lib/keyval.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+
+extern const struct option options_start[], options_end[];
+
+static const struct option *find_option(struct str_view name)
+{
+	for (const struct option *option = options_start; option < options_end; option++)
+		if (str_view_equals(name, option->name))
+			return option;
+	return NULL;
+}
+
+static void report_unknown(struct str_view name)
+{
+	char known[256];
+	size_t length = 0;
+
+	for (const struct option *option = options_start; option < options_end; option++)
+		if (length < sizeof(known))
+			length += snprintf(known + length, sizeof(known) - length, "%s%s",
+					   length ? ", " : "", option->name);
+	log_error("command line: unknown option \"%.*s\": expected one of %s", (int)name.len,
+		  name.ptr, known);
+}
+
+static void apply(const struct keyval *token)
+{
+	const struct option *option = find_option(token->key);
+
+	if (!option) {
+		report_unknown(token->key);
+		return;
+	}
+	if (token->has_value == !!option->values && option->set(token->value) == 0)
+		return;
+	if (option->values)
+		log_error("command line: %s=%.*s: expected %s=%s", option->name,
+			  (int)token->value.len, token->value.ptr, option->name, option->values);
+	else
+		log_error("command line: %s takes no value", option->name);
+}
+
+void options_apply(const char *command_line, bool file_name)
+{
+	struct keyval_cursor cursor;
+	struct keyval token;
+	int err;
+
+	keyval_begin(&cursor, str_view_of(command_line));
+	for (; (err = keyval_next(&cursor, &token)) == 0; file_name = false)
+		if (!file_name || find_option(token.key) || !keyval_may_name_file(&token))
+			apply(&token);
+	if (err == -EINVAL)
+		log_error("command line: a quote is not closed at: %.*s", (int)token.key.len,
+			  token.key.ptr);
+}
+
+int option_choice(struct str_view value, const char *const words[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (str_view_equals(value, words[i]))
+			return (int)i;
+	return -EINVAL;
+}
+
+void options_print_help(void)
+{
+	log_info("options:");
+	for (const struct option *option = options_start; option < options_end; option++)
+		log_info("  %s%s%s\n      %s", option->name, option->values ? "=" : "",
+			 option->values ? option->values : "", option->help);
+}
+
+static int set_loglevel(struct str_view value)
+{
+	static const char *const words[] = {
+		[LOG_ERROR] = "error",
+		[LOG_WARN] = "warn",
+		[LOG_INFO] = "info",
+		[LOG_DEBUG] = "debug",
+	};
+	int level = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (level < 0)
+		return level;
+	log_set_level(level);
+	return 0;
+}
+DEFINE_OPTION(loglevel, "loglevel", "error|warn|info|debug",
+	      "the least important lines that are still printed (default info)", set_loglevel);

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's serial port. National Semiconductor PC16550D data sheet, "Registers". */
+#include "arch/console/uart.h"
+
+#include "arch/time/clock.h"
+#include "arch/cpu/cpu.h"
+#include "arch/apic/ioapic.h"
+#include "arch/apic/irq.h"
+#include "arch/mem/paging.h"
+#include "lib/errno.h"
+
+enum {	/* registers */
+	DATA, INTERRUPT_ENABLE, FIFO_CONTROL, LINE_CONTROL, MODEM_CONTROL, LINE_STATUS,
+	MODEM_STATUS, SCRATCH,
+	DIVISOR_LOW = 0, DIVISOR_HIGH = 1, INTERRUPT_ID = 2,
+};
+
+#define IER_RECEIVED	 BIT(0)
+#define FCR_ENABLE_CLEAR 0x07	/* FIFOs on and emptied, interrupt at the first character */
+#define IIR_FIFO_ON	 0xc0
+#define LCR_8N1		 0x03
+#define LCR_DIVISOR	 BIT(7)
+#define MCR_DTR_RTS	 0x03
+#define MCR_OUT2	 BIT(3)	/* gates the interrupt line on a PC */
+#define LSR_RECEIVED	 BIT(0)
+#define LSR_THR_EMPTY	 BIT(5)
+#define LSR_ALL_SENT	 BIT(6)
+
+#define FIFO_SIZE  16
+#define RING_SIZE  1024u	/* a power of two */
+#define MAX_READS  (4 * FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
+#define REGISTERS  8u
+#define NOBODY	   0xff		/* where no register is */
+#define LEAST_BAUD 50u		/* that anything has ever spoken */
+#define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
+#define PATIENCE_US 1000000u
+
+static struct {
+	struct uart_config config;
+	volatile u8 *memory;	/* its registers, in memory */
+	bool open;
+	u16 fifo;		/* characters that fit once the transmitter is empty */
+	u8 found_line;		/* before the first uart_open() of this port */
+	u16 found_divisor;
+	u32 char_us;		/* one character on the wire, rounded up */
+	u32 patience_us;	/* left to wait for it beyond what the line takes */
+	bool stalled;
+	u64 lost;
+} uart;
+
+/* Apart: what was typed outlives a change of the port. */
+static struct {
+	u8 ring[RING_SIZE];
+	u32 head, tail;		/* characters ever put in and taken out */
+	bool draining;		/* somebody is moving characters to the ring */
+} input;
+
+static u8 get(unsigned reg)
+{
+	volatile u8 *at = uart.memory + reg * uart.config.stride;
+
+	if (uart.config.space == UART_PORTS)
+		return inb((u16)(uart.config.address + reg * uart.config.stride));
+	switch (uart.config.width) {
+	case 4:
+		return (u8)*(volatile u32 *)at;
+	case 2:
+		return (u8)*(volatile u16 *)at;
+	default:
+		return *at;
+	}
+}
+
+static void put(unsigned reg, u8 value)
+{
+	volatile u8 *at = uart.memory + reg * uart.config.stride;
+
+	if (uart.config.space == UART_PORTS)
+		outb((u16)(uart.config.address + reg * uart.config.stride), value);
+	else if (uart.config.width == 4)
+		*(volatile u32 *)at = value;
+	else if (uart.config.width == 2)
+		*(volatile u16 *)at = value;
+	else
+		*at = value;
+}
+
+/* Write only where reading shows something. An 8250 has no scratch register, but all since have. */
+static bool answers(void)
+{
+	if (get(LINE_STATUS) == NOBODY)
+		return false;
+	put(SCRATCH, 0x5a);
+	if (get(SCRATCH) != 0x5a)
+		return false;
+	put(SCRATCH, 0xa5);
+	return get(SCRATCH) == 0xa5;
+}
+
+u16 uart_divisor(const struct uart_config *config)
+{
+	u32 rate = config->clock / 16, divisor, real;
+
+	if (config->baud < LEAST_BAUD || config->baud > rate)
+		return 0;
+	divisor = (rate + config->baud / 2) / config->baud;
+	real = rate / divisor;
+	if (divisor > 0xffff || MAX(real, config->baud) - MIN(real, config->baud) > config->baud / 32)
+		return 0;
+	return (u16)divisor;
+}
+
+static void remember_line(void)
+{
+	uart.found_line = get(LINE_CONTROL) & (u8)~LCR_DIVISOR;
+	put(LINE_CONTROL, uart.found_line | LCR_DIVISOR);
+	uart.found_divisor = (u16)(get(DIVISOR_LOW) | get(DIVISOR_HIGH) << 8);
+}
+
+/* A divisor of 0 stands for the line as it was found. Returns the speed in baud. */
+static u32 set_line(u16 divisor)
+{
+	u8 line = divisor ? LCR_8N1 : uart.found_line;
+	u32 baud = uart.config.baud;
+
+	if (!divisor) {
+		divisor = uart.found_divisor;
+		baud = divisor ? uart.config.clock / 16 / divisor : 0;
+		baud = baud < LEAST_BAUD ? UNKNOWN_BAUD : baud;
+	}
+	put(LINE_CONTROL, line | LCR_DIVISOR);
+	put(DIVISOR_LOW, (u8)divisor);
+	put(DIVISOR_HIGH, divisor >> 8);
+	put(LINE_CONTROL, line);
+	return baud;
+}
+
+static int map_registers(void)
+{
+	if (uart.config.space != UART_MEMORY)
+		return 0;
+	uart.memory = mmio_map(uart.config.address, REGISTERS * uart.config.stride);
+	return uart.memory ? 0 : -ENOMEM;
+}
+
+static void set_up(u16 divisor)
+{
+	put(INTERRUPT_ENABLE, 0);
+	uart.char_us = 10 * 1000000 / set_line(divisor) + 1;
+	put(FIFO_CONTROL, FCR_ENABLE_CLEAR);
+	put(MODEM_CONTROL, MCR_DTR_RTS);
+	uart.fifo = (get(INTERRUPT_ID) & IIR_FIFO_ON) == IIR_FIFO_ON ? FIFO_SIZE : 1;
+	uart.patience_us = PATIENCE_US;
+	uart.stalled = false;
+	uart.open = true;
+}
+
+int uart_open(const struct uart_config *config)
+{
+	__typeof__(uart) before;
+	u16 divisor = uart_divisor(config);
+	int err;
+
+	if (config->baud && !divisor)
+		return -EINVAL;
+	uart_flush();
+	before = uart;
+	uart.open = false;
+	uart.config = *config;
+	err = map_registers();
+	if (!err && !answers())
+		err = -ENODEV;
+	if (err) {
+		uart = before;
+		return err;
+	}
+	if (!before.open || before.config.space != config->space ||
+	    before.config.address != config->address)
+		remember_line();
+	set_up(divisor);
+	return 0;
+}
+
+void uart_suspend(void)
+{
+	if (uart.config.space != UART_MEMORY)
+		return;
+	uart_flush();
+	uart.open = false;
+}
+
+int uart_resume(void)
+{
+	int err;
+
+	if (uart.config.space != UART_MEMORY)
+		return 0;
+	err = map_registers();
+	uart.open = !err;
+	return err;
+}
+
+static bool status_has(u8 bit)
+{
+	u8 status = get(LINE_STATUS);
+
+	return status != NOBODY && status & bit;
+}
+
+/*
+ * Wait for a line status bit for as long as a full FIFO and a bit may take. Input is fetched
+ * meanwhile: a long report must not cost what somebody types.
+ */
+static bool wait_for(u8 bit)
+{
+	u64 end = clock_deadline_us((u64)uart.char_us * (FIFO_SIZE + 4));
+
+	while (!status_has(bit)) {
+		if (clock_expired(end))
+			return false;
+		uart_poll();
+		cpu_relax();
+	}
+	return true;
+}
+
+/*
+ * What stands behind the port may hold the line up, as a BMC does: be patient then, but not for more
+ * than PATIENCE_US in all beyond the time that characters really took.
+ */
+static bool wait_until_empty(void)
+{
+	u32 usual = uart.char_us * (FIFO_SIZE + 4);
+
+	if (uart.stalled)
+		return status_has(LSR_THR_EMPTY);
+	if (wait_for(LSR_THR_EMPTY)) {
+		uart.patience_us = MIN(uart.patience_us + uart.char_us * uart.fifo, PATIENCE_US);
+		return true;
+	}
+	while (uart.patience_us >= usual) {
+		uart.patience_us -= usual;
+		if (wait_for(LSR_THR_EMPTY))
+			return true;
+	}
+	return false;
+}
+
+static bool send(u8 byte, unsigned *room)
+{
+	if (*room == 0) {
+		uart.stalled = !wait_until_empty();
+		if (uart.stalled)
+			return false;
+		*room = uart.fifo;
+	}
+	put(DATA, byte);
+	--*room;
+	return true;
+}
+
+void uart_write(const char *text, size_t length)
+{
+	unsigned room = 0;
+
+	if (!uart.open)
+		return;
+	for (size_t i = 0; i < length; i++) {
+		if ((text[i] == '\n' && !send('\r', &room)) || !send((u8)text[i], &room)) {
+			uart.lost += length - i;
+			return;
+		}
+	}
+}
+
+bool uart_stalled(void)
+{
+	return uart.stalled;
+}
+
+u64 uart_lost(void)
+{
+	return uart.lost;
+}
+
+void uart_flush(void)
+{
+	u64 end;
+
+	if (!uart.open || uart.stalled || !wait_for(LSR_ALL_SENT))
+		return;
+	/* What stands behind the port (a converter, an emulator) may hold a character more. */
+	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
+		cpu_relax();
+}
+
+void uart_poll(void)
+{
+	if (!uart.open || __atomic_test_and_set(&input.draining, __ATOMIC_ACQUIRE))
+		return;
+	for (unsigned i = 0; i < MAX_READS && status_has(LSR_RECEIVED); i++) {
+		u8 byte = get(DATA);
+
+		if (input.head - input.tail < RING_SIZE)
+			input.ring[input.head++ % RING_SIZE] = byte;
+	}
+	__atomic_clear(&input.draining, __ATOMIC_RELEASE);
+}
+
+int uart_read_char(void)
+{
+	if (input.tail == READ_ONCE(input.head))
+		return -1;
+	return input.ring[input.tail++ % RING_SIZE];
+}
+
+static int isa_irq(void)
+{
+	if (uart.config.space != UART_PORTS)
+		return -EOPNOTSUPP;
+	switch (uart.config.address) {
+	case 0x3f8:
+	case 0x3e8:
+		return 4;
+	case 0x2f8:
+	case 0x2e8:
+		return 3;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int uart_enable_interrupt(void)
+{
+	int irq, err;
+
+	if (!uart.open)
+		return -ENODEV;
+	irq = isa_irq();
+	if (irq < 0)
+		return irq;
+	irq_set_handler(IRQ_VECTOR_UART, uart_poll);
+	err = ioapic_route_isa(irq, IRQ_VECTOR_UART);
+	if (err)
+		return -EOPNOTSUPP;
+	put(MODEM_CONTROL, MCR_DTR_RTS | MCR_OUT2);
+	put(INTERRUPT_ENABLE, IER_RECEIVED);
+	/* The line is edge-triggered: what came before would hold it high for ever. */
+	uart_poll();
+	return 0;
+}

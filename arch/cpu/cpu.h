@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Instructions that C has no words for. */
+#pragma once
+
+#include "lib/types.h"
+
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_regs cpuid_count(u32 leaf, u32 subleaf)
+{
+	struct cpuid_regs r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline struct cpuid_regs cpuid(u32 leaf)
+{
+	return cpuid_count(leaf, 0);
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+/* As rdmsr/wrmsr, but a #GP gives -EFAULT instead of a panic (exception table, arch/fault/trap.c). */
+int rdmsr_safe(u32 msr, u64 *value);
+int wrmsr_safe(u32 msr, u64 value);
+
+static inline u64 rdtsc(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+#ifdef LAMINA_HOST_TEST
+/* On the build host the tests stand in for the processor. */
+void irq_disable(void);
+void irq_enable(void);
+void irq_wait(void);
+void irq_window(void);
+#else
+static inline void irq_disable(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static inline void irq_enable(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+/* Interrupts on for exactly the halt: STI's shadow makes wake-up race-free. Returns with interrupts off. */
+static inline void irq_wait(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+/* Serve every host interrupt that is pending now. Called with and returns with interrupts off. */
+static inline void irq_window(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
+#endif
+
+#define DEFINE_CR(n)							\
+	static inline u64 read_cr##n(void)				\
+	{								\
+		u64 value;						\
+									\
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value));	\
+		return value;						\
+	}								\
+	static inline void write_cr##n(u64 value)			\
+	{								\
+		__asm__ volatile("mov %0, %%cr" #n : : "r"(value) : "memory"); \
+	}
+DEFINE_CR(0)
+DEFINE_CR(2)
+DEFINE_CR(3)
+DEFINE_CR(4)
+#undef DEFINE_CR
+
+#ifdef LAMINA_HOST_TEST
+#define DEFINE_PORT(suffix, type)					\
+	void out##suffix(u16 port, type value);				\
+	type in##suffix(u16 port);
+#else
+#define DEFINE_PORT(suffix, type)					\
+	static inline void out##suffix(u16 port, type value)		\
+	{								\
+		__asm__ volatile("out" #suffix " %0, %1" : : "a"(value), "Nd"(port)); \
+	}								\
+	static inline type in##suffix(u16 port)				\
+	{								\
+		type value;						\
+									\
+		__asm__ volatile("in" #suffix " %1, %0" : "=a"(value) : "Nd"(port)); \
+		return value;						\
+	}
+#endif
+DEFINE_PORT(b, u8)
+DEFINE_PORT(w, u16)
+DEFINE_PORT(l, u32)
+#undef DEFINE_PORT

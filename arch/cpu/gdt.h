@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Each CPU's descriptor tables and stacks.
+ * Intel SDM, "Segment Descriptors", "64-Bit Mode Task State Segment", "Interrupt Stack Table".
+ */
+#pragma once
+
+#include "arch/mem/paging.h"
+#include "arch/cpu/percpu.h"
+#include "lib/types.h"
+
+/* Selectors. The boot code's temporary table (boot/entry.asm) has the first two as well. */
+enum {
+	GDT_CODE = 0x08,
+	GDT_DATA = 0x10,
+	GDT_TSS = 0x18,		/* two slots */
+	GDT_SIZE = 0x28,
+};
+
+/* The stacks of a CPU. All but the ordinary one are entries of the interrupt stack table. */
+enum cpu_stack { STACK_MAIN, STACK_NMI, STACK_MACHINE_CHECK, STACK_DOUBLE_FAULT, CPU_STACKS };
+
+#define STACK_SLOT 0x10000ull	/* address space of one stack; what it leaves unmapped guards it */
+#define STACK_SIZE 0x4000ull	/* at the upper end of the slot */
+#define IST_STACK_SIZE 0x2000ull
+
+static inline u64 cpu_stack_top(u32 cpu, enum cpu_stack stack)
+{
+	return HOST_STACKS + ((u64)cpu * CPU_STACKS + stack + 1) * STACK_SLOT;
+}
+
+static inline u64 cpu_stack_size(enum cpu_stack stack)
+{
+	return stack == STACK_MAIN ? STACK_SIZE : IST_STACK_SIZE;
+}
+
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3;
+	u16 io_bitmap;		/* offset; beyond the limit: no bitmap */
+} __packed;
+_Static_assert(sizeof(struct tss) == 104, "TSS layout");
+
+/*
+ * Give the running CPU its GDT and TSS, with the stacks that percpu_init() mapped, and its GS base.
+ * After a VM exit VMX leaves other limits behind, 0xffff for GDTR and IDTR: nothing relies on them.
+ */
+void gdt_load(struct percpu *cpu);
+/* Linear base addresses, for the VMCS's host state area. */
+u64 gdt_base(const struct percpu *cpu);
+u64 tss_base(const struct percpu *cpu);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Machine checks. Intel SDM, "Machine-Check Architecture"; AMD APM vol. 2, the same. */
+#include "arch/fault/machine_check.h"
+
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/fault/panic.h"
+#include "arch/fault/trap.h"
+#include "arch/cpu/x86.h"
+#include "lib/log.h"
+
+#define MCG_CAP_COUNT	0xff
+#define MCG_CAP_CTL	BIT_ULL(8)
+#define MAX_BANKS	64
+
+typedef unsigned long long ull;
+
+static unsigned banks;
+static bool recovery, overflow_recovery;
+
+/* AMD APM vol. 3, "CPUID Fn8000_0007_EBX": McaOverflowRecov, SUCCOR. */
+static void read_recovery(u64 capabilities)
+{
+	u32 amd = cpu_features.max_extended_leaf >= 0x80000007 ? cpuid(0x80000007).ebx : 0;
+	bool is_amd = cpu_features.vendor == CPU_VENDOR_AMD;
+
+	overflow_recovery = is_amd ? amd & BIT(0) : true;
+	recovery = is_amd ? amd & BIT(1) : (capabilities & MCG_CAP_SER_P) != 0;
+}
+
+/*
+ * With care: what is below us, firmware or another hypervisor, may announce machine checks in CPUID
+ * and have no such registers, or fewer than the count says.
+ */
+void machine_check_init(void)
+{
+	u64 capabilities, count;
+
+	if (!cpu_features.mce || rdmsr_safe(MSR_MCG_CAP, &capabilities))
+		return;
+	count = capabilities & MCG_CAP_COUNT;
+	banks = (unsigned)MIN(count, (u64)MAX_BANKS);
+	read_recovery(capabilities);
+	if (capabilities & MCG_CAP_CTL)
+		wrmsr_safe(MSR_MCG_CTL, ~0ull);
+	for (unsigned bank = 0; bank < banks; bank++) {
+		wrmsr_safe(MSR_MC_CTL(bank), ~0ull);
+		wrmsr_safe(MSR_MC_STATUS(bank), 0);
+	}
+}
+
+/* false: the bank holds no error. */
+static bool read_bank(unsigned number, struct machine_check_bank *bank)
+{
+	*bank = (struct machine_check_bank){ 0 };
+	if (rdmsr_safe(MSR_MC_STATUS(number), &bank->status) || !(bank->status & MCI_VALID))
+		return false;
+	if (bank->status & MCI_ADDR_VALID)
+		rdmsr_safe(MSR_MC_ADDR(number), &bank->address);
+	if (bank->status & MCI_MISC_VALID)
+		rdmsr_safe(MSR_MC_MISC(number), &bank->misc);
+	return true;
+}
+
+/*
+ * Log every bank that holds an error, free it, keep its memory from being used again, and find the
+ * worst. Of what a guest has lost it can be told one thing: with more, it is stopped.
+ */
+static enum machine_check_verdict report_banks(const struct machine_check *mc,
+					       struct machine_check_bank *lost)
+{
+	enum machine_check_verdict worst = MACHINE_CHECK_GO_ON, verdict;
+	struct machine_check_bank bank;
+	struct phys_range damage;
+	bool explained = false;
+	const char *kind;
+
+	for (unsigned i = 0; i < banks; i++) {
+		if (!read_bank(i, &bank))
+			continue;
+		verdict = machine_check_judge_bank(mc, &bank, &kind);
+		log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
+			  i, (ull)bank.status, (ull)bank.address, (ull)bank.misc, kind,
+			  bank.status & MCI_CORRUPT ? ", processor context corrupt" : "",
+			  bank.status & MCI_OVERFLOW ? ", earlier errors lost" : "");
+		wrmsr_safe(MSR_MC_STATUS(i), 0);
+		if (machine_check_damage(mc, &bank, &damage))
+			memory_retire(&damage);
+		if (verdict == MACHINE_CHECK_TELL_VM && worst == MACHINE_CHECK_TELL_VM)
+			verdict = MACHINE_CHECK_STOP_VM;
+		if (verdict == MACHINE_CHECK_TELL_VM)
+			*lost = bank;
+		worst = MAX(worst, verdict);
+		explained = true;
+	}
+	return machine_check_judge(mc, worst, explained);
+}
+
+/* Panics where the machine cannot go on; otherwise the next machine check may come. */
+static enum machine_check_verdict handle(struct machine_check *mc, struct machine_check_bank *lost)
+{
+	enum machine_check_verdict verdict;
+
+	if (rdmsr_safe(MSR_MCG_STATUS, &mc->mcg_status))
+		panic("machine check on a processor without registers that describe it");
+	mc->amd = cpu_features.vendor == CPU_VENDOR_AMD;
+	mc->recovery = recovery;
+	mc->overflow_recovery = overflow_recovery;
+	log_error("machine check: MCG_STATUS 0x%llx, %s", (ull)mc->mcg_status,
+		  mc->in_guest ? "while a guest ran" : "in Lamina");
+	verdict = report_banks(mc, lost);
+	if (verdict == MACHINE_CHECK_STOP_MACHINE)
+		panic("machine check that the processor cannot recover from");
+	wrmsr(MSR_MCG_STATUS, 0);	/* MCIP: with it set, the next one shuts the CPU down */
+	log_error("machine check: %s",
+		  verdict == MACHINE_CHECK_GO_ON ? "nothing is lost, going on" : "what is lost was the guest's");
+	return verdict;
+}
+
+void machine_check_handler(void)
+{
+	struct machine_check mc = { .in_guest = false };
+	struct machine_check_bank lost;
+
+	handle(&mc, &lost);
+}
+
+enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,
+						  struct machine_check_bank *lost)
+{
+	mc->in_guest = true;
+	return handle(mc, lost);
+}
+
+bool machine_check_recovery(void)
+{
+	return recovery;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The interrupt table, and who handles which vector. */
+#include "arch/fault/trap.h"
+
+#include "arch/cpu/cpu.h"
+#include "arch/fault/extable.h"
+#include "arch/cpu/gdt.h"
+#include "arch/apic/irq_dispatch.h"
+#include "arch/fault/panic.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+struct idt_gate {
+	u16 offset_low;
+	u16 selector;
+	u8 ist;
+	u8 type;
+	u16 offset_middle;
+	u32 offset_high;
+	u32 reserved;
+};
+_Static_assert(sizeof(struct idt_gate) == 16, "IDT gate layout");
+
+#define GATE_INTERRUPT 0x8e	/* present, DPL 0, 64-bit interrupt gate */
+
+struct table_pointer {
+	u16 limit;
+	u64 base;
+} __packed;
+
+extern const u64 trap_stubs[256];
+extern const struct extable_entry extable_start[], extable_end[];
+
+static struct idt_gate idt[256];
+
+u64 idt_base(void)
+{
+	return (u64)idt;
+}
+
+void trap_load(void)
+{
+	struct table_pointer pointer = { sizeof(idt) - 1, (u64)idt };
+
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+void trap_init(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(idt); i++) {
+		idt[i] = (struct idt_gate) {
+			.offset_low = (u16)trap_stubs[i],
+			.selector = GDT_CODE,
+			.type = GATE_INTERRUPT,
+			.offset_middle = (u16)(trap_stubs[i] >> 16),
+			.offset_high = (u32)(trap_stubs[i] >> 32),
+		};
+	}
+	trap_load();
+}
+
+void trap_enable_ist(void)
+{
+	idt[X86_NMI].ist = STACK_NMI;
+	idt[X86_MC].ist = STACK_MACHINE_CHECK;
+	idt[X86_DF].ist = STACK_DOUBLE_FAULT;
+}
+
+u64 extable_find(u64 rip)
+{
+	for (const struct extable_entry *e = extable_start; e < extable_end; e++)
+		if (e->from == rip)
+			return e->to;
+	return 0;
+}
+
+/* Between reading the old value and the store nothing faults: err is the fault's mark. */
+int rdmsr_safe(u32 msr, u64 *value)
+{
+	u32 low = 0, high = 0;
+	int err = -EFAULT;
+
+	__asm__ volatile("1: rdmsr\n\t"
+			 "xorl %[err], %[err]\n"
+			 "2:" EXTABLE("1b", "2b")
+			 : "+a"(low), "+d"(high), [err] "+r"(err)
+			 : "c"(msr));
+	if (!err)
+		*value = (u64)high << 32 | low;
+	return err;
+}
+
+int wrmsr_safe(u32 msr, u64 value)
+{
+	int err = -EFAULT;
+
+	__asm__ volatile("1: wrmsr\n\t"
+			 "xorl %[err], %[err]\n"
+			 "2:" EXTABLE("1b", "2b")
+			 : [err] "+r"(err)
+			 : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
+			 : "memory");
+	return err;
+}
+
+static bool fix_up(struct trap_frame *frame)
+{
+	u64 to;
+
+	if (frame->vector != X86_GP && frame->vector != X86_UD && frame->vector != X86_PF)
+		return false;
+	to = extable_find(frame->rip);
+	if (!to)
+		return false;
+	frame->rip = to;
+	return true;
+}
+
+/* Nobody here sends NMIs: what comes is from outside. Count, and say the first. */
+static void handle_nmi(void)
+{
+	if (this_cpu()->nmi_count++ == 0)
+		log_debug("first NMI on this CPU");
+}
+
+/* Lamina sets no breakpoints and does not single-step. Whatever it was, it is over: say the first. */
+static void handle_debug(const struct trap_frame *frame)
+{
+	if (this_cpu()->debug_count++ == 0)
+		log_warn("a debug exception that nobody asked for, at 0x%llx: ignored",
+			 (unsigned long long)frame->rip);
+}
+
+static void handle_exception(struct trap_frame *frame)
+{
+	switch (frame->vector) {
+	case X86_NMI:
+		handle_nmi();
+		return;
+	case X86_MC:
+		machine_check_handler();
+		return;
+	case X86_DB:
+		handle_debug(frame);
+		return;
+	}
+	if (!fix_up(frame))
+		panic_trap(frame);
+}
+
+/*
+ * An exception may come while the GS base is still a guest's, between SVM's exit and VMLOAD. The
+ * handlers run on the CPU's own, and the interrupted code gets back what it had.
+ */
+static void handle_exception_anywhere(struct trap_frame *frame)
+{
+	u64 own = (u64)percpu_by_stack(), found = rdmsr(MSR_GS_BASE);
+
+	if (found != own)
+		wrmsr(MSR_GS_BASE, own);
+	handle_exception(frame);
+	if (found != own)
+		wrmsr(MSR_GS_BASE, found);
+}
+
+void trap_dispatch(struct trap_frame *frame)
+{
+	if (frame->vector >= 32)
+		irq_dispatch(frame->vector);
+	else
+		handle_exception_anywhere(frame);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exceptions and interrupts of the host.
+ * Intel SDM, "Exception and Interrupt Handling in 64-bit Mode".
+ */
+#pragma once
+
+#include "arch/cpu/x86.h"
+#include "lib/types.h"
+
+/* What arch/fault/trap_entry.asm leaves on the stack, lowest address first. */
+struct trap_frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	u64 vector;
+	u64 error_code;		/* 0 where the vector has none */
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+/*
+ * Load the interrupt table. All vectors use the running stack until trap_enable_ist(), which needs
+ * the CPU's TSS; other CPUs only need trap_load().
+ */
+void trap_init(void);
+void trap_enable_ist(void);
+void trap_load(void);
+u64 idt_base(void);	/* linear, for the VMCS's host state area */
+
+/* Print registers, control registers, stack words and the chain of callers. Takes no lock. */
+void trap_report(const struct trap_frame *frame);
+/* The same without registers, for the caller of the function of this __builtin_frame_address(0). */
+void trap_report_caller(const u64 *frame);
+
+/* "#GP" for X86_GP ...; "interrupt" from 32 on */
+const char *trap_name(u64 vector);
+
+/*
+ * The machine-check exception in Lamina itself: log the banks that hold an error, then panic unless
+ * nothing is lost. One that a VM exit or a failed entry is about is machine_check_in_guest()'s.
+ */
+void machine_check_handler(void);
+
+/* Called by arch/fault/trap_entry.asm. */
+void trap_dispatch(struct trap_frame *frame);

@@ -1,0 +1,83 @@
+; SPDX-License-Identifier: MIT
+;
+; Where the processor arrives on an exception or interrupt: one stub for each vector, all of which
+; build a struct trap_frame (arch/fault/trap.h) and call trap_dispatch().
+
+%include "arch/offsets.inc"
+
+extern trap_dispatch
+global trap_stubs
+
+section .text
+
+; In:       as the processor leaves the stack: [error code] RIP CS RFLAGS RSP SS
+; Out:      trap_common with error code and vector pushed
+; Clobbers: nothing
+; Stack:    8 or 16 bytes
+%macro TRAP_STUB 1
+trap_stub_%1:
+	%if !(%1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21 || %1 == 29 || %1 == 30)
+	push	0			; this vector has no error code
+	%endif
+	push	%1
+	jmp	trap_common
+%endmacro
+
+%assign vector 0
+%rep 256
+	TRAP_STUB vector
+	%assign vector vector + 1
+%endrep
+
+; The processor aligned RSP to 16 before it pushed 5 words; with error code, vector and 15 registers
+; it is aligned again for the call.
+; In:       vector and error code on the stack; interrupts off
+; Out:      returns to the interrupted code, at the RIP that the frame then holds
+; Clobbers: nothing
+; Stack:    15 words, then trap_dispatch()
+trap_common:
+	push	rax
+	push	rbx
+	push	rcx
+	push	rdx
+	push	rsi
+	push	rdi
+	push	rbp
+	push	r8
+	push	r9
+	push	r10
+	push	r11
+	push	r12
+	push	r13
+	push	r14
+	push	r15
+	cld
+	mov	rdi, rsp
+	xor	ebp, ebp		; the backtrace goes on from the frame
+	call	trap_dispatch
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	r11
+	pop	r10
+	pop	r9
+	pop	r8
+	pop	rbp
+	pop	rdi
+	pop	rsi
+	pop	rdx
+	pop	rcx
+	pop	rbx
+	pop	rax
+	add	rsp, 16			; vector, error code
+	iretq
+
+section .rodata
+align 8
+trap_stubs:
+%assign vector 0
+%rep 256
+	dq trap_stub_ %+ vector
+	%assign vector vector + 1
+%endrep

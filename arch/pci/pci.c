@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI configuration space. */
+#include "arch/pci/pci.h"
+
+#include "arch/cpu/cpu.h"
+
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA    0xcfc
+#define CONFIG_ENABLE  BIT(31)
+
+#define NOBODY		 0xffffffff
+#define MULTI_FUNCTION	 BIT(23)	/* of the header type */
+#define HEADER_LAYOUT	 0x007f0000
+#define BAR_IO		 BIT(0)
+#define BAR_TYPE	 0x6
+#define BAR_64_BIT	 0x4
+#define BAR_IO_FLAGS	 0x3u
+#define BAR_MEMORY_FLAGS 0xfu
+
+static void select(struct pci_address at, unsigned reg)
+{
+	outl(CONFIG_ADDRESS, CONFIG_ENABLE | (u32)at.bus << 16 | (u32)at.device << 11 |
+			     (u32)at.function << 8 | reg);
+}
+
+u32 pci_read32(struct pci_address at, unsigned reg)
+{
+	select(at, reg);
+	return inl(CONFIG_DATA);
+}
+
+void pci_write32(struct pci_address at, unsigned reg, u32 value)
+{
+	select(at, reg);
+	outl(CONFIG_DATA, value);
+}
+
+struct pci_bar pci_read_bar(struct pci_address at, unsigned index)
+{
+	unsigned reg = PCI_BAR + 4 * index;
+	u32 command = pci_read32(at, PCI_COMMAND), low = pci_read32(at, reg), mask;
+	struct pci_bar bar = { .io = low & BAR_IO };
+	u32 flags = bar.io ? BAR_IO_FLAGS : BAR_MEMORY_FLAGS;
+
+	/* The upper half is status bits that a one would clear. */
+	pci_write32(at, PCI_COMMAND, command & 0xffff & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	pci_write32(at, reg, 0xffffffff);
+	mask = pci_read32(at, reg) & ~flags;
+	pci_write32(at, reg, low);
+	pci_write32(at, PCI_COMMAND, command & 0xffff);
+
+	bar.size = mask & -mask;
+	bar.address = bar.size ? low & ~flags : 0;
+	bar.wide = !bar.io && (low & BAR_TYPE) == BAR_64_BIT && index + 1 < PCI_BARS;
+	if (bar.wide && bar.size)
+		bar.address |= (u64)pci_read32(at, reg + 4) << 32;
+	return bar;
+}
+
+bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *argument)
+{
+	for (unsigned device = 0; device < 256 * 32; device++) {
+		struct pci_address at = { device / 32, device % 32, 0 };
+		unsigned functions = pci_read32(at, PCI_HEADER) & MULTI_FUNCTION ? 8 : 1;
+
+		if (pci_read32(at, PCI_VENDOR) == NOBODY)
+			continue;
+		for (; at.function < functions; at.function++) {
+			/* Bridges have other registers where devices have base addresses. */
+			if (pci_read32(at, PCI_VENDOR) != NOBODY &&
+			    !(pci_read32(at, PCI_HEADER) & HEADER_LAYOUT) && visit(at, argument))
+				return true;
+		}
+	}
+	return false;
+}

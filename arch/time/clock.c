@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* The frequency of the TSC, and what follows from it. */
+#include "arch/time/clock.h"
+
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/apic/lapic_timer.h"
+#include "arch/time/muldiv.h"
+#include "arch/fault/panic.h"
+#include "arch/time/timesource.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+#define ASSUMED_HZ   5000000000ull	/* faster than any: early waits are long enough */
+#define WINDOW_HZ    100		/* the measurement takes 1/100 s */
+#define SAMPLES	     8
+#define MAX_POLLS    10000000u
+#define MIN_HZ	     1000000ull		/* emulators count instructions: 10 MHz is possible */
+#define MAX_HZ	     20000000000ull
+#define ONE_PERCENT  100
+#define NS_PER_S     1000000000ull
+
+typedef unsigned long long ull;
+
+extern u64 boot_tsc;	/* boot/entry.asm */
+
+static u64 tsc_hz;
+
+u64 clock_tsc_hz(void)
+{
+	return tsc_hz;
+}
+
+u64 clock_tsc_at_boot(void)
+{
+	return boot_tsc;
+}
+
+u64 clock_us_since_boot(void)
+{
+	return tsc_hz ? mul_div(rdtsc() - boot_tsc, 1000000, tsc_hz) : 0;
+}
+
+u64 clock_ns_to_tsc(u64 ns)
+{
+	return mul_div(ns, tsc_hz, NS_PER_S);
+}
+
+u64 clock_tsc_to_ns(u64 ticks)
+{
+	return mul_div(ticks, NS_PER_S, tsc_hz);
+}
+
+u64 clock_deadline_us(u64 us)
+{
+	return rdtsc() + mul_div(us, tsc_hz ? tsc_hz : ASSUMED_HZ, 1000000);
+}
+
+bool clock_expired(u64 deadline)
+{
+	return rdtsc() >= deadline;
+}
+
+/* The three counters at one moment. */
+struct sample {
+	u64 tsc;
+	u32 source;
+	u32 lapic;
+};
+
+/*
+ * Read the source between two readings of the TSC, and keep the closest of some attempts: an SMI or
+ * a busy hypervisor below us would otherwise go into the result.
+ */
+static struct sample take_sample(const struct timesource *source)
+{
+	struct sample best = { 0 };
+	u64 best_gap = ~0ull;
+
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		u64 before = rdtsc();
+		u32 value = source->read(source);
+		u64 gap = rdtsc() - before;
+
+		if (gap >= best_gap)
+			continue;
+		best_gap = gap;
+		best = (struct sample) { before + gap / 2, value, lapic_timer_count() };
+	}
+	return best;
+}
+
+static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
+{
+	return (to - from) & source->mask;
+}
+
+/* Wait for the window to pass; false for a counter that stands still. */
+static bool wait_window(const struct timesource *source, u32 from)
+{
+	for (u32 polls = 0; polls < MAX_POLLS; polls++) {
+		if (ticks_between(source, from, source->read(source)) >= source->hz / WINDOW_HZ)
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/* Ticks of TSC and LAPIC timer per second, by one source. -EIO where it makes no sense. */
+static int measure(const struct timesource *source, u64 *hz, u64 *lapic_hz)
+{
+	struct sample first, last;
+	u32 ticks;
+
+	lapic_timer_start_calibration();
+	first = take_sample(source);
+	if (!wait_window(source, first.source))
+		return -EIO;
+	last = take_sample(source);
+	ticks = ticks_between(source, first.source, last.source);
+	if (!ticks)
+		return -EIO;
+	*hz = mul_div(last.tsc - first.tsc, source->hz, ticks);
+	*lapic_hz = mul_div(first.lapic - last.lapic, source->hz, ticks);
+	return *hz >= MIN_HZ && *hz <= MAX_HZ ? 0 : -EIO;
+}
+
+/* The first source that works; NULL if none does. */
+static const char *measure_any(u64 *hz, u64 *lapic_hz)
+{
+	for (struct timesource *source = timesources; source->name; source++) {
+		if (source->start(source))
+			continue;
+		if (measure(source, hz, lapic_hz) == 0)
+			return source->name;
+		log_warn("clock: the %s does not count as it should", source->name);
+	}
+	return NULL;
+}
+
+/*
+ * Intel SDM, "Time Stamp Counter and Nominal Core Crystal Clock Information Leaf". Without the
+ * crystal's frequency, leaf 16h has the base frequency in MHz, which is rounded: *exact is false.
+ */
+static u64 hz_by_cpuid(bool *exact)
+{
+	struct cpuid_regs r;
+
+	if (cpu_features.max_leaf >= 0x15) {
+		r = cpuid(0x15);
+		*exact = true;
+		if (r.eax && r.ebx && r.ecx)
+			return mul_div(r.ecx, r.ebx, r.eax);
+	}
+	*exact = false;
+	if (cpu_features.max_leaf < 0x16)
+		return 0;
+	return (cpuid(0x16).eax & 0xffff) * 1000000ull;
+}
+
+static bool agree(u64 a, u64 b)
+{
+	u64 difference = a > b ? a - b : b - a;
+
+	return difference <= MIN(a, b) / ONE_PERCENT;
+}
+
+static void announce(const char *how)
+{
+	log_info("clock: TSC %llu.%03llu MHz (%s)%s", (ull)tsc_hz / 1000000,
+		 (ull)tsc_hz / 1000 % 1000, how,
+		 cpu_features.invariant_tsc ? "" : ", not announced as invariant");
+}
+
+static u32 tsc_read(const struct timesource *source)
+{
+	return (u32)rdtsc();
+}
+
+/* Nothing but CPUID: then the TSC itself is what the LAPIC's timer is measured by. */
+static u64 trust_cpuid(u64 announced)
+{
+	struct timesource tsc = { "CPUID", NULL, tsc_read, announced, 0xffffffff };
+	u64 hz, lapic_hz = 0;
+
+	if (!announced)
+		stop("no clock works: neither CPUID, HPET, ACPI PM timer nor 8254");
+	measure(&tsc, &hz, &lapic_hz);
+	return lapic_hz;
+}
+
+/*
+ * CPUID is believed if a measurement confirms it: under an emulator it may describe the processor
+ * that is played, not the speed at which it runs.
+ */
+void clock_init(void)
+{
+	u64 measured = 0, lapic_hz = 0, announced;
+	const char *source = measure_any(&measured, &lapic_hz);
+	bool exact = false;
+
+	announced = hz_by_cpuid(&exact);
+	if (!source)
+		lapic_hz = trust_cpuid(announced);
+	else if (announced && !agree(measured, announced))
+		log_warn("clock: CPUID says %llu MHz, the %s measures %llu MHz: taking the latter",
+			 (ull)announced / 1000000, source, (ull)measured / 1000000);
+	if (!source || (exact && announced && agree(measured, announced))) {
+		tsc_hz = announced;
+		source = "CPUID";
+	} else {
+		tsc_hz = measured;
+	}
+	if (!lapic_hz && !cpu_features.tsc_deadline)
+		stop("the local APIC's timer does not count");
+	lapic_timer_set_hz(lapic_hz);
+	announce(source);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What CPUID shows to a guest. The policy is the table below: of each leaf, the bits of the host's
+ * answer that go through and the bits that Lamina itself provides. All else is zero.
+ * Intel SDM, "CPUID"; AMD APM vol. 3, "Obtaining Processor Information Via the CPUID Instruction".
+ */
+#include "core/cpu/cpuid.h"
+
+#include "arch/time/clock.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/irqchip.h"
+#include "core/cpu/pvclock.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/string.h"
+
+#define ALL (~0u)
+#define B(n) BIT(n)
+
+/* Leaf 1 */
+#define L1_ECX_PASS (B(0) /* SSE3 */ | B(1) /* PCLMULQDQ */ | B(9) /* SSSE3 */ | B(12) /* FMA */ |	\
+		     B(13) /* CMPXCHG16B */ | B(19) /* SSE4.1 */ | B(20) /* SSE4.2 */ |			\
+		     B(22) /* MOVBE */ | B(23) /* POPCNT */ | B(25) /* AES */ | B(26) /* XSAVE */ |	\
+		     B(28) /* AVX */ | B(29) /* F16C */ | B(30) /* RDRAND */)
+#define L1_ECX_OWN  (B(21) /* x2APIC */ | B(24) /* TSC deadline */ | B(31) /* hypervisor present */)
+#define L1_EDX_PASS (B(0) /* FPU */ | B(1) /* VME */ | B(2) /* DE */ | B(3) /* PSE */ | B(4) /* TSC */ | \
+		     B(5) /* MSR */ | B(6) /* PAE */ | B(8) /* CMPXCHG8B */ | B(11) /* SYSENTER */ |	\
+		     B(13) /* PGE */ | B(15) /* CMOV */ | B(16) /* PAT */ | B(17) /* PSE-36 */ |	\
+		     B(19) /* CLFLUSH */ | B(23) /* MMX */ | B(24) /* FXSR */ | B(25) /* SSE */ |	\
+		     B(26) /* SSE2 */ | B(27) /* self-snoop */)
+#define L1_EDX_OWN  (B(7) /* MCE */ | B(9) /* APIC */ | B(12) /* MTRR */ | B(14) /* MCA */)
+
+/* Leaf 7. Not offered: what needs state that Lamina does not keep (MPX, PKU, CET, PT, TSX, speculation control). */
+#define L7_EBX_PASS (B(0) /* FSGSBASE */ | B(3) /* BMI1 */ | B(5) /* AVX2 */ | B(7) /* SMEP */ |	\
+		     B(8) /* BMI2 */ | B(9) /* ERMS */ | B(16) /* AVX512F */ | B(17) /* AVX512DQ */ |	\
+		     B(18) /* RDSEED */ | B(19) /* ADX */ | B(20) /* SMAP */ | B(21) /* AVX512IFMA */ |	\
+		     B(23) /* CLFLUSHOPT */ | B(24) /* CLWB */ | B(28) /* AVX512CD */ | B(29) /* SHA */ | \
+		     B(30) /* AVX512BW */ | B(31) /* AVX512VL */)
+#define L7_EBX_OWN  B(1) /* TSC_ADJUST */
+#define L7_ECX_PASS (B(1) /* AVX512VBMI */ | B(2) /* UMIP */ | B(6) /* AVX512VBMI2 */ | B(8) /* GFNI */ | \
+		     B(9) /* VAES */ | B(10) /* VPCLMULQDQ */ | B(11) /* AVX512VNNI */ |		\
+		     B(12) /* AVX512BITALG */ | B(14) /* AVX512VPOPCNTDQ */)
+#define L7_EDX_PASS (B(4) /* FSRM */ | B(10) /* MD_CLEAR */)
+#define L7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
+#define L7_ECX_AVX    (B(9) | B(10))
+#define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
+
+/* Leaf 80000001h. Not offered: SVM, MWAITX, OSVW, topology extensions, performance counters. */
+#define X1_ECX_PASS (B(0) /* LAHF */ | B(5) /* ABM */ | B(6) /* SSE4A */ | B(7) /* misaligned SSE */ |	\
+		     B(8) /* PREFETCHW */ | B(11) /* XOP */ | B(16) /* FMA4 */ | B(21) /* TBM */)
+#define X1_ECX_AVX  (B(11) | B(16))
+#define X1_EDX_PASS (L1_EDX_PASS | B(20) /* NX */ | B(22) /* MMX extensions */ | B(25) /* FFXSR */ |	\
+		     B(26) /* 1 GiB pages */ | B(27) /* RDTSCP */ | B(29) /* long mode */ |		\
+		     B(30) /* 3DNow extensions */ | B(31) /* 3DNow */ | B(11) /* SYSCALL */)
+
+struct leaf_policy {
+	u32 leaf, subleaf;
+	struct cpuid_regs pass;	/* bits of the host's answer */
+	struct cpuid_regs own;	/* bits that are always set */
+};
+
+/* Leaves that need more than this have a function: see special_leaves(). */
+static const struct leaf_policy policy[] = {
+	{ 0x1, 0, .pass = { ALL, 0x0000ff00, L1_ECX_PASS, L1_EDX_PASS },
+		  .own = { 0, 0x00010000, L1_ECX_OWN, L1_EDX_OWN } },
+	{ 0x2, 0, .pass = { ALL, ALL, ALL, ALL } },			/* cache descriptors */
+	{ 0x6, 0, .own = { B(2) /* the APIC timer always runs */, 0, 0, 0 } },
+	{ 0x7, 0, .pass = { 0, L7_EBX_PASS, L7_ECX_PASS, L7_EDX_PASS }, .own = { 0, L7_EBX_OWN, 0, 0 } },
+	{ 0xd, 1, .pass = { B(0) /* XSAVEOPT */, 0, 0, 0 } },
+	{ 0x80000001, 0, .pass = { ALL, 0, X1_ECX_PASS, X1_EDX_PASS } },
+	{ 0x80000002, 0, .pass = { ALL, ALL, ALL, ALL } },		/* brand string */
+	{ 0x80000003, 0, .pass = { ALL, ALL, ALL, ALL } },
+	{ 0x80000004, 0, .pass = { ALL, ALL, ALL, ALL } },
+	{ 0x80000005, 0, .pass = { ALL, ALL, ALL, ALL } },		/* AMD: L1 caches and TLBs */
+	{ 0x80000006, 0, .pass = { ALL, ALL, ALL, ALL } },		/* L2 and L3 */
+	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: errors that can be survived */, 0, 0 },
+	  .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
+	{ 0x80000008, 0, .pass = { 0x0000ffff, B(0) /* CLZERO */, 0, 0 } },
+};
+
+#define MAX_BASIC     0x16
+#define MAX_EXTENDED  0x80000008
+#define MAX_HYPERVISOR 0x40000010
+#define ENTRIES	      64
+
+struct cpuid_table {
+	struct cpuid_constants constants;	/* must stay first */
+	u32 count;
+	u64 features;	/* BIT(enum guest_feature) */
+	u8 physical_bits;
+	struct {
+		u32 leaf, subleaf;
+		struct cpuid_regs regs;
+	} entry[ENTRIES];
+};
+
+_Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
+
+/* Leaves whose answer depends on the subleaf: for all others ECX on entry means nothing. */
+static bool has_subleaves(u32 leaf)
+{
+	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
+}
+
+static const struct cpuid_regs *find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
+{
+	for (u32 i = 0; i < table->count; i++) {
+		if (table->entry[i].leaf == leaf && table->entry[i].subleaf == subleaf)
+			return &table->entry[i].regs;
+	}
+	return NULL;
+}
+
+static void add(struct cpuid_table *table, u32 leaf, u32 subleaf, struct cpuid_regs regs)
+{
+	if (table->count == ENTRIES)
+		return;
+	table->entry[table->count].leaf = leaf;
+	table->entry[table->count].subleaf = subleaf;
+	table->entry[table->count++].regs = regs;
+}
+
+/* The host's answer, or zeros for a leaf that it does not have. */
+static struct cpuid_regs host_leaf(u32 leaf, u32 subleaf)
+{
+	u32 max = leaf >= 0x80000000 ? cpu_features.max_extended_leaf : cpu_features.max_leaf;
+
+	return leaf <= max ? cpuid_count(leaf, subleaf) : (struct cpuid_regs){ 0 };
+}
+
+static void policy_leaves(struct cpuid_table *table)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
+		const struct leaf_policy *p = &policy[i];
+		struct cpuid_regs host = host_leaf(p->leaf, p->subleaf);
+
+		add(table, p->leaf, p->subleaf, (struct cpuid_regs){
+			.eax = (host.eax & p->pass.eax) | p->own.eax,
+			.ebx = (host.ebx & p->pass.ebx) | p->own.ebx,
+			.ecx = (host.ecx & p->pass.ecx) | p->own.ecx,
+			.edx = (host.edx & p->pass.edx) | p->own.edx,
+		});
+	}
+}
+
+/* Vectors of a text in the order EBX, EDX, ECX as leaf 0 has it. */
+static void vendor_leaves(struct cpuid_table *table)
+{
+	struct cpuid_regs host = cpuid(0);
+
+	add(table, 0, 0, (struct cpuid_regs){ MAX_BASIC, host.ebx, host.ecx, host.edx });
+	host = cpuid(0x80000000);
+	add(table, 0x80000000, 0, (struct cpuid_regs){ MAX_EXTENDED, host.ebx, host.ecx, host.edx });
+}
+
+/* Deterministic cache parameters, with no cache shared by anybody. */
+static void cache_leaves(struct cpuid_table *table)
+{
+	for (u32 i = 0; i < 8; i++) {
+		struct cpuid_regs r = host_leaf(4, i);
+
+		if (cpu_features.vendor != CPU_VENDOR_INTEL || !(r.eax & 0x1f))
+			break;
+		r.eax &= 0x00003fff;
+		add(table, 4, i, r);
+	}
+}
+
+/* One thread per core, all cores in one package. The last word, the APIC id, is filled in per vCPU. */
+static void topology_leaves(struct cpuid_table *table, u32 vcpus)
+{
+	u32 bits = vcpus > 1 ? 32 - (u32)__builtin_clz(vcpus - 1) : 0;
+
+	add(table, 0xb, 0, (struct cpuid_regs){ 0, 1, 1 << 8, 0 });
+	add(table, 0xb, 1, (struct cpuid_regs){ bits, vcpus, 2 << 8 | 1, 0 });
+}
+
+/* Size of a standard-format XSAVE area for these components: what CPUID says of each one's place. */
+static u32 xsave_size(const struct cpuid_table *table, u64 components)
+{
+	u32 size = 576;
+
+	for (u32 i = 2; i < 63; i++) {
+		const struct cpuid_regs *r = components & BIT_ULL(i) ? find(table, 0xd, i) : NULL;
+
+		if (r)
+			size = MAX(size, r->eax + r->ebx);
+	}
+	return size;
+}
+
+static void xsave_leaves(struct vcpu *vcpu)
+{
+	struct cpuid_table *table = vcpu->cpuid;
+	u64 components = control_xcr0_allowed(vcpu);
+
+	if (!cpuid_has(vcpu, FEATURE_XSAVE))
+		return;
+	for (u32 i = 2; i < 63; i++) {
+		struct cpuid_regs r = host_leaf(0xd, i);
+
+		if (components & BIT_ULL(i))
+			add(table, 0xd, i, (struct cpuid_regs){ r.eax, r.ebx, 0, 0 });
+	}
+	/* EBX follows XCR0: cpuid_guest() fills it in. */
+	add(table, 0xd, 0, (struct cpuid_regs){ (u32)components, 0, xsave_size(table, components),
+						(u32)(components >> 32) });
+}
+
+/*
+ * Leaf 15h: TSC frequency = crystal * numerator / denominator, as a ratio whose numerator a guest
+ * can multiply by the crystal's kHz in 32 bits. Continued fractions give the closest there is.
+ */
+static struct cpuid_regs tsc_ratio(u64 tsc_hz)
+{
+	const u64 crystal = LAPIC_TIMER_HZ, limit = 0xffffffffull / (crystal / 1000);
+	u64 n0 = 0, n1 = 1, d0 = 1, d1 = 0, a = tsc_hz, b = crystal;
+
+	while (b) {
+		u64 q = a / b, n2 = q * n1 + n0, d2 = q * d1 + d0, rest = a % b;
+
+		if (n2 > limit || d2 > limit)
+			break;
+		n0 = n1;
+		n1 = n2;
+		d0 = d1;
+		d1 = d2;
+		a = b;
+		b = rest;
+	}
+	return (struct cpuid_regs){ (u32)d1, (u32)n1, (u32)crystal, 0 };
+}
+
+static void timing_leaves(struct cpuid_table *table)
+{
+	u64 hz = clock_tsc_hz();
+	u32 mhz = (u32)((hz + 500000) / 1000000);
+
+	add(table, 0x15, 0, tsc_ratio(hz));
+	add(table, 0x16, 0, (struct cpuid_regs){ mhz & 0xffff, mhz & 0xffff, 100, 0 });
+	/* "LaminaLamina", and the timing leaf that several hypervisors agree on: kHz of TSC and APIC timer. */
+	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
+	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
+	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
+		add(table, leaf, 0, pvclock_cpuid(leaf));
+}
+
+/* Every page of a guest's memory is below 2^48: what nested tables of four levels can map. */
+static void limit_addresses(struct cpuid_table *table)
+{
+	struct cpuid_regs *r = (struct cpuid_regs *)find(table, 0x80000008, 0);
+	u32 physical = r->eax & 0xff, linear = r->eax >> 8 & 0xff;
+
+	table->physical_bits = (u8)(physical ? MIN(physical, 48u) : 36);
+	r->eax = table->physical_bits | MIN(MAX(linear, 32u), 48u) << 8;
+}
+
+/* AVX-512 comes as a whole or not at all, and AVX only with XSAVE. */
+static void drop_inconsistent(struct cpuid_table *table)
+{
+	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
+	struct cpuid_regs *l7 = (struct cpuid_regs *)find(table, 7, 0);
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
+	const u32 needs_avx = B(12) | B(29);
+	u64 host_xcr0 = 0;
+
+	if (!cpu_features.xsave)
+		l1->ecx &= ~B(26);
+	if (l1->ecx & B(26)) {
+		struct cpuid_regs d = host_leaf(0xd, 0);
+
+		host_xcr0 = (u64)d.edx << 32 | d.eax;
+	}
+	if (!(host_xcr0 & B(2)))
+		l1->ecx &= ~(B(28) | needs_avx);
+	if (!(l1->ecx & B(28))) {
+		l7->ebx &= ~B(5);
+		l7->ecx &= ~L7_ECX_AVX;
+		x1->ecx &= ~X1_ECX_AVX;
+	}
+	if ((host_xcr0 & 0xe0) != 0xe0 || !(l7->ebx & B(16)) || !(l7->ebx & B(5))) {
+		l7->ebx &= ~L7_EBX_AVX512;
+		l7->ecx &= ~L7_ECX_AVX512;
+	}
+}
+
+static void collect_features(struct cpuid_table *table)
+{
+	enum { EAX, EBX, ECX, EDX };
+	static const struct {
+		u32 leaf;
+		u8 reg, bit, feature;
+	} bits[] = {
+		{ 1, EDX, 1, FEATURE_VME }, { 1, EDX, 2, FEATURE_DE }, { 1, EDX, 3, FEATURE_PSE },
+		{ 1, EDX, 6, FEATURE_PAE }, { 1, EDX, 13, FEATURE_PGE }, { 1, EDX, 24, FEATURE_FXSR },
+		{ 1, EDX, 25, FEATURE_SSE }, { 1, ECX, 17, FEATURE_PCID }, { 1, ECX, 21, FEATURE_X2APIC },
+		{ 1, ECX, 24, FEATURE_TSC_DEADLINE }, { 1, ECX, 26, FEATURE_XSAVE },
+		{ 1, ECX, 28, FEATURE_AVX }, { 7, EBX, 0, FEATURE_FSGSBASE },
+		{ 7, EBX, 1, FEATURE_TSC_ADJUST }, { 7, EBX, 7, FEATURE_SMEP },
+		{ 7, EBX, 16, FEATURE_AVX512 }, { 7, EBX, 20, FEATURE_SMAP }, { 7, ECX, 2, FEATURE_UMIP },
+		{ 7, ECX, 3, FEATURE_PKU }, { 7, ECX, 16, FEATURE_LA57 },
+		{ 0x80000001, EDX, 11, FEATURE_SYSCALL }, { 0x80000001, EDX, 20, FEATURE_NX },
+		{ 0x80000001, EDX, 25, FEATURE_FFXSR }, { 0x80000001, EDX, 27, FEATURE_RDTSCP },
+		{ 0x80000001, EDX, 29, FEATURE_LONG_MODE },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
+		const struct cpuid_regs *r = find(table, bits[i].leaf, 0);
+		const u32 regs[] = { r->eax, r->ebx, r->ecx, r->edx };
+
+		if (regs[bits[i].reg] & BIT(bits[i].bit))
+			table->features |= BIT_ULL(bits[i].feature);
+	}
+}
+
+static void constant_leaves(struct cpuid_table *table)
+{
+	_Static_assert(MAX_BASIC < CPUID_CONSTANT_LEAVES, "a bit each");
+	for (u32 leaf = 0; leaf <= MAX_BASIC; leaf++) {
+		const struct cpuid_regs *found = find(table, leaf, 0);
+
+		if (leaf == 1 || has_subleaves(leaf))
+			continue;
+		table->constants.leaves |= BIT(leaf);
+		if (found)
+			table->constants.regs[leaf] = *found;
+	}
+}
+
+int cpuid_create(struct vcpu *vcpu)
+{
+	struct cpuid_table *table = page_alloc();
+
+	if (!table)
+		return -ENOMEM;
+	vcpu->cpuid = table;
+	vendor_leaves(table);
+	policy_leaves(table);
+	drop_inconsistent(table);
+	limit_addresses(table);
+	collect_features(table);
+	cache_leaves(table);
+	topology_leaves(table, vcpu->vm->config->vcpus);
+	xsave_leaves(vcpu);
+	timing_leaves(table);
+	constant_leaves(table);
+	return 0;
+}
+
+void cpuid_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->cpuid)
+		page_free(vcpu->cpuid);
+	vcpu->cpuid = NULL;
+}
+
+bool cpuid_has(const struct vcpu *vcpu, enum guest_feature feature)
+{
+	return vcpu->cpuid->features & BIT_ULL(feature);
+}
+
+u8 cpuid_physical_bits(const struct vcpu *vcpu)
+{
+	return vcpu->cpuid->physical_bits;
+}
+
+/* SDM: above the largest basic leaf, an Intel processor answers as for that one; an AMD one with zeros. */
+static u32 effective_leaf(u32 leaf)
+{
+	bool basic = leaf <= MAX_BASIC;
+	bool extended = leaf >= 0x80000000 && leaf <= MAX_EXTENDED;
+	bool hypervisor = leaf >= 0x40000000 && leaf <= PVCLOCK_CPUID_MAX;
+
+	if (basic || extended || hypervisor || cpu_features.vendor != CPU_VENDOR_INTEL)
+		return leaf;
+	return MAX_BASIC;
+}
+
+struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
+{
+	const struct cpuid_regs *found = cpuid_constant(vcpu->cpuid, leaf);
+	struct cpuid_regs r = { 0 };
+
+	if (found)
+		return *found;
+	leaf = effective_leaf(leaf);
+	found = find(vcpu->cpuid, leaf, has_subleaves(leaf) ? subleaf : 0);
+	if (found)
+		r = *found;
+
+	switch (leaf) {
+	case 1:
+		r.ebx |= vcpu->id << 24;
+		if (vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_OSXSAVE)
+			r.ecx |= BIT(27);
+		break;
+	case 0xb:
+		if (!found)
+			r.ecx = subleaf & 0xff;
+		r.edx = vcpu->id;
+		break;
+	case 0xd:
+		if (found && subleaf == 0)
+			r.ebx = xsave_size(vcpu->cpuid, vcpu->ops->control_get(vcpu, CTL_XCR0));
+		break;
+	}
+	return r;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What CPUID shows to a guest: one policy table (core/cpu/cpuid.c) applied to what the processor has. */
+#pragma once
+
+#include "arch/cpu/cpu.h"
+#include "lib/types.h"
+
+struct vcpu;
+
+/* Answers that stay as they are, whatever the guest does, by basic leaf. What vcpu->cpuid points at begins so. */
+#define CPUID_CONSTANT_LEAVES 32
+struct cpuid_constants {
+	u32 leaves;	/* BIT(leaf): regs[leaf] is the answer for each subleaf and vCPU state */
+	struct cpuid_regs regs[CPUID_CONSTANT_LEAVES];
+};
+
+/* NULL: ask cpuid_guest(). */
+static inline const struct cpuid_regs *cpuid_constant(const void *table, u32 leaf)
+{
+	const struct cpuid_constants *constants = table;
+
+	if (leaf >= CPUID_CONSTANT_LEAVES || !(constants->leaves >> leaf & 1))
+		return NULL;
+	return &constants->regs[leaf];
+}
+
+int cpuid_create(struct vcpu *vcpu);	/* -ENOMEM; sets vcpu->cpuid */
+void cpuid_destroy(struct vcpu *vcpu);
+
+/* As the guest sees it now: OSXSAVE, APIC id and XSAVE sizes follow the vCPU's state. */
+struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf);
+
+/* Features the guest is offered, for control.c and msr.c. */
+enum guest_feature {
+	FEATURE_XSAVE, FEATURE_AVX, FEATURE_AVX512, FEATURE_PKU, FEATURE_SMEP, FEATURE_SMAP, FEATURE_UMIP,
+	FEATURE_FSGSBASE, FEATURE_PCID, FEATURE_LA57, FEATURE_NX, FEATURE_LONG_MODE, FEATURE_SYSCALL,
+	FEATURE_FFXSR, FEATURE_RDTSCP, FEATURE_PGE, FEATURE_PSE, FEATURE_PAE, FEATURE_VME, FEATURE_DE,
+	FEATURE_FXSR, FEATURE_SSE, FEATURE_TSC_ADJUST, FEATURE_X2APIC, FEATURE_TSC_DEADLINE,
+};
+bool cpuid_has(const struct vcpu *vcpu, enum guest_feature feature);
+u8 cpuid_physical_bits(const struct vcpu *vcpu);

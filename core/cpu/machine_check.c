@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine check while a guest ran: told to the guest where the architecture allows, or its end. */
+#include "core/cpu/machine_check.h"
+
+#include "arch/cpu/cpufeature.h"
+#include "arch/fault/machine_check.h"
+#include "arch/cpu/x86.h"
+#include "core/exit.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+enum { BANK_CTL, BANK_STATUS, BANK_ADDRESS, BANK_MISC };
+
+/* --- the guest's registers --- */
+
+/* One bank. Intel's say whether errors can be survived here, AMD's in CPUID (core/cpu/cpuid.c). */
+static u64 capabilities(void)
+{
+	bool intel = cpu_features.vendor == CPU_VENDOR_INTEL;
+
+	return 1 | (intel && machine_check_recovery() ? MCG_CAP_SER_P : 0);
+}
+
+int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	if (msr == MSR_MCG_CAP)
+		*value = capabilities();
+	else if (msr == MSR_MCG_STATUS)
+		*value = vcpu->machine_check.mcg_status;
+	else
+		*value = vcpu->machine_check.bank[msr & 3];
+	return 0;
+}
+
+/* SDM, "IA32_MCi_STATUS MSRS" and its neighbours: to what tells of an error only zero is written. */
+int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	if (msr == MSR_MCG_STATUS) {
+		if (*value & ~(MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP))
+			return -EINVAL;
+		vcpu->machine_check.mcg_status = *value;
+		return 0;
+	}
+	if (msr != MSR_MC_CTL(0) && *value)
+		return -EINVAL;
+	vcpu->machine_check.bank[msr & 3] = *value;
+	return 0;
+}
+
+/* --- telling it --- */
+
+/* NULL: the guest is told. Else why it cannot be. */
+static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
+			      const struct machine_check_bank *lost)
+{
+	/* AMD: above the address stands how many bits of it count. */
+	hpa_t address = lost->address & (BIT_ULL(52) - 1);
+	struct phys_range damage;
+	gpa_t gpa;
+
+	if (!(vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_MCE))
+		return "and takes no machine checks (CR4.MCE is clear): a shutdown";
+	if (vcpu->machine_check.mcg_status & MCG_STATUS_MCIP)
+		return "while it dealt with a machine check: a shutdown";
+	if (!machine_check_damage(mc, lost, &damage) || guest_mem_gpa(vcpu->vm, address, &gpa))
+		return "in a place that it does not see";
+	if (guest_mem_damage(vcpu->vm, gpa - (address - damage.start), damage.size))
+		return "in more places than can be kept apart";
+
+	vcpu->machine_check = (struct guest_machine_check){
+		.mcg_status = mc->mcg_status,
+		.bank = { vcpu->machine_check.bank[BANK_CTL], lost->status, gpa, lost->misc },
+	};
+	vm_warn(vcpu->vm, "machine check: the guest is told that its memory at 0x%llx is damaged",
+		(unsigned long long)gpa);
+	event_raise(vcpu, X86_MC);
+	return NULL;
+}
+
+void exit_machine_check(struct vcpu *vcpu, bool entered)
+{
+	const struct guest_mem *mem = &vcpu->vm->mem;
+	struct machine_check mc = { .guest = mem->pieces, .guest_pieces = mem->piece_count };
+	enum machine_check_verdict verdict;
+	struct machine_check_bank lost;
+	const char *why = "";
+
+	verdict = machine_check_in_guest(&mc, &lost);
+	if (verdict == MACHINE_CHECK_GO_ON)
+		return;
+	if (verdict == MACHINE_CHECK_TELL_VM && entered)
+		why = tell_guest(vcpu, &mc, &lost);
+	if (why)
+		vm_end(vcpu->vm, VM_END_ERROR, "machine check: the processor lost data of this VM%s%s",
+		       *why ? ", " : "", why);
+}

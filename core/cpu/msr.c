@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's MSRs. The policy is the table at the end of this file; what is not in it raises #GP
+ * and is logged once. Intel SDM vol. 4, "Model-Specific Registers (MSRs)"; AMD APM vol. 2, "MSRs".
+ */
+#include "core/cpu/msr.h"
+
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/mem/memory.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/cpu/cpuid.h"
+#include "core/irqchip.h"
+#include "core/cpu/machine_check.h"
+#include "core/cpu/pvclock.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "core/vtimer.h"
+#include "lib/string.h"
+
+#define MTRR_VARIABLE 8
+#define MTRR_FIXED    11
+#define MTRR_TYPE_UC  0
+#define MTRR_TYPE_WB  6
+
+struct msr_state {
+	struct msr_shortcuts shortcuts;	/* must stay first */
+	u64 mtrr_def_type;
+	u64 mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
+	u64 mtrr_fixed[MTRR_FIXED];
+	u64 microcode;		/* the host's revision: errata lists of guests look at it */
+	u64 pvclock_system;
+};
+
+/* Conditions under which an MSR exists. */
+enum msr_present { ALWAYS, INTEL, AMD, WITH_RDTSCP };
+
+struct msr_policy;
+typedef int (*msr_access_t)(struct vcpu *vcpu, u32 msr, u64 *value);
+typedef const u64 *(*msr_place_t)(struct vcpu *vcpu, const struct msr_policy *p, u32 msr);
+
+struct msr_policy {
+	u32 first, last;
+	u8 present;
+	bool passthrough;	/* the guest reaches it without an exit */
+	msr_place_t place;	/* where its value stands, if it just stands somewhere; else: */
+	msr_access_t read;	/* NULL: #GP */
+	msr_access_t write;	/* NULL: #GP */
+	u64 constant;		/* for place_constant() */
+};
+
+static const struct msr_policy *find_policy(u32 msr);
+
+static bool canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16) == address;
+}
+
+/* --- held by the vendor's hardware state --- */
+
+static int read_vendor(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return vcpu->ops->msr_get(vcpu, msr, value) ? -EINVAL : 0;
+}
+
+static int write_vendor(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return vcpu->ops->msr_set(vcpu, msr, *value) ? -EINVAL : 0;
+}
+
+static int write_address(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return canonical(*value) ? write_vendor(vcpu, msr, value) : -EINVAL;
+}
+
+static int write_low_half(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return *value >> 32 ? -EINVAL : write_vendor(vcpu, msr, value);
+}
+
+/* Eight memory types; 2 and 3 are reserved. */
+static int write_pat(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		u8 type = (u8)(*value >> i);
+
+		if (type > 7 || type == 2 || type == 3)
+			return -EINVAL;
+	}
+	return write_vendor(vcpu, msr, value);
+}
+
+/* --- constants, and writes that change nothing --- */
+
+static const u64 *place_constant(struct vcpu *vcpu __maybe_unused, const struct msr_policy *p,
+				 u32 msr __maybe_unused)
+{
+	return &p->constant;
+}
+
+static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	if (*value != find_policy(msr)->constant)
+		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, msr, "WRMSR of 0x%llx to 0x%x changes nothing",
+			      (unsigned long long)*value, msr);
+	return 0;
+}
+
+static const u64 *place_microcode(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				  u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->microcode;
+}
+
+/* --- control registers in MSR's clothes --- */
+
+static int read_efer(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	*value = vcpu->ops->control_get(vcpu, CTL_EFER);
+	return 0;
+}
+
+static int write_efer(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	return control_write_efer(vcpu, *value);
+}
+
+/* --- time --- */
+
+static void set_tsc_offset(struct vcpu *vcpu, u64 offset)
+{
+	vcpu->tsc_offset = offset;
+	vcpu->ops->tsc_offset_changed(vcpu);
+	vcpu->vm->irqchip->tsc_changed(vcpu);
+	pvclock_write_system(vcpu, vcpu->msrs->pvclock_system);
+}
+
+static int read_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	*value = vcpu_guest_tsc(vcpu, rdtsc());
+	return 0;
+}
+
+/* SDM, "Time-Stamp Counter Adjustment": a write to either moves both by the same amount. */
+static int write_tsc(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	u64 delta = *value - vcpu_guest_tsc(vcpu, rdtsc());
+
+	vcpu->tsc_adjust += delta;
+	set_tsc_offset(vcpu, vcpu->tsc_offset + delta);
+	return 0;
+}
+
+static const u64 *place_tsc_adjust(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				   u32 msr __maybe_unused)
+{
+	return &vcpu->tsc_adjust;
+}
+
+static int write_tsc_adjust(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	u64 delta = *value - vcpu->tsc_adjust;
+
+	vcpu->tsc_adjust = *value;
+	set_tsc_offset(vcpu, vcpu->tsc_offset + delta);
+	return 0;
+}
+
+static int write_pvclock_wall(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	return pvclock_write_wall(vcpu, *value);
+}
+
+static int write_pvclock_system(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	int error = pvclock_write_system(vcpu, *value);
+
+	if (!error)
+		vcpu->msrs->pvclock_system = *value;
+	return error;
+}
+
+static const u64 *place_pvclock_system(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				       u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->pvclock_system;
+}
+
+/* --- MTRRs: kept for the guest to read back; its memory is write-back, which PAT alone can lower --- */
+
+static bool mtrr_type_valid(u8 type)
+{
+	return type == 0 || type == 1 || (type >= 4 && type <= 6);
+}
+
+static u64 *mtrr_slot(struct msr_state *msrs, u32 msr)
+{
+	if (msr == MSR_MTRR_DEF_TYPE)
+		return &msrs->mtrr_def_type;
+	if (msr >= MSR_MTRR_PHYSBASE(0) && msr <= MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1)) {
+		u32 i = (msr - MSR_MTRR_PHYSBASE(0)) / 2;
+
+		return msr & 1 ? &msrs->mtrr_mask[i] : &msrs->mtrr_base[i];
+	}
+	if (msr == MSR_MTRR_FIX64K)
+		return &msrs->mtrr_fixed[0];
+	if (msr == MSR_MTRR_FIX16K_80000 || msr == MSR_MTRR_FIX16K_A0000)
+		return &msrs->mtrr_fixed[1 + msr - MSR_MTRR_FIX16K_80000];
+	return &msrs->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K(0)];
+}
+
+static const u64 *place_mtrr(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused, u32 msr)
+{
+	return mtrr_slot(vcpu->msrs, msr);
+}
+
+static int write_mtrr_fixed(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		if (!mtrr_type_valid((u8)(*value >> i)))
+			return -EINVAL;
+	}
+	*mtrr_slot(vcpu->msrs, msr) = *value;
+	return 0;
+}
+
+static int write_mtrr_variable(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	u64 beyond = ~0ull << cpuid_physical_bits(vcpu);
+	bool mask = msr & 1;
+
+	if (*value & (beyond | (mask ? 0x7ff : 0xf00)))
+		return -EINVAL;
+	if (!mask && !mtrr_type_valid((u8)*value))
+		return -EINVAL;
+	*mtrr_slot(vcpu->msrs, msr) = *value;
+	return 0;
+}
+
+static int write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	if ((*value & ~0xcffull) || !mtrr_type_valid((u8)*value))
+		return -EINVAL;
+	*mtrr_slot(vcpu->msrs, msr) = *value;
+	return 0;
+}
+
+/* --- the policy --- */
+
+#define ADDRESS		.read = read_vendor, .write = write_address
+#define CONSTANT(v)	.place = place_constant, .constant = (v)
+#define IGNORED		.write = write_ignored
+
+static const struct msr_policy policy[] = {
+	/* System calls, segments: hardware switches them, and checks what is written. */
+	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, .passthrough = true, .read = read_vendor, .write = write_vendor },
+	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, .passthrough = true, ADDRESS },
+	{ MSR_STAR, MSR_STAR, .passthrough = true, .read = read_vendor, .write = write_vendor },
+	{ MSR_LSTAR, MSR_CSTAR, .passthrough = true, ADDRESS },
+	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, .passthrough = true, .read = read_vendor, .write = write_low_half },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = true, ADDRESS },
+	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = true, .read = read_vendor, .write = write_low_half },
+
+	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },
+	{ MSR_PAT, MSR_PAT, .read = read_vendor, .write = write_pat },
+	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
+	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .place = place_tsc_adjust, .write = write_tsc_adjust },
+
+	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, .place = place_constant, .write = write_pvclock_wall },
+	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, .place = place_pvclock_system, .write = write_pvclock_system },
+
+	{ MSR_MTRR_CAP, MSR_MTRR_CAP, CONSTANT(MTRR_VARIABLE | BIT(8) /* fixed */ | BIT(10) /* WC */) },
+	{ MSR_MTRR_PHYSBASE(0), MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1), .place = place_mtrr, .write = write_mtrr_variable },
+	{ MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .place = place_mtrr, .write = write_mtrr_fixed },
+	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .place = place_mtrr, .write = write_mtrr_def_type },
+
+	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
+	{ MSR_MCG_STATUS, MSR_MCG_STATUS, .read = machine_check_read, .write = machine_check_write },
+	{ MSR_MC_CTL(0), MSR_MC_MISC(0), .read = machine_check_read, .write = machine_check_write },
+
+	/* No debug features; CPUID has no bit that could say so. */
+	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), IGNORED },
+	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .place = place_microcode, IGNORED },
+
+	/* Fast strings on; no branch trace store, no PEBS. */
+	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, CONSTANT(BIT(0) | BIT(11) | BIT(12)), IGNORED },
+	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, INTEL, CONSTANT(0) },
+
+	/* Read by guests without asking: the family says that they are there. */
+	{ 0xc0010010, 0xc0010010, AMD, CONSTANT(0), IGNORED },		/* SYSCFG */
+	{ 0xc0010015, 0xc0010015, AMD, CONSTANT(BIT(24)), IGNORED },	/* HWCR: TSC counts at P0 frequency */
+	{ 0xc001001a, 0xc001001a, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM */
+	{ 0xc001001d, 0xc001001d, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM2 */
+	{ 0xc001001f, 0xc001001f, AMD, CONSTANT(0), IGNORED },		/* NB_CFG */
+	{ 0xc0010055, 0xc0010055, AMD, CONSTANT(0), IGNORED },		/* INT_PENDING */
+	{ 0xc0010058, 0xc0010058, AMD, CONSTANT(0), IGNORED },		/* MMIO_CONF_BASE */
+	{ 0xc0011020, 0xc0011023, AMD, CONSTANT(0), IGNORED },		/* LS_CFG, IC_CFG, DC_CFG, BU_CFG */
+	{ 0xc0011029, 0xc0011029, AMD, CONSTANT(BIT(1)), IGNORED },	/* DE_CFG: LFENCE serializes */
+	{ 0xc001102a, 0xc001102a, AMD, CONSTANT(0), IGNORED },		/* BU_CFG2 */
+};
+
+static bool present(const struct msr_policy *p)
+{
+	switch (p->present) {
+	case INTEL:
+		return cpu_features.vendor == CPU_VENDOR_INTEL;
+	case AMD:
+		return cpu_features.vendor == CPU_VENDOR_AMD;
+	case WITH_RDTSCP:
+		return cpu_features.rdtscp;
+	default:
+		return true;
+	}
+}
+
+static const struct msr_policy *find_policy(u32 msr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
+		if (msr >= policy[i].first && msr <= policy[i].last)
+			return present(&policy[i]) ? &policy[i] : NULL;
+	}
+	return NULL;
+}
+
+/* The local APIC's, which are also the ones that are used most. */
+static bool is_apic(u32 msr)
+{
+	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100 || msr == MSR_APIC_BASE;
+}
+
+int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	const struct msr_policy *p;
+
+	if (is_apic(msr))
+		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
+	p = find_policy(msr);
+	if (p && p->place) {
+		const u64 *place = p->place(vcpu, p, msr);
+
+		msr_add_shortcut(&vcpu->msrs->shortcuts, msr, place);
+		*value = *place;
+		return 0;
+	}
+	if (p && p->read)
+		return p->read(vcpu, msr, value);
+	if (vm_once(vcpu->vm, ONCE_MSR_READ, msr))
+		vm_info(vcpu->vm, "RDMSR of 0x%x, which this machine does not have, raises #GP", msr);
+	return -EINVAL;
+}
+
+int msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	const struct msr_policy *p;
+
+	if (is_apic(msr))
+		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
+	p = find_policy(msr);
+	if (p && p->write)
+		return p->write(vcpu, msr, &value);
+	if (vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
+		vm_info(vcpu->vm, "WRMSR to 0x%x, which this machine does not have, raises #GP", msr);
+	return -EINVAL;
+}
+
+void msr_apply_passthrough(struct vm *vm)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
+		for (u32 msr = policy[i].first; policy[i].passthrough && msr <= policy[i].last; msr++) {
+			if (present(&policy[i]))
+				vm->ops->vm_msr_passthrough(vm, msr, true, true);
+		}
+	}
+}
+
+/* AMD's processors show the revision at once, Intel's after a CPUID that follows a write of zero. */
+static u64 host_microcode(void)
+{
+	u64 revision = 0;
+
+	if (cpu_features.vendor == CPU_VENDOR_INTEL) {
+		if (wrmsr_safe(MSR_BIOS_SIGN_ID, 0))
+			return 0;
+		cpuid(1);
+	}
+	return rdmsr_safe(MSR_BIOS_SIGN_ID, &revision) ? 0 : revision;
+}
+
+int msr_create(struct vcpu *vcpu)
+{
+	_Static_assert(sizeof(struct msr_state) <= PAGE_SIZE, "one page");
+	vcpu->msrs = page_alloc();
+	if (!vcpu->msrs)
+		return -ENOMEM;
+	vcpu->msrs->microcode = host_microcode();
+	return 0;
+}
+
+void msr_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->msrs)
+		page_free(vcpu->msrs);
+	vcpu->msrs = NULL;
+}
+
+/* What firmware would leave: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
+void msr_reset(struct vcpu *vcpu)
+{
+	struct msr_state *msrs = vcpu->msrs;
+	u64 microcode = msrs->microcode;
+	u64 physical = (1ull << cpuid_physical_bits(vcpu)) - 1;
+
+	memset(msrs, 0, sizeof(*msrs));
+	msrs->microcode = microcode;
+	for (unsigned i = 0; i < MTRR_FIXED; i++)
+		msrs->mtrr_fixed[i] = 0x0606060606060606ull;
+	*mtrr_slot(msrs, MSR_MTRR_FIX16K_A0000) = 0;
+	msrs->mtrr_base[0] = GUEST_LOW_RAM_END | MTRR_TYPE_UC;
+	msrs->mtrr_mask[0] = (~(GIB(1) - 1) & physical) | BIT(11);
+	msrs->mtrr_def_type = BIT(11) /* enabled */ | BIT(10) /* fixed ones too */ | MTRR_TYPE_WB;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's model-specific registers: one policy table (core/cpu/msr.c). */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+/*
+ * Where the values of those MSRs are that were read last and just stand in memory: RDMSR then needs
+ * neither the policy nor a handler. What vcpu->msrs points at begins so.
+ */
+#define MSR_SHORTCUTS 16	/* by the low bits of the MSR's number */
+struct msr_shortcuts {
+	struct {
+		u32 msr;
+		const u64 *place;	/* NULL: none yet */
+	} slot[MSR_SHORTCUTS];
+};
+
+/* NULL: ask msr_guest_read(), which makes a shortcut where one can be. */
+static inline const u64 *msr_shortcut(const void *state, u32 msr)
+{
+	const struct msr_shortcuts *shortcuts = state;
+
+	return shortcuts->slot[msr % MSR_SHORTCUTS].msr == msr ? shortcuts->slot[msr % MSR_SHORTCUTS].place : NULL;
+}
+
+static inline void msr_add_shortcut(struct msr_shortcuts *shortcuts, u32 msr, const u64 *place)
+{
+	shortcuts->slot[msr % MSR_SHORTCUTS].msr = msr;
+	shortcuts->slot[msr % MSR_SHORTCUTS].place = place;
+}
+
+int msr_create(struct vcpu *vcpu);	/* -ENOMEM; sets vcpu->msrs */
+void msr_destroy(struct vcpu *vcpu);
+void msr_reset(struct vcpu *vcpu);
+/* Tell the vendor which MSRs need no exit. */
+void msr_apply_passthrough(struct vm *vm);
+
+/* RDMSR/WRMSR by the guest. 0, or -EINVAL: the access must raise #GP(0); unknown ones are logged once. */
+int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value);
+int msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value);

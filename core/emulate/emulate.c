@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Fetching the instruction that exited, and stepping over it. */
+#include "core/emulate/emulate.h"
+
+#include "arch/cpu/x86.h"
+#include "core/emulate/gwalk.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/printf.h"
+
+struct code {
+	u8 bytes[INSN_MAX_LENGTH];
+	unsigned length;
+};
+
+/* Bytes that one translation reaches: to the end of the page, or of the code segment. */
+static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wanted)
+{
+	u64 rest = MIN((u64)wanted, PAGE_SIZE - (gva & ~PAGE_MASK));
+	struct segment cs;
+
+	if (vcpu_code_64(vcpu))
+		return (unsigned)rest;
+	vcpu->ops->segment_get(vcpu, SEG_CS, &cs);
+	return (unsigned)MIN(rest, cs.limit - (u64)(u32)offset + 1);
+}
+
+/* Fetch some bytes behind those that are there. -EFAULT: a fault was raised, or the VM ended. */
+static int fetch_more(struct vcpu *vcpu, struct code *code)
+{
+	u32 access = PF_FETCH | gwalk_privilege(vcpu);
+	u64 offset = vcpu_reg_read(vcpu, REG_RIP) + code->length;
+	struct guest_fault fault;
+	unsigned size = 0;
+	gva_t gva = 0;
+	int error;
+
+	error = gwalk_linear(vcpu, SEG_CS, offset, 1, access, &gva, &fault);
+	if (!error) {
+		size = fetchable(vcpu, offset, gva, INSN_MAX_LENGTH - code->length);
+		error = gwalk_read(vcpu, gva, code->bytes + code->length, size, access, &fault);
+	}
+	if (error == -EIO)
+		exit_unexpected(vcpu, "the guest executes at linear 0x%llx, where there is no RAM",
+				(unsigned long long)gva);
+	else if (error)
+		guest_fault_raise(vcpu, &fault);
+	else
+		code->length += size;
+	return error ? -EFAULT : 0;
+}
+
+static enum insn_mode code_mode(struct vcpu *vcpu)
+{
+	struct segment cs;
+
+	if (vcpu_code_64(vcpu))
+		return INSN_MODE_64;
+	vcpu->ops->segment_get(vcpu, SEG_CS, &cs);
+	return cs.db ? INSN_MODE_32 : INSN_MODE_16;
+}
+
+void emulate_refuse(struct vcpu *vcpu, const char *why)
+{
+	char text[3 * INSN_MAX_LENGTH + 1] = "";
+	u64 rip = vcpu_reg_read(vcpu, REG_RIP);
+	struct guest_fault fault;
+	gva_t gva;
+	u8 byte;
+
+	for (unsigned i = 0; i < INSN_MAX_LENGTH; i++) {
+		if (gwalk_linear(vcpu, SEG_CS, rip + i, 1, PF_FETCH, &gva, &fault) ||
+		    gwalk_read(vcpu, gva, &byte, 1, PF_FETCH, &fault))
+			break;
+		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", byte);
+	}
+	exit_unexpected(vcpu, "%s; the bytes at RIP are%s", why, text);
+}
+
+/* The second page is asked for only where the instruction really goes on there. */
+int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
+{
+	enum insn_mode mode = code_mode(vcpu);
+	struct code code = { .length = 0 };
+	int error;
+
+	do {
+		if (fetch_more(vcpu, &code))
+			return -EFAULT;
+		error = insn_decode(code.bytes, code.length, mode, insn);
+	} while (error == -EAGAIN);
+	if (error) {
+		emulate_refuse(vcpu, "an instruction that exited cannot be decoded");
+		return -EFAULT;
+	}
+	return 0;
+}
+
+/*
+ * Code of 16 bits that runs on past 0xffff does not wrap: the limit check of the next fetch stops
+ * it, as on the processor.
+ */
+void emulate_advance(struct vcpu *vcpu, unsigned length)
+{
+	u64 old = vcpu_reg_read(vcpu, REG_RIP), rip = old + length, rflags = vcpu_rflags(vcpu);
+
+	/* Asking for the mode and storing flags costs accesses to the VMCS: only where it matters. */
+	if ((old ^ rip) >> 32 && !vcpu_code_64(vcpu))
+		rip = (u32)rip;
+	vcpu_reg_write(vcpu, REG_RIP, rip);
+	if (rflags & RFLAGS_RF)
+		vcpu_reg_write(vcpu, REG_RFLAGS, rflags & ~RFLAGS_RF);
+	vcpu->ops->instruction_done(vcpu);
+}

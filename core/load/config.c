@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* Module command lines, read by a table of keys. */
+#include "core/load/config.h"
+
+#include "core/vm.h"
+#include "lib/errno.h"
+#include "lib/keyval.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+
+#define MEMORY_STEP	MIB(2)
+#define MEMORY_MOST	GIB(256)
+#define MEMORY_DEFAULT	MIB(256)
+#define LIMIT_MOST	31536000u
+
+_Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WINDOW_SIZE,
+	       "the guest window holds it, with the hole");
+
+enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD };
+
+/* What one module's command line says. */
+struct module_line {
+	int index;
+	const char *text;
+	struct str_view file, vm, cmdline;		/* empty: not given */
+	enum role role;
+	u64 memory, vcpus, time_limit_s;		/* 0: not given */
+	bool bad;					/* an error was logged */
+};
+
+/* As much of a user's text as an error line quotes: for %.*s. */
+#define QUOTED(view) (int)MIN((view).len, (size_t)40), (view).ptr
+
+static void __printf(2, 3) complain(struct module_line *line, const char *format, ...)
+{
+	bool long_text = strnlen(line->text, 49) > 48;
+	char words[384];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(words, sizeof(words), format, args);
+	va_end(args);
+	log_error("module %d (%.48s%s): %s", line->index,
+		  line->text[0] ? line->text : "without options", long_text ? "..." : "", words);
+	line->bad = true;
+}
+
+/* --- keys --- */
+
+static bool is_name_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '.' || c == '-';
+}
+
+/* A bad name is kept: it still tells which modules belong together. */
+static int set_vm(struct module_line *line, struct str_view value)
+{
+	line->vm = value;
+	if (!value.len || value.len >= VM_NAME_SIZE)
+		return -EINVAL;
+	for (size_t i = 0; i < value.len; i++)
+		if (!is_name_character(value.ptr[i]))
+			return -EINVAL;
+	return 0;
+}
+
+static int set_role(struct module_line *line, struct str_view value)
+{
+	if (str_view_equals(value, "kernel"))
+		line->role = ROLE_KERNEL;
+	else if (str_view_equals(value, "initrd"))
+		line->role = ROLE_INITRD;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int set_mem(struct module_line *line, struct str_view value)
+{
+	u64 size;
+
+	if (parse_size_view(value, &size) || size < MEMORY_STEP || size > MEMORY_MOST)
+		return -EINVAL;
+	line->memory = ALIGN_UP(size, MEMORY_STEP);
+	if (line->memory != size)
+		log_info("module %d: mem=%.*s is rounded up to %lluM", line->index, QUOTED(value),
+			 (unsigned long long)(line->memory >> 20));
+	return 0;
+}
+
+static int set_vcpus(struct module_line *line, struct str_view value)
+{
+	u64 count;
+
+	if (parse_u64_view(value, &count) || !count || count > VM_MAX_VCPUS)
+		return -EINVAL;
+	line->vcpus = count;
+	return 0;
+}
+
+static int set_limit(struct module_line *line, struct str_view value)
+{
+	u64 seconds;
+
+	if (parse_u64_view(value, &seconds) || !seconds || seconds > LIMIT_MOST)
+		return -EINVAL;
+	line->time_limit_s = seconds;
+	return 0;
+}
+
+static const struct module_key {
+	const char *name, *values, *fallback, *help;
+	int (*set)(struct module_line *line, struct str_view value);	/* 0 or -EINVAL */
+} keys[] = {
+	{ "vm", "NAME", "guest, guest2 and so on",
+	  "the VM that the module belongs to: at most 23 letters, digits, _ . and -", set_vm },
+	{ "role", "kernel|initrd", "a VM's first module is the kernel, its second the initrd",
+	  "what the module is", set_role },
+	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, in steps of 2M", set_mem },
+	{ "vcpus", "1", "1", "the VM's CPUs: more than one is not supported yet", set_vcpus },
+	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
+	  set_limit },
+};
+
+_Static_assert(VM_MAX_VCPUS == 1 && VM_NAME_SIZE == 24, "the help says so");
+
+static const struct module_key *find_key(struct str_view name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (str_view_equals(name, keys[i].name))
+			return &keys[i];
+	return NULL;
+}
+
+void config_print_help(void)
+{
+	log_info("module command lines: [KEY=VALUE]... [-- command line for the guest]");
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		log_info("  %s=%s\n      %s (default: %s)", keys[i].name, keys[i].values,
+			 keys[i].help, keys[i].fallback);
+}
+
+/* --- one module's command line --- */
+
+static void apply(struct module_line *line, const struct keyval *token)
+{
+	const struct module_key *key = find_key(token->key);
+
+	if (!key)
+		complain(line,
+			 "unknown key \"%.*s\": expected vm, role, mem, vcpus or limit, and what "
+			 "is for the guest behind a --", QUOTED(token->key));
+	else if (!token->has_value)
+		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
+			 key->values, key->help);
+	else if (key->set(line, token->value))
+		complain(line, "%s=%.*s: expected %s=%s, %s", key->name, QUOTED(token->value),
+			 key->name, key->values, key->help);
+}
+
+/* A loader that puts file names in front may leave this one out: then the first word is a key. */
+static bool is_file_name(const struct keyval *word, bool file_names)
+{
+	if (file_names && !find_key(word->key) && keyval_may_name_file(word))
+		return true;
+	return word->key.len && (word->key.ptr[0] == '/' || word->key.ptr[0] == '(');
+}
+
+static void read_line(struct module_line *line, bool file_names)
+{
+	struct keyval_cursor cursor;
+	struct keyval token;
+	bool first = true;
+	int error;
+
+	keyval_begin(&cursor, str_view_of(line->text));
+	for (; (error = keyval_next(&cursor, &token)) == 0; first = false) {
+		if (first && is_file_name(&token, file_names))
+			line->file = token.key;
+		else
+			apply(line, &token);
+	}
+	if (error == -EINVAL)
+		complain(line, "a quote is not closed at: %.*s", QUOTED(token.key));
+	else
+		line->cmdline = cursor.rest;
+}
+
+/* --- modules to VMs --- */
+
+static struct vm_config *find_vm(struct config *config, struct str_view name)
+{
+	for (u32 i = 0; i < config->vm_count; i++)
+		if (str_view_equals(name, config->vms[i].name))
+			return &config->vms[i];
+	return NULL;
+}
+
+static struct vm_config *add_vm(struct config *config, struct str_view name)
+{
+	struct vm_config *vm = &config->vms[config->vm_count++];
+
+	str_view_copy(vm->name, name, sizeof(vm->name));
+	vm->memory = MEMORY_DEFAULT;
+	vm->cmdline = "";
+	vm->vcpus = 1;
+	vm->kernel.index = vm->initrd.index = -1;
+	vm->valid = true;
+	return vm;
+}
+
+/* "guest", "guest2" and so on; on from the last one, since looking for each is slow with hundreds. */
+static struct vm_config *add_unnamed_vm(struct config *config)
+{
+	char name[VM_NAME_SIZE];
+
+	do {
+		if (++config->last_number == 1)
+			snprintf(name, sizeof(name), "guest");
+		else
+			snprintf(name, sizeof(name), "guest%u", config->last_number);
+	} while (find_vm(config, str_view_of(name)));
+	return add_vm(config, str_view_of(name));
+}
+
+static struct vm_config *vm_of(struct config *config, struct module_line *line,
+			       struct vm_config *previous)
+{
+	struct vm_config *vm;
+
+	if (line->vm.len) {
+		vm = find_vm(config, line->vm);
+		return vm ? vm : add_vm(config, line->vm);
+	}
+	if (line->role != ROLE_INITRD)
+		return add_unnamed_vm(config);
+	if (!previous)
+		complain(line, "role=initrd: expected a kernel's module before it, or vm=NAME");
+	return previous;
+}
+
+static void name_module(struct vm_module *module, const struct module_line *line)
+{
+	module->index = line->index;
+	if (line->file.len)
+		str_view_copy(module->name, line->file, sizeof(module->name));
+	else
+		snprintf(module->name, sizeof(module->name), "module %d", line->index);
+}
+
+static void take_role(struct vm_config *vm, struct module_line *line)
+{
+	bool kernel = line->role ? line->role == ROLE_KERNEL : vm->kernel.index < 0;
+	struct vm_module *module = kernel ? &vm->kernel : &vm->initrd;
+
+	if (module->index >= 0)
+		complain(line,
+			 "role: module %d is the %s of VM %s already: expected one kernel and at "
+			 "most one initrd", module->index, kernel ? "kernel" : "initrd", vm->name);
+	else
+		name_module(module, line);
+
+	if (!kernel && line->cmdline.len)
+		complain(line,
+			 "the guest's command line is expected at the kernel's module, not here");
+	else if (line->cmdline.len >= VM_CMDLINE_SIZE)
+		complain(line, "the guest's command line has %zu characters: expected at most %d",
+			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
+	else if (kernel)
+		vm->cmdline = line->cmdline.ptr;	/* up to the end of the module's text */
+}
+
+static void take_settings(struct vm_config *vm, const struct module_line *line)
+{
+	if (line->memory)
+		vm->memory = line->memory;
+	if (line->vcpus)
+		vm->vcpus = (u32)line->vcpus;
+	if (line->time_limit_s)
+		vm->time_limit_s = line->time_limit_s;
+}
+
+static void check_vm(struct vm_config *vm)
+{
+	if (vm->kernel.index >= 0)
+		return;
+	log_error("VM %s has no kernel: expected a module with vm=%s role=kernel", vm->name,
+		  vm->name);
+	vm->valid = false;
+}
+
+void config_parse(const struct boot_info *info, struct config *config)
+{
+	struct vm_config *vm = NULL;
+
+	memset(config, 0, sizeof(*config));
+	config->modules_unused = info->modules_left_out;
+	for (unsigned i = 0; i < info->modules; i++) {
+		struct module_line line = {
+			.index = (int)i,
+			.text = info->module[i].string,
+			.cmdline = str_view_of(""),
+		};
+
+		read_line(&line, info->file_names);
+		vm = vm_of(config, &line, vm);
+		if (!vm) {
+			config->modules_unused++;
+			continue;
+		}
+		take_role(vm, &line);
+		take_settings(vm, &line);
+		if (line.bad)
+			vm->valid = false;
+	}
+	for (u32 i = 0; i < config->vm_count; i++)
+		check_vm(&config->vms[i]);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A flat binary: code without a header, run in real mode as a PC's firmware runs a boot sector. It
+ * is put to 0x7c00 and may fill the memory from there to 0x9fc00. CS:IP = 0:7c00, SS:SP = 0:7c00,
+ * the other segments 0, DL = 0x80, interrupts off. There are no BIOS services and no command line.
+ */
+#include "core/load/load.h"
+
+#include "arch/cpu/x86.h"
+
+#define LOAD_ADDRESS 0x7c00u
+#define BOOT_DRIVE   0x80u
+#define SIZE_MAX_KIB ((LOAD_LOW_END - LOAD_ADDRESS) >> 10)
+
+static void enter_real(struct vcpu *vcpu)
+{
+	const struct segment code = { .limit = 0xffff, .type = 11, .s = true, .present = true };
+	const struct segment data = { .limit = 0xffff, .type = 3, .s = true, .present = true };
+
+	vcpu->ops->control_set(vcpu, CTL_CR0, CR0_ET);
+	for (int i = SEG_ES; i <= SEG_GS; i++)
+		vcpu->ops->segment_set(vcpu, i, i == SEG_CS ? &code : &data);
+	vcpu_reg_write(vcpu, REG_RDX, BOOT_DRIVE);
+	vcpu_reg_write(vcpu, REG_RSP, LOAD_ADDRESS);
+	vcpu_reg_write(vcpu, REG_RFLAGS, RFLAGS_FIXED);
+	vcpu_reg_write(vcpu, REG_RIP, LOAD_ADDRESS);
+}
+
+int load_flat(struct load *load)
+{
+	const struct guest_image *image = load->image;
+	int error;
+
+	if (image->kernel_size > LOAD_LOW_END - LOAD_ADDRESS)
+		return load_fail(load,
+				 "the kernel's kind is unknown: expected a Linux bzImage, an ELF "
+				 "file with a Multiboot header or a PVH note, or a flat binary of "
+				 "at most %llu KiB", SIZE_MAX_KIB);
+	if (image->initrd || image->cmdline[0])
+		vm_warn(load->vm,
+			"a flat binary gets neither an initrd nor a command line: not used");
+	error = load_take(load, LOAD_ADDRESS, image->kernel_size, "the flat binary");
+	if (!error)
+		error = guest_write(load->vm, LOAD_ADDRESS, image->kernel, image->kernel_size);
+	if (error)
+		return error;
+	enter_real(load->vcpu);
+	load_report(load, "a flat binary, in real mode", LOAD_ADDRESS);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Recognising a guest's image. */
+#include "core/load/loader.h"
+
+#include "core/load/load.h"
+
+/* In this order: a Linux kernel or an ELF file can be a good flat binary, but not the other way. */
+static int (*const kinds[])(struct load *load) = {
+	load_linux, load_multiboot, load_pvh, load_flat,
+};
+
+int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image)
+{
+	struct load load = { .vm = vm, .vcpu = vcpu, .image = image };
+	int error = -ENOENT;
+
+	if (!image->kernel || !image->kernel_size)
+		return load_fail(&load, "the kernel's file is empty");
+	if (image->initrd && !image->initrd_size)
+		return load_fail(&load, "the initrd's file is empty");
+	for (size_t i = 0; error == -ENOENT && i < ARRAY_SIZE(kinds); i++)
+		error = kinds[i](&load);
+	return error;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's RAM: from guest-physical 0 up to 3 GiB, the rest from 4 GiB on; the VGA hole at
+ * 0xa0000-0xbffff is not RAM. Reachable through the guest window of the VM's address space, which
+ * must be the one in use.
+ */
+#pragma once
+
+#include "arch/mem/memory.h"
+#include "arch/mem/paging.h"
+#include "lib/types.h"
+
+struct vm;
+
+#define GUEST_LOW_RAM_END   GIB(3)
+#define GUEST_HIGH_RAM	    GIB(4)
+#define GUEST_VGA_HOLE	    0xa0000ull
+#define GUEST_VGA_HOLE_END  0xc0000ull
+/* The guest's ACPI tables, written before the loader runs, from the RSDP up to 1 MiB. */
+#define GUEST_RSDP_ADDRESS  0xe0000ull
+#define GUEST_RSDP_AREA_END 0x100000ull
+#define GUEST_MEM_PIECES    32
+#define GUEST_MEM_DAMAGED   16
+
+struct guest_mem {
+	u64 size;			/* bytes, multiple of 2 MiB */
+	u64 low_size, high_size;	/* below 3 GiB, from 4 GiB on */
+	struct phys_range pieces[GUEST_MEM_PIECES];	/* in guest-physical order */
+	u32 piece_count;
+	u32 damaged_count;
+	gpa_t damaged[GUEST_MEM_DAMAGED];	/* pages that Lamina must not read any more */
+};
+
+/* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM, -E2BIG, with words. */
+int guest_mem_create(struct vm *vm, u64 size);
+/* Zero all of it: it held another VM's data, or a boot module's. The VM's space is the one in use. */
+void guest_mem_clear(struct vm *vm);
+void guest_mem_destroy(struct vm *vm);
+
+/* Bytes of RAM from 0 up to the hole below 4 GiB (the VGA hole counted in), and from 4 GiB on. */
+u64 guest_low_ram(const struct vm *vm);
+u64 guest_high_ram(const struct vm *vm);
+
+/* The guest-physical address of a byte of its RAM. -ENOENT: it is none that the guest sees. */
+int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa);
+/*
+ * From here on the pages of this range are no RAM to Lamina, which would not survive reading them;
+ * the guest keeps them. -ENOSPC: too many pages, and nothing is done.
+ */
+int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size);
+
+/* Is the whole range RAM? Overflow-safe. */
+bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);
+
+/*
+ * A pointer to guest RAM, or NULL where any byte of the range is not RAM. The guest may write
+ * there at any time: copy out first, then check the copy.
+ */
+void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size);
+
+/* Where the guest window shows what is known to be RAM. */
+#ifdef LAMINA_HOST_TEST
+void *guest_window(gpa_t gpa);
+#else
+static inline void *guest_window(gpa_t gpa)
+{
+	return (void *)(HOST_GUEST_WINDOW + gpa);
+}
+#endif
+
+/* Copies. -EFAULT, and nothing copied, where any byte is not RAM. */
+int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size);
+int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Each entry checked against the manual's rules before it is made: the option check=entries. */
+#include "core/observe/entry_check.h"
+
+#include "arch/bootinfo/option.h"
+#include "core/observe/entry_rule.h"
+#include "core/vm.h"
+
+#define KEPT 4		/* broken rules of one entry that are told */
+#define TOLD 16		/* entries of one VM that are told of */
+
+static enum { CHECK_OFF, CHECK_ENTRIES } check;
+static const struct vcpu_ops *checked;	/* the vendor's */
+
+static int set_check(struct str_view value)
+{
+	static const char *const words[] = { [CHECK_OFF] = "off", [CHECK_ENTRIES] = "entries" };
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	check = choice;
+	return 0;
+}
+DEFINE_OPTION(check, "check", "off|entries",
+	      "check a vCPU's state against the manual's rules before every VM entry: slow (default off)",
+	      set_check);
+
+struct findings {
+	unsigned count;
+	struct violation kept[KEPT];
+};
+
+static void keep(void *context, const struct violation *violation)
+{
+	struct findings *found = context;
+
+	if (found->count < KEPT)
+		found->kept[found->count] = *violation;
+	found->count++;
+}
+
+static void tell(const struct vcpu *vcpu, const struct findings *found, bool refused)
+{
+	const char *what = refused ? "refused for" : "entered in spite of";
+
+	for (unsigned i = 0; i < MIN(found->count, (unsigned)KEPT); i++) {
+		const struct violation *v = &found->kept[i];
+
+		vm_error(vcpu->vm, "vcpu %u: check: %s %s: %s (%s) [%s, \"%s\"]", vcpu->id, what, v->name,
+			 v->text, v->values, checked->manual, v->section);
+	}
+	if (!found->count)
+		vm_error(vcpu->vm, "vcpu %u: check: refused, though no rule that Lamina knows was broken",
+			 vcpu->id);
+}
+
+/* The lists of MSRs, a machine check, a VMCS that is not there: not what is checked here. */
+static bool by_these_rules(const struct failure_record *failure)
+{
+	return failure->kind == ENTRY_VMFAIL_VALID || failure->kind == ENTRY_INVALID_STATE;
+}
+
+static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	struct findings found = { .count = 0 };
+	enum exit_fastpath fastpath;
+	bool refused;
+
+	checked->check_entry(vcpu, keep, &found);
+	fastpath = checked->vcpu_run(vcpu, force_immediate_exit);
+	refused = fastpath == EXIT_FASTPATH_ENTRY_FAILED && by_these_rules(&vcpu->failure);
+	vcpu->entry_checks.made++;
+	if (likely(!refused && !found.count))
+		return fastpath;
+	vcpu->entry_checks.alarms += refused != !!found.count;
+	if (vcpu->entry_checks.told++ < TOLD)
+		tell(vcpu, &found, refused);
+	return fastpath;
+}
+
+const struct vcpu_ops *entry_check_ops(const struct vcpu_ops *vendor)
+{
+	static struct vcpu_ops table;
+
+	if (check == CHECK_OFF)
+		return vendor;
+	checked = vendor;
+	table = *vendor;
+	table.vcpu_run = checked_run;
+	return &table;
+}
+
+void entry_check_print(const struct vcpu *vcpu)
+{
+	if (check != CHECK_OFF)
+		vm_info(vcpu->vm, "vcpu %u: check: %llu entries checked, %llu alarms", vcpu->id,
+			(unsigned long long)vcpu->entry_checks.made,
+			(unsigned long long)vcpu->entry_checks.alarms);
+}

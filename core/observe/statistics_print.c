@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The accounting of exits, told: a table for people, or lines for programs. */
+#include "arch/time/clock.h"
+#include "arch/bootinfo/option.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/printf.h"
+
+#define ULL(value) ((unsigned long long)(value))
+
+static enum { STATS_TABLE, STATS_LINES, STATS_OFF } format;
+
+static int set_stats(struct str_view value)
+{
+	static const char *const words[] = {
+		[STATS_TABLE] = "table", [STATS_LINES] = "lines", [STATS_OFF] = "off",
+	};
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	format = choice;
+	return 0;
+}
+DEFINE_OPTION(stats, "stats", "table|lines|off",
+	      "what is printed of a VM's exits when it has ended (default table)", set_stats);
+
+/* What is shown: the last bucket takes all that is longer, three minutes at 3 GHz. */
+#define SHOWN_BUCKETS 40
+
+static u64 bucket(const struct exit_statistics *exit, int index)
+{
+	u64 count = exit->log2[index];
+
+	for (int i = SHOWN_BUCKETS; index == SHOWN_BUCKETS - 1 && i < LOG2_BUCKETS; i++)
+		count += exit->log2[i];
+	return count;
+}
+
+static const struct exit_statistics *kind(const struct vcpu *vcpu, int index)
+{
+	return vcpu->statistics.by_kind[index];
+}
+
+/* The kind that comes after `previous` in the order of (time, index), most time first. -1: none left. */
+static int next_by_time(const struct vcpu *vcpu, int previous)
+{
+	u64 limit = previous < 0 ? ~0ull : kind(vcpu, previous)->ticks;
+	int best = -1;
+
+	for (int i = 0; i < EXIT_KINDS; i++) {
+		const struct exit_statistics *exit = kind(vcpu, i);
+
+		if (!exit || !statistics_exits(exit) || exit->ticks > limit || (exit->ticks == limit && i <= previous))
+			continue;
+		if (best < 0 || exit->ticks > kind(vcpu, best)->ticks)
+			best = i;
+	}
+	return best;
+}
+
+static const char *kind_name(const struct vcpu *vcpu, int index)
+{
+	const char *name = vcpu->ops->exit_name((u8)index);
+
+	return name ? name : "unknown";
+}
+
+static u64 microseconds(u64 ticks)
+{
+	return clock_tsc_to_ns(ticks) / 1000;
+}
+
+/* --- for people --- */
+
+/*
+ * "2^11 7.-2": tenths of the exits, rounded down, a character per power of two. A point is less than
+ * one, a dash none, # all of them.
+ */
+static void histogram(const struct exit_statistics *exit, char *text, size_t size)
+{
+	int first = 0, last = SHOWN_BUCKETS - 1, at;
+	u64 count = statistics_exits(exit);
+
+	while (!bucket(exit, first))
+		first++;
+	while (!bucket(exit, last))
+		last--;
+	at = snprintf(text, size, "2^%d ", first);
+	for (int i = first; i <= last; i++) {
+		u64 tenths = bucket(exit, i) * 10 / count;
+
+		text[at++] = !bucket(exit, i) ? '-' : !tenths ? '.' : tenths < 10 ? '0' + (char)tenths : '#';
+	}
+	text[at] = '\0';
+}
+
+static void print_row(const struct vcpu *vcpu, int index)
+{
+	const struct exit_statistics *exit = kind(vcpu, index);
+	u64 us = microseconds(exit->ticks), count = statistics_exits(exit);
+	char text[SHOWN_BUCKETS + 8];
+
+	histogram(exit, text, sizeof(text));
+	vm_info(vcpu->vm, "vcpu %u: %-26s %10llu %8llu.%03llu %10llu %12llu  %s", vcpu->id,
+		kind_name(vcpu, index), ULL(count), ULL(us / 1000), ULL(us % 1000),
+		ULL(exit->ticks / count), ULL(exit->max), text);
+}
+
+static void print_table(const struct vcpu *vcpu, u64 entries)
+{
+	const u64 *outcomes = vcpu->outcomes, *timer = vcpu->timer_exits;
+
+	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled, %llu at once, %llu re-entered, %llu failed",
+		vcpu->id, ULL(entries), ULL(outcomes[EXIT_FASTPATH_NONE]),
+		ULL(outcomes[EXIT_FASTPATH_EXIT_HANDLED]), ULL(outcomes[EXIT_FASTPATH_REENTER_GUEST]),
+		ULL(outcomes[EXIT_FASTPATH_ENTRY_FAILED]));
+	vm_info(vcpu->vm, "vcpu %u: %llu forced exits; timer: %llu soft-disabled, %llu forced, %llu expired,"
+		" %llu spurious; idle %llu ms", vcpu->id, ULL(vcpu->forced_exits), ULL(timer[0]),
+		ULL(timer[1]), ULL(timer[2]), ULL(timer[3]), ULL(microseconds(vcpu->statistics.idle) / 1000));
+	vm_info(vcpu->vm, "vcpu %u: %-26s %10s %12s %10s %12s  %s", vcpu->id, "exit", "count", "total ms",
+		"avg ticks", "max ticks", "log2 of ticks, in tenths");
+	for (int i = next_by_time(vcpu, -1); i >= 0; i = next_by_time(vcpu, i))
+		print_row(vcpu, i);
+}
+
+/* --- for programs --- */
+
+static void print_line(const struct vcpu *vcpu, int index)
+{
+	const struct exit_statistics *exit = kind(vcpu, index);
+	char text[360];
+	int at = 0;
+
+	for (int i = 0; i < SHOWN_BUCKETS && at < (int)sizeof(text); i++) {
+		if (bucket(exit, i))
+			at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%d:%llu", at ? "," : "", i,
+				       ULL(bucket(exit, i)));
+	}
+	vm_info(vcpu->vm, "stat vm=%s vcpu=%u exit=\"%s\" count=%llu ticks=%llu max=%llu log2=%s",
+		vm_name(vcpu->vm), vcpu->id, kind_name(vcpu, index), ULL(statistics_exits(exit)), ULL(exit->ticks),
+		ULL(exit->max), text);
+}
+
+static void print_lines(const struct vcpu *vcpu, u64 entries)
+{
+	const u64 *outcomes = vcpu->outcomes, *timer = vcpu->timer_exits;
+
+	vm_info(vcpu->vm, "stat vm=%s vcpu=%u entries=%llu none=%llu handled=%llu reenter=%llu failed=%llu"
+		" forced=%llu timer_soft=%llu timer_forced=%llu timer_expired=%llu timer_spurious=%llu"
+		" idle=%llu hz=%llu", vm_name(vcpu->vm), vcpu->id, ULL(entries),
+		ULL(outcomes[EXIT_FASTPATH_NONE]), ULL(outcomes[EXIT_FASTPATH_EXIT_HANDLED]),
+		ULL(outcomes[EXIT_FASTPATH_REENTER_GUEST]), ULL(outcomes[EXIT_FASTPATH_ENTRY_FAILED]),
+		ULL(vcpu->forced_exits), ULL(timer[0]), ULL(timer[1]), ULL(timer[2]), ULL(timer[3]),
+		ULL(vcpu->statistics.idle), ULL(clock_tsc_hz()));
+	for (int i = next_by_time(vcpu, -1); i >= 0; i = next_by_time(vcpu, i))
+		print_line(vcpu, i);
+}
+
+void statistics_print(struct vcpu *vcpu, bool on_request)
+{
+	u64 entries = 0;
+
+	if (format == STATS_OFF && !on_request)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->outcomes); i++)
+		entries += vcpu->outcomes[i];
+	if (format == STATS_LINES)
+		print_lines(vcpu, entries);
+	else
+		print_table(vcpu, entries);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trace: a ring of what each CPU did last, printed when something breaks. Names and fields of
+ * the printed lines are those of Linux's events (kvm_entry, kvm_exit, kvm_pio ...). What happens with
+ * each exit is recorded by core/observe/trace_record.h.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+#define TRACE_RECORDS	 1024	/* that a ring holds; a power of two */
+
+/* How many lines trace_print() shows, or one or two more. */
+#define TRACE_ON_ERROR	 16
+#define TRACE_ON_REQUEST 64
+#define TRACE_ON_PANIC	 64
+
+/* The vCPU's records go into this CPU's ring from here on. */
+void trace_attach(struct vcpu *vcpu);
+/* The entry was refused: the failure record. */
+void trace_failed_entry(struct vcpu *vcpu);
+
+/*
+ * Print the newest lines of one VM, or of all where it is NULL, oldest first. Takes no lock; any
+ * context.
+ */
+void trace_print(const struct vm *vm, unsigned lines);
+/* The VM has ended: print the whole ring where the option trace= says so. */
+void trace_export(const struct vm *vm);

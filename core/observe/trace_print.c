@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trace, told in lines of the shape that Linux gives its own: who, CPU, seconds, event, fields.
+ * tools/trace2ctf.py makes a file for trace viewers of them.
+ */
+#include "arch/time/clock.h"
+#include "arch/bootinfo/option.h"
+#include "core/observe/trace_record.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/printf.h"
+
+#define ULL(value) ((unsigned long long)(value))
+
+static int set_trace(struct str_view value)
+{
+	static const char *const words[] = {
+		[TRACE_OFF] = "off", [TRACE_CRASH] = "crash", [TRACE_CONSOLE] = "console",
+	};
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	trace_mode = choice;
+	return 0;
+}
+DEFINE_OPTION(trace, "trace", "off|crash|console",
+	      "print the last entries and exits after a crash, or also whenever a VM ends (default crash)",
+	      set_trace);
+
+static const struct trace_record *record_at(u64 position)
+{
+	return &trace_ring.records[position % TRACE_RECORDS];
+}
+
+/* --- a line --- */
+
+static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+	__printf(3, 4);
+static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+{
+	u64 ns = clock_tsc_to_ns(record->tsc - clock_tsc_at_boot());
+	char text[200];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line(LOG_INFO, vm ? vm->name : NULL, "trace vm-%u [000] %llu.%09llu: %s", record->vm,
+		 ULL(ns / 1000000000), ULL(ns % 1000000000), text);
+}
+
+/* The name of an exit in the way that Linux writes them: "I/O instruction" is IO_INSTRUCTION. */
+struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index)
+{
+	const char *name = ops->exit_name(exit_index);
+	struct trace_name upper;
+	unsigned at = 0;
+
+	for (name = name ? name : "unknown"; *name && at < TRACE_NAME_SIZE - 1; name++) {
+		if (*name == ' ' || *name == '-')
+			upper.text[at++] = '_';
+		else if (*name >= 'a' && *name <= 'z')
+			upper.text[at++] = (char)(*name - 'a' + 'A');
+		else if ((*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9'))
+			upper.text[at++] = *name;
+	}
+	upper.text[at] = '\0';
+	return upper;
+}
+
+/* --- the kinds --- */
+
+static void print_exception(const struct vm *vm, const struct trace_record *record)
+{
+	static const char names[][4] = {
+		"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "9", "TS", "NP", "SS", "GP", "PF",
+		"15", "MF", "AC", "MC", "XM", "VE", "CP",
+	};
+	const char *name = record->event.vector < ARRAY_SIZE(names) ? names[record->event.vector] : "?";
+
+	if (record->event.has_error_code)
+		print_line(vm, record, "kvm_inj_exception: #%s (0x%x)", name, record->event.error_code);
+	else
+		print_line(vm, record, "kvm_inj_exception: #%s", name);
+}
+
+static void print_entry(const struct vm *vm, const struct trace_record *record)
+{
+	u8 type = record->event.type;
+
+	if (type == EVENT_INTERRUPT || type == EVENT_SOFT_INTERRUPT)
+		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->event.vector);
+	else if (type != EVENT_NONE)
+		print_exception(vm, record);
+	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, ULL(record->rip),
+		   record->forced ? " [immediate exit]" : "");
+}
+
+static void print_access(const struct vm *vm, const struct trace_record *record)
+{
+	const char *direction = record->access.write ? "write" : "read";
+	unsigned long long address = record->access.address, value = record->access.value;
+
+	if (record->access.kind == TRACE_PIO)
+		print_line(vm, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", direction,
+			   address, record->access.size, value);
+	else if (record->access.kind == TRACE_MMIO)
+		print_line(vm, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx", direction,
+			   record->access.size, address, value);
+	else if (record->access.kind == TRACE_MSR)
+		print_line(vm, record, "kvm_msr: msr_%s %llx = 0x%llx%s", direction, address, value,
+			   record->access.refused ? " (#GP)" : "");
+}
+
+/* An exit, what it was about, and the entry behind it. */
+static void print_exit(const struct vm *vm, const struct trace_record *record)
+{
+	struct trace_record exit = *record;
+	struct trace_name name = trace_exit_name(trace_ring.ops, record->exit_index);
+
+	if (exit.kind == TRACE_INSTANT)
+		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
+	print_line(vm, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
+		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
+		   exit.vcpu, name.text, ULL(exit.rip), ULL(exit.info1), ULL(exit.info2),
+		   exit.intr_info, exit.error_code, trace_ring.ops->name, exit.reason);
+	print_access(vm, &exit);
+	if (!exit.entry_tsc)
+		return;
+	exit.tsc = exit.entry_tsc;
+	print_line(vm, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, ULL(exit.entry_rip));
+}
+
+static void print_failed(const struct vm *vm, const struct trace_record *record)
+{
+	static const char *const kinds[] = {
+		[ENTRY_OK] = "NONE",
+		[ENTRY_VMFAIL_INVALID] = "VMFAIL_INVALID",
+		[ENTRY_VMFAIL_VALID] = "VMFAIL_VALID",
+		[ENTRY_INVALID_STATE] = "INVALID_STATE",
+		[ENTRY_MSR_LOADING] = "MSR_LOADING",
+		[ENTRY_MACHINE_CHECK] = "MACHINE_CHECK",
+		[ENTRY_UNKNOWN] = "UNKNOWN",
+	};
+
+	print_line(vm, record, "lamina_entry_failed: vcpu %u kind %s rip 0x%llx code 0x%x qualification"
+		   " 0x%llx", record->vcpu, kinds[record->failure], ULL(record->rip), record->reason,
+		   ULL(record->info1));
+}
+
+static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {
+	[TRACE_ENTRY] = print_entry,
+	[TRACE_EXIT] = print_exit,
+	[TRACE_INSTANT] = print_exit,
+	[TRACE_FAILED] = print_failed,
+	[TRACE_ACCESS] = print_access,
+};
+
+/* --- the ring --- */
+
+static bool is_shown(const struct trace_record *record, const struct vm *vm)
+{
+	return record->kind != TRACE_NONE && (!vm || record->vm == (u8)vm->id);
+}
+
+/* How many lines a record gives. */
+static unsigned lines_of(const struct trace_record *record)
+{
+	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_INSTANT;
+
+	return exit ? 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0) : 1;
+}
+
+void trace_print(const struct vm *vm, unsigned lines)
+{
+	u64 end = trace_ring.next, oldest = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
+	u64 start = end;
+
+	while (start > oldest && trace_mode != TRACE_OFF && lines) {
+		if (is_shown(record_at(--start), vm))
+			lines -= MIN(lines, lines_of(record_at(start)));
+	}
+	for (; start < end; start++) {
+		const struct trace_record *record = record_at(start);
+
+		if (is_shown(record, vm))
+			printers[record->kind](vm, record);
+	}
+}
+
+void trace_export(const struct vm *vm)
+{
+	if (trace_mode == TRACE_CONSOLE)
+		trace_print(vm, ~0u);
+}

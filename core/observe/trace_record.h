@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* The records of the trace: how they are written on the way, and how core/observe/trace_print.c finds them. */
+#pragma once
+
+#include "core/observe/trace.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+struct vcpu_ops;
+
+enum trace_kind {
+	TRACE_NONE,
+	TRACE_ENTRY,
+	TRACE_EXIT,		/* with the first access that it is about, and a plain entry behind it */
+	TRACE_INSTANT,		/* as TRACE_EXIT, without info1 to error_code: they are zero */
+	TRACE_FAILED,
+	TRACE_ACCESS,
+};
+
+enum trace_access { TRACE_NO_ACCESS, TRACE_PIO, TRACE_MMIO, TRACE_MSR };
+
+struct trace_record {
+	u64 tsc;
+	union {
+		u32 head;		/* the three below, and a zero: vcpu->trace_head | kind */
+		struct {
+			u8 kind;	/* enum trace_kind */
+			u8 vm, vcpu;
+			union {
+				bool forced;	/* entry */
+				u8 exit_index;	/* exit, instant */
+				u8 failure;	/* failed: enum entry_failure */
+			};
+		};
+	};
+	u32 reason;			/* exit, instant: low half; failed: exit reason or instruction error */
+	u64 rip;
+	union {
+		u64 info1;		/* exit; failed: qualification */
+		struct event event;	/* entry: what is injected */
+	};
+	u64 info2;			/* exit */
+	u32 intr_info, error_code;	/* exit */
+	u64 entry_tsc, entry_rip;	/* exit, instant: of the entry behind it; entry_tsc 0: it has its own record */
+	struct {			/* exit, instant, access */
+		u8 kind;		/* enum trace_access */
+		u8 size;		/* bytes */
+		bool write, refused;
+		u64 address, value;	/* port, guest-physical address, MSR */
+	} access;
+	u64 unused[5];
+};
+
+_Static_assert(sizeof(struct trace_record) == 128, "two cache lines");
+
+struct trace_ring {
+	struct trace_record records[TRACE_RECORDS];
+	u64 next;			/* records ever written */
+	const struct vcpu_ops *ops;	/* for the names of exits */
+};
+
+/* One CPU runs VMs so far. With more, there is one for each, which nobody else writes. */
+extern struct trace_ring trace_ring;
+
+/* An exit's name as the trace has it. */
+#define TRACE_NAME_SIZE 48
+struct trace_name {
+	char text[TRACE_NAME_SIZE];
+};
+struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index);
+
+/* What trace= says. */
+extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
+
+/* The next record, with what all of them bear. The caller fills in the members of its kind. */
+static inline struct trace_record *trace_add(struct vcpu *vcpu, enum trace_kind kind, u64 tsc)
+{
+	struct trace_record *record = &trace_ring.records[(u32)trace_ring.next++ % TRACE_RECORDS];
+
+	record->tsc = tsc;
+	record->head = vcpu->trace_head | kind;
+	return record;
+}
+
+/* An exit. Its record stays at hand until something goes into a record of its own. */
+static inline struct trace_record *trace_exit(struct vcpu *vcpu, u64 tsc, u8 index, u64 reason, u64 rip)
+{
+	struct trace_record *record = trace_add(vcpu, TRACE_EXIT, tsc);
+
+	record->exit_index = index;
+	record->reason = (u32)reason;
+	record->rip = rip;
+	record->entry_tsc = 0;
+	record->access.kind = TRACE_NO_ACCESS;
+	vcpu->exit_record = record;
+	return record;
+}
+
+/* Right before an entry, at vcpu->entry_tsc. */
+static inline void trace_entry(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	struct trace_record *record = vcpu->exit_record;
+
+	if (likely(record && vcpu->events.injected.type == EVENT_NONE && !force_immediate_exit)) {
+		record->entry_tsc = vcpu->entry_tsc;
+		record->entry_rip = vcpu->regs[REG_RIP];
+	} else {
+		record = trace_add(vcpu, TRACE_ENTRY, vcpu->entry_tsc);
+		record->forced = force_immediate_exit;
+		record->rip = vcpu->regs[REG_RIP];
+		record->event = vcpu->events.injected;
+	}
+	vcpu->exit_record = NULL;
+}
+
+/* What an exit was about. The first access goes into its record. */
+static inline void trace_access(struct vcpu *vcpu, enum trace_access kind, bool write, unsigned size,
+				u64 address, u64 value, bool refused)
+{
+	struct trace_record *record = vcpu->exit_record;
+
+	if (unlikely(!record || record->access.kind != TRACE_NO_ACCESS)) {
+		vcpu->exit_record = NULL;
+		record = trace_add(vcpu, TRACE_ACCESS, vcpu->exit_tsc);
+	}
+	record->access.kind = kind;
+	record->access.size = (u8)size;
+	record->access.write = write;
+	record->access.refused = refused;
+	record->access.address = address;
+	record->access.value = value;
+}
+
+static inline void trace_pio(struct vcpu *vcpu, bool write, u16 port, unsigned size, u64 value)
+{
+	trace_access(vcpu, TRACE_PIO, write, size, port, value, false);
+}
+
+static inline void trace_mmio(struct vcpu *vcpu, bool write, gpa_t gpa, unsigned size, u64 value)
+{
+	trace_access(vcpu, TRACE_MMIO, write, size, gpa, value, false);
+}
+
+/* `refused`: it raised #GP. */
+static inline void trace_msr(struct vcpu *vcpu, bool write, u32 msr, u64 value, bool refused)
+{
+	trace_access(vcpu, TRACE_MSR, write, 8, msr, value, refused);
+}

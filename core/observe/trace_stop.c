@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* A stop from the trace: looks at the records that an exit and its handler have left. */
+#include "core/observe/trace_stop.h"
+
+#include "arch/bootinfo/option.h"
+#include "core/observe/trace_record.h"
+#include "core/vm.h"
+#include "lib/printf.h"
+
+#define ULL(value) ((unsigned long long)(value))
+
+/* What is looked for: an exit, or one kind of access; and a number. */
+static const struct subject {
+	const char *name;
+	enum trace_access access;
+} subjects[] = {
+	{ "exit", TRACE_NO_ACCESS }, { "rip", TRACE_NO_ACCESS }, { "port", TRACE_PIO },
+	{ "mmio", TRACE_MMIO }, { "msr", TRACE_MSR },
+};
+enum { SUBJECT_EXIT, SUBJECT_RIP };
+
+static const struct subject *subject;	/* NULL: the option was not given */
+static u64 number;
+static char exit_name[TRACE_NAME_SIZE];	/* "": the exit's number is looked for */
+static char words[80];			/* the end of a VM that is stopped */
+static const struct vcpu_ops *watched;
+static u64 seen;			/* records looked at */
+
+static int set_trace_stop(struct str_view value)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(subjects); i++) {
+		size_t length = strlen(subjects[i].name);
+		struct str_view what = { value.ptr + length + 1, value.len - length - 1 };
+
+		if (value.len < length + 2 || value.ptr[length] != ':' ||
+		    memcmp(value.ptr, subjects[i].name, length))
+			continue;
+		if (!parse_u64_view(what, &number))
+			exit_name[0] = '\0';
+		else if (i == SUBJECT_EXIT && what.len < sizeof(exit_name))
+			snprintf(exit_name, sizeof(exit_name), "%.*s", (int)what.len, what.ptr);
+		else
+			return -EINVAL;
+		snprintf(words, sizeof(words), "stopped by the trace at %.*s", (int)value.len, value.ptr);
+		subject = &subjects[i];
+		return 0;
+	}
+	return -EINVAL;
+}
+DEFINE_OPTION(trace_stop, "trace.stop", "exit:NAME|exit:N|rip:N|port:N|mmio:N|msr:N",
+	      "stop a VM at the first such exit (by its name in the trace, or its number), exit at this RIP, or access",
+	      set_trace_stop);
+
+static bool exit_matches(const struct trace_record *record)
+{
+	struct trace_name name;
+
+	if (subject == &subjects[SUBJECT_RIP])
+		return record->rip == number;
+	if (!exit_name[0])
+		return (record->reason & 0xffff) == number;
+	name = trace_exit_name(watched, record->exit_index);
+	return !strcmp(name.text, exit_name);
+}
+
+static bool matches(const struct trace_record *record)
+{
+	if (subject->access == TRACE_NO_ACCESS)
+		return record->kind == TRACE_EXIT && exit_matches(record);
+	return (record->kind == TRACE_EXIT || record->kind == TRACE_ACCESS) &&
+	       record->access.kind == subject->access && record->access.address == number;
+}
+
+static void stop(struct vcpu *vcpu)
+{
+	vm_info(vcpu->vm, "stop from the trace, whose last lines are:");
+	trace_print(vcpu->vm, TRACE_ON_ERROR);
+	vcpu->stop_reason = words;
+	vcpu_request(vcpu, REQ_STOP);
+}
+
+/* What one exit and its handler write, with the longest batch of a string instruction, the ring holds. */
+static void look(struct vcpu *vcpu)
+{
+	for (; seen < trace_ring.next; seen++) {
+		if (matches(&trace_ring.records[seen % TRACE_RECORDS]) && !vcpu->stop_reason)
+			stop(vcpu);
+	}
+}
+
+static enum exit_fastpath watched_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	enum exit_fastpath fastpath = watched->vcpu_run(vcpu, force_immediate_exit);
+
+	look(vcpu);
+	if (vcpu->exit_record)
+		seen--;		/* the handler adds its first access there */
+	return fastpath;
+}
+
+static void watched_handle_exit(struct vcpu *vcpu)
+{
+	watched->handle_exit(vcpu);
+	look(vcpu);
+}
+
+const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops)
+{
+	static struct vcpu_ops table;
+
+	if (!subject)
+		return ops;
+	if (trace_mode == TRACE_OFF) {
+		log_warn("trace.stop= needs the trace: trace=off does not hold");
+		trace_mode = TRACE_CRASH;
+	}
+	watched = ops;
+	seen = trace_ring.next;
+	table = *ops;
+	table.vcpu_run = watched_run;
+	table.handle_exit = watched_handle_exit;
+	return &table;
+}

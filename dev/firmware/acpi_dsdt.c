@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The DSDT: which devices the guest's machine has, and where. */
+#include "core/mem/guest_mem.h"
+#include "dev/firmware/acpi.h"
+#include "dev/firmware/aml.h"
+#include "dev/irq/vioapic.h"
+#include "dev/pci/vpci.h"
+#include "dev/isa/vpm.h"
+
+#define PCI_MEMORY_FIRST GUEST_LOW_RAM_END
+#define PCI_MEMORY_LAST	 (IOAPIC_BASE - 1)
+
+struct range {
+	u16 base;
+	u8 length;
+};
+
+struct isa_device {
+	const char *name, *id;
+	struct range ports[8];
+	s8 irq;			/* -1: none */
+};
+
+static const struct isa_device isa_devices[] = {
+	{ "PIC_", "PNP0000", { { 0x20, 2 }, { 0xa0, 2 }, { 0x4d0, 2 } }, 2 },
+	{ "TIMR", "PNP0100", { { 0x40, 4 } }, 0 },
+	{ "RTC_", "PNP0B00", { { 0x70, 2 } }, 8 },
+	{ "COM1", "PNP0501", { { 0x3f8, 8 } }, 4 },
+	/* Resources of the machine itself, to be kept clear of others. */
+	{ "SYSR", "PNP0C02", {
+		{ 0x60, 2 },
+		{ 0x64, 1 },
+		{ 0x92, 1 },
+		{ DEBUG_EXIT_PORT, 4 },
+		{ PM1A_EVENT_PORT, PM1A_EVENT_LENGTH },
+		{ PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH },
+		{ PM_TIMER_PORT, PM_TIMER_LENGTH },
+		{ PM_GPE0_PORT, PM_GPE0_LENGTH } }, -1 },
+};
+
+static void declare_isa_device(struct aml *aml, const struct isa_device *device)
+{
+	size_t block = aml_open_device(aml, device->name), resources;
+
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, device->id);
+	aml_name(aml, "_UID");
+	aml_integer(aml, 1);
+	aml_name(aml, "_CRS");
+	resources = aml_open_resources(aml);
+	for (unsigned i = 0; i < ARRAY_SIZE(device->ports) && device->ports[i].length; i++)
+		aml_io(aml, device->ports[i].base, device->ports[i].length);
+	if (device->irq >= 0)
+		aml_irq(aml, (u8)device->irq);
+	aml_close_resources(aml, resources);
+	aml_close(aml, block);
+}
+
+/* Pins A to D of neighbouring slots start at different inputs, so that they seldom share one. */
+static void declare_pci_routing(struct aml *aml)
+{
+	const unsigned inputs = PCI_LAST_GSI - PCI_FIRST_GSI + 1;
+	size_t table, entry;
+
+	aml_name(aml, "_PRT");
+	table = aml_open_package(aml, (PCI_SLOTS - 1) * 4);
+	for (u32 slot = 1; slot < PCI_SLOTS; slot++) {
+		for (u32 pin = 0; pin < 4; pin++) {
+			entry = aml_open_package(aml, 4);
+			aml_integer(aml, slot << 16 | 0xffff);	/* all its functions */
+			aml_integer(aml, pin);
+			aml_integer(aml, 0);			/* an IOAPIC input, no link */
+			aml_integer(aml, PCI_FIRST_GSI + (slot + pin) % inputs);
+			aml_close(aml, entry);
+		}
+	}
+	aml_close(aml, table);
+}
+
+static void declare_pci_bus(struct aml *aml)
+{
+	size_t bus = aml_open_device(aml, "PCI0"), resources;
+
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, "PNP0A03");
+	aml_name(aml, "_UID");
+	aml_integer(aml, 0);
+	aml_name(aml, "_CRS");
+	resources = aml_open_resources(aml);
+	aml_bus_window(aml, 0, 0);
+	aml_io(aml, PCI_CONFIG_PORT, PCI_CONFIG_PORTS);
+	aml_io_window(aml, 0, PCI_CONFIG_PORT - 1);
+	aml_io_window(aml, PCI_CONFIG_PORT + PCI_CONFIG_PORTS, 0xffff);
+	aml_memory_window(aml, PCI_MEMORY_FIRST, PCI_MEMORY_LAST);
+	aml_close_resources(aml, resources);
+	declare_pci_routing(aml);
+	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
+		declare_isa_device(aml, &isa_devices[i]);
+	aml_close(aml, bus);
+}
+
+static void declare_processor(struct aml *aml, u32 uid)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char name[] = { 'C', 'P', digits[uid >> 4 & 15], digits[uid & 15], 0 };
+	size_t block = aml_open_device(aml, name);
+
+	aml_name(aml, "_HID");
+	aml_string(aml, "ACPI0007");
+	aml_name(aml, "_UID");
+	aml_integer(aml, uid);
+	aml_close(aml, block);
+}
+
+static void declare_power_off(struct aml *aml)
+{
+	size_t package;
+
+	aml_name(aml, "_S5_");
+	package = aml_open_package(aml, 4);
+	aml_integer(aml, PM_SLEEP_TYPE_S5);	/* PM1a */
+	aml_integer(aml, PM_SLEEP_TYPE_S5);	/* PM1b */
+	aml_integer(aml, 0);
+	aml_integer(aml, 0);
+	aml_close(aml, package);
+}
+
+void acpi_declare_machine(struct aml *aml, u32 processors)
+{
+	size_t scope;
+
+	declare_power_off(aml);
+	scope = aml_open_scope(aml, "\\_SB_");
+	for (u32 uid = 0; uid < processors; uid++)
+		declare_processor(aml, uid);
+	declare_pci_bus(aml);
+	aml_close(aml, scope);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local APIC of a vCPU, in xAPIC and x2APIC mode.
+ * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
+ *
+ * IRR and TMR may be changed by whoever sends an interrupt; everything else belongs to the vCPU.
+ */
+#pragma once
+
+#include "core/vtimer.h"
+#include "dev/irq/apic_bus.h"
+#include "dev/irq/vector_set.h"
+#include "lib/types.h"
+
+struct vm;
+struct vcpu;
+
+#define LAPIC_DEFAULT_BASE 0xfee00000ull
+#define LAPIC_SIZE	   0x1000
+#define LAPIC_REGISTERS	   64
+
+/*
+ * The shortest period at which the periodic timer interrupts. The counter counts at the rate that
+ * the guest asked for, but interrupts that come faster than the host can deliver them would leave
+ * the guest no time to run. TSC-deadline and one-shot mode need no bound: each shot is an exit.
+ */
+#define LAPIC_TIMER_MIN_PERIOD_NS 20000
+
+/* Registers: offset in the xAPIC page / 16, and x2APIC MSR - 0x800. */
+enum lapic_register {
+	LAPIC_ID = 0x02,
+	LAPIC_VERSION = 0x03,
+	LAPIC_TPR = 0x08,	/* task priority */
+	LAPIC_APR = 0x09,	/* arbitration priority */
+	LAPIC_PPR = 0x0a,	/* processor priority */
+	LAPIC_EOI = 0x0b,
+	LAPIC_REMOTE_READ = 0x0c,
+	LAPIC_LDR = 0x0d,	/* logical destination */
+	LAPIC_DFR = 0x0e,	/* destination format */
+	LAPIC_SVR = 0x0f,	/* spurious interrupt vector */
+	LAPIC_ISR = 0x10,	/* in service, 8 registers */
+	LAPIC_TMR = 0x18,	/* trigger mode, 8 registers */
+	LAPIC_IRR = 0x20,	/* requests, 8 registers */
+	LAPIC_ESR = 0x28,	/* error status */
+	LAPIC_ICR = 0x30,	/* interrupt command; x2APIC: all 64 bits */
+	LAPIC_ICR_HIGH = 0x31,
+	LAPIC_LVT = 0x32,	/* local vector table, LVT_COUNT registers */
+	LAPIC_INITIAL_COUNT = 0x38,
+	LAPIC_CURRENT_COUNT = 0x39,
+	LAPIC_DIVIDE = 0x3e,
+	LAPIC_SELF_IPI = 0x3f,	/* x2APIC only */
+};
+
+/* The local vector table in the order of its registers. No CMCI entry: the version says 6. */
+enum lapic_lvt {
+	LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR,
+	LVT_COUNT,
+};
+
+#define LVT_DELIVERY(entry)   ((entry) >> 8 & 7)
+#define LVT_MASKED	      BIT(16)
+#define LVT_TIMER_MODE(entry) ((entry) >> 17 & 3)
+enum lapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
+
+#define SVR_ENABLED BIT(8)
+
+enum lapic_error {
+	ESR_SEND_ILLEGAL_VECTOR = BIT(5),
+	ESR_RECEIVED_ILLEGAL_VECTOR = BIT(6),
+	ESR_ILLEGAL_REGISTER = BIT(7),
+};
+
+struct lapic_timer {
+	struct vtimer vtimer;	/* armed only while its expiry would interrupt */
+	u32 initial;		/* initial count register */
+	u32 remaining;		/* the count at `start`; 0: stopped */
+	u64 start;		/* host TSC */
+	u32 divide;		/* divide configuration register */
+	u64 deadline;		/* guest TSC; 0: disarmed */
+};
+
+struct lapic {
+	struct vcpu *vcpu;
+	u32 id;
+	u64 base;		/* IA32_APIC_BASE */
+	struct vector_set irr, isr, tmr;
+	bool irr_hint;		/* false: IRR is empty */
+	u8 tpr, ppr;
+	u32 ldr, dfr, svr;
+	u32 esr;		/* what the guest reads */
+	u32 errors;		/* since the guest last wrote ESR */
+	u32 icr_low, icr_high;
+	u32 lvt[LVT_COUNT];
+	bool lint0;		/* level of the 8259s' output */
+	struct lapic_timer timer;
+};
+
+/* Allocate and attach it to the vCPU, in the state of lapic_reset(). -ENOMEM. */
+int lapic_create(struct vcpu *vcpu);
+
+/*
+ * As firmware leaves it for an operating system: the boot processor's is enabled and takes the
+ * 8259s' interrupts on LINT0 and NMI on LINT1, others are as after reset.
+ */
+void lapic_reset(struct lapic *lapic);
+/* As after power-up, except for IA32_APIC_BASE: what switching it off does. */
+void lapic_power_up(struct lapic *lapic);
+
+/* The most urgent vector that PPR lets through; -1: none. */
+int lapic_pending(const struct lapic *lapic);
+/* Move it into service. */
+int lapic_acknowledge(struct lapic *lapic);
+/* Does an ExtINT of the 8259s get through LINT0, or past an APIC that is switched off? */
+bool lapic_passes_extint(const struct lapic *lapic);
+void lapic_set_lint0(struct lapic *lapic, bool level);
+
+bool lapic_is_addressed(const struct lapic *lapic, const struct apic_message *message);
+/* Take a message, whatever its destination. false: it was not accepted. */
+bool lapic_accept(struct lapic *lapic, const struct apic_message *message);
+/* Signal an interrupt of the local vector table. */
+void lapic_signal(struct lapic *lapic, enum lapic_lvt source);
+void lapic_note_error(struct lapic *lapic, enum lapic_error error);
+
+void lapic_set_tpr(struct lapic *lapic, u8 tpr);
+void lapic_end_of_interrupt(struct lapic *lapic);
+
+/* Write the 64 bits of the ICR: send. */
+void lapic_send(struct lapic *lapic, u64 icr);
+void lapic_send_self(struct lapic *lapic, u8 vector);
+/* dev/irq/vlapic_registers.c. As both modes see them; false: there is no such register. */
+bool lapic_read(struct lapic *lapic, unsigned reg, u32 *value);
+bool lapic_write(struct lapic *lapic, unsigned reg, u32 value);
+u32 lapic_lvt_writable(enum lapic_lvt entry);	/* mask of the bits */
+
+/* The xAPIC's page, an MMIO region of each VM; `device` is not used: the access tells the vCPU. */
+#define LAPIC_REGION "local APIC"
+u64 lapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
+void lapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+
+/* dev/irq/vlapic_msr.c. 0, or -EINVAL: #GP. */
+int lapic_msr_read(struct lapic *lapic, u32 msr, u64 *value);
+int lapic_msr_write(struct lapic *lapic, u32 msr, u64 value);
+
+/* dev/irq/vlapic_timer.c. SDM, "APIC Timer". */
+void lapic_timer_create(struct lapic *lapic);
+void lapic_timer_reset(struct lapic *lapic);
+void lapic_timer_set_lvt(struct lapic *lapic, u32 entry);
+void lapic_timer_set_initial(struct lapic *lapic, u32 count);
+void lapic_timer_set_divide(struct lapic *lapic, u32 value);
+u32 lapic_timer_current(const struct lapic *lapic);
+void lapic_timer_set_deadline(struct lapic *lapic, u64 guest_tsc);
+u64 lapic_timer_deadline(const struct lapic *lapic);
+/* The guest's TSC was changed. */
+void lapic_timer_tsc_changed(struct lapic *lapic);
+
+#define LAPIC_BASE_BSP	   BIT_ULL(8)
+#define LAPIC_BASE_X2APIC  BIT_ULL(10)
+#define LAPIC_BASE_ENABLED BIT_ULL(11)
+
+/* Switched on in IA32_APIC_BASE and by software: accepts interrupts. */
+static inline bool lapic_enabled(const struct lapic *lapic)
+{
+	return (lapic->base & LAPIC_BASE_ENABLED) && (lapic->svr & SVR_ENABLED);
+}
+
+static inline bool lapic_in_x2apic_mode(const struct lapic *lapic)
+{
+	return lapic->base & LAPIC_BASE_X2APIC;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two cascaded 8259A interrupt controllers of a PC, in 8086 mode. Facts from Intel's "8259A
+ * Programmable Interrupt Controller" data sheet and the ICH's edge/level control registers (ELCR).
+ */
+#include "dev/irq/vpic.h"
+
+#include "core/device.h"
+#include "core/irqchip.h"
+#include "core/vm_alloc.h"
+#include "dev/isa/byte_ports.h"
+#include "dev/platform.h"
+
+#define CASCADE	 2			/* master's input that the slave's INT drives */
+#define SPURIOUS 7
+
+#define ICW1_INIT	BIT(4)		/* else, with A0 = 0: OCW2 or OCW3 */
+#define ICW1_SINGLE	BIT(1)
+#define ICW1_ICW4	BIT(0)
+#define ICW4_NESTED	BIT(4)		/* special fully nested mode */
+#define ICW4_AUTO_EOI	BIT(1)
+#define OCW2_ROTATE	BIT(7)
+#define OCW2_SPECIFIC	BIT(6)
+#define OCW2_EOI	BIT(5)
+#define OCW3_SELECT	BIT(3)
+#define OCW3_MASK_ENABLE BIT(6)
+#define OCW3_MASK	BIT(5)
+#define OCW3_POLL	BIT(2)
+#define OCW3_READ	BIT(1)
+#define OCW3_READ_ISR	BIT(0)
+#define POLL_PENDING	BIT(7)
+
+/* What a write with A0 = 1 means. */
+enum pic_step { PIC_UNINITIALIZED, PIC_ICW2, PIC_ICW3, PIC_ICW4, PIC_READY };
+
+struct pic_chip {
+	bool master;
+	u8 step;			/* enum pic_step */
+	u8 icw1, base;			/* base: of the vectors */
+	u8 irr, isr, imr;
+	u8 lines, level;		/* inputs now; ELCR: level-triggered ones */
+	u8 elcr_writable;
+	u8 lowest;			/* input of the lowest priority */
+	bool read_isr, poll, special_mask;
+	bool auto_eoi, rotate_on_auto_eoi, fully_nested;
+};
+
+struct pic {
+	struct vm *vm;
+	struct pic_chip master, slave;
+	bool output;			/* INT of the master */
+};
+
+static struct pic *pic_of(struct vm *vm)
+{
+	return ((struct platform *)vm_platform(vm))->pic;
+}
+
+/* --- one chip --- */
+
+/* Rank of the most urgent input in `mask`: 0 is the highest priority, 8 when the mask is empty. */
+static unsigned highest_rank(const struct pic_chip *chip, u8 mask)
+{
+	unsigned first = (chip->lowest + 1u) & 7;
+	u8 rotated = (u8)(mask >> first | mask << (8 - first));
+
+	return rotated ? (unsigned)__builtin_ctz(rotated) : 8;
+}
+
+static unsigned input_of_rank(const struct pic_chip *chip, unsigned rank)
+{
+	return (chip->lowest + 1 + rank) & 7;
+}
+
+/* The input that INT is asserted for, or -1. */
+static int chip_request(const struct pic_chip *chip)
+{
+	u8 requests = chip->irr & ~chip->imr, in_service = chip->isr;
+	unsigned rank;
+
+	if (likely(!requests) || chip->step != PIC_READY)
+		return -1;
+	rank = highest_rank(chip, requests);
+	if (chip->special_mask)
+		in_service &= ~chip->imr;
+	/* The slave may interrupt its own service with something more urgent. */
+	if (chip->fully_nested && chip->master)
+		in_service &= ~BIT(CASCADE);
+	if (rank >= highest_rank(chip, in_service))
+		return -1;
+	return (int)input_of_rank(chip, rank);
+}
+
+/* INTA or a poll: the input that is acknowledged, or -1, and then nothing changes. */
+static int chip_acknowledge(struct pic_chip *chip)
+{
+	int input = chip_request(chip);
+
+	if (input < 0)
+		return -1;
+	if (!(chip->level & BIT(input)))
+		chip->irr &= ~BIT(input);
+	if (!chip->auto_eoi)
+		chip->isr |= BIT(input);
+	else if (chip->rotate_on_auto_eoi)
+		chip->lowest = (u8)input;
+	return input;
+}
+
+/* A request lasts no longer than its line is high, whatever the trigger mode. */
+static void chip_set_line(struct pic_chip *chip, unsigned input, bool level)
+{
+	u8 bit = BIT(input);
+
+	if (!level)
+		chip->irr &= ~bit;
+	else if (!(chip->lines & bit))
+		chip->irr |= bit;
+	chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
+}
+
+static void chip_icw1(struct pic_chip *chip, u8 value)
+{
+	chip->icw1 = value;
+	chip->step = PIC_ICW2;
+	/* The edge sense circuit is reset: an input that is high already must fall and rise. */
+	chip->irr = chip->lines & chip->level;
+	chip->isr = 0;
+	chip->imr = 0;
+	chip->lowest = 7;
+	chip->read_isr = chip->poll = chip->special_mask = false;
+	/* Without ICW4 all its functions are 0. */
+	chip->auto_eoi = chip->fully_nested = chip->rotate_on_auto_eoi = false;
+}
+
+static void chip_ocw2(struct pic_chip *chip, u8 value)
+{
+	unsigned input = value & 7, rank;
+
+	if (!(value & OCW2_EOI)) {
+		if (value & OCW2_SPECIFIC)
+			chip->lowest = value & OCW2_ROTATE ? input : chip->lowest;
+		else
+			chip->rotate_on_auto_eoi = value & OCW2_ROTATE;
+		return;
+	}
+	if (!(value & OCW2_SPECIFIC)) {
+		/* A non-specific EOI leaves alone what special mask mode masks. */
+		rank = highest_rank(chip, chip->special_mask ? chip->isr & ~chip->imr : chip->isr);
+		if (rank == 8)
+			return;
+		input = input_of_rank(chip, rank);
+	}
+	chip->isr &= ~BIT(input);
+	if (value & OCW2_ROTATE)
+		chip->lowest = (u8)input;
+}
+
+static void chip_ocw3(struct pic_chip *chip, u8 value)
+{
+	chip->poll = value & OCW3_POLL;
+	if (value & OCW3_READ)
+		chip->read_isr = value & OCW3_READ_ISR;
+	if (value & OCW3_MASK_ENABLE)
+		chip->special_mask = value & OCW3_MASK;
+}
+
+static void chip_write_data(struct pic_chip *chip, u8 value)
+{
+	switch (chip->step) {
+	case PIC_ICW2:
+		chip->base = value & 0xf8;
+		if (!(chip->icw1 & ICW1_SINGLE))
+			chip->step = PIC_ICW3;
+		else
+			chip->step = chip->icw1 & ICW1_ICW4 ? PIC_ICW4 : PIC_READY;
+		break;
+	case PIC_ICW3:		/* the cascade is wired: which input it is on is not a choice */
+		chip->step = chip->icw1 & ICW1_ICW4 ? PIC_ICW4 : PIC_READY;
+		break;
+	case PIC_ICW4:
+		chip->auto_eoi = value & ICW4_AUTO_EOI;
+		chip->fully_nested = value & ICW4_NESTED;
+		chip->step = PIC_READY;
+		break;
+	default:
+		chip->imr = value;
+		break;
+	}
+}
+
+static u8 chip_read(struct pic_chip *chip, bool data)
+{
+	if (chip->poll) {
+		int input = chip_acknowledge(chip);
+
+		chip->poll = false;
+		return input < 0 ? 0 : POLL_PENDING | input;
+	}
+	if (data)
+		return chip->imr;
+	return chip->read_isr ? chip->isr : chip->irr;
+}
+
+static void chip_write(struct pic_chip *chip, bool data, u8 value)
+{
+	if (data)
+		chip_write_data(chip, value);
+	else if (value & ICW1_INIT)
+		chip_icw1(chip, value);
+	else if (value & OCW3_SELECT)
+		chip_ocw3(chip, value);
+	else
+		chip_ocw2(chip, value);
+}
+
+/* --- the pair --- */
+
+/*
+ * The slave's INT goes to the master's input 2, which follows it like a level-triggered one: INT
+ * falls with each acknowledge cycle, so a request left over would give the edge anew.
+ */
+static void pic_update(struct pic *pic)
+{
+	bool cascade = chip_request(&pic->slave) >= 0, output;
+
+	pic->master.irr &= ~BIT(CASCADE);
+	pic->master.irr |= cascade ? BIT(CASCADE) : 0;
+	output = chip_request(&pic->master) >= 0;
+	if (output != pic->output) {
+		pic->output = output;
+		vcpu_interrupt_changed(vm_bsp(pic->vm));
+	}
+}
+
+void pic_set_line(struct vm *vm, unsigned irq, bool level)
+{
+	struct pic *pic = pic_of(vm);
+
+	if (irq >= 16 || irq == CASCADE)
+		return;
+	chip_set_line(irq < 8 ? &pic->master : &pic->slave, irq & 7, level);
+	pic_update(pic);
+}
+
+bool pic_line_waiting(struct vm *vm, unsigned irq)
+{
+	const struct pic *pic = pic_of(vm);
+	const struct pic_chip *chip = irq < 8 ? &pic->master : &pic->slave;
+
+	return chip->step == PIC_READY && (chip->irr & ~chip->imr & BIT(irq & 7));
+}
+
+bool pic_pending(struct vm *vm)
+{
+	return pic_of(vm)->output;
+}
+
+int pic_acknowledge(struct vm *vm)
+{
+	struct pic *pic = pic_of(vm);
+	struct pic_chip *chip = &pic->master;
+	int input = chip_acknowledge(chip);
+
+	if (input == CASCADE) {
+		chip = &pic->slave;
+		input = chip_acknowledge(chip);
+	}
+	pic->output = false;
+	pic_update(pic);
+	return chip->base + (input < 0 ? SPURIOUS : input);
+}
+
+/* --- ports --- */
+
+#define PIC_MASTER_PORT	0x20
+#define PIC_SLAVE_PORT	0xa0
+#define ELCR_PORT	0x4d0
+
+static struct pic_chip *chip_at(struct pic *pic, u16 port)
+{
+	return (port & 0xfffe) == PIC_MASTER_PORT ? &pic->master : &pic->slave;
+}
+
+static u8 pic_read(void *device, u16 port)
+{
+	struct pic *pic = device;
+	struct pic_chip *chip = chip_at(pic, port);
+	bool polled = chip->poll;
+	u8 value = chip_read(chip, port & 1);
+
+	if (polled)	/* which acknowledges */
+		pic_update(pic);
+	return value;
+}
+
+static void pic_write(void *device, u16 port, u8 value)
+{
+	struct pic *pic = device;
+
+	chip_write(chip_at(pic, port), port & 1, value);
+	pic_update(pic);
+}
+
+static u8 elcr_read(void *device, u16 port)
+{
+	struct pic *pic = device;
+
+	return port == ELCR_PORT ? pic->master.level : pic->slave.level;
+}
+
+static void elcr_write(void *device, u16 port, u8 value)
+{
+	struct pic *pic = device;
+	struct pic_chip *chip = port == ELCR_PORT ? &pic->master : &pic->slave;
+
+	chip->level = value & chip->elcr_writable;
+	/* A level-triggered input requests for as long as it is high, edge or not. */
+	chip->irr |= chip->lines & chip->level;
+	pic_update(pic);
+}
+
+struct pic *pic_create(struct vm *vm)
+{
+	const struct byte_ports ports[] = {
+		{ "8259 master", PIC_MASTER_PORT, 2, pic_read, pic_write, NULL },
+		{ "8259 slave", PIC_SLAVE_PORT, 2, pic_read, pic_write, NULL },
+		{ "8259 ELCR", ELCR_PORT, 2, elcr_read, elcr_write, NULL },
+	};
+	struct pic *pic = vm_alloc(vm, sizeof(*pic));
+
+	if (!pic)
+		return NULL;
+	pic->vm = vm;
+	/* IRQ 0, 1, 2, 8 and 13 are always edge-triggered (ICH, "Edge/Level Control Register"). */
+	pic->master = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
+	pic->master.master = true;
+	pic->slave = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xde };
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
+		struct byte_ports claim = ports[i];
+
+		claim.device = pic;
+		if (byte_ports_register(vm, &claim))
+			return NULL;
+	}
+	return pic;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The AT's ways to the reset line and to A20: an 8042 keyboard controller without keyboard or
+ * mouse, and system control port A. Every command is answered at once, so that nobody waits. The
+ * FADT says that there is no 8042: only who does not ask, or wants a reset, comes here. A20 is
+ * always on.
+ */
+#include "dev/isa/vi8042.h"
+
+#include "core/device.h"
+#include "core/vm_alloc.h"
+#include "core/vm_log.h"
+#include "dev/isa/byte_ports.h"
+
+#define DATA_PORT	0x60
+#define COMMAND_PORT	0x64	/* read: status */
+#define SYSTEM_PORT_A	0x92
+
+#define STATUS_FULL	BIT(0)	/* a byte waits at the data port */
+#define STATUS_SYSTEM	BIT(2)	/* self-test passed */
+#define STATUS_COMMAND	BIT(3)	/* the last write was to the command port */
+#define STATUS_UNLOCKED	BIT(4)
+#define STATUS_TIMEOUT	BIT(6)	/* nothing is at the other end of the cable */
+
+#define COMMAND_READ_RAM	0x20	/* to 0x3f */
+#define COMMAND_WRITE_RAM	0x60	/* to 0x7f */
+#define COMMAND_TEST_MOUSE	0xa9
+#define COMMAND_SELF_TEST	0xaa
+#define COMMAND_TEST_KEYBOARD	0xab
+#define COMMAND_READ_OUTPUT	0xd0
+#define COMMAND_WRITE_OUTPUT	0xd1	/* to 0xd4: output port, keyboard, mouse, to mouse */
+#define COMMAND_PULSE		0xf0	/* to 0xff: a 0 bit pulses that line of the output port */
+
+#define SELF_TEST_PASSED 0x55
+#define TEST_PASSED	 0x00
+#define TEST_CLOCK_LOW	 0x01
+#define RESEND		 0xfe
+
+#define OUTPUT_RESET	BIT(0)	/* active low */
+#define OUTPUT_A20	BIT(1)
+#define SYSTEM_A_RESET	BIT(0)
+#define SYSTEM_A_A20	BIT(1)
+#define RAM_SIZE	32
+
+struct i8042 {
+	struct vm *vm;
+	u8 ram[RAM_SIZE];	/* 0 is the command byte */
+	u8 command;		/* whose data byte is to come; 0: none */
+	u8 status, data;
+	u8 system_a;
+};
+
+static void reset(struct i8042 *i8042, u16 port)
+{
+	vm_end(i8042->vm, VM_END_RESET, "reset by the guest (port 0x%x)", port);
+}
+
+static void answer(struct i8042 *i8042, u8 data)
+{
+	i8042->data = data;
+	i8042->status |= STATUS_FULL;
+}
+
+static void command(struct i8042 *i8042, u8 value)
+{
+	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED | STATUS_COMMAND;
+	i8042->command = 0;
+	switch (value) {
+	case COMMAND_READ_RAM ... COMMAND_READ_RAM + RAM_SIZE - 1:
+		answer(i8042, i8042->ram[value % RAM_SIZE]);
+		break;
+	case COMMAND_WRITE_RAM ... COMMAND_WRITE_RAM + RAM_SIZE - 1:
+	case COMMAND_WRITE_OUTPUT ... COMMAND_WRITE_OUTPUT + 3:
+		i8042->command = value;
+		break;
+	case COMMAND_SELF_TEST:
+		answer(i8042, SELF_TEST_PASSED);
+		break;
+	case COMMAND_TEST_KEYBOARD:
+		answer(i8042, TEST_PASSED);
+		break;
+	case COMMAND_TEST_MOUSE:
+		answer(i8042, TEST_CLOCK_LOW);
+		break;
+	case COMMAND_READ_OUTPUT:
+		answer(i8042, OUTPUT_RESET | OUTPUT_A20);
+		break;
+	case COMMAND_PULSE ... 0xff:
+		if (!(value & OUTPUT_RESET))
+			reset(i8042, COMMAND_PORT);
+		break;
+	default:	/* enable or disable a device that is not there, A20 on and off */
+		break;
+	}
+}
+
+static void data(struct i8042 *i8042, u8 value)
+{
+	u8 to = i8042->command;
+
+	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
+	i8042->command = 0;
+	switch (to) {
+	case COMMAND_WRITE_RAM ... COMMAND_WRITE_RAM + RAM_SIZE - 1:
+		i8042->ram[to % RAM_SIZE] = value;
+		break;
+	case COMMAND_WRITE_OUTPUT:
+		if (!(value & OUTPUT_RESET))
+			reset(i8042, COMMAND_PORT);
+		break;
+	case COMMAND_WRITE_OUTPUT + 1:
+	case COMMAND_WRITE_OUTPUT + 2:
+		answer(i8042, value);	/* as if the device had sent it */
+		break;
+	default:
+		i8042->status |= STATUS_TIMEOUT;
+		answer(i8042, RESEND);
+		break;
+	}
+}
+
+static u8 i8042_read(void *device, u16 port)
+{
+	struct i8042 *i8042 = device;
+
+	if (port == COMMAND_PORT)
+		return i8042->status;
+	i8042->status &= ~(STATUS_FULL | STATUS_TIMEOUT);
+	return i8042->data;
+}
+
+static void i8042_write(void *device, u16 port, u8 value)
+{
+	if (port == COMMAND_PORT)
+		command(device, value);
+	else
+		data(device, value);
+}
+
+static u8 system_a_read(void *device, u16 port)
+{
+	struct i8042 *i8042 = device;
+
+	return i8042->system_a | SYSTEM_A_A20;
+}
+
+static void system_a_write(void *device, u16 port, u8 value)
+{
+	struct i8042 *i8042 = device;
+
+	i8042->system_a = value & ~SYSTEM_A_RESET;
+	if (value & SYSTEM_A_RESET)
+		reset(i8042, SYSTEM_PORT_A);
+}
+
+struct i8042 *i8042_create(struct vm *vm)
+{
+	struct i8042 *i8042 = vm_alloc(vm, sizeof(*i8042));
+	const struct byte_ports ports[] = {
+		{ "8042 data", DATA_PORT, 1, i8042_read, i8042_write, i8042 },
+		{ "8042 command", COMMAND_PORT, 1, i8042_read, i8042_write, i8042 },
+		{ "port 0x92", SYSTEM_PORT_A, 1, system_a_read, system_a_write, i8042 },
+	};
+
+	if (!i8042)
+		return NULL;
+	i8042->vm = vm;
+	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		if (byte_ports_register(vm, &ports[i]))
+			return NULL;
+	return i8042;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One channel of an 8254: what it counts and what its output does, as functions of the time in
+ * clocks. It raises nothing by itself; dev/isa/vpit.c asks for the output and for the next edge.
+ *
+ * Times are counts of the 1.193182 MHz clock and never fall from one call to the next.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+#define PIT_NEVER (~0ull)
+
+struct pit_channel {
+	u8 control;		/* last control word, bits 5-0 */
+	u8 mode;		/* 0..5 */
+	bool gate;
+	bool counting;		/* a count was loaded, in modes 1 and 5 by a trigger */
+	bool paused;		/* by the gate, or by a count of which half is written */
+	u64 start;		/* clock at which the count was loaded; paused: clocks counted */
+	u32 period;		/* the count: 1..65536 */
+	u64 edges_before;	/* rising edges of the output before `start` */
+
+	bool next_valid;	/* a count is written, but waits to be loaded */
+	u32 next_period;
+	u64 next_start;		/* when it is; PIT_NEVER: upon a trigger */
+
+	u8 write_low;		/* the half of the count that is written */
+	bool write_high, read_high;	/* the high byte is next */
+	bool latched, status_latched;
+	u16 latch;
+	u8 status;
+};
+
+void pit_channel_init(struct pit_channel *channel, u8 control, bool gate);
+void pit_channel_control(struct pit_channel *channel, u8 control);
+void pit_channel_write(struct pit_channel *channel, u8 value, u64 now);
+u8 pit_channel_read(struct pit_channel *channel, u64 now);
+void pit_channel_latch_count(struct pit_channel *channel, u64 now);
+void pit_channel_latch_status(struct pit_channel *channel, u64 now);
+void pit_channel_set_gate(struct pit_channel *channel, bool gate, u64 now);
+
+bool pit_channel_output(struct pit_channel *channel, u64 now);
+/* Rising edges that counting made since the control word was written. */
+u64 pit_channel_edges(struct pit_channel *channel, u64 now);
+/* When that number, lower now, becomes `edges` if nobody intervenes; PIT_NEVER. */
+u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now);

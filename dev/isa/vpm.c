@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI fixed hardware: power management events, power-off and the PM timer; ACPI, "Fixed Hardware
+ * Registers". With them the reset control register and the debug exit.
+ */
+#include "dev/isa/vpm.h"
+
+#include "core/device.h"
+#include "core/irqchip.h"
+#include "core/vm_alloc.h"
+#include "core/vm_log.h"
+#include "core/vtimer.h"
+#include "dev/isa/byte_ports.h"
+#include "dev/isa/counter.h"
+
+/* PM1 status; the enables have the same places. */
+#define PM1_TIMER	BIT(0)		/* the highest bit of the PM timer changed */
+#define PM1_GLOBAL	BIT(5)
+#define PM1_POWER_BUTTON BIT(8)
+#define PM1_RTC		BIT(10)		/* never comes (FIX_RTC), but Linux enables it */
+#define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
+
+#define CONTROL_SCI_ENABLED BIT(0)
+#define CONTROL_SLEEP_TYPE(c) ((c) >> 10 & 7)
+#define CONTROL_SLEEP	BIT(13)		/* write-only */
+#define CONTROL_KEPT	0x1c02		/* SLP_TYP and BM_RLD */
+
+#define TIMER_HIGHEST_SHIFT 31
+
+struct pm {
+	struct vm *vm;
+	u16 status, enable, control;
+	u16 gpe0_enable;
+	struct counter clock;
+	u64 timer_halves;		/* changes of the timer's highest bit, as far as seen */
+	struct vtimer overflow;
+	u8 reset_control;
+};
+
+/* --- events --- */
+
+/* Set TMR_STS if it is due, drive the SCI, and have the timer's next change noticed if enabled. */
+static void update_sci(struct pm *pm)
+{
+	u64 halves = counter_now(&pm->clock) >> TIMER_HIGHEST_SHIFT;
+
+	if (halves != pm->timer_halves)
+		pm->status |= PM1_TIMER;
+	pm->timer_halves = halves;
+	irq_line_set(pm->vm, PM_SCI_IRQ, pm->status & pm->enable);
+	if (pm->enable & ~pm->status & PM1_TIMER)
+		vtimer_arm(&pm->overflow,
+			   counter_deadline(&pm->clock, (halves + 1) << TIMER_HIGHEST_SHIFT));
+	else
+		vtimer_cancel(&pm->overflow);
+}
+
+static void overflow_fire(struct vtimer *timer)
+{
+	update_sci(container_of(timer, struct pm, overflow));
+}
+
+void pm_power_button(struct pm *pm)
+{
+	pm->status |= PM1_POWER_BUTTON;
+	update_sci(pm);
+}
+
+static u8 half_of(u16 value, u16 port)
+{
+	return port & 1 ? value >> 8 : value & 0xff;
+}
+
+static u16 with_half(u16 value, u16 port, u8 half)
+{
+	return port & 1 ? (value & 0x00ff) | half << 8 : (value & 0xff00) | half;
+}
+
+static u8 event_read(void *device, u16 port)
+{
+	struct pm *pm = device;
+
+	update_sci(pm);
+	return half_of(port < PM1A_EVENT_PORT + 2 ? pm->status : pm->enable, port);
+}
+
+static void event_write(void *device, u16 port, u8 value)
+{
+	struct pm *pm = device;
+
+	update_sci(pm);
+	if (port < PM1A_EVENT_PORT + 2)
+		pm->status &= ~with_half(0, port, value);	/* a 1 clears */
+	else
+		pm->enable = with_half(pm->enable, port, value) & PM1_ENABLES;
+	update_sci(pm);
+}
+
+/* --- sleep --- */
+
+static void sleep(struct pm *pm, unsigned type)
+{
+	if (type == PM_SLEEP_TYPE_S5)
+		vm_end(pm->vm, VM_END_POWEROFF, "power-off by the guest (ACPI S5)");
+	else if (vm_once(pm->vm, ONCE_OTHER, PM1A_CONTROL_PORT + type))
+		vm_warn(pm->vm, "sleep type %u is ignored: there is only \\_S5's, %u", type,
+			PM_SLEEP_TYPE_S5);
+}
+
+static u8 control_read(void *device, u16 port)
+{
+	struct pm *pm = device;
+
+	return half_of(pm->control | CONTROL_SCI_ENABLED, port);
+}
+
+static void control_write(void *device, u16 port, u8 value)
+{
+	struct pm *pm = device;
+	u16 written = with_half(pm->control, port, value);
+
+	pm->control = written & CONTROL_KEPT;
+	if (written & CONTROL_SLEEP)
+		sleep(pm, CONTROL_SLEEP_TYPE(written));
+}
+
+/* --- PM timer --- */
+
+static u64 timer_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
+{
+	struct pm *pm = device;
+
+	return (u32)counter_now(&pm->clock) >> (8 * offset);
+}
+
+static void timer_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
+{
+	/* Read-only. */
+}
+
+/* --- general purpose events: none is wired --- */
+
+static u8 gpe0_read(void *device, u16 port)
+{
+	struct pm *pm = device;
+
+	return port < PM_GPE0_PORT + PM_GPE0_LENGTH / 2 ? 0 : half_of(pm->gpe0_enable, port);
+}
+
+static void gpe0_write(void *device, u16 port, u8 value)
+{
+	struct pm *pm = device;
+
+	if (port >= PM_GPE0_PORT + PM_GPE0_LENGTH / 2)
+		pm->gpe0_enable = with_half(pm->gpe0_enable, port, value);
+}
+
+/* --- resets and other ends --- */
+
+#define RESET_CPU	BIT(2)
+
+u8 pm_reset_read(struct pm *pm)
+{
+	return pm->reset_control;
+}
+
+void pm_reset_write(struct pm *pm, u8 value)
+{
+	pm->reset_control = value & ~RESET_CPU;
+	if (value & RESET_CPU)
+		vm_end(pm->vm, VM_END_RESET, "reset by the guest (port 0x%x)", PM_RESET_PORT);
+}
+
+static u64 debug_exit_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
+{
+	return ~0ull;
+}
+
+static void debug_exit_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
+{
+	struct pm *pm = device;
+
+	vm_end_debug_exit(pm->vm, (u32)value);
+}
+
+static int register_ports(struct pm *pm)
+{
+	const struct byte_ports ports[] = {
+		{ "ACPI PM1 event", PM1A_EVENT_PORT, PM1A_EVENT_LENGTH, event_read,
+		  event_write, pm },
+		{ "ACPI PM1 control", PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH, control_read,
+		  control_write, pm },
+		{ "ACPI GPE0", PM_GPE0_PORT, PM_GPE0_LENGTH, gpe0_read, gpe0_write, pm },
+	};
+	const struct io_region regions[] = {
+		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, timer_read, timer_write, pm },
+		{ "debug exit", DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, pm },
+	};
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < ARRAY_SIZE(ports); i++)
+		error = byte_ports_register(pm->vm, &ports[i]);
+	for (unsigned i = 0; !error && i < ARRAY_SIZE(regions); i++)
+		error = pio_register(pm->vm, &regions[i]);
+	return error;
+}
+
+struct pm *pm_create(struct vm *vm)
+{
+	struct pm *pm = vm_alloc(vm, sizeof(*pm));
+
+	if (!pm)
+		return NULL;
+	pm->vm = vm;
+	pm->clock = (struct counter){ .origin = vtimer_now(), .hz = PM_TIMER_HZ };
+	vtimer_init(&pm->overflow, vm_bsp(vm), overflow_fire);
+	return register_ports(pm) ? NULL : pm;
+}

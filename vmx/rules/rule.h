@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* How a rule of VM entry is written down, and the kinds of rules that come up again and again. */
+#pragma once
+
+#include "arch/cpu/x86.h"
+#include "vmx/rules/rules.h"
+#include "vmx/vmcs_fields.h"
+
+struct vmx_rule;
+
+struct vmx_check {
+	const struct vmx_entry_state *s;
+	const struct vmx_rule *rule;
+	/* Where the rule is one for segments: which one. */
+	enum vcpu_segment index;
+	const struct vmx_segment_fields *segment;
+};
+
+struct vmx_rule {
+	const char *name, *text;
+	bool (*broken)(const struct vmx_check *c);
+	u8 fields[3];		/* FIELD(): what it is about and the report shows; 0 ends them */
+	u8 segments;		/* bits by enum vcpu_segment: checked for each of them */
+	u16 when;		/* CONTROL() that must be 1 for the rule to apply; 0: none */
+	u16 need;		/* CONTROL() that the kind of rule looks at */
+};
+_Static_assert(sizeof(struct vmx_rule) == 32, "many rules: no room to waste");
+
+/* The rules under one title of the manual. */
+struct vmx_rule_section {
+	const char *title;
+	const struct vmx_rule *rules;
+	unsigned count;
+};
+
+#define FIELD(member) (VMX_FIELD(member) + 1)
+#define CONTROL(member, bit) (FIELD(member) << 5 | __builtin_ctz(bit))
+#define RULE_SECTION(title, rules) { title, rules, ARRAY_SIZE(rules) }
+
+/* In the manual's order: of each file, what it has. */
+extern const struct vmx_rule_section vmx_control_rules[3], vmx_host_rules[3], vmx_guest_rules[2];
+extern const struct vmx_rule_section vmx_segment_rules[1], vmx_nonregister_rules[3];
+
+struct vmx_rule_group {
+	const struct vmx_rule_section *sections;
+	unsigned count;
+};
+extern const struct vmx_rule_group vmx_rule_groups[5];
+
+/* Is a control on? Those of a word that is not activated are off. */
+bool vmx_control(const struct vmx_entry_state *s, u16 control);
+
+static inline u64 rule_field(const struct vmx_check *c, unsigned which)
+{
+	return vmx_field(c->s, c->rule->fields[which] - 1u);
+}
+
+bool vmx_canonical(const struct vmx_entry_state *s, u64 address);
+bool vmx_above_physical(const struct vmx_entry_state *s, u64 address);
+bool vmx_injects(const struct vmx_entry_state *s, enum interruption_type type);
+bool vmx_pat_broken(u64 pat);
+#define EFER_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+
+/* --- kinds of rules: each is about fields[0], if not said otherwise --- */
+
+bool rule_controls_reserved(const struct vmx_check *c);	/* fields[1]: allowed 0- and 1-settings */
+bool rule_allowed_1(const struct vmx_check *c);		/* fields[1]: allowed 1-settings, 64 bits */
+bool rule_needs(const struct vmx_check *c);		/* the control `need` must be 1 */
+bool rule_excludes(const struct vmx_check *c);		/* the control `need` must be 0 */
+bool rule_page(const struct vmx_check *c);		/* 4 KiB-aligned physical address */
+bool rule_canonical(const struct vmx_check *c);
+bool rule_high_half(const struct vmx_check *c);		/* bits 63:32 */
+bool rule_zero(const struct vmx_check *c);
+bool rule_pat(const struct vmx_check *c);
+bool rule_physical(const struct vmx_check *c);		/* beyond the physical-address width */
+bool rule_perf(const struct vmx_check *c);
+bool rule_efer(const struct vmx_check *c);
+bool rule_s_cet(const struct vmx_check *c);
+bool rule_ssp(const struct vmx_check *c);
+
+/* Texts that several rules share. */
+#define TEXT_PAGE "must be 4 KiB-aligned and within the physical-address width"
+#define TEXT_CANONICAL "must be canonical"
+#define TEXT_ALLOWED "must have what the capability MSR fixes to 1, and nothing that it forbids"
+#define TEXT_PAT "each byte must be 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB) or 7 (UC-)"
+#define TEXT_EFER "reserved bits must be 0"
