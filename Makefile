@@ -180,6 +180,11 @@ $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/linux/initramfs.sh $< $@
 
+# The emulators that the tests run in, newer than the distribution's: fetched as packages and never installed.
+.PHONY: emulators
+emulators:
+	$(Q)tests/emulators/fetch.sh $(BUILD)/emulators
+
 # ---------------------------------------------------------------------------
 # Tools that run on the build host.
 
@@ -285,7 +290,7 @@ check-repro: ## two clones in two folders give the same bytes
 check-bench: bench-guest ## no operation of a guest costs over 2% more than in the baseline
 	$(Q)$(BENCH) check
 
-check-boot: all selftest $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
+check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab tests $(PYTEST)
 
@@ -297,7 +302,7 @@ check-lab: all $(LINUX)/vmlinuz $(LINUX)/initramfs ## boot a machine by PXE with
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --lg-env $(LG_ENV) tests/lab $(PYTEST)
 
 .PHONY: models
-models: all ## boot every CPU model of QEMU and Bochs, and write docs/models.md
+models: all emulators ## boot every CPU model of QEMU and Bochs, and write docs/models.md
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)UPDATE_MODELS=1 $(TESTPYTHON) -m pytest -q -p no:cacheprovider tests/test_models.py
 

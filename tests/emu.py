@@ -23,6 +23,8 @@ import threading
 import time
 import tty
 
+import emulators
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 # The lines by which Lamina says how a run ended; the prefix tells them from a guest's output.
@@ -31,8 +33,6 @@ ENDED_WELL = re.compile(PREFIX + r"Lamina: all VMs ended, powering off", re.MULT
 STOPPED = re.compile(PREFIX + r"Lamina: stopped: *(.*)$", re.MULTILINE)
 
 BOCHS_MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
-BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
-BOCHS_VGABIOS = "/usr/share/vgabios/vgabios.bin"
 # Bochs' time is counted in instructions: few per second make waits short, many make a timer tick
 # leave the guest more to do with.
 BOCHS_IPS = 100_000_000
@@ -87,6 +87,7 @@ class Machine:
                  echo=None, accel=("-accel", "tcg"), extra=(), board="q35",
                  serial=("-serial", "chardev:com1"), prefix=(), debugger=(), ignore_bad_msrs=False):
         """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
+        emulator: one of emulators.py, by name;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
         extra: more QEMU arguments, the last word on each; board: QEMU's machine type;
         serial: what QEMU has the character device com1, which is read and typed at, behind;
@@ -94,8 +95,8 @@ class Machine:
         debugger: commands for Bochs' debugger, instead of the one that lets the machine run;
         ignore_bad_msrs: in Bochs, MSRs that it lacks read as 0, as Linux needs of the machine."""
         self.iso = iso and pathlib.Path(iso).resolve()
-        self.emulator, self.mem, self.ips, self.board = emulator, mem, ips, board
-        self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[emulator]
+        self.emulator, self.mem, self.ips, self.board = emulators.get(emulator), mem, ips, board
+        self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[self.emulator.kind]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
         self.serial, self.prefix, self.debugger = list(serial), prefix, list(debugger)
         self.ignore_bad_msrs = ignore_bad_msrs
@@ -110,7 +111,7 @@ class Machine:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lamina-emu-"))
             self.folder = pathlib.Path(folder)
             self.messages = self.folder / "messages"
-            start = {"qemu": self._start_qemu, "bochs": self._start_bochs}[self.emulator]
+            start = {"qemu": self._start_qemu, "bochs": self._start_bochs}[self.emulator.kind]
             with open(self.messages, "wb") as messages:
                 start(messages)
             stack.callback(self.stop)
@@ -131,7 +132,7 @@ class Machine:
     # -- the two emulators
 
     def _start_qemu(self, messages):
-        command = [*self.prefix, "qemu-system-x86_64", "-M", self.board, *self.accel, "-cpu", self.model,
+        command = [*self.prefix, *self.emulator.prefix(), "-M", self.board, *self.accel, "-cpu", self.model,
                    "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
                    "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
                    *self.serial, *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]
@@ -146,15 +147,18 @@ class Machine:
         amd = self.model in ("ryzen", "zambezi", "trinity_apu")
         template = string.Template((HERE / "bochs/bochsrc").read_text())
         (self.folder / "bochsrc").write_text(template.substitute(
-            model=self.model, ips=self.ips, mem=self.mem, bios=BOCHS_BIOS,
-            vgabios=BOCHS_VGABIOS, iso=self.iso, tty=os.ttyname(theirs),
+            model=self.model, ips=self.ips, mem=self.mem, bios=self.emulator.bios,
+            vgabios=self.emulator.vgabios, iso=self.iso, tty=os.ttyname(theirs),
             log=self.folder / "bochs.log", ignore_bad_msrs=int(self.ignore_bad_msrs),
             cpu_panic="report" if amd else "fatal"))
         # The debugger stops at each panic that is only reported: tell it to go on.
         commands = self.debugger or ["c"] * (2000 if amd else 1)
         (self.folder / "commands").write_text("\n".join([*commands, "q", ""]))
+        debugger = [*self.emulator.debugger, "-rc", "commands"]
+        if not (self.debugger or self.emulator.always_debugger):
+            debugger = []
         self.process = subprocess.Popen(
-            ["bochs-bin", "-q", "-f", "bochsrc", "-rc", "commands"], cwd=self.folder,
+            [*self.emulator.prefix(), "-q", "-f", "bochsrc", *debugger], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
         self.input = self.source = ours
         # Held open, so that the port outlives Bochs and its last bytes can be read.
@@ -232,7 +236,7 @@ class Machine:
     def report(self, what):
         """What went wrong, with the last lines of the serial port and of the emulator."""
         tail = self.text(last=8192).splitlines()[-30:]
-        lines = [f"{self.emulator} {self.model}: {what}", "--- its last lines:", *tail]
+        lines = [f"{self.emulator}, {self.model}: {what}", "--- its last lines:", *tail]
         complaints = self._complaints()
         if complaints:
             lines += ["--- the emulator says:", *complaints[-10:]]
@@ -240,7 +244,7 @@ class Machine:
 
     def _complaints(self):
         lines = self.messages.read_text(errors="replace").splitlines()
-        if self.emulator == "qemu":
+        if self.emulator.kind == "qemu":
             return [line for line in lines if "TCG doesn't support" not in line]
         log = self.folder / "bochs.log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else lines
@@ -348,15 +352,18 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
+    # What is installed, as users have it, and not what the tests have fetched.
+    emulator = emulators.INSTALLED[args.emu]
+    version = emulators.get(emulator).says_version()
     accel, extra = ("-accel", "tcg"), []
     if args.emu == "qemu":
         if args.cpu == "intel":
             parser.error("QEMU emulates no VMX: say EMU=bochs CPU=intel")
         accel, model, why = choose_accelerator(args.model or (args.cpu and "EPYC"))
-        print(f"QEMU, {why}; CPU model {model}.")
+        print(f"QEMU {version}, {why}; CPU model {model}.")
     else:
         model = args.model or BOCHS_MODELS[args.cpu or "intel"]
-        print(f"Bochs, CPU model {model}.")
+        print(f"Bochs {version}, CPU model {model}.")
     if args.gdb:
         if args.emu != "qemu":
             parser.error("the GDB port is QEMU's: leave EMU=bochs out")
@@ -365,7 +372,7 @@ def main():
               f"    gdb {args.gdb} -ex 'target remote :1234'\n"
               "and there, for example:\n    hbreak boot_main\n    continue")
     print("Ctrl-A x quits.", flush=True)
-    with raw_terminal(), Machine(args.iso, args.emu, model, args.mem + 256, log=args.log, echo=1,
+    with raw_terminal(), Machine(args.iso, emulator, model, args.mem + 256, log=args.log, echo=1,
                                  accel=accel, extra=extra) as machine:
         status = watch(machine, args.timeout)
     sys.exit(status)

@@ -16,6 +16,7 @@ import tempfile
 
 import bench
 import emu
+import emulators
 import image
 
 PEERS = bench.OUTPUT / "peers"
@@ -60,7 +61,7 @@ ALL = (kvm("KVM", ""), kvm("KVM unmitigated", "mitigations=off"),
 
 def boot(peer, setup, iso, name):
     """All that one run has said."""
-    extra = (*bench.ICOUNT, *peer.extra) if setup.emulator == "qemu" else ()
+    extra = (*bench.ICOUNT, *peer.extra) if emulators.kind(setup.emulator) == "qemu" else ()
     with emu.Machine(iso, setup.emulator, setup.model, MEMORY, ips=LINUX_IPS, extra=extra,
                      ignore_bad_msrs=True, log=bench.OUTPUT / f"{name}.log") as machine:
         # Xen puts the domain's number before its lines.

@@ -20,6 +20,7 @@ import sys
 import tempfile
 
 import bench
+import emulators
 import gdbport
 import image
 
@@ -120,7 +121,7 @@ def trace_qemu(setup, iso, start, operations):
 
 
 def trace(setup, iso, start, operations):
-    traces = list({"bochs": trace_bochs, "qemu": trace_qemu}[setup.emulator](setup, iso, start, operations))
+    traces = list({"bochs": trace_bochs, "qemu": trace_qemu}[emulators.kind(setup.emulator)](setup, iso, start, operations))
     if len(traces) != len(operations) or not all(traces):
         raise bench.BenchError(f"{setup.name}: {len(traces)} of {len(operations)} operations were reached, "
                                "or the guest runs them in another order")
