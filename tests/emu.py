@@ -80,6 +80,42 @@ def choose_accelerator(model=None):
     return Accelerator(["-accel", "tcg"], model or "EPYC", f"TCG, since {why}")
 
 
+class Work:
+    """What a process has done, in seconds: those that processors worked for it, and those in which it
+    was idle, in which the emulated machine's time may pass too. Seconds in which it waits for its turn
+    on a busy machine are none."""
+
+    IDLE = 0.02                 # of a processor at most
+
+    def __init__(self, pid, sample=1.0):
+        """sample: how many seconds of the clock on the wall are looked at together."""
+        self.pid, self.sample, self.idle, self.busy = pid, sample, 0.0, 0.0
+        self.start = self.before = time.monotonic()
+        self.used = self._used()
+
+    def _used(self):
+        """Seconds of processors' time, of all its threads since it started."""
+        try:
+            fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:         # it is gone
+            return self.used
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def seconds(self):
+        now = time.monotonic()
+        if now - self.before >= self.sample:
+            used = self._used()
+            if used - self.used <= self.IDLE * (now - self.before):
+                self.idle += now - self.before
+            self.busy += used - self.used
+            self.before, self.used = now, used
+        return self.busy + self.idle
+
+    def __str__(self):
+        return (f"{self.busy:.0f} s of work and {self.idle:.0f} s idle, "
+                f"within {time.monotonic() - self.start:.0f} s")
+
+
 class Machine:
     """One emulated machine, from power-on to its end; use it in a with statement."""
 
@@ -211,9 +247,10 @@ class Machine:
             os.write(self.input, data.encode() if isinstance(data, str) else data)
 
     def expect(self, pattern, timeout):
-        """Wait until new output matches the regular expression; return it up to there."""
-        regex = re.compile(pattern, re.MULTILINE)
-        deadline = time.monotonic() + timeout
+        """Wait until new output matches the regular expression; return it up to there.
+
+        timeout: seconds of the emulator's work, not of the clock on the wall; see Work."""
+        regex, work = re.compile(pattern, re.MULTILINE), Work(self.process.pid)
         with self.changed:
             while True:
                 text = self.output[self.position:].decode("latin-1")
@@ -223,15 +260,18 @@ class Machine:
                     return text[:match.end()]
                 if self.ended:
                     raise MachineError(self.report(f"it ended without saying {pattern!r}"))
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise MachineError(self.report(f"no {pattern!r} within {timeout} s"))
-                self.changed.wait(left)
+                if work.seconds() >= timeout:
+                    raise MachineError(self.report(f"no {pattern!r} in {work}"))
+                self.changed.wait(work.sample)
 
     def wait(self, timeout):
-        """Wait until the machine has powered itself off; False if it has not by then."""
+        """Wait until the machine has powered itself off; False if it has not after so many seconds of
+        the emulator's work."""
+        work = Work(self.process.pid, min(1.0, timeout))
         with self.changed:
-            return self.changed.wait_for(lambda: self.ended, timeout)
+            while not self.ended and work.seconds() < timeout:
+                self.changed.wait(work.sample)
+            return self.ended
 
     def report(self, what):
         """What went wrong, with the last lines of the serial port and of the emulator."""

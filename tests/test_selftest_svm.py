@@ -6,6 +6,7 @@ import re
 import pytest
 
 import emu
+import emulators
 import image
 from conftest import BUILD, LOGS
 from test_selftest import CHECKS, COVERAGE, ENOUGH, LIMIT, SPEED
@@ -14,17 +15,19 @@ VERDICT = re.compile(
     r"selftest svm-entry: (\d+) proven, (\d+) exceptions, (\d+) not judgeable, (\d+) failed")
 
 
-@pytest.fixture(scope="module", params=("qemu-EPYC", "bochs-ryzen"))
+@pytest.fixture(scope="module", params=("qemu:EPYC", "qemu-7.2:EPYC", "bochs:ryzen", "bochs-2.7:ryzen"))
 def said(request, tmp_path_factory):
     """What one boot of the self-test says."""
-    emulator, model = request.param.split("-")
+    emulator, model = request.param.split(":")
+    if emulators.missing(emulator):
+        pytest.skip(emulators.missing(emulator))
     LOGS.mkdir(parents=True, exist_ok=True)
     iso = tmp_path_factory.mktemp("selftest") / "selftest.iso"
     modules = [image.Module(BUILD / "guests/debugexit.elf", "mutations.elf", "vm=mutations mem=16M")]
     image.build(iso, BUILD / "selftest.elf",
                 "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff check=entries", modules,
                 small=True)
-    log = LOGS / f"selftest-{request.param}.log"
+    log = LOGS / f"selftest-{emulator}-{model}.log"
     with emu.Machine(iso, emulator, model, 128, ips=SPEED, log=log) as machine:
         if not machine.wait(LIMIT):
             pytest.fail(machine.report(f"it did not power off within {LIMIT} s"), pytrace=False)

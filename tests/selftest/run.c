@@ -144,6 +144,38 @@ static enum verdict judge(const struct mutation *m, bool entered, char *words, s
 	return PROVEN;
 }
 
+static bool offered(u16 control)
+{
+	const u64 allowed[][2] = {
+		{ FIELD(pin), product.allowed_pin >> 32 },
+		{ FIELD(primary), product.allowed_primary >> 32 },
+		{ FIELD(secondary), product.allowed_secondary >> 32 },
+		{ FIELD(exit), product.allowed_exit >> 32 },
+		{ FIELD(entry), product.allowed_entry >> 32 },
+		{ FIELD(tertiary), product.allowed_tertiary },
+		{ FIELD(event), ~0u },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (allowed[i][0] == control >> 5)
+			return allowed[i][1] >> (control & 31) & 1;
+	return false;
+}
+
+/* Is the rule one for a control that the processor does not offer? */
+static bool not_offered(const char *name)
+{
+	for (unsigned g = 0; g < ARRAY_SIZE(vmx_rule_groups); g++)
+		for (unsigned i = 0; i < vmx_rule_groups[g].count; i++)
+			for (unsigned j = 0; j < vmx_rule_groups[g].sections[i].count; j++) {
+				const struct vmx_rule *rule = &vmx_rule_groups[g].sections[i].rules[j];
+
+				if (!strcmp(rule->name, name))
+					return rule->when && !offered(rule->when);
+			}
+	return false;
+}
+
 /* Break the state, enter, mend it, enter again. */
 static enum verdict try(const struct mutation *m)
 {
@@ -216,24 +248,6 @@ static const char *reason_not_judged(const char *rule)
 	return NULL;
 }
 
-static bool offered(u16 control)
-{
-	const u64 allowed[][2] = {
-		{ FIELD(pin), product.allowed_pin >> 32 },
-		{ FIELD(primary), product.allowed_primary >> 32 },
-		{ FIELD(secondary), product.allowed_secondary >> 32 },
-		{ FIELD(exit), product.allowed_exit >> 32 },
-		{ FIELD(entry), product.allowed_entry >> 32 },
-		{ FIELD(tertiary), product.allowed_tertiary },
-		{ FIELD(event), ~0u },
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++)
-		if (allowed[i][0] == control >> 5)
-			return allowed[i][1] >> (control & 31) & 1;
-	return false;
-}
-
 static void count_section(const struct vmx_rule_section *section)
 {
 	unsigned proven = 0, excepted = 0, skipped = 0, missing = 0;
@@ -288,7 +302,7 @@ static void run_mutations(struct vm *vm)
 	}
 	BUG_ON(mutation_count > ARRAY_SIZE(verdicts));
 	for (unsigned i = 0; i < mutation_count; i++)
-		verdicts[i] = (u8)try(&mutations[i]);
+		verdicts[i] = not_offered(mutations[i].rule) ? (u8)NOT_JUDGED : (u8)try(&mutations[i]);
 	for (unsigned i = 0; i < msr_mutation_count; i++)
 		try_msr(&msr_mutations[i]);
 	for (unsigned g = 0; g < ARRAY_SIZE(vmx_rule_groups); g++)

@@ -28,7 +28,7 @@ enum base { REAL_MODE, LONG_MODE, PAE_MODE, VIRTUAL_8086_MODE, RESTRICTED, BASES
 struct mutation {
 	const char *rule;	/* the one that the explainer must name, and no other */
 	enum base base;
-	struct change changes[4];
+	struct change changes[5];
 	const char *passes;	/* why the emulator enters all the same; NULL: it refuses */
 	const char *also;	/* another rule that cannot but break with it */
 };
