@@ -292,7 +292,12 @@ check-bench: bench-guest ## no operation of a guest costs over 2% more than in t
 
 check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
-	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab tests $(PYTEST)
+	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
+
+.PHONY: check-long
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## what takes longer than make check may: more of the matrix
+	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
+	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 
 # Another machine: LG_ENV=<its labgrid environment>.
 LG_ENV ?= tests/lab/qemu.yaml

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import emu
+import emulators
 import image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -64,7 +65,7 @@ class Runs:
         damage(BUILD / "damaged/vmlinuz")
         self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
         self.futures = {boot: self.pool.submit(self._run, boot) for boot in boots
-                        if not boot.medium.missing()}
+                        if not missing(boot)}
 
     def of(self, boot):
         return self.futures[boot].result()
@@ -113,7 +114,12 @@ class Runs:
         if not boot.powers_off:
             machine.wait(boot.watched or boot.limit)
         elif not machine.wait(boot.limit):
-            raise emu.MachineError(machine.report(f"it did not power off within {boot.limit} s"))
+            raise emu.MachineError(machine.report(f"it did not power off after {boot.limit} s of its work"))
+
+
+def missing(boot):
+    """Why there can be no such boot here, in words; "" where there can."""
+    return boot.medium.missing() or emulators.missing(boot.setup.emulator)
 
 
 def boots_of(item):
@@ -133,10 +139,13 @@ def runs(request, tmp_path_factory):
 @pytest.fixture
 def run(runs, boot):
     """The run of this test's boot, when it is over."""
-    if boot.medium.missing():
-        pytest.skip(boot.medium.missing())
+    if missing(boot):
+        pytest.skip(missing(boot))
     return runs.of(boot)
 
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: run by `make check-long`, not by `make check`")
 
 
 def pytest_terminal_summary(terminalreporter):

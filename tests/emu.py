@@ -89,7 +89,8 @@ class Work:
 
     def __init__(self, pid, sample=1.0):
         """sample: how many seconds of the clock on the wall are looked at together."""
-        self.pid, self.sample, self.idle, self.busy = pid, sample, 0.0, 0.0
+        self.pid, self.sample = pid, sample
+        self.idle = self.busy = self.used = 0.0
         self.start = self.before = time.monotonic()
         self.used = self._used()
 
@@ -246,11 +247,15 @@ class Machine:
         with contextlib.suppress(BrokenPipeError):
             os.write(self.input, data.encode() if isinstance(data, str) else data)
 
+    def work(self):
+        """What the emulator does from now on."""
+        return Work(self.process.pid)
+
     def expect(self, pattern, timeout):
         """Wait until new output matches the regular expression; return it up to there.
 
         timeout: seconds of the emulator's work, not of the clock on the wall; see Work."""
-        regex, work = re.compile(pattern, re.MULTILINE), Work(self.process.pid)
+        regex, work = re.compile(pattern, re.MULTILINE), self.work()
         with self.changed:
             while True:
                 text = self.output[self.position:].decode("latin-1")

@@ -9,6 +9,7 @@ import collections
 import json
 import subprocess
 
+import emulators
 import matrix
 
 GUESTS = tuple(matrix.checked(name, seconds=20) for name in ("debugexit", "longmode", "cpuid", "timer"))
@@ -76,7 +77,7 @@ class Qmp:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "none", "-accel", "tcg", "-display", "none", "-nodefaults",
+            [*emulators.get("qemu").prefix(), "-M", "none", "-accel", "tcg", "-display", "none", "-nodefaults",
              "-S", "-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdout.readline()           # its greeting
         self("qmp_capabilities")
@@ -128,9 +129,8 @@ INTEL_VT = AMD64 | {"vmx"}
 NEHALEM = INTEL_VT | {"ept"}
 WESTMERE = NEHALEM | {"unrestricted-guest"}
 BOCHS = {
-    "bx_generic": INTEL_VT,      # no real processor: vmx=1, so without EPT, is Bochs' default
     "pentium": OLD, "pentium_mmx": OLD, "amd_k6_2_chomper": OLD, "p2_klamath": OLD,
-    "p3_katmai": OLD, "p4_willamette": OLD, "atom_n270": OLD | {"nx"},
+    "p3_katmai": OLD, "athlon_xp": OLD, "p4_willamette": OLD, "atom_n270": OLD | {"nx"},
     "core_duo_t2400_yonah": OLD | {"nx", "vmx"},
     "p4_prescott_celeron_336": AMD64, "athlon64_clawhammer": AMD64, "athlon64_venice": AMD64,
     "turion64_tyler": AMD_V, "phenom_8650_toliman": AMD_RVI,
@@ -139,7 +139,14 @@ BOCHS = {
     "zambezi": AMD_RVI, "trinity_apu": AMD_RVI, "ryzen": AMD_RVI,
     "corei7_ivy_bridge_3770k": WESTMERE, "corei7_haswell_4770": WESTMERE,
     "broadwell_ult": WESTMERE, "corei7_skylake_x": WESTMERE, "corei3_cnl": WESTMERE,
-    "corei7_icelake_u": WESTMERE, "tigerlake": WESTMERE,
+    "corei7_icelake_u": WESTMERE, "tigerlake": WESTMERE, "sapphire_rapids": WESTMERE,
+    "arrow_lake": WESTMERE,
+}
+
+# What Bochs offers and no boot image can be tried on, and why.
+BOCHS_WITHOUT_BOOT = {
+    "i386": "Bochs' BIOS executes CPUID, which this processor has not",
+    "i486dx4": "GRUB reads CR4 where it starts a kernel, and this processor has none",
 }
 
 # A guest's check that fails because the emulator errs: (model, guest, check), and why.
@@ -154,7 +161,7 @@ DELIVERED_TWICE = {("timer", "a pending IPI does not let HLT sleep")}
 
 def bochs_offers():
     """The names that Bochs itself lists."""
-    result = subprocess.run(["bochs-bin", "--help", "cpu"], stdin=subprocess.DEVNULL,
+    result = subprocess.run([*emulators.get("bochs").prefix(), "--help", "cpu"], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
     words = (result.stdout + result.stderr).split("Supported CPU models:")[1].split("\n\n")[1]
     return tuple(words.split())

@@ -108,18 +108,19 @@ class Display:
         text = memory[::2].decode("ascii")
         return [text[i:i + TEXT_COLUMNS].rstrip() for i in range(0, len(text), TEXT_COLUMNS)]
 
-    def await_lines(self, read, done, limit):
-        """Read until done(lines) and nothing changes; the last ones read if that does not come about."""
-        deadline, lines = time.monotonic() + limit, None
+    def await_lines(self, read, done, work, limit):
+        """Read until done(lines) and nothing changes; the last ones read if that does not come about
+        within so many seconds of the emulator's work (emu.Work)."""
+        lines = None
         while True:
             before = lines
             try:
                 lines = read()
             except AssertionError:      # half drawn, or still the boot loader's
-                if time.monotonic() > deadline:
+                if work.seconds() > limit:
                     raise
                 lines = []
-            if (done(lines) and lines == before) or time.monotonic() > deadline:
+            if (done(lines) and lines == before) or work.seconds() > limit:
                 return lines
             time.sleep(0.1)
 

@@ -80,7 +80,7 @@ def compare(machine, display):
     width, height, _, _, columns, rows, scale = (int(field, 0) for field in said.groups())
     expected = screen.layout(own_lines(machine), columns, rows)
     shown = display.await_lines(lambda: display.picture().read(scale),
-                                lambda lines: lines == expected, LIMIT)
+                                lambda lines: lines == expected, machine.work(), LIMIT)
     picture = display.picture()
     assert (picture.width, picture.height) == (width, height)
     assert columns == width // (8 * scale) and rows == height // (16 * scale)
@@ -113,7 +113,7 @@ def test_text_mode(build, boot):
         machine.expect(STOPPED, LIMIT)
         assert "] screen: VGA text, 80 by 25 characters\n" in machine.text()
         expected = screen.layout(own_lines(machine), 80, 25)
-        shown = display.await_lines(display.text_mode, lambda lines: lines == expected, LIMIT)
+        shown = display.await_lines(display.text_mode, lambda lines: lines == expected, machine.work(), LIMIT)
         assert shown == expected
 
 
@@ -139,7 +139,7 @@ def test_without_a_serial_port_the_screen_shows_the_guests(build, boot):
     machine, display = boot(build(modules=HELLO, mode="1280x1024"), "std",
                             serial=("-serial", "none"))
     with machine:
-        shown = display.await_lines(lambda: display.picture().read(1), ended, LIMIT)
+        shown = display.await_lines(lambda: display.picture().read(1), ended, machine.work(), LIMIT)
     assert "warning: console: no serial port answers" in "\n".join(shown)
     assert any(re.fullmatch(r"guest debugexit: [1-9]\d* passed, 0 failed", line) for line in shown)
     assert machine.text() == ""
@@ -150,7 +150,7 @@ def test_what_is_shown(option, shows_guests, build, boot):
     machine, display = boot(build(f"screen={option} {OPTIONS}", HELLO, "1024x768"), "std")
     with machine:
         machine.expect(r"Lamina: all VMs ended", LIMIT)
-        shown = display.await_lines(lambda: display.picture().read(1), ended, LIMIT)
+        shown = display.await_lines(lambda: display.picture().read(1), ended, machine.work(), LIMIT)
     assert shows_guests == any("guest debugexit: " in line for line in shown)
     assert any("hello] vm ended: " in line for line in shown)
 

@@ -25,6 +25,7 @@ LIMIT = 400                 # seconds for one machine: Bochs boots a whole Linux
 # toggles IF. KVM enters that way when a timer tick comes at the wrong instruction; the guest then waits
 # for ever. Seldom, and not twice at the same place: try again.
 TRIES = {"bochs-svm": 3}
+tried_again = []            # each such run, for the report
 MEMORY = 1024               # MiB
 UNTOUCHED = 2               # instructions at most where the guest was not left
 LINUX_IPS = 100_000_000     # instructions per second: leaves Linux some between two timer ticks
@@ -82,7 +83,8 @@ def run(peer, setup, folder):
         except emu.MachineError as error:
             if not left:
                 raise bench.BenchError(str(error)) from error
-            print(f"bench: {name}: no end, tried again", file=sys.stderr, flush=True)
+            tried_again.append(f"{name}: no end within {LIMIT} s of its work, tried again")
+            print(f"bench: {tried_again[-1]}", file=sys.stderr, flush=True)
     print(f"bench: {name}: {len(figures)} figures", file=sys.stderr, flush=True)
     # Where each RDTSC exits, what waits is let in with it, and nothing need be forced.
     return figures if peer.tolerance else bench.with_forced_exit(figures)
@@ -144,6 +146,8 @@ def main():
             table = list(rows(figures, mode))
             text.append(f"{title}\n\n{bench.text_table(table)}")
             markdown.append(f"### {title}\n\n{bench.markdown_table(table)}")
+    text += tried_again
+    markdown += ["".join(f"- {line}\n" for line in tried_again)] if tried_again else []
     (bench.OUTPUT / "peers.txt").write_text("\n".join(text))
     (bench.OUTPUT / "peers.md").write_text("\n".join(markdown))
     if args.docs:
