@@ -21,6 +21,8 @@
 	  ON(primary, PRIMARY_TPR_SHADOW), ON(secondary, SECONDARY_INTERRUPT_DELIVERY), __VA_ARGS__ }
 
 #define NO_PERF	   "Bochs announces PERF_GLOBAL_CTRL and ignores it"
+#define NO_ERRORS  "Bochs checks no error codes where any exception may have one (IA32_VMX_BASIC[56])"
+#define NO_PKRS	   "Bochs does not check PKRS"
 #define NO_STEP	   "Bochs does not check BS against RFLAGS.TF"
 #define NO_EVENTS  "Bochs does not check events against the activity state"
 
@@ -31,6 +33,8 @@ const struct mutation mutations[] = {
 	{ "control.primary.reserved", REAL_MODE, { OFF(primary, BIT(1)) } },
 	{ "control.primary.reserved", REAL_MODE, { ON(primary, BIT(0)) } },
 	{ "control.secondary.reserved", REAL_MODE, { ON(secondary, BIT(31)) } },
+	{ "control.tertiary.reserved", REAL_MODE,
+	  { ON(primary, PRIMARY_TERTIARY), ON(tertiary, 1ull << 63) } },
 	{ "control.cr3-target-count", REAL_MODE, { SET(cr3_target_count, 5) } },
 	{ "control.io-bitmap-a", REAL_MODE,
 	  { ON(primary, PRIMARY_IO_BITMAPS), ON(io_bitmap_a, 0x800) } },
@@ -78,7 +82,8 @@ const struct mutation mutations[] = {
 	{ "control.ept-pointer.memory-type", REAL_MODE,
 	  { OFF(ept_pointer, 7), ON(ept_pointer, 5) } },
 	{ "control.ept-pointer.walk-length", REAL_MODE, { OFF(ept_pointer, BIT(3)) } },
-	{ "control.ept-pointer.shadow-stack", REAL_MODE, { ON(ept_pointer, BIT(7)) } },
+	{ "control.ept-pointer.shadow-stack", REAL_MODE, { ON(ept_pointer, BIT(7)) },
+	  .where = WITHOUT_CET },
 	{ "control.ept-pointer.reserved", REAL_MODE, { ON(ept_pointer, BIT(8)) } },
 	{ "control.ept-pointer.reserved", REAL_MODE, { ON(ept_pointer, BIT(11)) } },
 	{ "control.ept-pointer.reserved", REAL_MODE, { TOO_FAR(ept_pointer) } },
@@ -88,6 +93,11 @@ const struct mutation mutations[] = {
 	{ "control.unrestricted-guest.ept", LONG_MODE, { OFF(secondary, SECONDARY_EPT) } },
 	{ "control.mode-based-execute.ept", RESTRICTED,
 	  { ON(secondary, SECONDARY_MODE_BASED_EXECUTE), NO_EPT } },
+	{ "control.sub-page.ept", RESTRICTED, { ON(secondary, SECONDARY_SUB_PAGE), NO_EPT } },
+	{ "control.sub-page.address", REAL_MODE,
+	  { ON(secondary, SECONDARY_SUB_PAGE), ON(sub_page, 0x10) } },
+	{ "control.sub-page.address", REAL_MODE,
+	  { ON(secondary, SECONDARY_SUB_PAGE), TOO_FAR(sub_page) } },
 	{ "control.vm-functions.reserved", REAL_MODE,
 	  { ON(secondary, SECONDARY_VM_FUNCTIONS), SET(vm_functions, 2) } },
 	{ "control.eptp-switching.ept", RESTRICTED,
@@ -105,7 +115,10 @@ const struct mutation mutations[] = {
 
 	/* VM-Exit Control Fields */
 	{ "control.exit.reserved", REAL_MODE, { OFF(exit, BIT(0)) } },
-	{ "control.exit.reserved", REAL_MODE, { ON(exit, BIT(31)) } },
+	{ "control.exit.reserved", REAL_MODE, { ON(exit, BIT(25)) } },
+	{ "control.secondary-exit.reserved", REAL_MODE,
+	  { ON(exit, EXIT_SECONDARY), ON(secondary_exit, 1ull << 63) },
+	  "Bochs does not check the secondary VM-exit controls" },
 	{ "control.save-preemption-timer.active", REAL_MODE,
 	  { ON(exit, EXIT_SAVE_PREEMPTION_TIMER), OFF(pin, PIN_PREEMPTION_TIMER) } },
 	{ "control.exit-msr-store", REAL_MODE, { SET(exit_store_count, 1), ON(exit_store, 8) } },
@@ -121,13 +134,19 @@ const struct mutation mutations[] = {
 	{ "control.event.vector", REAL_MODE, { SET(event, EVENT(2, 3)) } },
 	{ "control.event.vector", REAL_MODE, { SET(event, EVENT(3, 32)) } },
 	{ "control.event.error-code.real-mode", REAL_MODE,
-	  { SET(event, EVENT(3, 13) | WITH_ERROR) } },
+	  { SET(event, EVENT(3, 13) | WITH_ERROR) }, .where = WITHOUT_CET },
+	{ "control.event.error-code.real-mode", REAL_MODE,
+	  { SET(event, EVENT(3, 13) | WITH_ERROR) }, NO_ERRORS, .where = WITH_CET },
 	{ "control.event.error-code.type", LONG_MODE,
-	  { SET(event, EVENT(4, 13) | WITH_ERROR), SET(event_length, 2) } },
+	  { SET(event, EVENT(4, 13) | WITH_ERROR), SET(event_length, 2) }, .where = WITHOUT_CET },
+	{ "control.event.error-code.type", LONG_MODE,
+	  { SET(event, EVENT(4, 13) | WITH_ERROR), SET(event_length, 2) }, NO_ERRORS, .where = WITH_CET },
 	{ "control.event.error-code.unexpected", LONG_MODE,
-	  { SET(event, EVENT(3, 6) | WITH_ERROR) } },
-	{ "control.event.error-code.missing", LONG_MODE, { SET(event, EVENT(3, 13)) } },
-	{ "control.event.error-code.missing", LONG_MODE, { SET(event, EVENT(3, 17)) } },
+	  { SET(event, EVENT(3, 6) | WITH_ERROR) }, .where = WITHOUT_CET },
+	{ "control.event.error-code.missing", LONG_MODE, { SET(event, EVENT(3, 13)) },
+	  .where = WITHOUT_CET },
+	{ "control.event.error-code.missing", LONG_MODE, { SET(event, EVENT(3, 17)) },
+	  .where = WITHOUT_CET },
 	{ "control.event.reserved", REAL_MODE, { SET(event, EVENT(3, 6) | BIT(12)) } },
 	{ "control.event.reserved", REAL_MODE, { SET(event, EVENT(3, 6) | BIT(30)) } },
 	{ "control.event.error-code.reserved", LONG_MODE,
@@ -147,6 +166,8 @@ const struct mutation mutations[] = {
 	{ "host.cr0.fixed", REAL_MODE, { OFF(host_cr0, CR0_PG) } },
 	{ "host.cr4.fixed", REAL_MODE, { OFF(host_cr4, CR4_VMXE) } },
 	{ "host.cr4.fixed", REAL_MODE, { ON(host_cr4, BIT(30)) } },
+	{ "host.cr4.cet-wp", REAL_MODE, { ON(host_cr4, CR4_CET), OFF(host_cr0, CR0_WP) },
+	  "Bochs does not check the host's CR4.CET against CR0.WP", .where = WITH_CET },
 	{ "host.cr3.width", REAL_MODE, { TOO_FAR(host_cr3) } },
 	{ "host.sysenter-esp", REAL_MODE, { ODD(host_sysenter_esp) } },
 	{ "host.sysenter-eip", REAL_MODE, { ODD(host_sysenter_eip) } },
@@ -157,6 +178,13 @@ const struct mutation mutations[] = {
 	{ "host.efer.reserved", REAL_MODE, { ON(host_efer, BIT(1)) } },
 	{ "host.efer.mode", REAL_MODE, { OFF(host_efer, EFER_LME) } },
 	{ "host.efer.mode", REAL_MODE, { OFF(host_efer, EFER_LMA) } },
+	{ "host.s-cet", REAL_MODE, { ON(exit, EXIT_LOAD_CET), SET(host_s_cet, BIT(6)) } },
+	{ "host.s-cet", REAL_MODE, { ON(exit, EXIT_LOAD_CET), SET(host_s_cet, BIT(10) | BIT(11)) } },
+	{ "host.s-cet", REAL_MODE, { ON(exit, EXIT_LOAD_CET), ODD(host_s_cet) } },
+	{ "host.ssp.aligned", REAL_MODE, { ON(exit, EXIT_LOAD_CET), SET(host_ssp, 2) } },
+	{ "host.ssp.canonical", REAL_MODE, { ON(exit, EXIT_LOAD_CET), ODD(host_ssp) } },
+	{ "host.ssp-table", REAL_MODE, { ON(exit, EXIT_LOAD_CET), ODD(host_ssp_table) } },
+	{ "host.pkrs", REAL_MODE, { ON(exit, EXIT_LOAD_PKRS), SET(host_pkrs, 1ull << 32) }, NO_PKRS },
 
 	/* Checks on Host Segment and Descriptor-Table Registers */
 	{ "host.es.selector", REAL_MODE, { ON(host_es, 3) } },
@@ -188,6 +216,7 @@ const struct mutation mutations[] = {
 	{ "guest.cr0.pg-pe", PAE_MODE, { OFF(cr0, CR0_PE) } },
 	{ "guest.cr4.fixed", REAL_MODE, { OFF(cr4, CR4_VMXE) } },
 	{ "guest.cr4.fixed", REAL_MODE, { ON(cr4, BIT(30)) } },
+	{ "guest.cr4.cet-wp", REAL_MODE, { ON(cr4, CR4_CET), OFF(cr0, CR0_WP) }, .where = WITH_CET },
 	{ "guest.debugctl", REAL_MODE, { SET(debugctl, BIT(3)) },
 	  "Bochs does not check DEBUGCTL's reserved bits" },
 	{ "guest.ia32e.pg", LONG_MODE, { OFF(cr0, CR0_PG) },
@@ -206,6 +235,12 @@ const struct mutation mutations[] = {
 	{ "guest.efer.lma", REAL_MODE, { ON(efer, EFER_LMA) } },
 	{ "guest.efer.lma", LONG_MODE, { OFF(efer, EFER_LMA | EFER_LME) } },
 	{ "guest.efer.lme", PAE_MODE, { ON(efer, EFER_LME) } },
+
+	{ "guest.s-cet", REAL_MODE, { ON(entry, ENTRY_LOAD_CET), SET(s_cet, BIT(9)) } },
+	{ "guest.s-cet", REAL_MODE, { ON(entry, ENTRY_LOAD_CET), SET(s_cet, BIT(10) | BIT(11)) } },
+	{ "guest.s-cet", LONG_MODE, { ON(entry, ENTRY_LOAD_CET), ODD(s_cet) } },
+	{ "guest.ssp-table", LONG_MODE, { ON(entry, ENTRY_LOAD_CET), ODD(ssp_table) } },
+	{ "guest.pkrs", REAL_MODE, { ON(entry, ENTRY_LOAD_PKRS), SET(pkrs, 1ull << 32) }, NO_PKRS },
 
 	/* Checks on Guest Descriptor-Table Registers */
 	{ "guest.gdtr.base", REAL_MODE, { ODD(gdtr_base) } },
@@ -273,6 +308,9 @@ const struct mutation mutations[] = {
 	{ "guest.rip.high", LONG_MODE, { RIGHTS(SEG_CS, 0xc09b), SET(rip, 1ull << 32 | 0x1000) } },
 	{ "guest.rip.width", LONG_MODE, { SET(rip, 1ull << 62 | 0x1000) },
 	  "Bochs does not check RIP in 64-bit mode" },
+	{ "guest.ssp.aligned", REAL_MODE, { ON(entry, ENTRY_LOAD_CET), SET(ssp, 1) } },
+	{ "guest.ssp.high", REAL_MODE, { ON(entry, ENTRY_LOAD_CET), SET(ssp, 1ull << 32) } },
+	{ "guest.ssp.width", LONG_MODE, { ON(entry, ENTRY_LOAD_CET), SET(ssp, 1ull << 62) } },
 	{ "guest.rflags.reserved", REAL_MODE, { SET(rflags, 0) } },
 	{ "guest.rflags.reserved", REAL_MODE, { ON(rflags, BIT(3)) } },
 	{ "guest.rflags.reserved", REAL_MODE, { ON(rflags, BIT(5)) } },
@@ -353,6 +391,9 @@ const unsigned msr_mutation_count = ARRAY_SIZE(msr_mutations);
 
 const struct not_judged not_judged[] = {
 	{ "control.ept-pointer.accessed-dirty", "this processor has accessed and dirty flags" },
+	{ "control.ept-pointer.shadow-stack", "this processor has the EPT right that the bit enables" },
+	{ "control.event.error-code.unexpected", "this processor lets any exception have an error code" },
+	{ "control.event.error-code.missing", "this processor lets any exception have no error code" },
 	{ "host.cr4.cet-wp", "this processor has no CET: CR4.CET breaks CR4's fixed bits first" },
 	{ "guest.cr4.cet-wp", "this processor has no CET: CR4.CET breaks CR4's fixed bits first" },
 	{ "host.ss.null",

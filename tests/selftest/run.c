@@ -176,6 +176,13 @@ static bool not_offered(const char *name)
 	return false;
 }
 
+static bool to_be_tried(const struct mutation *m)
+{
+	bool cet = offered(CONTROL(exit, EXIT_LOAD_CET));
+
+	return !not_offered(m->rule) && m->where != (cet ? WITHOUT_CET : WITH_CET);
+}
+
 /* Break the state, enter, mend it, enter again. */
 static enum verdict try(const struct mutation *m)
 {
@@ -302,7 +309,7 @@ static void run_mutations(struct vm *vm)
 	}
 	BUG_ON(mutation_count > ARRAY_SIZE(verdicts));
 	for (unsigned i = 0; i < mutation_count; i++)
-		verdicts[i] = not_offered(mutations[i].rule) ? (u8)NOT_JUDGED : (u8)try(&mutations[i]);
+		verdicts[i] = to_be_tried(&mutations[i]) ? (u8)try(&mutations[i]) : (u8)NOT_TRIED;
 	for (unsigned i = 0; i < msr_mutation_count; i++)
 		try_msr(&msr_mutations[i]);
 	for (unsigned g = 0; g < ARRAY_SIZE(vmx_rule_groups); g++)

@@ -25,12 +25,16 @@ enum { CHANGE_NONE, CHANGE_SET, CHANGE_ON, CHANGE_OFF, CHANGE_FAR, CHANGE_ODD,
 
 enum base { REAL_MODE, LONG_MODE, PAE_MODE, VIRTUAL_8086_MODE, RESTRICTED, BASES };
 
+/* Processors with CET have other rules for injected error codes and EPT pointers, too. */
+enum where { ANYWHERE, WITHOUT_CET, WITH_CET };
+
 struct mutation {
 	const char *rule;	/* the one that the explainer must name, and no other */
 	enum base base;
 	struct change changes[5];
 	const char *passes;	/* why the emulator enters all the same; NULL: it refuses */
 	const char *also;	/* another rule that cannot but break with it */
+	enum where where;
 };
 
 struct msr_mutation {
