@@ -4,6 +4,7 @@
 The tests run on those that tests/emulators/fetch.sh has fetched, `qemu` and `bochs`; a few rows, the
 benchmark and `make run` on those that are installed, which users have: `qemu-7.2` and `bochs-2.7`,
 named after what Debian 12 has. Deviations are stated per build: `version` is what they hold for.
+As a program it prints the command that starts one.
 """
 
 import dataclasses
@@ -11,7 +12,9 @@ import functools
 import os
 import pathlib
 import re
+import shlex
 import subprocess
+import sys
 
 FETCHED = pathlib.Path(__file__).resolve().parent.parent / "build/emulators"
 
@@ -94,3 +97,7 @@ def missing(name):
     if said == emulator.version or said.startswith(emulator.version + "."):
         return ""
     return f"{emulator} is wanted, and {' '.join(emulator.command[-1:])} is {said}"
+
+
+if __name__ == "__main__":
+    print(shlex.join([*get(sys.argv[1]).prefix(), *get(sys.argv[1]).debugger]))

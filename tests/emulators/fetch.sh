@@ -8,7 +8,7 @@
 # Usage: fetch.sh FOLDER; leaves FOLDER/qemu-10 and FOLDER/bochs-3; what is there is not fetched again.
 set -eu
 
-folder=$1
+folder=$(mkdir -p "$1" && cd "$1" && pwd)
 
 # A part, its suites, the suite to prefer, and the packages asked for; their libraries follow.
 # Bochs wants one of its displays: bochs-term is the one without a desktop. Not Bochs 3.1: Linux 6.1
@@ -76,7 +76,7 @@ configure()
 # What the packages leave open: QEMU looks for its firmware and modules where it is installed, so that
 # it would load an installed one's modules, unless its program's folder (by /proc/self/exe: the
 # loader's) has a link of this name.
-complete()
+link_firmware()
 {
 	[ "$part" != qemu-10 ] || ln -s ../.. "$work/root/lib/x86_64-linux-gnu/qemu-bundle"
 }
@@ -88,7 +88,7 @@ fetch()
 	set +f
 	[ ! -e "$folder/$part/packages" ] || return 0
 	[ -n "${uri-}" ] || find_mirror
-	work="$(pwd)/$folder/$part.new"
+	work="$folder/$part.new"
 	rm -rf "$work" "${folder:?}/$part"
 	configure
 	private_apt update > "$work/log" 2>&1 ||
@@ -99,14 +99,12 @@ fetch()
 		dpkg-deb -x "$package" "$work/root" || fail "$package cannot be unpacked"
 		dpkg-deb -W --showformat '${Package} ${Version}\n' "$package" >> "$work/root/packages"
 	done
-	complete
+	link_firmware
 	mv "$work/root" "$folder/$part"
 	rm -rf "$work"
 	echo "$part: $(wc -l < "$folder/$part/packages") packages fetched"
 }
 
-case $folder in /*) fail "name a folder relative to this one: $folder" ;; esac
-mkdir -p "$folder"
 echo "$parts" | while read -r line; do
 	# Word splitting is wanted, that of file names' patterns is not.
 	set -f
