@@ -148,7 +148,7 @@ def test_a_stuck_port(tmp_path):
     with machine_for("stuck", iso, serial=serial, extra=("-vga", "std", *display.extra)) as machine:
         shown = display.await_lines(
             lambda: display.picture().read(1),
-            lambda lines: any("Lamina: all VMs ended" in line for line in lines), LIMIT)
+            lambda lines: any("Lamina: all VMs ended" in line for line in lines), machine.work(), LIMIT)
         assert not machine.wait(0)
     pipe.close()
     text = "\n".join(shown)
