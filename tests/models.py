@@ -162,7 +162,7 @@ BOCHS_PANICS = {(name, "longmode"): matrix.WP_PANIC for name in ("tigerlake", "s
 ERRORS_OF_EMULATORS = {
     ("phenom_8650_toliman", "cpuid", "POPCNT"): "Bochs announces POPCNT and raises #UD at it",
 }
-# QEMU 7.2, where the time that it gives a CPU ends right behind the injection of an interrupt, delivers
+# QEMU (7.2 and, by its source, 10.0), where the time that it gives a CPU ends right behind the injection of an interrupt, delivers
 # the interrupt a second time: as an exception, says EXITINTINFO (0x351 for vector 0x51). It depends on
 # the count of instructions, so this check may fail there with 0x51 twice, or pass.
 DELIVERED_TWICE = {("timer", "a pending IPI does not let HLT sleep")}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Time limits count what an emulator does, however busy the build machine is."""
+
+import contextlib
+import os
+import subprocess
+import time
+
+import emu
+import emulators
+import pytest
+
+SPIN = ("sh", "-c", "while :; do :; done")
+SECONDS = 2
+
+
+@contextlib.contextmanager
+def running(*command):
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def watched(process):
+    """What Work counts of it, and the seconds of the clock on the wall."""
+    start = time.monotonic()
+    work = emu.Work(process.pid, 0.2)
+    while time.monotonic() < start + SECONDS:
+        time.sleep(0.1)
+        counted = work.seconds()
+    return work, counted, time.monotonic() - start
+
+
+def test_idle_seconds_count():
+    with running("sleep", "60") as process:
+        work, counted, passed = watched(process)
+    assert work.busy == 0 and 0.5 * passed < counted <= passed
+
+
+def test_waiting_for_a_processor_does_not_count():
+    """Four processes on one processor: each gets a quarter of it."""
+    one = {min(os.sched_getaffinity(0))}
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(running(*SPIN)) for _ in range(4)]
+        for process in processes:
+            os.sched_setaffinity(process.pid, one)
+        work, counted, passed = watched(processes[0])
+    assert 0 < work.busy and counted < 0.6 * passed, str(work)
+
+
+def test_gone_process():
+    with running("true") as process:
+        process.wait()
+        assert emu.Work(process.pid).seconds() == 0
+
+
+@pytest.mark.parametrize("name", emulators.BY_NAME)
+def test_version(name):
+    """The build is the one that its deviations are stated for; the fetched ones must be there."""
+    if name in emulators.INSTALLED.values() and emulators.missing(name):
+        pytest.skip(emulators.missing(name))
+    assert not emulators.missing(name)
