@@ -28,8 +28,8 @@ import emulators  # noqa: E402
 import image  # noqa: E402
 
 Setup = collections.namedtuple("Setup", "name emulator model title")
-# The distribution's emulators: the baseline's figures were taken in them, and another version of one
-# need not run the same instructions.
+# The distribution's emulators, in which the baseline was taken. QEMU 10.0 has other exits (XSETBV exits,
+# reads of CR4 do not), and in Bochs 3.0 a tick is an instruction only where its debugger runs.
 SETUPS = (
     Setup("qemu-svm", "qemu-7.2", "EPYC", "QEMU EPYC, SVM without next-RIP save"),
     Setup("bochs-vmx", "bochs-2.7", "corei7_haswell_4770", "Bochs Haswell, VMX"),
