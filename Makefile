@@ -247,7 +247,7 @@ PYTEST     ?=
 
 .PHONY: check check-layers check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
 	check-bench check-boot check-lab
-check: ## run every check there is, all of the following
+check: ## run all of the following checks but check-long
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
