@@ -268,6 +268,17 @@ check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and wi
 check-unit: ## the unit tests, on the build host, with sanitizers
 	$(Q)$(MAKE) --no-print-directory -C tests/unit check
 
+# The seed chooses the mutants; COUNT=0 are all of them. ONLY is a folder or a file of the product.
+SEED  ?= 1
+COUNT ?= 300
+ONLY  ?=
+JOBS  ?= 2
+
+.PHONY: mutants
+mutants: ## what changes of single lines no unit test notices; SEED=1 COUNT=300 ONLY=core/msr.c JOBS=2
+	$(Q)$(PYTHON) tests/mutants/mutants.py --build $(BUILD) --seed $(SEED) --count $(COUNT) --jobs $(JOBS) \
+		$(if $(ONLY),--only $(ONLY)) $(MUTANTS)
+
 check-fuzz: ## fuzzers of all that reads boot data, a fixed number of inputs each
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/fuzz check
 
