@@ -73,7 +73,7 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 
 # The product with another thing in the place of vm_run(): see tests/selftest/run.c.
 SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
-SELFTEST_WRAP := vm_run vcpu_main vmx_vmenter exit_nested_fault platform_create \
+SELFTEST_WRAP := vm_run vcpu_main vmx_vmenter exit_tdp_fault platform_create \
 	machine_check_in_guest
 
 .PHONY: selftest

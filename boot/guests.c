@@ -126,7 +126,7 @@ static int prepare(const struct vm_config *vm_config)
 
 static void print_memory_owned(void)
 {
-	u64 tables = (vm.nested_pages + vm.space.pages) * PAGE_SIZE;
+	u64 tables = (vm.tdp_pages + vm.space.pages) * PAGE_SIZE;
 	struct memory_stats stats;
 
 	memory_stats(&stats);

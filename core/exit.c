@@ -151,7 +151,7 @@ void exit_triple_fault(struct vcpu *vcpu)
 	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
 }
 
-void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
+void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	unsigned long long gpa = fault->gpa;
 
@@ -161,7 +161,7 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
 		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
 	else if (fault->walk)
 		exit_unexpected(vcpu, "the guest's page tables are at 0x%llx, where there is no RAM", gpa);
-	else if (fault->access == NESTED_FETCH)
+	else if (fault->access == TDP_FETCH)
 		exit_unexpected(vcpu, "the guest executes at 0x%llx, where there is no RAM", gpa);
 	else
 		emulate_mmio(vcpu, fault);

@@ -16,11 +16,11 @@ struct io_exit {	/* of a string instruction */
 	bool in, rep;
 };
 
-enum nested_access { NESTED_READ, NESTED_WRITE, NESTED_FETCH };
+enum tdp_access { TDP_READ, TDP_WRITE, TDP_FETCH };
 
-struct nested_fault {
+struct tdp_fault {
 	gpa_t gpa;
-	enum nested_access access;
+	enum tdp_access access;
 	bool walk;		/* while walking the guest's page tables */
 	const char *what;	/* "EPT violation", "EPT misconfiguration", "nested page fault" */
 };
@@ -47,7 +47,7 @@ void exit_triple_fault(struct vcpu *vcpu);
 /* A machine check that interrupted the guest or its entry; called while its banks are untouched. */
 /* core/cpu/machine_check.c. `entered`: the guest ran, and can be told; else it was about to. */
 void exit_machine_check(struct vcpu *vcpu, bool entered);
-void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
+void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */
 void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);

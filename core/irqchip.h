@@ -62,8 +62,8 @@ u32 vm_vcpu_count(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, u32 index);		/* index < vm_vcpu_count() */
 struct vm *vcpu_vm(const struct vcpu *vcpu);
 u32 vcpu_apic_id(const struct vcpu *vcpu);		/* also its index in the VM */
-void *vcpu_lapic(const struct vcpu *vcpu);		/* the local APIC's model; NULL before it is set */
-void vcpu_set_lapic(struct vcpu *vcpu, void *lapic);
+void *vcpu_vlapic(const struct vcpu *vcpu);		/* the local APIC's model; NULL before it is set */
+void vcpu_set_vlapic(struct vcpu *vcpu, void *vlapic);
 u8 vcpu_physical_bits(const struct vcpu *vcpu);		/* width of the guest's physical addresses */
 
 /* Signals that do not go through the interrupt priorities of a local APIC. */

@@ -96,7 +96,7 @@ struct vcpu {
 	struct failure_record failure;
 
 	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/cpu/control.c) */
-	void *lapic;			/* dev's local APIC model */
+	void *vlapic;			/* dev's local APIC model */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpu/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
 	struct guest_machine_check machine_check;
@@ -128,7 +128,7 @@ struct vcpu_ops {
 	void (*cpu_disable)(struct percpu *cpu);
 
 	/* --- VMs and vCPUs; not bound to a CPU --- */
-	int (*vm_create)(struct vm *vm);		/* empty nested tables, bitmaps that intercept all */
+	int (*vm_create)(struct vm *vm);		/* empty EPT or NPT tables, bitmaps that intercept all */
 	void (*vm_destroy)(struct vm *vm);
 	/* Map guest-physical RAM, write-back, rwx, with the largest pages that fit. 4 KiB aligned. -ENOMEM. */
 	int (*vm_map)(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);

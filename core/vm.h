@@ -27,8 +27,8 @@ struct vm {
 
 	struct address_space space;	/* host's, with this VM's RAM in its guest window */
 	struct guest_mem mem;
-	hpa_t nested_root;		/* of the EPT or nested page tables: core/mem/tdp.c */
-	u64 nested_pages;		/* pages of these tables, for the accounting */
+	hpa_t tdp_root;		/* of the EPT or NPT tables: core/mem/tdp.c */
+	u64 tdp_pages;		/* pages of these tables, for the accounting */
 	void *vendor;			/* vendor: bitmaps */
 
 	struct vcpu *vcpus[VM_MAX_VCPUS];
@@ -47,7 +47,7 @@ struct vm {
 };
 
 /*
- * Build the VM that `config` describes: host address space, RAM, nested tables, buses, vCPUs. Once
+ * Build the VM that `config` describes: host address space, RAM, two-dimensional page tables, buses, vCPUs. Once
  * the VM is entered come its devices (dev/platform.h) and vcpu_reset(). Errors are logged with words,
  * and vm_destroy() cleans up after a failure too.
  */

@@ -34,12 +34,12 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 {
 	const struct byte_ports post = { "POST", POST_PORT, 1, post_read, post_write, NULL };
 
-	platform->pit = pit_create(vm);
-	platform->rtc = rtc_create(vm, now);
-	platform->pm = pm_create(vm);
-	platform->i8042 = i8042_create(vm);
-	platform->com1 = uart_create(vm, COM1_PORT, COM1_IRQ);
-	if (!platform->pit || !platform->rtc || !platform->pm || !platform->i8042 ||
+	platform->vpit = vpit_create(vm);
+	platform->vrtc = vrtc_create(vm, now);
+	platform->vpm = vpm_create(vm);
+	platform->vi8042 = vi8042_create(vm);
+	platform->com1 = vuart_create(vm, COM1_PORT, COM1_IRQ);
+	if (!platform->vpit || !platform->vrtc || !platform->vpm || !platform->vi8042 ||
 	    !platform->com1)
 		return -ENOMEM;
 	return byte_ports_register(vm, &post);
@@ -50,12 +50,12 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 	int error;
 
 	/* The interrupt controllers first: the others drive lines into them. */
-	platform->pic = pic_create(vm);
-	error = platform->pic ? apic_create(vm) : -ENOMEM;
+	platform->vpic = vpic_create(vm);
+	error = platform->vpic ? apic_create(vm) : -ENOMEM;
 	if (!error)
 		error = create_isa_devices(vm, platform, now);
 	if (!error)
-		error = pci_create(vm);
+		error = vpci_create(vm);
 	if (!error)
 		error = acpi_tables_write(vm);
 	return error;
@@ -80,5 +80,5 @@ bool platform_console_input(struct vm *vm, char c)
 {
 	struct platform *platform = vm_platform(vm);
 
-	return uart_receive(platform->com1, (u8)c);
+	return vuart_receive(platform->com1, (u8)c);
 }

@@ -5,23 +5,23 @@
 #include "lib/types.h"
 
 struct vm;
-struct i8042;
-struct pci_bus;
-struct pic;
-struct pit;
-struct pm;
-struct rtc;
-struct uart;
+struct vi8042;
+struct vpci_bus;
+struct vpic;
+struct vpit;
+struct vpm;
+struct vrtc;
+struct vuart;
 
 /* What vm_platform() returns. */
 struct platform {
-	struct pic *pic;
-	struct pit *pit;
-	struct rtc *rtc;
-	struct pm *pm;
-	struct i8042 *i8042;
-	struct uart *com1;
-	struct pci_bus *pci;
+	struct vpic *vpic;
+	struct vpit *vpit;
+	struct vrtc *vrtc;
+	struct vpm *vpm;
+	struct vi8042 *vi8042;
+	struct vuart *com1;
+	struct vpci_bus *pci;
 };
 
 /*
@@ -36,5 +36,5 @@ bool platform_console_input(struct vm *vm, char c);
 
 /* The other parts of the machine, each in the file of its name. 0 or -ENOMEM, -EEXIST, -ENOSPC. */
 int apic_create(struct vm *vm);			/* local APICs and IOAPIC; sets the VM's irqchip */
-int pci_create(struct vm *vm);
+int vpci_create(struct vm *vm);
 int acpi_tables_write(struct vm *vm);

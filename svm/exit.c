@@ -66,14 +66,14 @@ static void handle_msr(struct vcpu *vcpu)
 static void handle_npf(struct vcpu *vcpu)
 {
 	u64 info = control_of(vcpu)->exit_info1;
-	const struct nested_fault fault = {
+	const struct tdp_fault fault = {
 		.gpa = control_of(vcpu)->exit_info2,
-		.access = info & PF_FETCH ? NESTED_FETCH : info & PF_WRITE ? NESTED_WRITE : NESTED_READ,
+		.access = info & PF_FETCH ? TDP_FETCH : info & PF_WRITE ? TDP_WRITE : TDP_READ,
 		.walk = info & NPF_GUEST_WALK,
 		.what = "nested page fault",
 	};
 
-	exit_nested_fault(vcpu, &fault);
+	exit_tdp_fault(vcpu, &fault);
 }
 
 static void handle_cr(struct vcpu *vcpu)

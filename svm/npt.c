@@ -10,11 +10,11 @@
 
 int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
 {
-	const struct nested_format format = {
+	const struct tdp_format format = {
 		.table_bits = NPT_BITS,
 		.page_bits = NPT_BITS,
-		.largest = cpu_features.pages_1g ? NESTED_1G : NESTED_2M,
+		.largest = cpu_features.pages_1g ? TDP_1G : TDP_2M,
 	};
 
-	return nested_map(vm, &format, gpa, hpa, size);
+	return tdp_map(vm, &format, gpa, hpa, size);
 }

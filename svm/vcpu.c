@@ -65,7 +65,7 @@ static void set_control(struct vcpu_svm *svm)
 	control->iopm_base = virt_to_phys(maps->iopm);
 	control->msrpm_base = virt_to_phys(maps->msrpm);
 	control->np_enable = 1;
-	control->nested_cr3 = vm->nested_root;
+	control->nested_cr3 = vm->tdp_root;
 	control->int_control = V_INTR_MASKING;
 }
 

@@ -18,7 +18,7 @@ int svm_vm_create(struct vm *vm)
 		return -ENOMEM;
 	memset(svm->iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
 	memset(svm->msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
-	return nested_create(vm);
+	return tdp_create(vm);
 }
 
 /* Before vm_alloc()'s memory goes, in which the struct lies. */
@@ -26,7 +26,7 @@ void svm_vm_destroy(struct vm *vm)
 {
 	struct svm_vm *svm = vm->vendor;
 
-	nested_destroy(vm);
+	tdp_destroy(vm);
 	if (svm && svm->iopm)
 		pages_free(svm->iopm, IOPM_ORDER);
 	if (svm && svm->msrpm)

@@ -19,19 +19,19 @@
 
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
 {
-	const struct nested_format format = {
+	const struct tdp_format format = {
 		.table_bits = EPT_RWX,
 		.page_bits = EPT_PAGE,
-		.largest = vmx_caps.ept_vpid & EPT_PAGES_1G ? NESTED_1G :
-			   vmx_caps.ept_vpid & EPT_PAGES_2M ? NESTED_2M : NESTED_4K,
+		.largest = vmx_caps.ept_vpid & EPT_PAGES_1G ? TDP_1G :
+			   vmx_caps.ept_vpid & EPT_PAGES_2M ? TDP_2M : TDP_4K,
 	};
 
-	return nested_map(vm, &format, gpa, hpa, size);
+	return tdp_map(vm, &format, gpa, hpa, size);
 }
 
 u64 ept_pointer(const struct vm *vm)
 {
-	return vm->nested_root | EPTP_TYPE_WB | EPTP_WALK_4;
+	return vm->tdp_root | EPTP_TYPE_WB | EPTP_WALK_4;
 }
 
 /* SDM, "INVEPT - Invalidate Translations Derived from EPT" */

@@ -122,16 +122,16 @@ static void handle_io(struct vcpu *vcpu)
 static void handle_ept_violation(struct vcpu *vcpu)
 {
 	u64 qualification = to_vmx(vcpu)->qualification;
-	const struct nested_fault fault = {
+	const struct tdp_fault fault = {
 		.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS),
-		.access = qualification & EPT_VIOLATION_FETCH ? NESTED_FETCH :
-			  qualification & EPT_VIOLATION_WRITE ? NESTED_WRITE : NESTED_READ,
+		.access = qualification & EPT_VIOLATION_FETCH ? TDP_FETCH :
+			  qualification & EPT_VIOLATION_WRITE ? TDP_WRITE : TDP_READ,
 		.walk = (qualification & EPT_VIOLATION_LINEAR_VALID) &&
 			!(qualification & EPT_VIOLATION_TRANSLATED),
 		.what = "EPT violation",
 	};
 
-	exit_nested_fault(vcpu, &fault);
+	exit_tdp_fault(vcpu, &fault);
 }
 
 static void handle_ept_misconfiguration(struct vcpu *vcpu)
@@ -139,7 +139,7 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
 	u64 gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS), entry;
 	int level;
 
-	entry = nested_entry(vcpu->vm, gpa, &level);
+	entry = tdp_entry(vcpu->vm, gpa, &level);
 	exit_unexpected(vcpu,
 			"EPT misconfiguration at guest-physical 0x%llx: level %d entry 0x%llx",
 			(unsigned long long)gpa, level, (unsigned long long)entry);

@@ -20,12 +20,12 @@ int vmx_vm_create(struct vm *vm)
 	if (!vm->vendor)
 		return -ENOMEM;
 	memset(vm->vendor, 0xff, PAGE_SIZE);
-	return nested_create(vm);
+	return tdp_create(vm);
 }
 
 void vmx_vm_destroy(struct vm *vm)
 {
-	nested_destroy(vm);
+	tdp_destroy(vm);
 	if (vm->vendor)
 		page_free(vm->vendor);
 	vm->vendor = NULL;

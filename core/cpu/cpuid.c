@@ -248,7 +248,7 @@ static void timing_leaves(struct cpuid_table *table)
 		add(table, leaf, 0, pvclock_cpuid(leaf));
 }
 
-/* Every page of a guest's memory is below 2^48: what nested tables of four levels can map. */
+/* Every page of a guest's memory is below 2^48: what EPT and NPT tables of four levels can map. */
 static void limit_addresses(struct cpuid_table *table)
 {
 	struct cpuid_regs *r = (struct cpuid_regs *)find(table, 0x80000008, 0);

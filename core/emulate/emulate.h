@@ -15,10 +15,10 @@ struct vcpu;
 int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 
 /* Carry out one memory access to MMIO (or one bounded batch of a REP string) and step over it. */
-void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault);
+void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* The same for the plainest of accesses. False: it is none of them, and nothing has happened. */
-bool emulate_mmio_quick(struct vcpu *vcpu, const struct nested_fault *fault);
+bool emulate_mmio_quick(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* INS and OUTS, with REP in bounded batches. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);

@@ -14,7 +14,7 @@
 struct access {
 	struct vcpu *vcpu;
 	const struct insn *insn;
-	const struct nested_fault *fault;
+	const struct tdp_fault *fault;
 	struct guest_span span;
 };
 
@@ -24,7 +24,7 @@ typedef int emulator(struct access *a);
 /* The page that the processor faulted on it has translated and checked for this access already. */
 static bool is_faulted_page(const struct access *a, gva_t gva, unsigned size, u32 access)
 {
-	bool same_kind = (access == PF_WRITE) == (a->fault->access == NESTED_WRITE);
+	bool same_kind = (access == PF_WRITE) == (a->fault->access == TDP_WRITE);
 	unsigned offset = gva & ~PAGE_MASK;
 
 	return same_kind && offset == (a->fault->gpa & ~PAGE_MASK) && offset + size <= PAGE_SIZE;
@@ -360,18 +360,18 @@ static emulator *find(struct vcpu *vcpu, const struct insn *insn)
 	return NULL;
 }
 
-static void refuse(struct vcpu *vcpu, const struct nested_fault *fault)
+static void refuse(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	char why[80];
 
 	snprintf(why, sizeof(why),
 		 "%s 0x%llx, device memory, by an instruction that is not emulated",
-		 fault->access == NESTED_WRITE ? "write to" : "read of",
+		 fault->access == TDP_WRITE ? "write to" : "read of",
 		 (unsigned long long)fault->gpa);
 	emulate_refuse(vcpu, why);
 }
 
-void emulate_mmio(struct vcpu *vcpu, const struct nested_fault *fault)
+void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	struct insn insn;
 	struct access access = { .vcpu = vcpu, .insn = &insn, .fault = fault };

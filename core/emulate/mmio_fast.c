@@ -72,7 +72,7 @@ static bool take_operand(struct quick *q, const struct vcpu *vcpu, bool code_64)
 	return true;
 }
 
-bool emulate_mmio_quick(struct vcpu *vcpu, const struct nested_fault *fault)
+bool emulate_mmio_quick(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	u8 bytes[INSN_MAX_LENGTH + 1];
 	struct quick q = { .at = bytes };
@@ -81,7 +81,7 @@ bool emulate_mmio_quick(struct vcpu *vcpu, const struct nested_fault *fault)
 	const u8 *code;
 	u64 value;
 
-	if (fault->walk || fault->access == NESTED_FETCH || vcpu->events.reinject.type != EVENT_NONE ||
+	if (fault->walk || fault->access == TDP_FETCH || vcpu->events.reinject.type != EVENT_NONE ||
 	    fault->gpa < vcpu->vm->mem.low_size || fault->gpa >= GUEST_HIGH_RAM)
 		return false;
 	vcpu->ops->code_view(vcpu, &view);
@@ -101,7 +101,7 @@ bool emulate_mmio_quick(struct vcpu *vcpu, const struct nested_fault *fault)
 	if (q.rex & REX_W)
 		size = 8;
 	if (!take_operand(&q, vcpu, view.mode == INSN_MODE_64) || (q.low & ~PAGE_MASK) != offset ||
-	    offset + size > PAGE_SIZE || (q.opcode == MOV_LOAD) != (fault->access == NESTED_READ))
+	    offset + size > PAGE_SIZE || (q.opcode == MOV_LOAD) != (fault->access == TDP_READ))
 		return false;
 
 	if (q.opcode == MOV_LOAD) {

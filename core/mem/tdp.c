@@ -15,7 +15,7 @@ static u64 *new_table(struct vm *vm)
 	u64 *table = page_alloc();
 
 	if (table)
-		vm->nested_pages++;
+		vm->tdp_pages++;
 	return table;
 }
 
@@ -24,34 +24,34 @@ static u64 *entry_table(u64 entry)
 	return phys_to_virt(entry & ENTRY_ADDRESS);
 }
 
-int nested_create(struct vm *vm)
+int tdp_create(struct vm *vm)
 {
 	u64 *root = new_table(vm);
 
 	if (!root)
 		return -ENOMEM;
-	vm->nested_root = virt_to_phys(root);
+	vm->tdp_root = virt_to_phys(root);
 	return 0;
 }
 
 static void free_table(u64 *table, int level)
 {
 	for (int i = 0; level > 0 && i < 512; i++) {
-		if (table[i] && !(table[i] & NESTED_LARGE))
+		if (table[i] && !(table[i] & TDP_LARGE))
 			free_table(entry_table(table[i]), level - 1);
 	}
 	page_free(table);
 }
 
-void nested_destroy(struct vm *vm)
+void tdp_destroy(struct vm *vm)
 {
-	if (vm->nested_root)
-		free_table(phys_to_virt(vm->nested_root), NESTED_LEVELS - 1);
-	vm->nested_root = 0;
-	vm->nested_pages = 0;
+	if (vm->tdp_root)
+		free_table(phys_to_virt(vm->tdp_root), TDP_LEVELS - 1);
+	vm->tdp_root = 0;
+	vm->tdp_pages = 0;
 }
 
-static int largest_level(const struct nested_format *format, gpa_t gpa, hpa_t hpa, u64 size)
+static int largest_level(const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
 {
 	int level = format->largest;
 
@@ -60,12 +60,12 @@ static int largest_level(const struct nested_format *format, gpa_t gpa, hpa_t hp
 	return level;
 }
 
-static int map_page(struct vm *vm, const struct nested_format *format, gpa_t gpa, hpa_t hpa, int level)
+static int map_page(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, int level)
 {
-	u64 *table = phys_to_virt(vm->nested_root);
+	u64 *table = phys_to_virt(vm->tdp_root);
 	u64 *entry;
 
-	for (int at = NESTED_LEVELS - 1;; at--) {
+	for (int at = TDP_LEVELS - 1;; at--) {
 		entry = &table[gpa >> LEVEL_SHIFT(at) & 511];
 		if (at == level)
 			break;
@@ -78,11 +78,11 @@ static int map_page(struct vm *vm, const struct nested_format *format, gpa_t gpa
 		}
 		table = entry_table(*entry);
 	}
-	*entry = hpa | format->page_bits | (level ? NESTED_LARGE : 0);
+	*entry = hpa | format->page_bits | (level ? TDP_LARGE : 0);
 	return 0;
 }
 
-int nested_map(struct vm *vm, const struct nested_format *format, gpa_t gpa, hpa_t hpa, u64 size)
+int tdp_map(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
 {
 	while (size) {
 		int level = largest_level(format, gpa, hpa, size);
@@ -97,14 +97,14 @@ int nested_map(struct vm *vm, const struct nested_format *format, gpa_t gpa, hpa
 	return 0;
 }
 
-u64 nested_entry(const struct vm *vm, gpa_t gpa, int *level)
+u64 tdp_entry(const struct vm *vm, gpa_t gpa, int *level)
 {
-	const u64 *table = phys_to_virt(vm->nested_root);
+	const u64 *table = phys_to_virt(vm->tdp_root);
 
-	for (*level = NESTED_LEVELS - 1;; --*level) {
+	for (*level = TDP_LEVELS - 1;; --*level) {
 		u64 entry = table[gpa >> LEVEL_SHIFT(*level) & 511];
 
-		if (!*level || !entry || (entry & NESTED_LARGE))
+		if (!*level || !entry || (entry & TDP_LARGE))
 			return entry;
 		table = entry_table(entry);
 	}

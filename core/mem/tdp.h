@@ -10,23 +10,23 @@
 
 struct vm;
 
-#define NESTED_LEVELS 4
-#define NESTED_LARGE  BIT_ULL(7)	/* of both: the entry maps 2 MiB or 1 GiB */
+#define TDP_LEVELS 4
+#define TDP_LARGE  BIT_ULL(7)	/* of both: the entry maps 2 MiB or 1 GiB */
 
 /* Sizes of pages, and of the memory that an entry of a level covers. */
-enum nested_level { NESTED_4K, NESTED_2M, NESTED_1G };
+enum tdp_level { TDP_4K, TDP_2M, TDP_1G };
 
-struct nested_format {
+struct tdp_format {
 	u64 table_bits;		/* of an entry that points to a table */
 	u64 page_bits;		/* of an entry that maps RAM */
-	u8 largest;		/* enum nested_level */
+	u8 largest;		/* enum tdp_level */
 };
 
-/* Sets vm->nested_root. -ENOMEM. */
-int nested_create(struct vm *vm);
+/* Sets vm->tdp_root. -ENOMEM. */
+int tdp_create(struct vm *vm);
 /* Frees the tables, not what they map. */
-void nested_destroy(struct vm *vm);
+void tdp_destroy(struct vm *vm);
 /* Map [gpa, gpa + size) with the largest pages that fit. All 4 KiB aligned. -ENOMEM. */
-int nested_map(struct vm *vm, const struct nested_format *format, gpa_t gpa, hpa_t hpa, u64 size);
+int tdp_map(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size);
 /* The entry that decides about gpa, for reports: 0 where nothing is mapped. */
-u64 nested_entry(const struct vm *vm, gpa_t gpa, int *level);
+u64 tdp_entry(const struct vm *vm, gpa_t gpa, int *level);

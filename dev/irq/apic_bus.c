@@ -6,17 +6,17 @@
 #include "dev/irq/vlapic.h"
 
 /* Lowest priority first; among equals the lowest APIC id, so that runs can be repeated. */
-static struct lapic *choose_lowest(struct vm *vm, const struct apic_message *message)
+static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *message)
 {
-	struct lapic *lowest = NULL;
+	struct vlapic *lowest = NULL;
 
 	for (u32 i = 0; i < vm_vcpu_count(vm); i++) {
-		struct lapic *lapic = vcpu_lapic(vm_vcpu(vm, i));
+		struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vm, i));
 
-		if (!lapic_enabled(lapic) || !lapic_is_addressed(lapic, message))
+		if (!vlapic_enabled(vlapic) || !vlapic_is_addressed(vlapic, message))
 			continue;
-		if (!lowest || lapic->ppr < lowest->ppr)
-			lowest = lapic;
+		if (!lowest || vlapic->ppr < lowest->ppr)
+			lowest = vlapic;
 	}
 	return lowest;
 }
@@ -26,15 +26,15 @@ bool apic_bus_send(struct vm *vm, const struct apic_message *message)
 	bool accepted = false;
 
 	if (message->delivery == APIC_LOWEST) {
-		struct lapic *lapic = choose_lowest(vm, message);
+		struct vlapic *vlapic = choose_lowest(vm, message);
 
-		return lapic && lapic_accept(lapic, message);
+		return vlapic && vlapic_accept(vlapic, message);
 	}
 	for (u32 i = 0; i < vm_vcpu_count(vm); i++) {
-		struct lapic *lapic = vcpu_lapic(vm_vcpu(vm, i));
+		struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vm, i));
 
-		if (lapic_is_addressed(lapic, message))
-			accepted |= lapic_accept(lapic, message);
+		if (vlapic_is_addressed(vlapic, message))
+			accepted |= vlapic_accept(vlapic, message);
 	}
 	return accepted;
 }

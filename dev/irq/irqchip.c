@@ -16,28 +16,28 @@
 #define ISA_CASCADE 2
 
 struct irqchip {
-	struct ioapic ioapic;
+	struct vioapic vioapic;
 	bool int_output;	/* of the 8259s, as LINT0 and the IOAPIC saw it last */
 };
 
-struct ioapic *irqchip_ioapic(struct vm *vm)
+struct vioapic *irqchip_ioapic(struct vm *vm)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vm);
 
-	return &irqchip->ioapic;
+	return &irqchip->vioapic;
 }
 
 /* The 8259s' output goes to the boot processor's LINT0 and to an IOAPIC pin. */
 static void follow_pic(struct vm *vm)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vm);
-	bool level = pic_pending(vm);
+	bool level = vpic_pending(vm);
 
 	if (likely(level == irqchip->int_output))
 		return;
 	irqchip->int_output = level;
-	lapic_set_lint0(vcpu_lapic(vm_bsp(vm)), level);
-	ioapic_set_pin(&irqchip->ioapic, IOAPIC_PIN_8259, level);
+	vlapic_set_lint0(vcpu_vlapic(vm_bsp(vm)), level);
+	vioapic_set_pin(&irqchip->vioapic, IOAPIC_PIN_8259, level);
 }
 
 static unsigned pin_of(unsigned irq)
@@ -52,10 +52,10 @@ static void set_line(struct vm *vm, unsigned irq, bool level)
 	if (irq >= IOAPIC_PINS || irq == ISA_CASCADE)
 		return;
 	if (irq < ISA_IRQS) {
-		pic_set_line(vm, irq, level);
+		vpic_set_line(vm, irq, level);
 		follow_pic(vm);
 	}
-	ioapic_set_pin(&irqchip->ioapic, pin_of(irq), level);
+	vioapic_set_pin(&irqchip->vioapic, pin_of(irq), level);
 }
 
 /* Does the 8259s' output reach this vCPU? */
@@ -63,8 +63,8 @@ static bool extint_routed(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu_vm(vcpu);
 
-	return (vcpu == vm_bsp(vm) && lapic_passes_extint(vcpu_lapic(vcpu))) ||
-	       ioapic_passes_extint(irqchip_ioapic(vm), vcpu);
+	return (vcpu == vm_bsp(vm) && vlapic_passes_extint(vcpu_vlapic(vcpu))) ||
+	       vioapic_passes_extint(irqchip_ioapic(vm), vcpu);
 }
 
 /* Do the 8259s interrupt this vCPU? ExtINT knows no priority: it passes whatever PPR says. */
@@ -79,16 +79,16 @@ static bool line_waiting(struct vm *vm, unsigned irq)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vm);
 
-	if (irq < ISA_IRQS && pic_line_waiting(vm, irq) && extint_routed(vm_bsp(vm)))
+	if (irq < ISA_IRQS && vpic_line_waiting(vm, irq) && extint_routed(vm_bsp(vm)))
 		return true;
-	return ioapic_pin_waiting(&irqchip->ioapic, pin_of(irq));
+	return vioapic_pin_waiting(&irqchip->vioapic, pin_of(irq));
 }
 
 static int pending(struct vcpu *vcpu)
 {
 	/* The guest may have changed the output by a write to the 8259s' own ports. */
 	follow_pic(vcpu_vm(vcpu));
-	return unlikely(extint_pending(vcpu)) ? 0 : lapic_pending(vcpu_lapic(vcpu));
+	return unlikely(extint_pending(vcpu)) ? 0 : vlapic_pending(vcpu_vlapic(vcpu));
 }
 
 static int acknowledge(struct vcpu *vcpu)
@@ -97,40 +97,40 @@ static int acknowledge(struct vcpu *vcpu)
 
 	follow_pic(vm);
 	if (unlikely(extint_pending(vcpu)))
-		return pic_acknowledge(vm);
-	return lapic_acknowledge(vcpu_lapic(vcpu));
+		return vpic_acknowledge(vm);
+	return vlapic_acknowledge(vcpu_vlapic(vcpu));
 }
 
 static void vcpu_reset(struct vcpu *vcpu)
 {
-	lapic_reset(vcpu_lapic(vcpu));
+	vlapic_reset(vcpu_vlapic(vcpu));
 }
 
 static int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	return lapic_msr_read(vcpu_lapic(vcpu), msr, value);
+	return vlapic_msr_read(vcpu_vlapic(vcpu), msr, value);
 }
 
 static int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	return lapic_msr_write(vcpu_lapic(vcpu), msr, value);
+	return vlapic_msr_write(vcpu_vlapic(vcpu), msr, value);
 }
 
 static void tsc_changed(struct vcpu *vcpu)
 {
-	lapic_timer_tsc_changed(vcpu_lapic(vcpu));
+	vlapic_timer_tsc_changed(vcpu_vlapic(vcpu));
 }
 
 static u64 cr8_read(struct vcpu *vcpu)
 {
-	const struct lapic *lapic = vcpu_lapic(vcpu);
+	const struct vlapic *vlapic = vcpu_vlapic(vcpu);
 
-	return lapic->tpr >> 4;
+	return vlapic->tpr >> 4;
 }
 
 static void cr8_write(struct vcpu *vcpu, u64 value)
 {
-	lapic_set_tpr(vcpu_lapic(vcpu), (u8)(value << 4));
+	vlapic_set_tpr(vcpu_vlapic(vcpu), (u8)(value << 4));
 }
 
 static const struct irqchip_ops irqchip_ops = {
@@ -153,16 +153,16 @@ int apic_create(struct vm *vm)
 		.name = LAPIC_REGION,
 		.base = LAPIC_DEFAULT_BASE,
 		.size = LAPIC_SIZE,
-		.read = lapic_mmio_read,
-		.write = lapic_mmio_write,
+		.read = vlapic_mmio_read,
+		.write = vlapic_mmio_write,
 		.device = vm,
 	};
 	int error = irqchip ? mmio_register(vm, &page) : -ENOMEM;
 
 	if (!error)
-		error = ioapic_create(&irqchip->ioapic, vm);
+		error = vioapic_create(&irqchip->vioapic, vm);
 	for (u32 i = 0; !error && i < vm_vcpu_count(vm); i++)
-		error = lapic_create(vm_vcpu(vm, i));
+		error = vlapic_create(vm_vcpu(vm, i));
 	if (error) {
 		vm_error(vm, "cannot create the APICs (error %d)", -error);
 		return error;

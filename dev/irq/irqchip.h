@@ -9,6 +9,6 @@
 #include "lib/types.h"
 
 struct vm;
-struct ioapic;
+struct vioapic;
 
-struct ioapic *irqchip_ioapic(struct vm *vm);
+struct vioapic *irqchip_ioapic(struct vm *vm);

@@ -24,7 +24,7 @@ struct vcpu;
 #define PCI_FIRST_GSI	 16
 #define PCI_LAST_GSI	 19
 
-struct ioapic {
+struct vioapic {
 	struct vm *vm;
 	u32 id;			/* register 0 */
 	u8 select;		/* index register */
@@ -33,14 +33,14 @@ struct ioapic {
 };
 
 /* Claims its MMIO range. 0, -EEXIST, -ENOSPC. All entries are masked. */
-int ioapic_create(struct ioapic *ioapic, struct vm *vm);
-void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool level);
+int vioapic_create(struct vioapic *vioapic, struct vm *vm);
+void vioapic_set_pin(struct vioapic *vioapic, unsigned pin, bool level);
 
 /* Does a local APIC have a request with this pin's vector that the vCPU has not taken yet? */
-bool ioapic_pin_waiting(const struct ioapic *ioapic, unsigned pin);
+bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin);
 
 /* An interrupt that was level-triggered ended somewhere in the VM: the local APICs' broadcast. */
-void ioapic_eoi(struct vm *vm, u8 vector);
+void vioapic_eoi(struct vm *vm, u8 vector);
 
 /* Is the 8259s' pin programmed to bring their interrupts, as ExtINT, to this vCPU? */
-bool ioapic_passes_extint(const struct ioapic *ioapic, const struct vcpu *vcpu);
+bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcpu);

@@ -16,77 +16,77 @@
 
 /* --- priorities: SDM, "Task and Processor Priorities" --- */
 
-static void priority_changed(struct lapic *lapic)
+static void priority_changed(struct vlapic *vlapic)
 {
-	int in_service = vector_set_highest(&lapic->isr);
+	int in_service = vector_set_highest(&vlapic->isr);
 	u8 service_class = in_service < 0 ? 0 : in_service & 0xf0;
 
-	lapic->ppr = (lapic->tpr & 0xf0) >= service_class ? lapic->tpr : service_class;
-	if (lapic->irr_hint)
-		vcpu_interrupt_changed(lapic->vcpu);
+	vlapic->ppr = (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class;
+	if (vlapic->irr_hint)
+		vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-void lapic_set_tpr(struct lapic *lapic, u8 tpr)
+void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr)
 {
-	lapic->tpr = tpr;
-	priority_changed(lapic);
+	vlapic->tpr = tpr;
+	priority_changed(vlapic);
 }
 
-int lapic_pending(const struct lapic *lapic)
+int vlapic_pending(const struct vlapic *vlapic)
 {
 	int vector;
 
-	if (likely(!READ_ONCE(lapic->irr_hint)))
+	if (likely(!READ_ONCE(vlapic->irr_hint)))
 		return -1;
-	vector = vector_set_highest(&lapic->irr);
-	return vector >= 0 && (vector & 0xf0) > (lapic->ppr & 0xf0) ? vector : -1;
+	vector = vector_set_highest(&vlapic->irr);
+	return vector >= 0 && (vector & 0xf0) > (vlapic->ppr & 0xf0) ? vector : -1;
 }
 
-int lapic_acknowledge(struct lapic *lapic)
+int vlapic_acknowledge(struct vlapic *vlapic)
 {
-	int vector = lapic_pending(lapic);
+	int vector = vlapic_pending(vlapic);
 
 	if (vector < 0)
 		return -1;
 	/* The hint goes first: a sender that comes in between sets it again. */
-	WRITE_ONCE(lapic->irr_hint, false);
-	vector_set_remove(&lapic->irr, (u8)vector);
-	if (vector_set_highest(&lapic->irr) >= 0)
-		WRITE_ONCE(lapic->irr_hint, true);
-	vector_set_add(&lapic->isr, (u8)vector);
-	priority_changed(lapic);
+	WRITE_ONCE(vlapic->irr_hint, false);
+	vector_set_remove(&vlapic->irr, (u8)vector);
+	if (vector_set_highest(&vlapic->irr) >= 0)
+		WRITE_ONCE(vlapic->irr_hint, true);
+	vector_set_add(&vlapic->isr, (u8)vector);
+	priority_changed(vlapic);
 	return vector;
 }
 
-void lapic_end_of_interrupt(struct lapic *lapic)
+void vlapic_end_of_interrupt(struct vlapic *vlapic)
 {
-	int vector = vector_set_highest(&lapic->isr);
+	int vector = vector_set_highest(&vlapic->isr);
 
 	if (vector < 0)
 		return;
-	vector_set_remove(&lapic->isr, (u8)vector);
-	priority_changed(lapic);
-	if (vector_set_has(&lapic->tmr, (u8)vector))
-		ioapic_eoi(vcpu_vm(lapic->vcpu), (u8)vector);
+	vector_set_remove(&vlapic->isr, (u8)vector);
+	priority_changed(vlapic);
+	if (vector_set_has(&vlapic->tmr, (u8)vector))
+		vioapic_eoi(vcpu_vm(vlapic->vcpu), (u8)vector);
 }
 
 /* --- acceptance --- */
 
-bool lapic_is_addressed(const struct lapic *lapic, const struct apic_message *message)
+bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message *message)
 {
 	u32 destination = message->destination;
-	u32 ldr = lapic->ldr >> 24;
+	u32 ldr = vlapic->ldr >> 24;
 
-	if (!(lapic->base & LAPIC_BASE_ENABLED))
+	if (!(vlapic->base & LAPIC_BASE_ENABLED))
 		return false;
 	if (destination == (message->wide ? X2APIC_BROADCAST : XAPIC_BROADCAST))
 		return true;
 	if (!message->logical)
-		return destination == lapic->id;
-	if (lapic_in_x2apic_mode(lapic))
-		return destination >> 16 == lapic->ldr >> 16 && (destination & lapic->ldr & 0xffff);
+		return destination == vlapic->id;
+	if (vlapic_in_x2apic_mode(vlapic))
+		return destination >> 16 == vlapic->ldr >> 16 && (destination & vlapic->ldr & 0xffff);
 
-	switch (lapic->dfr >> 28) {
+	switch (vlapic->dfr >> 28) {
 	case 0xf: /* flat model */
 		return destination & ldr;
 	case 0: /* cluster model; cluster 15 is all clusters */
@@ -97,110 +97,110 @@ bool lapic_is_addressed(const struct lapic *lapic, const struct apic_message *me
 	}
 }
 
-static bool accept_vector(struct lapic *lapic, u8 vector, bool level)
+static bool accept_vector(struct vlapic *vlapic, u8 vector, bool level)
 {
-	if (!lapic_enabled(lapic))
+	if (!vlapic_enabled(vlapic))
 		return false;
 	if (vector < FIRST_VECTOR) {
-		lapic_note_error(lapic, ESR_RECEIVED_ILLEGAL_VECTOR);
+		vlapic_note_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR);
 		return false;
 	}
 	if (level)
-		vector_set_add(&lapic->tmr, vector);
+		vector_set_add(&vlapic->tmr, vector);
 	else
-		vector_set_remove(&lapic->tmr, vector);
-	vector_set_add(&lapic->irr, vector);
-	WRITE_ONCE(lapic->irr_hint, true);
-	vcpu_interrupt_changed(lapic->vcpu);
+		vector_set_remove(&vlapic->tmr, vector);
+	vector_set_add(&vlapic->irr, vector);
+	WRITE_ONCE(vlapic->irr_hint, true);
+	vcpu_interrupt_changed(vlapic->vcpu);
 	return true;
 }
 
-bool lapic_accept(struct lapic *lapic, const struct apic_message *message)
+bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
 {
 	switch (message->delivery) {
 	case APIC_FIXED:
 	case APIC_LOWEST:
-		return accept_vector(lapic, message->vector, message->level);
+		return accept_vector(vlapic, message->vector, message->level);
 	case APIC_SMI:
 		return true;
 	case APIC_NMI:
-		vcpu_raise_nmi(lapic->vcpu);
+		vcpu_raise_nmi(vlapic->vcpu);
 		return true;
 	case APIC_INIT:
-		vcpu_raise_init(lapic->vcpu);
+		vcpu_raise_init(vlapic->vcpu);
 		return true;
 	case APIC_STARTUP:
-		vcpu_raise_startup(lapic->vcpu, message->vector);
+		vcpu_raise_startup(vlapic->vcpu, message->vector);
 		return true;
 	case APIC_EXTINT:
-		vcpu_interrupt_changed(lapic->vcpu);
+		vcpu_interrupt_changed(vlapic->vcpu);
 		return true;
 	default:
 		return false;
 	}
 }
 
-void lapic_signal(struct lapic *lapic, enum lapic_lvt source)
+void vlapic_signal(struct vlapic *vlapic, enum vlapic_lvt source)
 {
-	u32 entry = lapic->lvt[source];
+	u32 entry = vlapic->lvt[source];
 	const struct apic_message message = {
 		.delivery = LVT_DELIVERY(entry),
 		.vector = (u8)entry,
 	};
 
 	if (!(entry & LVT_MASKED))
-		lapic_accept(lapic, &message);
+		vlapic_accept(vlapic, &message);
 }
 
-bool lapic_passes_extint(const struct lapic *lapic)
+bool vlapic_passes_extint(const struct vlapic *vlapic)
 {
-	u32 entry = lapic->lvt[LVT_LINT0];
+	u32 entry = vlapic->lvt[LVT_LINT0];
 
-	if (!(lapic->base & LAPIC_BASE_ENABLED))
+	if (!(vlapic->base & LAPIC_BASE_ENABLED))
 		return true;
 	return !(entry & LVT_MASKED) && LVT_DELIVERY(entry) == APIC_EXTINT;
 }
 
 /* Each rise counts as an edge, also where the guest programs the pin as level-sensitive. */
-void lapic_set_lint0(struct lapic *lapic, bool level)
+void vlapic_set_lint0(struct vlapic *vlapic, bool level)
 {
-	bool rises = level && !lapic->lint0;
+	bool rises = level && !vlapic->lint0;
 
-	lapic->lint0 = level;
-	if (rises && (lapic->base & LAPIC_BASE_ENABLED))
-		lapic_signal(lapic, LVT_LINT0);
+	vlapic->lint0 = level;
+	if (rises && (vlapic->base & LAPIC_BASE_ENABLED))
+		vlapic_signal(vlapic, LVT_LINT0);
 }
 
 /* SDM, "Error Handling": the error interrupt is armed again by a write to the ESR. */
-void lapic_note_error(struct lapic *lapic, enum lapic_error error)
+void vlapic_note_error(struct vlapic *vlapic, enum vlapic_error error)
 {
-	bool armed = !lapic->errors;
+	bool armed = !vlapic->errors;
 
-	lapic->errors |= error;
+	vlapic->errors |= error;
 	if (armed)
-		lapic_signal(lapic, LVT_ERROR);
+		vlapic_signal(vlapic, LVT_ERROR);
 }
 
 /* --- sending: SDM, "Interrupt Command Register (ICR)" --- */
 
 enum shorthand { TO_DESTINATION, TO_SELF, TO_ALL, TO_OTHERS };
 
-static void send_to_all(struct lapic *sender, const struct apic_message *message, bool also_self)
+static void send_to_all(struct vlapic *sender, const struct apic_message *message, bool also_self)
 {
 	struct vm *vm = vcpu_vm(sender->vcpu);
 
 	for (u32 i = 0; i < vm_vcpu_count(vm); i++) {
-		struct lapic *lapic = vcpu_lapic(vm_vcpu(vm, i));
+		struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vm, i));
 
-		if ((lapic->base & LAPIC_BASE_ENABLED) && (also_self || lapic != sender))
-			lapic_accept(lapic, message);
+		if ((vlapic->base & LAPIC_BASE_ENABLED) && (also_self || vlapic != sender))
+			vlapic_accept(vlapic, message);
 	}
 }
 
-void lapic_send(struct lapic *lapic, u64 icr)
+void vlapic_send(struct vlapic *vlapic, u64 icr)
 {
 	u32 low = (u32)icr;
-	bool wide = lapic_in_x2apic_mode(lapic);
+	bool wide = vlapic_in_x2apic_mode(vlapic);
 	const struct apic_message message = {
 		.destination = wide ? (u32)(icr >> 32) : (u32)(icr >> 56),
 		.logical = low & BIT(11),
@@ -213,8 +213,8 @@ void lapic_send(struct lapic *lapic, u64 icr)
 	bool signal = message.delivery == APIC_INIT || message.delivery == APIC_STARTUP;
 	bool deassert = message.delivery == APIC_INIT && (low & 0xc000) == 0x8000;
 
-	lapic->icr_low = low & ICR_WRITABLE;
-	lapic->icr_high = (u32)(icr >> 32);
+	vlapic->icr_low = low & ICR_WRITABLE;
+	vlapic->icr_high = (u32)(icr >> 32);
 
 	/* No IPI has these modes; INIT level de-assert does nothing since the P6. */
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT || deassert)
@@ -223,77 +223,77 @@ void lapic_send(struct lapic *lapic, u64 icr)
 	if (signal && (shorthand == TO_SELF || shorthand == TO_ALL))
 		return;
 	if (vectored && message.vector < FIRST_VECTOR) {
-		lapic_note_error(lapic, ESR_SEND_ILLEGAL_VECTOR);
+		vlapic_note_error(vlapic, ESR_SEND_ILLEGAL_VECTOR);
 		return;
 	}
 	switch (shorthand) {
 	case TO_DESTINATION:
-		apic_bus_send(vcpu_vm(lapic->vcpu), &message);
+		apic_bus_send(vcpu_vm(vlapic->vcpu), &message);
 		break;
 	case TO_SELF:
-		lapic_accept(lapic, &message);
+		vlapic_accept(vlapic, &message);
 		break;
 	case TO_ALL:
 	case TO_OTHERS:
-		send_to_all(lapic, &message, shorthand == TO_ALL);
+		send_to_all(vlapic, &message, shorthand == TO_ALL);
 		break;
 	}
 }
 
-void lapic_send_self(struct lapic *lapic, u8 vector)
+void vlapic_send_self(struct vlapic *vlapic, u8 vector)
 {
 	if (vector < FIRST_VECTOR)
-		lapic_note_error(lapic, ESR_SEND_ILLEGAL_VECTOR);
+		vlapic_note_error(vlapic, ESR_SEND_ILLEGAL_VECTOR);
 	else
-		accept_vector(lapic, vector, false);
+		accept_vector(vlapic, vector, false);
 }
 
 /* --- set-up --- */
 
 /* SDM, "Local APIC State After Power-Up or Reset". */
-void lapic_power_up(struct lapic *lapic)
+void vlapic_power_up(struct vlapic *vlapic)
 {
-	lapic->irr = (struct vector_set){ };
-	lapic->isr = (struct vector_set){ };
-	lapic->tmr = (struct vector_set){ };
-	lapic->irr_hint = false;
-	lapic->tpr = lapic->ppr = 0;
-	lapic->ldr = 0;
-	lapic->dfr = 0xffffffff;
-	lapic->svr = 0xff;
-	lapic->esr = lapic->errors = 0;
-	lapic->icr_low = lapic->icr_high = 0;
+	vlapic->irr = (struct vector_set){ };
+	vlapic->isr = (struct vector_set){ };
+	vlapic->tmr = (struct vector_set){ };
+	vlapic->irr_hint = false;
+	vlapic->tpr = vlapic->ppr = 0;
+	vlapic->ldr = 0;
+	vlapic->dfr = 0xffffffff;
+	vlapic->svr = 0xff;
+	vlapic->esr = vlapic->errors = 0;
+	vlapic->icr_low = vlapic->icr_high = 0;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		lapic->lvt[i] = LVT_MASKED;
-	lapic_timer_reset(lapic);
+		vlapic->lvt[i] = LVT_MASKED;
+	vlapic_timer_reset(vlapic);
 }
 
-void lapic_reset(struct lapic *lapic)
+void vlapic_reset(struct vlapic *vlapic)
 {
-	struct vm *vm = vcpu_vm(lapic->vcpu);
-	bool bsp = lapic->vcpu == vm_bsp(vm);
+	struct vm *vm = vcpu_vm(vlapic->vcpu);
+	bool bsp = vlapic->vcpu == vm_bsp(vm);
 
 	mmio_move(vm, LAPIC_REGION, vm, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
-	lapic->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0);
-	lapic_power_up(lapic);
+	vlapic->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0);
+	vlapic_power_up(vlapic);
 	if (bsp) {
-		lapic->svr |= SVR_ENABLED;
-		lapic->lvt[LVT_LINT0] = APIC_EXTINT << 8;
-		lapic->lvt[LVT_LINT1] = APIC_NMI << 8;
+		vlapic->svr |= SVR_ENABLED;
+		vlapic->lvt[LVT_LINT0] = APIC_EXTINT << 8;
+		vlapic->lvt[LVT_LINT1] = APIC_NMI << 8;
 	}
-	vcpu_interrupt_changed(lapic->vcpu);
+	vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-int lapic_create(struct vcpu *vcpu)
+int vlapic_create(struct vcpu *vcpu)
 {
-	struct lapic *lapic = vm_alloc(vcpu_vm(vcpu), sizeof(*lapic));
+	struct vlapic *vlapic = vm_alloc(vcpu_vm(vcpu), sizeof(*vlapic));
 
-	if (!lapic)
+	if (!vlapic)
 		return -ENOMEM;
-	lapic->vcpu = vcpu;
-	lapic->id = vcpu_apic_id(vcpu);
-	lapic_timer_create(lapic);
-	vcpu_set_lapic(vcpu, lapic);
-	lapic_reset(lapic);
+	vlapic->vcpu = vcpu;
+	vlapic->id = vcpu_apic_id(vcpu);
+	vlapic_timer_create(vlapic);
+	vcpu_set_vlapic(vcpu, vlapic);
+	vlapic_reset(vlapic);
 	return 0;
 }

@@ -27,7 +27,7 @@ struct vcpu;
 #define LAPIC_TIMER_MIN_PERIOD_NS 20000
 
 /* Registers: offset in the xAPIC page / 16, and x2APIC MSR - 0x800. */
-enum lapic_register {
+enum vlapic_register {
 	LAPIC_ID = 0x02,
 	LAPIC_VERSION = 0x03,
 	LAPIC_TPR = 0x08,	/* task priority */
@@ -52,7 +52,7 @@ enum lapic_register {
 };
 
 /* The local vector table in the order of its registers. No CMCI entry: the version says 6. */
-enum lapic_lvt {
+enum vlapic_lvt {
 	LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR,
 	LVT_COUNT,
 };
@@ -60,17 +60,17 @@ enum lapic_lvt {
 #define LVT_DELIVERY(entry)   ((entry) >> 8 & 7)
 #define LVT_MASKED	      BIT(16)
 #define LVT_TIMER_MODE(entry) ((entry) >> 17 & 3)
-enum lapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
+enum vlapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
 
 #define SVR_ENABLED BIT(8)
 
-enum lapic_error {
+enum vlapic_error {
 	ESR_SEND_ILLEGAL_VECTOR = BIT(5),
 	ESR_RECEIVED_ILLEGAL_VECTOR = BIT(6),
 	ESR_ILLEGAL_REGISTER = BIT(7),
 };
 
-struct lapic_timer {
+struct vlapic_timer {
 	struct vtimer vtimer;	/* armed only while its expiry would interrupt */
 	u32 initial;		/* initial count register */
 	u32 remaining;		/* the count at `start`; 0: stopped */
@@ -79,7 +79,7 @@ struct lapic_timer {
 	u64 deadline;		/* guest TSC; 0: disarmed */
 };
 
-struct lapic {
+struct vlapic {
 	struct vcpu *vcpu;
 	u32 id;
 	u64 base;		/* IA32_APIC_BASE */
@@ -92,78 +92,78 @@ struct lapic {
 	u32 icr_low, icr_high;
 	u32 lvt[LVT_COUNT];
 	bool lint0;		/* level of the 8259s' output */
-	struct lapic_timer timer;
+	struct vlapic_timer timer;
 };
 
-/* Allocate and attach it to the vCPU, in the state of lapic_reset(). -ENOMEM. */
-int lapic_create(struct vcpu *vcpu);
+/* Allocate and attach it to the vCPU, in the state of vlapic_reset(). -ENOMEM. */
+int vlapic_create(struct vcpu *vcpu);
 
 /*
  * As firmware leaves it for an operating system: the boot processor's is enabled and takes the
  * 8259s' interrupts on LINT0 and NMI on LINT1, others are as after reset.
  */
-void lapic_reset(struct lapic *lapic);
+void vlapic_reset(struct vlapic *vlapic);
 /* As after power-up, except for IA32_APIC_BASE: what switching it off does. */
-void lapic_power_up(struct lapic *lapic);
+void vlapic_power_up(struct vlapic *vlapic);
 
 /* The most urgent vector that PPR lets through; -1: none. */
-int lapic_pending(const struct lapic *lapic);
+int vlapic_pending(const struct vlapic *vlapic);
 /* Move it into service. */
-int lapic_acknowledge(struct lapic *lapic);
+int vlapic_acknowledge(struct vlapic *vlapic);
 /* Does an ExtINT of the 8259s get through LINT0, or past an APIC that is switched off? */
-bool lapic_passes_extint(const struct lapic *lapic);
-void lapic_set_lint0(struct lapic *lapic, bool level);
+bool vlapic_passes_extint(const struct vlapic *vlapic);
+void vlapic_set_lint0(struct vlapic *vlapic, bool level);
 
-bool lapic_is_addressed(const struct lapic *lapic, const struct apic_message *message);
+bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message *message);
 /* Take a message, whatever its destination. false: it was not accepted. */
-bool lapic_accept(struct lapic *lapic, const struct apic_message *message);
+bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message);
 /* Signal an interrupt of the local vector table. */
-void lapic_signal(struct lapic *lapic, enum lapic_lvt source);
-void lapic_note_error(struct lapic *lapic, enum lapic_error error);
+void vlapic_signal(struct vlapic *vlapic, enum vlapic_lvt source);
+void vlapic_note_error(struct vlapic *vlapic, enum vlapic_error error);
 
-void lapic_set_tpr(struct lapic *lapic, u8 tpr);
-void lapic_end_of_interrupt(struct lapic *lapic);
+void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr);
+void vlapic_end_of_interrupt(struct vlapic *vlapic);
 
 /* Write the 64 bits of the ICR: send. */
-void lapic_send(struct lapic *lapic, u64 icr);
-void lapic_send_self(struct lapic *lapic, u8 vector);
+void vlapic_send(struct vlapic *vlapic, u64 icr);
+void vlapic_send_self(struct vlapic *vlapic, u8 vector);
 /* dev/irq/vlapic_registers.c. As both modes see them; false: there is no such register. */
-bool lapic_read(struct lapic *lapic, unsigned reg, u32 *value);
-bool lapic_write(struct lapic *lapic, unsigned reg, u32 value);
-u32 lapic_lvt_writable(enum lapic_lvt entry);	/* mask of the bits */
+bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value);
+bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
+u32 vlapic_lvt_writable(enum vlapic_lvt entry);	/* mask of the bits */
 
 /* The xAPIC's page, an MMIO region of each VM; `device` is not used: the access tells the vCPU. */
 #define LAPIC_REGION "local APIC"
-u64 lapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
-void lapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+u64 vlapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
+void vlapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
 
 /* dev/irq/vlapic_msr.c. 0, or -EINVAL: #GP. */
-int lapic_msr_read(struct lapic *lapic, u32 msr, u64 *value);
-int lapic_msr_write(struct lapic *lapic, u32 msr, u64 value);
+int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value);
+int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value);
 
 /* dev/irq/vlapic_timer.c. SDM, "APIC Timer". */
-void lapic_timer_create(struct lapic *lapic);
-void lapic_timer_reset(struct lapic *lapic);
-void lapic_timer_set_lvt(struct lapic *lapic, u32 entry);
-void lapic_timer_set_initial(struct lapic *lapic, u32 count);
-void lapic_timer_set_divide(struct lapic *lapic, u32 value);
-u32 lapic_timer_current(const struct lapic *lapic);
-void lapic_timer_set_deadline(struct lapic *lapic, u64 guest_tsc);
-u64 lapic_timer_deadline(const struct lapic *lapic);
+void vlapic_timer_create(struct vlapic *vlapic);
+void vlapic_timer_reset(struct vlapic *vlapic);
+void vlapic_timer_set_lvt(struct vlapic *vlapic, u32 entry);
+void vlapic_timer_set_initial(struct vlapic *vlapic, u32 count);
+void vlapic_timer_set_divide(struct vlapic *vlapic, u32 value);
+u32 vlapic_timer_current(const struct vlapic *vlapic);
+void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc);
+u64 vlapic_timer_deadline(const struct vlapic *vlapic);
 /* The guest's TSC was changed. */
-void lapic_timer_tsc_changed(struct lapic *lapic);
+void vlapic_timer_tsc_changed(struct vlapic *vlapic);
 
 #define LAPIC_BASE_BSP	   BIT_ULL(8)
 #define LAPIC_BASE_X2APIC  BIT_ULL(10)
 #define LAPIC_BASE_ENABLED BIT_ULL(11)
 
 /* Switched on in IA32_APIC_BASE and by software: accepts interrupts. */
-static inline bool lapic_enabled(const struct lapic *lapic)
+static inline bool vlapic_enabled(const struct vlapic *vlapic)
 {
-	return (lapic->base & LAPIC_BASE_ENABLED) && (lapic->svr & SVR_ENABLED);
+	return (vlapic->base & LAPIC_BASE_ENABLED) && (vlapic->svr & SVR_ENABLED);
 }
 
-static inline bool lapic_in_x2apic_mode(const struct lapic *lapic)
+static inline bool vlapic_in_x2apic_mode(const struct vlapic *vlapic)
 {
-	return lapic->base & LAPIC_BASE_X2APIC;
+	return vlapic->base & LAPIC_BASE_X2APIC;
 }

@@ -19,9 +19,9 @@
 
 /* --- IA32_APIC_BASE --- */
 
-static u64 base_address(const struct lapic *lapic, u64 value)
+static u64 base_address(const struct vlapic *vlapic, u64 value)
 {
-	return value & (BIT_ULL(vcpu_physical_bits(lapic->vcpu)) - 1) & PAGE_MASK;
+	return value & (BIT_ULL(vcpu_physical_bits(vlapic->vcpu)) - 1) & PAGE_MASK;
 }
 
 /* SDM, "x2APIC State Transitions": what has no arrow there raises #GP. */
@@ -39,11 +39,11 @@ static bool transition_allowed(u64 from, u64 to)
 }
 
 /* The page is one MMIO region of the VM: it moves for all vCPUs. */
-static int move_page(struct lapic *lapic, gpa_t base)
+static int move_page(struct vlapic *vlapic, gpa_t base)
 {
-	struct vm *vm = vcpu_vm(lapic->vcpu);
+	struct vm *vm = vcpu_vm(vlapic->vcpu);
 
-	if (base == base_address(lapic, lapic->base))
+	if (base == base_address(vlapic, vlapic->base))
 		return 0;
 	if (guest_is_ram(vm, base, 1)) {
 		if (vm_once(vm, ONCE_OTHER, base))
@@ -54,30 +54,30 @@ static int move_page(struct lapic *lapic, gpa_t base)
 	return mmio_move(vm, LAPIC_REGION, vm, base, LAPIC_SIZE) ? -EINVAL : 0;
 }
 
-static void enter_mode(struct lapic *lapic, u64 mode)
+static void enter_mode(struct vlapic *vlapic, u64 mode)
 {
 	if (mode == 0) {
-		lapic_power_up(lapic);
+		vlapic_power_up(vlapic);
 	} else if (mode == MODE_BITS) {
 		/* SDM, "Logical Destination Mode in x2APIC Mode": cluster of 16, one bit each. */
-		lapic->ldr = lapic->id >> 4 << 16 | BIT(lapic->id & 15);
-		lapic->icr_high = 0;
+		vlapic->ldr = vlapic->id >> 4 << 16 | BIT(vlapic->id & 15);
+		vlapic->icr_high = 0;
 	}
 }
 
-static int write_base(struct lapic *lapic, u64 value)
+static int write_base(struct vlapic *vlapic, u64 value)
 {
-	gpa_t base = base_address(lapic, value);
-	u64 old_mode = lapic->base & MODE_BITS;
+	gpa_t base = base_address(vlapic, value);
+	u64 old_mode = vlapic->base & MODE_BITS;
 
 	if (value & ~(base | MODE_BITS | LAPIC_BASE_BSP))
 		return -EINVAL;
-	if (!transition_allowed(old_mode, value) || move_page(lapic, base))
+	if (!transition_allowed(old_mode, value) || move_page(vlapic, base))
 		return -EINVAL;
-	lapic->base = value;
+	vlapic->base = value;
 	if ((value & MODE_BITS) != old_mode)
-		enter_mode(lapic, value & MODE_BITS);
-	vcpu_interrupt_changed(lapic->vcpu);
+		enter_mode(vlapic, value & MODE_BITS);
+	vcpu_interrupt_changed(vlapic->vcpu);
 	return 0;
 }
 
@@ -113,12 +113,12 @@ static u64 allowed_bits(unsigned reg)
 		return 0xffffffff000cdfffull;
 	case LAPIC_LVT + LVT_LINT0:
 	case LAPIC_LVT + LVT_LINT1:
-		return lapic_lvt_writable(LVT_LINT0) | LVT_DELIVERY_STATUS | LVT_REMOTE_IRR;
+		return vlapic_lvt_writable(LVT_LINT0) | LVT_DELIVERY_STATUS | LVT_REMOTE_IRR;
 	case LAPIC_LVT + LVT_TIMER:
 	case LAPIC_LVT + LVT_THERMAL:
 	case LAPIC_LVT + LVT_PERFORMANCE:
 	case LAPIC_LVT + LVT_ERROR:
-		return lapic_lvt_writable(reg - LAPIC_LVT) | LVT_DELIVERY_STATUS;
+		return vlapic_lvt_writable(reg - LAPIC_LVT) | LVT_DELIVERY_STATUS;
 	case LAPIC_INITIAL_COUNT:
 		return 0xffffffff;
 	case LAPIC_DIVIDE:
@@ -128,65 +128,65 @@ static u64 allowed_bits(unsigned reg)
 	}
 }
 
-static int read_register(struct lapic *lapic, unsigned reg, u64 *value)
+static int read_register(struct vlapic *vlapic, unsigned reg, u64 *value)
 {
 	u32 low, high = 0;
 
-	if (!lapic_in_x2apic_mode(lapic) || reg >= LAPIC_REGISTERS || !(readable & BIT_ULL(reg)))
+	if (!vlapic_in_x2apic_mode(vlapic) || reg >= LAPIC_REGISTERS || !(readable & BIT_ULL(reg)))
 		return -EINVAL;
-	lapic_read(lapic, reg, &low);
+	vlapic_read(vlapic, reg, &low);
 	if (reg == LAPIC_ICR)
-		high = lapic->icr_high;
+		high = vlapic->icr_high;
 	*value = (u64)high << 32 | low;
 	return 0;
 }
 
-static int write_register(struct lapic *lapic, unsigned reg, u64 value)
+static int write_register(struct vlapic *vlapic, unsigned reg, u64 value)
 {
-	if (!lapic_in_x2apic_mode(lapic) || reg >= LAPIC_REGISTERS || !(writable & BIT_ULL(reg)))
+	if (!vlapic_in_x2apic_mode(vlapic) || reg >= LAPIC_REGISTERS || !(writable & BIT_ULL(reg)))
 		return -EINVAL;
 	if (value & ~allowed_bits(reg))
 		return -EINVAL;
 	switch (reg) {
 	case LAPIC_ICR:
-		lapic_send(lapic, value);
+		vlapic_send(vlapic, value);
 		break;
 	case LAPIC_SELF_IPI:
-		lapic_send_self(lapic, (u8)value);
+		vlapic_send_self(vlapic, (u8)value);
 		break;
 	default:
-		lapic_write(lapic, reg, (u32)value);
+		vlapic_write(vlapic, reg, (u32)value);
 	}
 	return 0;
 }
 
 /* --- the MSRs --- */
 
-int lapic_msr_read(struct lapic *lapic, u32 msr, u64 *value)
+int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 {
 	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
-		return read_register(lapic, msr - MSR_X2APIC, value);
+		return read_register(vlapic, msr - MSR_X2APIC, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
-		*value = lapic->base;
+		*value = vlapic->base;
 		return 0;
 	case MSR_TSC_DEADLINE:
-		*value = lapic_timer_deadline(lapic);
+		*value = vlapic_timer_deadline(vlapic);
 		return 0;
 	default:
 		return -EINVAL;
 	}
 }
 
-int lapic_msr_write(struct lapic *lapic, u32 msr, u64 value)
+int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
 {
 	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
-		return write_register(lapic, msr - MSR_X2APIC, value);
+		return write_register(vlapic, msr - MSR_X2APIC, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
-		return write_base(lapic, value);
+		return write_base(vlapic, value);
 	case MSR_TSC_DEADLINE:
-		lapic_timer_set_deadline(lapic, value);
+		vlapic_timer_set_deadline(vlapic, value);
 		return 0;
 	default:
 		return -EINVAL;

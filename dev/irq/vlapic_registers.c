@@ -10,18 +10,18 @@
 #define DFR_RESERVED_ONES 0x0fffffffu
 
 /* SDM, "Arbitration Priority": of historical interest, but a register that can be read. */
-static u32 arbitration_priority(const struct lapic *lapic)
+static u32 arbitration_priority(const struct vlapic *vlapic)
 {
-	u8 request = MAX(vector_set_highest(&lapic->irr), 0) & 0xf0;
-	u8 service = MAX(vector_set_highest(&lapic->isr), 0) & 0xf0;
+	u8 request = MAX(vector_set_highest(&vlapic->irr), 0) & 0xf0;
+	u8 service = MAX(vector_set_highest(&vlapic->isr), 0) & 0xf0;
 	u8 higher = MAX(request, service);
 
-	if (lapic->tpr >= request && (lapic->tpr & 0xf0) > service)
-		return lapic->tpr;
-	return MAX(higher, (u8)(lapic->tpr & 0xf0));
+	if (vlapic->tpr >= request && (vlapic->tpr & 0xf0) > service)
+		return vlapic->tpr;
+	return MAX(higher, (u8)(vlapic->tpr & 0xf0));
 }
 
-u32 lapic_lvt_writable(enum lapic_lvt entry)
+u32 vlapic_lvt_writable(enum vlapic_lvt entry)
 {
 	static const u32 writable[LVT_COUNT] = {
 		[LVT_TIMER] = 0x700ff,	/* mode, mask, vector */
@@ -35,137 +35,137 @@ u32 lapic_lvt_writable(enum lapic_lvt entry)
 	return writable[entry];
 }
 
-static void write_lvt(struct lapic *lapic, enum lapic_lvt entry, u32 value)
+static void write_lvt(struct vlapic *vlapic, enum vlapic_lvt entry, u32 value)
 {
-	value &= lapic_lvt_writable(entry);
-	if (!(lapic->svr & SVR_ENABLED))
+	value &= vlapic_lvt_writable(entry);
+	if (!(vlapic->svr & SVR_ENABLED))
 		value |= LVT_MASKED;
 	if (entry == LVT_TIMER)
-		lapic_timer_set_lvt(lapic, value);
+		vlapic_timer_set_lvt(vlapic, value);
 	else
-		lapic->lvt[entry] = value;
+		vlapic->lvt[entry] = value;
 	if (entry == LVT_LINT0)
-		vcpu_interrupt_changed(lapic->vcpu);
+		vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-static void write_svr(struct lapic *lapic, u32 value)
+static void write_svr(struct vlapic *vlapic, u32 value)
 {
-	lapic->svr = value & SVR_WRITABLE;
-	if (lapic->svr & SVR_ENABLED)
+	vlapic->svr = value & SVR_WRITABLE;
+	if (vlapic->svr & SVR_ENABLED)
 		return;
 	/* SDM, "Local APIC State After It Has Been Software Disabled" */
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		write_lvt(lapic, i, lapic->lvt[i]);
+		write_lvt(vlapic, i, vlapic->lvt[i]);
 }
 
-bool lapic_read(struct lapic *lapic, unsigned reg, u32 *value)
+bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
 {
 	switch (reg) {
 	case LAPIC_ID:
-		*value = lapic_in_x2apic_mode(lapic) ? lapic->id : lapic->id << 24;
+		*value = vlapic_in_x2apic_mode(vlapic) ? vlapic->id : vlapic->id << 24;
 		return true;
 	case LAPIC_VERSION:
 		*value = VERSION;
 		return true;
 	case LAPIC_TPR:
-		*value = lapic->tpr;
+		*value = vlapic->tpr;
 		return true;
 	case LAPIC_APR:
-		*value = arbitration_priority(lapic);
+		*value = arbitration_priority(vlapic);
 		return true;
 	case LAPIC_PPR:
-		*value = lapic->ppr;
+		*value = vlapic->ppr;
 		return true;
 	case LAPIC_EOI:
 	case LAPIC_REMOTE_READ:
 		*value = 0;
 		return true;
 	case LAPIC_LDR:
-		*value = lapic->ldr;
+		*value = vlapic->ldr;
 		return true;
 	case LAPIC_DFR:
-		*value = lapic->dfr;
+		*value = vlapic->dfr;
 		return true;
 	case LAPIC_SVR:
-		*value = lapic->svr;
+		*value = vlapic->svr;
 		return true;
 	case LAPIC_ISR ... LAPIC_ISR + 7:
-		*value = vector_set_register(&lapic->isr, reg - LAPIC_ISR);
+		*value = vector_set_register(&vlapic->isr, reg - LAPIC_ISR);
 		return true;
 	case LAPIC_TMR ... LAPIC_TMR + 7:
-		*value = vector_set_register(&lapic->tmr, reg - LAPIC_TMR);
+		*value = vector_set_register(&vlapic->tmr, reg - LAPIC_TMR);
 		return true;
 	case LAPIC_IRR ... LAPIC_IRR + 7:
-		*value = vector_set_register(&lapic->irr, reg - LAPIC_IRR);
+		*value = vector_set_register(&vlapic->irr, reg - LAPIC_IRR);
 		return true;
 	case LAPIC_ESR:
-		*value = lapic->esr;
+		*value = vlapic->esr;
 		return true;
 	case LAPIC_ICR:
-		*value = lapic->icr_low;
+		*value = vlapic->icr_low;
 		return true;
 	case LAPIC_ICR_HIGH:
-		*value = lapic->icr_high;
+		*value = vlapic->icr_high;
 		return true;
 	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
-		*value = lapic->lvt[reg - LAPIC_LVT];
+		*value = vlapic->lvt[reg - LAPIC_LVT];
 		return true;
 	case LAPIC_INITIAL_COUNT:
-		*value = lapic->timer.initial;
+		*value = vlapic->timer.initial;
 		return true;
 	case LAPIC_CURRENT_COUNT:
-		*value = lapic_timer_current(lapic);
+		*value = vlapic_timer_current(vlapic);
 		return true;
 	case LAPIC_DIVIDE:
-		*value = lapic->timer.divide;
+		*value = vlapic->timer.divide;
 		return true;
 	default:
 		return false;
 	}
 }
 
-bool lapic_write(struct lapic *lapic, unsigned reg, u32 value)
+bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 {
 	u32 old;
 
 	switch (reg) {
 	case LAPIC_EOI:
-		lapic_end_of_interrupt(lapic);
+		vlapic_end_of_interrupt(vlapic);
 		return true;
 	case LAPIC_TPR:
-		lapic_set_tpr(lapic, (u8)value);
+		vlapic_set_tpr(vlapic, (u8)value);
 		return true;
 	case LAPIC_LDR:
-		lapic->ldr = value & 0xff000000;
+		vlapic->ldr = value & 0xff000000;
 		return true;
 	case LAPIC_DFR:
-		lapic->dfr = value | DFR_RESERVED_ONES;
+		vlapic->dfr = value | DFR_RESERVED_ONES;
 		return true;
 	case LAPIC_SVR:
-		write_svr(lapic, value);
+		write_svr(vlapic, value);
 		return true;
 	case LAPIC_ESR:
-		lapic->esr = lapic->errors;
-		lapic->errors = 0;
+		vlapic->esr = vlapic->errors;
+		vlapic->errors = 0;
 		return true;
 	case LAPIC_ICR:
-		lapic_send(lapic, (u64)lapic->icr_high << 32 | value);
+		vlapic_send(vlapic, (u64)vlapic->icr_high << 32 | value);
 		return true;
 	case LAPIC_ICR_HIGH:
-		lapic->icr_high = value & 0xff000000;
+		vlapic->icr_high = value & 0xff000000;
 		return true;
 	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
-		write_lvt(lapic, reg - LAPIC_LVT, value);
+		write_lvt(vlapic, reg - LAPIC_LVT, value);
 		return true;
 	case LAPIC_INITIAL_COUNT:
-		lapic_timer_set_initial(lapic, value);
+		vlapic_timer_set_initial(vlapic, value);
 		return true;
 	case LAPIC_DIVIDE:
-		lapic_timer_set_divide(lapic, value & DIVIDE_WRITABLE);
+		vlapic_timer_set_divide(vlapic, value & DIVIDE_WRITABLE);
 		return true;
 	default:
 		/* A write to a read-only register is ignored. */
-		return lapic_read(lapic, reg, &old);
+		return vlapic_read(vlapic, reg, &old);
 	}
 }
 
@@ -174,28 +174,28 @@ bool lapic_write(struct lapic *lapic, unsigned reg, u32 value)
  * the architecture defines nothing. Here they read what part of the register they cover, and
  * writes are dropped.
  */
-u64 lapic_mmio_read(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size)
+u64 vlapic_mmio_read(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size)
 {
-	struct lapic *lapic = vcpu_lapic(vcpu);
+	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 	u32 value = 0;
 
-	if (unlikely(!(lapic->base & LAPIC_BASE_ENABLED) || lapic_in_x2apic_mode(lapic)))
+	if (unlikely(!(vlapic->base & LAPIC_BASE_ENABLED) || vlapic_in_x2apic_mode(vlapic)))
 		return ~0ull;
-	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !lapic_read(lapic, offset / 16, &value)))
-		lapic_note_error(lapic, ESR_ILLEGAL_REGISTER);
+	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !vlapic_read(vlapic, offset / 16, &value)))
+		vlapic_note_error(vlapic, ESR_ILLEGAL_REGISTER);
 	return offset % 16 < 4 ? value >> (offset % 4 * 8) : 0;
 }
 
-void lapic_mmio_write(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size,
+void vlapic_mmio_write(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size,
 		      u64 value)
 {
-	struct lapic *lapic = vcpu_lapic(vcpu);
+	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 
-	if (unlikely(!(lapic->base & LAPIC_BASE_ENABLED) || lapic_in_x2apic_mode(lapic)))
+	if (unlikely(!(vlapic->base & LAPIC_BASE_ENABLED) || vlapic_in_x2apic_mode(vlapic)))
 		return;
 	if (unlikely(size != 4 || offset % 16))
 		return;
 	if (unlikely(offset >= LAPIC_REGISTERS * 16 ||
-		     !lapic_write(lapic, offset / 16, (u32)value)))
-		lapic_note_error(lapic, ESR_ILLEGAL_REGISTER);
+		     !vlapic_write(vlapic, offset / 16, (u32)value)))
+		vlapic_note_error(vlapic, ESR_ILLEGAL_REGISTER);
 }

@@ -6,13 +6,13 @@
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
-static enum lapic_timer_mode mode(const struct lapic *lapic)
+static enum vlapic_timer_mode mode(const struct vlapic *vlapic)
 {
-	return LVT_TIMER_MODE(lapic->lvt[LVT_TIMER]);
+	return LVT_TIMER_MODE(vlapic->lvt[LVT_TIMER]);
 }
 
 /* SDM, "Divide Configuration Register": 0 divides by 2, 6 by 128, and 7 by 1. */
-static unsigned divide_shift(const struct lapic_timer *timer)
+static unsigned divide_shift(const struct vlapic_timer *timer)
 {
 	u32 encoded = (timer->divide & 3) | (timer->divide >> 1 & 4);
 
@@ -20,16 +20,16 @@ static unsigned divide_shift(const struct lapic_timer *timer)
 }
 
 /* Counts since timer->start. */
-static u64 elapsed(const struct lapic_timer *timer, u64 now)
+static u64 elapsed(const struct vlapic_timer *timer, u64 now)
 {
 	if (now <= timer->start)
 		return 0;
 	return vtimer_scale(now - timer->start, LAPIC_TIMER_HZ, vtimer_hz()) >> divide_shift(timer);
 }
 
-static u32 count_at(const struct lapic *lapic, u64 now)
+static u32 count_at(const struct vlapic *vlapic, u64 now)
 {
-	const struct lapic_timer *timer = &lapic->timer;
+	const struct vlapic_timer *timer = &vlapic->timer;
 	u64 passed;
 
 	if (!timer->remaining)
@@ -37,21 +37,21 @@ static u32 count_at(const struct lapic *lapic, u64 now)
 	passed = elapsed(timer, now);
 	if (passed < timer->remaining)
 		return timer->remaining - (u32)passed;
-	if (mode(lapic) != TIMER_PERIODIC)
+	if (mode(vlapic) != TIMER_PERIODIC)
 		return 0;
 	return timer->initial - (u32)((passed - timer->remaining) % timer->initial);
 }
 
 /* Host TSC at which the counter reaches 0 next. */
-static u64 next_zero(const struct lapic *lapic, u64 now)
+static u64 next_zero(const struct vlapic *vlapic, u64 now)
 {
-	const struct lapic_timer *timer = &lapic->timer;
+	const struct vlapic_timer *timer = &vlapic->timer;
 	u64 passed = elapsed(timer, now), counts = timer->remaining, ticks;
 
 	if (!counts)
 		return VTIMER_NEVER;
 	if (passed >= counts) {
-		if (mode(lapic) != TIMER_PERIODIC)
+		if (mode(vlapic) != TIMER_PERIODIC)
 			return VTIMER_NEVER;
 		/* Counted from the start: an interrupt that comes late does not delay the next. */
 		counts += ((passed - counts) / timer->initial + 1) * timer->initial;
@@ -60,10 +60,10 @@ static u64 next_zero(const struct lapic *lapic, u64 now)
 	return ticks < VTIMER_NEVER - timer->start - 1 ? timer->start + ticks + 1 : VTIMER_NEVER;
 }
 
-static u64 deadline_to_host(const struct lapic *lapic, u64 now)
+static u64 deadline_to_host(const struct vlapic *vlapic, u64 now)
 {
-	u64 guest_now = vcpu_guest_tsc(lapic->vcpu, now);
-	u64 deadline = lapic->timer.deadline;
+	u64 guest_now = vcpu_guest_tsc(vlapic->vcpu, now);
+	u64 deadline = vlapic->timer.deadline;
 
 	if (!deadline)
 		return VTIMER_NEVER;
@@ -75,136 +75,136 @@ static u64 deadline_to_host(const struct lapic *lapic, u64 now)
 }
 
 /* Wait for the next expiry, which is at `earliest` at the earliest. */
-static void arm(struct lapic *lapic, u64 now, u64 earliest)
+static void arm(struct vlapic *vlapic, u64 now, u64 earliest)
 {
 	u64 deadline = VTIMER_NEVER;
 
-	if (!(lapic->lvt[LVT_TIMER] & LVT_MASKED)) {
-		switch (mode(lapic)) {
+	if (!(vlapic->lvt[LVT_TIMER] & LVT_MASKED)) {
+		switch (mode(vlapic)) {
 		case TIMER_ONE_SHOT:
 		case TIMER_PERIODIC:
-			deadline = next_zero(lapic, now);
+			deadline = next_zero(vlapic, now);
 			break;
 		case TIMER_DEADLINE:
-			deadline = deadline_to_host(lapic, now);
+			deadline = deadline_to_host(vlapic, now);
 			break;
 		}
 	}
 	if (deadline == VTIMER_NEVER)
-		vtimer_cancel(&lapic->timer.vtimer);
+		vtimer_cancel(&vlapic->timer.vtimer);
 	else
-		vtimer_arm(&lapic->timer.vtimer, MAX(deadline, earliest));
+		vtimer_arm(&vlapic->timer.vtimer, MAX(deadline, earliest));
 }
 
-static void expire(struct lapic *lapic, u64 now)
+static void expire(struct vlapic *vlapic, u64 now)
 {
-	if (mode(lapic) == TIMER_DEADLINE)
-		lapic->timer.deadline = 0;
-	arm(lapic, now, now + vtimer_from_ns(LAPIC_TIMER_MIN_PERIOD_NS));
-	lapic_signal(lapic, LVT_TIMER);
+	if (mode(vlapic) == TIMER_DEADLINE)
+		vlapic->timer.deadline = 0;
+	arm(vlapic, now, now + vtimer_from_ns(LAPIC_TIMER_MIN_PERIOD_NS));
+	vlapic_signal(vlapic, LVT_TIMER);
 }
 
 static void fire(struct vtimer *vtimer)
 {
-	expire(container_of(vtimer, struct lapic, timer.vtimer), vtimer_now());
+	expire(container_of(vtimer, struct vlapic, timer.vtimer), vtimer_now());
 }
 
 /* Before settings change: what was due under the old ones happens under the old ones. */
-static u64 settle(struct lapic *lapic)
+static u64 settle(struct vlapic *vlapic)
 {
-	struct lapic_timer *timer = &lapic->timer;
+	struct vlapic_timer *timer = &vlapic->timer;
 	u64 now = vtimer_now();
 
 	if (timer->vtimer.armed && timer->vtimer.deadline <= now) {
 		vtimer_cancel(&timer->vtimer);
-		expire(lapic, now);
+		expire(vlapic, now);
 	}
-	timer->deadline = lapic_timer_deadline(lapic);
+	timer->deadline = vlapic_timer_deadline(vlapic);
 	return now;
 }
 
 /* Count on from here: what was counted so far was counted under the old settings. */
-static void restart(struct lapic *lapic, u64 now)
+static void restart(struct vlapic *vlapic, u64 now)
 {
-	lapic->timer.remaining = count_at(lapic, now);
-	lapic->timer.start = now;
+	vlapic->timer.remaining = count_at(vlapic, now);
+	vlapic->timer.start = now;
 }
 
-void lapic_timer_set_lvt(struct lapic *lapic, u32 entry)
+void vlapic_timer_set_lvt(struct vlapic *vlapic, u32 entry)
 {
-	struct lapic_timer *timer = &lapic->timer;
-	u64 now = settle(lapic);
-	bool counted = mode(lapic) < TIMER_DEADLINE;
+	struct vlapic_timer *timer = &vlapic->timer;
+	u64 now = settle(vlapic);
+	bool counted = mode(vlapic) < TIMER_DEADLINE;
 
-	restart(lapic, now);
-	lapic->lvt[LVT_TIMER] = entry;
-	if (counted != (mode(lapic) < TIMER_DEADLINE)) {
+	restart(vlapic, now);
+	vlapic->lvt[LVT_TIMER] = entry;
+	if (counted != (mode(vlapic) < TIMER_DEADLINE)) {
 		timer->initial = timer->remaining = 0;
 		timer->deadline = 0;
 	}
-	arm(lapic, now, now);
+	arm(vlapic, now, now);
 }
 
-void lapic_timer_set_initial(struct lapic *lapic, u32 count)
+void vlapic_timer_set_initial(struct vlapic *vlapic, u32 count)
 {
-	struct lapic_timer *timer = &lapic->timer;
+	struct vlapic_timer *timer = &vlapic->timer;
 	u64 now;
 
-	if (mode(lapic) >= TIMER_DEADLINE)
+	if (mode(vlapic) >= TIMER_DEADLINE)
 		return;
-	now = settle(lapic);
+	now = settle(vlapic);
 	timer->initial = timer->remaining = count;
 	timer->start = now;
-	arm(lapic, now, now);
+	arm(vlapic, now, now);
 }
 
-void lapic_timer_set_divide(struct lapic *lapic, u32 value)
+void vlapic_timer_set_divide(struct vlapic *vlapic, u32 value)
 {
-	u64 now = settle(lapic);
+	u64 now = settle(vlapic);
 
-	restart(lapic, now);
-	lapic->timer.divide = value;
-	arm(lapic, now, now);
+	restart(vlapic, now);
+	vlapic->timer.divide = value;
+	arm(vlapic, now, now);
 }
 
-u32 lapic_timer_current(const struct lapic *lapic)
+u32 vlapic_timer_current(const struct vlapic *vlapic)
 {
-	return count_at(lapic, vtimer_now());
+	return count_at(vlapic, vtimer_now());
 }
 
-void lapic_timer_set_deadline(struct lapic *lapic, u64 guest_tsc)
+void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc)
 {
 	u64 now;
 
-	if (mode(lapic) != TIMER_DEADLINE)
+	if (mode(vlapic) != TIMER_DEADLINE)
 		return;
-	now = settle(lapic);
-	lapic->timer.deadline = guest_tsc;
-	if (guest_tsc && guest_tsc <= vcpu_guest_tsc(lapic->vcpu, now))
-		expire(lapic, now);
+	now = settle(vlapic);
+	vlapic->timer.deadline = guest_tsc;
+	if (guest_tsc && guest_tsc <= vcpu_guest_tsc(vlapic->vcpu, now))
+		expire(vlapic, now);
 	else
-		arm(lapic, now, now);
+		arm(vlapic, now, now);
 }
 
 /* SDM, "TSC-Deadline Mode": reads 0 once it has passed, and in the other modes. */
-u64 lapic_timer_deadline(const struct lapic *lapic)
+u64 vlapic_timer_deadline(const struct vlapic *vlapic)
 {
-	u64 deadline = lapic->timer.deadline;
+	u64 deadline = vlapic->timer.deadline;
 
-	return deadline > vcpu_guest_tsc(lapic->vcpu, vtimer_now()) ? deadline : 0;
+	return deadline > vcpu_guest_tsc(vlapic->vcpu, vtimer_now()) ? deadline : 0;
 }
 
-void lapic_timer_tsc_changed(struct lapic *lapic)
+void vlapic_timer_tsc_changed(struct vlapic *vlapic)
 {
 	u64 now = vtimer_now();
 
-	if (lapic->timer.deadline)
-		arm(lapic, now, now);
+	if (vlapic->timer.deadline)
+		arm(vlapic, now, now);
 }
 
-void lapic_timer_reset(struct lapic *lapic)
+void vlapic_timer_reset(struct vlapic *vlapic)
 {
-	struct lapic_timer *timer = &lapic->timer;
+	struct vlapic_timer *timer = &vlapic->timer;
 
 	vtimer_cancel(&timer->vtimer);
 	timer->initial = timer->remaining = 0;
@@ -212,7 +212,7 @@ void lapic_timer_reset(struct lapic *lapic)
 	timer->deadline = 0;
 }
 
-void lapic_timer_create(struct lapic *lapic)
+void vlapic_timer_create(struct vlapic *vlapic)
 {
-	vtimer_init(&lapic->timer.vtimer, lapic->vcpu, fire);
+	vtimer_init(&vlapic->timer.vtimer, vlapic->vcpu, fire);
 }

@@ -31,9 +31,9 @@
 #define POLL_PENDING	BIT(7)
 
 /* What a write with A0 = 1 means. */
-enum pic_step { PIC_UNINITIALIZED, PIC_ICW2, PIC_ICW3, PIC_ICW4, PIC_READY };
+enum vpic_step { PIC_UNINITIALIZED, PIC_ICW2, PIC_ICW3, PIC_ICW4, PIC_READY };
 
-struct pic_chip {
+struct vpic_chip {
 	bool master;
 	u8 step;			/* enum pic_step */
 	u8 icw1, base;			/* base: of the vectors */
@@ -45,21 +45,21 @@ struct pic_chip {
 	bool auto_eoi, rotate_on_auto_eoi, fully_nested;
 };
 
-struct pic {
+struct vpic {
 	struct vm *vm;
-	struct pic_chip master, slave;
+	struct vpic_chip master, slave;
 	bool output;			/* INT of the master */
 };
 
-static struct pic *pic_of(struct vm *vm)
+static struct vpic *vpic_of(struct vm *vm)
 {
-	return ((struct platform *)vm_platform(vm))->pic;
+	return ((struct platform *)vm_platform(vm))->vpic;
 }
 
 /* --- one chip --- */
 
 /* Rank of the most urgent input in `mask`: 0 is the highest priority, 8 when the mask is empty. */
-static unsigned highest_rank(const struct pic_chip *chip, u8 mask)
+static unsigned highest_rank(const struct vpic_chip *chip, u8 mask)
 {
 	unsigned first = (chip->lowest + 1u) & 7;
 	u8 rotated = (u8)(mask >> first | mask << (8 - first));
@@ -67,13 +67,13 @@ static unsigned highest_rank(const struct pic_chip *chip, u8 mask)
 	return rotated ? (unsigned)__builtin_ctz(rotated) : 8;
 }
 
-static unsigned input_of_rank(const struct pic_chip *chip, unsigned rank)
+static unsigned input_of_rank(const struct vpic_chip *chip, unsigned rank)
 {
 	return (chip->lowest + 1 + rank) & 7;
 }
 
 /* The input that INT is asserted for, or -1. */
-static int chip_request(const struct pic_chip *chip)
+static int chip_request(const struct vpic_chip *chip)
 {
 	u8 requests = chip->irr & ~chip->imr, in_service = chip->isr;
 	unsigned rank;
@@ -92,7 +92,7 @@ static int chip_request(const struct pic_chip *chip)
 }
 
 /* INTA or a poll: the input that is acknowledged, or -1, and then nothing changes. */
-static int chip_acknowledge(struct pic_chip *chip)
+static int chip_acknowledge(struct vpic_chip *chip)
 {
 	int input = chip_request(chip);
 
@@ -108,7 +108,7 @@ static int chip_acknowledge(struct pic_chip *chip)
 }
 
 /* A request lasts no longer than its line is high, whatever the trigger mode. */
-static void chip_set_line(struct pic_chip *chip, unsigned input, bool level)
+static void chip_set_line(struct vpic_chip *chip, unsigned input, bool level)
 {
 	u8 bit = BIT(input);
 
@@ -119,7 +119,7 @@ static void chip_set_line(struct pic_chip *chip, unsigned input, bool level)
 	chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
 }
 
-static void chip_icw1(struct pic_chip *chip, u8 value)
+static void chip_icw1(struct vpic_chip *chip, u8 value)
 {
 	chip->icw1 = value;
 	chip->step = PIC_ICW2;
@@ -133,7 +133,7 @@ static void chip_icw1(struct pic_chip *chip, u8 value)
 	chip->auto_eoi = chip->fully_nested = chip->rotate_on_auto_eoi = false;
 }
 
-static void chip_ocw2(struct pic_chip *chip, u8 value)
+static void chip_ocw2(struct vpic_chip *chip, u8 value)
 {
 	unsigned input = value & 7, rank;
 
@@ -156,7 +156,7 @@ static void chip_ocw2(struct pic_chip *chip, u8 value)
 		chip->lowest = (u8)input;
 }
 
-static void chip_ocw3(struct pic_chip *chip, u8 value)
+static void chip_ocw3(struct vpic_chip *chip, u8 value)
 {
 	chip->poll = value & OCW3_POLL;
 	if (value & OCW3_READ)
@@ -165,7 +165,7 @@ static void chip_ocw3(struct pic_chip *chip, u8 value)
 		chip->special_mask = value & OCW3_MASK;
 }
 
-static void chip_write_data(struct pic_chip *chip, u8 value)
+static void chip_write_data(struct vpic_chip *chip, u8 value)
 {
 	switch (chip->step) {
 	case PIC_ICW2:
@@ -189,7 +189,7 @@ static void chip_write_data(struct pic_chip *chip, u8 value)
 	}
 }
 
-static u8 chip_read(struct pic_chip *chip, bool data)
+static u8 chip_read(struct vpic_chip *chip, bool data)
 {
 	if (chip->poll) {
 		int input = chip_acknowledge(chip);
@@ -202,7 +202,7 @@ static u8 chip_read(struct pic_chip *chip, bool data)
 	return chip->read_isr ? chip->isr : chip->irr;
 }
 
-static void chip_write(struct pic_chip *chip, bool data, u8 value)
+static void chip_write(struct vpic_chip *chip, bool data, u8 value)
 {
 	if (data)
 		chip_write_data(chip, value);
@@ -220,54 +220,54 @@ static void chip_write(struct pic_chip *chip, bool data, u8 value)
  * The slave's INT goes to the master's input 2, which follows it like a level-triggered one: INT
  * falls with each acknowledge cycle, so a request left over would give the edge anew.
  */
-static void pic_update(struct pic *pic)
+static void vpic_update(struct vpic *vpic)
 {
-	bool cascade = chip_request(&pic->slave) >= 0, output;
+	bool cascade = chip_request(&vpic->slave) >= 0, output;
 
-	pic->master.irr &= ~BIT(CASCADE);
-	pic->master.irr |= cascade ? BIT(CASCADE) : 0;
-	output = chip_request(&pic->master) >= 0;
-	if (output != pic->output) {
-		pic->output = output;
-		vcpu_interrupt_changed(vm_bsp(pic->vm));
+	vpic->master.irr &= ~BIT(CASCADE);
+	vpic->master.irr |= cascade ? BIT(CASCADE) : 0;
+	output = chip_request(&vpic->master) >= 0;
+	if (output != vpic->output) {
+		vpic->output = output;
+		vcpu_interrupt_changed(vm_bsp(vpic->vm));
 	}
 }
 
-void pic_set_line(struct vm *vm, unsigned irq, bool level)
+void vpic_set_line(struct vm *vm, unsigned irq, bool level)
 {
-	struct pic *pic = pic_of(vm);
+	struct vpic *vpic = vpic_of(vm);
 
 	if (irq >= 16 || irq == CASCADE)
 		return;
-	chip_set_line(irq < 8 ? &pic->master : &pic->slave, irq & 7, level);
-	pic_update(pic);
+	chip_set_line(irq < 8 ? &vpic->master : &vpic->slave, irq & 7, level);
+	vpic_update(vpic);
 }
 
-bool pic_line_waiting(struct vm *vm, unsigned irq)
+bool vpic_line_waiting(struct vm *vm, unsigned irq)
 {
-	const struct pic *pic = pic_of(vm);
-	const struct pic_chip *chip = irq < 8 ? &pic->master : &pic->slave;
+	const struct vpic *vpic = vpic_of(vm);
+	const struct vpic_chip *chip = irq < 8 ? &vpic->master : &vpic->slave;
 
 	return chip->step == PIC_READY && (chip->irr & ~chip->imr & BIT(irq & 7));
 }
 
-bool pic_pending(struct vm *vm)
+bool vpic_pending(struct vm *vm)
 {
-	return pic_of(vm)->output;
+	return vpic_of(vm)->output;
 }
 
-int pic_acknowledge(struct vm *vm)
+int vpic_acknowledge(struct vm *vm)
 {
-	struct pic *pic = pic_of(vm);
-	struct pic_chip *chip = &pic->master;
+	struct vpic *vpic = vpic_of(vm);
+	struct vpic_chip *chip = &vpic->master;
 	int input = chip_acknowledge(chip);
 
 	if (input == CASCADE) {
-		chip = &pic->slave;
+		chip = &vpic->slave;
 		input = chip_acknowledge(chip);
 	}
-	pic->output = false;
-	pic_update(pic);
+	vpic->output = false;
+	vpic_update(vpic);
 	return chip->base + (input < 0 ? SPURIOUS : input);
 }
 
@@ -277,71 +277,71 @@ int pic_acknowledge(struct vm *vm)
 #define PIC_SLAVE_PORT	0xa0
 #define ELCR_PORT	0x4d0
 
-static struct pic_chip *chip_at(struct pic *pic, u16 port)
+static struct vpic_chip *chip_at(struct vpic *vpic, u16 port)
 {
-	return (port & 0xfffe) == PIC_MASTER_PORT ? &pic->master : &pic->slave;
+	return (port & 0xfffe) == PIC_MASTER_PORT ? &vpic->master : &vpic->slave;
 }
 
-static u8 pic_read(void *device, u16 port)
+static u8 vpic_read(void *device, u16 port)
 {
-	struct pic *pic = device;
-	struct pic_chip *chip = chip_at(pic, port);
+	struct vpic *vpic = device;
+	struct vpic_chip *chip = chip_at(vpic, port);
 	bool polled = chip->poll;
 	u8 value = chip_read(chip, port & 1);
 
 	if (polled)	/* which acknowledges */
-		pic_update(pic);
+		vpic_update(vpic);
 	return value;
 }
 
-static void pic_write(void *device, u16 port, u8 value)
+static void vpic_write(void *device, u16 port, u8 value)
 {
-	struct pic *pic = device;
+	struct vpic *vpic = device;
 
-	chip_write(chip_at(pic, port), port & 1, value);
-	pic_update(pic);
+	chip_write(chip_at(vpic, port), port & 1, value);
+	vpic_update(vpic);
 }
 
 static u8 elcr_read(void *device, u16 port)
 {
-	struct pic *pic = device;
+	struct vpic *vpic = device;
 
-	return port == ELCR_PORT ? pic->master.level : pic->slave.level;
+	return port == ELCR_PORT ? vpic->master.level : vpic->slave.level;
 }
 
 static void elcr_write(void *device, u16 port, u8 value)
 {
-	struct pic *pic = device;
-	struct pic_chip *chip = port == ELCR_PORT ? &pic->master : &pic->slave;
+	struct vpic *vpic = device;
+	struct vpic_chip *chip = port == ELCR_PORT ? &vpic->master : &vpic->slave;
 
 	chip->level = value & chip->elcr_writable;
 	/* A level-triggered input requests for as long as it is high, edge or not. */
 	chip->irr |= chip->lines & chip->level;
-	pic_update(pic);
+	vpic_update(vpic);
 }
 
-struct pic *pic_create(struct vm *vm)
+struct vpic *vpic_create(struct vm *vm)
 {
 	const struct byte_ports ports[] = {
-		{ "8259 master", PIC_MASTER_PORT, 2, pic_read, pic_write, NULL },
-		{ "8259 slave", PIC_SLAVE_PORT, 2, pic_read, pic_write, NULL },
+		{ "8259 master", PIC_MASTER_PORT, 2, vpic_read, vpic_write, NULL },
+		{ "8259 slave", PIC_SLAVE_PORT, 2, vpic_read, vpic_write, NULL },
 		{ "8259 ELCR", ELCR_PORT, 2, elcr_read, elcr_write, NULL },
 	};
-	struct pic *pic = vm_alloc(vm, sizeof(*pic));
+	struct vpic *vpic = vm_alloc(vm, sizeof(*vpic));
 
-	if (!pic)
+	if (!vpic)
 		return NULL;
-	pic->vm = vm;
+	vpic->vm = vm;
 	/* IRQ 0, 1, 2, 8 and 13 are always edge-triggered (ICH, "Edge/Level Control Register"). */
-	pic->master = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
-	pic->master.master = true;
-	pic->slave = (struct pic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xde };
+	vpic->master = (struct vpic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
+	vpic->master.master = true;
+	vpic->slave = (struct vpic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xde };
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		struct byte_ports claim = ports[i];
 
-		claim.device = pic;
+		claim.device = vpic;
 		if (byte_ports_register(vm, &claim))
 			return NULL;
 	}
-	return pic;
+	return vpic;
 }

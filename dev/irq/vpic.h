@@ -5,25 +5,25 @@
 #include "lib/types.h"
 
 struct vm;
-struct pic;
+struct vpic;
 
 /* Claims its ports. NULL: no memory, or a port is taken; logged. Needs the VM's platform set. */
-struct pic *pic_create(struct vm *vm);
+struct vpic *vpic_create(struct vm *vm);
 
 /* A device's line, irq 0..15; 2, the cascade, is not wired and ignored. */
-void pic_set_line(struct vm *vm, unsigned irq, bool level);
+void vpic_set_line(struct vm *vm, unsigned irq, bool level);
 
 /* Is a request of this line, not masked, still to be acknowledged? */
-bool pic_line_waiting(struct vm *vm, unsigned irq);
+bool vpic_line_waiting(struct vm *vm, unsigned irq);
 
 /*
  * Is the INT output, wired to the BSP's LINT0, asserted? Each change of it is announced by
  * vcpu_interrupt_changed(vm_bsp(vm)).
  */
-bool pic_pending(struct vm *vm);
+bool vpic_pending(struct vm *vm);
 
 /*
  * Interrupt acknowledge: the vector, and the interrupt moves to in-service. When the request went
  * away in the meantime that is, as in hardware, the spurious vector of IRQ 7 or 15. Never negative.
  */
-int pic_acknowledge(struct vm *vm);
+int vpic_acknowledge(struct vm *vm);

@@ -42,7 +42,7 @@
 #define SYSTEM_A_A20	BIT(1)
 #define RAM_SIZE	32
 
-struct i8042 {
+struct vi8042 {
 	struct vm *vm;
 	u8 ram[RAM_SIZE];	/* 0 is the command byte */
 	u8 command;		/* whose data byte is to come; 0: none */
@@ -50,86 +50,86 @@ struct i8042 {
 	u8 system_a;
 };
 
-static void reset(struct i8042 *i8042, u16 port)
+static void reset(struct vi8042 *vi8042, u16 port)
 {
-	vm_end(i8042->vm, VM_END_RESET, "reset by the guest (port 0x%x)", port);
+	vm_end(vi8042->vm, VM_END_RESET, "reset by the guest (port 0x%x)", port);
 }
 
-static void answer(struct i8042 *i8042, u8 data)
+static void answer(struct vi8042 *vi8042, u8 data)
 {
-	i8042->data = data;
-	i8042->status |= STATUS_FULL;
+	vi8042->data = data;
+	vi8042->status |= STATUS_FULL;
 }
 
-static void command(struct i8042 *i8042, u8 value)
+static void command(struct vi8042 *vi8042, u8 value)
 {
-	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED | STATUS_COMMAND;
-	i8042->command = 0;
+	vi8042->status = STATUS_SYSTEM | STATUS_UNLOCKED | STATUS_COMMAND;
+	vi8042->command = 0;
 	switch (value) {
 	case COMMAND_READ_RAM ... COMMAND_READ_RAM + RAM_SIZE - 1:
-		answer(i8042, i8042->ram[value % RAM_SIZE]);
+		answer(vi8042, vi8042->ram[value % RAM_SIZE]);
 		break;
 	case COMMAND_WRITE_RAM ... COMMAND_WRITE_RAM + RAM_SIZE - 1:
 	case COMMAND_WRITE_OUTPUT ... COMMAND_WRITE_OUTPUT + 3:
-		i8042->command = value;
+		vi8042->command = value;
 		break;
 	case COMMAND_SELF_TEST:
-		answer(i8042, SELF_TEST_PASSED);
+		answer(vi8042, SELF_TEST_PASSED);
 		break;
 	case COMMAND_TEST_KEYBOARD:
-		answer(i8042, TEST_PASSED);
+		answer(vi8042, TEST_PASSED);
 		break;
 	case COMMAND_TEST_MOUSE:
-		answer(i8042, TEST_CLOCK_LOW);
+		answer(vi8042, TEST_CLOCK_LOW);
 		break;
 	case COMMAND_READ_OUTPUT:
-		answer(i8042, OUTPUT_RESET | OUTPUT_A20);
+		answer(vi8042, OUTPUT_RESET | OUTPUT_A20);
 		break;
 	case COMMAND_PULSE ... 0xff:
 		if (!(value & OUTPUT_RESET))
-			reset(i8042, COMMAND_PORT);
+			reset(vi8042, COMMAND_PORT);
 		break;
 	default:	/* enable or disable a device that is not there, A20 on and off */
 		break;
 	}
 }
 
-static void data(struct i8042 *i8042, u8 value)
+static void data(struct vi8042 *vi8042, u8 value)
 {
-	u8 to = i8042->command;
+	u8 to = vi8042->command;
 
-	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
-	i8042->command = 0;
+	vi8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
+	vi8042->command = 0;
 	switch (to) {
 	case COMMAND_WRITE_RAM ... COMMAND_WRITE_RAM + RAM_SIZE - 1:
-		i8042->ram[to % RAM_SIZE] = value;
+		vi8042->ram[to % RAM_SIZE] = value;
 		break;
 	case COMMAND_WRITE_OUTPUT:
 		if (!(value & OUTPUT_RESET))
-			reset(i8042, COMMAND_PORT);
+			reset(vi8042, COMMAND_PORT);
 		break;
 	case COMMAND_WRITE_OUTPUT + 1:
 	case COMMAND_WRITE_OUTPUT + 2:
-		answer(i8042, value);	/* as if the device had sent it */
+		answer(vi8042, value);	/* as if the device had sent it */
 		break;
 	default:
-		i8042->status |= STATUS_TIMEOUT;
-		answer(i8042, RESEND);
+		vi8042->status |= STATUS_TIMEOUT;
+		answer(vi8042, RESEND);
 		break;
 	}
 }
 
-static u8 i8042_read(void *device, u16 port)
+static u8 vi8042_read(void *device, u16 port)
 {
-	struct i8042 *i8042 = device;
+	struct vi8042 *vi8042 = device;
 
 	if (port == COMMAND_PORT)
-		return i8042->status;
-	i8042->status &= ~(STATUS_FULL | STATUS_TIMEOUT);
-	return i8042->data;
+		return vi8042->status;
+	vi8042->status &= ~(STATUS_FULL | STATUS_TIMEOUT);
+	return vi8042->data;
 }
 
-static void i8042_write(void *device, u16 port, u8 value)
+static void vi8042_write(void *device, u16 port, u8 value)
 {
 	if (port == COMMAND_PORT)
 		command(device, value);
@@ -139,35 +139,35 @@ static void i8042_write(void *device, u16 port, u8 value)
 
 static u8 system_a_read(void *device, u16 port)
 {
-	struct i8042 *i8042 = device;
+	struct vi8042 *vi8042 = device;
 
-	return i8042->system_a | SYSTEM_A_A20;
+	return vi8042->system_a | SYSTEM_A_A20;
 }
 
 static void system_a_write(void *device, u16 port, u8 value)
 {
-	struct i8042 *i8042 = device;
+	struct vi8042 *vi8042 = device;
 
-	i8042->system_a = value & ~SYSTEM_A_RESET;
+	vi8042->system_a = value & ~SYSTEM_A_RESET;
 	if (value & SYSTEM_A_RESET)
-		reset(i8042, SYSTEM_PORT_A);
+		reset(vi8042, SYSTEM_PORT_A);
 }
 
-struct i8042 *i8042_create(struct vm *vm)
+struct vi8042 *vi8042_create(struct vm *vm)
 {
-	struct i8042 *i8042 = vm_alloc(vm, sizeof(*i8042));
+	struct vi8042 *vi8042 = vm_alloc(vm, sizeof(*vi8042));
 	const struct byte_ports ports[] = {
-		{ "8042 data", DATA_PORT, 1, i8042_read, i8042_write, i8042 },
-		{ "8042 command", COMMAND_PORT, 1, i8042_read, i8042_write, i8042 },
-		{ "port 0x92", SYSTEM_PORT_A, 1, system_a_read, system_a_write, i8042 },
+		{ "8042 data", DATA_PORT, 1, vi8042_read, vi8042_write, vi8042 },
+		{ "8042 command", COMMAND_PORT, 1, vi8042_read, vi8042_write, vi8042 },
+		{ "port 0x92", SYSTEM_PORT_A, 1, system_a_read, system_a_write, vi8042 },
 	};
 
-	if (!i8042)
+	if (!vi8042)
 		return NULL;
-	i8042->vm = vm;
-	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
+	vi8042->vm = vm;
+	vi8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
 		if (byte_ports_register(vm, &ports[i]))
 			return NULL;
-	return i8042;
+	return vi8042;
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 struct vm;
-struct i8042;
+struct vi8042;
 
 /* Claims its ports. NULL: no memory, or a port is taken; logged. */
-struct i8042 *i8042_create(struct vm *vm);
+struct vi8042 *vi8042_create(struct vm *vm);

@@ -35,10 +35,10 @@
 #define SYSTEM_OUT2	BIT(5)
 #define REFRESH_CLOCKS	18
 
-struct pit {
+struct vpit {
 	struct vm *vm;
 	struct counter clock;
-	struct pit_channel channels[CHANNELS];
+	struct vpit_channel channels[CHANNELS];
 	u8 system;		/* what was written to port 0x61 */
 
 	struct vtimer timer;	/* channel 0's next rising edge */
@@ -47,158 +47,158 @@ struct pit {
 	u64 last_edge;		/* TSC */
 };
 
-static void arm(struct pit *pit, u64 now)
+static void arm(struct vpit *vpit, u64 now)
 {
-	struct pit_channel *channel = &pit->channels[0];
+	struct vpit_channel *channel = &vpit->channels[0];
 	u64 half_period = vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ);
 	u64 interval = vtimer_from_ns(MIN_INTERVAL_NS), deadline, edge;
 
-	if (pit->delivered < pit_channel_edges(channel, now)) {
+	if (vpit->delivered < vpit_channel_edges(channel, now)) {
 		/* Not taken yet: look again, but not too often. */
-		if (irq_line_waiting(pit->vm, PIT_IRQ))
+		if (irq_line_waiting(vpit->vm, PIT_IRQ))
 			interval = MAX(interval, half_period);
-		vtimer_arm(&pit->timer, vtimer_now() + interval);
+		vtimer_arm(&vpit->timer, vtimer_now() + interval);
 		return;
 	}
-	edge = pit_channel_edge_time(channel, pit->delivered + 1, now);
+	edge = vpit_channel_edge_time(channel, vpit->delivered + 1, now);
 	if (edge == PIT_NEVER) {
-		vtimer_cancel(&pit->timer);
+		vtimer_cancel(&vpit->timer);
 		return;
 	}
-	deadline = counter_deadline(&pit->clock, edge);
-	vtimer_arm(&pit->timer, MAX(deadline, pit->last_edge + interval));
+	deadline = counter_deadline(&vpit->clock, edge);
+	vtimer_arm(&vpit->timer, MAX(deadline, vpit->last_edge + interval));
 }
 
-static void set_line(struct pit *pit, bool level)
+static void set_line(struct vpit *vpit, bool level)
 {
-	if (level == pit->line)
+	if (level == vpit->line)
 		return;
-	pit->line = level;
-	irq_line_set(pit->vm, PIT_IRQ, level);
+	vpit->line = level;
+	irq_line_set(vpit->vm, PIT_IRQ, level);
 }
 
 static void edge_due(struct vtimer *timer)
 {
-	struct pit *pit = container_of(timer, struct pit, timer);
-	u64 now = counter_now(&pit->clock);
-	u64 due = pit_channel_edges(&pit->channels[0], now);
+	struct vpit *vpit = container_of(timer, struct vpit, timer);
+	u64 now = counter_now(&vpit->clock);
+	u64 due = vpit_channel_edges(&vpit->channels[0], now);
 
-	if (due > pit->delivered + MAX_OWED)
-		pit->delivered = due - MAX_OWED;
+	if (due > vpit->delivered + MAX_OWED)
+		vpit->delivered = due - MAX_OWED;
 	/* Edges go on for a guest that takes none for long: then it loses ticks as on any PC. */
-	if (pit->delivered + MAX_OWED == due ||
-	    (pit->delivered < due && !irq_line_waiting(pit->vm, PIT_IRQ))) {
-		pit->delivered++;
-		pit->last_edge = vtimer_now();
-		set_line(pit, false);
-		set_line(pit, true);
+	if (vpit->delivered + MAX_OWED == due ||
+	    (vpit->delivered < due && !irq_line_waiting(vpit->vm, PIT_IRQ))) {
+		vpit->delivered++;
+		vpit->last_edge = vtimer_now();
+		set_line(vpit, false);
+		set_line(vpit, true);
 	}
-	arm(pit, now);
+	arm(vpit, now);
 }
 
 /* Channel 0 was written: its output may have changed at once, and its next edge has. */
-static void channel0_changed(struct pit *pit, u64 now)
+static void channel0_changed(struct vpit *vpit, u64 now)
 {
-	if (pit->delivered == pit_channel_edges(&pit->channels[0], now))
-		set_line(pit, pit_channel_output(&pit->channels[0], now));
-	arm(pit, now);
+	if (vpit->delivered == vpit_channel_edges(&vpit->channels[0], now))
+		set_line(vpit, vpit_channel_output(&vpit->channels[0], now));
+	arm(vpit, now);
 }
 
-static void read_back(struct pit *pit, u8 value, u64 now)
+static void read_back(struct vpit *vpit, u8 value, u64 now)
 {
 	for (unsigned i = 0; i < CHANNELS; i++) {
 		if (!(value & BIT(i + 1)))
 			continue;
 		if (!(value & READ_BACK_COUNT))
-			pit_channel_latch_count(&pit->channels[i], now);
+			vpit_channel_latch_count(&vpit->channels[i], now);
 		if (!(value & READ_BACK_STATUS))
-			pit_channel_latch_status(&pit->channels[i], now);
+			vpit_channel_latch_status(&vpit->channels[i], now);
 	}
 }
 
-static void control_word(struct pit *pit, u8 value, u64 now)
+static void control_word(struct vpit *vpit, u8 value, u64 now)
 {
 	unsigned index = value >> 6;
 
 	if (index == READ_BACK) {
-		read_back(pit, value, now);
+		read_back(vpit, value, now);
 	} else if (!(value & 0x30)) {
-		pit_channel_latch_count(&pit->channels[index], now);
+		vpit_channel_latch_count(&vpit->channels[index], now);
 	} else {
-		pit_channel_control(&pit->channels[index], value);
+		vpit_channel_control(&vpit->channels[index], value);
 		if (index == 0) {
-			pit->delivered = 0;
-			channel0_changed(pit, now);
+			vpit->delivered = 0;
+			channel0_changed(vpit, now);
 		}
 	}
 }
 
 /* --- ports --- */
 
-static u8 pit_read(void *device, u16 port)
+static u8 vpit_read(void *device, u16 port)
 {
-	struct pit *pit = device;
+	struct vpit *vpit = device;
 
 	if (port == PIT_PORT + PIT_CONTROL)
 		return 0xff;	/* write-only */
-	return pit_channel_read(&pit->channels[port - PIT_PORT], counter_now(&pit->clock));
+	return vpit_channel_read(&vpit->channels[port - PIT_PORT], counter_now(&vpit->clock));
 }
 
-static void pit_write(void *device, u16 port, u8 value)
+static void vpit_write(void *device, u16 port, u8 value)
 {
-	struct pit *pit = device;
-	u64 now = counter_now(&pit->clock);
+	struct vpit *vpit = device;
+	u64 now = counter_now(&vpit->clock);
 	unsigned index = port - PIT_PORT;
 
 	if (index == PIT_CONTROL) {
-		control_word(pit, value, now);
+		control_word(vpit, value, now);
 		return;
 	}
-	pit_channel_write(&pit->channels[index], value, now);
+	vpit_channel_write(&vpit->channels[index], value, now);
 	if (index == 0)
-		channel0_changed(pit, now);
+		channel0_changed(vpit, now);
 }
 
 static u8 system_read(void *device, u16 port)
 {
-	struct pit *pit = device;
-	u64 now = counter_now(&pit->clock);
-	u8 value = pit->system;
+	struct vpit *vpit = device;
+	u64 now = counter_now(&vpit->clock);
+	u8 value = vpit->system;
 
 	if (now / REFRESH_CLOCKS & 1)
 		value |= SYSTEM_REFRESH;
-	if (pit_channel_output(&pit->channels[2], now))
+	if (vpit_channel_output(&vpit->channels[2], now))
 		value |= SYSTEM_OUT2;
 	return value;
 }
 
 static void system_write(void *device, u16 port, u8 value)
 {
-	struct pit *pit = device;
+	struct vpit *vpit = device;
 
-	pit->system = value & SYSTEM_WRITABLE;
-	pit_channel_set_gate(&pit->channels[2], value & SYSTEM_GATE2, counter_now(&pit->clock));
+	vpit->system = value & SYSTEM_WRITABLE;
+	vpit_channel_set_gate(&vpit->channels[2], value & SYSTEM_GATE2, counter_now(&vpit->clock));
 }
 
-struct pit *pit_create(struct vm *vm)
+struct vpit *vpit_create(struct vm *vm)
 {
-	struct pit *pit = vm_alloc(vm, sizeof(*pit));
+	struct vpit *vpit = vm_alloc(vm, sizeof(*vpit));
 	struct byte_ports ports[] = {
-		{ "8254", PIT_PORT, CHANNELS + 1, pit_read, pit_write, pit },
-		{ "port 0x61", SYSTEM_PORT, 1, system_read, system_write, pit },
+		{ "8254", PIT_PORT, CHANNELS + 1, vpit_read, vpit_write, vpit },
+		{ "port 0x61", SYSTEM_PORT, 1, system_read, system_write, vpit },
 	};
 
-	if (!pit)
+	if (!vpit)
 		return NULL;
-	pit->vm = vm;
-	pit->clock = (struct counter){ .origin = vtimer_now(), .hz = PIT_HZ };
-	vtimer_init(&pit->timer, vm_bsp(vm), edge_due);
+	vpit->vm = vm;
+	vpit->clock = (struct counter){ .origin = vtimer_now(), .hz = PIT_HZ };
+	vtimer_init(&vpit->timer, vm_bsp(vm), edge_due);
 	/* As firmware leaves them, but idle: square waves whose count is not written yet. */
 	for (unsigned i = 0; i < CHANNELS; i++)
-		pit_channel_init(&pit->channels[i], 0x36, i != 2);
-	pit->line = true;
+		vpit_channel_init(&vpit->channels[i], 0x36, i != 2);
+	vpit->line = true;
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
 		if (byte_ports_register(vm, &ports[i]))
 			return NULL;
-	return pit;
+	return vpit;
 }

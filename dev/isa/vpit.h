@@ -5,10 +5,10 @@
 #include "lib/types.h"
 
 struct vm;
-struct pit;
+struct vpit;
 
 #define PIT_HZ	1193182
 #define PIT_IRQ 0
 
 /* Claims its ports. NULL: no memory, or a port is taken; logged. */
-struct pit *pit_create(struct vm *vm);
+struct vpit *vpit_create(struct vm *vm);

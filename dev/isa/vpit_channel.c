@@ -15,12 +15,12 @@
 
 /* --- counting --- */
 
-static bool periodic(const struct pit_channel *channel)
+static bool periodic(const struct vpit_channel *channel)
 {
 	return channel->mode == 2 || channel->mode == 3;
 }
 
-static bool triggered(const struct pit_channel *channel)
+static bool triggered(const struct vpit_channel *channel)
 {
 	return channel->mode == 1 || channel->mode == 5;
 }
@@ -32,19 +32,19 @@ static u32 high_half(u32 period)
 }
 
 /* The clock that loads the count is still to come. `start` may lie before clock 0: it wraps. */
-static bool loading(const struct pit_channel *channel, u64 now)
+static bool loading(const struct vpit_channel *channel, u64 now)
 {
 	return !channel->paused && (s64)(now - channel->start) < 0;
 }
 
-static u64 elapsed(const struct pit_channel *channel, u64 now)
+static u64 elapsed(const struct vpit_channel *channel, u64 now)
 {
 	if (channel->paused)
 		return channel->start;
 	return loading(channel, now) ? 0 : now - channel->start;
 }
 
-static void set_paused(struct pit_channel *channel, bool paused, u64 now)
+static void set_paused(struct vpit_channel *channel, bool paused, u64 now)
 {
 	if (paused == channel->paused)
 		return;
@@ -56,12 +56,12 @@ static void set_paused(struct pit_channel *channel, bool paused, u64 now)
 }
 
 /* Clocks until the output rises: terminal count; the strobe of modes 4 and 5 is one clock long. */
-static u32 clocks_to_edge(const struct pit_channel *channel)
+static u32 clocks_to_edge(const struct vpit_channel *channel)
 {
 	return channel->period + (channel->mode >= 4 ? 1 : 0);
 }
 
-static u64 edges_at(const struct pit_channel *channel, u64 clocks)
+static u64 edges_at(const struct vpit_channel *channel, u64 clocks)
 {
 	if (periodic(channel))
 		return channel->edges_before + clocks / channel->period;
@@ -72,7 +72,7 @@ static u64 edges_at(const struct pit_channel *channel, u64 clocks)
  * Where the next count of a periodic mode starts. Mode 3 may load it in mid-period, and goes on
  * with the low half then.
  */
-static u64 next_origin(const struct pit_channel *channel)
+static u64 next_origin(const struct vpit_channel *channel)
 {
 	bool middle = (channel->next_start - channel->start) % channel->period;
 
@@ -80,7 +80,7 @@ static u64 next_origin(const struct pit_channel *channel)
 }
 
 /* Let a waiting count take over when its time has come. */
-static void advance(struct pit_channel *channel, u64 now)
+static void advance(struct vpit_channel *channel, u64 now)
 {
 	u64 origin;
 
@@ -94,7 +94,7 @@ static void advance(struct pit_channel *channel, u64 now)
 }
 
 /* Start over with the next clock. */
-static void load(struct pit_channel *channel, u32 period, u64 now)
+static void load(struct vpit_channel *channel, u32 period, u64 now)
 {
 	if (channel->counting)
 		channel->edges_before = edges_at(channel, elapsed(channel, now));
@@ -105,7 +105,7 @@ static void load(struct pit_channel *channel, u32 period, u64 now)
 	channel->start = channel->paused ? 0 : now + 1;
 }
 
-static void count_written(struct pit_channel *channel, u32 period, u64 now)
+static void count_written(struct vpit_channel *channel, u32 period, u64 now)
 {
 	u64 clocks;
 	u32 part;
@@ -145,7 +145,7 @@ static u32 from_bcd(u16 value)
 }
 
 /* What the counting element shows. */
-static u16 count(struct pit_channel *channel, u64 now)
+static u16 count(struct vpit_channel *channel, u64 now)
 {
 	u64 clocks, value;
 	u32 part, half;
@@ -171,7 +171,7 @@ static u16 count(struct pit_channel *channel, u64 now)
 
 /* --- output --- */
 
-bool pit_channel_output(struct pit_channel *channel, u64 now)
+bool vpit_channel_output(struct vpit_channel *channel, u64 now)
 {
 	u64 clocks;
 
@@ -193,7 +193,7 @@ bool pit_channel_output(struct pit_channel *channel, u64 now)
 	}
 }
 
-u64 pit_channel_edges(struct pit_channel *channel, u64 now)
+u64 vpit_channel_edges(struct vpit_channel *channel, u64 now)
 {
 	advance(channel, now);
 	if (!channel->counting)
@@ -201,7 +201,7 @@ u64 pit_channel_edges(struct pit_channel *channel, u64 now)
 	return edges_at(channel, elapsed(channel, now));
 }
 
-u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now)
+u64 vpit_channel_edge_time(struct vpit_channel *channel, u64 edges, u64 now)
 {
 	u64 ahead, time;
 
@@ -219,7 +219,7 @@ u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now)
 	return time;
 }
 
-void pit_channel_set_gate(struct pit_channel *channel, bool gate, u64 now)
+void vpit_channel_set_gate(struct vpit_channel *channel, bool gate, u64 now)
 {
 	bool rises = gate && !channel->gate;
 	bool half_written = channel->mode == 0 && channel->write_high;
@@ -242,23 +242,23 @@ void pit_channel_set_gate(struct pit_channel *channel, bool gate, u64 now)
 
 /* --- the registers --- */
 
-void pit_channel_control(struct pit_channel *channel, u8 control)
+void vpit_channel_control(struct vpit_channel *channel, u8 control)
 {
 	bool gate = channel->gate;
 
-	*channel = (struct pit_channel){ .control = control & 0x3f, .gate = gate };
+	*channel = (struct vpit_channel){ .control = control & 0x3f, .gate = gate };
 	channel->mode = CONTROL_MODE(control);
 	if (channel->mode >= 6)		/* 6 and 7 are 2 and 3: bit 2 does not matter there */
 		channel->mode -= 4;
 }
 
-void pit_channel_init(struct pit_channel *channel, u8 control, bool gate)
+void vpit_channel_init(struct vpit_channel *channel, u8 control, bool gate)
 {
 	channel->gate = gate;
-	pit_channel_control(channel, control);
+	vpit_channel_control(channel, control);
 }
 
-void pit_channel_write(struct pit_channel *channel, u8 value, u64 now)
+void vpit_channel_write(struct vpit_channel *channel, u8 value, u64 now)
 {
 	u16 number = value;
 	u32 period;
@@ -288,7 +288,7 @@ void pit_channel_write(struct pit_channel *channel, u8 value, u64 now)
 	count_written(channel, period, now);
 }
 
-void pit_channel_latch_count(struct pit_channel *channel, u64 now)
+void vpit_channel_latch_count(struct vpit_channel *channel, u64 now)
 {
 	if (channel->latched)
 		return;
@@ -296,21 +296,21 @@ void pit_channel_latch_count(struct pit_channel *channel, u64 now)
 	channel->latched = true;
 }
 
-void pit_channel_latch_status(struct pit_channel *channel, u64 now)
+void vpit_channel_latch_status(struct vpit_channel *channel, u64 now)
 {
 	bool null;
 
 	if (channel->status_latched)
 		return;
 	channel->status = channel->control;
-	if (pit_channel_output(channel, now))
+	if (vpit_channel_output(channel, now))
 		channel->status |= STATUS_OUTPUT;
 	null = channel->next_valid || !channel->counting || loading(channel, now);
 	channel->status |= null ? STATUS_NULL : 0;
 	channel->status_latched = true;
 }
 
-u8 pit_channel_read(struct pit_channel *channel, u64 now)
+u8 vpit_channel_read(struct vpit_channel *channel, u64 now)
 {
 	u8 bytes = CONTROL_BYTES(channel->control);
 	bool high = bytes == BYTES_HIGH;

@@ -11,7 +11,7 @@
 
 #define PIT_NEVER (~0ull)
 
-struct pit_channel {
+struct vpit_channel {
 	u8 control;		/* last control word, bits 5-0 */
 	u8 mode;		/* 0..5 */
 	bool gate;
@@ -32,16 +32,16 @@ struct pit_channel {
 	u8 status;
 };
 
-void pit_channel_init(struct pit_channel *channel, u8 control, bool gate);
-void pit_channel_control(struct pit_channel *channel, u8 control);
-void pit_channel_write(struct pit_channel *channel, u8 value, u64 now);
-u8 pit_channel_read(struct pit_channel *channel, u64 now);
-void pit_channel_latch_count(struct pit_channel *channel, u64 now);
-void pit_channel_latch_status(struct pit_channel *channel, u64 now);
-void pit_channel_set_gate(struct pit_channel *channel, bool gate, u64 now);
+void vpit_channel_init(struct vpit_channel *channel, u8 control, bool gate);
+void vpit_channel_control(struct vpit_channel *channel, u8 control);
+void vpit_channel_write(struct vpit_channel *channel, u8 value, u64 now);
+u8 vpit_channel_read(struct vpit_channel *channel, u64 now);
+void vpit_channel_latch_count(struct vpit_channel *channel, u64 now);
+void vpit_channel_latch_status(struct vpit_channel *channel, u64 now);
+void vpit_channel_set_gate(struct vpit_channel *channel, bool gate, u64 now);
 
-bool pit_channel_output(struct pit_channel *channel, u64 now);
+bool vpit_channel_output(struct vpit_channel *channel, u64 now);
 /* Rising edges that counting made since the control word was written. */
-u64 pit_channel_edges(struct pit_channel *channel, u64 now);
+u64 vpit_channel_edges(struct vpit_channel *channel, u64 now);
 /* When that number, lower now, becomes `edges` if nobody intervenes; PIT_NEVER. */
-u64 pit_channel_edge_time(struct pit_channel *channel, u64 edges, u64 now);
+u64 vpit_channel_edge_time(struct vpit_channel *channel, u64 edges, u64 now);

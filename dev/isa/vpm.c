@@ -27,7 +27,7 @@
 
 #define TIMER_HIGHEST_SHIFT 31
 
-struct pm {
+struct vpm {
 	struct vm *vm;
 	u16 status, enable, control;
 	u16 gpe0_enable;
@@ -40,30 +40,30 @@ struct pm {
 /* --- events --- */
 
 /* Set TMR_STS if it is due, drive the SCI, and have the timer's next change noticed if enabled. */
-static void update_sci(struct pm *pm)
+static void update_sci(struct vpm *vpm)
 {
-	u64 halves = counter_now(&pm->clock) >> TIMER_HIGHEST_SHIFT;
+	u64 halves = counter_now(&vpm->clock) >> TIMER_HIGHEST_SHIFT;
 
-	if (halves != pm->timer_halves)
-		pm->status |= PM1_TIMER;
-	pm->timer_halves = halves;
-	irq_line_set(pm->vm, PM_SCI_IRQ, pm->status & pm->enable);
-	if (pm->enable & ~pm->status & PM1_TIMER)
-		vtimer_arm(&pm->overflow,
-			   counter_deadline(&pm->clock, (halves + 1) << TIMER_HIGHEST_SHIFT));
+	if (halves != vpm->timer_halves)
+		vpm->status |= PM1_TIMER;
+	vpm->timer_halves = halves;
+	irq_line_set(vpm->vm, PM_SCI_IRQ, vpm->status & vpm->enable);
+	if (vpm->enable & ~vpm->status & PM1_TIMER)
+		vtimer_arm(&vpm->overflow,
+			   counter_deadline(&vpm->clock, (halves + 1) << TIMER_HIGHEST_SHIFT));
 	else
-		vtimer_cancel(&pm->overflow);
+		vtimer_cancel(&vpm->overflow);
 }
 
 static void overflow_fire(struct vtimer *timer)
 {
-	update_sci(container_of(timer, struct pm, overflow));
+	update_sci(container_of(timer, struct vpm, overflow));
 }
 
-void pm_power_button(struct pm *pm)
+void vpm_power_button(struct vpm *vpm)
 {
-	pm->status |= PM1_POWER_BUTTON;
-	update_sci(pm);
+	vpm->status |= PM1_POWER_BUTTON;
+	update_sci(vpm);
 }
 
 static u8 half_of(u16 value, u16 port)
@@ -78,59 +78,59 @@ static u16 with_half(u16 value, u16 port, u8 half)
 
 static u8 event_read(void *device, u16 port)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	update_sci(pm);
-	return half_of(port < PM1A_EVENT_PORT + 2 ? pm->status : pm->enable, port);
+	update_sci(vpm);
+	return half_of(port < PM1A_EVENT_PORT + 2 ? vpm->status : vpm->enable, port);
 }
 
 static void event_write(void *device, u16 port, u8 value)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	update_sci(pm);
+	update_sci(vpm);
 	if (port < PM1A_EVENT_PORT + 2)
-		pm->status &= ~with_half(0, port, value);	/* a 1 clears */
+		vpm->status &= ~with_half(0, port, value);	/* a 1 clears */
 	else
-		pm->enable = with_half(pm->enable, port, value) & PM1_ENABLES;
-	update_sci(pm);
+		vpm->enable = with_half(vpm->enable, port, value) & PM1_ENABLES;
+	update_sci(vpm);
 }
 
 /* --- sleep --- */
 
-static void sleep(struct pm *pm, unsigned type)
+static void sleep(struct vpm *vpm, unsigned type)
 {
 	if (type == PM_SLEEP_TYPE_S5)
-		vm_end(pm->vm, VM_END_POWEROFF, "power-off by the guest (ACPI S5)");
-	else if (vm_once(pm->vm, ONCE_OTHER, PM1A_CONTROL_PORT + type))
-		vm_warn(pm->vm, "sleep type %u is ignored: there is only \\_S5's, %u", type,
+		vm_end(vpm->vm, VM_END_POWEROFF, "power-off by the guest (ACPI S5)");
+	else if (vm_once(vpm->vm, ONCE_OTHER, PM1A_CONTROL_PORT + type))
+		vm_warn(vpm->vm, "sleep type %u is ignored: there is only \\_S5's, %u", type,
 			PM_SLEEP_TYPE_S5);
 }
 
 static u8 control_read(void *device, u16 port)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	return half_of(pm->control | CONTROL_SCI_ENABLED, port);
+	return half_of(vpm->control | CONTROL_SCI_ENABLED, port);
 }
 
 static void control_write(void *device, u16 port, u8 value)
 {
-	struct pm *pm = device;
-	u16 written = with_half(pm->control, port, value);
+	struct vpm *vpm = device;
+	u16 written = with_half(vpm->control, port, value);
 
-	pm->control = written & CONTROL_KEPT;
+	vpm->control = written & CONTROL_KEPT;
 	if (written & CONTROL_SLEEP)
-		sleep(pm, CONTROL_SLEEP_TYPE(written));
+		sleep(vpm, CONTROL_SLEEP_TYPE(written));
 }
 
 /* --- PM timer --- */
 
 static u64 timer_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	return (u32)counter_now(&pm->clock) >> (8 * offset);
+	return (u32)counter_now(&vpm->clock) >> (8 * offset);
 }
 
 static void timer_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
@@ -142,33 +142,33 @@ static void timer_write(void *device, struct vcpu *vcpu, u64 offset, unsigned si
 
 static u8 gpe0_read(void *device, u16 port)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	return port < PM_GPE0_PORT + PM_GPE0_LENGTH / 2 ? 0 : half_of(pm->gpe0_enable, port);
+	return port < PM_GPE0_PORT + PM_GPE0_LENGTH / 2 ? 0 : half_of(vpm->gpe0_enable, port);
 }
 
 static void gpe0_write(void *device, u16 port, u8 value)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
 	if (port >= PM_GPE0_PORT + PM_GPE0_LENGTH / 2)
-		pm->gpe0_enable = with_half(pm->gpe0_enable, port, value);
+		vpm->gpe0_enable = with_half(vpm->gpe0_enable, port, value);
 }
 
 /* --- resets and other ends --- */
 
 #define RESET_CPU	BIT(2)
 
-u8 pm_reset_read(struct pm *pm)
+u8 vpm_reset_read(struct vpm *vpm)
 {
-	return pm->reset_control;
+	return vpm->reset_control;
 }
 
-void pm_reset_write(struct pm *pm, u8 value)
+void vpm_reset_write(struct vpm *vpm, u8 value)
 {
-	pm->reset_control = value & ~RESET_CPU;
+	vpm->reset_control = value & ~RESET_CPU;
 	if (value & RESET_CPU)
-		vm_end(pm->vm, VM_END_RESET, "reset by the guest (port 0x%x)", PM_RESET_PORT);
+		vm_end(vpm->vm, VM_END_RESET, "reset by the guest (port 0x%x)", PM_RESET_PORT);
 }
 
 static u64 debug_exit_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
@@ -178,41 +178,41 @@ static u64 debug_exit_read(void *device, struct vcpu *vcpu, u64 offset, unsigned
 
 static void debug_exit_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
-	struct pm *pm = device;
+	struct vpm *vpm = device;
 
-	vm_end_debug_exit(pm->vm, (u32)value);
+	vm_end_debug_exit(vpm->vm, (u32)value);
 }
 
-static int register_ports(struct pm *pm)
+static int register_ports(struct vpm *vpm)
 {
 	const struct byte_ports ports[] = {
 		{ "ACPI PM1 event", PM1A_EVENT_PORT, PM1A_EVENT_LENGTH, event_read,
-		  event_write, pm },
+		  event_write, vpm },
 		{ "ACPI PM1 control", PM1A_CONTROL_PORT, PM1A_CONTROL_LENGTH, control_read,
-		  control_write, pm },
-		{ "ACPI GPE0", PM_GPE0_PORT, PM_GPE0_LENGTH, gpe0_read, gpe0_write, pm },
+		  control_write, vpm },
+		{ "ACPI GPE0", PM_GPE0_PORT, PM_GPE0_LENGTH, gpe0_read, gpe0_write, vpm },
 	};
 	const struct io_region regions[] = {
-		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, timer_read, timer_write, pm },
-		{ "debug exit", DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, pm },
+		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, timer_read, timer_write, vpm },
+		{ "debug exit", DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, vpm },
 	};
 	int error = 0;
 
 	for (unsigned i = 0; !error && i < ARRAY_SIZE(ports); i++)
-		error = byte_ports_register(pm->vm, &ports[i]);
+		error = byte_ports_register(vpm->vm, &ports[i]);
 	for (unsigned i = 0; !error && i < ARRAY_SIZE(regions); i++)
-		error = pio_register(pm->vm, &regions[i]);
+		error = pio_register(vpm->vm, &regions[i]);
 	return error;
 }
 
-struct pm *pm_create(struct vm *vm)
+struct vpm *vpm_create(struct vm *vm)
 {
-	struct pm *pm = vm_alloc(vm, sizeof(*pm));
+	struct vpm *vpm = vm_alloc(vm, sizeof(*vpm));
 
-	if (!pm)
+	if (!vpm)
 		return NULL;
-	pm->vm = vm;
-	pm->clock = (struct counter){ .origin = vtimer_now(), .hz = PM_TIMER_HZ };
-	vtimer_init(&pm->overflow, vm_bsp(vm), overflow_fire);
-	return register_ports(pm) ? NULL : pm;
+	vpm->vm = vm;
+	vpm->clock = (struct counter){ .origin = vtimer_now(), .hz = PM_TIMER_HZ };
+	vtimer_init(&vpm->overflow, vm_bsp(vm), overflow_fire);
+	return register_ports(vpm) ? NULL : vpm;
 }

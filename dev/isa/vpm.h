@@ -8,7 +8,7 @@
 #include "lib/types.h"
 
 struct vm;
-struct pm;
+struct vpm;
 
 /* ACPI, "Fixed Hardware Registers". No SMI_CMD: the machine is in ACPI mode from the start. */
 #define PM_SCI_IRQ		9	/* level, active high, as the MADT's override says */
@@ -31,14 +31,14 @@ struct pm;
 #define DEBUG_EXIT_PORT		0xf4	/* customary among test kernels: a write ends the VM */
 
 /* Claims its ports but PM_RESET_PORT. NULL: no memory, or a port is taken; logged. */
-struct pm *pm_create(struct vm *vm);
+struct vpm *vpm_create(struct vm *vm);
 
 /* The user presses the power button: sets PWRBTN_STS and raises the SCI if the guest enabled it. */
-void pm_power_button(struct pm *pm);
+void vpm_power_button(struct vpm *vpm);
 
 /*
  * The reset control register at PM_RESET_PORT. It lies inside of the PCI address register, so
  * dev/pci/vpci.c claims ports 0xcf8-0xcff and passes byte accesses of 0xcf9 on to these.
  */
-u8 pm_reset_read(struct pm *pm);
-void pm_reset_write(struct pm *pm, u8 value);
+u8 vpm_reset_read(struct vpm *vpm);
+void vpm_reset_write(struct vpm *vpm, u8 value);

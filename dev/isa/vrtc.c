@@ -18,7 +18,7 @@
 
 #define RTC_PORT 0x70		/* index, data */
 
-enum rtc_register {
+enum vrtc_register {
 	RTC_SECOND, RTC_SECOND_ALARM, RTC_MINUTE, RTC_MINUTE_ALARM, RTC_HOUR, RTC_HOUR_ALARM,
 	RTC_WEEKDAY, RTC_DAY, RTC_MONTH, RTC_YEAR, RTC_A, RTC_B, RTC_C, RTC_D,
 	RTC_SIZE = 128,
@@ -44,7 +44,7 @@ enum rtc_register {
 #define UPDATING_TICKS	8		/* UIP rises 244 us before the update */
 #define RELEASED_TICK	(CRYSTAL_HZ / 2) /* the first update comes half a second after the reset */
 
-struct rtc {
+struct vrtc {
 	struct vm *vm;
 	struct vtimer timer;
 	struct counter crystal;
@@ -56,75 +56,75 @@ struct rtc {
 	u8 ram[RTC_SIZE];	/* with the registers, as the guest sees them */
 };
 
-static bool held(const struct rtc *rtc)
+static bool held(const struct vrtc *vrtc)
 {
-	return A_DIVIDER(rtc->ram[RTC_A]) > 2;	/* reset or test; the others name the crystal */
+	return A_DIVIDER(vrtc->ram[RTC_A]) > 2;	/* reset or test; the others name the crystal */
 }
 
-static bool updates(const struct rtc *rtc)
+static bool updates(const struct vrtc *vrtc)
 {
-	return !held(rtc) && !(rtc->ram[RTC_B] & B_SET);
+	return !held(vrtc) && !(vrtc->ram[RTC_B] & B_SET);
 }
 
 /* --- the registers' formats --- */
 
-static u8 encode(const struct rtc *rtc, unsigned value)
+static u8 encode(const struct vrtc *vrtc, unsigned value)
 {
-	if (rtc->ram[RTC_B] & B_BINARY)
+	if (vrtc->ram[RTC_B] & B_BINARY)
 		return (u8)value;
 	return (u8)(value / 10 << 4 | value % 10);
 }
 
-static unsigned decode(const struct rtc *rtc, u8 value)
+static unsigned decode(const struct vrtc *vrtc, u8 value)
 {
-	if (rtc->ram[RTC_B] & B_BINARY)
+	if (vrtc->ram[RTC_B] & B_BINARY)
 		return value;
 	return (value >> 4) * 10 + (value & 15);
 }
 
-static u8 encode_hour(const struct rtc *rtc, unsigned hour)
+static u8 encode_hour(const struct vrtc *vrtc, unsigned hour)
 {
-	if (rtc->ram[RTC_B] & B_24_HOURS)
-		return encode(rtc, hour);
-	return encode(rtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0);
+	if (vrtc->ram[RTC_B] & B_24_HOURS)
+		return encode(vrtc, hour);
+	return encode(vrtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0);
 }
 
-static unsigned decode_hour(const struct rtc *rtc, u8 value)
+static unsigned decode_hour(const struct vrtc *vrtc, u8 value)
 {
-	if (rtc->ram[RTC_B] & B_24_HOURS)
-		return decode(rtc, value);
-	return decode(rtc, value & ~HOUR_PM) % 12 + (value & HOUR_PM ? 12 : 0);
+	if (vrtc->ram[RTC_B] & B_24_HOURS)
+		return decode(vrtc, value);
+	return decode(vrtc, value & ~HOUR_PM) % 12 + (value & HOUR_PM ? 12 : 0);
 }
 
-static void time_to_registers(struct rtc *rtc)
+static void time_to_registers(struct vrtc *vrtc)
 {
 	struct calendar time;
 
-	calendar_from_seconds(rtc->seconds, &time);
-	rtc->ram[RTC_SECOND] = encode(rtc, time.second);
-	rtc->ram[RTC_MINUTE] = encode(rtc, time.minute);
-	rtc->ram[RTC_HOUR] = encode_hour(rtc, time.hour);
-	rtc->ram[RTC_WEEKDAY] = (time.weekday + rtc->weekday_shift) % 7 + 1;
-	rtc->ram[RTC_DAY] = encode(rtc, time.day);
-	rtc->ram[RTC_MONTH] = encode(rtc, time.month);
-	rtc->ram[RTC_YEAR] = encode(rtc, time.year % 100);
-	rtc->ram[RTC_CENTURY] = encode(rtc, time.year / 100 % 100);
+	calendar_from_seconds(vrtc->seconds, &time);
+	vrtc->ram[RTC_SECOND] = encode(vrtc, time.second);
+	vrtc->ram[RTC_MINUTE] = encode(vrtc, time.minute);
+	vrtc->ram[RTC_HOUR] = encode_hour(vrtc, time.hour);
+	vrtc->ram[RTC_WEEKDAY] = (time.weekday + vrtc->weekday_shift) % 7 + 1;
+	vrtc->ram[RTC_DAY] = encode(vrtc, time.day);
+	vrtc->ram[RTC_MONTH] = encode(vrtc, time.month);
+	vrtc->ram[RTC_YEAR] = encode(vrtc, time.year % 100);
+	vrtc->ram[RTC_CENTURY] = encode(vrtc, time.year / 100 % 100);
 }
 
-static void time_from_registers(struct rtc *rtc)
+static void time_from_registers(struct vrtc *vrtc)
 {
 	struct calendar time = {
-		.year = decode(rtc, rtc->ram[RTC_CENTURY]) * 100 + decode(rtc, rtc->ram[RTC_YEAR]),
-		.month = decode(rtc, rtc->ram[RTC_MONTH]),
-		.day = decode(rtc, rtc->ram[RTC_DAY]),
-		.hour = decode_hour(rtc, rtc->ram[RTC_HOUR]),
-		.minute = decode(rtc, rtc->ram[RTC_MINUTE]),
-		.second = decode(rtc, rtc->ram[RTC_SECOND]),
+		.year = decode(vrtc, vrtc->ram[RTC_CENTURY]) * 100 + decode(vrtc, vrtc->ram[RTC_YEAR]),
+		.month = decode(vrtc, vrtc->ram[RTC_MONTH]),
+		.day = decode(vrtc, vrtc->ram[RTC_DAY]),
+		.hour = decode_hour(vrtc, vrtc->ram[RTC_HOUR]),
+		.minute = decode(vrtc, vrtc->ram[RTC_MINUTE]),
+		.second = decode(vrtc, vrtc->ram[RTC_SECOND]),
 	};
 
-	rtc->seconds = calendar_to_seconds(&time);
-	calendar_from_seconds(rtc->seconds, &time);
-	rtc->weekday_shift = (rtc->ram[RTC_WEEKDAY] % 7 + 7 + 6 - time.weekday) % 7;
+	vrtc->seconds = calendar_to_seconds(&time);
+	calendar_from_seconds(vrtc->seconds, &time);
+	vrtc->weekday_shift = (vrtc->ram[RTC_WEEKDAY] % 7 + 7 + 6 - time.weekday) % 7;
 }
 
 /* --- alarm --- */
@@ -141,13 +141,13 @@ static bool alarm_matches(u8 raw, unsigned decoded, unsigned value)
 }
 
 /* The first alarm after the present time, or VTIMER_NEVER. */
-static u64 next_alarm(const struct rtc *rtc)
+static u64 next_alarm(const struct vrtc *vrtc)
 {
-	const u8 *ram = rtc->ram;
-	unsigned hour = decode_hour(rtc, ram[RTC_HOUR_ALARM]);
-	unsigned minute = decode(rtc, ram[RTC_MINUTE_ALARM]);
-	unsigned second = decode(rtc, ram[RTC_SECOND_ALARM]);
-	u64 time = rtc->seconds + 1, end = time + SECONDS_PER_DAY;
+	const u8 *ram = vrtc->ram;
+	unsigned hour = decode_hour(vrtc, ram[RTC_HOUR_ALARM]);
+	unsigned minute = decode(vrtc, ram[RTC_MINUTE_ALARM]);
+	unsigned second = decode(vrtc, ram[RTC_SECOND_ALARM]);
+	u64 time = vrtc->seconds + 1, end = time + SECONDS_PER_DAY;
 
 	if ((!alarm_any(ram[RTC_MINUTE_ALARM]) && minute > 59) ||
 	    (!alarm_any(ram[RTC_SECOND_ALARM]) && second > 59))
@@ -169,9 +169,9 @@ static u64 next_alarm(const struct rtc *rtc)
 /* --- time and flags --- */
 
 /* Ticks between periodic interrupts; 0: none. Data sheet, "Periodic Interrupt Rate". */
-static u64 periodic_ticks(const struct rtc *rtc)
+static u64 periodic_ticks(const struct vrtc *vrtc)
 {
-	unsigned rate = A_RATE(rtc->ram[RTC_A]);
+	unsigned rate = A_RATE(vrtc->ram[RTC_A]);
 
 	if (rate == 0)
 		return 0;
@@ -179,100 +179,100 @@ static u64 periodic_ticks(const struct rtc *rtc)
 }
 
 /* Bring the time and the flags up to date. */
-static void catch_up(struct rtc *rtc)
+static void catch_up(struct vrtc *vrtc)
 {
-	u64 tick = counter_now(&rtc->crystal) - rtc->phase, period = periodic_ticks(rtc);
-	u64 seconds = (tick >> SECOND_SHIFT) - (rtc->tick >> SECOND_SHIFT);
+	u64 tick = counter_now(&vrtc->crystal) - vrtc->phase, period = periodic_ticks(vrtc);
+	u64 seconds = (tick >> SECOND_SHIFT) - (vrtc->tick >> SECOND_SHIFT);
 
-	if (held(rtc))
+	if (held(vrtc))
 		return;
-	if (period && tick / period != rtc->tick / period)
-		rtc->ram[RTC_C] |= C_PERIODIC;
-	rtc->tick = tick;
-	if (!seconds || !updates(rtc))
+	if (period && tick / period != vrtc->tick / period)
+		vrtc->ram[RTC_C] |= C_PERIODIC;
+	vrtc->tick = tick;
+	if (!seconds || !updates(vrtc))
 		return;
-	rtc->ram[RTC_C] |= C_UPDATED;
-	if (next_alarm(rtc) <= rtc->seconds + seconds)
-		rtc->ram[RTC_C] |= C_ALARM;
-	rtc->seconds += seconds;
-	time_to_registers(rtc);
+	vrtc->ram[RTC_C] |= C_UPDATED;
+	if (next_alarm(vrtc) <= vrtc->seconds + seconds)
+		vrtc->ram[RTC_C] |= C_ALARM;
+	vrtc->seconds += seconds;
+	time_to_registers(vrtc);
 }
 
 /* The divider's count at which the next enabled interrupt comes. */
-static u64 next_interrupt(const struct rtc *rtc)
+static u64 next_interrupt(const struct vrtc *vrtc)
 {
-	u64 next = VTIMER_NEVER, period = periodic_ticks(rtc), second = rtc->tick >> SECOND_SHIFT;
-	u8 enabled = rtc->ram[RTC_B];
+	u64 next = VTIMER_NEVER, period = periodic_ticks(vrtc), second = vrtc->tick >> SECOND_SHIFT;
+	u8 enabled = vrtc->ram[RTC_B];
 
 	if ((enabled & C_PERIODIC) && period)
-		next = (rtc->tick / period + 1) * period;
-	if ((enabled & C_UPDATED) && updates(rtc))
+		next = (vrtc->tick / period + 1) * period;
+	if ((enabled & C_UPDATED) && updates(vrtc))
 		next = MIN(next, (second + 1) << SECOND_SHIFT);
-	if ((enabled & C_ALARM) && updates(rtc)) {
-		u64 alarm = next_alarm(rtc);
+	if ((enabled & C_ALARM) && updates(vrtc)) {
+		u64 alarm = next_alarm(vrtc);
 
 		if (alarm != VTIMER_NEVER)
-			next = MIN(next, (second + alarm - rtc->seconds) << SECOND_SHIFT);
+			next = MIN(next, (second + alarm - vrtc->seconds) << SECOND_SHIFT);
 	}
 	return next;
 }
 
 /* Drive the line, and see to it that the next enabled interrupt is noticed in time. */
-static void update_interrupt(struct rtc *rtc)
+static void update_interrupt(struct vrtc *vrtc)
 {
-	bool request = rtc->ram[RTC_C] & rtc->ram[RTC_B] & C_FLAGS;
+	bool request = vrtc->ram[RTC_C] & vrtc->ram[RTC_B] & C_FLAGS;
 	u64 next = VTIMER_NEVER;
 
-	rtc->ram[RTC_C] = (rtc->ram[RTC_C] & C_FLAGS) | (request ? C_REQUEST : 0);
-	irq_line_set(rtc->vm, RTC_IRQ, request);
-	if (!request && !held(rtc))
-		next = next_interrupt(rtc);
+	vrtc->ram[RTC_C] = (vrtc->ram[RTC_C] & C_FLAGS) | (request ? C_REQUEST : 0);
+	irq_line_set(vrtc->vm, RTC_IRQ, request);
+	if (!request && !held(vrtc))
+		next = next_interrupt(vrtc);
 	if (next == VTIMER_NEVER)
-		vtimer_cancel(&rtc->timer);
+		vtimer_cancel(&vrtc->timer);
 	else
-		vtimer_arm(&rtc->timer, counter_deadline(&rtc->crystal, rtc->phase + next));
+		vtimer_arm(&vrtc->timer, counter_deadline(&vrtc->crystal, vrtc->phase + next));
 }
 
 static void timer_fire(struct vtimer *timer)
 {
-	struct rtc *rtc = container_of(timer, struct rtc, timer);
+	struct vrtc *vrtc = container_of(timer, struct vrtc, timer);
 
-	catch_up(rtc);
-	update_interrupt(rtc);
+	catch_up(vrtc);
+	update_interrupt(vrtc);
 }
 
 /* --- ports --- */
 
-static void write_a(struct rtc *rtc, u8 value)
+static void write_a(struct vrtc *vrtc, u8 value)
 {
-	bool was_held = held(rtc);
+	bool was_held = held(vrtc);
 
-	rtc->ram[RTC_A] = value & ~A_UPDATING;
-	if (!was_held || held(rtc))
+	vrtc->ram[RTC_A] = value & ~A_UPDATING;
+	if (!was_held || held(vrtc))
 		return;
-	rtc->tick = RELEASED_TICK;
-	rtc->phase = counter_now(&rtc->crystal) - RELEASED_TICK;
-	time_from_registers(rtc);
+	vrtc->tick = RELEASED_TICK;
+	vrtc->phase = counter_now(&vrtc->crystal) - RELEASED_TICK;
+	time_from_registers(vrtc);
 }
 
-static void write_b(struct rtc *rtc, u8 value)
+static void write_b(struct vrtc *vrtc, u8 value)
 {
 	if (value & B_SET)
 		value &= ~C_UPDATED;
-	rtc->ram[RTC_B] = value;
+	vrtc->ram[RTC_B] = value;
 	/* The registers hold now what the guest set, or what is there is read in another format. */
 	if (!(value & B_SET))
-		time_from_registers(rtc);
+		time_from_registers(vrtc);
 }
 
-static void write_register(struct rtc *rtc, u8 index, u8 value)
+static void write_register(struct vrtc *vrtc, u8 index, u8 value)
 {
 	switch (index) {
 	case RTC_A:
-		write_a(rtc, value);
+		write_a(vrtc, value);
 		break;
 	case RTC_B:
-		write_b(rtc, value);
+		write_b(vrtc, value);
 		break;
 	case RTC_C:
 	case RTC_D:
@@ -282,56 +282,56 @@ static void write_register(struct rtc *rtc, u8 index, u8 value)
 	case RTC_HOUR:
 	case RTC_WEEKDAY ... RTC_YEAR:
 	case RTC_CENTURY:
-		rtc->ram[index] = value;
-		if (updates(rtc))
-			time_from_registers(rtc);
+		vrtc->ram[index] = value;
+		if (updates(vrtc))
+			time_from_registers(vrtc);
 		break;
 	default:
-		rtc->ram[index] = value;
+		vrtc->ram[index] = value;
 		break;
 	}
 }
 
-static u8 read_register(struct rtc *rtc, u8 index)
+static u8 read_register(struct vrtc *vrtc, u8 index)
 {
-	u8 value = rtc->ram[index];
+	u8 value = vrtc->ram[index];
 
-	if (index == RTC_A && updates(rtc) && (rtc->tick + UPDATING_TICKS) >> SECOND_SHIFT !=
-	    rtc->tick >> SECOND_SHIFT)
+	if (index == RTC_A && updates(vrtc) && (vrtc->tick + UPDATING_TICKS) >> SECOND_SHIFT !=
+	    vrtc->tick >> SECOND_SHIFT)
 		value |= A_UPDATING;
 	if (index == RTC_C)
-		rtc->ram[RTC_C] = 0;
+		vrtc->ram[RTC_C] = 0;
 	return value;
 }
 
-static u8 rtc_read(void *device, u16 port)
+static u8 vrtc_read(void *device, u16 port)
 {
-	struct rtc *rtc = device;
+	struct vrtc *vrtc = device;
 	u8 value;
 
 	if (port == RTC_PORT)
 		return 0xff;	/* write-only */
-	catch_up(rtc);
+	catch_up(vrtc);
 	/* C_REQUEST is right at any time but for what happened since the last look. */
-	update_interrupt(rtc);
-	value = read_register(rtc, rtc->index);
-	if (rtc->index == RTC_C)
-		update_interrupt(rtc);
+	update_interrupt(vrtc);
+	value = read_register(vrtc, vrtc->index);
+	if (vrtc->index == RTC_C)
+		update_interrupt(vrtc);
 	return value;
 }
 
-static void rtc_write(void *device, u16 port, u8 value)
+static void vrtc_write(void *device, u16 port, u8 value)
 {
-	struct rtc *rtc = device;
+	struct vrtc *vrtc = device;
 
 	if (port == RTC_PORT) {
 		/* Bit 7 masks the chipset's NMIs, of which this machine has none. */
-		rtc->index = value % RTC_SIZE;
+		vrtc->index = value % RTC_SIZE;
 		return;
 	}
-	catch_up(rtc);
-	write_register(rtc, rtc->index, value);
-	update_interrupt(rtc);
+	catch_up(vrtc);
+	write_register(vrtc, vrtc->index, value);
+	update_interrupt(vrtc);
 }
 
 /* --- what firmware leaves in CMOS --- */
@@ -344,10 +344,10 @@ static void rtc_write(void *device, u16 port, u8 value)
 #define CMOS_ABOVE_16M	    0x34	/* in 64 KiB */
 #define CMOS_ABOVE_4G	    0x5b	/* three bytes, in 64 KiB */
 
-static void put_le(struct rtc *rtc, unsigned index, u64 value, unsigned bytes)
+static void put_le(struct vrtc *vrtc, unsigned index, u64 value, unsigned bytes)
 {
 	for (unsigned i = 0; i < bytes; i++)
-		rtc->ram[index + i] = (u8)(value >> (8 * i));
+		vrtc->ram[index + i] = (u8)(value >> (8 * i));
 }
 
 static u64 above(u64 size, u64 limit)
@@ -355,41 +355,41 @@ static u64 above(u64 size, u64 limit)
 	return size > limit ? size - limit : 0;
 }
 
-static void fill_cmos(struct rtc *rtc, u64 low, u64 high)
+static void fill_cmos(struct vrtc *vrtc, u64 low, u64 high)
 {
 	u64 above_1m = MIN(above(low, MIB(1)) / KIB(1), KIB(63));
 	unsigned sum = 0;
 
-	rtc->ram[CMOS_EQUIPMENT] = BIT(1);	/* a coprocessor, no diskette drive */
-	put_le(rtc, CMOS_BASE_KIB, MIN(low / KIB(1), 640ull), 2);
-	put_le(rtc, CMOS_ABOVE_1M_KIB, above_1m, 2);
-	put_le(rtc, CMOS_ABOVE_1M_KIB_2, above_1m, 2);
-	put_le(rtc, CMOS_ABOVE_16M, MIN(above(low, MIB(16)) / KIB(64), 0xffffull), 2);
-	put_le(rtc, CMOS_ABOVE_4G, MIN(high / KIB(64), 0xffffffull), 3);
+	vrtc->ram[CMOS_EQUIPMENT] = BIT(1);	/* a coprocessor, no diskette drive */
+	put_le(vrtc, CMOS_BASE_KIB, MIN(low / KIB(1), 640ull), 2);
+	put_le(vrtc, CMOS_ABOVE_1M_KIB, above_1m, 2);
+	put_le(vrtc, CMOS_ABOVE_1M_KIB_2, above_1m, 2);
+	put_le(vrtc, CMOS_ABOVE_16M, MIN(above(low, MIB(16)) / KIB(64), 0xffffull), 2);
+	put_le(vrtc, CMOS_ABOVE_4G, MIN(high / KIB(64), 0xffffffull), 3);
 	for (unsigned i = 0x10; i < CMOS_CHECKSUM; i++)
-		sum += rtc->ram[i];
-	rtc->ram[CMOS_CHECKSUM] = (u8)(sum >> 8);
-	rtc->ram[CMOS_CHECKSUM + 1] = (u8)sum;
+		sum += vrtc->ram[i];
+	vrtc->ram[CMOS_CHECKSUM] = (u8)(sum >> 8);
+	vrtc->ram[CMOS_CHECKSUM + 1] = (u8)sum;
 }
 
-struct rtc *rtc_create(struct vm *vm, u64 now)
+struct vrtc *vrtc_create(struct vm *vm, u64 now)
 {
-	struct rtc *rtc = vm_alloc(vm, sizeof(*rtc));
+	struct vrtc *vrtc = vm_alloc(vm, sizeof(*vrtc));
 
-	if (!rtc)
+	if (!vrtc)
 		return NULL;
-	rtc->vm = vm;
-	vtimer_init(&rtc->timer, vm_bsp(vm), timer_fire);
-	rtc->crystal = (struct counter){ .origin = vtimer_now(), .hz = CRYSTAL_HZ };
-	rtc->ram[RTC_A] = 0x26;			/* 32768 Hz crystal, 1024 Hz periodic */
-	rtc->ram[RTC_B] = B_24_HOURS;
-	rtc->ram[RTC_D] = D_VALID;
-	rtc->seconds = CALENDAR_UNIX_EPOCH + now;
-	time_to_registers(rtc);
-	fill_cmos(rtc, guest_low_ram(vm), guest_high_ram(vm));
+	vrtc->vm = vm;
+	vtimer_init(&vrtc->timer, vm_bsp(vm), timer_fire);
+	vrtc->crystal = (struct counter){ .origin = vtimer_now(), .hz = CRYSTAL_HZ };
+	vrtc->ram[RTC_A] = 0x26;			/* 32768 Hz crystal, 1024 Hz periodic */
+	vrtc->ram[RTC_B] = B_24_HOURS;
+	vrtc->ram[RTC_D] = D_VALID;
+	vrtc->seconds = CALENDAR_UNIX_EPOCH + now;
+	time_to_registers(vrtc);
+	fill_cmos(vrtc, guest_low_ram(vm), guest_high_ram(vm));
 	if (byte_ports_register(vm, &(struct byte_ports){
 		.name = "MC146818", .base = RTC_PORT, .count = 2,
-		.read = rtc_read, .write = rtc_write, .device = rtc }))
+		.read = vrtc_read, .write = vrtc_write, .device = vrtc }))
 		return NULL;
-	return rtc;
+	return vrtc;
 }

@@ -5,7 +5,7 @@
 #include "lib/types.h"
 
 struct vm;
-struct rtc;
+struct vrtc;
 
 #define RTC_IRQ	       8
 #define RTC_CENTURY    0x32	/* the FADT names this register */
@@ -14,4 +14,4 @@ struct rtc;
  * Claims its ports. `now`: wall clock in seconds since 1970, UTC. The memory sizes that firmware
  * leaves in CMOS are those of the VM's RAM. NULL: no memory, or a port is taken; logged.
  */
-struct rtc *rtc_create(struct vm *vm, u64 now);
+struct vrtc *vrtc_create(struct vm *vm, u64 now);

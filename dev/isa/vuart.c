@@ -14,7 +14,7 @@
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
 
-enum uart_register {
+enum vuart_register {
 	UART_DATA,		/* RBR, THR; DLAB: divisor, low byte */
 	UART_IER,		/* DLAB: divisor, high byte */
 	UART_IIR,		/* write: FCR */
@@ -67,7 +67,7 @@ enum uart_register {
 #define BAUD_BASE	115200	/* 1.8432 MHz / 16 */
 #define TIMEOUT_CHARACTERS 4
 
-struct uart {
+struct vuart {
 	struct vm *vm;
 	unsigned irq;
 	struct vtimer timeout;		/* characters wait below the trigger level */
@@ -87,292 +87,292 @@ struct uart {
 
 /* --- interrupts --- */
 
-static unsigned trigger_level(const struct uart *uart)
+static unsigned trigger_level(const struct vuart *vuart)
 {
 	static const u8 levels[] = { 1, 4, 8, 14 };
 
-	return uart->fcr & FCR_ENABLE ? levels[FCR_TRIGGER(uart->fcr)] : 1;
+	return vuart->fcr & FCR_ENABLE ? levels[FCR_TRIGGER(vuart->fcr)] : 1;
 }
 
 /* The source of the highest priority. Data sheet, "Interrupt Identification Register". */
-static u8 interrupt_id(const struct uart *uart)
+static u8 interrupt_id(const struct vuart *vuart)
 {
-	if ((uart->ier & IER_LINE) && uart->lsr_errors)
+	if ((vuart->ier & IER_LINE) && vuart->lsr_errors)
 		return IIR_LINE;
-	if ((uart->ier & IER_RECEIVE) && uart->fifo_count >= trigger_level(uart))
+	if ((vuart->ier & IER_RECEIVE) && vuart->fifo_count >= trigger_level(vuart))
 		return IIR_RECEIVE;
-	if ((uart->ier & IER_RECEIVE) && uart->timeout_pending)
+	if ((vuart->ier & IER_RECEIVE) && vuart->timeout_pending)
 		return IIR_TIMEOUT;
-	if ((uart->ier & IER_TRANSMIT) && uart->transmit_pending)
+	if ((vuart->ier & IER_TRANSMIT) && vuart->transmit_pending)
 		return IIR_TRANSMIT;
-	if ((uart->ier & IER_MODEM) && (uart->msr & MSR_DELTAS))
+	if ((vuart->ier & IER_MODEM) && (vuart->msr & MSR_DELTAS))
 		return IIR_MODEM;
 	return IIR_NONE;
 }
 
 /* OUT2 connects the interrupt, and loopback forces the modem outputs, OUT2 with them, inactive. */
-static void update_irq(struct uart *uart)
+static void update_irq(struct vuart *vuart)
 {
-	bool connected = (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	bool connected = (vuart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
-	irq_line_set(uart->vm, uart->irq, connected && interrupt_id(uart) != IIR_NONE);
+	irq_line_set(vuart->vm, vuart->irq, connected && interrupt_id(vuart) != IIR_NONE);
 }
 
 /* --- receiver --- */
 
-static u64 timeout_ticks(const struct uart *uart)
+static u64 timeout_ticks(const struct vuart *vuart)
 {
-	unsigned bits = 1 + 5 + (uart->lcr & LCR_LENGTH) + !!(uart->lcr & LCR_PARITY) +
-			1 + !!(uart->lcr & LCR_STOP);
-	u64 divisor = uart->divisor ? uart->divisor : 1;
+	unsigned bits = 1 + 5 + (vuart->lcr & LCR_LENGTH) + !!(vuart->lcr & LCR_PARITY) +
+			1 + !!(vuart->lcr & LCR_STOP);
+	u64 divisor = vuart->divisor ? vuart->divisor : 1;
 
 	return vtimer_scale(vtimer_hz(), TIMEOUT_CHARACTERS * bits * divisor, BAUD_BASE);
 }
 
 /* From the last character that came or was read. Data sheet, "FIFO Interrupt Mode Operation". */
-static void restart_timeout(struct uart *uart)
+static void restart_timeout(struct vuart *vuart)
 {
-	if (uart->fifo_count && (uart->fcr & FCR_ENABLE))
-		vtimer_arm(&uart->timeout, vtimer_now() + timeout_ticks(uart));
+	if (vuart->fifo_count && (vuart->fcr & FCR_ENABLE))
+		vtimer_arm(&vuart->timeout, vtimer_now() + timeout_ticks(vuart));
 	else
-		vtimer_cancel(&uart->timeout);
+		vtimer_cancel(&vuart->timeout);
 }
 
 static void timeout_fire(struct vtimer *timer)
 {
-	struct uart *uart = container_of(timer, struct uart, timeout);
+	struct vuart *vuart = container_of(timer, struct vuart, timeout);
 
-	uart->timeout_pending = true;
-	update_irq(uart);
+	vuart->timeout_pending = true;
+	update_irq(vuart);
 }
 
-static unsigned fifo_room(const struct uart *uart)
+static unsigned fifo_room(const struct vuart *vuart)
 {
-	return (uart->fcr & FCR_ENABLE ? FIFO_SIZE : 1) - uart->fifo_count;
+	return (vuart->fcr & FCR_ENABLE ? FIFO_SIZE : 1) - vuart->fifo_count;
 }
 
-static void fifo_put(struct uart *uart, u8 c)
+static void fifo_put(struct vuart *vuart, u8 c)
 {
-	c &= 0xff >> (3 - (uart->lcr & LCR_LENGTH));
-	if (!fifo_room(uart)) {
-		uart->lsr_errors |= LSR_OVERRUN;
+	c &= 0xff >> (3 - (vuart->lcr & LCR_LENGTH));
+	if (!fifo_room(vuart)) {
+		vuart->lsr_errors |= LSR_OVERRUN;
 		/* The FIFO keeps what it has; the single register of a 16450 does not. */
-		if (!(uart->fcr & FCR_ENABLE))
-			uart->fifo[uart->fifo_first] = c;
+		if (!(vuart->fcr & FCR_ENABLE))
+			vuart->fifo[vuart->fifo_first] = c;
 		return;
 	}
-	uart->fifo[(uart->fifo_first + uart->fifo_count++) % FIFO_SIZE] = c;
-	if (!uart->timeout_pending)
-		restart_timeout(uart);
+	vuart->fifo[(vuart->fifo_first + vuart->fifo_count++) % FIFO_SIZE] = c;
+	if (!vuart->timeout_pending)
+		restart_timeout(vuart);
 }
 
 /* Let the backlog in, as far as there is room. In loopback the line is disconnected. */
-static void drain_backlog(struct uart *uart)
+static void drain_backlog(struct vuart *vuart)
 {
-	while (uart->backlog_count && fifo_room(uart) && !(uart->mcr & MCR_LOOP)) {
-		fifo_put(uart, uart->backlog[uart->backlog_first]);
-		uart->backlog_first = (uart->backlog_first + 1) % UART_BACKLOG;
-		uart->backlog_count--;
+	while (vuart->backlog_count && fifo_room(vuart) && !(vuart->mcr & MCR_LOOP)) {
+		fifo_put(vuart, vuart->backlog[vuart->backlog_first]);
+		vuart->backlog_first = (vuart->backlog_first + 1) % UART_BACKLOG;
+		vuart->backlog_count--;
 	}
 }
 
-bool uart_receive(struct uart *uart, u8 c)
+bool vuart_receive(struct vuart *vuart, u8 c)
 {
-	if (uart->backlog_count == UART_BACKLOG)
+	if (vuart->backlog_count == UART_BACKLOG)
 		return false;
-	uart->backlog[(uart->backlog_first + uart->backlog_count++) % UART_BACKLOG] = c;
-	drain_backlog(uart);
-	update_irq(uart);
+	vuart->backlog[(vuart->backlog_first + vuart->backlog_count++) % UART_BACKLOG] = c;
+	drain_backlog(vuart);
+	update_irq(vuart);
 	return true;
 }
 
-static u8 read_data(struct uart *uart)
+static u8 read_data(struct vuart *vuart)
 {
-	if (uart->fifo_count) {
-		uart->last_read = uart->fifo[uart->fifo_first];
-		uart->fifo_first = (uart->fifo_first + 1) % FIFO_SIZE;
-		uart->fifo_count--;
+	if (vuart->fifo_count) {
+		vuart->last_read = vuart->fifo[vuart->fifo_first];
+		vuart->fifo_first = (vuart->fifo_first + 1) % FIFO_SIZE;
+		vuart->fifo_count--;
 	}
-	uart->timeout_pending = false;
-	restart_timeout(uart);
-	drain_backlog(uart);
-	return uart->last_read;
+	vuart->timeout_pending = false;
+	restart_timeout(vuart);
+	drain_backlog(vuart);
+	return vuart->last_read;
 }
 
-static void clear_fifo(struct uart *uart)
+static void clear_fifo(struct vuart *vuart)
 {
-	uart->fifo_count = 0;
-	uart->timeout_pending = false;
-	restart_timeout(uart);
+	vuart->fifo_count = 0;
+	vuart->timeout_pending = false;
+	restart_timeout(vuart);
 }
 
 /* --- transmitter, modem lines, control --- */
 
-static void transmit(struct uart *uart, u8 c)
+static void transmit(struct vuart *vuart, u8 c)
 {
-	if (uart->mcr & MCR_LOOP) {
-		fifo_put(uart, c);
+	if (vuart->mcr & MCR_LOOP) {
+		fifo_put(vuart, c);
 	} else {
-		char text = (char)(c & (0xff >> (3 - (uart->lcr & LCR_LENGTH))));
+		char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
 
-		vm_console_write(uart->vm, &text, 1);
+		vm_console_write(vuart->vm, &text, 1);
 	}
-	uart->transmit_pending = true;
+	vuart->transmit_pending = true;
 }
 
 /* The terminal is always ready: CTS, DSR and DCD are on. Loopback takes the own outputs instead. */
-static void update_modem(struct uart *uart)
+static void update_modem(struct vuart *vuart)
 {
 	u8 lines = MSR_CTS | MSR_DSR | MSR_DCD, changed;
 
-	if (uart->mcr & MCR_LOOP)
-		lines = (uart->mcr & MCR_RTS ? MSR_CTS : 0) | (uart->mcr & MCR_DTR ? MSR_DSR : 0) |
-			(uart->mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->mcr & MCR_OUT2 ? MSR_DCD : 0);
-	changed = (lines ^ uart->msr) >> 4;
+	if (vuart->mcr & MCR_LOOP)
+		lines = (vuart->mcr & MCR_RTS ? MSR_CTS : 0) | (vuart->mcr & MCR_DTR ? MSR_DSR : 0) |
+			(vuart->mcr & MCR_OUT1 ? MSR_RI : 0) | (vuart->mcr & MCR_OUT2 ? MSR_DCD : 0);
+	changed = (lines ^ vuart->msr) >> 4;
 	if (lines & MSR_RI)
 		changed &= ~MSR_DELTA_RI;
-	uart->msr = lines | (uart->msr & MSR_DELTAS) | changed;
+	vuart->msr = lines | (vuart->msr & MSR_DELTAS) | changed;
 }
 
-static void write_ier(struct uart *uart, u8 value)
+static void write_ier(struct vuart *vuart, u8 value)
 {
 	/* The transmitter is empty: enabling its interrupt raises it. */
-	if (value & ~uart->ier & IER_TRANSMIT)
-		uart->transmit_pending = true;
-	uart->ier = value & IER_BITS;
+	if (value & ~vuart->ier & IER_TRANSMIT)
+		vuart->transmit_pending = true;
+	vuart->ier = value & IER_BITS;
 }
 
-static void write_fcr(struct uart *uart, u8 value)
+static void write_fcr(struct vuart *vuart, u8 value)
 {
-	bool toggled = (value ^ uart->fcr) & FCR_ENABLE;
+	bool toggled = (value ^ vuart->fcr) & FCR_ENABLE;
 
 	/* The other bits are taken only together with the enable bit. */
-	uart->fcr = value & FCR_ENABLE ? value : 0;
-	if (toggled || (uart->fcr & FCR_CLEAR_RX))
-		clear_fifo(uart);
-	drain_backlog(uart);
+	vuart->fcr = value & FCR_ENABLE ? value : 0;
+	if (toggled || (vuart->fcr & FCR_CLEAR_RX))
+		clear_fifo(vuart);
+	drain_backlog(vuart);
 }
 
-static u8 read_iir(struct uart *uart)
+static u8 read_iir(struct vuart *vuart)
 {
-	u8 id = interrupt_id(uart);
+	u8 id = interrupt_id(vuart);
 
 	if (id == IIR_TRANSMIT)
-		uart->transmit_pending = false;
-	return id | (uart->fcr & FCR_ENABLE ? IIR_FIFO : 0);
+		vuart->transmit_pending = false;
+	return id | (vuart->fcr & FCR_ENABLE ? IIR_FIFO : 0);
 }
 
-static u8 read_lsr(struct uart *uart)
+static u8 read_lsr(struct vuart *vuart)
 {
-	u8 value = LSR_THR_EMPTY | LSR_TX_EMPTY | uart->lsr_errors;
+	u8 value = LSR_THR_EMPTY | LSR_TX_EMPTY | vuart->lsr_errors;
 
-	uart->lsr_errors = 0;
-	return value | (uart->fifo_count ? LSR_READY : 0);
+	vuart->lsr_errors = 0;
+	return value | (vuart->fifo_count ? LSR_READY : 0);
 }
 
-static u8 read_msr(struct uart *uart)
+static u8 read_msr(struct vuart *vuart)
 {
-	u8 value = uart->msr;
+	u8 value = vuart->msr;
 
-	uart->msr &= ~MSR_DELTAS;
+	vuart->msr &= ~MSR_DELTAS;
 	return value;
 }
 
 /* --- ports --- */
 
-static u8 read_register(struct uart *uart, unsigned index)
+static u8 read_register(struct vuart *vuart, unsigned index)
 {
-	bool dlab = uart->lcr & LCR_DLAB;
+	bool dlab = vuart->lcr & LCR_DLAB;
 
 	switch (index) {
 	case UART_DATA:
-		return dlab ? (u8)uart->divisor : read_data(uart);
+		return dlab ? (u8)vuart->divisor : read_data(vuart);
 	case UART_IER:
-		return dlab ? uart->divisor >> 8 : uart->ier;
+		return dlab ? vuart->divisor >> 8 : vuart->ier;
 	case UART_IIR:
-		return read_iir(uart);
+		return read_iir(vuart);
 	case UART_LCR:
-		return uart->lcr;
+		return vuart->lcr;
 	case UART_MCR:
-		return uart->mcr;
+		return vuart->mcr;
 	case UART_LSR:
-		return read_lsr(uart);
+		return read_lsr(vuart);
 	case UART_MSR:
-		return read_msr(uart);
+		return read_msr(vuart);
 	default:
-		return uart->scratch;
+		return vuart->scratch;
 	}
 }
 
-static void write_register(struct uart *uart, unsigned index, u8 value)
+static void write_register(struct vuart *vuart, unsigned index, u8 value)
 {
-	bool dlab = uart->lcr & LCR_DLAB;
+	bool dlab = vuart->lcr & LCR_DLAB;
 
 	switch (index) {
 	case UART_DATA:
 		if (dlab)
-			uart->divisor = (uart->divisor & 0xff00) | value;
+			vuart->divisor = (vuart->divisor & 0xff00) | value;
 		else
-			transmit(uart, value);
+			transmit(vuart, value);
 		break;
 	case UART_IER:
 		if (dlab)
-			uart->divisor = (u16)(value << 8) | (uart->divisor & 0xff);
+			vuart->divisor = (u16)(value << 8) | (vuart->divisor & 0xff);
 		else
-			write_ier(uart, value);
+			write_ier(vuart, value);
 		break;
 	case UART_IIR:
-		write_fcr(uart, value);
+		write_fcr(vuart, value);
 		break;
 	case UART_LCR:
-		uart->lcr = value;
+		vuart->lcr = value;
 		break;
 	case UART_MCR:
-		uart->mcr = value & MCR_BITS;
-		update_modem(uart);
-		drain_backlog(uart);
+		vuart->mcr = value & MCR_BITS;
+		update_modem(vuart);
+		drain_backlog(vuart);
 		break;
 	case UART_SCRATCH:
-		uart->scratch = value;
+		vuart->scratch = value;
 		break;
 	default:	/* LSR and MSR are read-only but for factory testing */
 		break;
 	}
 }
 
-static u8 uart_read(void *device, u16 port)
+static u8 vuart_read(void *device, u16 port)
 {
-	struct uart *uart = device;
-	u8 value = read_register(uart, port % UART_REGISTERS);
+	struct vuart *vuart = device;
+	u8 value = read_register(vuart, port % UART_REGISTERS);
 
-	update_irq(uart);
+	update_irq(vuart);
 	return value;
 }
 
-static void uart_write(void *device, u16 port, u8 value)
+static void vuart_write(void *device, u16 port, u8 value)
 {
-	struct uart *uart = device;
+	struct vuart *vuart = device;
 
-	write_register(uart, port % UART_REGISTERS, value);
-	update_irq(uart);
+	write_register(vuart, port % UART_REGISTERS, value);
+	update_irq(vuart);
 }
 
-struct uart *uart_create(struct vm *vm, u16 base, unsigned irq)
+struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
 {
-	struct uart *uart = vm_alloc(vm, sizeof(*uart));
+	struct vuart *vuart = vm_alloc(vm, sizeof(*vuart));
 
-	if (!uart)
+	if (!vuart)
 		return NULL;
-	uart->vm = vm;
-	uart->irq = irq;
+	vuart->vm = vm;
+	vuart->irq = irq;
 	/* As firmware leaves it: small kernels write to it without any set-up. */
-	uart->lcr = LCR_LENGTH;
-	uart->divisor = 1;
-	uart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
-	vtimer_init(&uart->timeout, vm_bsp(vm), timeout_fire);
+	vuart->lcr = LCR_LENGTH;
+	vuart->divisor = 1;
+	vuart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
+	vtimer_init(&vuart->timeout, vm_bsp(vm), timeout_fire);
 	if (byte_ports_register(vm, &(struct byte_ports){
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
-		.read = uart_read, .write = uart_write, .device = uart }))
+		.read = vuart_read, .write = vuart_write, .device = vuart }))
 		return NULL;
-	return uart;
+	return vuart;
 }

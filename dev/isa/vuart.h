@@ -5,7 +5,7 @@
 #include "lib/types.h"
 
 struct vm;
-struct uart;
+struct vuart;
 
 #define UART_BACKLOG 1024	/* typed characters that wait for room in the receive FIFO */
 
@@ -13,7 +13,7 @@ struct uart;
  * Claims eight ports from `base`. What the guest sends goes to vm_console_write() at once.
  * NULL: no memory, or a port is taken; logged.
  */
-struct uart *uart_create(struct vm *vm, u16 base, unsigned irq);
+struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq);
 
 /* A character from the line. false: the backlog is full, the character is lost. */
-bool uart_receive(struct uart *uart, u8 c);
+bool vuart_receive(struct vuart *vuart, u8 c);

@@ -15,11 +15,11 @@
 
 #define DATA 4	/* offset of the data ports */
 
-struct pci_bus {
+struct vpci_bus {
 	struct vm *vm;
 	u32 address;	/* what was written to PCI_CONFIG_PORT */
-	struct pci_function *functions[PCI_FUNCTIONS];
-	struct pci_function host_bridge;
+	struct vpci_function *functions[PCI_FUNCTIONS];
+	struct vpci_function host_bridge;
 };
 
 /* --- the host bridge, 00:00.0 --- */
@@ -33,7 +33,7 @@ static const u32 host_bridge_config[] = {
 	[2] = 0x06000000,	/* class: host bridge */
 };
 
-static u32 host_bridge_read(struct pci_function *function __maybe_unused, unsigned offset,
+static u32 host_bridge_read(struct vpci_function *function __maybe_unused, unsigned offset,
 			    unsigned size __maybe_unused)
 {
 	unsigned reg = offset / 4;
@@ -43,7 +43,7 @@ static u32 host_bridge_read(struct pci_function *function __maybe_unused, unsign
 	return host_bridge_config[reg] >> (offset % 4 * 8);
 }
 
-static void host_bridge_write(struct pci_function *function __maybe_unused,
+static void host_bridge_write(struct vpci_function *function __maybe_unused,
 			      unsigned offset __maybe_unused, unsigned size __maybe_unused,
 			      u32 value __maybe_unused)
 {
@@ -53,7 +53,7 @@ static void host_bridge_write(struct pci_function *function __maybe_unused,
 /* --- configuration mechanism #1 --- */
 
 /* NULL: no such function, or the address register is switched off. */
-static struct pci_function *addressed(const struct pci_bus *bus)
+static struct vpci_function *addressed(const struct vpci_bus *bus)
 {
 	u32 address = bus->address;
 
@@ -62,26 +62,26 @@ static struct pci_function *addressed(const struct pci_bus *bus)
 	return bus->functions[address >> 8 & 0xff];
 }
 
-static u32 config_read(struct pci_bus *bus, unsigned byte, unsigned size)
+static u32 config_read(struct vpci_bus *bus, unsigned byte, unsigned size)
 {
-	struct pci_function *function = addressed(bus);
+	struct vpci_function *function = addressed(bus);
 
 	return function ? function->read(function, (bus->address & 0xfc) + byte, size) : ALL_ONES;
 }
 
-static void config_write(struct pci_bus *bus, unsigned byte, unsigned size, u32 value)
+static void config_write(struct vpci_bus *bus, unsigned byte, unsigned size, u32 value)
 {
-	struct pci_function *function = addressed(bus);
+	struct vpci_function *function = addressed(bus);
 
 	if (function)
 		function->write(function, (bus->address & 0xfc) + byte, size, value);
 }
 
-static struct pm *pm_of(const struct pci_bus *bus)
+static struct vpm *vpm_of(const struct vpci_bus *bus)
 {
 	const struct platform *platform = vm_platform(bus->vm);
 
-	return platform->pm;
+	return platform->vpm;
 }
 
 /*
@@ -90,34 +90,34 @@ static struct pm *pm_of(const struct pci_bus *bus)
  */
 static u64 ports_read(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size)
 {
-	struct pci_bus *bus = device;
+	struct vpci_bus *bus = device;
 
 	if (offset >= DATA)
 		return config_read(bus, offset - DATA, size);
 	if (offset == 0 && size == 4)
 		return bus->address;
 	if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)
-		return pm_reset_read(pm_of(bus));
+		return vpm_reset_read(vpm_of(bus));
 	return ALL_ONES;
 }
 
 static void ports_write(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size,
 			u64 value)
 {
-	struct pci_bus *bus = device;
+	struct vpci_bus *bus = device;
 
 	if (offset >= DATA)
 		config_write(bus, offset - DATA, size, (u32)value);
 	else if (offset == 0 && size == 4)
 		bus->address = value & ADDRESS_WRITABLE;
 	else if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)
-		pm_reset_write(pm_of(bus), (u8)value);
+		vpm_reset_write(vpm_of(bus), (u8)value);
 }
 
-int pci_plug(struct vm *vm, struct pci_function *function)
+int vpci_plug(struct vm *vm, struct vpci_function *function)
 {
 	const struct platform *platform = vm_platform(vm);
-	struct pci_function **place = &platform->pci->functions[function->devfn];
+	struct vpci_function **place = &platform->pci->functions[function->devfn];
 
 	if (*place) {
 		vm_error(vm, "PCI 00:%02x.%u is taken by %s; no place for %s", function->devfn >> 3,
@@ -128,10 +128,10 @@ int pci_plug(struct vm *vm, struct pci_function *function)
 	return 0;
 }
 
-int pci_create(struct vm *vm)
+int vpci_create(struct vm *vm)
 {
 	struct platform *platform = vm_platform(vm);
-	struct pci_bus *bus = vm_alloc(vm, sizeof(*bus));
+	struct vpci_bus *bus = vm_alloc(vm, sizeof(*bus));
 	const struct io_region ports = {
 		.name = "PCI configuration",
 		.base = PCI_CONFIG_PORT,
@@ -148,12 +148,12 @@ int pci_create(struct vm *vm)
 	error = pio_register(vm, &ports);
 	if (error)
 		return error;
-	bus->host_bridge = (struct pci_function){
+	bus->host_bridge = (struct vpci_function){
 		.name = "the host bridge",
 		.devfn = PCI_SLOT(0, 0),
 		.read = host_bridge_read,
 		.write = host_bridge_write,
 	};
 	platform->pci = bus;
-	return pci_plug(vm, &bus->host_bridge);
+	return vpci_plug(vm, &bus->host_bridge);
 }

@@ -8,7 +8,7 @@
 #include "lib/types.h"
 
 struct vm;
-struct pci_bus;
+struct vpci_bus;
 
 #define PCI_CONFIG_PORT	    0xcf8	/* 4 bytes of address, 4 of data */
 #define PCI_CONFIG_PORTS    8
@@ -17,13 +17,13 @@ struct pci_bus;
 #define PCI_SLOT(slot, function) ((slot) << 3 | (function))
 
 /* One function on the bus. The owner keeps the memory for as long as the VM lives. */
-struct pci_function {
+struct vpci_function {
 	const char *name;
 	u8 devfn;	/* PCI_SLOT() */
 	/* offset + size <= 256, size is 1, 2 or 4, within one aligned 32-bit register. */
-	u32 (*read)(struct pci_function *function, unsigned offset, unsigned size);
-	void (*write)(struct pci_function *function, unsigned offset, unsigned size, u32 value);
+	u32 (*read)(struct vpci_function *function, unsigned offset, unsigned size);
+	void (*write)(struct vpci_function *function, unsigned offset, unsigned size, u32 value);
 };
 
 /* Plug a function in. -EEXIST, logged, where its place is taken. */
-int pci_plug(struct vm *vm, struct pci_function *function);
+int vpci_plug(struct vm *vm, struct vpci_function *function);

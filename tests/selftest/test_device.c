@@ -38,8 +38,8 @@ static u32 faults;
 
 int __real_platform_create(struct vm *vm, u64 now);
 int __wrap_platform_create(struct vm *vm, u64 now);
-void __real_exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
-void __wrap_exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
+void __real_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
+void __wrap_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 static unsigned shift_of(int level)
 {
@@ -50,7 +50,7 @@ static unsigned shift_of(int level)
 static u64 *split(u64 *entry, int level)
 {
 	u64 *table = page_alloc();
-	u64 page = level == NESTED_2M ? *entry & ~NESTED_LARGE : *entry;
+	u64 page = level == TDP_2M ? *entry & ~TDP_LARGE : *entry;
 
 	if (!table)
 		return NULL;
@@ -63,14 +63,14 @@ static u64 *split(u64 *entry, int level)
 /* The entry of the 4 KiB page; NULL where there is none. */
 static u64 *find_entry(const struct vm *vm, gpa_t gpa)
 {
-	u64 *table = phys_to_virt(vm->nested_root);
+	u64 *table = phys_to_virt(vm->tdp_root);
 
-	for (int level = NESTED_LEVELS - 1;; level--) {
+	for (int level = TDP_LEVELS - 1;; level--) {
 		u64 *entry = &table[gpa >> shift_of(level) & 511];
 
 		if (!*entry || !level)
 			return *entry ? entry : NULL;
-		table = *entry & NESTED_LARGE ? split(entry, level) :
+		table = *entry & TDP_LARGE ? split(entry, level) :
 			phys_to_virt(*entry & 0x000ffffffffff000ull);
 		if (!table)
 			return NULL;
@@ -160,7 +160,7 @@ static void happen(struct vcpu *vcpu, u32 command, hpa_t address)
 		vcpu_request(vcpu, REQ_STOP);
 }
 
-void __wrap_exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
+void __wrap_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	for (unsigned i = 0; i < HOLES; i++) {
 		struct hole *hole = &holes[i];
@@ -173,5 +173,5 @@ void __wrap_exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *faul
 		happen(vcpu, hole->command, (hole->mapped & 0x000ffffffffff000ull) | (fault->gpa & ~PAGE_MASK));
 		return;
 	}
-	__real_exit_nested_fault(vcpu, fault);
+	__real_exit_tdp_fault(vcpu, fault);
 }

@@ -32,8 +32,8 @@ static inline struct vm *apic_vm(u32 vcpus)
 
 	vm->vcpu_count = vcpus;
 	vm_set_platform(vm, &fixture_platform);
-	fixture_platform.pic = pic_create(vm);
-	assert_non_null(fixture_platform.pic);
+	fixture_platform.vpic = vpic_create(vm);
+	assert_non_null(fixture_platform.vpic);
 	assert_int_equal(apic_create(vm), 0);
 	assert_non_null(vm->irqchip);
 	return vm;
@@ -113,13 +113,13 @@ static inline void self_ipi(struct vm *vm, u32 index, u8 vector)
 }
 
 /* IOAPIC registers. */
-static inline u32 ioapic_get(struct vm *vm, u8 reg)
+static inline u32 vioapic_get(struct vm *vm, u8 reg)
 {
 	mmio_write(cpu(vm, 0), IOAPIC_BASE, 4, reg);
 	return (u32)mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x10, 4);
 }
 
-static inline void ioapic_set(struct vm *vm, u8 reg, u32 value)
+static inline void vioapic_set(struct vm *vm, u8 reg, u32 value)
 {
 	mmio_write(cpu(vm, 0), IOAPIC_BASE, 4, reg);
 	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x10, 4, value);
@@ -127,15 +127,15 @@ static inline void ioapic_set(struct vm *vm, u8 reg, u32 value)
 
 static inline u64 entry_get(struct vm *vm, unsigned pin)
 {
-	return (u64)ioapic_get(vm, 0x11 + 2 * pin) << 32 | ioapic_get(vm, 0x10 + 2 * pin);
+	return (u64)vioapic_get(vm, 0x11 + 2 * pin) << 32 | vioapic_get(vm, 0x10 + 2 * pin);
 }
 
 /* As guests do it: the destination first, so that nothing is sent to the old one. */
 static inline void entry_set(struct vm *vm, unsigned pin, u32 low, u8 destination)
 {
-	ioapic_set(vm, 0x10 + 2 * pin, ENTRY_MASKED);
-	ioapic_set(vm, 0x11 + 2 * pin, (u32)destination << 24);
-	ioapic_set(vm, 0x10 + 2 * pin, low);
+	vioapic_set(vm, 0x10 + 2 * pin, ENTRY_MASKED);
+	vioapic_set(vm, 0x11 + 2 * pin, (u32)destination << 24);
+	vioapic_set(vm, 0x10 + 2 * pin, low);
 }
 
 static inline void line(struct vm *vm, unsigned irq, bool level)

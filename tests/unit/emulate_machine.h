@@ -71,9 +71,9 @@ static inline void place(u64 rip, const u8 *bytes, size_t length)
 #define PLACE(rip, ...) \
 	place((rip), (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
 
-static inline void access_device(gpa_t gpa, enum nested_access access)
+static inline void access_device(gpa_t gpa, enum tdp_access access)
 {
-	const struct nested_fault fault = { .gpa = gpa, .access = access, .what = "test" };
+	const struct tdp_fault fault = { .gpa = gpa, .access = access, .what = "test" };
 
 	emulate_mmio(&fake.vcpu, &fault);
 }

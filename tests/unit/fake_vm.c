@@ -260,14 +260,14 @@ u32 vcpu_apic_id(const struct vcpu *vcpu)
 	return vcpu->id;
 }
 
-void *vcpu_lapic(const struct vcpu *vcpu)
+void *vcpu_vlapic(const struct vcpu *vcpu)
 {
-	return vcpu->lapic;
+	return vcpu->vlapic;
 }
 
-void vcpu_set_lapic(struct vcpu *vcpu, void *lapic)
+void vcpu_set_vlapic(struct vcpu *vcpu, void *vlapic)
 {
-	vcpu->lapic = lapic;
+	vcpu->vlapic = vlapic;
 }
 
 u8 vcpu_physical_bits(const struct vcpu *vcpu)

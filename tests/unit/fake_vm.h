@@ -32,7 +32,7 @@ struct vcpu {
 	unsigned interrupt_changes;	/* calls of vcpu_interrupt_changed() */
 	unsigned nmis, inits, startups;	/* calls of vcpu_raise_nmi() and so on */
 	u8 startup_vector;
-	void *lapic;
+	void *vlapic;
 };
 
 struct fake_line {

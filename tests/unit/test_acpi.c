@@ -190,17 +190,17 @@ static void test_madt(void **state)
 	const struct acpi_madt *madt = find_table(vm, "APIC");
 	const struct madt_lapic_nmi *nmi;
 	const struct madt_override *override;
-	const struct madt_ioapic *ioapic;
-	const struct madt_lapic *lapic;
+	const struct madt_ioapic *vioapic;
+	const struct madt_lapic *vlapic;
 
 	assert_int_equal(madt->lapic_address, 0xfee00000);
 	assert_int_equal(madt->flags, 1);
-	assert_int_equal(madt_entries(vm, 0, (const void **)&lapic), PROCESSORS);
-	assert_int_equal(lapic->apic_id, PROCESSORS - 1);
-	assert_int_equal(lapic->flags, 1);
-	assert_int_equal(madt_entries(vm, 1, (const void **)&ioapic), 1);
-	assert_int_equal(ioapic->address, 0xfec00000);
-	assert_int_equal(ioapic->gsi_base, 0);
+	assert_int_equal(madt_entries(vm, 0, (const void **)&vlapic), PROCESSORS);
+	assert_int_equal(vlapic->apic_id, PROCESSORS - 1);
+	assert_int_equal(vlapic->flags, 1);
+	assert_int_equal(madt_entries(vm, 1, (const void **)&vioapic), 1);
+	assert_int_equal(vioapic->address, 0xfec00000);
+	assert_int_equal(vioapic->gsi_base, 0);
 	assert_int_equal(madt_entries(vm, 2, (const void **)&override), 2);
 	assert_int_equal(override->source, 9);
 	assert_int_equal(override->gsi, 9);

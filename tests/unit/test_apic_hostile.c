@@ -42,16 +42,16 @@ static u64 random_value(void)
 	}
 }
 
-static struct lapic *lapic_of(struct vm *vm, u32 index)
+static struct vlapic *vlapic_of(struct vm *vm, u32 index)
 {
-	return vcpu_lapic(cpu(vm, index));
+	return vcpu_vlapic(cpu(vm, index));
 }
 
 /* --- what a guest and its devices can do --- */
 
 static void access_lapic_page(struct vm *vm, u32 index)
 {
-	gpa_t base = lapic_of(vm, 0)->base & 0xfffffff000;
+	gpa_t base = vlapic_of(vm, 0)->base & 0xfffffff000;
 	gpa_t gpa = base + (random_below(4) ? random_below(0x40) * 16 : random_below(0x1000));
 	unsigned size = random_below(4) ? 4 : 1 << random_below(4);
 
@@ -102,8 +102,8 @@ static void access_msr(struct vm *vm, u32 index)
 
 static void take_interrupt(struct vm *vm, u32 index)
 {
-	const struct lapic *lapic = lapic_of(vm, index);
-	u8 ppr = lapic->ppr;
+	const struct vlapic *vlapic = vlapic_of(vm, index);
+	u8 ppr = vlapic->ppr;
 	int expected = pending(vm, index);
 	int vector = acknowledge(vm, index);
 
@@ -112,9 +112,9 @@ static void take_interrupt(struct vm *vm, u32 index)
 	} else if (expected > 0) {
 		assert_int_equal(vector, expected);
 		assert_true(vector >= 16 && (vector & 0xf0) > (ppr & 0xf0));
-		assert_true(vector_set_has(&lapic->isr, (u8)vector));
-		assert_false(vector_set_has(&lapic->irr, (u8)vector));
-		assert_int_equal(lapic->ppr & 0xf0, vector & 0xf0);
+		assert_true(vector_set_has(&vlapic->isr, (u8)vector));
+		assert_false(vector_set_has(&vlapic->irr, (u8)vector));
+		assert_int_equal(vlapic->ppr & 0xf0, vector & 0xf0);
 	} else {
 		assert_true(vector >= 0); /* the 8259s' */
 	}
@@ -202,48 +202,48 @@ static void act(struct vm *vm)
 
 static void check_lapic(struct vm *vm, u32 index)
 {
-	const struct lapic *lapic = lapic_of(vm, index);
-	int request = vector_set_highest(&lapic->irr), service = vector_set_highest(&lapic->isr);
-	int vector = lapic_pending(lapic);
+	const struct vlapic *vlapic = vlapic_of(vm, index);
+	int request = vector_set_highest(&vlapic->irr), service = vector_set_highest(&vlapic->isr);
+	int vector = vlapic_pending(vlapic);
 	u8 service_class = service < 0 ? 0 : service & 0xf0;
 
 	/* Vectors 0 to 15 are never accepted. */
-	assert_int_equal(vector_set_register(&lapic->irr, 0) & 0xffff, 0);
-	assert_int_equal(vector_set_register(&lapic->isr, 0) & 0xffff, 0);
+	assert_int_equal(vector_set_register(&vlapic->irr, 0) & 0xffff, 0);
+	assert_int_equal(vector_set_register(&vlapic->isr, 0) & 0xffff, 0);
 
-	assert_true(lapic->irr_hint == (request >= 0));
-	assert_int_equal(lapic->ppr,
-			 (lapic->tpr & 0xf0) >= service_class ? lapic->tpr : service_class);
+	assert_true(vlapic->irr_hint == (request >= 0));
+	assert_int_equal(vlapic->ppr,
+			 (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class);
 	if (vector >= 0)
-		assert_true(vector == request && (vector & 0xf0) > (lapic->ppr & 0xf0));
+		assert_true(vector == request && (vector & 0xf0) > (vlapic->ppr & 0xf0));
 	else
-		assert_true(request < 0 || (request & 0xf0) <= (lapic->ppr & 0xf0));
+		assert_true(request < 0 || (request & 0xf0) <= (vlapic->ppr & 0xf0));
 
 	/* One of the three legal modes; switched off there is nothing in it. */
-	assert_int_not_equal(lapic->base & 0xc00, 0x400);
-	if (!(lapic->base & 0x800))
+	assert_int_not_equal(vlapic->base & 0xc00, 0x400);
+	if (!(vlapic->base & 0x800))
 		assert_true(request < 0 && service < 0);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		assert_true(lapic_enabled(lapic) || (lapic->lvt[i] & LVT_MASKED));
+		assert_true(vlapic_enabled(vlapic) || (vlapic->lvt[i] & LVT_MASKED));
 
-	assert_true(lapic->timer.remaining <= lapic->timer.initial);
-	assert_true(lapic_timer_current(lapic) <= lapic->timer.initial);
-	if (lapic->timer.vtimer.armed)
-		assert_false(lapic->lvt[LVT_TIMER] & LVT_MASKED);
+	assert_true(vlapic->timer.remaining <= vlapic->timer.initial);
+	assert_true(vlapic_timer_current(vlapic) <= vlapic->timer.initial);
+	if (vlapic->timer.vtimer.armed)
+		assert_false(vlapic->lvt[LVT_TIMER] & LVT_MASKED);
 }
 
 static void check_ioapic(struct vm *vm)
 {
-	const struct ioapic *ioapic = vm_irqchip_data(vm); /* its first member */
+	const struct vioapic *vioapic = vm_irqchip_data(vm); /* its first member */
 
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-		u64 entry = ioapic->entries[pin];
+		u64 entry = vioapic->entries[pin];
 
 		assert_int_equal(entry & ~0xff0000000001efffull, 0);
 		if (entry & REMOTE_IRR)
 			assert_true((entry & LEVEL) && (entry >> 8 & 7) <= 1);
 	}
-	assert_int_equal(ioapic->lines >> IOAPIC_PINS, 0);
+	assert_int_equal(vioapic->lines >> IOAPIC_PINS, 0);
 }
 
 static void run(u64 start)
@@ -258,7 +258,7 @@ static void run(u64 start)
 		act(vm);
 		for (u32 index = 0; index < VCPUS; index++) {
 			check_lapic(vm, index);
-			interrupts += lapic_pending(lapic_of(vm, index)) >= 0;
+			interrupts += vlapic_pending(vlapic_of(vm, index)) >= 0;
 		}
 		check_ioapic(vm);
 	}

@@ -159,13 +159,13 @@ static void test_access_crosses_from_ram_to_device(void **state)
 	memcpy(fake.mmio, "defgh", 5);
 	PLACE(CODE, 0x48, 0x8b, 0x03);			/* MOV RAX, [RBX] */
 	set(REG_RBX, gva);
-	access_device(FAKE_MMIO, NESTED_READ);
+	access_device(FAKE_MMIO, TDP_READ);
 	expect_done(CODE + 3);
 	assert_int_equal(get(REG_RAX), 0x6867666564636261ull);
 
 	PLACE(CODE, 0x48, 0x89, 0x0b);			/* MOV [RBX], RCX */
 	set(REG_RCX, 0x3837363534333231ull);
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_done(CODE + 3);
 	assert_memory_equal(fake.ram + DEVICE - 3, "123", 3);
 	assert_memory_equal(fake.mmio, "45678", 5);
@@ -179,7 +179,7 @@ static void test_access_crosses_device_pages(void **state)
 	memcpy(fake.mmio + 0x8000, "cd", 2);
 	PLACE(CODE, 0x8b, 0x03);			/* MOV EAX, [RBX] */
 	set(REG_RBX, DEVICE + 0xffe);
-	access_device(FAKE_MMIO + 0xffe, NESTED_READ);
+	access_device(FAKE_MMIO + 0xffe, TDP_READ);
 	expect_done(CODE + 2);
 	assert_int_equal(get(REG_RAX), 0x64636261);
 }
@@ -190,7 +190,7 @@ static void test_fault_in_the_second_page_writes_nothing(void **state)
 	PLACE(CODE, 0x01, 0x0b);			/* ADD [RBX], ECX */
 	set(REG_RBX, DEVICE + 0xffe);
 	set(REG_RCX, 0x1111);
-	access_device(FAKE_MMIO + 0xffe, NESTED_READ);
+	access_device(FAKE_MMIO + 0xffe, TDP_READ);
 	expect_raised(X86_PF, PF_WRITE, DEVICE + PAGE_SIZE, CODE);
 	assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
 }
@@ -221,7 +221,7 @@ static void test_accesses_that_reach_the_device(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		place(CODE, cases[i].bytes, cases[i].length);
 		set(REG_RBX, DEVICE + 0x10);
-		access_device(FAKE_MMIO + 0x10, NESTED_READ);
+		access_device(FAKE_MMIO + 0x10, TDP_READ);
 		expect_done(CODE + cases[i].length);
 		assert_int_equal(fake.mmio_reads, cases[i].reads);
 		assert_int_equal(fake.mmio_writes, cases[i].writes);
@@ -235,13 +235,13 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	fake_set_cpl(3);
 	*pte(DEVICE) &= ~PTE_USER;
 	/* What was faulted on is another kind of access: it proves nothing about this one. */
-	access_device(FAKE_MMIO + 0x10, NESTED_READ);
+	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_USER | PF_WRITE, DEVICE + 0x10, CODE);
 	fake_set_cpl(0);
 	fake_forget();
 	*pte(DEVICE) &= ~PTE_WRITE;
 	fake.controls[CTL_CR0] |= CR0_WP;
-	access_device(FAKE_MMIO + 0x10, NESTED_READ);
+	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DEVICE + 0x10, CODE);
 }
 
@@ -250,18 +250,18 @@ static void test_segment_faults(void **state)
 	fake_protected_mode(true);
 	fake.segments[SEG_DS].limit = 0xfff;
 	PLACE(CODE, 0xa3, 0x00, 0x00, 0x00, 0x50);	/* MOV [0x50000000], EAX */
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_raised(X86_GP, 0, 0, CODE);
 
 	fake.segments[SEG_SS].limit = 0xfff;
 	PLACE(CODE, 0x89, 0x45, 0x00);			/* MOV [EBP], EAX */
 	set(REG_RBP, FAKE_MMIO);
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_raised(X86_SS, 0, 0, CODE);
 
 	PLACE(CODE, 0x3e, 0x89, 0x45, 0x00);		/* the same with DS */
 	fake.segments[SEG_DS].limit = 0xffffffff;
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_done(CODE + 4);
 }
 
@@ -274,7 +274,7 @@ static void test_real_mode_addressing(void **state)
 	set(REG_RSI, 0xbeef00000020ull);
 	set(REG_RAX, 0x55);
 	PLACE(0x8000, 0x26, 0x88, 0x40, 0x02);		/* MOV ES:[BX + SI + 2], AL */
-	access_device(FAKE_MMIO + 0x12, NESTED_WRITE);
+	access_device(FAKE_MMIO + 0x12, TDP_WRITE);
 	expect_done(0x8004);
 	assert_int_equal(fake.mmio[0x12], 0x55);
 }
@@ -285,7 +285,7 @@ static void test_gs_base_in_64_bit_code(void **state)
 	fake.segments[SEG_DS].base = 0x1000;		/* does not count */
 	fake.mmio[0x20] = 0x77;
 	PLACE(CODE, 0x65, 0x0f, 0xb6, 0x04, 0x25, 0x20, 0, 0, 0);
-	access_device(FAKE_MMIO + 0x20, NESTED_READ);
+	access_device(FAKE_MMIO + 0x20, TDP_READ);
 	expect_done(CODE + 9);
 	assert_int_equal(get(REG_RAX), 0x77);
 }
@@ -310,7 +310,7 @@ static void test_refusals_name_the_bytes(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
 		set(REG_RBX, DEVICE);
-		access_device(FAKE_MMIO, NESTED_WRITE);
+		access_device(FAKE_MMIO, TDP_WRITE);
 		expect_words("write to 0x50000000, device memory");
 		expect_words(cases[i].words);
 		assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
@@ -323,7 +323,7 @@ static void test_code_that_changed_since(void **state)
 	const struct io_exit io = { .port = 0x60, .size = 1, .in = true };
 
 	PLACE(CODE, 0x89, 0xd8);			/* MOV EAX, EBX */
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	assert_false(fake.ended || fake.faulted);
 	assert_int_equal(fake.instructions_done, 0);
 	assert_int_equal(get(REG_RIP), CODE);
@@ -340,7 +340,7 @@ static void test_event_delivery_to_device_memory(void **state)
 	PLACE(CODE, 0x89, 0x03);
 	set(REG_RBX, DEVICE);
 	fake.vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x31 };
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_words("vector 49");
 	assert_int_equal(fake.mmio_writes, 0);
 	fake.vcpu.events.reinject.type = EVENT_NONE;

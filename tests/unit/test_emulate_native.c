@@ -418,9 +418,9 @@ static void fill_memory(struct trial *t)
 
 static void emulate(const struct trial *t)
 {
-	const struct nested_fault fault = {
+	const struct tdp_fault fault = {
 		.gpa = t->address,
-		.access = t->seed & 1 ? NESTED_WRITE : NESTED_READ,
+		.access = t->seed & 1 ? TDP_WRITE : TDP_READ,
 		.what = "test",
 	};
 
@@ -502,7 +502,7 @@ static void test_random_bytes(void **state)
 	for (unsigned round = 0; round < FUZZ_ROUNDS; round++) {
 		unsigned mode = round % 4;
 		u64 at = 0x8000 + random_below(&t, 16);
-		const struct nested_fault fault = {
+		const struct tdp_fault fault = {
 			.gpa = random_value(&t), .access = random_below(&t, 2),
 		};
 		const struct io_exit io = {

@@ -61,9 +61,9 @@ static void place(u64 rip, const void *bytes, size_t length)
 	fake.vm.state = VM_RUNNING;
 }
 
-static bool quick(u64 gpa, enum nested_access access)
+static bool quick(u64 gpa, enum tdp_access access)
 {
-	return emulate_mmio_quick(&fake.vcpu, &(struct nested_fault){ .gpa = gpa, .access = access, .what = "test" });
+	return emulate_mmio_quick(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
 
 /* The shapes that drivers of local APICs and the like use are taken. */
@@ -95,7 +95,7 @@ static void plain_accesses_are_taken(void **state)
 		fake.vcpu.regs[9] = ~0ull;
 		memcpy(fake.mmio, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
 		place(CODE, cases[i].bytes, cases[i].length);
-		assert_true(quick(FAKE_MMIO, cases[i].write ? NESTED_WRITE : NESTED_READ));
+		assert_true(quick(FAKE_MMIO, cases[i].write ? TDP_WRITE : TDP_READ));
 		assert_int_equal(fake.instructions_done, 1);
 		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + cases[i].length);
 		if (!cases[i].write) {
@@ -130,27 +130,27 @@ static void the_rest_is_left_alone(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		fake.vcpu.regs[REG_RBX] = DEVICE;
 		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
-		if (quick(FAKE_MMIO, cases[i].bytes[0] == 0xc7 ? NESTED_WRITE : NESTED_READ))
+		if (quick(FAKE_MMIO, cases[i].bytes[0] == 0xc7 ? TDP_WRITE : TDP_READ))
 			fail_msg("taken: %s", cases[i].why);
 		assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
 	}
 
 	place(CODE, mov, sizeof(mov));
 	fake.vcpu.events.reinject.type = EVENT_INTERRUPT;
-	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	assert_false(quick(FAKE_MMIO, TDP_READ));
 	fake.vcpu.events.reinject.type = EVENT_NONE;
-	assert_false(quick(0x1000, NESTED_READ));		/* RAM */
-	assert_false(quick(FAKE_MMIO, NESTED_FETCH));
+	assert_false(quick(0x1000, TDP_READ));		/* RAM */
+	assert_false(quick(FAKE_MMIO, TDP_FETCH));
 	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may go on in another page */
-	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	assert_false(quick(FAKE_MMIO, TDP_READ));
 	place(CODE, mov, sizeof(mov));
 	*entry(PD, 0) &= ~PTE_PRESENT;
-	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	assert_false(quick(FAKE_MMIO, TDP_READ));
 	*entry(PD, 0) = 0x7ffffffff000ull | ALL;		/* a table where no RAM is */
-	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	assert_false(quick(FAKE_MMIO, TDP_READ));
 	long_mode();
 	fake.controls[CTL_CR4] |= CR4_LA57;
-	assert_false(quick(FAKE_MMIO, NESTED_READ));
+	assert_false(quick(FAKE_MMIO, TDP_READ));
 }
 
 static void large_pages(void **state)
@@ -182,7 +182,7 @@ static void both_ways_agree(void **state)
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		u64 before[REG_COUNT], after[REG_COUNT], rip = CODE + fake_random(&seed) % 64;
 		u64 gpa = FAKE_MMIO + fake_random(&seed) % PAGE_SIZE;
-		struct nested_fault fault = { .gpa = gpa, .access = fake_random(&seed) & 1, .what = "test" };
+		struct tdp_fault fault = { .gpa = gpa, .access = fake_random(&seed) & 1, .what = "test" };
 		u8 bytes[INSN_MAX_LENGTH], window[32];
 		unsigned at = 0;
 		bool done;

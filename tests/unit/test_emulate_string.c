@@ -112,7 +112,7 @@ static void test_batches_are_bounded(void **state)
 		u64 before = get(REG_RCX);
 
 		assert_true(++rounds < 100);
-		access_device(FAKE_MMIO, NESTED_WRITE);
+		access_device(FAKE_MMIO, TDP_WRITE);
 		assert_false(fake.faulted || fake.ended);
 		assert_in_range(before - get(REG_RCX), 1, 256);
 	}
@@ -174,11 +174,11 @@ static void test_single_steps_through_strings(void **state)
 	set(REG_RDI, DEVICE);
 	set(REG_RCX, 2);
 	set(REG_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_done(CODE);
 	assert_int_equal(get(REG_RCX), 1);
 	fake_forget();
-	access_device(FAKE_MMIO, NESTED_WRITE);
+	access_device(FAKE_MMIO, TDP_WRITE);
 	expect_done(CODE + 2);
 	assert_int_equal(get(REG_RCX), 0);
 }
@@ -190,7 +190,7 @@ static void test_movs_between_ram_and_device(void **state)
 	set(REG_RSI, DATA);
 	set(REG_RDI, DEVICE + 0x100);
 	set(REG_RCX, 12);
-	access_device(FAKE_MMIO + 0x100, NESTED_WRITE);
+	access_device(FAKE_MMIO + 0x100, TDP_WRITE);
 	expect_done(CODE + 2);
 	assert_string_equal(fake.mmio + 0x100, "from memory");
 
@@ -198,7 +198,7 @@ static void test_movs_between_ram_and_device(void **state)
 	set(REG_RSI, DEVICE + 0x100);
 	set(REG_RDI, DATA + 0x100);
 	set(REG_RCX, 12);
-	access_device(FAKE_MMIO + 0x100, NESTED_READ);
+	access_device(FAKE_MMIO + 0x100, TDP_READ);
 	expect_done(CODE + 2);
 	assert_string_equal(fake.ram + DATA + 0x100, "from memory");
 }

@@ -31,7 +31,7 @@ static int set_up_x2apic(void **state)
 		vm->vcpus[i].id = ids[i];
 	vm->vcpu_count = ARRAY_SIZE(ids);
 	vm_set_platform(vm, &fixture_platform);
-	fixture_platform.pic = pic_create(vm);
+	fixture_platform.vpic = vpic_create(vm);
 	assert_int_equal(apic_create(vm), 0);
 	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
 		enter_x2apic(vm, i);

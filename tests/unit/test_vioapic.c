@@ -36,9 +36,9 @@ static void test_registers_after_reset(void **state)
 {
 	struct vm *vm = *state;
 
-	assert_int_equal(ioapic_get(vm, 0), 0);
-	assert_int_equal(ioapic_get(vm, 1), 0x170020); /* 24 entries; version with EOI register */
-	assert_int_equal(ioapic_get(vm, 2), 0);
+	assert_int_equal(vioapic_get(vm, 0), 0);
+	assert_int_equal(vioapic_get(vm, 1), 0x170020); /* 24 entries; version with EOI register */
+	assert_int_equal(vioapic_get(vm, 2), 0);
 	for (unsigned pin = 0; pin < 24; pin++)
 		assert_int_equal(entry_get(vm, pin), 0x10000);
 }
@@ -47,11 +47,11 @@ static void test_id(void **state)
 {
 	struct vm *vm = *state;
 
-	ioapic_set(vm, 0, 0xffffffff);
-	assert_int_equal(ioapic_get(vm, 0), 0x0f000000);
-	assert_int_equal(ioapic_get(vm, 2), 0x0f000000);
-	ioapic_set(vm, 1, 0);
-	assert_int_equal(ioapic_get(vm, 1), 0x170020);
+	vioapic_set(vm, 0, 0xffffffff);
+	assert_int_equal(vioapic_get(vm, 0), 0x0f000000);
+	assert_int_equal(vioapic_get(vm, 2), 0x0f000000);
+	vioapic_set(vm, 1, 0);
+	assert_int_equal(vioapic_get(vm, 1), 0x170020);
 }
 
 /* Delivery status and remote IRR are read-only. */
@@ -60,10 +60,10 @@ static void test_entry_bits(void **state)
 	struct vm *vm = *state;
 
 	for (unsigned pin = 0; pin < 24; pin++) {
-		ioapic_set(vm, 0x11 + 2 * pin, 0xffffffff);
-		ioapic_set(vm, 0x10 + 2 * pin, 0xffffffff);
+		vioapic_set(vm, 0x11 + 2 * pin, 0xffffffff);
+		vioapic_set(vm, 0x10 + 2 * pin, 0xffffffff);
 		assert_int_equal(entry_get(vm, pin), 0xff0000000001afff);
-		ioapic_set(vm, 0x10 + 2 * pin, 0x10000);
+		vioapic_set(vm, 0x10 + 2 * pin, 0x10000);
 		assert_int_equal(entry_get(vm, pin), 0xff00000000010000);
 	}
 }
@@ -75,8 +75,8 @@ static void test_registers_that_do_not_exist(void **state)
 	for (unsigned reg = 3; reg < 0x100; reg++) {
 		if (reg >= 0x10 && reg < 0x40)
 			continue;
-		ioapic_set(vm, reg, 0xffffffff);
-		assert_int_equal(ioapic_get(vm, reg), 0);
+		vioapic_set(vm, reg, 0xffffffff);
+		assert_int_equal(vioapic_get(vm, reg), 0);
 	}
 	test_registers_after_reset(state);
 }
@@ -94,7 +94,7 @@ static void test_odd_accesses(void **state)
 	mmio_write(cpu(vm, 0), IOAPIC_BASE, 4, 0x00);
 	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x13, 1, 0x0f);
 	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0x10, 2, 0x0f0f);
-	assert_int_equal(ioapic_get(vm, 0), 0);
+	assert_int_equal(vioapic_get(vm, 0), 0);
 	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x20, 4), 0);
 	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x41, 1) & 0xff, 0);
 	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0xffc, 4, 0xffffffff);
@@ -194,10 +194,10 @@ static void test_masked_level_comes_when_unmasked(void **state)
 	assert_int_equal(pending(vm, 0), 0x45);
 	/* Masked while in service: not sent again by the EOI, but by unmasking. */
 	acknowledge(vm, 0);
-	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL | ENTRY_MASKED);
+	vioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL | ENTRY_MASKED);
 	end_interrupt(vm, 0);
 	assert_int_equal(pending(vm, 0), -1);
-	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL);
+	vioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_LEVEL);
 	assert_int_equal(pending(vm, 0), 0x45);
 }
 
@@ -257,7 +257,7 @@ static void test_edge_mode_clears_remote_irr(void **state)
 
 	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 0);
 	line(vm, PIN, true);
-	ioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_MASKED);
+	vioapic_set(vm, 0x10 + 2 * PIN, 0x45 | ENTRY_MASKED);
 	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
 }
 
@@ -269,7 +269,7 @@ static void test_level_that_nobody_accepts(void **state)
 	entry_set(vm, PIN, 0x45 | ENTRY_LEVEL, 7);
 	line(vm, PIN, true);
 	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
-	ioapic_set(vm, 0x11 + 2 * PIN, 1 << 24);
+	vioapic_set(vm, 0x11 + 2 * PIN, 1 << 24);
 	assert_int_equal(pending(vm, 1), 0x45);
 }
 

@@ -22,15 +22,15 @@
 #define OUT2 0x08
 #define LOOP 0x10
 
-static struct uart *uart;
+static struct vuart *vuart;
 
 /* 8 bits, no parity, 1 stop bit, 115200 baud, interrupt connected. */
 static int setup(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	uart = uart_create(vm, COM1, IRQ);
-	assert_non_null(uart);
+	vuart = vuart_create(vm, COM1, IRQ);
+	assert_non_null(vuart);
 	out8(vm, LCR, 0x83);
 	out8(vm, DATA, 1);
 	out8(vm, IER, 0);
@@ -49,7 +49,7 @@ static int teardown(void **state)
 static void type(const char *text)
 {
 	while (*text)
-		assert_true(uart_receive(uart, *text++));
+		assert_true(vuart_receive(vuart, *text++));
 }
 
 static void test_no_memory(void **state)
@@ -58,7 +58,7 @@ static void test_no_memory(void **state)
 
 	for (unsigned limit = 0; limit < 2; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
-		assert_null(uart_create(vm, COM1, IRQ));
+		assert_null(vuart_create(vm, COM1, IRQ));
 	}
 	fake_destroy(vm);
 }
@@ -68,7 +68,7 @@ static void test_initial_state(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	uart_create(vm, COM1, IRQ);
+	vuart_create(vm, COM1, IRQ);
 	assert_int_equal(in8(vm, IER), 0);
 	assert_int_equal(in8(vm, IIR), 0x01);
 	assert_int_equal(in8(vm, LCR), 0x03);
@@ -98,7 +98,7 @@ static void test_word_length(void **state)
 	out8(vm, LCR, 0x02);		/* 7 bits */
 	out8(vm, DATA, 0xc1);
 	assert_int_equal(vm->console[0], 0x41);
-	uart_receive(uart, 0xc2);
+	vuart_receive(vuart, 0xc2);
 	assert_int_equal(in8(vm, DATA), 0x42);
 }
 
@@ -165,7 +165,7 @@ static void test_backlog(void **state)
 	unsigned taken = 0;
 
 	/* The register and the backlog. Then it is full and says so, but never an overrun. */
-	while (uart_receive(uart, (u8)taken))
+	while (vuart_receive(vuart, (u8)taken))
 		taken++;
 	assert_int_equal(taken, UART_BACKLOG + 1);
 	for (unsigned i = 0; i < taken; i++) {
@@ -407,7 +407,7 @@ static void test_hostile(void **state)
 			out16(vm, port, random >> 32);
 			break;
 		case 6:
-			uart_receive(uart, random >> 32);
+			vuart_receive(vuart, random >> 32);
 			break;
 		default:
 			fake_advance_ns(vm, random >> 44);
@@ -419,7 +419,7 @@ static void test_hostile(void **state)
 	out8(vm, MCR, OUT2);
 	while (in8(vm, LSR) & 1)
 		in8(vm, DATA);
-	uart_receive(uart, 'z');
+	vuart_receive(vuart, 'z');
 	assert_int_equal(in8(vm, DATA), 'z');
 	assert_false(vm->lines[IRQ].level);
 }

@@ -17,7 +17,7 @@ static int setup(void **state)
 	struct vm *vm = fake_create(0);
 
 	fake_hz = 100 * PIT_HZ;		/* a clock of the PIT is 100 ticks of the TSC */
-	assert_non_null(pit_create(vm));
+	assert_non_null(vpit_create(vm));
 	fake_advance(vm, 50);		/* and the tests look in the middle of one */
 	*state = vm;
 	return 0;
@@ -68,7 +68,7 @@ static void test_no_memory(void **state)
 	for (unsigned limit = 0; limit < 3; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
 		vm->ports.count = 0;
-		assert_null(pit_create(vm));
+		assert_null(vpit_create(vm));
 	}
 	fake_destroy(vm);
 }
@@ -435,7 +435,7 @@ static void test_no_drift(void **state)
 	u64 start, ticks;
 
 	fake_hz = 2893202771;
-	assert_non_null(pit_create(vm));
+	assert_non_null(vpit_create(vm));
 	start = vtimer_now();
 	program(vm, 0, 0x04, 11932);		/* 100 Hz: 99.998 */
 	fake_advance(vm, 1000 * fake_hz);

@@ -17,13 +17,13 @@ static unsigned reset_reads, reset_writes;
 static u8 reset_value;
 
 /* What the power management model does at 0xcf9 is its own test's concern. */
-u8 pm_reset_read(struct pm *pm)
+u8 vpm_reset_read(struct vpm *vpm)
 {
 	reset_reads++;
 	return 0x5a;
 }
 
-void pm_reset_write(struct pm *pm, u8 value)
+void vpm_reset_write(struct vpm *vpm, u8 value)
 {
 	reset_writes++;
 	reset_value = value;
@@ -35,7 +35,7 @@ static int set_up(void **state)
 
 	reset_reads = reset_writes = 0;
 	vm_set_platform(vm, &platform);
-	assert_int_equal(pci_create(vm), 0);
+	assert_int_equal(vpci_create(vm), 0);
 	*state = vm;
 	return 0;
 }
@@ -59,12 +59,12 @@ static u32 config_read(struct vm *vm, unsigned slot, unsigned function, unsigned
 
 /* A function whose registers remember what was done to them. */
 struct recorder {
-	struct pci_function function;
+	struct vpci_function function;
 	u8 config[256];
 	unsigned reads, writes;
 };
 
-static u32 recorder_read(struct pci_function *function, unsigned offset, unsigned size)
+static u32 recorder_read(struct vpci_function *function, unsigned offset, unsigned size)
 {
 	struct recorder *recorder = container_of(function, struct recorder, function);
 	u32 value = 0;
@@ -76,7 +76,7 @@ static u32 recorder_read(struct pci_function *function, unsigned offset, unsigne
 	return value;
 }
 
-static void recorder_write(struct pci_function *function, unsigned offset, unsigned size, u32 value)
+static void recorder_write(struct vpci_function *function, unsigned offset, unsigned size, u32 value)
 {
 	struct recorder *recorder = container_of(function, struct recorder, function);
 
@@ -152,7 +152,7 @@ static void test_parts_of_registers(void **state)
 	struct recorder recorder = recorder_at(3, 2);
 	struct vm *vm = *state;
 
-	assert_int_equal(pci_plug(vm, &recorder.function), 0);
+	assert_int_equal(vpci_plug(vm, &recorder.function), 0);
 	out32(vm, ADDRESS, config_address(0, 3, 2, 0x40));
 	out32(vm, DATA, 0x44332211);
 	assert_int_equal(in8(vm, DATA + 1), 0x22);
@@ -175,9 +175,9 @@ static void test_a_place_is_taken_once(void **state)
 	struct recorder bridge = recorder_at(0, 0);
 	struct vm *vm = *state;
 
-	assert_int_equal(pci_plug(vm, &first.function), 0);
-	assert_int_equal(pci_plug(vm, &second.function), -EEXIST);
-	assert_int_equal(pci_plug(vm, &bridge.function), -EEXIST);
+	assert_int_equal(vpci_plug(vm, &first.function), 0);
+	assert_int_equal(vpci_plug(vm, &second.function), -EEXIST);
+	assert_int_equal(vpci_plug(vm, &bridge.function), -EEXIST);
 	config_read(vm, 4, 0, 0);
 	assert_int_equal(first.reads, 1);
 	assert_int_equal(second.reads, 0);
@@ -208,7 +208,7 @@ static void test_no_memory(void **state)
 
 	vm_set_platform(vm, &platform);
 	vm->alloc_limit = 0;
-	assert_int_equal(pci_create(vm), -ENOMEM);
+	assert_int_equal(vpci_create(vm), -ENOMEM);
 	fake_destroy(vm);
 }
 
@@ -219,8 +219,8 @@ static void test_hostile(void **state)
 	u64 seed = 0x5eed0001;
 	struct vm *vm = *state;
 
-	assert_int_equal(pci_plug(vm, &functions[0].function), 0);
-	assert_int_equal(pci_plug(vm, &functions[1].function), 0);
+	assert_int_equal(vpci_plug(vm, &functions[0].function), 0);
+	assert_int_equal(vpci_plug(vm, &functions[1].function), 0);
 	for (unsigned i = 0; i < 1000000; i++) {
 		u64 random = fake_random(&seed);
 		u16 port = 0xcf5 + random % 14;

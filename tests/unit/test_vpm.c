@@ -15,15 +15,15 @@
 
 #define SECOND 1000000000ull
 
-static struct pm *pm;
+static struct vpm *vpm;
 
 static int setup(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	pm = pm_create(vm);
-	assert_non_null(pm);
-	assert_non_null(i8042_create(vm));
+	vpm = vpm_create(vm);
+	assert_non_null(vpm);
+	assert_non_null(vi8042_create(vm));
 	*state = vm;
 	return 0;
 }
@@ -41,12 +41,12 @@ static void test_no_memory(void **state)
 	for (unsigned limit = 0; limit < 4; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
 		vm->ports.count = 0;
-		assert_null(pm_create(vm));
+		assert_null(vpm_create(vm));
 	}
 	for (unsigned limit = 0; limit < 4; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
 		vm->ports.count = 0;
-		assert_null(i8042_create(vm));
+		assert_null(vi8042_create(vm));
 	}
 	fake_destroy(vm);
 }
@@ -91,7 +91,7 @@ static void test_power_button(void **state)
 {
 	struct vm *vm = *state;
 
-	pm_power_button(pm);
+	vpm_power_button(vpm);
 	assert_false(vm->lines[SCI].level);
 	assert_int_equal(in16(vm, STATUS), 0x0100);
 	out16(vm, ENABLE, 0x0100);
@@ -101,7 +101,7 @@ static void test_power_button(void **state)
 	out16(vm, STATUS, 0x0100);
 	assert_false(vm->lines[SCI].level);
 	assert_int_equal(in16(vm, STATUS), 0);
-	pm_power_button(pm);
+	vpm_power_button(vpm);
 	assert_true(vm->lines[SCI].level);
 	out8(vm, STATUS + 1, 0x01);
 	assert_false(vm->lines[SCI].level);
@@ -191,10 +191,10 @@ static void test_reset_register(void **state)
 {
 	struct vm *vm = *state;
 
-	pm_reset_write(pm, 0x02);
-	assert_int_equal(pm_reset_read(pm), 0x02);
+	vpm_reset_write(vpm, 0x02);
+	assert_int_equal(vpm_reset_read(vpm), 0x02);
 	assert_int_equal(vm->end, VM_END_NONE);
-	pm_reset_write(pm, PM_RESET_VALUE);
+	vpm_reset_write(vpm, PM_RESET_VALUE);
 	assert_int_equal(vm->end, VM_END_RESET);
 }
 
@@ -313,7 +313,7 @@ static void test_hostile(void **state)
 			in32(vm, port);
 			break;
 		case 6:
-			pm_power_button(pm);
+			vpm_power_button(vpm);
 			break;
 		default:
 			fake_stall(vm, random >> 26);

@@ -28,8 +28,8 @@ static int setup(void **state)
 	struct vm *vm = fake_create(0);
 
 	vm_set_platform(vm, &platform);
-	platform.pic = pic_create(vm);
-	assert_non_null(platform.pic);
+	platform.vpic = vpic_create(vm);
+	assert_non_null(platform.vpic);
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
 	program(vm, SLAVE, 0x11, BASE2, 0x02, 0x01);
 	*state = vm;
@@ -45,8 +45,8 @@ static int teardown(void **state)
 /* A rise, whatever the line was. */
 static void edge(struct vm *vm, unsigned irq)
 {
-	pic_set_line(vm, irq, false);
-	pic_set_line(vm, irq, true);
+	vpic_set_line(vm, irq, false);
+	vpic_set_line(vm, irq, true);
 }
 
 static u8 isr(struct vm *vm, u16 port)
@@ -66,12 +66,12 @@ static void test_masked_and_silent_before_initialization(void **state)
 	struct vm *vm = fake_create(0);
 
 	vm_set_platform(vm, &platform);
-	platform.pic = pic_create(vm);
+	platform.vpic = vpic_create(vm);
 	assert_int_equal(in8(vm, MASTER + 1), 0xff);
 	assert_int_equal(in8(vm, SLAVE + 1), 0xff);
 	out8(vm, MASTER + 1, 0);
 	edge(vm, 1);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	fake_destroy(vm);
 }
 
@@ -82,7 +82,7 @@ static void test_no_memory(void **state)
 	for (unsigned limit = 0; limit < 4; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
 		vm->ports.count = 0;
-		assert_null(pic_create(vm));
+		assert_null(vpic_create(vm));
 	}
 	fake_destroy(vm);
 }
@@ -92,21 +92,21 @@ static void test_edge(void **state)
 	struct vm *vm = *state;
 	unsigned changes = vm_bsp(vm)->interrupt_changes;
 
-	pic_set_line(vm, 3, true);
-	assert_true(pic_pending(vm));
+	vpic_set_line(vm, 3, true);
+	assert_true(vpic_pending(vm));
 	assert_int_equal(vm_bsp(vm)->interrupt_changes, changes + 1);
 	assert_int_equal(irr(vm, MASTER), 0x08);
-	assert_int_equal(pic_acknowledge(vm), BASE + 3);
-	assert_false(pic_pending(vm));
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
+	assert_false(vpic_pending(vm));
 	assert_int_equal(irr(vm, MASTER), 0);
 	assert_int_equal(isr(vm, MASTER), 0x08);
 	/* Held high it does not interrupt again, not even after its EOI. */
 	out8(vm, MASTER, 0x20);
 	assert_int_equal(isr(vm, MASTER), 0);
-	assert_false(pic_pending(vm));
-	pic_set_line(vm, 3, false);
-	pic_set_line(vm, 3, true);
-	assert_true(pic_pending(vm));
+	assert_false(vpic_pending(vm));
+	vpic_set_line(vm, 3, false);
+	vpic_set_line(vm, 3, true);
+	assert_true(vpic_pending(vm));
 }
 
 /* The request falls with the line: no interrupt is left over from a cause that was served. */
@@ -115,12 +115,12 @@ static void test_line_falls_before_acknowledge(void **state)
 	struct vm *vm = *state;
 
 	out8(vm, MASTER + 1, 0x10);
-	pic_set_line(vm, 4, true);
+	vpic_set_line(vm, 4, true);
 	assert_int_equal(irr(vm, MASTER), 0x10);
-	pic_set_line(vm, 4, false);
+	vpic_set_line(vm, 4, false);
 	assert_int_equal(irr(vm, MASTER), 0);
 	out8(vm, MASTER + 1, 0);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 }
 
 static void test_level(void **state)
@@ -131,25 +131,25 @@ static void test_level(void **state)
 	out8(vm, 0x4d1, 0xff);
 	assert_int_equal(in8(vm, 0x4d0), 0xf8);	/* IRQ 0, 1, 2 stay edge-triggered */
 	assert_int_equal(in8(vm, 0x4d1), 0xde);	/* and 8, 13 */
-	pic_set_line(vm, 5, true);
-	assert_int_equal(pic_acknowledge(vm), BASE + 5);
-	assert_false(pic_pending(vm));
+	vpic_set_line(vm, 5, true);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 5);
+	assert_false(vpic_pending(vm));
 	out8(vm, MASTER, 0x20);
-	assert_true(pic_pending(vm));	/* still high */
-	pic_set_line(vm, 5, false);
-	assert_false(pic_pending(vm));
+	assert_true(vpic_pending(vm));	/* still high */
+	vpic_set_line(vm, 5, false);
+	assert_false(vpic_pending(vm));
 }
 
 static void test_elcr_takes_effect_at_once(void **state)
 {
 	struct vm *vm = *state;
 
-	pic_set_line(vm, 5, true);
-	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	vpic_set_line(vm, 5, true);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 5);
 	out8(vm, MASTER, 0x20);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	out8(vm, 0x4d0, 0x20);		/* high is enough now */
-	assert_true(pic_pending(vm));
+	assert_true(vpic_pending(vm));
 	edge(vm, 4);
 	out8(vm, 0x4d0, 0x00);
 	assert_int_equal(irr(vm, MASTER), 0x30);	/* neither's request is touched */
@@ -159,15 +159,15 @@ static void test_lines_that_change_nothing(void **state)
 {
 	struct vm *vm = *state;
 
-	pic_set_line(vm, 3, false);
-	pic_set_line(vm, 16, true);
-	pic_set_line(vm, 17, true);
-	assert_false(pic_pending(vm));
-	pic_set_line(vm, 3, true);
-	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	vpic_set_line(vm, 3, false);
+	vpic_set_line(vm, 16, true);
+	vpic_set_line(vm, 17, true);
+	assert_false(vpic_pending(vm));
+	vpic_set_line(vm, 3, true);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
 	out8(vm, MASTER, 0x20);
-	pic_set_line(vm, 3, true);	/* no edge */
-	assert_false(pic_pending(vm));
+	vpic_set_line(vm, 3, true);	/* no edge */
+	assert_false(vpic_pending(vm));
 }
 
 static void test_spurious(void **state)
@@ -177,10 +177,10 @@ static void test_spurious(void **state)
 	/* Gone before the acknowledge: IRQ 7's vector, and nothing is in service. */
 	for (unsigned level = 0; level < 2; level++) {
 		out8(vm, 0x4d0, level ? 0x20 : 0);
-		pic_set_line(vm, 5, true);
-		pic_set_line(vm, 5, false);
-		assert_false(pic_pending(vm));
-		assert_int_equal(pic_acknowledge(vm), BASE + 7);
+		vpic_set_line(vm, 5, true);
+		vpic_set_line(vm, 5, false);
+		assert_false(vpic_pending(vm));
+		assert_int_equal(vpic_acknowledge(vm), BASE + 7);
 		assert_int_equal(isr(vm, MASTER), 0);
 	}
 }
@@ -189,22 +189,22 @@ static void test_cascade(void **state)
 {
 	struct vm *vm = *state;
 
-	pic_set_line(vm, 2, true);	/* not a device's line */
-	assert_false(pic_pending(vm));
+	vpic_set_line(vm, 2, true);	/* not a device's line */
+	assert_false(vpic_pending(vm));
 	edge(vm, 12);
 	assert_int_equal(irr(vm, MASTER), 0x04);
 	assert_int_equal(irr(vm, SLAVE), 0x10);
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 4);
 	assert_int_equal(isr(vm, MASTER), 0x04);
 	assert_int_equal(isr(vm, SLAVE), 0x10);
 	/* Nothing more from the slave until its EOI and the master's. */
 	edge(vm, 9);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	out8(vm, SLAVE, 0x20);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	out8(vm, MASTER, 0x20);
-	assert_true(pic_pending(vm));
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 1);
+	assert_true(vpic_pending(vm));
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 1);
 }
 
 static void test_special_fully_nested(void **state)
@@ -213,12 +213,12 @@ static void test_special_fully_nested(void **state)
 
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x11);
 	edge(vm, 12);
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 4);
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 4);
 	edge(vm, 14);			/* of lower priority within the slave */
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	edge(vm, 9);			/* of higher priority: passes the master now */
-	assert_true(pic_pending(vm));
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 1);
+	assert_true(vpic_pending(vm));
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 1);
 }
 
 static void test_priorities(void **state)
@@ -228,38 +228,38 @@ static void test_priorities(void **state)
 	edge(vm, 6);
 	edge(vm, 1);
 	edge(vm, 8);
-	assert_int_equal(pic_acknowledge(vm), BASE + 1);
-	assert_false(pic_pending(vm));	/* 8, by way of 2, and 6 wait for 1's EOI */
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
+	assert_false(vpic_pending(vm));	/* 8, by way of 2, and 6 wait for 1's EOI */
 	edge(vm, 0);
-	assert_true(pic_pending(vm));	/* which outranks it */
-	assert_int_equal(pic_acknowledge(vm), BASE + 0);
+	assert_true(vpic_pending(vm));	/* which outranks it */
+	assert_int_equal(vpic_acknowledge(vm), BASE + 0);
 	out8(vm, MASTER, 0x20);		/* ends 0, the more urgent one */
 	assert_int_equal(isr(vm, MASTER), 0x02);
 	out8(vm, MASTER, 0x20);
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 0);
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 0);
 	out8(vm, SLAVE, 0x20);
 	out8(vm, MASTER, 0x20);
-	assert_int_equal(pic_acknowledge(vm), BASE + 6);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 6);
 }
 
 static void test_line_waiting(void **state)
 {
 	struct vm *vm = *state;
 
-	assert_false(pic_line_waiting(vm, 0));
+	assert_false(vpic_line_waiting(vm, 0));
 	edge(vm, 0);
 	edge(vm, 9);
-	assert_true(pic_line_waiting(vm, 0));
-	assert_true(pic_line_waiting(vm, 9));
-	assert_false(pic_line_waiting(vm, 1));
-	pic_acknowledge(vm);
-	assert_false(pic_line_waiting(vm, 0));	/* taken, if not ended */
+	assert_true(vpic_line_waiting(vm, 0));
+	assert_true(vpic_line_waiting(vm, 9));
+	assert_false(vpic_line_waiting(vm, 1));
+	vpic_acknowledge(vm);
+	assert_false(vpic_line_waiting(vm, 0));	/* taken, if not ended */
 	edge(vm, 0);
-	assert_true(pic_line_waiting(vm, 0));
+	assert_true(vpic_line_waiting(vm, 0));
 	out8(vm, MASTER + 1, 0x01);
-	assert_false(pic_line_waiting(vm, 0));	/* nobody wants it */
+	assert_false(vpic_line_waiting(vm, 0));	/* nobody wants it */
 	out8(vm, SLAVE, 0x11);
-	assert_false(pic_line_waiting(vm, 9));
+	assert_false(vpic_line_waiting(vm, 9));
 }
 
 static void test_mask(void **state)
@@ -269,12 +269,12 @@ static void test_mask(void **state)
 	out8(vm, MASTER + 1, 0x40);
 	assert_int_equal(in8(vm, MASTER + 1), 0x40);
 	edge(vm, 6);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	assert_int_equal(irr(vm, MASTER), 0x40);
 	out8(vm, MASTER + 1, 0);
-	assert_true(pic_pending(vm));
+	assert_true(vpic_pending(vm));
 	out8(vm, MASTER + 1, 0x40);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 }
 
 static void test_specific_eoi_and_rotation(void **state)
@@ -282,9 +282,9 @@ static void test_specific_eoi_and_rotation(void **state)
 	struct vm *vm = *state;
 
 	edge(vm, 5);
-	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 5);
 	edge(vm, 2 + 1);
-	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
 	out8(vm, MASTER, 0x65);		/* specific EOI of 5 */
 	assert_int_equal(isr(vm, MASTER), 0x08);
 	out8(vm, MASTER, 0xa0);		/* rotate on non-specific EOI: 3 becomes the lowest */
@@ -292,14 +292,14 @@ static void test_specific_eoi_and_rotation(void **state)
 	edge(vm, 3);
 	edge(vm, 4);
 	edge(vm, 0);
-	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 4);
 	out8(vm, MASTER, 0xe4);		/* rotate on specific EOI: 4 the lowest */
 	assert_int_equal(isr(vm, MASTER), 0);
-	assert_int_equal(pic_acknowledge(vm), BASE + 0);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 0);
 	out8(vm, MASTER, 0x20);
 	out8(vm, MASTER, 0xc2);		/* set priority: 2 the lowest, 3 the highest */
 	edge(vm, 1);
-	assert_int_equal(pic_acknowledge(vm), BASE + 3);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
 }
 
 static void test_auto_eoi(void **state)
@@ -311,17 +311,17 @@ static void test_auto_eoi(void **state)
 	edge(vm, 1);
 	edge(vm, 4);
 	changes = vm_bsp(vm)->interrupt_changes;
-	assert_int_equal(pic_acknowledge(vm), BASE + 1);
-	assert_true(pic_pending(vm));	/* what is left is announced: INT fell in between */
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
+	assert_true(vpic_pending(vm));	/* what is left is announced: INT fell in between */
 	assert_int_equal(vm_bsp(vm)->interrupt_changes, changes + 1);
 	assert_int_equal(isr(vm, MASTER), 0);
-	assert_int_equal(pic_acknowledge(vm), BASE + 4);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 4);
 	out8(vm, MASTER, 0x80);		/* rotate in automatic EOI mode */
 	edge(vm, 1);
-	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
 	edge(vm, 1);
 	edge(vm, 3);
-	assert_int_equal(pic_acknowledge(vm), BASE + 3);	/* 1 is the lowest now */
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);	/* 1 is the lowest now */
 }
 
 static void test_special_mask(void **state)
@@ -329,13 +329,13 @@ static void test_special_mask(void **state)
 	struct vm *vm = *state;
 
 	edge(vm, 1);
-	assert_int_equal(pic_acknowledge(vm), BASE + 1);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
 	edge(vm, 5);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	out8(vm, MASTER, 0x68);		/* special mask mode */
 	out8(vm, MASTER + 1, 0x02);	/* the one in service is masked: lower ones pass */
-	assert_true(pic_pending(vm));
-	assert_int_equal(pic_acknowledge(vm), BASE + 5);
+	assert_true(vpic_pending(vm));
+	assert_int_equal(vpic_acknowledge(vm), BASE + 5);
 	out8(vm, MASTER, 0x20);		/* does not reach the masked one */
 	assert_int_equal(isr(vm, MASTER), 0x02);
 	out8(vm, MASTER, 0x48);		/* normal mask mode */
@@ -355,7 +355,7 @@ static void test_poll(void **state)
 	assert_int_equal(in8(vm, MASTER), 0x83);
 	assert_int_equal(in8(vm, MASTER), 0x40);	/* one read is one poll; then IRR again */
 	assert_int_equal(isr(vm, MASTER), 0x08);
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	/* The slave is polled by itself. */
 	out8(vm, MASTER, 0x20);
 	edge(vm, 10);
@@ -371,25 +371,25 @@ static void test_initialization(void **state)
 {
 	struct vm *vm = *state;
 
-	pic_set_line(vm, 4, true);
+	vpic_set_line(vm, 4, true);
 	edge(vm, 6);
 	out8(vm, MASTER + 1, 0xff);
 	out8(vm, MASTER, 0x13);		/* single: no ICW3 */
-	assert_false(pic_pending(vm));
+	assert_false(vpic_pending(vm));
 	out8(vm, MASTER + 1, 0x4b);	/* low bits are not part of the vector */
 	out8(vm, MASTER + 1, 0x01);
 	assert_int_equal(in8(vm, MASTER + 1), 0);	/* ICW1 cleared the mask */
-	assert_false(pic_pending(vm));	/* and the edges, the one of the line that is high too */
+	assert_false(vpic_pending(vm));	/* and the edges, the one of the line that is high too */
 	out8(vm, MASTER + 1, 0x55);
 	assert_int_equal(in8(vm, MASTER + 1), 0x55);
 	out8(vm, MASTER + 1, 0);
 	edge(vm, 1);
-	assert_int_equal(pic_acknowledge(vm), 0x48 + 1);
+	assert_int_equal(vpic_acknowledge(vm), 0x48 + 1);
 	/* Neither ICW3 nor ICW4. */
 	out8(vm, MASTER, 0x12);
 	out8(vm, MASTER + 1, 0x20);
 	edge(vm, 1);
-	assert_int_equal(pic_acknowledge(vm), 0x20 + 1);
+	assert_int_equal(vpic_acknowledge(vm), 0x20 + 1);
 	assert_int_equal(isr(vm, MASTER), 0x02);
 }
 
@@ -426,24 +426,24 @@ static void test_hostile(void **state)
 			out16(vm, port, random >> 32);
 			break;
 		case 5:
-			pic_set_line(vm, random >> 32 & 15, true);
+			vpic_set_line(vm, random >> 32 & 15, true);
 			break;
 		case 6:
-			pic_set_line(vm, random >> 32 & 15, false);
+			vpic_set_line(vm, random >> 32 & 15, false);
 			break;
 		default:
-			assert_in_range(pic_acknowledge(vm), 0, 255);
+			assert_in_range(vpic_acknowledge(vm), 0, 255);
 			break;
 		}
 	}
 	/* It still works after a proper set-up. */
 	for (unsigned irq = 0; irq < 16; irq++)
-		pic_set_line(vm, irq, false);
+		vpic_set_line(vm, irq, false);
 	out16(vm, 0x4d0, 0);
 	program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
 	program(vm, SLAVE, 0x11, BASE2, 0x02, 0x01);
 	edge(vm, 15);
-	assert_int_equal(pic_acknowledge(vm), BASE2 + 7);
+	assert_int_equal(vpic_acknowledge(vm), BASE2 + 7);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -30,7 +30,7 @@ static int setup(void **state)
 {
 	struct vm *vm = fake_create(MIB(64));
 
-	assert_non_null(rtc_create(vm, NOW));
+	assert_non_null(vrtc_create(vm, NOW));
 	*state = vm;
 	return 0;
 }
@@ -107,7 +107,7 @@ static void test_no_memory(void **state)
 
 	for (unsigned limit = 0; limit < 2; limit++) {
 		vm->alloc_limit = vm->alloc_count + limit;
-		assert_null(rtc_create(vm, 0));
+		assert_null(vrtc_create(vm, 0));
 	}
 	fake_destroy(vm);
 }
@@ -426,7 +426,7 @@ static void test_much_memory(void **state)
 
 	vm->ram_size = GIB(3);
 	vm->high_ram = GIB(5);
-	assert_non_null(rtc_create(vm, 0));
+	assert_non_null(vrtc_create(vm, 0));
 	assert_int_equal(get(vm, 0x30) | get(vm, 0x31) << 8, 0xfc00);
 	assert_int_equal(get(vm, 0x34) | get(vm, 0x35) << 8, 0xbf00);
 	assert_int_equal(get(vm, 0x5b) | get(vm, 0x5c) << 8 | get(vm, 0x5d) << 16, 0x14000);
