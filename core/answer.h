@@ -24,7 +24,7 @@ enum stub_answer {
 /* Is an exit of this kind, at vcpu->exit_tsc, one to handle here? Not the first of its kind. */
 static inline bool answer_begins(const struct vcpu *vcpu, u8 index)
 {
-	return vcpu_undisturbed(vcpu) && likely(vcpu->timer_deadline > vcpu->exit_tsc) &&
+	return vcpu_nothing_pending(vcpu) && likely(vcpu->timer_deadline > vcpu->exit_tsc) &&
 	       likely(vcpu->statistics.by_kind[index]);
 }
 
@@ -34,7 +34,7 @@ static inline enum stub_answer answer_ends(struct vcpu *vcpu)
 	bool armed = vcpu->deadline_in_hardware || vcpu->timer_deadline == lapic_timer_armed;
 	u64 now;
 
-	if (unlikely(!vcpu_undisturbed(vcpu) || vcpu->vm->state != VM_RUNNING ||
+	if (unlikely(!vcpu_nothing_pending(vcpu) || vcpu->vm->state != VM_RUNNING ||
 		     vcpu->activity != VCPU_RUNNING || !armed))
 		return STUB_HANDLED;
 	now = tsc_now();

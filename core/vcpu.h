@@ -74,7 +74,7 @@ struct vcpu {
 	struct vm *vm;
 	const struct vcpu_ops *ops;
 	u32 requests;			/* enum vcpu_request; atomic */
-	u32 every_exit;			/* not 0: no exit is answered at once. See vcpu_undisturbed() */
+	u32 every_exit;			/* not 0: no exit is answered at once. See vcpu_nothing_pending() */
 	u32 id;				/* also the guest's APIC id */
 	u32 trace_head;			/* what core/observe/trace.c marks this vCPU's records with */
 	u8 activity;			/* enum vcpu_activity */
@@ -233,7 +233,7 @@ static inline bool vcpu_requested(const struct vcpu *vcpu)
 /*
  * Nothing waits, so an exit may be answered at once and the guest entered again.
  */
-static inline bool vcpu_undisturbed(const struct vcpu *vcpu)
+static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 {
 	_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
 		       offsetof(struct vcpu, requests) % 8 == 0, "read as one");

@@ -13,7 +13,7 @@
 /* What else has to happen when an instruction is done? A step, or the end of an NMI's handler. */
 static inline bool simple(const struct vcpu_svm *svm, const struct vmcb *vmcb)
 {
-	return vcpu_undisturbed(&svm->vcpu) && !svm->iret_pending &&
+	return vcpu_nothing_pending(&svm->vcpu) && !svm->iret_pending &&
 	       likely(!(vmcb->save.rflags & (RFLAGS_TF | RFLAGS_RF)));
 }
 

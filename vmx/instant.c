@@ -17,7 +17,7 @@
 /* STI's or MOV SS's shadow goes on over this instruction's end, or a step has to trap behind it. */
 static inline bool simple(const struct vcpu *vcpu)
 {
-	return vcpu_undisturbed(vcpu) &&
+	return vcpu_nothing_pending(vcpu) &&
 	       likely(!(READ(GUEST_RFLAGS) & (RFLAGS_TF | RFLAGS_RF))) &&
 	       likely(!(READ(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)));
 }
