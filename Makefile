@@ -47,7 +47,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
 # What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
 COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/machine_check core/vm \
-	core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
+	core/vm_alloc core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules/% svm/check svm/caps svm/dump
 SPINE := core/enter vmx/run vmx/instant svm/run svm/instant
 CPPFLAGS  := -I. -I$(BUILD)

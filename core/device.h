@@ -24,32 +24,11 @@ struct io_region {
 	void *device;
 };
 
-#define IO_REGIONS 48
-
-struct io_bus {
-	struct io_region regions[IO_REGIONS];
-	u32 count;
-	u8 *port_map;		/* port bus: 65536 bytes, region index + 1 or 0; NULL on the MMIO bus */
-};
-
 /* Claim a range. -EEXIST where it overlaps, -ENOSPC; both logged. */
 int pio_register(struct vm *vm, const struct io_region *region);
 int mmio_register(struct vm *vm, const struct io_region *region);
 /* Move or remove a claimed MMIO range (PCI BARs, APIC base); size 0 removes. */
 int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size);
-
-/*
- * The guest's access, from the exit path. Unclaimed: reads all ones, writes are dropped, each
- * logged once per VM and port (at loglevel=debug) or page.
- */
-u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size);
-void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
-u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size);
-void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value);
-
-/* Set-up of the two buses of a new VM (allocates the port map); -ENOMEM. */
-int io_init(struct vm *vm);
-void io_destroy(struct vm *vm);
 
 /* The devices of a VM: what dev/platform.c keeps there, NULL before. */
 void *vm_platform(const struct vm *vm);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The heart: the one loop that enters guests. */
+#include "core/enter.h"
+
 #include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
+#include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

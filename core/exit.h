@@ -44,9 +44,6 @@ void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is writ
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
-/* A machine check that interrupted the guest or its entry; called while its banks are untouched. */
-/* core/cpu/machine_check.c. `entered`: the guest ran, and can be told; else it was about to. */
-void exit_machine_check(struct vcpu *vcpu, bool entered);
 void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */

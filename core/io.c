@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The port and MMIO buses: which device answers an access. */
-#include "core/device.h"
+/* The port and MMIO buses: hand each access of a guest to the device that claims it. */
+#include "core/io.h"
 
 #include "arch/mem/memory.h"
 #include "core/observe/trace_record.h"
@@ -8,10 +8,8 @@
 #include "core/vm.h"
 #include "lib/bits.h"
 #include "lib/errno.h"
-#include "lib/string.h"
 
-#define PORTS	       0x10000
-#define PORT_MAP_ORDER 4	/* PORTS bytes */
+#define PORT_MAP_ORDER 4	/* IO_PORTS bytes */
 
 int io_init(struct vm *vm)
 {
@@ -24,56 +22,6 @@ void io_destroy(struct vm *vm)
 	if (vm->ports.port_map)
 		pages_free(vm->ports.port_map, PORT_MAP_ORDER);
 	vm->ports.port_map = NULL;
-}
-
-static int bus_add(struct vm *vm, struct io_bus *bus, const struct io_region *region)
-{
-	if (bus->count == IO_REGIONS) {
-		vm_error(vm, "no room for the I/O region of %s", region->name);
-		return -ENOSPC;
-	}
-	for (u32 i = 0; i < bus->count; i++) {
-		const struct io_region *other = &bus->regions[i];
-
-		if (region->base < other->base + other->size && other->base < region->base + region->size) {
-			vm_error(vm, "the I/O regions of %s and %s overlap at 0x%llx", region->name, other->name,
-				 (unsigned long long)region->base);
-			return -EEXIST;
-		}
-	}
-	bus->regions[bus->count++] = *region;
-	return 0;
-}
-
-int pio_register(struct vm *vm, const struct io_region *region)
-{
-	int error;
-
-	if (!region->size || region->base >= PORTS || region->size > PORTS - region->base)
-		return -EINVAL;
-	error = bus_add(vm, &vm->ports, region);
-	if (!error)
-		memset(vm->ports.port_map + region->base, (int)vm->ports.count, region->size);
-	return error;
-}
-
-int mmio_register(struct vm *vm, const struct io_region *region)
-{
-	return bus_add(vm, &vm->mmio, region);
-}
-
-int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size)
-{
-	for (u32 i = 0; i < vm->mmio.count; i++) {
-		struct io_region *region = &vm->mmio.regions[i];
-
-		if (region->device == device && !strcmp(region->name, name)) {
-			region->base = base;
-			region->size = size;
-			return 0;
-		}
-	}
-	return -ENOENT;
 }
 
 static const struct io_region *port_region(struct vm *vm, u16 port)

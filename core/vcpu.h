@@ -240,41 +240,10 @@ static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 	return likely(!__atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE));
 }
 
-/*
- * The exit that vcpu->exit_index and vcpu->exit_tsc tell of was handled up to `now`. Does nothing
- * where it has ended already.
- */
-static inline void statistics_exit_begins(struct vcpu *vcpu)
-{
-	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
-	if (unlikely(!vcpu->statistics.open))
-		statistics_first_of_kind(vcpu);
-}
-
-static inline void statistics_exit_ends(struct vcpu *vcpu, u64 now)
-{
-	struct exit_statistics *exit = vcpu->statistics.open;
-
-	if (unlikely(!exit))
-		return;
-	statistics_count(exit, now - vcpu->exit_tsc - vcpu->statistics.slept);
-	vcpu->statistics.slept = 0;
-	vcpu->statistics.open = NULL;
-}
-
 /* Processor modes of the guest, from its control state. */
 bool vcpu_long_mode(struct vcpu *vcpu);		/* EFER.LMA */
 bool vcpu_code_64(struct vcpu *vcpu);		/* LMA and CS.L */
 unsigned vcpu_cpl(struct vcpu *vcpu);		/* SS.DPL; 3 in virtual-8086 mode, 0 in real mode */
 
-/*
- * core/enter.c: the one caller of vcpu_run(). Handles requests, injects, enters, handles the exit.
- * Interrupts are off before and after. Returns false when the VM has ended.
- */
-bool vcpu_enter_guest(struct vcpu *vcpu);
-
 /* Power-up state of the vCPU and of all that belongs to it. Its VM is entered. */
 void vcpu_reset(struct vcpu *vcpu);
-
-/* Run until the VM ends: enters, and idles the CPU while the vCPU is halted. */
-void vcpu_main(struct vcpu *vcpu);

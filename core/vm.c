@@ -7,8 +7,10 @@
 #include "arch/apic/lapic.h"
 #include "arch/cpu/percpu.h"
 #include "core/cpu/cpuid.h"
-#include "core/observe/entry_check.h"
+#include "core/enter.h"
 #include "core/cpu/msr.h"
+#include "core/io.h"
+#include "core/observe/entry_check.h"
 #include "core/observe/trace.h"
 #include "core/observe/trace_stop.h"
 #include "core/vcpu.h"
@@ -16,59 +18,6 @@
 #include "core/vtimer.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-
-/* --- memory that lives as long as the VM --- */
-
-/* Blocks of vm_alloc(): a header, then the memory handed out. Freed all at once. */
-struct vm_page {
-	struct vm_page *next;
-	u32 order;
-	u32 used;	/* bytes, with this header */
-};
-
-static struct vm_page *new_block(struct vm *vm, size_t size)
-{
-	struct vm_page *block;
-	u32 order = 0;
-
-	while ((PAGE_SIZE << order) < size + sizeof(*block))
-		order++;
-	block = pages_alloc(order);
-	if (!block)
-		return NULL;
-	block->order = order;
-	block->used = ALIGN_UP(sizeof(*block), 16u);
-	block->next = vm->memory;
-	vm->memory = block;
-	return block;
-}
-
-void *vm_alloc(struct vm *vm, size_t size)
-{
-	struct vm_page *block = vm->memory;
-	void *memory;
-
-	if (size > MIB(1))
-		return NULL;
-	size = ALIGN_UP(size, (size_t)16);
-	if (!block || (PAGE_SIZE << block->order) - block->used < size)
-		block = new_block(vm, size + 16);
-	if (!block)
-		return NULL;
-	memory = (char *)block + block->used;
-	block->used += size;
-	return memory;
-}
-
-static void free_blocks(struct vm *vm)
-{
-	while (vm->memory) {
-		struct vm_page *block = vm->memory;
-
-		vm->memory = block->next;
-		pages_free(block, block->order);
-	}
-}
 
 /* --- building --- */
 
@@ -145,7 +94,7 @@ void vm_destroy(struct vm *vm)
 	guest_mem_destroy(vm);
 	io_destroy(vm);
 	vm->ops->vm_destroy(vm);
-	free_blocks(vm);
+	vm_free_all(vm);
 	address_space_destroy(&vm->space);
 }
 
@@ -170,20 +119,6 @@ void vm_leave(struct vm *vm)
 	address_space_switch(&kernel_space);
 }
 
-void vcpu_reset(struct vcpu *vcpu)
-{
-	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	memset(&vcpu->machine_check, 0, sizeof(vcpu->machine_check));
-	vcpu->activity = VCPU_RUNNING;
-	vcpu->tsc_adjust = 0;
-	vcpu->tsc_offset = -vcpu->vm->start_tsc;
-	vcpu->ops->vcpu_reset(vcpu);
-	vcpu->ops->tsc_offset_changed(vcpu);
-	msr_reset(vcpu);
-	if (vcpu->vm->irqchip)
-		vcpu->vm->irqchip->vcpu_reset(vcpu);
-}
-
 void vm_run(struct vm *vm)
 {
 	struct vcpu *vcpu = vm->vcpus[0];
@@ -201,26 +136,11 @@ void vm_run(struct vm *vm)
 	trace_export(vm);
 }
 
-/* --- for devices and for the console --- */
+/* --- for the console --- */
 
 struct vm *vm_current(void)
 {
 	struct vcpu *vcpu = this_cpu()->current_vcpu;
 
 	return vcpu ? vcpu->vm : NULL;
-}
-
-void *vm_platform(const struct vm *vm)
-{
-	return vm->platform;
-}
-
-void vm_set_platform(struct vm *vm, void *platform)
-{
-	vm->platform = platform;
-}
-
-void vm_console_write(struct vm *vm __maybe_unused, const char *text, size_t n)
-{
-	log_guest_output(text, n);
 }

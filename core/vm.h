@@ -5,7 +5,7 @@
 #include "arch/mem/memory.h"
 #include "arch/mem/paging.h"
 #include "core/load/config.h"
-#include "core/device.h"
+#include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
 #include "core/vm_log.h"

@@ -10,3 +10,6 @@ struct vm;
  * `size` zeroed bytes, aligned to 16, freed with the VM and never before. NULL when out of memory.
  */
 void *vm_alloc(struct vm *vm, size_t size);
+
+/* Free all of it, with the VM. */
+void vm_free_all(struct vm *vm);

@@ -54,3 +54,8 @@ void vm_end_debug_exit(struct vm *vm, u32 status)
 	vm->exit_status = status;
 	vm_end(vm, VM_END_DEBUG_EXIT, "debug exit, status 0x%x", status);
 }
+
+void vm_console_write(struct vm *vm __maybe_unused, const char *text, size_t n)
+{
+	log_guest_output(text, n);
+}

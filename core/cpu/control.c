@@ -27,33 +27,6 @@ static void set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 	vcpu->ops->control_set(vcpu, control, value);
 }
 
-bool vcpu_long_mode(struct vcpu *vcpu)
-{
-	return get(vcpu, CTL_EFER) & EFER_LMA;
-}
-
-bool vcpu_code_64(struct vcpu *vcpu)
-{
-	struct segment cs;
-
-	if (!vcpu_long_mode(vcpu))
-		return false;
-	vcpu->ops->segment_get(vcpu, SEG_CS, &cs);
-	return cs.l;
-}
-
-unsigned vcpu_cpl(struct vcpu *vcpu)
-{
-	struct segment ss;
-
-	if (!(get(vcpu, CTL_CR0) & CR0_PE))
-		return 0;
-	if (vcpu_rflags(vcpu) & RFLAGS_VM)
-		return 3;
-	vcpu->ops->segment_get(vcpu, SEG_SS, &ss);
-	return ss.dpl;
-}
-
 /*
  * SDM, "PDPTE Registers": PAE paging takes its four pointers when paging is switched on or changed,
  * and refuses reserved bits then. They are read once, here; a vendor whose processor wants them

@@ -5,7 +5,6 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/fault/machine_check.h"
 #include "arch/cpu/x86.h"
-#include "core/exit.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

@@ -18,3 +18,9 @@ struct guest_machine_check {
 /* The guest's IA32_MCG_CAP, IA32_MCG_STATUS and the bank's four. As msr_guest_read() and _write(). */
 int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value);
+
+/*
+ * Handle a machine check that interrupted the guest or its entry, while its banks are untouched.
+ * `entered`: the guest was running, so that the error can be reported to it; else it was about to run.
+ */
+void exit_machine_check(struct vcpu *vcpu, bool entered);

@@ -6,7 +6,7 @@
  * Intel SDM, "Instruction Format", "ModR/M and SIB Bytes".
  */
 #include "core/emulate/code.h"
-#include "core/device.h"
+#include "core/io.h"
 #include "core/emulate/emulate.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

@@ -3,7 +3,7 @@
 #include "core/emulate/operand.h"
 
 #include "arch/cpu/x86.h"
-#include "core/device.h"
+#include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/vm.h"
 #include "lib/bits.h"

@@ -6,7 +6,7 @@
 #include "core/emulate/string.h"
 
 #include "arch/cpu/x86.h"
-#include "core/device.h"
+#include "core/io.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/alu.h"
 #include "core/emulate/operand.h"

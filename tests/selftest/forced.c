@@ -8,6 +8,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
 #include "arch/cpu/x86.h"
+#include "core/enter.h"
 #include "core/event.h"
 #include "core/vm.h"
 #include "core/vtimer.h"

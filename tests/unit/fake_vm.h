@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/device.h"
+#include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"

@@ -4,7 +4,7 @@
  * without what it needs, sizes that add up, nothing of what Lamina does not keep.
  * SDM, "CPUID - CPU Identification", "Detection of AVX-512 Foundation Instructions".
  */
-/* link: core/cpu/cpuid.c core/cpu/control.c arch/cpu/cpufeature.c */
+/* link: core/cpu/cpuid.c core/cpu/control.c core/vcpu.c arch/cpu/cpufeature.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +22,12 @@
 #include "core/cpu/cpuid.h"
 #include "core/irqchip.h"
 #include "core/cpu/pvclock.h"
+#include "core/cpu/msr.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+
+/* Of vcpu_reset(), which no test calls here. */
+void msr_reset(struct vcpu *vcpu) { fail(); }
 
 static u64 controls[CTL_XCR0 + 1], tsc_hz = 2399123457;
 static struct vm_config config = { .vcpus = 1 };

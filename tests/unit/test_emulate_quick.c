@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The quick way through an access to device memory does what the long way does, or nothing at all. */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
-/* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c */
+/* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* String instructions: ports and memory, faults in the middle, bounds. */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
-/* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c lib/insn.c */
+/* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
 /* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "emulate_machine.h"
 

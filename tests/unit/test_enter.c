@@ -16,6 +16,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
 #include "arch/cpu/x86.h"
+#include "core/enter.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest page tables: every paging mode, every right, every reserved bit. */
-/* link: core/emulate/gwalk.c core/cpu/control.c tests/unit/fake_vcpu.c */
+/* link: core/emulate/gwalk.c core/cpu/control.c core/vcpu.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Logical to linear addresses: limits, types and canonical form in every mode. */
-/* link: core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c tests/unit/fake_vcpu.c */
+/* link: core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
 static int setup(void **state)

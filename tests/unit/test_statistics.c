@@ -5,6 +5,7 @@
 
 /* For the function that its option calls. */
 #include "core/observe/statistics_print.c"
+#include "core/observe/statistics_record.h"
 
 #define VIEW(text) ((struct str_view){ text, strlen(text) })
 

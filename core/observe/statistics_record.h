@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Account an exit that the loop in core/enter.c handles: when it begins, and when it has ended. */
+#pragma once
+
+#include "core/observe/statistics.h"
+#include "core/vcpu.h"
+
+/*
+ * The exit that vcpu->exit_index and vcpu->exit_tsc tell of was handled up to `now`. Does nothing
+ * where it has ended already.
+ */
+static inline void statistics_exit_begins(struct vcpu *vcpu)
+{
+	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
+	if (unlikely(!vcpu->statistics.open))
+		statistics_first_of_kind(vcpu);
+}
+
+static inline void statistics_exit_ends(struct vcpu *vcpu, u64 now)
+{
+	struct exit_statistics *exit = vcpu->statistics.open;
+
+	if (unlikely(!exit))
+		return;
+	statistics_count(exit, now - vcpu->exit_tsc - vcpu->statistics.slept);
+	vcpu->statistics.slept = 0;
+	vcpu->statistics.open = NULL;
+}
