@@ -11,7 +11,9 @@
 #include "core/vm_log.h"
 #include "lib/types.h"
 
-#define VM_MAX_VCPUS 1	/* until the machine has more CPUs in use than one */
+#ifndef VM_MAX_VCPUS	/* unit tests of the interrupt controllers define more */
+#define VM_MAX_VCPUS 1	/* until Lamina uses more than one CPU of the host */
+#endif
 
 enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDED };
 

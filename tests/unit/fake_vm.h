@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM as device models see it, without a processor: buses, interrupt lines, time, guest memory
- * and the log, all under the test's control. Link: tests/unit/fake_vm.c.
+ * A VM for device models, without a processor. Its buses, timers and the functions for interrupt
+ * controllers are the product's; faked are its memory, the vCPUs, the log, and the clock, which only
+ * moves when the test moves it.
+ * Link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c.
  */
 #pragma once
 
@@ -14,61 +16,64 @@
 #include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "lib/types.h"
 
 #define FAKE_IRQS    24
-#define FAKE_VCPUS   4
+#define FAKE_VCPUS   VM_MAX_VCPUS
 #define FAKE_ALLOCS  64
 #define FAKE_CONSOLE 4096
 
-struct vcpu {
-	struct vm *vm;
-	u32 id;
-	struct vtimer *timers;		/* sorted by deadline */
-	u64 tsc_offset;
-	unsigned interrupt_changes;	/* calls of vcpu_interrupt_changed() */
-	unsigned nmis, inits, startups;	/* calls of vcpu_raise_nmi() and so on */
+struct fake_vcpu {
+	struct vcpu vcpu;
+	/* Calls of event_queue_nmi(), and of vcpu_raise_init() and vcpu_raise_startup() where they are wrapped. */
+	unsigned nmis, inits, startups;
 	u8 startup_vector;
-	void *vlapic;
 };
 
 struct fake_line {
 	bool level;
-	bool waiting;			/* what irq_line_waiting() says */
+	bool waiting;			/* what irq_line_waiting() returns */
 	unsigned rises;
 };
 
-struct vm {
-	struct vcpu vcpus[FAKE_VCPUS];
-	u32 vcpu_count;			/* 1, until a test wants more */
-	struct io_bus ports, mmio;
-	void *platform;
-	const struct irqchip_ops *irqchip;
-	void *irqchip_data;
+struct fake_vm {
+	struct vm vm;
+	struct fake_vcpu vcpus[FAKE_VCPUS];	/* vm.vcpu_count is 1, until a test wants more */
 
+	/* What irq_line_set() was called with, until a test installs interrupt controllers. */
 	struct fake_line lines[FAKE_IRQS];
-	/* Called by irq_line_set() in addition; NULL: nothing more than lines[]. */
-	void (*set_line)(struct vm *vm, unsigned irq, bool level);
 
 	u8 *ram;
 	u64 ram_size;			/* below 3 GiB, from address 0, less the VGA hole */
-	u64 high_ram;			/* what guest_high_ram() says; not backed */
+	u64 high_ram;			/* what guest_high_ram() returns; without memory behind it */
 
-	enum vm_end end;
 	unsigned ends;			/* calls of vm_end() */
-	u32 exit_status;
 	char console[FAKE_CONSOLE];
 	size_t console_length;
 	unsigned logged;		/* lines */
-	struct vm_log_once once;
 
 	void *allocs[FAKE_ALLOCS];
 	unsigned alloc_count;
 	unsigned alloc_limit;		/* vm_alloc() fails from this many on */
 };
+
+static inline struct fake_vm *fake_of(const struct vm *vm)
+{
+	return (struct fake_vm *)vm;
+}
+
+static inline struct fake_vcpu *fake_vcpu_of(const struct vcpu *vcpu)
+{
+	return (struct fake_vcpu *)vcpu;
+}
+
+/* Has vcpu_interrupt_changed() been called for this vCPU since the last call of this function? */
+bool fake_interrupt_changed(struct vcpu *vcpu);
 
 /* TSC ticks per second. An odd number by default, so that roundings show. */
 extern u64 fake_hz;

@@ -5,6 +5,8 @@
  * acpiexec loads the namespace and evaluates it.
  */
 /* link: dev/firmware/acpi.c dev/firmware/acpi_dsdt.c dev/firmware/aml.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -DVM_MAX_VCPUS=4 */
 #include "fake_vm.h"
 
 #include <stdio.h>
@@ -29,7 +31,7 @@ static struct vm *create(void **state)
 	struct vm *vm = fake_create(MIB(2));
 
 	/* What was there before must not shine through. */
-	memset(vm->ram, 0xa5, MIB(1));
+	memset(fake_of(vm)->ram, 0xa5, MIB(1));
 	vm->vcpu_count = PROCESSORS;
 	assert_int_equal(acpi_tables_write(vm), 0);
 	*state = vm;
@@ -60,12 +62,12 @@ static u8 sum(const void *data, size_t size)
 
 static const struct acpi_rsdp *rsdp_of(const struct vm *vm)
 {
-	return (const void *)(vm->ram + GUEST_RSDP_ADDRESS);
+	return (const void *)(fake_of(vm)->ram + GUEST_RSDP_ADDRESS);
 }
 
 static const void *table_at(const struct vm *vm, u64 address, const char *signature)
 {
-	const struct acpi_header *header = (const void *)(vm->ram + address);
+	const struct acpi_header *header = (const void *)(fake_of(vm)->ram + address);
 
 	assert_in_range(address, GUEST_RSDP_ADDRESS, 0xfffff);
 	assert_memory_equal(header->signature, signature, 4);
@@ -85,7 +87,7 @@ static const void *find_table(const struct vm *vm, const char *signature)
 		u64 address;
 
 		memcpy(&address, entry, sizeof(address));
-		if (memcmp(vm->ram + address, signature, 4) == 0)
+		if (memcmp(fake_of(vm)->ram + address, signature, 4) == 0)
 			return table_at(vm, address, signature);
 	}
 	fail_msg("no %s", signature);
@@ -98,11 +100,11 @@ static void test_rsdp_is_found_by_scan(void **state)
 	u64 at = 0;
 
 	for (u64 address = 0xe0000; address < 0x100000 && !at; address += 16)
-		if (memcmp(vm->ram + address, "RSD PTR ", 8) == 0)
+		if (memcmp(fake_of(vm)->ram + address, "RSD PTR ", 8) == 0)
 			at = address;
 	assert_int_equal(at, GUEST_RSDP_ADDRESS);
-	assert_int_equal(sum(vm->ram + at, 20), 0);
-	assert_int_equal(sum(vm->ram + at, 36), 0);
+	assert_int_equal(sum(fake_of(vm)->ram + at, 20), 0);
+	assert_int_equal(sum(fake_of(vm)->ram + at, 36), 0);
 	assert_int_equal(rsdp_of(vm)->revision, 2);
 	assert_int_equal(rsdp_of(vm)->length, 36);
 }

@@ -5,6 +5,8 @@
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 #include "apic_fixture.h"
 
 #define REMOTE_IRR 0x4000
@@ -282,19 +284,19 @@ static void test_nmi_and_init(void **state)
 	/* NMI is an edge, whatever the trigger mode says. */
 	entry_set(vm, PIN, 0x400 | ENTRY_LEVEL, 1);
 	line(vm, PIN, true);
-	assert_int_equal(cpu(vm, 1)->nmis, 1);
-	assert_int_equal(cpu(vm, 0)->nmis, 0);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 0))->nmis, 0);
 	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
 	line(vm, PIN, true);
-	assert_int_equal(cpu(vm, 1)->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->nmis, 1);
 	line(vm, PIN, false);
 	entry_set(vm, PIN, 0x500, 1);
 	line(vm, PIN, true);
-	assert_int_equal(cpu(vm, 1)->inits, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->inits, 1);
 	line(vm, PIN, false);
 	entry_set(vm, PIN, 0x645, 1); /* reserved: where the ICR has start-up */
 	line(vm, PIN, true);
-	assert_int_equal(cpu(vm, 1)->startups, 0);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->startups, 0);
 }
 
 static void test_lowest_priority(void **state)

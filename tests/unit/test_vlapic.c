@@ -5,6 +5,8 @@
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 #include "apic_fixture.h"
 
 static int set_up(void **state)
@@ -208,21 +210,20 @@ static void test_task_priority(void **state)
 static void test_changes_are_announced(void **state)
 {
 	struct vm *vm = *state;
-	unsigned *changes = &cpu(vm, 0)->interrupt_changes, before = *changes;
+	struct vcpu *vcpu = cpu(vm, 0);
 
+	fake_interrupt_changed(vcpu);
 	self_ipi(vm, 0, 0x60);
-	assert_true(*changes > before);
-	before = *changes;
+	assert_true(fake_interrupt_changed(vcpu));
 	apic_set(vm, 0, LAPIC_TPR, 0x70);
-	assert_true(*changes > before);
-	before = *changes;
+	assert_true(fake_interrupt_changed(vcpu));
 	apic_set(vm, 0, LAPIC_TPR, 0);
-	assert_true(*changes > before);
+	assert_true(fake_interrupt_changed(vcpu));
 	acknowledge(vm, 0);
 	self_ipi(vm, 0, 0x60);
-	before = *changes;
+	fake_interrupt_changed(vcpu);
 	end_interrupt(vm, 0);
-	assert_true(*changes > before);
+	assert_true(fake_interrupt_changed(vcpu));
 }
 
 static void test_arbitration_priority(void **state)
@@ -263,7 +264,7 @@ static void test_software_disable(void **state)
 	self_ipi(vm, 0, 0x50);
 	assert_int_equal(pending(vm, 0), 0x40);
 	apic_set(vm, 0, LAPIC_ICR, 0x400);
-	assert_int_equal(cpu(vm, 0)->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 0))->nmis, 1);
 	apic_enable(vm, 0);
 	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_LINT0), 0x10700);
 }
@@ -402,24 +403,24 @@ static void test_signals(void **state)
 	struct vm *vm = *state;
 
 	send(vm, 0, 1, 0x400);
-	assert_int_equal(cpu(vm, 1)->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->nmis, 1);
 	send(vm, 0, 1, 0xc500); /* INIT, assert */
 	send(vm, 0, 1, 0x8500); /* INIT level de-assert does nothing */
-	assert_int_equal(cpu(vm, 1)->inits, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->inits, 1);
 	send(vm, 0, 1, 0x600);
-	assert_int_equal(cpu(vm, 1)->startups, 1);
-	assert_int_equal(cpu(vm, 1)->startup_vector, 0x66);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->startups, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->startup_vector, 0x66);
 	/* INIT to all including self is not among the valid combinations. */
 	send(vm, 0, 0, 0x80500 | 0x4000);
-	assert_int_equal(cpu(vm, 0)->inits, 0);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 0))->inits, 0);
 	send(vm, 0, 0, 0xc0500 | 0x4000);
-	assert_int_equal(cpu(vm, 0)->inits, 0);
-	assert_int_equal(cpu(vm, 1)->inits, 2);
-	assert_int_equal(cpu(vm, 3)->inits, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 0))->inits, 0);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->inits, 2);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 3))->inits, 1);
 	/* Delivery modes that no IPI has. */
 	assert_int_equal(send(vm, 0, 1, 0x300), 0);
 	assert_int_equal(send(vm, 0, 1, 0x700), 0);
-	assert_int_equal(cpu(vm, 1)->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 1))->nmis, 1);
 }
 
 /* --- the 8259s' way in --- */
@@ -481,7 +482,7 @@ static void test_lint0_without_extint(void **state)
 	line(vm, 0, false);
 	apic_set(vm, 0, LAPIC_LVT + LVT_LINT0, 0x400);
 	line(vm, 0, true);
-	assert_int_equal(cpu(vm, 0)->nmis, 1);
+	assert_int_equal(fake_vcpu_of(cpu(vm, 0))->nmis, 1);
 	assert_int_equal(pending(vm, 0), -1);
 }
 

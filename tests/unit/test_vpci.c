@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI configuration mechanism #1, the host bridge, and the ports that it shares with the reset. */
 /* link: dev/pci/vpci.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
 #include "dev/pci/vpci.h"
@@ -207,7 +208,7 @@ static void test_no_memory(void **state)
 	struct vm *vm = fake_create(0);
 
 	vm_set_platform(vm, &platform);
-	vm->alloc_limit = 0;
+	fake_of(vm)->alloc_limit = 0;
 	assert_int_equal(vpci_create(vm), -ENOMEM);
 	fake_destroy(vm);
 }

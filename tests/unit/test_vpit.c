@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The interval timer against Intel's 8254 data sheet, and its ticks against the clock. */
 /* link: dev/isa/vpit.c dev/isa/vpit_channel.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
 #include "dev/isa/vpit.h"
@@ -66,7 +67,7 @@ static void test_no_memory(void **state)
 	struct vm *vm = fake_create(0);
 
 	for (unsigned limit = 0; limit < 3; limit++) {
-		vm->alloc_limit = vm->alloc_count + limit;
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
 		vm->ports.count = 0;
 		assert_null(vpit_create(vm));
 	}
@@ -79,23 +80,23 @@ static void test_mode0(void **state)
 	struct vm *vm = *state;
 
 	program(vm, 0, 0x00, 100);
-	assert_false(vm->lines[0].level);
+	assert_false(fake_of(vm)->lines[0].level);
 	assert_int_equal(status(vm, 0), 0x70);	/* not loaded yet */
 	clocks(vm, 1);
 	assert_int_equal(latched(vm, 0), 100);
 	assert_int_equal(status(vm, 0), 0x30);
 	clocks(vm, 99);
 	assert_int_equal(latched(vm, 0), 1);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 1);
-	assert_true(vm->lines[0].level);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
+	assert_true(fake_of(vm)->lines[0].level);
 	assert_int_equal(latched(vm, 0), 0);
 	assert_int_equal(status(vm, 0), 0xb0);
 	clocks(vm, 3);
 	assert_int_equal(latched(vm, 0), 0xfffd);	/* counts on */
 	clocks(vm, 200000);
-	assert_int_equal(vm->lines[0].rises, 1);	/* but once only */
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);	/* but once only */
 }
 
 static void test_mode0_rewritten(void **state)
@@ -107,17 +108,17 @@ static void test_mode0_rewritten(void **state)
 	out8(vm, CH0, 200);		/* the first byte stops it, with the output low */
 	clocks(vm, 5000);
 	assert_int_equal(latched(vm, 0), 500);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	out8(vm, CH0, 0);
 	clocks(vm, 200);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
 	out8(vm, CH0, 10);
-	assert_false(vm->lines[0].level);
+	assert_false(fake_of(vm)->lines[0].level);
 	out8(vm, CH0, 0);
 	clocks(vm, 2000);		/* beyond the least interval */
-	assert_int_equal(vm->lines[0].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
 }
 
 static void test_mode0_gate(void **state)
@@ -302,15 +303,15 @@ static void test_mode4(void **state)
 	assert_true(output2(vm));
 	program(vm, 0, 0x08, 5000);
 	clocks(vm, 5001);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
 	clocks(vm, 100000);
-	assert_int_equal(vm->lines[0].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
 	out8(vm, CH0, 0xff);		/* a new count is a new trigger */
 	out8(vm, CH0, 0x00);
 	clocks(vm, 300);
-	assert_int_equal(vm->lines[0].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
 }
 
 static void test_mode5(void **state)
@@ -358,9 +359,9 @@ static void test_zero_is_65536(void **state)
 
 	program(vm, 0, 0x04, 0);
 	clocks(vm, 65536);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
 }
 
 static void test_single_bytes(void **state)
@@ -440,14 +441,14 @@ static void test_no_drift(void **state)
 	program(vm, 0, 0x04, 11932);		/* 100 Hz: 99.998 */
 	fake_advance(vm, 1000 * fake_hz);
 	ticks = (u64)1000 * PIT_HZ / 11932;
-	assert_in_range(vm->lines[0].rises, ticks - 1, ticks);
+	assert_in_range(fake_of(vm)->lines[0].rises, ticks - 1, ticks);
 	/* The next edge is where it must be: k periods and the loading clock after the start. */
-	ticks = vm->lines[0].rises + 1;
+	ticks = fake_of(vm)->lines[0].rises + 1;
 	fake_advance(vm, start + (u64)((unsigned __int128)(ticks * 11932) * fake_hz / PIT_HZ) -
 		     vtimer_now());
-	assert_int_equal(vm->lines[0].rises, ticks - 1);
+	assert_int_equal(fake_of(vm)->lines[0].rises, ticks - 1);
 	fake_advance(vm, fake_hz / PIT_HZ + 2);
-	assert_int_equal(vm->lines[0].rises, ticks);
+	assert_int_equal(fake_of(vm)->lines[0].rises, ticks);
 	fake_destroy(vm);
 }
 
@@ -459,19 +460,19 @@ static void test_late_ticks(void **state)
 
 	program(vm, 0, 0x04, 1193);		/* about 1 ms */
 	clocks(vm, 10 * 1193 + 100);
-	assert_int_equal(vm->lines[0].rises, 10);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 10);
 	fake_stall(vm, 5 * 119300);
-	assert_int_equal(vm->lines[0].rises, 11);	/* no burst: 100 us apart */
+	assert_int_equal(fake_of(vm)->lines[0].rises, 11);	/* no burst: 100 us apart */
 	clocks(vm, 100);
-	assert_int_equal(vm->lines[0].rises, 11);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 11);
 	clocks(vm, 20);
-	assert_int_equal(vm->lines[0].rises, 12);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 12);
 	clocks(vm, 20 * 1193 - 120);
-	assert_int_equal(vm->lines[0].rises, 35);	/* none is missing */
+	assert_int_equal(fake_of(vm)->lines[0].rises, 35);	/* none is missing */
 	fake_stall(vm, 1000 * 119300);
-	rises = vm->lines[0].rises;
+	rises = fake_of(vm)->lines[0].rises;
 	clocks(vm, 200 * 1193);
-	assert_int_equal(vm->lines[0].rises, rises + 200 + 63);
+	assert_int_equal(fake_of(vm)->lines[0].rises, rises + 200 + 63);
 }
 
 /* Ticks wait for a guest that has not taken the one before, as with interrupts off. */
@@ -481,19 +482,19 @@ static void test_untaken_ticks(void **state)
 
 	program(vm, 0, 0x04, 1193);
 	clocks(vm, 3 * 1193 + 100);
-	vm->lines[0].waiting = true;
+	fake_of(vm)->lines[0].waiting = true;
 	clocks(vm, 20 * 1193);
-	assert_int_equal(vm->lines[0].rises, 3);
-	vm->lines[0].waiting = false;
+	assert_int_equal(fake_of(vm)->lines[0].rises, 3);
+	fake_of(vm)->lines[0].waiting = false;
 	clocks(vm, 10 * 1193);
-	assert_int_equal(vm->lines[0].rises, 33);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 33);
 	/* One that takes none for long loses them. */
-	vm->lines[0].waiting = true;
+	fake_of(vm)->lines[0].waiting = true;
 	clocks(vm, 200 * 1193);
-	assert_in_range(vm->lines[0].rises, 33 + 130, 33 + 140);
-	vm->lines[0].waiting = false;
+	assert_in_range(fake_of(vm)->lines[0].rises, 33 + 130, 33 + 140);
+	fake_of(vm)->lines[0].waiting = false;
 	clocks(vm, 100 * 1193);
-	assert_in_range(vm->lines[0].rises, 33 + 300 - 1, 33 + 300);
+	assert_in_range(fake_of(vm)->lines[0].rises, 33 + 300 - 1, 33 + 300);
 }
 
 /* An absurd frequency costs at most 10000 ticks a second. */
@@ -503,12 +504,12 @@ static void test_no_storm(void **state)
 
 	program(vm, 0, 0x04, 1);
 	clocks(vm, PIT_HZ);
-	assert_in_range(vm->lines[0].rises, 9000, 10001);
+	assert_in_range(fake_of(vm)->lines[0].rises, 9000, 10001);
 	out8(vm, CONTROL, 0x30);		/* stopped: no tick is owed from before */
-	assert_false(vm->lines[0].level);
-	vm->lines[0].rises = 0;
+	assert_false(fake_of(vm)->lines[0].level);
+	fake_of(vm)->lines[0].rises = 0;
 	clocks(vm, PIT_HZ);
-	assert_int_equal(vm->lines[0].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
 	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
 }
 
@@ -518,17 +519,17 @@ static void test_period_change_keeps_the_phase(void **state)
 
 	program(vm, 0, 0x04, 1000);
 	clocks(vm, 1 + 2500);
-	assert_int_equal(vm->lines[0].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
 	out8(vm, CH0, 2000 & 0xff);
 	out8(vm, CH0, 2000 >> 8);
 	clocks(vm, 499);
-	assert_int_equal(vm->lines[0].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 3);	/* the old period is finished */
+	assert_int_equal(fake_of(vm)->lines[0].rises, 3);	/* the old period is finished */
 	clocks(vm, 1999);
-	assert_int_equal(vm->lines[0].rises, 3);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 3);
 	clocks(vm, 1);
-	assert_int_equal(vm->lines[0].rises, 4);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 4);
 }
 
 static void test_hostile(void **state)
@@ -560,9 +561,9 @@ static void test_hostile(void **state)
 	}
 	program(vm, 0, 0x04, 1193);
 	clocks(vm, 20000);
-	vm->lines[0].rises = 0;
+	fake_of(vm)->lines[0].rises = 0;
 	clocks(vm, 100 * 1193);
-	assert_int_equal(vm->lines[0].rises, 100);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 100);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

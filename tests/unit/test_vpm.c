@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Power management against ACPI's "Fixed Hardware Registers", and the ways to the reset line. */
 /* link: dev/isa/vpm.c dev/isa/vi8042.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
 #include "dev/isa/vi8042.h"
@@ -39,12 +40,12 @@ static void test_no_memory(void **state)
 	struct vm *vm = fake_create(0);
 
 	for (unsigned limit = 0; limit < 4; limit++) {
-		vm->alloc_limit = vm->alloc_count + limit;
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
 		vm->ports.count = 0;
 		assert_null(vpm_create(vm));
 	}
 	for (unsigned limit = 0; limit < 4; limit++) {
-		vm->alloc_limit = vm->alloc_count + limit;
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
 		vm->ports.count = 0;
 		assert_null(vi8042_create(vm));
 	}
@@ -82,9 +83,9 @@ static void test_other_sleep_types(void **state)
 		if (type != PM_SLEEP_TYPE_S5)
 			out16(vm, CONTROL, type << 10 | SLP_EN);
 	assert_int_equal(vm->end, VM_END_NONE);
-	assert_int_equal(vm->logged, 7);	/* each is told, once */
+	assert_int_equal(fake_of(vm)->logged, 7);	/* each is told, once */
 	out16(vm, CONTROL, SLP_EN);
-	assert_int_equal(vm->logged, 7);
+	assert_int_equal(fake_of(vm)->logged, 7);
 }
 
 static void test_power_button(void **state)
@@ -92,19 +93,19 @@ static void test_power_button(void **state)
 	struct vm *vm = *state;
 
 	vpm_power_button(vpm);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 	assert_int_equal(in16(vm, STATUS), 0x0100);
 	out16(vm, ENABLE, 0x0100);
-	assert_true(vm->lines[SCI].level);
+	assert_true(fake_of(vm)->lines[SCI].level);
 	out16(vm, STATUS, 0x0000);		/* a 0 clears nothing */
-	assert_true(vm->lines[SCI].level);
+	assert_true(fake_of(vm)->lines[SCI].level);
 	out16(vm, STATUS, 0x0100);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 	assert_int_equal(in16(vm, STATUS), 0);
 	vpm_power_button(vpm);
-	assert_true(vm->lines[SCI].level);
+	assert_true(fake_of(vm)->lines[SCI].level);
 	out8(vm, STATUS + 1, 0x01);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 }
 
 static void test_enables(void **state)
@@ -145,20 +146,20 @@ static void test_timer_carry(void **state)
 	assert_int_equal(in16(vm, STATUS), 0);
 	fake_advance_ns(vm, 1 * SECOND);
 	assert_int_equal(in16(vm, STATUS), 0x0001);
-	assert_int_equal(vm->lines[SCI].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[SCI].rises, 0);
 	out16(vm, STATUS, 0x0001);
 	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
 	out16(vm, ENABLE, 0x0001);
 	fake_advance_ns(vm, 599 * SECOND);
-	assert_int_equal(vm->lines[SCI].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[SCI].rises, 0);
 	fake_advance_ns(vm, 1 * SECOND);
-	assert_int_equal(vm->lines[SCI].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[SCI].rises, 1);
 	fake_advance_ns(vm, 6000 * SECOND);
-	assert_int_equal(vm->lines[SCI].rises, 1);	/* the guest has to take the first */
+	assert_int_equal(fake_of(vm)->lines[SCI].rises, 1);	/* the guest has to take the first */
 	out16(vm, STATUS, 0x0001);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 	fake_advance_ns(vm, 600 * SECOND);
-	assert_int_equal(vm->lines[SCI].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[SCI].rises, 2);
 }
 
 static void test_gpe(void **state)
@@ -167,7 +168,7 @@ static void test_gpe(void **state)
 
 	out32(vm, PM_GPE0_PORT, 0xa55affff);
 	assert_int_equal(in32(vm, PM_GPE0_PORT), 0xa55a0000);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 }
 
 static void test_debug_exit(void **state)
@@ -323,7 +324,7 @@ static void test_hostile(void **state)
 	out16(vm, ENABLE, 0);
 	out16(vm, STATUS, 0xffff);
 	assert_int_equal(in16(vm, STATUS), 0);
-	assert_false(vm->lines[SCI].level);
+	assert_false(fake_of(vm)->lines[SCI].level);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

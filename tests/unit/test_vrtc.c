@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The clock against Motorola's MC146818 data sheet, and the calendar against the C library's. */
 /* link: dev/isa/vrtc.c dev/isa/calendar.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
 #include <time.h>
@@ -106,7 +107,7 @@ static void test_no_memory(void **state)
 	struct vm *vm = fake_create(0);
 
 	for (unsigned limit = 0; limit < 2; limit++) {
-		vm->alloc_limit = vm->alloc_count + limit;
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
 		assert_null(vrtc_create(vm, 0));
 	}
 	fake_destroy(vm);
@@ -257,18 +258,18 @@ static void test_update_interrupt(void **state)
 
 	set(vm, B, 0x12);
 	fake_advance_ns(vm, SECOND - 1 * MS);
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 0);
 	fake_advance_ns(vm, 2 * MS);
-	assert_true(vm->lines[RTC_IRQ].level);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 	assert_int_equal(get(vm, SEC), 0x21);
 	fake_advance_ns(vm, 5 * SECOND);	/* not taken: no more of them, and no timer */
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 1);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 1);
 	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
 	assert_int_equal(get(vm, C) & 0xf0, 0xd0);	/* with PF, though not enabled */
-	assert_false(vm->lines[RTC_IRQ].level);
+	assert_false(fake_of(vm)->lines[RTC_IRQ].level);
 	assert_int_equal(get(vm, C), 0);
 	fake_advance_ns(vm, SECOND);
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 2);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 2);
 }
 
 static unsigned count_periodic(struct vm *vm, u64 ns)
@@ -312,11 +313,11 @@ static void test_flags_without_enables(void **state)
 	get(vm, C);
 	fake_advance_ns(vm, 501 * MS);
 	assert_int_equal(get(vm, C), 0x40);
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 0);
 	fake_advance_ns(vm, 500 * MS);
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 0);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 0);
 	set(vm, B, 0x42);		/* a flag that is up interrupts when it is enabled */
-	assert_true(vm->lines[RTC_IRQ].level);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 	assert_int_equal(get(vm, C), 0xd0);
 }
 
@@ -335,15 +336,15 @@ static void test_alarm(void **state)
 	set_alarm(vm, 0x23, 0x00, 0x05);
 	set(vm, B, 0x22);
 	fake_advance_ns(vm, (46 * 60 + 44) * SECOND);
-	assert_false(vm->lines[RTC_IRQ].level);
+	assert_false(fake_of(vm)->lines[RTC_IRQ].level);
 	fake_advance_ns(vm, SECOND);
-	assert_true(vm->lines[RTC_IRQ].level);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 	assert_time(vm, 0x23, 0x00, 0x05);
 	assert_int_equal(get(vm, C) & 0xa0, 0xa0);
 	fake_advance_ns(vm, 86399 * SECOND);
-	assert_false(vm->lines[RTC_IRQ].level);
+	assert_false(fake_of(vm)->lines[RTC_IRQ].level);
 	fake_advance_ns(vm, SECOND);
-	assert_true(vm->lines[RTC_IRQ].level);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 }
 
 static void test_alarm_wildcards(void **state)
@@ -355,14 +356,14 @@ static void test_alarm_wildcards(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		fake_advance_ns(vm, 60 * SECOND);
 		assert_int_equal(get(vm, C) & 0x20, 0x20);
-		assert_int_equal(vm->lines[RTC_IRQ].rises, i + 1);
+		assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, i + 1);
 	}
 	set_alarm(vm, 0xff, 0x59, 0x59);	/* the last second of every hour */
 	fake_advance_ns(vm, 43 * 60 * SECOND);
 	assert_int_equal(get(vm, C) & 0x20, 0);
 	fake_advance_ns(vm, 3600 * SECOND);
 	assert_int_equal(get(vm, C) & 0x20, 0x20);
-	assert_int_equal(vm->lines[RTC_IRQ].rises, 4);
+	assert_int_equal(fake_of(vm)->lines[RTC_IRQ].rises, 4);
 	set_alarm(vm, 0xff, 0xff, 0xff);	/* every second */
 	for (unsigned i = 0; i < 3; i++) {
 		fake_advance_ns(vm, SECOND);
@@ -396,9 +397,9 @@ static void test_alarm_in_12_hours(void **state)
 	set(vm, B, 0x20);
 	set_alarm(vm, 0x12, 0x00, 0x00);	/* 12 am */
 	fake_advance_ns(vm, (46 * 60 + 39) * SECOND);
-	assert_false(vm->lines[RTC_IRQ].level);
+	assert_false(fake_of(vm)->lines[RTC_IRQ].level);
 	fake_advance_ns(vm, SECOND);
-	assert_true(vm->lines[RTC_IRQ].level);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 	assert_time(vm, 0x12, 0x00, 0x00);
 }
 
@@ -424,8 +425,8 @@ static void test_much_memory(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	vm->ram_size = GIB(3);
-	vm->high_ram = GIB(5);
+	fake_of(vm)->ram_size = GIB(3);
+	fake_of(vm)->high_ram = GIB(5);
 	assert_non_null(vrtc_create(vm, 0));
 	assert_int_equal(get(vm, 0x30) | get(vm, 0x31) << 8, 0xfc00);
 	assert_int_equal(get(vm, 0x34) | get(vm, 0x35) << 8, 0xbf00);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The serial port against National Semiconductor's PC16550D data sheet. */
 /* link: dev/isa/vuart.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
 #include <string.h>
@@ -57,7 +58,7 @@ static void test_no_memory(void **state)
 	struct vm *vm = fake_create(0);
 
 	for (unsigned limit = 0; limit < 2; limit++) {
-		vm->alloc_limit = vm->alloc_count + limit;
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
 		assert_null(vuart_create(vm, COM1, IRQ));
 	}
 	fake_destroy(vm);
@@ -87,8 +88,8 @@ static void test_output(void **state)
 		out8(vm, DATA, *c);
 		assert_int_equal(in8(vm, LSR) & 0x60, 0x60);
 	}
-	assert_int_equal(vm->console_length, 5);
-	assert_memory_equal(vm->console, "hello", 5);
+	assert_int_equal(fake_of(vm)->console_length, 5);
+	assert_memory_equal(fake_of(vm)->console, "hello", 5);
 }
 
 static void test_word_length(void **state)
@@ -97,7 +98,7 @@ static void test_word_length(void **state)
 
 	out8(vm, LCR, 0x02);		/* 7 bits */
 	out8(vm, DATA, 0xc1);
-	assert_int_equal(vm->console[0], 0x41);
+	assert_int_equal(fake_of(vm)->console[0], 0x41);
 	vuart_receive(vuart, 0xc2);
 	assert_int_equal(in8(vm, DATA), 0x42);
 }
@@ -114,7 +115,7 @@ static void test_divisor_and_scratch(void **state)
 	assert_int_equal(in8(vm, IER), 0x12);
 	out8(vm, LCR, 0x03);
 	assert_int_equal(in8(vm, IER), 0x05);
-	assert_int_equal(vm->console_length, 0);
+	assert_int_equal(fake_of(vm)->console_length, 0);
 	out8(vm, SCR, 0xa5);
 	assert_int_equal(in8(vm, SCR), 0xa5);
 	out8(vm, IER, 0xff);
@@ -128,17 +129,17 @@ static void test_transmit_interrupt(void **state)
 	struct vm *vm = *state;
 
 	out8(vm, IER, 0x02);
-	assert_true(vm->lines[IRQ].level);	/* empty already */
+	assert_true(fake_of(vm)->lines[IRQ].level);	/* empty already */
 	assert_int_equal(in8(vm, IIR), 0x02);	/* reading it as the source clears it */
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(in8(vm, IIR), 0x01);
 	out8(vm, IER, 0x02);			/* no edge of the enable: nothing new */
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	out8(vm, DATA, 'x');
-	assert_true(vm->lines[IRQ].level);
-	assert_int_equal(vm->lines[IRQ].rises, 2);
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(fake_of(vm)->lines[IRQ].rises, 2);
 	out8(vm, IER, 0);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	in8(vm, IIR);
 	out8(vm, IER, 0x02);			/* enabled anew: raised anew */
 	assert_int_equal(in8(vm, IIR), 0x02);
@@ -150,12 +151,12 @@ static void test_receive_without_fifo(void **state)
 
 	out8(vm, IER, 0x01);
 	type("a");
-	assert_true(vm->lines[IRQ].level);
+	assert_true(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(in8(vm, IIR), 0x04);
 	assert_int_equal(in8(vm, LSR), 0x61);
 	assert_int_equal(in8(vm, DATA), 'a');
 	assert_int_equal(in8(vm, LSR), 0x60);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(in8(vm, DATA), 'a');	/* an empty buffer keeps what it showed */
 }
 
@@ -224,14 +225,14 @@ static void test_character_timeout(void **state)
 	out8(vm, FCR, 0x81);
 	type("ab");
 	fake_advance_ns(vm, 347000);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	fake_advance_ns(vm, 1000);
-	assert_true(vm->lines[IRQ].level);
+	assert_true(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(in8(vm, IIR), 0xcc);
 	assert_int_equal(in8(vm, IIR), 0xcc);	/* stays until a character is read */
 	assert_int_equal(in8(vm, DATA), 'a');
 	assert_int_equal(in8(vm, IIR), 0xc1);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	/* The time starts anew with each character that comes or is read. */
 	fake_advance_ns(vm, 300000);
 	type("c");
@@ -293,7 +294,7 @@ static void test_loopback_overrun(void **state)
 	for (unsigned i = 0; i < 16; i++)	/* with FIFO the old ones do */
 		assert_int_equal(in8(vm, DATA), 'a' + i);
 	assert_int_equal(in8(vm, LSR), 0x60);
-	assert_int_equal(vm->console_length, 0);
+	assert_int_equal(fake_of(vm)->console_length, 0);
 }
 
 static void test_loopback_modem_lines(void **state)
@@ -334,12 +335,12 @@ static void test_out2_connects_the_interrupt(void **state)
 
 	out8(vm, MCR, 0);
 	out8(vm, IER, 0x02);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(in8(vm, LCR), 0x03);
 	out8(vm, MCR, OUT2);
-	assert_true(vm->lines[IRQ].level);
+	assert_true(fake_of(vm)->lines[IRQ].level);
 	out8(vm, MCR, OUT2 | LOOP);
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 }
 
 /* Line status, received data, transmitter, modem: each shows once the more urgent is served. */
@@ -421,7 +422,7 @@ static void test_hostile(void **state)
 		in8(vm, DATA);
 	vuart_receive(vuart, 'z');
 	assert_int_equal(in8(vm, DATA), 'z');
-	assert_false(vm->lines[IRQ].level);
+	assert_false(fake_of(vm)->lines[IRQ].level);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

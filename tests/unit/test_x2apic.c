@@ -5,6 +5,8 @@
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 #include "apic_fixture.h"
 
 static int set_up(void **state)
@@ -28,7 +30,7 @@ static int set_up_x2apic(void **state)
 	struct vm *vm = fake_create(MIB(2));
 
 	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
-		vm->vcpus[i].id = ids[i];
+		vm->vcpus[i]->id = ids[i];
 	vm->vcpu_count = ARRAY_SIZE(ids);
 	vm_set_platform(vm, &fixture_platform);
 	fixture_platform.vpic = vpic_create(vm);
