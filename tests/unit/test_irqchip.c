@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The interface between interrupt controllers and vCPUs. */
+/* link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -DVM_MAX_VCPUS=4 */
+#include "fake_vm.h"
+
+static int set_up(void **state)
+{
+	*state = fake_create(0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fake_destroy(*state);
+	return 0;
+}
+
+static void lines_go_to_the_controllers(void **state)
+{
+	struct vm *vm = *state;
+
+	irq_line_set(vm, 5, true);
+	assert_true(fake_of(vm)->lines[5].level);
+	assert_int_equal(fake_of(vm)->lines[5].rises, 1);
+	irq_line_set(vm, 5, false);
+	assert_false(fake_of(vm)->lines[5].level);
+	assert_false(irq_line_waiting(vm, 5));
+	fake_of(vm)->lines[5].waiting = true;
+	assert_true(irq_line_waiting(vm, 5));
+	assert_false(irq_line_waiting(vm, 4));
+}
+
+/* Devices set their lines while they are created, before the controllers are. */
+static void without_controllers_a_line_goes_nowhere(void **state)
+{
+	struct vm *vm = *state;
+
+	vm_set_irqchip(vm, NULL, NULL);
+	irq_line_set(vm, 5, true);
+	assert_false(fake_of(vm)->lines[5].level);
+}
+
+static void controllers_keep_their_data_with_the_vm(void **state)
+{
+	static const struct irqchip_ops ops;
+	struct vm *vm = *state;
+	int data;
+
+	vm_set_irqchip(vm, &ops, &data);
+	assert_ptr_equal(vm->irqchip, &ops);
+	assert_ptr_equal(vm_irqchip_data(vm), &data);
+	vcpu_set_vlapic(vm_bsp(vm), &data);
+	assert_ptr_equal(vcpu_vlapic(vm_bsp(vm)), &data);
+}
+
+static void vcpus_by_their_index(void **state)
+{
+	struct vm *vm = *state;
+
+	vm->vcpu_count = 3;
+	assert_int_equal(vm_vcpu_count(vm), 3);
+	assert_ptr_equal(vm_bsp(vm), &fake_of(vm)->vcpus[0].vcpu);
+	assert_ptr_equal(vm_vcpu(vm, 0), vm_bsp(vm));
+	assert_ptr_equal(vm_vcpu(vm, 2), &fake_of(vm)->vcpus[2].vcpu);
+	assert_ptr_equal(vcpu_vm(vm_vcpu(vm, 2)), vm);
+	assert_int_equal(vcpu_apic_id(vm_vcpu(vm, 2)), 2);
+	assert_int_equal(vcpu_physical_bits(vm_bsp(vm)), 40);
+}
+
+static void a_change_asks_for_injection(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vcpu_interrupt_changed(vcpu);
+	assert_int_equal(vcpu->requests, REQ_EVENT);
+}
+
+static void an_nmi_is_queued(void **state)
+{
+	vcpu_raise_nmi(vm_bsp(*state));
+	assert_int_equal(fake_vcpu_of(vm_bsp(*state))->nmis, 1);
+}
+
+/* INIT to the only processor is a reset; a start-up IPI means nothing to a processor that runs. */
+static void init_ends_the_vm_and_startup_does_nothing(void **state)
+{
+	struct vm *vm = *state;
+
+	vcpu_raise_startup(vm_bsp(vm), 0x10);
+	assert_int_equal(vm->end, VM_END_NONE);
+	vcpu_raise_init(vm_bsp(vm));
+	assert_int_equal(vm->end, VM_END_RESET);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(lines_go_to_the_controllers),
+		TEST(without_controllers_a_line_goes_nowhere),
+		TEST(controllers_keep_their_data_with_the_vm),
+		TEST(vcpus_by_their_index),
+		TEST(a_change_asks_for_injection),
+		TEST(an_nmi_is_queued),
+		TEST(init_ends_the_vm_and_startup_does_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Timers of device models: order, the bound on what fires in one call, and the arithmetic of time. */
+/* link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c */
+#include "fake_vm.h"
+
+#define NOW 1000
+
+static struct vtimer timers[40];
+static unsigned fired[64], fired_count;
+static u64 rearm_at;	/* for the timer that arms itself again; 0: it does not */
+
+static void fire(struct vtimer *timer)
+{
+	assert_false(timer->armed);
+	assert_in_range(fired_count, 0, ARRAY_SIZE(fired) - 1);
+	fired[fired_count++] = (unsigned)(timer - timers);
+	if (rearm_at)
+		vtimer_arm(timer, rearm_at);
+}
+
+static int set_up(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(timers); i++)
+		vtimer_init(&timers[i], vm_bsp(vm), fire);
+	fired_count = 0;
+	rearm_at = 0;
+	*state = vm;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fake_destroy(*state);
+	return 0;
+}
+
+static void a_new_timer_is_not_armed(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	assert_false(timers[0].armed);
+	assert_int_equal(timers[0].deadline, VTIMER_NEVER);
+	assert_ptr_equal(timers[0].vcpu, vcpu);
+	vtimer_cancel(&timers[0]);	/* nothing to cancel */
+	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
+}
+
+static void the_earliest_deadline_counts(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vtimer_arm(&timers[0], 300);
+	assert_true(timers[0].armed);
+	assert_int_equal(timers[0].deadline, 300);
+	assert_int_equal(vcpu->timer_deadline, 300);
+	vtimer_arm(&timers[1], 200);
+	assert_int_equal(vcpu->timer_deadline, 200);
+	vtimer_arm(&timers[2], 400);
+	assert_int_equal(vcpu->timer_deadline, 200);
+	vtimer_cancel(&timers[1]);
+	assert_false(timers[1].armed);
+	assert_int_equal(vcpu->timer_deadline, 300);
+	vtimer_arm(&timers[0], 500);	/* moves it */
+	assert_int_equal(vcpu->timer_deadline, 400);
+	vtimer_cancel(&timers[0]);	/* the last one of the list */
+	assert_int_equal(vcpu->timer_deadline, 400);
+	vtimer_cancel(&timers[2]);
+	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
+	assert_null(vcpu->timers);
+}
+
+static void never_is_the_same_as_cancel(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vtimer_arm(&timers[0], 300);
+	vtimer_arm(&timers[0], VTIMER_NEVER);
+	assert_false(timers[0].armed);
+	assert_null(vcpu->timers);
+	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
+}
+
+/* By deadline, and in the order of arming where that is equal; the one that is due now included. */
+static void they_fire_in_order(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+	const unsigned order[] = { 3, 0, 2, 1 };
+
+	vtimer_arm(&timers[0], 500);
+	vtimer_arm(&timers[1], NOW);
+	vtimer_arm(&timers[2], 500);
+	vtimer_arm(&timers[3], 400);
+	vtimer_arm(&timers[4], NOW + 1);
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(fired_count, ARRAY_SIZE(order));
+	assert_memory_equal(fired, order, sizeof(order));
+	assert_int_equal(vcpu->timer_deadline, NOW + 1);
+	assert_int_equal(vcpu->requests, 0);
+	assert_true(timers[4].armed);
+}
+
+static void nothing_fires_early(void **state)
+{
+	vtimer_arm(&timers[0], NOW);
+	vtimer_run_expired(vm_bsp(*state), NOW - 1);
+	assert_int_equal(fired_count, 0);
+	assert_true(timers[0].armed);
+}
+
+/* Sixteen in one call; the vCPU is asked to call again for the rest. */
+static void many_are_left_for_the_next_call(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	for (unsigned i = 0; i < 20; i++)
+		vtimer_arm(&timers[i], NOW - 20 + i);
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(fired_count, 16);
+	assert_int_equal(vcpu->requests, REQ_TIMER);
+	assert_int_equal(vcpu->timer_deadline, NOW - 4);
+	vcpu->requests = 0;
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(fired_count, 20);
+	assert_int_equal(vcpu->requests, 0);
+}
+
+static void one_that_stays_in_the_past_does_not_hang(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	rearm_at = NOW;
+	vtimer_arm(&timers[0], NOW);
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(fired_count, 16);
+	assert_int_equal(vcpu->requests, REQ_TIMER);
+}
+
+static void one_that_goes_on_in_the_future_fires_once(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	rearm_at = NOW + 1;
+	vtimer_arm(&timers[0], NOW);
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(vcpu->timer_deadline, NOW + 1);
+	assert_int_equal(vcpu->requests, 0);
+}
+
+static void scale_has_128_bits_in_between(void **state)
+{
+	assert_int_equal(vtimer_scale(7, 10, 3), 23);
+	assert_int_equal(vtimer_scale(1ull << 63, 6, 12), 1ull << 62);
+	assert_int_equal(vtimer_scale(~0ull, 5, 5), ~0ull);
+	assert_int_equal(vtimer_scale(0, ~0ull, 1), 0);
+	/* What does not fit into 64 bits is never. */
+	assert_int_equal(vtimer_scale(1ull << 63, 2, 1), VTIMER_NEVER);
+	assert_int_equal(vtimer_scale(1ull << 63, 4, 1), VTIMER_NEVER);
+	assert_int_equal(vtimer_scale(1ull << 63, 2, 2), 1ull << 63);
+}
+
+static void time_is_the_tsc(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+	u64 now = vtimer_now();
+
+	fake_advance(*state, 12345);
+	assert_int_equal(vtimer_now(), now + 12345);
+	fake_hz = 2000000000;
+	assert_int_equal(vtimer_hz(), 2000000000);
+	assert_int_equal(vtimer_from_ns(50), 100);
+	assert_int_equal(vtimer_to_ns(100), 50);
+	vcpu->tsc_offset = -1000ull;
+	assert_int_equal(vcpu_guest_tsc(vcpu, 5000), 4000);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_timer_is_not_armed),
+		TEST(the_earliest_deadline_counts),
+		TEST(never_is_the_same_as_cancel),
+		TEST(they_fire_in_order),
+		TEST(nothing_fires_early),
+		TEST(many_are_left_for_the_next_call),
+		TEST(one_that_stays_in_the_past_does_not_hang),
+		TEST(one_that_goes_on_in_the_future_fires_once),
+		TEST(scale_has_128_bits_in_between),
+		TEST(time_is_the_tsc),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
