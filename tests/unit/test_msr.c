@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The policy for the guest's MSRs: what each reads as, which writes raise #GP, which MSRs exist on
+ * which vendor's processors. SDM vol. 4, "Model-Specific Registers (MSRs)"; SDM vol. 3, "Memory Type
+ * Range Registers", "Page Attribute Table", "Time-Stamp Counter Adjustment"; APM vol. 2, "MSRs".
+ */
+/* link: core/cpu/msr.c core/vm_log.c lib/log.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
+#include "core/cpu/control.h"
+#include "core/cpu/cpuid.h"
+#include "core/cpu/machine_check.h"
+#include "core/cpu/msr.h"
+#include "core/cpu/pvclock.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "core/vtimer.h"
+
+#define CANONICAL     0xffff800000000000ull
+#define NOT_CANONICAL 0x0000800000000000ull
+#define PHYSICAL_BITS 40
+#define MICROCODE     0xdeadbeef00000000ull
+
+struct cpu_features cpu_features;
+static struct vm vm;
+static struct vcpu vcpu;
+static u64 now, efer, pvclock_system, pvclock_wall;
+static unsigned tsc_changes, irqchip_tsc_changes, pvclock_updates, pages, microcode_zeroed;
+static bool vendor_refuses, pvclock_refuses, no_microcode, no_memory;
+static struct { u32 msr; u64 value; } vendor, irqchip, mce;
+
+/* --- what the policy calls --- */
+
+static int vendor_get(struct vcpu *v, u32 msr, u64 *value)
+{
+	*value = vendor.value;
+	return vendor_refuses || vendor.msr != msr ? -ENOENT : 0;
+}
+
+static int vendor_set(struct vcpu *v, u32 msr, u64 value)
+{
+	vendor.msr = msr;
+	vendor.value = value;
+	return vendor_refuses ? -ENOENT : 0;
+}
+
+static u64 control_get(struct vcpu *v, enum vcpu_control control)
+{
+	assert_int_equal(control, CTL_EFER);
+	return efer;
+}
+
+static void tsc_offset_changed(struct vcpu *v) { tsc_changes++; }
+
+static struct { u32 msr; bool read, write; } passed[64];
+static unsigned passed_count;
+
+static void passthrough(struct vm *v, u32 msr, bool read, bool write)
+{
+	passed[passed_count].msr = msr;
+	passed[passed_count].read = read;
+	passed[passed_count++].write = write;
+}
+
+static const struct vcpu_ops ops = {
+	.msr_get = vendor_get, .msr_set = vendor_set, .control_get = control_get,
+	.tsc_offset_changed = tsc_offset_changed, .vm_msr_passthrough = passthrough,
+};
+
+static int apic_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	irqchip.msr = msr;
+	*value = 0x1234;
+	return 0;
+}
+
+static int apic_write(struct vcpu *v, u32 msr, u64 value)
+{
+	irqchip.msr = msr;
+	irqchip.value = value;
+	return -EINVAL;
+}
+
+static void apic_tsc_changed(struct vcpu *v) { irqchip_tsc_changes++; }
+
+static const struct irqchip_ops irqchip_ops = {
+	.msr_read = apic_read, .msr_write = apic_write, .tsc_changed = apic_tsc_changed,
+};
+
+u64 test_tsc(void) { return now; }
+u64 vcpu_guest_tsc(const struct vcpu *v, u64 host_tsc) { return host_tsc + v->tsc_offset; }
+u8 cpuid_physical_bits(const struct vcpu *v) { return PHYSICAL_BITS; }
+
+int control_write_efer(struct vcpu *v, u64 value)
+{
+	if (value == 0xbad)
+		return -EINVAL;
+	efer = value;
+	return 0;
+}
+
+int pvclock_write_system(struct vcpu *v, u64 value)
+{
+	pvclock_system = value;
+	pvclock_updates++;
+	return pvclock_refuses ? -EINVAL : 0;
+}
+
+int pvclock_write_wall(struct vcpu *v, u64 value)
+{
+	pvclock_wall = value;
+	return pvclock_refuses ? -EINVAL : 0;
+}
+
+int machine_check_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	mce.msr = msr;
+	*value = 0x77;
+	return 0;
+}
+
+int machine_check_write(struct vcpu *v, u32 msr, u64 *value)
+{
+	mce.msr = msr;
+	mce.value = *value;
+	return 0;
+}
+
+int rdmsr_safe(u32 msr, u64 *value)
+{
+	assert_int_equal(msr, MSR_BIOS_SIGN_ID);
+	*value = MICROCODE;
+	return no_microcode ? -EFAULT : 0;
+}
+
+int wrmsr_safe(u32 msr, u64 value)
+{
+	assert_int_equal(msr, MSR_BIOS_SIGN_ID);
+	assert_int_equal(value, 0);
+	microcode_zeroed++;
+	return no_microcode ? -EFAULT : 0;
+}
+
+void *page_alloc(void)
+{
+	if (no_memory)
+		return NULL;
+	pages++;
+	return calloc(1, PAGE_SIZE);
+}
+
+void page_free(void *page)
+{
+	pages--;
+	free(page);
+}
+
+/* --- the tests --- */
+
+static void create(enum cpu_vendor cpu_vendor)
+{
+	cpu_features = (struct cpu_features){ .vendor = cpu_vendor, .rdtscp = true };
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&vendor, 0, sizeof(vendor));
+	memset(&irqchip, 0, sizeof(irqchip));
+	memset(&mce, 0, sizeof(mce));
+	vm.ops = vcpu.ops = &ops;
+	vm.irqchip = &irqchip_ops;
+	vcpu.vm = &vm;
+	now = 1000000;
+	efer = pvclock_system = pvclock_wall = 0;
+	tsc_changes = irqchip_tsc_changes = pvclock_updates = microcode_zeroed = passed_count = 0;
+	vendor_refuses = pvclock_refuses = no_microcode = no_memory = false;
+	log_set_level(LOG_ERROR);
+	assert_int_equal(msr_create(&vcpu), 0);
+	msr_reset(&vcpu);
+}
+
+static int intel(void **state)
+{
+	create(CPU_VENDOR_INTEL);
+	return 0;
+}
+
+static int amd(void **state)
+{
+	create(CPU_VENDOR_AMD);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	msr_destroy(&vcpu);
+	assert_null(vcpu.msrs);
+	assert_int_equal(pages, 0);
+	msr_destroy(&vcpu);	/* after a failed creation too */
+	return 0;
+}
+
+static void assert_reads(u32 msr, u64 expected)
+{
+	u64 value = ~expected;
+
+	assert_int_equal(msr_guest_read(&vcpu, msr, &value), 0);
+	assert_int_equal(value, expected);
+}
+
+static void assert_no_read(u32 msr)
+{
+	u64 value = 0;
+
+	assert_int_equal(msr_guest_read(&vcpu, msr, &value), -EINVAL);
+}
+
+static void assert_kept(u32 msr, u64 value)
+{
+	assert_int_equal(msr_guest_write(&vcpu, msr, value), 0);
+	assert_reads(msr, value);
+}
+
+static void assert_refused(u32 msr, u64 value)
+{
+	assert_int_equal(msr_guest_write(&vcpu, msr, value), -EINVAL);
+}
+
+static void assert_absent(u32 msr)
+{
+	assert_no_read(msr);
+	assert_refused(msr, 0);
+}
+
+/* Bits 63 to 47 have to be alike. */
+static void addresses_are_canonical(void **state)
+{
+	static const u32 msrs[] = { 0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_kept(msrs[i], 0);
+		assert_kept(msrs[i], NOT_CANONICAL - 1);
+		assert_kept(msrs[i], CANONICAL);
+		assert_kept(msrs[i], ~0ull);
+		assert_refused(msrs[i], NOT_CANONICAL);
+		assert_refused(msrs[i], CANONICAL - 1);
+		assert_int_equal(vendor.value, ~0ull);
+	}
+}
+
+static void the_vendor_holds_them(void **state)
+{
+	assert_kept(MSR_SYSENTER_CS, ~0ull);
+	assert_kept(MSR_STAR, ~0ull);
+	/* FMASK and TSC_AUX have 32 bits; the rest is reserved. */
+	assert_kept(MSR_SYSCALL_MASK, 0xffffffff);
+	assert_refused(MSR_SYSCALL_MASK, 1ull << 32);
+	assert_kept(MSR_TSC_AUX, 0xffffffff);
+	assert_refused(MSR_TSC_AUX, 1ull << 32);
+	vendor_refuses = true;
+	assert_absent(MSR_STAR);
+	assert_absent(MSR_LSTAR);
+	assert_absent(MSR_TSC_AUX);
+	assert_absent(MSR_PAT);
+}
+
+static void tsc_aux_needs_rdtscp(void **state)
+{
+	cpu_features.rdtscp = false;
+	assert_absent(MSR_TSC_AUX);
+	msr_apply_passthrough(&vm);
+	for (unsigned i = 0; i < passed_count; i++)
+		assert_int_not_equal(passed[i].msr, MSR_TSC_AUX);
+	assert_int_equal(passed_count, 10);
+}
+
+/* SYSENTER's three, STAR, LSTAR, CSTAR, FMASK, the three bases, TSC_AUX. */
+static void without_an_exit(void **state)
+{
+	static const u32 msrs[] = { 0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,
+				    0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103 };
+
+	msr_apply_passthrough(&vm);
+	assert_int_equal(passed_count, ARRAY_SIZE(msrs));
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_int_equal(passed[i].msr, msrs[i]);
+		assert_true(passed[i].read && passed[i].write);
+	}
+}
+
+/* Types 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB), 7 (UC-), in each of the eight fields. */
+static void pat(void **state)
+{
+	assert_kept(MSR_PAT, 0x0007040600070406);
+	assert_kept(MSR_PAT, 0x0001040506070001);
+	for (unsigned field = 0; field < 8; field++) {
+		for (unsigned type = 0; type < 256; type++) {
+			u64 value = (u64)type << field * 8;
+
+			if (type <= 1 || (type >= 4 && type <= 7))
+				assert_kept(MSR_PAT, value);
+			else
+				assert_refused(MSR_PAT, value);
+		}
+	}
+}
+
+static void efer_goes_to_the_controls(void **state)
+{
+	assert_kept(MSR_EFER, 0xd01);
+	assert_refused(MSR_EFER, 0xbad);
+	assert_reads(MSR_EFER, 0xd01);
+}
+
+static void a_write_of_the_tsc_moves_the_adjustment(void **state)
+{
+	vcpu.tsc_offset = -400000ull;
+	assert_reads(MSR_TSC, 600000);
+	assert_reads(MSR_TSC_ADJUST, 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_TSC, 1600000), 0);
+	assert_reads(MSR_TSC, 1600000);
+	assert_reads(MSR_TSC_ADJUST, 1000000);
+	assert_int_equal(tsc_changes, 1);
+	assert_int_equal(irqchip_tsc_changes, 1);
+	now += 5;
+	assert_reads(MSR_TSC, 1600005);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_TSC, 0), 0);
+	assert_reads(MSR_TSC_ADJUST, 1000000 - 1600005ull);
+}
+
+static void a_write_of_the_adjustment_moves_the_tsc(void **state)
+{
+	assert_reads(MSR_TSC, 1000000);
+	assert_kept(MSR_TSC_ADJUST, 500);
+	assert_reads(MSR_TSC, 1000500);
+	assert_kept(MSR_TSC_ADJUST, 200);
+	assert_reads(MSR_TSC, 1000200);
+	assert_kept(MSR_TSC_ADJUST, -200ull);
+	assert_reads(MSR_TSC, 999800);
+	assert_int_equal(tsc_changes, 3);
+	assert_int_equal(irqchip_tsc_changes, 3);
+}
+
+/* A clock that the guest has enabled is brought up to date with its TSC. */
+static void pvclock(void **state)
+{
+	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
+	assert_kept(MSR_PVCLOCK_SYSTEM, 0x5001);
+	assert_int_equal(pvclock_system, 0x5001);
+	pvclock_refuses = true;
+	assert_refused(MSR_PVCLOCK_SYSTEM, 0x9001);
+	assert_reads(MSR_PVCLOCK_SYSTEM, 0x5001);
+	pvclock_refuses = false;
+	pvclock_updates = 0;
+	assert_int_equal(msr_guest_write(&vcpu, MSR_TSC_ADJUST, 7), 0);
+	assert_int_equal(pvclock_updates, 1);
+	assert_int_equal(pvclock_system, 0x5001);
+
+	assert_int_equal(msr_guest_write(&vcpu, MSR_PVCLOCK_WALL, 0x6000), 0);
+	assert_int_equal(pvclock_wall, 0x6000);
+	assert_reads(MSR_PVCLOCK_WALL, 0);
+	pvclock_refuses = true;
+	assert_refused(MSR_PVCLOCK_WALL, 0x6000);
+}
+
+/* Eight variable ranges, the fixed ones, write-combining; read-only. */
+static void mtrr_capabilities(void **state)
+{
+	assert_reads(MSR_MTRR_CAP, 8 | 1 << 8 | 1 << 10);
+	assert_refused(MSR_MTRR_CAP, 0x508);
+}
+
+static bool mtrr_type(unsigned type)
+{
+	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6;
+}
+
+static void fixed_mtrrs(void **state)
+{
+	static const u32 msrs[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f };
+
+	/* Each has a place of its own. */
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_reads(msrs[i], msrs[i] == 0x259 ? 0 : 0x0606060606060606);
+		assert_int_equal(msr_guest_write(&vcpu, msrs[i], 1ull << (i % 8 * 8) | (u64)(i / 8 * 4) << 56), 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+		assert_reads(msrs[i], 1ull << (i % 8 * 8) | (u64)(i / 8 * 4) << 56);
+	for (unsigned field = 0; field < 8; field++) {
+		for (unsigned type = 0; type < 256; type++) {
+			if (mtrr_type(type))
+				assert_kept(0x258, (u64)type << field * 8);
+			else
+				assert_refused(0x258, (u64)type << field * 8);
+		}
+	}
+	assert_absent(0x251);
+	assert_absent(0x257);
+	assert_absent(0x25a);
+	assert_absent(0x267);
+	assert_absent(0x270);
+}
+
+static void variable_mtrrs(void **state)
+{
+	for (u32 i = 0; i < 16; i++) {
+		/* The first range is reset to 3 GiB and up, uncached. */
+		assert_reads(0x200 + i, i == 0 ? 0xc0000000 : i == 1 ? 0xffc0000800 : 0);
+		assert_int_equal(msr_guest_write(&vcpu, 0x200 + i, (u64)i << 12), 0);
+	}
+	for (u32 i = 0; i < 16; i++)
+		assert_reads(0x200 + i, (u64)i << 12);
+	assert_absent(0x210);
+	assert_absent(0x1ff);
+	/* Base: bits 11:8 and those beyond the address width are reserved, types are as elsewhere. */
+	assert_kept(0x202, 0xfffffff006);
+	for (unsigned type = 0; type < 256; type++) {
+		if (mtrr_type(type))
+			assert_kept(0x202, type);
+		else
+			assert_refused(0x202, type);
+	}
+	for (unsigned bit = 8; bit < 12; bit++)
+		assert_refused(0x202, 1ull << bit);
+	assert_refused(0x202, 1ull << 40);
+	assert_refused(0x202, 1ull << 63);
+	assert_kept(0x202, 1ull << 39);
+	/* Mask: bits 10:0. */
+	assert_kept(0x203, 0xfffffff800);
+	for (unsigned bit = 0; bit < 11; bit++)
+		assert_refused(0x203, 1ull << bit);
+	assert_refused(0x203, 1ull << 40);
+	assert_kept(0x203, 1ull << 11);
+}
+
+/* Enabled, with the fixed ones, write-back where no range is. */
+static void mtrr_default_type(void **state)
+{
+	assert_reads(MSR_MTRR_DEF_TYPE, 0xc06);
+	assert_kept(MSR_MTRR_DEF_TYPE, 0);
+	assert_kept(MSR_MTRR_DEF_TYPE, 0xc01);
+	for (unsigned bit = 8; bit < 64; bit++) {
+		if (bit != 10 && bit != 11)
+			assert_refused(MSR_MTRR_DEF_TYPE, 1ull << bit);
+	}
+	for (unsigned type = 0; type < 256; type++) {
+		if (mtrr_type(type))
+			assert_kept(MSR_MTRR_DEF_TYPE, type);
+		else
+			assert_refused(MSR_MTRR_DEF_TYPE, type);
+	}
+}
+
+static void machine_check_registers(void **state)
+{
+	static const u32 msrs[] = { 0x17a, 0x400, 0x401, 0x402, 0x403 };
+
+	assert_reads(0x179, 0x77);
+	assert_refused(0x179, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_reads(msrs[i], 0x77);
+		assert_int_equal(mce.msr, msrs[i]);
+		assert_int_equal(msr_guest_write(&vcpu, msrs[i], 5 + i), 0);
+		assert_int_equal(mce.value, 5 + i);
+	}
+	assert_absent(0x404);
+	assert_absent(MSR_MCG_CTL);
+}
+
+/* What takes writes and keeps nothing. A write of another value than the present one is logged once. */
+static void constants(void **state)
+{
+	assert_reads(MSR_DEBUGCTL, 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_DEBUGCTL, 1), 0);
+	assert_reads(MSR_DEBUGCTL, 0);
+	assert_int_equal(vm.once.count, 0);
+	log_set_level(LOG_DEBUG);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_DEBUGCTL, 0), 0);
+	assert_int_equal(vm.once.count, 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_DEBUGCTL, 1), 0);
+	assert_int_equal(vm.once.count, 1);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_DEBUGCTL, 2), 0);
+	assert_int_equal(vm.once.count, 1);
+}
+
+static void of_intel(void **state)
+{
+	/* IA32_MISC_ENABLE: fast strings (0), no BTS (11), no PEBS (12). */
+	assert_reads(0x1a0, 1 << 0 | 1 << 11 | 1 << 12);
+	assert_int_equal(msr_guest_write(&vcpu, 0x1a0, 0), 0);
+	assert_reads(0x1a0, 1 << 0 | 1 << 11 | 1 << 12);
+	assert_reads(MSR_PLATFORM_ID, 0);
+	assert_refused(MSR_PLATFORM_ID, 0);
+	assert_absent(0xc0010010);
+	assert_absent(0xc0010015);
+	assert_absent(0xc0011029);
+}
+
+static void of_amd(void **state)
+{
+	static const u32 zero[] = { 0xc0010010, 0xc001001a, 0xc001001d, 0xc001001f, 0xc0010055, 0xc0010058,
+				    0xc0011020, 0xc0011021, 0xc0011022, 0xc0011023, 0xc001102a };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
+		assert_reads(zero[i], 0);
+		assert_int_equal(msr_guest_write(&vcpu, zero[i], 1), 0);
+		assert_reads(zero[i], 0);
+	}
+	/* HWCR: TscFreqSel (24). DE_CFG: LFENCE is dispatch serializing (1). */
+	assert_reads(0xc0010015, 1 << 24);
+	assert_reads(0xc0011029, 1 << 1);
+	assert_int_equal(msr_guest_write(&vcpu, 0xc0010015, 0), 0);
+	assert_int_equal(msr_guest_write(&vcpu, 0xc0011029, 0), 0);
+	assert_reads(0xc0010015, 1 << 24);
+	assert_absent(0x1a0);
+	assert_absent(0x17);
+	assert_absent(0xc0011024);
+	assert_absent(0xc001101f);
+	assert_absent(0xc001102b);
+	assert_absent(0xc0010016);
+}
+
+/* What must not exist: VMX, SVM, speculation control, and numbers between the ranges. */
+static void the_rest_raises_gp_and_is_logged_once(void **state)
+{
+	static const u32 msrs[] = { 0, 0x3a, 0x48, 0x49, 0x10a, 0x173, 0x177, 0x480, 0xda0, 0x7ff - 0x7f, 0x900,
+				    0x4b564cff, 0x4b564d02, 0xc0000085, 0xc0000104, 0xc0010114, 0xc0010117, ~0u };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_absent(msrs[i]);
+		assert_int_equal(vm.once.count, 2 * i + 2);
+		assert_absent(msrs[i]);
+		assert_int_equal(vm.once.count, 2 * i + 2);
+	}
+}
+
+static void the_local_apic_has_its_own(void **state)
+{
+	static const u32 msrs[] = { 0x1b, 0x6e0, 0x800, 0x83f, 0x8ff };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_reads(msrs[i], 0x1234);
+		assert_int_equal(irqchip.msr, msrs[i]);
+		irqchip.msr = 0;
+		assert_refused(msrs[i], 99);
+		assert_int_equal(irqchip.msr, msrs[i]);
+		assert_int_equal(irqchip.value, 99);
+	}
+	irqchip.msr = 0;
+	assert_absent(0x7ff);
+	assert_absent(0x900);
+	assert_absent(0x6e1);
+	assert_int_equal(irqchip.msr, 0);
+}
+
+/* SDM, "Microcode Update Facilities": the revision is read after a write of zero and CPUID. */
+static void microcode_of_intel(void **state)
+{
+	assert_int_equal(microcode_zeroed, 1);
+	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_BIOS_SIGN_ID, 0), 0);
+	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
+	msr_destroy(&vcpu);
+	no_microcode = true;
+	assert_int_equal(msr_create(&vcpu), 0);
+	assert_reads(MSR_BIOS_SIGN_ID, 0);
+}
+
+static void microcode_of_amd(void **state)
+{
+	assert_int_equal(microcode_zeroed, 0);
+	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
+	msr_destroy(&vcpu);
+	no_microcode = true;
+	assert_int_equal(msr_create(&vcpu), 0);
+	assert_reads(MSR_BIOS_SIGN_ID, 0);
+}
+
+static void no_page_for_the_values(void **state)
+{
+	msr_destroy(&vcpu);
+	no_memory = true;
+	assert_int_equal(msr_create(&vcpu), -ENOMEM);
+	assert_null(vcpu.msrs);
+}
+
+/* A value that is in memory is found without the policy from the second time on, and is the present one. */
+static void shortcuts(void **state)
+{
+	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
+	assert_reads(MSR_MTRR_DEF_TYPE, 0xc06);
+	assert_int_equal(*msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE), 0xc06);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_MTRR_DEF_TYPE, 6), 0);
+	assert_int_equal(*msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE), 6);
+	/* Of two with the same low bits, the one that was read last has the slot. */
+	assert_null(msr_shortcut(vcpu.msrs, 0x26f));
+	assert_reads(0x26f, 0x0606060606060606);
+	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
+	assert_int_equal(*msr_shortcut(vcpu.msrs, 0x26f), 0x0606060606060606);
+	/* What is computed has none. */
+	assert_reads(MSR_TSC, now);
+	assert_null(msr_shortcut(vcpu.msrs, MSR_TSC));
+	msr_reset(&vcpu);
+	assert_null(msr_shortcut(vcpu.msrs, 0x26f));
+}
+
+static void reset_restores_all(void **state)
+{
+	assert_int_equal(msr_guest_write(&vcpu, 0x204, 0x5000), 0);
+	assert_int_equal(msr_guest_write(&vcpu, 0x250, 0), 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_PVCLOCK_SYSTEM, 0x5001), 0);
+	msr_reset(&vcpu);
+	assert_reads(0x204, 0);
+	assert_reads(0x250, 0x0606060606060606);
+	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
+	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
+}
+
+#define INTEL(name) cmocka_unit_test_setup_teardown(name, intel, tear_down)
+#define AMD(name)   cmocka_unit_test_setup_teardown(name, amd, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		INTEL(addresses_are_canonical),
+		INTEL(the_vendor_holds_them),
+		INTEL(tsc_aux_needs_rdtscp),
+		AMD(without_an_exit),
+		INTEL(pat),
+		INTEL(efer_goes_to_the_controls),
+		INTEL(a_write_of_the_tsc_moves_the_adjustment),
+		INTEL(a_write_of_the_adjustment_moves_the_tsc),
+		INTEL(pvclock),
+		INTEL(mtrr_capabilities),
+		INTEL(fixed_mtrrs),
+		INTEL(variable_mtrrs),
+		INTEL(mtrr_default_type),
+		INTEL(machine_check_registers),
+		INTEL(constants),
+		INTEL(of_intel),
+		AMD(of_amd),
+		INTEL(the_rest_raises_gp_and_is_logged_once),
+		INTEL(the_local_apic_has_its_own),
+		INTEL(microcode_of_intel),
+		AMD(microcode_of_amd),
+		INTEL(no_page_for_the_values),
+		INTEL(shortcuts),
+		INTEL(reset_restores_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
