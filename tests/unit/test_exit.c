@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The handlers of exits: registers, the instruction pointer, the faults, and how a VM ends. SDM,
+ * "Instruction Set Reference"; "Instructions That Cause VM Exits".
+ */
+/* link: core/exit.c core/vm_log.c lib/log.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/x86.h"
+#include "core/cpu/control.h"
+#include "core/cpu/cpuid.h"
+#include "core/cpu/msr.h"
+#include "core/emulate/emulate.h"
+#include "core/exit.h"
+#include "core/io.h"
+#include "core/observe/trace_record.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "core/vtimer.h"
+
+#define FILLED 0xfedcba9876543210ull
+
+struct trace_ring trace_ring;
+static struct vm vm;
+static struct vcpu vcpu;
+static u64 cr0, cr2, cr3, cr4;
+static bool code_64, wakes, refused, ram, fast;
+static unsigned cpl, skips, dumps, traces, mmios;
+
+static struct { bool raised, has_code; u8 vector; u32 code; } fault;
+static struct { u32 leaf, subleaf; } asked;
+static struct { u16 port; unsigned size; u64 value; } port;
+static struct { u32 number; u64 value; unsigned writes; } msr;
+static struct { int cr; u64 value; u32 index; } written;
+static const struct io_exit *string_io;
+
+/* --- what the handlers call --- */
+
+static int skip_instruction(struct vcpu *v) { skips++; return 0; }
+static void dump(struct vcpu *v) { dumps++; }
+
+static u64 control_get(struct vcpu *v, enum vcpu_control control)
+{
+	switch (control) {
+	case CTL_CR0:
+		return cr0;
+	case CTL_CR2:
+		return cr2;
+	case CTL_CR3:
+		return cr3;
+	case CTL_CR4:
+		return cr4;
+	default:
+		fail();
+		return 0;
+	}
+}
+
+static const struct vcpu_ops ops = { .skip_instruction = skip_instruction, .control_get = control_get, .dump = dump };
+
+static u64 cr8_read(struct vcpu *v) { return 9; }
+static const struct irqchip_ops irqchip = { .cr8_read = cr8_read };
+
+void event_raise(struct vcpu *v, u8 vector)
+{
+	assert_false(fault.raised);
+	fault.raised = true;
+	fault.vector = vector;
+}
+
+void event_raise_error(struct vcpu *v, u8 vector, u32 code)
+{
+	event_raise(v, vector);
+	fault.has_code = true;
+	fault.code = code;
+}
+
+bool event_wakes(struct vcpu *v) { return wakes; }
+bool vcpu_code_64(struct vcpu *v) { return code_64; }
+unsigned vcpu_cpl(struct vcpu *v) { return cpl; }
+u64 vcpu_guest_tsc(const struct vcpu *v, u64 host_tsc) { return host_tsc + v->tsc_offset; }
+u64 test_tsc(void) { return 0x1122334400000000; }
+
+struct cpuid_regs cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
+{
+	asked.leaf = leaf;
+	asked.subleaf = subleaf;
+	return (struct cpuid_regs){ 0xffffff01, 0xffffff02, 0xffffff03, 0xffffff04 };
+}
+
+u64 pio_read(struct vcpu *v, u16 number, unsigned size)
+{
+	port.port = number;
+	port.size = size;
+	return 0xa1b2c3d4 & ((2ull << (8 * size - 1)) - 1);
+}
+
+void pio_write(struct vcpu *v, u16 number, unsigned size, u64 value)
+{
+	port.port = number;
+	port.size = size;
+	port.value = value;
+}
+
+int msr_guest_read(struct vcpu *v, u32 number, u64 *value)
+{
+	msr.number = number;
+	*value = msr.value;
+	return refused ? -EINVAL : 0;
+}
+
+int msr_guest_write(struct vcpu *v, u32 number, u64 value)
+{
+	msr.number = number;
+	msr.value = value;
+	msr.writes++;
+	return refused ? -EINVAL : 0;
+}
+
+static int control_write(int cr, u64 value)
+{
+	written.cr = cr;
+	written.value = value;
+	return refused ? -EINVAL : 0;
+}
+
+int control_write_cr0(struct vcpu *v, u64 value) { return control_write(0, value); }
+int control_write_cr3(struct vcpu *v, u64 value) { return control_write(3, value); }
+int control_write_cr4(struct vcpu *v, u64 value) { return control_write(4, value); }
+int control_write_cr8(struct vcpu *v, u64 value) { return control_write(8, value); }
+
+int control_write_xcr0(struct vcpu *v, u32 index, u64 value)
+{
+	written.index = index;
+	return control_write(100, value);
+}
+
+void emulate_string_io(struct vcpu *v, const struct io_exit *io) { string_io = io; }
+void emulate_mmio(struct vcpu *v, const struct tdp_fault *f) { mmios++; }
+bool emulate_mmio_quick(struct vcpu *v, const struct tdp_fault *f) { return fast; }
+bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { assert_int_equal(size, 1); return ram; }
+void trace_print(const struct vm *v, unsigned records) { traces++; }
+
+/* --- the tests --- */
+
+static int set_up(void **state)
+{
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&fault, 0, sizeof(fault));
+	memset(&msr, 0, sizeof(msr));
+	memset(&written, 0xff, sizeof(written));
+	memset(&trace_ring, 0, sizeof(trace_ring));
+	vm.state = VM_RUNNING;
+	vm.irqchip = &irqchip;
+	vcpu.vm = &vm;
+	vcpu.ops = &ops;
+	vcpu.regs_available = REGS_LAZY;
+	for (unsigned i = 0; i < 16; i++)
+		vcpu.regs[i] = FILLED + i;
+	vcpu.regs[REG_RFLAGS] = RFLAGS_IF;
+	cr0 = cr2 = cr3 = cr4 = 0;
+	code_64 = true;
+	wakes = refused = ram = fast = false;
+	cpl = skips = dumps = traces = mmios = 0;
+	log_set_level(LOG_ERROR);
+	return 0;
+}
+
+static void assert_skipped(void)
+{
+	assert_int_equal(skips, 1);
+	assert_false(fault.raised);
+	skips = 0;
+}
+
+static void assert_fault(u8 vector, bool has_code)
+{
+	assert_int_equal(skips, 0);
+	assert_true(fault.raised);
+	assert_int_equal(fault.vector, vector);
+	assert_int_equal(fault.has_code, has_code);
+	assert_int_equal(fault.code, 0);
+	memset(&fault, 0, sizeof(fault));
+}
+
+/* Upper halves are cleared, and ignored on the way in. */
+static void cpuid_instruction(void **state)
+{
+	exit_cpuid(&vcpu);
+	assert_int_equal(asked.leaf, (u32)(FILLED + REG_RAX));
+	assert_int_equal(asked.subleaf, (u32)(FILLED + REG_RCX));
+	assert_int_equal(vcpu.regs[REG_RAX], 0xffffff01);
+	assert_int_equal(vcpu.regs[REG_RBX], 0xffffff02);
+	assert_int_equal(vcpu.regs[REG_RCX], 0xffffff03);
+	assert_int_equal(vcpu.regs[REG_RDX], 0xffffff04);
+	assert_skipped();
+}
+
+static void in(void **state)
+{
+	exit_io(&vcpu, 0x60, 1, true);
+	assert_int_equal(port.port, 0x60);
+	assert_int_equal(vcpu.regs[REG_RAX], 0xfedcba98765432d4);
+	assert_skipped();
+	exit_io(&vcpu, 0x60, 2, true);
+	assert_int_equal(vcpu.regs[REG_RAX], 0xfedcba987654c3d4);
+	assert_skipped();
+	exit_io(&vcpu, 0x60, 4, true);
+	assert_int_equal(vcpu.regs[REG_RAX], 0xa1b2c3d4);
+	assert_skipped();
+}
+
+static void out(void **state)
+{
+	static const u64 values[] = { [1] = 0x10, [2] = 0x3210, [4] = 0x76543210 };
+
+	for (unsigned size = 1; size <= 4; size *= 2) {
+		exit_io(&vcpu, 0x3f8, size, false);
+		assert_int_equal(port.port, 0x3f8);
+		assert_int_equal(port.size, size);
+		assert_int_equal(port.value, values[size]);
+		assert_int_equal(vcpu.regs[REG_RAX], FILLED);
+		assert_skipped();
+	}
+}
+
+/* The emulator steps over it, when the last of its repetitions is done. */
+static void string_instructions(void **state)
+{
+	const struct io_exit io = { .port = 0x1f0, .size = 2, .in = true, .rep = true };
+
+	exit_io_string(&vcpu, &io);
+	assert_ptr_equal(string_io, &io);
+	assert_int_equal(skips, 0);
+}
+
+static const struct trace_record *newest(void)
+{
+	return &trace_ring.records[(trace_ring.next - 1) % TRACE_RECORDS];
+}
+
+static void rdmsr_instruction(void **state)
+{
+	msr.value = 0x1122334455667788;
+	exit_rdmsr(&vcpu);
+	assert_int_equal(msr.number, (u32)(FILLED + REG_RCX));
+	assert_int_equal(vcpu.regs[REG_RAX], 0x55667788);
+	assert_int_equal(vcpu.regs[REG_RDX], 0x11223344);
+	assert_skipped();
+	assert_int_equal(newest()->access.kind, TRACE_MSR);
+	assert_false(newest()->access.refused);
+	assert_false(newest()->access.write);
+	assert_int_equal(newest()->access.value, 0x1122334455667788);
+
+	refused = true;
+	msr.value = 5;
+	exit_rdmsr(&vcpu);
+	assert_int_equal(vcpu.regs[REG_RAX], 0x55667788);
+	assert_int_equal(vcpu.regs[REG_RDX], 0x11223344);
+	assert_fault(13, true);
+	assert_true(newest()->access.refused);
+}
+
+static void wrmsr_instruction(void **state)
+{
+	exit_wrmsr(&vcpu);
+	assert_int_equal(msr.number, (u32)(FILLED + REG_RCX));
+	assert_int_equal(msr.value, 0x7654321276543210);
+	assert_int_equal(msr.writes, 1);
+	assert_skipped();
+	assert_true(newest()->access.write);
+	assert_false(newest()->access.refused);
+	assert_int_equal(newest()->access.address, (u32)(FILLED + REG_RCX));
+	refused = true;
+	exit_wrmsr(&vcpu);
+	assert_fault(13, true);
+	assert_true(newest()->access.refused);
+}
+
+static void hlt(void **state)
+{
+	exit_hlt(&vcpu);
+	assert_skipped();
+	assert_int_equal(vcpu.activity, VCPU_HALTED);
+	assert_int_equal(vm.state, VM_RUNNING);
+}
+
+static void hlt_with_interrupts_off(void **state)
+{
+	vcpu.regs[REG_RFLAGS] = 2;
+	wakes = true;		/* an NMI, say */
+	exit_hlt(&vcpu);
+	assert_int_equal(vcpu.activity, VCPU_HALTED);
+	assert_int_equal(vm.state, VM_RUNNING);
+	vcpu.activity = VCPU_RUNNING;
+	wakes = false;
+	exit_hlt(&vcpu);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_HALTED);
+	assert_int_equal(vcpu.activity, VCPU_RUNNING);
+}
+
+static void xsetbv(void **state)
+{
+	exit_xsetbv(&vcpu);		/* CR4.OSXSAVE is clear */
+	assert_fault(6, false);
+	cr4 = 1u << 18;
+	cpl = 3;
+	exit_xsetbv(&vcpu);
+	assert_fault(13, true);
+	assert_int_equal(written.cr, -1);
+	cpl = 0;
+	exit_xsetbv(&vcpu);
+	assert_int_equal(written.cr, 100);
+	assert_int_equal(written.index, (u32)(FILLED + REG_RCX));
+	assert_int_equal(written.value, 0x7654321276543210);
+	assert_skipped();
+	refused = true;
+	exit_xsetbv(&vcpu);
+	assert_fault(13, true);
+}
+
+/* KVM_ENOSYS is 1000. */
+static void hypercalls_are_unknown(void **state)
+{
+	exit_vmcall(&vcpu);
+	assert_int_equal(vcpu.regs[REG_RAX], -1000ll);
+	assert_skipped();
+}
+
+static void instructions_without_effect_or_use(void **state)
+{
+	exit_wbinvd(&vcpu);
+	assert_skipped();
+	exit_invalid_opcode(&vcpu);
+	assert_fault(6, false);
+	exit_rdpmc(&vcpu);
+	assert_fault(13, true);
+}
+
+static void rdtsc_and_rdtscp(void **state)
+{
+	vcpu.tsc_offset = 0x55667788;
+	exit_rdtsc(&vcpu, false);
+	assert_int_equal(vcpu.regs[REG_RAX], 0x55667788);
+	assert_int_equal(vcpu.regs[REG_RDX], 0x11223344);
+	assert_int_equal(vcpu.regs[REG_RCX], FILLED + REG_RCX);
+	assert_skipped();
+	msr.value = 0x99;
+	exit_rdtsc(&vcpu, true);
+	assert_int_equal(msr.number, 0xc0000103);
+	assert_int_equal(vcpu.regs[REG_RCX], 0x99);
+	assert_skipped();
+	refused = true;		/* no TSC_AUX, no RDTSCP */
+	exit_rdtsc(&vcpu, true);
+	assert_fault(6, false);
+}
+
+static void triple_fault(void **state)
+{
+	exit_triple_fault(&vcpu);
+	assert_int_equal(vm.end, VM_END_TRIPLE_FAULT);
+	assert_int_equal(dumps, 1);
+}
+
+static void accesses_without_ram_are_emulated(void **state)
+{
+	struct tdp_fault f = { .gpa = 0xfee00000, .access = TDP_WRITE, .what = "EPT violation" };
+
+	fast = true;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(mmios, 0);
+	fast = false;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(mmios, 1);
+	f.access = TDP_READ;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(mmios, 2);
+	assert_int_equal(vm.state, VM_RUNNING);
+}
+
+static void what_cannot_be_emulated_ends_the_vm(void **state)
+{
+	static const struct { bool ram, walk; enum tdp_access access; } cases[] = {
+		{ true, false, TDP_READ }, { false, true, TDP_READ }, { false, false, TDP_FETCH },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct tdp_fault f = { 0x123456789, cases[i].access, cases[i].walk, "EPT violation" };
+
+		set_up(state);
+		ram = cases[i].ram;
+		exit_tdp_fault(&vcpu, &f);
+		assert_int_equal(mmios, 0);
+		assert_int_equal(vm.end, VM_END_ERROR);
+		assert_int_equal(dumps, 1);
+		assert_int_equal(traces, 1);
+	}
+}
+
+static void mov_to_control_registers(void **state)
+{
+	static const unsigned crs[] = { 0, 3, 4, 8 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(crs); i++) {
+		refused = false;
+		code_64 = true;
+		exit_mov_to_cr(&vcpu, crs[i], REG_RSI);
+		assert_int_equal(written.cr, crs[i]);
+		assert_int_equal(written.value, FILLED + REG_RSI);
+		assert_skipped();
+		code_64 = false;	/* 32 bits of the register */
+		exit_mov_to_cr(&vcpu, crs[i], REG_RSI);
+		assert_int_equal(written.value, (u32)(FILLED + REG_RSI));
+		assert_skipped();
+		refused = true;
+		exit_mov_to_cr(&vcpu, crs[i], REG_RSI);
+		assert_fault(13, true);
+	}
+}
+
+static void mov_from_control_registers(void **state)
+{
+	static const unsigned crs[] = { 0, 2, 3, 4, 8 };
+	const u64 values[] = { FILLED, FILLED + 2, FILLED + 3, FILLED + 4, 9 };
+
+	cr0 = values[0];
+	cr2 = values[1];
+	cr3 = values[2];
+	cr4 = values[3];
+	for (unsigned i = 0; i < ARRAY_SIZE(crs); i++) {
+		code_64 = true;
+		exit_mov_from_cr(&vcpu, crs[i], REG_R9);
+		assert_int_equal(vcpu.regs[REG_R9], values[i]);
+		assert_skipped();
+		code_64 = false;
+		exit_mov_from_cr(&vcpu, crs[i], REG_R9);
+		assert_int_equal(vcpu.regs[REG_R9], (u32)values[i]);
+		assert_skipped();
+	}
+	vcpu.regs_dirty = 0;
+	exit_mov_from_cr(&vcpu, 0, REG_RSP);	/* a register that the hardware keeps */
+	assert_int_equal(vcpu.regs_dirty, BIT(REG_RSP));
+}
+
+static void registers_that_are_not_there(void **state)
+{
+	static const unsigned crs[] = { 1, 5, 6, 7, 9, 15 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(crs); i++) {
+		exit_mov_to_cr(&vcpu, crs[i], REG_RAX);
+		assert_fault(6, false);
+		exit_mov_from_cr(&vcpu, crs[i], REG_RAX);
+		assert_fault(6, false);
+	}
+	exit_mov_to_cr(&vcpu, 2, REG_RAX);	/* hardware writes CR2 without an exit */
+	assert_fault(6, false);
+	assert_int_equal(vcpu.regs[REG_RAX], FILLED);
+}
+
+static void clts(void **state)
+{
+	cr0 = 0x8005003b;
+	exit_clts(&vcpu);
+	assert_int_equal(written.cr, 0);
+	assert_int_equal(written.value, 0x80050033);	/* TS is bit 3 */
+	assert_skipped();
+}
+
+/* Bits 3 to 0 change, but PE is not cleared. */
+static void lmsw(void **state)
+{
+	cr0 = 0x80050031;
+	exit_lmsw(&vcpu, 0xfffe);
+	assert_int_equal(written.value, 0x8005003f);
+	assert_skipped();
+	cr0 = 0x3f;
+	exit_lmsw(&vcpu, 0);
+	assert_int_equal(written.value, 0x31);
+	assert_skipped();
+	cr0 = 0x30;
+	exit_lmsw(&vcpu, 1);
+	assert_int_equal(written.value, 0x31);
+	assert_skipped();
+	refused = true;
+	exit_lmsw(&vcpu, 1);
+	assert_fault(13, true);
+}
+
+static void an_unexpected_exit_ends_the_vm(void **state)
+{
+	exit_unexpected(&vcpu, "something %d", 5);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_ERROR);
+	assert_int_equal(dumps, 1);
+	assert_int_equal(traces, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(cpuid_instruction),
+		TEST(in),
+		TEST(out),
+		TEST(string_instructions),
+		TEST(rdmsr_instruction),
+		TEST(wrmsr_instruction),
+		TEST(hlt),
+		TEST(hlt_with_interrupts_off),
+		TEST(xsetbv),
+		TEST(hypercalls_are_unknown),
+		TEST(instructions_without_effect_or_use),
+		TEST(rdtsc_and_rdtscp),
+		TEST(triple_fault),
+		TEST(accesses_without_ram_are_emulated),
+		TEST(what_cannot_be_emulated_ends_the_vm),
+		TEST(mov_to_control_registers),
+		TEST(mov_from_control_registers),
+		TEST(registers_that_are_not_there),
+		TEST(clts),
+		TEST(lmsw),
+		TEST(an_unexpected_exit_ends_the_vm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
