@@ -111,8 +111,9 @@ static void print_table(const struct vcpu *vcpu, u64 entries)
 {
 	const u64 *outcomes = vcpu->outcomes, *timer = vcpu->timer_exits;
 
-	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled, %llu at once, %llu re-entered, %llu failed",
-		vcpu->id, ULL(entries), ULL(outcomes[EXIT_FASTPATH_NONE]),
+	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled in the loop, %llu on the fast path,"
+		" %llu on the fast path and re-entered from it, %llu failed", vcpu->id,
+		ULL(entries), ULL(outcomes[EXIT_FASTPATH_NONE]),
 		ULL(outcomes[EXIT_FASTPATH_EXIT_HANDLED]), ULL(outcomes[EXIT_FASTPATH_REENTER_GUEST]),
 		ULL(outcomes[EXIT_FASTPATH_ENTRY_FAILED]));
 	vm_info(vcpu->vm, "vcpu %u: %llu forced exits; timer: %llu soft-disabled, %llu forced, %llu expired,"
