@@ -6,12 +6,18 @@
 `vcpu_main()`                   a function, macro or operation, defined anywhere
 `REQ_TIMER`, `struct vcpu`      a name with an underscore, or a type, that the source uses
 `make check`                    a target of the Makefile
+
+Pictures are fenced blocks that begin with ```picture. In them every path, every function with its
+parentheses, and every name in capitals with an underscore must exist. The arrows of a ```picture layers
+are the include directions of tests/check_layers.py.
 """
 
 import fnmatch
 import pathlib
 import re
 import sys
+
+import check_layers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ("boot", "arch", "core", "vmx", "svm", "dev", "lib", "tests")
@@ -26,6 +32,13 @@ CALL = re.compile(r"(\w+)\([^()]*\)")
 IN_FILE = re.compile(rf"({PATH.pattern}): {CALL.pattern}")
 NAME = re.compile(r"(?:struct|enum|union) \w+|[A-Za-z]\w*_\w*")
 TARGET = re.compile(r"make ([a-z][\w-]*)")
+
+PICTURE = re.compile(r"^```picture(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What a picture names: a function in a file, a function, a path, a constant, a type.
+IN_PICTURE = re.compile(rf"{IN_FILE.pattern}|\b{CALL.pattern}|{PATH.pattern}"
+                        r"|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b(?:struct|enum|union) \w+")
+# "vmx -> core arch lib": the names end at two spaces or at the frame. A star: some headers of that folder.
+ARROW = re.compile(r"\b(\w+) ->((?: \w+\*?)*)(?=  | *\|| *$)", re.MULTILINE)
 
 
 def definition(name):
@@ -76,20 +89,52 @@ def problem_of(span, document, source):
     return None
 
 
+def line_of(text, offset):
+    return text.count("\n", 0, offset) + 1
+
+
+def problems_of_layers(picture):
+    """Where a picture's arrows differ from the rules. Device models may include some headers of core."""
+    arrows = {match[1]: set(match[2].split()) for match in ARROW.finditer(picture)}
+    rules = {folder: set(others) for folder, others in check_layers.MAY_INCLUDE.items()}
+    rules["dev"].add("core*")
+    for folder in sorted(rules.keys() | arrows.keys()):
+        if arrows.get(folder) != rules.get(folder):
+            yield f"the picture has {folder} -> {arrows.get(folder)}, tests/check_layers.py {rules.get(folder)}"
+    headers = set(re.findall(r"\bcore/[\w/]+\.h\b", picture.split("core* ")[-1].split("\n\n")[0]))
+    for header in sorted(headers ^ check_layers.DEVICE_FACING):
+        yield f"{header}: in one of the picture and DEVICE_FACING of tests/check_layers.py"
+
+
+def problems_of_pictures(text, document, source):
+    """(line, problem) of each picture, and of each name in it; None where a name is right."""
+    for picture in PICTURE.finditer(text):
+        begin = picture.start(2)
+        if picture[1] == "layers":
+            yield from ((line_of(text, begin), problem) for problem in problems_of_layers(picture[2]))
+        for match in IN_PICTURE.finditer(picture[2]):
+            yield line_of(text, begin + match.start()), problem_of(match[0].rstrip("."), document, source)
+
+
+def problems_of_spans(text, document, source):
+    text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
+    for match in SPAN.finditer(text):
+        yield line_of(text, match.start()), problem_of(match[1], document, source)
+
+
 def main():
-    source, spans, count = Source(), 0, 0
+    source, names, count = Source(), 0, 0
     documents = [ROOT / "README.md", ROOT / "tests/README.md", *sorted((ROOT / "docs").glob("*.md"))]
     for document in documents:
-        text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), document.read_text())
-        for match in SPAN.finditer(text):
-            spans += 1
-            problem = problem_of(match[1], document, source)
+        text = document.read_text()
+        for line, problem in (*problems_of_spans(text, document, source),
+                              *problems_of_pictures(text, document, source)):
+            names += 1
             if problem:
-                line = text.count("\n", 0, match.start()) + 1
                 print(f"{document.relative_to(ROOT)}:{line}: {problem}")
                 count += 1
-    print(f"check-docs: {len(documents)} documents, {spans} names in backticks, {count} problems")
-    return 1 if count or not spans else 0
+    print(f"check-docs: {len(documents)} documents, {names} names, {count} problems")
+    return 1 if count or not names else 0
 
 
 if __name__ == "__main__":
