@@ -45,7 +45,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
-# What runs once, or tells of a failure, is compiled for size; what runs with each exit for speed.
+# Code that runs once, or reports a failure, is compiled for size; code that runs with each exit for speed.
 COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/machine_check core/vm \
 	core/vm_alloc core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules/% svm/check svm/caps svm/dump
@@ -135,7 +135,7 @@ $(BUILD)/version.h: FORCE
 -include $(C_OBJS:.o=.d) $(SELFTEST_OBJS:.o=.d) $(ASM_OBJS:.o=.d) $(OFFSETS:.inc=.d)
 
 # ---------------------------------------------------------------------------
-# Run. Tell make by NAME=VALUE what differs from these.
+# Run. NAME=VALUE on make's command line replaces these defaults.
 
 EMU     ?= qemu
 CPU     ?=
@@ -192,7 +192,7 @@ EXPLAIN_SRCS := $(wildcard tools/*.c vmx/rules/*.c svm/rules/*.c) core/observe/e
 HOSTCFLAGS   ?= -O2 -g
 
 .PHONY: tools
-tools: $(BUILD)/explain ## build/explain, which tells from the dump of a VMCS or VMCB what is wrong with it
+tools: $(BUILD)/explain ## build/explain, which says what is wrong with the VMCS or VMCB in a dump
 
 $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rules/*.h core/observe/*.h lib/*.h) svm/vmcb.h Makefile
 	@mkdir -p $(@D)

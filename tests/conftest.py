@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run the boots that the selected tests look at, two at a time, before anybody asks for them."""
+"""Run the boots that the selected tests look at, two at a time, before the first test."""
 
 import concurrent.futures
 import contextlib
@@ -26,18 +26,18 @@ class Run:
     """How a boot went."""
     text: str            # everything the serial port said
     powered_off: bool    # by itself
-    error: str           # a step that failed, or "": in words, with the last lines
+    error: str           # the message of a step that failed, with the last lines, or ""
     seconds: float
 
 
 def damage(path):
-    """A bzImage that breaks off in the middle, as an interrupted download does."""
+    """A bzImage that ends in the middle, as after an interrupted download."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes((BUILD / "linux/vmlinuz").read_bytes()[:1 << 20])
 
 
 def contents(boot):
-    """The command line and the modules that the boot loader shall load."""
+    """The command line and the modules that the boot loader is to load."""
     return f"console=com1,115200 loglevel=info {boot.options}", [
         image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
                      module.cmdline)
@@ -45,17 +45,17 @@ def contents(boot):
 
 
 def take_steps(boot, machine):
-    """Type what the row says, and see that it is answered as the row says."""
+    """Type what the row says, and check that the expected lines follow."""
     for step in boot.steps:
         machine.send(step.send)
         said = machine.expect(step.until, boot.limit)
         if not re.search(step.says, said, re.MULTILINE):
             raise emu.MachineError(machine.report(
-                f"{step.send!r} was not answered by {step.says!r}"))
+                f"{step.send!r} was not followed by {step.says!r}"))
 
 
 class Runs:
-    """The boots of one session, by what the matrix says of them."""
+    """The boots of one test run, by their rows of the matrix."""
 
     def __init__(self, folder, boots):
         self.folder = folder
@@ -118,7 +118,7 @@ class Runs:
 
 
 def missing(boot):
-    """Why there can be no such boot here, in words; "" where there can."""
+    """The reason why there can be no such boot here; "" where there can."""
     return boot.medium.missing() or emulators.missing(boot.setup.emulator)
 
 

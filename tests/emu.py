@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run a boot image in QEMU or Bochs: typed at by a person, or by a script that expects and sends.
+"""Run a boot image in QEMU or Bochs, with input from a person, or from a script that expects and sends.
 
 As a program this is `make run` and `make debug`; as a module it is the tests' way to a machine.
 """
@@ -27,14 +27,14 @@ import emulators
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-# The lines by which Lamina says how a run ended; the prefix tells them from a guest's output.
+# The lines with which Lamina reports how a run ended; their prefix distinguishes them from a guest's output.
 PREFIX = r"^\[ *\d+\.\d+ cpu\d+\] (?:error: |warning: )?"
 ENDED_WELL = re.compile(PREFIX + r"Lamina: all VMs ended, powering off", re.MULTILINE)
 STOPPED = re.compile(PREFIX + r"Lamina: stopped: *(.*)$", re.MULTILINE)
 
 BOCHS_MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
-# Bochs' time is counted in instructions: few per second make waits short, many make a timer tick
-# leave the guest more to do with.
+# Bochs' time is counted in instructions: few per second make waits short, many leave
+# the guest more instructions between two timer ticks.
 BOCHS_IPS = 100_000_000
 
 PREFIX_KEY = b"\x01"  # Ctrl-A: with x it quits, twice it goes to the guest
@@ -48,7 +48,7 @@ Accelerator = collections.namedtuple("Accelerator", "args model why")
 
 
 def kvm_gives_virtualization():
-    """Whether a KVM guest here can have VMX or SVM, with the reason in words."""
+    """Whether a KVM guest here can have VMX or SVM, and the reason."""
     create_vm, get_supported_cpuid = 0xAE01, 0xC008AE05
     try:
         kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
@@ -71,7 +71,7 @@ def kvm_gives_virtualization():
 
 
 def choose_accelerator(model=None):
-    """How QEMU shall run: nested KVM where that is real, else TCG, which emulates SVM only."""
+    """How QEMU is to run: with nested KVM where that has VMX or SVM, else with TCG, which emulates SVM only."""
     good, why = kvm_gives_virtualization()
     if good and not model:
         return Accelerator(["-accel", "kvm"], "host", f"KVM, since {why}")
@@ -88,7 +88,7 @@ class Work:
     IDLE = 0.02                 # of a processor at most
 
     def __init__(self, pid, sample=1.0):
-        """sample: how many seconds of the clock on the wall are looked at together."""
+        """sample: the interval between two measurements, in seconds of real time."""
         self.pid, self.sample = pid, sample
         self.idle = self.busy = self.used = 0.0
         self.start = self.before = time.monotonic()
@@ -188,7 +188,7 @@ class Machine:
             vgabios=self.emulator.vgabios, iso=self.iso, tty=os.ttyname(theirs),
             log=self.folder / "bochs.log", ignore_bad_msrs=int(self.ignore_bad_msrs),
             cpu_panic="report" if amd else "fatal"))
-        # The debugger stops at each panic that is only reported: tell it to go on.
+        # The debugger stops at each panic that is only reported: make it continue.
         commands = self.debugger or ["c"] * (2000 if amd else 1)
         (self.folder / "commands").write_text("\n".join([*commands, "q", ""]))
         debugger = [*self.emulator.debugger, "-rc", "commands"]
@@ -202,7 +202,7 @@ class Machine:
         self.own_fds = [ours, theirs]
 
     def stop(self):
-        """Pull the plug; harmless if the machine is off already."""
+        """Kill the emulator; does nothing if it has ended already."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -254,7 +254,7 @@ class Machine:
     def expect(self, pattern, timeout):
         """Wait until new output matches the regular expression; return it up to there.
 
-        timeout: seconds of the emulator's work, not of the clock on the wall; see Work."""
+        timeout: seconds of the emulator's work, not of real time; see Work."""
         regex, work = re.compile(pattern, re.MULTILINE), self.work()
         with self.changed:
             while True:
@@ -303,7 +303,7 @@ class Keyboard:
         self.machine, self.open, self.prefixed = machine, True, False
 
     def carry(self, seconds):
-        """Carry what is typed within so many seconds; False when the quit key was."""
+        """Pass on what is typed within so many seconds; False if that was the quit key."""
         if not self.open:
             self.machine.wait(seconds)
         elif select.select([0], [], [], seconds)[0]:
@@ -328,7 +328,7 @@ class Keyboard:
 
 
 def watch(machine, timeout):
-    """Carry a person's keys to the machine until the run has ended; returns the exit status."""
+    """Pass a person's keys to the machine until the run has ended; returns the exit status."""
     def say(text):
         sys.stdout.write(f"\r\n{text}\r\n")
         sys.stdout.flush()
@@ -363,7 +363,7 @@ def watch(machine, timeout):
 
 @contextlib.contextmanager
 def raw_terminal():
-    """Each key goes to the guest, Ctrl-C too; the terminal is put back whatever happens."""
+    """Each key goes to the guest, Ctrl-C too; the terminal's settings are restored in any case."""
     if not os.isatty(0):
         yield
         return
@@ -397,7 +397,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
-    # What is installed, as users have it, and not what the tests have fetched.
+    # The installed emulators, as users have them, not those that the tests have fetched.
     emulator = emulators.INSTALLED[args.emu]
     version = emulators.get(emulator).says_version()
     accel, extra = ("-accel", "tcg"), []

@@ -20,7 +20,7 @@ FETCHED = pathlib.Path(__file__).resolve().parent.parent / "build/emulators"
 
 
 class MissingEmulator(Exception):
-    """One that has not been fetched or installed, in words."""
+    """An emulator that has not been fetched or installed; the message says which."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Emulator:
         return {"qemu": "QEMU", "bochs": "Bochs"}[self.kind] + " " + self.version
 
     def prefix(self):
-        """The command with its environment, so that it can stand behind another command."""
+        """The command with its environment, so that it can follow another command."""
         program = self.command[0]
         if "/" in program and not os.path.exists(program):
             raise MissingEmulator(f"{self} is not there: run make emulators")
@@ -91,7 +91,7 @@ def kind(name):
 
 @functools.lru_cache
 def missing(name):
-    """Why there is no such emulator here, in words; "" where there is."""
+    """The reason why there is no such emulator here; "" where there is."""
     emulator = get(name)
     said = emulator.says_version()
     if said == emulator.version or said.startswith(emulator.version + "."):

@@ -22,7 +22,7 @@ terminal_output console serial
 {lines}
 }}
 """
-# UEFI has no text mode to leave to the kernel: GRUB sets a graphics mode up, or says why not.
+# UEFI has no text mode that the kernel could use: GRUB sets a graphics mode, or says why it cannot.
 VIDEO = """\
 if [ "$grub_platform" = efi ]; then
 	insmod all_video
@@ -37,7 +37,7 @@ SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
 
 
 def quote(text):
-    """Quote the characters of a command line that GRUB's shell would take for its own."""
+    """Quote the characters of a command line that are special in GRUB's shell."""
     return "".join("\\" + char if char in "\\\"'$;|&<>{}#" else char for char in text)
 
 
@@ -51,7 +51,7 @@ def menu(cmdline, modules, small=False, folder="/boot", multiboot=2, before=(), 
     lines = [f"\t{command}" for command in before]
     lines += [f"\tmultiboot{version} {folder}/lamina.elf {quote(cmdline)}"]
     lines += [f"\tmodule{version} {folder}/{m.name} {quote(m.cmdline)}" for m in modules]
-    # Behind the kernel's line, which sets it to what the kernel's header asks for.
+    # After the kernel's line, which sets it to the mode in the kernel's header.
     lines.append(f"\tinsmod vbe\n\tset gfxpayload={mode}" if mode else
                  "\tset gfxpayload=text" if small else TEXT_UNDER_BIOS)
     return GRUB_CFG.format(title="Lamina", video="" if small else VIDEO, lines="\n".join(lines))

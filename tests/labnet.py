@@ -2,8 +2,8 @@
 """A network with a DHCP and TFTP server that machines boot from: docs/lab/dnsmasq.conf, run by dnsmasq.
 
 It is a network namespace without a name, which ends with the processes in it, so that nothing is
-left behind and any number can exist at once. One tap device is its only cable: the server's end is
-the namespace's own, the other one is the machine's.
+left behind and any number can exist at the same time. One tap device is its only cable: the server's end is
+in the namespace, the other one is the emulated machine's.
 """
 
 import functools
@@ -76,7 +76,7 @@ class Network:
         self.changed.wait(LIMIT)
         if not self.up:
             self.__exit__()
-            raise RuntimeError(f"dnsmasq did not start:\n{self.told()}")
+            raise RuntimeError(f"dnsmasq did not start:\n{self.last_lines()}")
         self.prefix = (*ENTER, "--target", str(self.process.pid), *DIE_WITH_US)
         return self
 
@@ -99,7 +99,7 @@ class Network:
                     self.changed.set()
         self.changed.set()
 
-    def told(self):
+    def last_lines(self):
         """The last lines of what the server said."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines[-20:] if line)

@@ -14,7 +14,7 @@ import media
 Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium",
                                defaults=(0, (), "q35", media.CD))
 
-# Bochs counts time in instructions: a slow clock makes the firmware's waits short, a fast one
+# Bochs counts time in instructions: a slow clock makes the firmware's delays short, a fast one
 # leaves an operating system more instructions between two timer ticks.
 SLOW, FAST = 20_000_000, 100_000_000
 
@@ -23,7 +23,7 @@ BOCHS_VMX = Setup("bochs-vmx", "bochs", "corei7_skylake_x", SLOW)
 BOCHS_VMX_OLD = Setup("bochs-vmx-haswell", "bochs", "corei7_haswell_4770", SLOW)
 BOCHS_SVM = Setup("bochs-svm", "bochs", "ryzen", SLOW)
 SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
-# Not where time is counted in instructions: there QEMU 10.0 ends at the first access to an x2APIC's timer
+# Not where time is counted in instructions: there QEMU 10.0 exits at the first access to an x2APIC's timer
 # ("Bad icount read").
 QEMU_X2APIC = Setup("qemu-svm-x2apic", "qemu", "EPYC,+x2apic")
 BOCHS_VMX_NEW = Setup("bochs-vmx-sapphire-rapids", "bochs", "sapphire_rapids", SLOW)
@@ -32,9 +32,9 @@ QEMU_7 = Setup("qemu-7.2-svm", "qemu-7.2", "EPYC")
 BOCHS_2_VMX = Setup("bochs-2.7-vmx", "bochs-2.7", "corei7_skylake_x", SLOW)
 BOCHS_2_SVM = Setup("bochs-2.7-svm", "bochs-2.7", "ryzen", SLOW)
 OLD_SETUPS = (QEMU_7, BOCHS_2_VMX, BOCHS_2_SVM)
-# The guests compare one clock with another: in QEMU, too, time is counted in instructions then, 62.5
-# millions to the second, and a busy build machine does not matter. They wait for clocks that tick by the
-# second, so that more would only take longer.
+# The guests compare clocks with each other, so time is counted in instructions in QEMU, too: 62.5 million
+# per second. Then a busy build machine does not matter. Some guests wait for clocks that tick once a second:
+# a higher number would only make them take longer.
 
 
 def in_counted_time(setup):
@@ -67,7 +67,7 @@ def lacking(emulator, model):
 # One file for GRUB: its path below build/, and its command line.
 Module = collections.namedtuple("Module", "file cmdline")
 
-# What is typed, what the next output waits for, and what it must hold up to there.
+# What is typed, the pattern to wait for then, and a pattern that the output up to there must contain.
 Step = collections.namedtuple("Step", "send until says", defaults=("",))
 
 
@@ -83,7 +83,7 @@ class Boot:
     options: str = "onend=poweroff onfail=poweroff"
     powers_off: bool = True          # by itself, at the end
     limit: int = 60                  # seconds of the emulator's work, for each step and for the end
-    memory: int = 128                # MiB, the machine's
+    memory: int = 128                # MiB of the emulated machine
     watched: int = 0                 # seconds, one that stays on; 0: `limit`
     long: bool = False               # of `make check-long`, not of `make check`
 
@@ -95,15 +95,15 @@ class Boot:
         return f"{self.name}-{self.setup.name}"
 
 
-# Lamina looks at each entry before it is made; what it finds, test_boot.py reads.
+# Lamina checks each entry before it is made; test_boot.py reads the result.
 CHECKED = "onend=poweroff onfail=poweroff check=entries"
 
 ENDED_WELL = r"^\[.*cpu0\] Lamina: all VMs ended, powering off"
 STOPPED = r"^\[.*cpu0\] (error: )?Lamina: stopped: .*"
 
 
-def told(words, vm=""):
-    """An error in these words, or the last line's reason; about a VM where one is named."""
+def error_line(words, vm=""):
+    """A pattern of an error message, or of the reason in the last line; `vm`: the VM that it is about."""
     return rf"^\[[^\]]*{vm}\] (?:error: |Lamina: stopped: ).*{words}"
 
 # ---------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def told(words, vm=""):
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """One VM and how it must go."""
+    """One VM, what it must print and how it must end."""
     name: str                    # the VM's
     says: str                    # a line that it must print
     ends: str                    # how Lamina must say that it ended
@@ -135,7 +135,7 @@ def checked(name, verdict=None, **rest):
                  r"debug exit, status 0x0$", **rest)
 
 
-# It does so natively, too.
+# It does so without Lamina, too.
 WP_PANIC = ("Bochs 3.0 panics where ring 0 writes to a read-only page with CR0.WP clear, on models with CET "
             "(\"asked to set dirty on paging leaf entry with R/W bit clear\")")
 CHECKED_GUESTS = tuple(checked(name, cannot=tuple(
@@ -157,12 +157,12 @@ ENDINGS = (
           cannot=((BOCHS_SVM, NO_INTERRUPT_WITH_IF_0), (BOCHS_2_SVM, NO_INTERRUPT_WITH_IF_0))),
 )
 
-# Guests whose exits are handled, or answered at once, on the way back: the time limit ends them all
-# the same. Not with CHECKED, which takes every exit the long way.
+# Guests whose exits are handled in the entry stub or on the fast path: the time limit must end these, too.
+# Not with CHECKED, with which every exit takes the slow path.
 SPINNING = tuple(
     Guest(f"spin-{exit}{'' if interrupts else '-if0'}", r"^guest spin: now", r"stopped", image="spin",
           cmdline=f"exit={number} if={interrupts}", seconds=1,
-          # On the long way, and where a handler runs, the limit is looked at without an interrupt.
+          # On the slow path, and where a handler runs, the limit is checked without an interrupt.
           cannot=() if interrupts or exit not in ("cpuid", "rdmsr") else
                  ((BOCHS_SVM, NO_INTERRUPT_WITH_IF_0),))
     for number, exit in enumerate(("cpuid", "rdmsr", "out", "mmio"), 1) for interrupts in (0, 1))
@@ -180,13 +180,13 @@ GUEST_BOOTS = {boot_guests(name, setup, guests, options): guests
                for name, setups, guests, options in (
                    ("guests", GUEST_SETUPS, CHECKED_GUESTS, Boot.options),
                    ("spinning", (QEMU_SVM, BOCHS_VMX, BOCHS_SVM), SPINNING, Boot.options),
-                   # Checking takes instructions, of which they should not notice too many.
+                   # Checking takes instructions; these guests measure time and must not see too many of them.
                    ("guests-checked", FAST_GUEST_SETUPS, CHECKED_GUESTS, CHECKED),
                    ("endings", GUEST_SETUPS, ENDINGS, CHECKED),
                    ("guests", tuple(in_counted_time(setup) for setup in (BOCHS_VMX_NEW, *OLD_SETUPS)),
                     CHECKED_GUESTS, Boot.options))
                for setup in setups}
-# What else the old versions and other models are to show, where there is time.
+# What else runs on the old versions and other models, in make check-long.
 GUEST_BOOTS.update({
     dataclasses.replace(boot_guests(name, setup, guests, CHECKED), long=True): guests
     for name, guests, setups in (
@@ -195,8 +195,8 @@ GUEST_BOOTS.update({
         ("endings", ENDINGS, (QEMU_X2APIC, BOCHS_VMX_NEW, *map(in_counted_time, OLD_SETUPS))))
     for setup in setups})
 
-# Checks that fail in the guests because an emulator of that name errs: which, how many, and why. Each
-# has to be needed: what another version has mended fails there.
+# Checks that fail in the guests because of a bug in an emulator of that name: which, how many, and why.
+# Each has to be needed: with a version that has fixed the bug, the test fails.
 Deviation = collections.namedtuple("Deviation", "emulator guest check count reason")
 QEMU_CR_READ = "QEMU 10.0 looks at the intercept of CR0's reads where CR4 or CR8 is read"
 QEMU_EXT = "QEMU 10.0 leaves EXT out of the error code of a fault at an event's delivery"
@@ -210,8 +210,9 @@ DEVIATIONS = (
     *(Deviation("qemu", "hostile", f"{instruction} %0", 1, QEMU_VMX)
       for instruction in ("vmxon", "vmptrld", "vmclear")),
 )
-# What guests say where they see that an emulator errs (SKIP), and may not say in one that has mended it.
-MENDED = {"qemu": ("QEMU doubles the vector in long mode", "QEMU raises #UD",
+# Reasons that guests give for a SKIP where they detect an emulator's bug. A version without the bug must
+# not cause that SKIP.
+FIXED_LATER = {"qemu": ("QEMU doubles the vector in long mode", "QEMU raises #UD",
                    "QEMU does not arm them below a hypervisor")}
 
 
@@ -287,7 +288,7 @@ MEDIA_BOOTS = (
 )
 
 # ---------------------------------------------------------------------------
-# Bring-up, and everything that must be told in words.
+# Bring-up, and everything that must be reported with a message.
 
 ONE_GUEST = (Module("guests/debugexit.elf", "vm=one mem=16M"),)
 RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
@@ -295,7 +296,7 @@ RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
 
 def failing(name, setup, words, modules=ONE_GUEST, **rest):
     """A run that must stop and name its cause."""
-    return Boot(name, setup, modules, lines=(told(words), STOPPED), **rest)
+    return Boot(name, setup, modules, lines=(error_line(words), STOPPED), **rest)
 
 
 OTHER_BOOTS = (
@@ -313,7 +314,7 @@ OTHER_BOOTS = (
     failing("halts", lacking("qemu", "qemu64"), r"no nested paging", options="onfail=halt",
             powers_off=False, limit=5),
 
-    # NMI blocking in software, for a processor without virtual NMIs, where nothing tells of IRET.
+    # NMI blocking in software, for a processor without virtual NMIs, where no exit shows an IRET.
     Boot("nmi-software", BOCHS_VMX, (Module("guests/nmi.elf", "vm=nmi mem=16M -- interrupts=1"),),
          lines=(r"^\[.* virtual NMIs +missing", r"^guest nmi: 8 passed, 0 failed, 1 skipped", ENDED_WELL),
          options="onend=poweroff onfail=poweroff vmx.novnmi"),
@@ -327,13 +328,13 @@ OTHER_BOOTS = (
             limit=5),
     failing("damaged-bzimage", QEMU_SVM, r"damaged bzImage .*cut off", (
         Module("damaged/vmlinuz", "vm=linux mem=64M -- console=ttyS0"),)),
-    # What is wrong with one VM's modules is told, and the other VM starts.
+    # An error in one VM's modules is reported, and the other VM starts.
     Boot("bad-modules", QEMU_SVM, (
         Module("guests/debugexit.elf", "vm=red colour=red"),
         Module("guests/debugexit.elf", "vm=much mem=12Q"),
         Module("guests/debugexit.elf", "vm=lonely role=initrd"),
         Module("guests/debugexit.elf", "vm=good mem=16M"),
-    ), lines=(told("colour"), told("12Q"), told("lonely"), RAN, STOPPED)),
+    ), lines=(error_line("colour"), error_line("12Q"), error_line("lonely"), RAN, STOPPED)),
 )
 
 BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a machine boots from: how it is made of Lamina and its modules, and how QEMU gets at it."""
+"""What a machine boots from: how it is made from Lamina and its modules, and how QEMU is given it."""
 
 import collections
 import contextlib
@@ -15,7 +15,7 @@ import labnet
 
 LAB = pathlib.Path(__file__).resolve().parent.parent / "docs/lab"
 
-# What the emulator gets: an ISO in its CD drive, QEMU arguments, what stands before its command.
+# What the emulator gets: an ISO in its CD drive, QEMU arguments, what precedes its command.
 Inserted = collections.namedtuple("Inserted", "iso arguments prefix", defaults=(None, (), ()))
 
 
@@ -26,7 +26,7 @@ class Medium:
     make: typing.Callable
     # insert(path, log): a context manager of an Inserted; log: a file for what a server says
     insert: typing.Callable
-    missing: typing.Callable = lambda: ""       # why there can be none here, in words
+    missing: typing.Callable = lambda: ""       # the reason why there can be none here
 
 # ---------------------------------------------------------------------------
 # A CD, and the same image written to a disk or a stick.
@@ -42,7 +42,7 @@ def hybrid(path, kernel, cmdline, modules, small):
 
 
 def disk(name, *device):
-    """The hybrid ISO as a disk; what is written to it is lost, so that others can read it too."""
+    """The hybrid ISO as a disk; writes to it are discarded, so that other machines can use the same file."""
     @contextlib.contextmanager
     def attached(path, log):
         yield Inserted(arguments=(
@@ -97,7 +97,7 @@ def tftp_files(root, kernel, modules, menu):
 
 
 def guide(file, *lines):
-    """One of the lab guide's files; it must have the lines that the row of the matrix calls for."""
+    """One of the lab guide's files; it must have the lines that the row of the matrix needs."""
     text = (LAB / file).read_text()
     for line in lines:
         if line not in map(str.strip, text.splitlines()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which processors and machines the emulators offer, and what must become of Lamina on each.
+"""Which processors and machines the emulators offer, and what Lamina must do on each.
 
 What a processor has is not taken from Lamina: QEMU is asked by QMP, and Bochs, which cannot be
 asked, plays processors whose features their makers publish.
@@ -14,17 +14,17 @@ import matrix
 
 GUESTS = tuple(matrix.checked(name, seconds=20) for name in ("debugexit", "longmode", "cpuid", "timer"))
 
-# Time is counted in instructions, few to the second: waits are short, and nothing depends on how
+# Time is counted in instructions, few per second: delays are short, and nothing depends on how
 # busy the build machine is.
 COUNTED = ("-icount", "shift=6,sleep=off")
 
 # `facts`: the names of what the processor has. `names`: all models with the same CPUID.
-# `cpu`: what the emulator is told, where that is more than a name; `but`: why.
+# `cpu`: the emulator's argument, where that is more than a name; `but`: why.
 Model = collections.namedtuple("Model", "emulator names facts cpu but", defaults=("", ""))
 
 # ---------------------------------------------------------------------------
-# What a processor must have, in the order in which Lamina asks, and what it says of one that has
-# it not.
+# What a processor must have, in the order in which Lamina checks, and the message about one
+# without it.
 
 NO_LONG_MODE = r"Lamina needs a 64-bit processor \(long mode\)"
 NO_NX = r"Lamina needs no-execute pages \(NX\)"
@@ -45,7 +45,7 @@ def no_feature(name):
 
 
 def refusal(facts):
-    """The words that a processor with just these features must get, or "" if it must work."""
+    """The message that a processor with just these features must cause, or "" if it must work."""
     if "lm" not in facts:
         return NO_LONG_MODE
     if "nx" not in facts:
@@ -67,8 +67,8 @@ def refusal(facts):
 # ---------------------------------------------------------------------------
 # QEMU
 
-# QEMU (7.2 and 10.0) takes CR4.OSXSAVE for reserved where there is no XSAVEOPT, and repeats the instruction
-# that sets it for ever. AMD's processors of that age have the one without the other.
+# QEMU (7.2 and 10.0) treats CR4.OSXSAVE as reserved where there is no XSAVEOPT, and repeats the instruction
+# that sets it forever. AMD's processors of that age have XSAVE without XSAVEOPT.
 # Where time is counted in instructions, the timer of an x2APIC ends QEMU 10.0 ("Bad icount read"). Guests
 # need that time; on a model that is refused no guest runs.
 QEMU_X2APIC = "QEMU ends at an x2APIC's timer where time is counted in instructions: started without x2APIC"
@@ -149,16 +149,16 @@ BOCHS = {
     "arrow_lake": WESTMERE,
 }
 
-# What Bochs offers and no boot image can be tried on, and why.
+# Bochs' models that no boot image can be tried on, and why.
 BOCHS_WITHOUT_BOOT = {
     "i386": "Bochs' BIOS executes CPUID, which this processor has not",
     "i486dx4": "GRUB reads CR4 where it starts a kernel, and this processor has none",
 }
 
-# Guests that would end Bochs itself, and why.
+# Guests that would make Bochs itself exit, and why.
 BOCHS_PANICS = {(name, "longmode"): matrix.WP_PANIC for name in ("tigerlake", "sapphire_rapids", "arrow_lake")}
 
-# A guest's check that fails because the emulator errs: (model, guest, check), and why.
+# A guest's check that fails because of an emulator's bug: (model, guest, check), and why.
 ERRORS_OF_EMULATORS = {
     ("phenom_8650_toliman", "cpuid", "POPCNT"): "Bochs announces POPCNT and raises #UD at it",
 }
@@ -191,13 +191,13 @@ QUIET = "onend=poweroff onfail=poweroff stats=off"
 
 
 def outcome(words):
-    """What a boot's lines must be, and how it ends, by what it must be refused for."""
+    """The lines that a boot must show, and how it ends, by the reason for which it must be refused."""
     if not words:
         return {"lines": (matrix.ENDED_WELL,)}
     early = words in (NO_LONG_MODE, NO_NX) or words.startswith("CPUID announces no ")
     if not early:
-        return {"lines": (matrix.told(words), matrix.STOPPED)}
-    # Before anybody knows how the machine is switched off; the first two before there is a log.
+        return {"lines": (matrix.error_line(words), matrix.STOPPED)}
+    # Before Lamina knows how to switch the machine off; the first two before there is a log.
     return {"lines": (words,), "steps": (matrix.Step("", words),), "powers_off": False,
             "watched": 1}
 
@@ -215,7 +215,7 @@ MODELS = {boot(f"{model.emulator}-{model.names[0]}", model.emulator, model.cpu, 
                             if (model.names[0], guest.name) not in BOCHS_PANICS)): model
           for model in (*qemu_models(), *bochs_models())}
 
-# EPYC, less or more something: how QEMU is told, and the words where it is refused.
+# EPYC with features removed or added: QEMU's argument, and Lamina's message where it is refused.
 ODD_PROCESSORS = {
     **{f"EPYC,-{feature}": no_feature(name) for feature, name in BASELINE.items()},
     "EPYC,-lm": NO_LONG_MODE, "EPYC,-nx": NO_NX, "EPYC,-apic": NO_LOCAL_APIC,
@@ -230,7 +230,7 @@ FEW = tuple(guest for guest in GUESTS if guest.name != "timer")    # no -icount 
 
 # QEMU's board and memory, what else must be said, and how it ends.
 Machine = collections.namedtuple("Machine", "extra memory words rest", defaults=(64, "", {}))
-NO_POWER_OFF = {"powers_off": False, "watched": 1, "steps": (matrix.Step("", matrix.told(
+NO_POWER_OFF = {"powers_off": False, "watched": 1, "steps": (matrix.Step("", matrix.error_line(
     "the machine did not power off; halted")),), "lines": (
         r"warning: ACPI: no root pointer", r"warning: ACPI: how to power off is not known")}
 

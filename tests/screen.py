@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the display of a QEMU machine shows: screenshots, read by the font that Lamina draws with."""
+"""What the display of a QEMU machine shows: screenshots, read with the font that Lamina draws with."""
 
 import json
 import pathlib
@@ -92,7 +92,7 @@ class Display:
                 return answer["return"]
 
     def monitor(self, line):
-        """A command of the human monitor's."""
+        """A command for the human monitor."""
         return self.command("human-monitor-command", **{"command-line": line})
 
     def picture(self):
@@ -109,7 +109,7 @@ class Display:
         return [text[i:i + TEXT_COLUMNS].rstrip() for i in range(0, len(text), TEXT_COLUMNS)]
 
     def await_lines(self, read, done, work, limit):
-        """Read until done(lines) and nothing changes; the last ones read if that does not come about
+        """Read until done(lines) and nothing changes; the last ones read if that does not happen
         within so many seconds of the emulator's work (emu.Work)."""
         lines = None
         while True:

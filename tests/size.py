@@ -38,7 +38,7 @@ CONTINUED = re.compile(r"^\s+0x[0-9a-f]+\s+0x[0-9a-f]+")
 
 
 class SizeError(Exception):
-    """A map or a document that cannot be read, in words."""
+    """A map or a document that cannot be read; the message says why."""
 
 
 def joined_lines(text):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the benchmark's own tools make of a run's output and of a baseline."""
+"""How the benchmark's tools read a run's output and a baseline."""
 
 import pathlib
 import sys

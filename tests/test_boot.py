@@ -20,13 +20,13 @@ def tail(text):
 
 
 def vm_part(text, name):
-    """From a VM's first entry to its last line, without what Lamina puts before a line."""
+    """From a VM's first entry to its last line, without the prefixes of Lamina's lines."""
     mine = rf"^\[[^\]]* {re.escape(name)}\] (?:error: )?"
     lines = text.splitlines()
     numbers = [number for number, line in enumerate(lines) if re.match(mine, line)]
     first = [number for number in numbers if "] first entry" in lines[number]]
     if first:
-        # One that did not end has the last word: nothing came after it.
+        # One that did not end is the last: its part goes to the end of the log.
         ended = any("] vm ended" in lines[number] for number in numbers)
         numbers = range(first[0], numbers[-1] + 1 if ended else len(lines))
     return "\n".join(re.sub(mine, "", lines[number]) for number in numbers)
@@ -55,9 +55,9 @@ def check_guest(guest, text, emulator):
     require(re.search(says, part, re.MULTILINE), f"{guest}: nothing matches {says!r} in", shown)
     require(re.search(rf"^vm ended: .*{ends}", part, re.MULTILINE),
             f"{guest} did not end by {ends!r}:", shown)
-    mended = [reason for reason in matrix.MENDED.get(emulator, ())
+    fixed = [reason for reason in matrix.FIXED_LATER.get(emulator, ())
               if re.search(rf"^SKIP .*: {re.escape(reason)}$", part, re.MULTILINE)]
-    require(not mended, f"{guest}: {emulator} has mended this, and the guest skips a check for it: {mended}")
+    require(not fixed, f"{guest}: {emulator} has fixed this, and the guest skips a check for it: {fixed}")
 
 
 def rows(boots):

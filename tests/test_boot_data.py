@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a boot loader and a firmware may come with, by the real GRUB: hundreds of modules, very large
+"""Unusual data from the boot loader and the firmware, with the real GRUB: hundreds of modules, very large
 and empty ones, odd command lines, and ACPI tables that name what is not there.
 """
 
@@ -10,7 +10,7 @@ import pytest
 
 import conftest
 import matrix
-from matrix import Boot, Module, QEMU_SVM, told
+from matrix import Boot, Module, QEMU_SVM, error_line
 from test_boot import require, tail, test_boot as check_boot
 
 TINY = "guests/debugexit.elf"
@@ -69,11 +69,11 @@ BOOTS = (
         Module(TINY, 'vm="open mem=16M'),
         Module(TINY, 'vm=quoted mem=16M -- "a b" \\ "'),
         Module(TINY, ""),
-    ), lines=(told("the kernel's file is empty", "empty"),
-              told("2048 characters: expected at most 2047"),
-              told(r"module 2 .*open: expected vm=NAME"), r"quoted\] vm ended: debug exit",
+    ), lines=(error_line("the kernel's file is empty", "empty"),
+              error_line("2048 characters: expected at most 2047"),
+              error_line(r"module 2 .*open: expected vm=NAME"), r"quoted\] vm ended: debug exit",
               r'^loaded by Multiboot2, command line "\\"a b\\" \\\\ \\""$',
-              r"guest\] vm ended: debug exit", told("3 of 5 VMs did not start")), memory=512),
+              r"guest\] vm ended: debug exit", error_line("3 of 5 VMs did not start")), memory=512),
     *(with_table(name, words) for name, (_, words) in TABLES.items()),
 )
 

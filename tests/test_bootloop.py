@@ -53,7 +53,7 @@ def test_three_boots(kind, tmp_path):
 
 
 def test_key_ends_it(tmp_path):
-    """A key is waited for between two boots; then it is as if that boot had been the last."""
+    """Lamina waits for a key between two boots; after one, that boot is the last."""
     with machine("key", tmp_path, "bootloop=3", (GOOD,)) as lamina:
         lamina.expect(r"boot 1 of 3 ended well.*\n", LIMIT)
         lamina.send("x")

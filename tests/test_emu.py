@@ -25,7 +25,7 @@ def running(*command):
 
 
 def watched(process):
-    """What Work counts of it, and the seconds of the clock on the wall."""
+    """The seconds that Work counts, and those of real time."""
     start = time.monotonic()
     work = emu.Work(process.pid, 0.2)
     while time.monotonic() < start + SECONDS:
@@ -59,7 +59,7 @@ def test_gone_process():
 
 @pytest.mark.parametrize("name", emulators.BY_NAME)
 def test_version(name):
-    """The build is the one that its deviations are stated for; the fetched ones must be there."""
+    """Each build has the version that its deviations are listed for; the fetched ones must be there."""
     if name in emulators.INSTALLED.values() and emulators.missing(name):
         pytest.skip(emulators.missing(name))
     assert not emulators.missing(name)

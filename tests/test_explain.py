@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host tool explain, on dumps of each form: whole, with one thing broken, and rubbish."""
+"""The host tool explain, on dumps of each form: valid, with one thing broken, and garbage."""
 
 import pathlib
 import random
@@ -32,8 +32,8 @@ def dump(form):
     return (HERE / f"dumps/{form}.txt").read_text()
 
 
-# Lamina's were taken from refused entries: what was broken, and how it is mended.
-MENDED = {
+# Lamina's were taken from refused entries: what was broken, and how it is repaired.
+REPAIRED = {
     "lamina-vmx": (("DR7 0x10000000000", "DR7 0x400"),
                    (", VM-entry interruption information 0x80000030", "")),
     "lamina-svm": (("asid 0 ", "asid 1 "),),
@@ -42,7 +42,7 @@ MENDED = {
 
 def valid(form):
     text = dump(form)
-    for old, new in MENDED.get(form, ()):
+    for old, new in REPAIRED.get(form, ()):
         assert old in text
         text = text.replace(old, new)
     return text
@@ -176,7 +176,7 @@ def test_what_the_dump_lacks_is_left_out(explain):
     text = re.sub(r"^.*asid:.*\n", "", dump("kvm-svm"), flags=re.MULTILINE)
     code, output = explain(text, "-v")
     assert code == 0 and "left out: control.asid" in output
-    # Half of what a rule looks at may settle it: no width makes that address good.
+    # Half of a rule's fields may be enough: that address is invalid for every width.
     text = text.replace("nested_cr3:         0000", "nested_cr3:         8000")
     assert broken_rules(explain(text)[1]) == ["control.nested.ncr3"]
     assert "physical-address width unknown" in explain(text)[1]
@@ -220,7 +220,7 @@ def test_rubbish(explain, name):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_damaged(explain, form):
-    """Cut anywhere, overwritten, with endless lines and numbers: an answer, and no crash."""
+    """Cut anywhere, overwritten, with very long lines and numbers: a result, and no crash."""
     data, rng = dump(form).encode(), random.Random(form)
     damaged = [data[:len(data) * part // 16] for part in range(16)]
     damaged += [data.replace(b"\n", b" "), data.replace(b" ", b""), data[::-1],

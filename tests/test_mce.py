@@ -25,7 +25,7 @@ CODE = 0x134                                        # a read in a data cache
 RIPV, EIPV, MCIP = 1, 2, 4
 LOST = VAL | UC | EN | MISCV | ADDRV
 
-# CPU model, bank's status, MCG_STATUS, what is said of the bank; whether it goes on
+# CPU model, bank's status, MCG_STATUS, the line about the bank; whether Lamina continues
 CASES = {
     "corrupt-context": (AMD, LOST | PCC, RIPV, "uncorrected, processor context corrupt", False),
     "no-recovery": (AMD, LOST, RIPV | EIPV, "uncorrected", False),
@@ -104,7 +104,7 @@ def test_host_machine_check(case, iso, tmp_path):
             machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from",
                            LIMIT)
         assert machine.wait(LIMIT), machine.report("it did not power off")
-    # The page is free, or the VM's that has ended: nobody gets it any more.
+    # The page was free, or belonged to the VM that has ended: it must not be allocated again.
     damaged = re.search(r"memory: 0x1234000 \+ 0x1000 is damaged and stays unused", machine.text())
     assert goes_on == bool(damaged), machine.text()
     assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))

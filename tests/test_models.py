@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every processor that QEMU and Bochs offer, and machines that lack something: each runs the tiny
-guests or is told exactly what is missing. docs/models.md is what these runs said.
+guests or reports exactly what is missing. docs/models.md is made from these runs' logs.
 """
 
 import difflib
@@ -24,7 +24,7 @@ def failed_checks(part):
 
 
 def check_guests(boot, text):
-    """Those that are expected to run have said so, with no other failures than the emulator's."""
+    """The guests that are expected to run have passed, except for checks that fail because of an emulator's bug."""
     for guest in models.GUESTS:
         if guest.module() not in boot.modules:
             continue
@@ -57,21 +57,21 @@ def test_bochs_offers_no_other_models():
 # The table.
 
 HEAD = """\
-<!-- Made by `make models` from what Lamina said: do not edit. -->
+<!-- Made by `make models` from Lamina's logs: do not edit. -->
 # Processors and machines
 
-What becomes of Lamina on every processor that {qemu} (by TCG) and {bochs} play, and on machines
-that lack something. `tests/models.py` says what is expected of each, from what the emulator or the
-processor's maker says that it has. `tests/test_models.py` boots them all with the guests
-{guests}, and fails where this page says something else.
+What Lamina does on every processor that {qemu} (by TCG) and {bochs} emulate, and on machines
+that lack something. `tests/models.py` derives what is expected of each from the features that the emulator or the
+processor's maker lists. `tests/test_models.py` boots them all with the guests
+{guests}, and fails where this page differs.
 
 """
 EMULATORS = {"qemu": "QEMU", "bochs": "Bochs"}
 SECTIONS = (
-    ("Processors", models.MODELS, "Models with the same CPUID stand in one row.",
+    ("Processors", models.MODELS, "Models with the same CPUID share a row.",
      ("model", "processor (family/model)", "missing, see below", "outcome")),
     ("Less than an EPYC, and other machines", models.MACHINES,
-     "In QEMU. A processor is named as QEMU is told; the machines have an `EPYC`.",
+     "In QEMU. A processor is named as in QEMU's option `-cpu`; the machines have an `EPYC`.",
      ("processor or machine", "TSC measured by", "warnings", "outcome")),
 )
 
@@ -81,7 +81,7 @@ def lines_of(text, pattern):
 
 
 def replaced(text):
-    """What is missing of the capabilities and not required, with what does instead."""
+    """The capabilities that are missing and not required, with what is done instead."""
     return lines_of(text, r"  (\S.*?) {2,}missing: (.*)")
 
 

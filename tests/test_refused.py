@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An entry that the processor refuses, from its cause to the next VM: nothing of it is a special case.
+"""An entry that the processor refuses, from its cause to the next VM, on the same path as in the product.
 
 build/selftest.elf breaks the state of the VM "refused" before its first entry (selftest/run.c).
 """

@@ -17,7 +17,7 @@ IDLE = [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16
 HELLO = [image.Module(conftest.BUILD / "guests/debugexit.elf", "hello", "vm=hello mem=16M")]
 OVMF = ("-bios", "/usr/share/ovmf/OVMF.fd")
 
-# What QEMU has for a display, how GRUB sets it, and the size of the characters that is meant.
+# QEMU's display, GRUB's mode for it, and the expected size of the text.
 MODES = {
     "640x480x15": ("std", "640x480x15", 1),
     "800x600x16": ("std", "800x600x16", 1),
@@ -57,7 +57,7 @@ def boot(request, tmp_path):
 
 
 def own_lines(machine):
-    """Lamina's, from its first, as the serial port said them."""
+    """Lamina's lines, from the first one, as on the serial port."""
     lines = machine.text().splitlines()
     first = next(i for i, line in enumerate(lines) if "] Lamina 0." in line)
     return [line for line in lines[first:] if re.match(r"\[ *\d+\.\d+ cpu", line)]
@@ -74,7 +74,7 @@ def ended(lines):
 
 
 def compare(machine, display):
-    """The screen against the whole log; returns what was said of the screen."""
+    """Compare the screen with the whole log; returns the log's line about the screen."""
     said = announced(machine.text())
     assert said, machine.report("it does not say what its screen is")
     width, height, _, _, columns, rows, scale = (int(field, 0) for field in said.groups())
@@ -156,7 +156,7 @@ def test_what_is_shown(option, shows_guests, build, boot):
 
 
 def test_a_panic_stays_on_the_screen(build, boot):
-    """A machine check that nothing survives, while the guest halts."""
+    """A fatal machine check, while the guest halts."""
     machine, display = boot(build(modules=IDLE, mode="1024x768"), "std")
     with machine:
         machine.expect(r"guest idle: now", LIMIT)

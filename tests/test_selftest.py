@@ -82,12 +82,12 @@ def test_exceptions_have_reasons(said):
 
 
 def test_check_sees_every_mutation(said):
-    """The option check=entries, which must find nothing elsewhere, finds these."""
+    """The option check=entries, which must find nothing in other boots, must find these."""
     checked, alarms = map(int, CHECKS.search(said).groups())
     proven, exceptions, _, _ = map(int, VERDICT.search(said).groups())
     assert checked >= 2 * (proven + exceptions)
-    # What is entered all the same is an alarm, and what is refused for what memory holds, which the
-    # product never uses and the option does not read.
+    # An alarm comes for what is entered nevertheless, and for what is refused because of data in memory,
+    # which the product never uses and the option does not read.
     assert alarms == exceptions + len(REFUSED_FOR_MEMORY)
     for rule in REFUSED_FOR_MEMORY:
         assert re.search(rf"\] PASS {re.escape(rule)}", said)

@@ -54,7 +54,7 @@ def test_exceptions_have_reasons(said):
 
 
 def test_check_sees_what_was_refused(said):
-    """The processor may overwrite what it refuses: the option check=entries has looked before."""
+    """The processor may overwrite a state that it refuses: the option check=entries checks before the entry."""
     checked, alarms = map(int, CHECKS.search(said).groups())
     proven, exceptions, _, _ = map(int, VERDICT.search(said).groups())
     assert checked >= 2 * (proven + exceptions) and alarms == exceptions

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The serial port of the log: found where it is, left where it fails; on each a guest is typed to.
+"""The serial port of the log: found by each way, abandoned where it fails; on each port a guest gets input.
 
 What QEMU has no device for (ports in memory) is proven by tests/unit/test_console.c.
 """
@@ -99,7 +99,7 @@ def test_spcr_moves_the_console(tmp_path):
     before, after = old.read_text(errors="replace"), machine.text()
     going = r"console: serial port 0x2f8, 9600 baud: ACPI's SPCR table says so, going on there"
     assert re.search(going, before) and re.search(going, after)
-    # The new one has it all from the first line, the old one nothing more.
+    # The new port has the whole log from the first line, the old one nothing more.
     assert "] Lamina 0." in after and "capabilities:" in after
     assert "capabilities:" not in before
 
@@ -119,7 +119,7 @@ def test_bad_spcr(port, baud, length, words, tmp_path):
 
 
 class FullPipe:
-    """A pipe that takes no byte more until it is opened: QEMU's port then stays busy."""
+    """A pipe that takes no more bytes until it is opened: QEMU's port then stays busy."""
 
     def __init__(self, tmp_path):
         self.path = tmp_path / "pipe"
@@ -140,7 +140,7 @@ class FullPipe:
 
 
 def test_a_stuck_port(tmp_path):
-    """COM2 takes nothing: that is told on the screen, and the guest runs to its end all the same."""
+    """COM2 takes nothing: the screen says so, and the guest runs to its end nevertheless."""
     pipe, display = FullPipe(tmp_path), screen.Display(tmp_path)
     iso = build(tmp_path, "console=com2 screen=all onend=halt", HELLO, "1280x1024")
     serial = ("-serial", "chardev:com1", "-chardev", f"pipe,id=stuck,path={pipe.path}",

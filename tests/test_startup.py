@@ -44,7 +44,7 @@ def assert_ran_well(text):
 
 # ---------------------------------------------------------------------------
 # Relocation. Multiboot2's checksum covers the header's first four words only, so that a copy of the
-# image can ask for another place.
+# image can ask for another address.
 
 LOWEST, HIGHEST = 1, 2
 PLACES = {
@@ -57,7 +57,7 @@ PLACES = {
 
 
 def moved(path, low, high, align, preference):
-    """A copy of the image whose header's relocatable tag says this."""
+    """A copy of the image with these values in its header's relocatable tag."""
     data = bytearray((BUILD / "lamina.elf").read_bytes())
     tag = data.index(struct.pack("<HHI", 10, 1, 24))
     struct.pack_into("<4I", data, tag + 8, low, high, align, preference)
@@ -66,7 +66,7 @@ def moved(path, low, high, align, preference):
 
 
 def test_relocation_above_2g(tmp_path):
-    """Addresses that a signed 32-bit number has no room for."""
+    """Addresses that do not fit into a signed 32-bit number."""
     kernel = moved(tmp_path / "lamina.elf", 0x80000000, 0xffffffff, 4096, HIGHEST)
     image.build(tmp_path / "iso", kernel, OPTIONS, ONE, small=True)
     text = boot("above-2g", tmp_path / "iso", board="pc", mem=3200)
@@ -91,7 +91,7 @@ def test_relocation(place, firmware, tmp_path):
 
 
 def test_headers():
-    """Only what every GRUB knows is required, of EFI nothing; Multiboot1's header is where it is sought."""
+    """The header requires only what every GRUB supports, and nothing of EFI; Multiboot1's header is where loaders look."""
     data = (BUILD / "lamina.elf").read_bytes()
     at = data.index(struct.pack("<II", 0xe85250d6, 0))
     end, at = at + struct.unpack_from("<I", data, at + 8)[0], at + 16
@@ -116,7 +116,7 @@ def test_default_place(tmp_path):
 
 
 def test_first_mebibyte_taken(tmp_path):
-    """The firmware has 1 MiB up to 2 MiB for good: the image and all else keep out of it."""
+    """The firmware keeps 1 MiB up to 2 MiB: the image and all other memory must be elsewhere."""
     program = tmp_path / "take.efi"
     flags = ("-Os -Wall -Wextra -Werror -ffreestanding -fno-ident -fno-stack-protector -fpic "
              "-fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone "
@@ -136,7 +136,7 @@ def test_first_mebibyte_taken(tmp_path):
 
 
 def test_loaded_where_no_memory_is_told(tmp_path):
-    """GRUB's cutmem takes memory out of the map that it gives, not out of what it loads into."""
+    """GRUB's cutmem removes memory from the map that Lamina gets, not from the memory that GRUB loads into."""
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True,
                 before=("cutmem 1M 24M",))
     text = boot("cutmem", tmp_path / "iso", board="pc")
@@ -195,7 +195,7 @@ def test_stages_of_a_good_run(tmp_path):
     ("Nehalem", 256, "no hardware virtualization", "STAGE_VIRTUALIZATION"),
 ), ids=lambda value: str(value).replace(" ", "-"))
 def test_last_stage(model, mem, words, last, tmp_path):
-    """A machine that stops early leaves the code of the stage that did not come to its end."""
+    """A machine that stops early leaves the code of the stage that did not finish."""
     codes, text = codes_of(f"stage-{model}-{mem}", tmp_path, model=model, mem=mem, powers_off=False)
     assert words in text
     assert codes[-1] == stages()[last], [hex(code) for code in codes]

@@ -69,14 +69,14 @@ def test_entries_and_exits_alternate(boot, events):
         steps = [name for name in names if name in ("kvm_entry", "kvm_exit")]
         assert all(first != second for first, second in itertools.pairwise(steps))
         assert names[-1] != "kvm_entry"
-        # What is injected goes in with the very next entry.
+        # An injected event is delivered by the next entry.
         for first, second in itertools.pairwise(names):
             assert first != "kvm_inj_virq" or second == "kvm_entry"
 
 
 @pytest.mark.parametrize("boot", TRACED, ids=str)
 def test_accesses_are_those_that_exited(boot, events):
-    """The processor's own words for an exit, against what the handler did."""
+    """The processor's exit information, compared with what the handler did."""
     vmx = boot.setup is matrix.BOCHS_VMX
     checked = collections.Counter()
     for exit, access in itertools.pairwise(events):
@@ -99,7 +99,7 @@ def test_accesses_are_those_that_exited(boot, events):
 
 
 def test_words_of_rare_events():
-    """The converter alone: the words of events that no ordinary boot has."""
+    """The converter alone: events that do not occur in an ordinary boot."""
     sys.path.insert(0, str(CONVERTER.parent))
     try:
         import trace2ctf
@@ -178,7 +178,7 @@ def test_keys_of_the_console(boot, run):
 # A crash
 
 CRASHES = tuple(matrix.Boot("crash", setup, (matrix.Module("guests/nowhere.elf", "vm=nowhere mem=16M"),),
-                            lines=(matrix.told("0xa0000000, where there is no RAM"), matrix.STOPPED))
+                            lines=(matrix.error_line("0xa0000000, where there is no RAM"), matrix.STOPPED))
                 for setup in (matrix.QEMU_SVM, matrix.BOCHS_VMX))
 
 
@@ -193,5 +193,5 @@ def test_a_crash_prints_what_came_before(boot, run):
     assert "kvm_pio: pio_write at 0x80 size 1 count 1 val 0x5a" in lines[-3]
     assert "kvm_entry: vcpu 0, rip 0x" in lines[-2]
     assert re.search(r"kvm_exit: vcpu 0 reason \w+ rip 0xa0000000 ", lines[-1])
-    # They stand before the line that says how the VM ended.
+    # They are before the line that says how the VM ended.
     assert run.text.index(lines[-1]) < run.text.index("vm ended: ")

@@ -55,7 +55,7 @@ CALIBRATION = {"nops-100": 100, "loop-2000": 2000}
 
 
 class BenchError(Exception):
-    """A run that gave no usable figures, in words."""
+    """A run that gave no usable figures; the message says why."""
 
 
 def parse(text, who, tolerance=0):
@@ -257,7 +257,7 @@ def check(results, compiler):
     print(f"check-bench: {count} figures, {len(bad)} more than {GROWTH:.0%} above the baseline or gone, "
           f"{len(changes) - len(bad)} changed otherwise")
     if bad:
-        print("check-bench: tests/bench/profile.py tells where an exit's instructions go; "
+        print("check-bench: tests/bench/profile.py shows where an exit's instructions go; "
               "what is meant to cost more is accepted by: make bench-baseline")
     return 1 if bad else 0
 

@@ -102,7 +102,7 @@ class GdbPort:
 
 @contextlib.contextmanager
 def machine(setup, iso, memory=256, record=False, extra=()):
-    """A machine that waits at power-on for what the port is told."""
+    """A machine that waits at power-on for commands to the port."""
     with tempfile.TemporaryDirectory(prefix="lamina-gdb-") as folder:
         path = pathlib.Path(folder, "gdb")
         arguments = ["-S", "-no-shutdown", "-chardev", f"socket,id=gdb,path={path},server=on,wait=off",

@@ -28,7 +28,7 @@ WARM = 4                    # how often the operation has run before it is trace
 # What is not one operation between two RDTSCs, and what only calibrates.
 UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
 LIMIT = 200_000             # instructions
-# What docs/bench.md tells by function, in the guest's order: what an exit can cost at least, and more.
+# The figures that docs/bench.md shows by function, in the guest's order.
 ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-pic-mask",
              "long.lapic-read-version", "long.self-ipi", "long.nmi-and-irq", "long.x2apic-self-ipi")
 HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
@@ -99,7 +99,7 @@ def trace_bochs(setup, iso, start, operations):
             raise bench.BenchError(running.report(f"no end within {bench.LIMIT} s"))
         text = running.messages.read_text(errors="replace")
     for part in text.split("Tracing enabled")[1:]:
-        # The tick, and the address; that of a guest with nested page tables the debugger cannot tell.
+        # The tick, and the address, which the debugger does not know for a guest with nested page tables.
         lines = re.findall(r"^\(0\)\.\[(\d+)\] (?:\[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) )?", part,
                            re.MULTILINE)
         stop = int(re.search(r"^Next at t=(\d+)", part, re.MULTILINE)[1])

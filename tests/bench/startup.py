@@ -105,7 +105,7 @@ def linux_in_lamina(folder, initrd):
         start = port.executed()
         port.run_to(symbols["vm_end"])
         end = port.executed()
-        port.go()               # to the machine's power-off, where QEMU stops
+        port.go()               # to the power-off, where QEMU stops
         said = port.running.text()
         entries = re.search(r"stat vm=linux vcpu=0 entries=(\d+)", said)
         if not entries:

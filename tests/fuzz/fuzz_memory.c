@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The firmware's memory map: whatever it says, no byte is handed out that is reserved or not there,
- * and none twice. The oracle is a plain look at every piece of the input.
+ * and none twice. The oracle is a loop over every piece of the input.
  */
 /* link: arch/mem/memory.c arch/mem/ranges.c lib/string.c */
 #include "tests/fuzz/fuzz.h"

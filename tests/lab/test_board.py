@@ -42,8 +42,8 @@ class Board:
         self.output, self.position = "", 0
 
     def _read(self):
-        """Take what there is, or wait a moment. Of labgrid's drivers the one for a command loses
-        the rest of what was not read at once, and does not wait."""
+        """Take what there is, or wait a moment. labgrid's driver for a command does not wait, and
+        loses what one read() does not take."""
         try:
             data = self.console.read(size=4096, timeout=0.1)
         except pexpect.TIMEOUT:
@@ -179,7 +179,7 @@ def test_environment(file, ipmitool):
 
 
 def test_bmc(ipmitool, tmp_path, monkeypatch):
-    """The BMC is told to switch the power, and what comes by its console is found."""
+    """The BMC is made to switch the power, and the output on its console is found."""
     monkeypatch.setitem(globals(), "QUIET", 1)
     target = labgrid.Environment(str(HERE / "bmc.yaml")).get_target("main")
     with open(tmp_path / "log", "wb") as log:

@@ -2,7 +2,7 @@
 """Change single lines of the product, and list the changes that no unit test notices.
 
 The seed chooses the mutants. Each is built into the unit tests that execute its line, in a copy of
-the tree, until one of them fails: first without sanitizers, which is quick, then with them. Only
+the tree, until one of them fails: first without sanitizers, which is faster, then with them. Only
 lines that some unit test executes are chosen; how many are not is said beside the result.
 """
 
@@ -344,7 +344,7 @@ def parse_arguments(arguments):
 
 
 def measure(baseline, tests, jobs):
-    """The coverage of all tests, with as many at once."""
+    """The coverage of all tests, with as many at a time."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(baseline.coverage, tests))
         list(pool.map(lambda test: baseline.seconds(test, "plain"), tests))

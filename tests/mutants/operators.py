@@ -17,7 +17,7 @@ TYPE_WORDS = {"const", "static", "volatile", "register", "extern", "struct", "un
               "char", "short", "int", "long", "unsigned", "signed", "size_t", "va_list"}
 # What these hold is no arithmetic of the program's.
 OPAQUE = {"sizeof", "offsetof", "_Alignof", "__attribute__"}
-# Statements of which no test can tell.
+# Statements that no test can check.
 UNTOUCHED = {"__builtin_ia32_pause", "asm", "__asm__", "_Static_assert", "static_assert", "__builtin_unreachable"}
 # What is only said to the operator.
 LOG_CALL = re.compile(r"(?:\w+_)?(?:log|vm|vcpu)_(?:error|warn|info|debug)$|panic$|die$")

@@ -90,7 +90,7 @@ static u64 instructions_run(bool delivered)
 	return vcpu_reg_read(vcpu, REG_RIP) - (delivered ? MACHINE_HANDLER : MACHINE_CODE);
 }
 
-/* Guest instructions before a self-IPI's exit: at once, one, a few, many, until HLT. */
+/* Guest instructions before a self-IPI's exit: none, one, a few, many, until HLT. */
 static struct distribution {
 	const char *name;
 	u64 most;

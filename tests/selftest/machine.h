@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest without a program: in one of three modes its vCPU stands at a slide of NOPs, so that RIP
+ * A guest without a program: in one of three modes its vCPU is at a slide of NOPs, so that RIP
  * counts the instructions that ran, and every vector leads to another slide.
  */
 #pragma once

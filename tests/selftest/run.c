@@ -198,7 +198,7 @@ static enum verdict try(const struct mutation *m)
 	verdict = judge(m, enter(&s), words, sizeof(words));
 	if (!enter(&base_state)) {
 		verdict = FAILED;
-		snprintf(words, sizeof(words), "the mended state is refused");
+		snprintf(words, sizeof(words), "the restored state is refused");
 	}
 	say(verdict, m->rule, words);
 	return verdict;
@@ -232,7 +232,7 @@ static void try_msr(const struct msr_mutation *m)
 	else if (vcpu->failure.kind != ENTRY_MSR_LOADING || vcpu->failure.qualification != 2)
 		say(FAILED, m->rule, "another failure, or another entry of the list");
 	else if (!enter(&base_state))
-		say(FAILED, m->rule, "the mended state is refused");
+		say(FAILED, m->rule, "the restored state is refused");
 	else
 		say(PROVEN, m->rule, "");
 }

@@ -168,7 +168,7 @@ static void try(const struct svm_mutation *m)
 		explain_once();
 	if (!enter(&base_state) || vcpu->exit_reason != VMEXIT_HLT) {
 		verdict = FAILED;
-		snprintf(words, sizeof(words), "the mended state does not run: exit code 0x%llx",
+		snprintf(words, sizeof(words), "the restored state does not run: exit code 0x%llx",
 			 (unsigned long long)vcpu->exit_reason);
 	}
 	say(verdict, m->rule, words);

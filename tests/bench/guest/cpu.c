@@ -9,7 +9,7 @@ OPERATION(cpuid_1, "", "mov $1, %%eax", "cpuid", "")
 OPERATION(cpuid_7, "", "mov $7, %%eax\n\txor %%ecx, %%ecx", "cpuid", "")
 OPERATION(cpuid_brand, "", "mov $0x80000004, %%eax", "cpuid", "")
 
-/* A number that neither KVM nor Xen knows, so that each answers with an error at once. */
+/* A number that neither KVM nor Xen knows, so that each returns an error immediately. */
 #define HYPERCALL	"mov $0xfff, %%eax"
 OPERATION(vmcall, "", HYPERCALL, "vmcall", "")
 OPERATION(vmmcall, "", HYPERCALL, "vmmcall", "")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ports of devices that every PC has, of one that ACPI tells, and one that nobody answers. */
+/* Ports of devices that every PC has, of one that ACPI names, and of one where no device is. */
 #include "bench.h"
 
 OPERATION(in_pic_mask, "", "", "in $0x21, %%al", "")

@@ -12,7 +12,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1
 	exit 1
 fi
 
-# What a package without a version in its name stands for.
+# The package that a name without a version means.
 depends()
 {
 	apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)\$/\1/p" | head -n 1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that CPUID tells the truth: leaves agree with each other, with the registers they
+ * Checks that CPUID is right: leaves agree with each other, with the registers they
  * speak of and with what the instructions do. A hypervisor must moreover announce itself and
  * offer nothing that it would have to emulate but does not.
  */

@@ -208,10 +208,10 @@ static void arrives_at(u32 command, u8 gate, u32 vector, const char *name)
 	check_eq(counts[UD], 1, join(name, ": #UD arrives once", ""));
 	check_eq(counts[vector], 1, join(name, ": it arrives once", ""));
 	check_eq(ips[vector], gate == TRAP_GATE || vector == NMI ? trap_stubs[UD] : after,
-		 join(name, ": at once", ""));
+		 join(name, ": immediately", ""));
 }
 
-/* At once is before the handler's first instruction, or behind the IRET of one that keeps IF clear. */
+/* Immediately is before the handler's first instruction, or behind the IRET of one that keeps IF clear. */
 static void queued(void)
 {
 	arrives_at(AT_NMI, TRAP_GATE, NMI, "NMI while #UD is delivered");

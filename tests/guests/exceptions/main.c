@@ -187,7 +187,7 @@ static void shadows(void)
 	check_eq(interrupted, 0, "STI, CLI lets nothing in");
 	asm volatile("mov %1, %%ecx; lea 1f(%%rip), %0; push $0x202; popf; 1: nop; cli"
 		     : "=&r"(after) : "i"(DATA) : "ecx", "memory");
-	check_eq(interrupted, after, "POPF lets it in at once");
+	check_eq(interrupted, after, "POPF lets it in immediately");
 }
 
 static volatile u32 nmis, depth, deepest, seen_inside;

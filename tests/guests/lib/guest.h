@@ -30,7 +30,7 @@ void print(const char *text);
 void print_hex(u64 value);
 void print_dec(u32 value);
 bool check(bool ok, const char *name);				/* PASS or FAIL name */
-bool check_eq(u64 got, u64 expected, const char *name);		/* FAIL tells both values */
+bool check_eq(u64 got, u64 expected, const char *name);		/* FAIL prints both values */
 bool check_range(u64 got, u64 low, u64 high, const char *name);
 void skip(const char *name, const char *why);
 void debug_exit(u8 status) __attribute__((noreturn));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine check that tells of damaged memory: a test device (tests/selftest/test_device.c) lets the
+ * A machine check that reports damaged memory: a test device (tests/selftest/test_device.c) lets the
  * processor find a page damaged at its next use. The handler must find in its bank which one,
  * and the access is restarted.
  */

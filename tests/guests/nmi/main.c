@@ -12,7 +12,7 @@
 
 static volatile u32 nmis, depth, deepest, irqs, order[8], orders;
 static volatile ulong nmi_ip[8];
-/* "interrupts=1": nothing tells the machine of an IRET, but that interrupts are on again behind it. */
+/* "interrupts=1": the hypervisor sees no IRET, only that interrupts are on again after it. */
 static u32 by_interrupts;
 static void (*volatile inside)(void);	/* what the first NMI's handler does */
 
@@ -107,7 +107,7 @@ static void inner_iret(void)
 	start(send_and_trap);
 	check_eq(order[1], BP, "an exception in the handler is delivered");
 	check_eq(order[2], NMI, "... and its IRET lets the next NMI in");
-	check_eq(nmi_ip[1], behind, "... at once");
+	check_eq(nmi_ip[1], behind, "... immediately");
 	check_eq(deepest, 2, "... inside the first one's handler");
 	check_eq(nmis, 2, "... once");
 }

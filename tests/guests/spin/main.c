@@ -27,7 +27,7 @@ static void turn(u32 exit)
 		outb(UNUSED_PORT, 0);
 		break;
 	case EXIT_MMIO:
-		/* The form that is handled the quick way; one with the address in itself is not. */
+		/* This form is handled on the fast path; one with an absolute address is not. */
 		asm volatile("movl (%1), %0" : "=r"(version) : "r"(LAPIC_VERSION));
 		break;
 	default:

@@ -150,7 +150,7 @@ static void lapic_timer(void)
 	start = rdtsc();
 	apic_write(INITIAL, lapic_khz * 5);
 	check_range(halt_until(1, start), 2500, 50000, "LAPIC: one shot of 5 ms wakes HLT");
-	check_eq(apic_read(CURRENT), 0, "LAPIC: ... and then stands at 0");
+	check_eq(apic_read(CURRENT), 0, "LAPIC: ... and then stays at 0");
 	sti();
 	delay_us(20000);
 	cli();
@@ -190,7 +190,7 @@ static void deadline(void)
 	ticks = 0;
 	start = rdtsc();
 	wrmsr(MSR_DEADLINE, 1);
-	check_range(halt_until(1, start), 0, 20000, "deadline: one in the past fires at once");
+	check_range(halt_until(1, start), 0, 20000, "deadline: one in the past fires immediately");
 	ticks = 0;
 	wrmsr(MSR_DEADLINE, rdtsc() + tsc_per_ms() * 30);
 	wrmsr(MSR_DEADLINE, 0);

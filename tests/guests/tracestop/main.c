@@ -37,7 +37,7 @@ int main(void)
 	/* The exception that it raises is delivered, and no more: with interrupts on, as always. */
 	asm volatile("sti; nop; rdmsr" LABEL("behind_no_such_msr") "cli\n"
 		     : : "c"(NO_SUCH_MSR) : "eax", "edx", "memory");
-	/* An interrupt is due at once, and stays so. */
+	/* An interrupt is due immediately, and stays so. */
 	asm volatile("sti; nop; movl %0, (%1)" LABEL("behind_ipi") MOVES_ON
 		     LABEL("at_interrupt") MOVES_ON "hlt"
 		     : : "r"(SELF_IPI), "r"(APIC_ICR) : "memory");
