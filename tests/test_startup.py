@@ -91,7 +91,7 @@ def test_relocation(place, firmware, tmp_path):
 
 
 def test_headers():
-    """The header requires only what every GRUB supports, and nothing of EFI; Multiboot1's header is where loaders look."""
+    """The header requires only what every GRUB supports; Multiboot1's header is where loaders look."""
     data = (BUILD / "lamina.elf").read_bytes()
     at = data.index(struct.pack("<II", 0xe85250d6, 0))
     end, at = at + struct.unpack_from("<I", data, at + 8)[0], at + 16

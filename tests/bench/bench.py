@@ -50,7 +50,7 @@ DONE = r"^bench: done$"
 
 GROWTH = 0.02       # more than this fails the check
 COMPARED = ("net", "median")
-# What must hold for a figure to mean what is said above: one tick, one instruction.
+# What must be measured if one tick is one instruction.
 CALIBRATION = {"nops-100": 100, "loop-2000": 2000}
 
 
@@ -89,7 +89,7 @@ def machine(setup, iso, memory=256, extra=(), **rest):
 
 
 def run(setup, iso, name, until=DONE):
-    """Boot the image there until it has said that; returns all it has said."""
+    """Boot the image there until that line appears; returns the whole output."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
         with machine(setup, iso, log=OUTPUT / f"{name}-{setup.name}.log") as running:
@@ -263,7 +263,7 @@ def check(results, compiler):
 
 
 def without_package(version):
-    """What a compiler says of itself, without the revision of its package."""
+    """The compiler's name and version, without the revision of its package."""
     return re.sub(r"\([^)]*\) ", "", version)
 
 

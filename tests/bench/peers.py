@@ -23,7 +23,7 @@ PEERS = bench.OUTPUT / "peers"
 LIMIT = 400                 # seconds for one machine: Bochs boots a whole Linux first
 # Bochs 2.7 loses a virtual interrupt for which an SVM guest is entered with IF set, until the guest
 # toggles IF. KVM enters that way when a timer tick comes at the wrong instruction; the guest then waits
-# for ever. Seldom, and not twice at the same place: try again.
+# forever. This is rare, and does not happen twice at the same place: try again.
 TRIES = {"bochs-svm": 3}
 tried_again = []            # each such run, for the report
 MEMORY = 1024               # MiB
@@ -47,7 +47,7 @@ def kvm(name, options):
 
 
 # A control domain in PVH mode wants an IOMMU, and Bochs has none. Without an invariant TSC, RDTSC
-# exits, and Xen computes what it yields.
+# exits, and Xen computes its result.
 def xen(name, options):
     return Peer(name, ("multiboot2 /boot/xen.gz dom0=pvh dom0_mem=128M com1=115200,8n1 console=com1 "
                        f"guest_loglvl=all noreboot {options}", "module2 /boot/bench.elf"),
@@ -61,7 +61,7 @@ ALL = (kvm("KVM", ""), kvm("KVM unmitigated", "mitigations=off"),
 
 
 def boot(peer, setup, iso, name):
-    """All that one run has said."""
+    """The whole output of one run."""
     extra = (*bench.ICOUNT, *peer.extra) if emulators.kind(setup.emulator) == "qemu" else ()
     with emu.Machine(iso, setup.emulator, setup.model, MEMORY, ips=LINUX_IPS, extra=extra,
                      ignore_bad_msrs=True, log=bench.OUTPUT / f"{name}.log") as machine:
@@ -86,7 +86,7 @@ def run(peer, setup, folder):
             tried_again.append(f"{name}: no end within {LIMIT} s of its work, tried again")
             print(f"bench: {tried_again[-1]}", file=sys.stderr, flush=True)
     print(f"bench: {name}: {len(figures)} figures", file=sys.stderr, flush=True)
-    # Where each RDTSC exits, what waits is let in with it, and nothing need be forced.
+    # Where each RDTSC exits, a pending event is injected then, and no exit has to be forced.
     return figures if peer.tolerance else bench.with_forced_exit(figures)
 
 
@@ -113,7 +113,7 @@ def ratio(figures, peer, figure):
 def rows(figures, mode):
     """One machine's table in one mode: instructions of each, then how many times Lamina's."""
     shown = [who for who in figures if who != "floor"]
-    # Lamina has no mitigations: it is compared with those who have theirs off.
+    # Lamina has no mitigations: it is compared with peers that have theirs off.
     compared = [who for who in shown if who.endswith("unmitigated")]
     yield ["operation", *shown, *(f"{who} / Lamina" for who in compared)]
     floor = figures["floor"]["long.cpuid-0"]["net"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tell where the instructions of one operation go: each one is traced, and counted by function.
+"""Show where the instructions of one operation go: each one is traced, and counted by function.
 
     tests/bench/profile.py long.cpuid-0                 on each machine of make bench
     tests/bench/profile.py flat.self-ipi --machine qemu-svm --instructions
@@ -25,7 +25,7 @@ import gdbport
 import image
 
 WARM = 4                    # how often the operation has run before it is traced
-# What is not one operation between two RDTSCs, and what only calibrates.
+# Figures that are not one operation between two RDTSCs, and those for calibration.
 UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
 LIMIT = 200_000             # instructions
 # The figures that docs/bench.md shows by function, in the guest's order.
@@ -33,7 +33,7 @@ ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-p
              "long.lapic-read-version", "long.self-ipi", "long.nmi-and-irq", "long.x2apic-self-ipi")
 HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
 UNKNOWN = -1                # an address in the guest
-# What costs far more than an instruction on silicon, or says how often the guest was left.
+# Instructions that cost far more than others on a real processor, or count the guest's exits.
 COUNTED = ("vmread", "vmwrite", "vmlaunch", "vmresume", "vmptrld", "invept", "invvpid", "vmrun",
            "vmload", "vmsave", "clgi", "stgi", "rdmsr", "wrmsr", "in", "out", "cpuid", "xsetbv",
            "rdtsc", "invlpg", "lidt", "lgdt", "ltr", "iretq", "wbinvd", "pause")
@@ -70,7 +70,7 @@ class Guest(Code):
     """The benchmark guest's program for one mode."""
 
     def operation(self, figure):
-        """The addresses of the RDTSCs before and behind the operation."""
+        """The addresses of the RDTSCs before and after the operation."""
         name = figure.replace("-", "_")
         start = self.functions.get(name)
         if start is None:
@@ -89,7 +89,7 @@ class Guest(Code):
 # -- addresses from the first RDTSC up to the last one
 
 def trace_bochs(setup, iso, start, operations):
-    # What ran before Lamina has been at the guest's addresses, too.
+    # Code that ran before Lamina was at the guest's addresses, too.
     commands = [f"lb {start:#x}", "c", "d 1"]
     for number, (first, last) in enumerate(operations):
         commands += [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c", "trace off",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Count the instructions of starting: Lamina up to its guest's first one, and Linux in and without it.
+"""Count the instructions of start-up: Lamina's up to its guest's first one, and Linux's with and without Lamina.
 
 QEMU counts what the processor executes; time spent in HLT is none. How far the machine is, is seen
 by breakpoints on functions of Lamina and on the kernel's 64-bit entry.
@@ -20,7 +20,7 @@ import profile
 
 LINUX = bench.BUILD / "linux"
 SETUP = bench.SETUPS[0]
-# The 64-bit entry of a kernel that lies where it prefers to.
+# The 64-bit entry of a kernel at its preferred address.
 LINUX_ENTRY = 0x1000200
 # To the shell, and then off.
 CMDLINE = "console=ttyS0 nokaslr"
@@ -71,7 +71,7 @@ PHASES = (
     ("loading and overwriting the module", "vm_run"),
     ("to the first entry", "svm_vmenter"),
 )
-# What is not Lamina's work: waiting, and passing over memory.
+# Functions that do not count as Lamina's work: waiting, and loops over memory.
 BULK = ("measuring", "zeroing", "loading")
 
 
@@ -81,7 +81,7 @@ def boot_phases(folder):
     entry = symbols["entry"] & 0x7fffffff       # physical, as GRUB jumps to it
     counts = []
     with gdbport.machine(SETUP, lamina_iso(folder, [bench.MODULE]), record=True) as port:
-        # GRUB's own code has been at that address, too: it is the last time that counts.
+        # GRUB's code was at that address, too: only the last time counts.
         port.break_at(entry)
         port.break_at(symbols[PHASES[0][1]])
         while port.go() != symbols[PHASES[0][1]]:
@@ -96,7 +96,7 @@ def boot_phases(folder):
 # -- Linux
 
 def linux_in_lamina(folder, initrd):
-    """From the kernel's entry to the guest's power-off; entries; and all that was said."""
+    """From the kernel's entry to the guest's power-off; entries; and the whole output."""
     symbols = profile.Code(bench.BUILD / "lamina.debug").functions
     iso = lamina_iso(folder, linux_modules(initrd), "stats=lines")
     with gdbport.machine(SETUP, iso, 512, record=True) as port:
@@ -145,7 +145,7 @@ def idle_exits(folder):
 
 
 def owned(said):
-    """What Lamina says it owns for a VM: KiB, and KiB of page tables."""
+    """What Lamina's log says that it owns for a VM: KiB, and KiB of page tables."""
     return tuple(map(int, re.search(r"Lamina owns (\d+) KiB for it and itself, and (\d+) KiB of page tables",
                                     said).groups()))
 

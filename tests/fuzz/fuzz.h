@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the fuzzers share. Random bytes alone never get past a magic number or a checksum: each
- * fuzzer brings valid inputs to start from, and mends what every input must have.
+ * fuzzer brings valid inputs to start from, and repairs what every input must have.
  */
 #pragma once
 

@@ -19,7 +19,7 @@ CONTROL = {"if", "while", "for", "switch"}
 
 
 class SyntaxProblem(Exception):
-    """The file is not of the C that is understood here."""
+    """The file has C that is not understood here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ class _Body:
         return statement
 
     def block(self, at):
-        """All between the brace at this index and its end; returns the index behind that."""
+        """All between the brace at this index and its end; returns the index after that."""
         end, sibling = self.source.match(at), None
         at += 1
         while at < end:
@@ -157,7 +157,7 @@ class _Body:
         return self.simple(at, "simple", sibling)
 
     def is_loop_macro(self, at):
-        """A macro such as for_each_range(...) with a block behind it."""
+        """A macro such as for_each_range(...) with a block after it."""
         if self.tokens[at].kind != "word" or self.tokens[at].text == "return" or self.tokens[at + 1].text != "(":
             return False
         return self.tokens[self.source.match(at + 1) + 1].text == "{"

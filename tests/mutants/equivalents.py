@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The list of mutants that are no change: equivalent.txt, which says its own form."""
+"""The list of mutants that change nothing: equivalent.txt, which describes its format."""
 
 import collections
 
 
 class ListProblem(Exception):
-    """The list is not in its form."""
+    """The list has a wrong format."""
 
 
 class Equivalents:
@@ -16,7 +16,7 @@ class Equivalents:
         return self.entries.get((mutant.path, mutant.before, mutant.after), (0, ""))[1]
 
     def stale(self, candidates):
-        """What is wrong with the list: entries that no line of the product is meant by."""
+        """Errors in the list: entries that fit no line of the product."""
         there = {(path, mutant.before, mutant.after) for path, mutants in candidates.items() for mutant in mutants}
         return [f"{self.path}:{line}: {key[0]} has no such mutant any more"
                 for key, (line, _) in self.entries.items() if key not in there]

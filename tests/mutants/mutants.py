@@ -38,7 +38,7 @@ class Verdict:
     by: str = ""         # the test that noticed
 
 
-# --- what there is to mutate ---
+# --- what can be mutated ---
 
 def read_candidates(tree):
     """{path: Source} and {path: [mutants]} of all the product's C files."""
@@ -60,7 +60,7 @@ class Reach:
         self.shares = {test: _executed(files) for test, files in coverage.items()}
 
     def tests(self, path, line):
-        """{test: units}: where the compiler knows nothing of the line, of the statement that it is in."""
+        """{test: units}: where the compiler has no code for the line, those of the statement that it is in."""
         found = {}
         for test, files in self.coverage.items():
             lines = files.get(path, {})
@@ -79,7 +79,7 @@ class Reach:
         return found
 
     def share(self, test, path):
-        """How much of what the test executes lies in this file: the most specific test is tried first."""
+        """The share of the test's executed lines that are in this file: the most specific test is tried first."""
         executed = self.shares[test]
         return executed.get(path, 0) / max(1, sum(executed.values()))
 
@@ -193,7 +193,7 @@ class Worker:
         return unit_tests.run_test(program, self.tree, variant, 3 * seconds + 2)
 
     def _same_code(self, reached):
-        """Whether the compiler, optimizing, makes the same of it: then it is no change at all."""
+        """Whether the optimizing compiler makes the same code of it: then it is equivalent."""
         units = {unit for name, changed in reached.items() for unit in self.tests[name].units if unit.name in changed}
         for unit in sorted(units, key=lambda unit: unit.name):
             original = self.baseline.object(unit, "optimized").read_bytes()
@@ -224,7 +224,7 @@ def copy_tree(source, to):
 # --- all of them ---
 
 class Run:
-    """Tries as many mutants of each file as its share; one that does not compile gives way to the next."""
+    """Tries as many mutants of each file as its share; one that does not compile is replaced by the next."""
 
     def __init__(self, workers, orders, shares, listed):
         self.idle = queue.SimpleQueue()
@@ -273,7 +273,7 @@ class Run:
                       flush=True)
 
 
-# --- what is said of them ---
+# --- the report ---
 
 def describe(mutant):
     return "\n".join([f"{mutant.path}:{mutant.line}: {mutant.operator}", *(f"\t- {line}" for line in mutant.before),

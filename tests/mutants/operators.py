@@ -15,11 +15,11 @@ SWAPS = {
 JUMPS = {"break", "continue", "goto"}
 TYPE_WORDS = {"const", "static", "volatile", "register", "extern", "struct", "union", "enum", "typedef", "void", "bool",
               "char", "short", "int", "long", "unsigned", "signed", "size_t", "va_list"}
-# What these hold is no arithmetic of the program's.
+# What is in these is not computed by the program.
 OPAQUE = {"sizeof", "offsetof", "_Alignof", "__attribute__"}
 # Statements that no test can check.
 UNTOUCHED = {"__builtin_ia32_pause", "asm", "__asm__", "_Static_assert", "static_assert", "__builtin_unreachable"}
-# What is only said to the operator.
+# Messages to the user.
 LOG_CALL = re.compile(r"(?:\w+_)?(?:log|vm|vcpu)_(?:error|warn|info|debug)$|panic$|die$")
 # A call that stores to what its first argument names, and does nothing else.
 STORE = re.compile(r"mem(?:cpy|move|set)$|vmcs_write\w*$")
@@ -145,7 +145,7 @@ def _token_edits(source, statement, index, token):
 
 
 def _is_binary(source, token):
-    """By the style: there is a blank on either side."""
+    """In this coding style there is a blank on either side."""
     return source.text[token.start - 1].isspace() and source.text[token.end].isspace()
 
 

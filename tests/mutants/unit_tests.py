@@ -16,14 +16,14 @@ import subprocess
 import threading
 import time
 
-# What a program is built with. What plain misses, sanitized gets to see; optimized is only compared.
+# What a program is built with. A mutant that survives plain is tried with sanitized; optimized is only compared.
 VARIANTS = {
     "plain": ("-O1",),
     "sanitized": ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     "coverage": ("-O0", "--coverage"),
     "optimized": ("-O2",),
 }
-# These flags of tests/unit/Makefile make way for those above.
+# These flags of tests/unit/Makefile are replaced by those above.
 REPLACED = re.compile(r"-O.|-g|-W.*|-fsanitize.*|-fno-sanitize.*")
 # A test that fails ends its program.
 TEST_ENVIRONMENT = {"CMOCKA_TEST_ABORT": "1"}
@@ -58,7 +58,7 @@ def run_quietly(command, **options):
 
 
 def read_tests(tree):
-    """What tests/unit/Makefile would do, by make's own word."""
+    """The commands of tests/unit/Makefile, as make prints them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     made = run_quietly(["make", "-n", "-B", "-C", str(tree / "tests/unit"), "all"], env=environment)
     tests = [parse_command(line, tree) for line in made.stdout.replace("\\\n", " ").splitlines() if "-lcmocka" in line]

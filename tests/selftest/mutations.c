@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is broken, one thing at a time, and the rule of the manual that forbids it. Where Bochs (2.7 and
- * 3.0 alike) enters all the same, the row says what it leaves out. A rule for a control that the
+ * 3.0 alike) enters nevertheless, the row says what it does not check. A rule for a control that the
  * processor does not offer is not tried.
  */
 #include "tests/selftest/selftest.h"

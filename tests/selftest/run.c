@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Break one rule of VM entry at a time, enter for real, and compare what the processor does with
- * what the checker says. Linked over the product by ld --wrap: the VM named "mutations" is entered
- * by what is here, all others by the product.
+ * what the checker says. Linked with the product by ld --wrap: the code here enters the VM named "mutations",
+ * the product's code all others.
  */
 #include "arch/mem/memory.h"
 #include "arch/fault/panic.h"

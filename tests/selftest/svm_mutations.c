@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is broken in a VMCB, one thing at a time, and what looks broken and is not. Where QEMU (7.2 and 10.0)
+ * What is broken in a VMCB, one thing at a time, and valid states that look broken. Where QEMU (7.2 and 10.0)
  * or Bochs (2.7 and 3.0) do not do what the manual says, the row says so.
  */
 #include "tests/selftest/svm_mutations.h"

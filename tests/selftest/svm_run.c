@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Break one rule of VMRUN at a time, enter for real, and compare what the processor does with what
- * the checker says of a copy: a refused VMCB comes back overwritten. See run.c.
+ * the checker says of a copy: the processor overwrites a refused VMCB. See run.c.
  */
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/memory.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device that guests see in this image only: it takes a page of their RAM out of the nested page
+ * A device that exists in this image only: it takes a page of their RAM out of the nested page
  * tables until they, or the processor on their behalf, touch it next. Lamina's guests have all
- * their RAM mapped from the start, so nothing else makes the delivery of an event exit and go on.
+ * their RAM mapped from the start, so nothing else makes the delivery of an event exit and be repeated.
  *
  *	write, 32 bits	the page's address, with what happens at the fault in the low bits
  *	read, 32 bits	how many such faults there have been

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The least that a hypervisor can do for an exit: save the general registers, find the handler in a
- * table, step over the instruction, load the registers, enter again. The guest is this program's own
- * second half: it shares the page tables, the descriptor tables and every other register.
+ * table, step over the instruction, load the registers, enter again. The guest is the second
+ * half of this program: it shares the page tables, the descriptor tables and every other register.
  */
 #pragma once
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Switches virtualization on and measures from inside; the lines are those of the benchmark guest. */
+/* Switches virtualization on and measures in the guest; the output has the format of the benchmark guest's. */
 #include "floor/floor.h"
 
 #include "bench.h"

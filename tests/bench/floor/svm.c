@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* AMD APM vol. 2, "Secure Virtual Machine": VMRUN, and no more than it insists on. */
+/* AMD APM vol. 2, "Secure Virtual Machine": VMRUN, and only what it requires. */
 #include "floor/floor.h"
 
 #include "arch/cpu/cpu.h"
@@ -13,7 +13,7 @@ static bool has_next_rip;
 void floor_svm_run(struct vmcb *vmcb);				/* run.asm */
 void floor_svm_exit(struct vmcb *vmcb, struct floor_regs *regs);	/* called by it */
 
-/* Without the next RIP's help: the length that the instruction is known to have. */
+/* Without next-RIP save: the instruction's length is known. */
 static void skip_cpuid(struct vmcb *vmcb, struct floor_regs *regs __maybe_unused)
 {
 	if (has_next_rip)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Intel SDM vol. 3, "Virtual-Machine Control Structures": VMLAUNCH, and no more than it insists on. */
+/* Intel SDM vol. 3, "Virtual-Machine Control Structures": VMLAUNCH, and only what it requires. */
 #include "floor/floor.h"
 
 #include "arch/cpu/cpu.h"
@@ -34,7 +34,7 @@ void floor_vmx_refused(void)
 	floor_stop("VM entry refused, instruction error", vmcs_read32(INSTRUCTION_ERROR));
 }
 
-/* Without looking whether it failed: nothing does in the loop. */
+/* No check for failure: nothing can fail in the loop. */
 static inline u64 field(u32 encoding)
 {
 	u64 value;

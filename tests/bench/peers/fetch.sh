@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Fetch what the benchmark guest's other hypervisors consist of, from Debian's packages, without
+# Fetch the other hypervisors for the benchmark guest from Debian's packages, without
 # installing them. Usage: fetch.sh FOLDER; leaves FOLDER/vmlinuz, FOLDER/modules/ and FOLDER/xen.gz.
 set -eu
 
@@ -38,7 +38,7 @@ apt-get -q -o APT::Sandbox::User=root download "$kernel" "$xen"
 for package in ./*.deb; do
 	dpkg-deb -x "$package" root
 done
-# Numbered in the order in which one needs the other.
+# Numbered in the order of their dependencies.
 modules=$(echo root/lib/modules/*/kernel)
 cp "$modules/virt/lib/irqbypass.ko" ../modules/1-irqbypass.ko
 cp "$modules/arch/x86/kvm/kvm.ko" ../modules/2-kvm.ko

@@ -2,7 +2,7 @@
 /*
  * The first and only program of a Linux that is to run the benchmark guest under KVM: loads the
  * modules in /modules in their order, makes a VM with the interrupt controllers and the timer in the
- * kernel, and runs /bench.elf as a Multiboot1 loader would. What the guest says on COM1 goes to the
+ * kernel, and runs /bench.elf as a Multiboot1 loader would. What the guest writes to COM1 goes to the
  * console; its write to port 0xf4 ends it, and the machine is switched off.
  */
 #include <dirent.h>
@@ -31,7 +31,7 @@
 #define MULTIBOOT_MAGIC	0x2badb002
 #define MULTIBOOT_INFO	0x1000		/* zeroes: nothing is known */
 
-/* The console is a serial line: what was said must have left before the power goes. */
+/* The console is a serial line: all output must have been sent before the power goes off. */
 static void power_off(void)
 {
 	fflush(stdout);
@@ -65,7 +65,7 @@ static int visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* kvm-intel refuses an AMD machine and the other way round: one of them has to do. */
+/* kvm-intel refuses an AMD machine and the other way round: one of them must load. */
 static void load_modules(void)
 {
 	struct dirent **names;
@@ -148,7 +148,7 @@ static void set_registers(int vcpu, uint32_t entry)
 	need(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 
-/* Returns whether the guest goes on. */
+/* Returns whether the guest continues. */
 static int handle_io(struct kvm_run *run)
 {
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;

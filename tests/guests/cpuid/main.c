@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks that CPUID is right: leaves agree with each other, with the registers they
- * speak of and with what the instructions do. A hypervisor must moreover announce itself and
- * offer nothing that it would have to emulate but does not.
+ * Checks that CPUID is right: leaves agree with each other, with the registers that they
+ * describe and with what the instructions do. A hypervisor must also announce itself, and must
+ * not offer what it would have to emulate but does not.
  */
 #include "guest.h"
 
@@ -72,7 +72,7 @@ static void apic(void)
 			 "no x2APIC: its mode cannot be entered");
 }
 
-/* A bit of CR4 can be set just when CPUID offers what it switches on. */
+/* A bit of CR4 can be set if and only if CPUID offers the feature that it enables. */
 static void cr4_bits(void)
 {
 	static const struct { u8 bit; const char *name; } bits[] = {

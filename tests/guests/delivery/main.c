@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that an event whose delivery an exit interrupts is delivered once, with its error code and
+ * Checks that an event whose delivery an exit interrupts is delivered once, with its error code and
  * its return address: the IDT, the GDT, the TSS and the stack lie in pages that a test device (see
  * tests/selftest/test_device.c) takes out of the nested page tables until their next use. It can
- * also make an NMI or an interrupt arrive at that moment. Without the device nothing is tested.
+ * also make an NMI or an interrupt arrive at that moment. Without the device there is no test.
  */
 #include "guest.h"
 
@@ -80,9 +80,9 @@ static void forget(void)
 		counts[i] = 0;
 }
 
-/* --- each event, at whose delivery each place is missing --- */
+/* --- each event, with each of the pages missing at its delivery --- */
 
-/* Runs one instruction between `before` and `after`; where it faults, the handler goes on behind it. */
+/* Runs one instruction between `before` and `after`; where it faults, the handler continues after it. */
 #define EVENT(insn, ...)						\
 	asm volatile("lea 2f(%%rip), %%rax\n\tmov %%rax, %0\n\t"	\
 		     "lea 1f(%%rip), %%rax\n\tmov %%rax, %1\n\t"	\
@@ -100,7 +100,7 @@ static void event_int3(void) { EVENT("int3", "i"(0)); }
 static void event_icebp(void) { EVENT(".byte 0xf1", "i"(0)); }
 static void event_nmi(void) { EVENT("movl $0x400, (%3)", "r"(LAPIC + 0x300)); }
 static void event_irq(void) { EVENT("sti; movl $0x40065, (%3); nop; nop; cli", "r"(LAPIC + 0x300)); }
-/* POPF sets TF: the trap comes behind the next instruction. */
+/* POPF sets TF: the trap comes after the next instruction. */
 static void event_step(void) { EVENT("pushf; orl $0x100, (%%rsp); popf; nop", "i"(0)); }
 
 static const struct event {
@@ -211,7 +211,7 @@ static void arrives_at(u32 command, u8 gate, u32 vector, const char *name)
 		 join(name, ": immediately", ""));
 }
 
-/* Immediately is before the handler's first instruction, or behind the IRET of one that keeps IF clear. */
+/* Immediately is before the handler's first instruction, or after the IRET of one that keeps IF clear. */
 static void queued(void)
 {
 	arrives_at(AT_NMI, TRAP_GATE, NMI, "NMI while #UD is delivered");
@@ -268,7 +268,7 @@ static void on_leave(struct regs *regs)
 static const struct event *user_event;
 static u32 user_place;
 
-/* IOPL lets ring 3 reach the device, so that nothing but the event's own delivery meets the holes. */
+/* IOPL lets ring 3 reach the device, so that only the delivery of the event touches missing pages. */
 static void in_ring_3(void)
 {
 	punch(user_place);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As "delivery", for 32-bit protected mode, and for INTO, which 64-bit mode has not: events of ring 3
- * whose delivery finds the stack, the IDT, the GDT or the TSS missing for the moment.
+ * As "delivery", for 32-bit protected mode, and for INTO, which does not exist in 64-bit mode: events of ring 3
+ * whose delivery finds the stack, the IDT, the GDT or the TSS missing until their next use.
  */
 #include "guest.h"
 
@@ -28,7 +28,7 @@ static void on_event(struct regs *regs)
 	go_on = 0;
 }
 
-/* A fault's handler goes on at `after`, a trap's own return address is that already. */
+/* A fault's handler continues at `after`, which is a trap's return address anyway. */
 #define EVENT(insn)							\
 	asm volatile("movl $2f, %0; movl $1f, %1; movl $2f, %2\n"	\
 		     "1:\t" insn "\n2:"					\
@@ -44,7 +44,7 @@ static void event_de(void) { EVENT("xorl %%eax, %%eax; divb %%al"); }
 static const struct event {
 	const char *name;
 	void (*raise)(void);
-	u32 vector, error, offset;	/* of the instruction that faults; TRAP: it is behind */
+	u32 vector, error, offset;	/* of the instruction that faults; TRAP: it is after it */
 } events[] = {
 #define TRAP 99
 	{ "INTO", event_into, OF, 0, TRAP },

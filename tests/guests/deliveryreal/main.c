@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * As "delivery", for real mode: events whose delivery finds the stack, the interrupt table or both
- * missing for the moment. real.asm runs there and leaves its records in low memory.
+ * missing until their next use. real.asm runs there and leaves its records in low memory.
  */
 #include "guest.h"
 

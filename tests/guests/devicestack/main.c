@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Takes an exception whose stack lies where there is no RAM. The VM must end by an error that names
- * vector and address; there is no verdict, and nothing may be printed after "now".
+ * vector and address; there is no result line, and nothing may be printed after "now".
  */
 #include "guest.h"
 

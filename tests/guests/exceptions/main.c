@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the delivery of events: faults inside delivery, gates that are absent or forbidden,
+ * Checks the delivery of events: faults inside delivery, gates that are absent or forbidden,
  * single steps over what a hypervisor emulates, interrupt shadows, NMIs and their blocking,
  * and what ring 3 may do.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does everything that a guest should not do, at random from `seed=` and for `rounds=` each:
+ * Does all kinds of things that a guest should not do, at random from `seed=` and for `rounds=` each:
  * MSRs, ports, PCI configuration, device memory, control registers, instructions of
  * virtualization. The machine must refuse or ignore it all and still work afterwards.
  */
@@ -31,7 +31,7 @@ static void ignore(struct regs *regs)
 	(void)regs;
 }
 
-/* A bare machine really has what random writes could start, DMA for one: it gets few of them. */
+/* On a bare machine random writes could start real devices, with DMA for one: it gets few of them. */
 static bool safe_msr(u32 msr)
 {
 	return msr != APIC_BASE && msr != EFER && (hypervisor_present() || msr >= 0x40000000);
@@ -155,7 +155,7 @@ static void memory(void)
 	check(true, "random device memory: survived");
 }
 
-/* Left to the CPU by a hypervisor. QEMU's checks nothing: CR3 and IDTR must not be tried there. */
+/* A hypervisor leaves these to the CPU. QEMU's CPU checks nothing: do not try CR3 and IDTR there. */
 static void left_to_the_cpu(void)
 {
 	static const u8 idtr[1][10] = { { 0xff, 0x0f, [9] = 0x80 } };
@@ -189,7 +189,7 @@ static void control_registers(void)
 	check_eq(TRY("mov %0, %%cr0", : : "r"(cr0 | BIT(29))), GP, "CR0: NW without CD");
 	vector = TRY("mov %0, %%cr0", : : "r"(cr0 | BIT(32)));
 	WRITE_CR(0, cr0);
-	/* An AMD hypervisor may leave such a write to the CPU, and QEMU's does not check it. */
+	/* An AMD hypervisor may leave such a write to the CPU, and QEMU's CPU does not check it. */
 	if (vector == NO_TRAP && vendor_amd())
 		skip("CR0: a high bit", "this CPU does not check it");
 	else
@@ -217,7 +217,7 @@ static void extended_state(void)
 	check_eq(TRY("xsetbv", : : "c"(0), "a"(1), "d"(0)), NO_TRAP, "XCR0 = 1");
 }
 
-/* No virtualization is on offer, so its instructions do not exist. */
+/* CPUID offers no virtualization, so its instructions do not exist. */
 static void instructions(void)
 {
 	static u64 region[512] __attribute__((aligned(4096)));

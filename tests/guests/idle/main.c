@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Halts until a key is typed, woken by the 8254 now and then to look: a guest that leaves the
- * processor to the hypervisor nearly all of the time, and can still say that it is there.
+ * Halts until a key is typed, woken by the 8254 now and then to check: a guest that is idle
+ * nearly all of the time, and still responds to input.
  */
 #include "guest.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the IOAPIC: the PIT's edges reach the CPU by a redirection entry, a level stays in
+ * Checks the IOAPIC: the PIT's edges reach the CPU by a redirection entry, a level stays in
  * service until the line drops (remote IRR), and masks, destinations and priorities hold.
  */
 #include "guest.h"

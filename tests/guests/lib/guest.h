@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a test guest can rely on: words on COM1, checks, traps that can be expected, and a
+ * What a test guest can use: text on COM1, checks, traps that can be expected, and a
  * PC's ports, MSRs and interrupt controllers. A guest is one main(); when it returns, the
- * verdict is printed and written to the debug-exit port 0xf4 (0 = all checks passed).
+ * result is printed and written to the debug-exit port 0xf4 (0 = all checks passed).
  */
 #pragma once
 #include <stdbool.h>
@@ -88,7 +88,7 @@ void gate_set(u32 vector, ulong entry, u16 selector, u8 type, u8 ist);
 
 /*
  * TRY("insn", : outputs : inputs : clobbers) runs one instruction; if it traps, execution
- * goes on behind it. Yields the vector or NO_TRAP; the details are in `trap`.
+ * continues after it. Yields the vector or NO_TRAP; the details are in `trap`.
  */
 #ifdef __x86_64__
 #define SET_LONG	"movq "
@@ -177,9 +177,9 @@ static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 }
 
 /*
- * Some checks need to know who answers. QEMU's TCG announces itself as a hypervisor but is the
- * bare machine here; what it does not honour is skipped there by name. A real hypervisor gets
- * no such skips, and also promises more than bare machines do (no unclaimed MSR, for one).
+ * Some checks depend on what runs the guest. QEMU's TCG announces itself as a hypervisor but is the
+ * bare machine here; what it does not implement is skipped there by name. A real hypervisor gets
+ * no such skips, and must also do more than bare machines do (raise #GP for each unknown MSR, for one).
  */
 static inline bool qemu_tcg(void)
 {

@@ -51,7 +51,7 @@ static u64 pit_wait(u16 count)
 	return rdtsc() - start;
 }
 
-/* The shortest of three runs of 10 ms: being scheduled away can only lengthen a run. */
+/* The shortest of three runs of 10 ms: preemption on the build machine can only lengthen a run. */
 u64 tsc_per_ms(void)
 {
 	static u32 per_ms;

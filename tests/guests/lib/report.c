@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Words on COM1, one line per check, and the verdict that the test run looks for. */
+/* Text on COM1, one line per check, and the result line that the test run looks for. */
 #include "guest.h"
 
 #define COM1	0x3f8

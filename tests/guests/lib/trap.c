@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every vector has a gate; a trap is a handler's, or expected by TRY(), or the guest's end. */
+/* Every vector has a gate; a trap has a handler, or is expected by TRY(), or ends the guest. */
 #include "guest.h"
 
 volatile struct trap trap = { .vector = NO_TRAP };

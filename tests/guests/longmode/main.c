@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves 64-bit mode: four-level paging as the guest's own tables say it, a compatibility-mode
+ * Checks 64-bit mode: four-level paging as the guest's own tables say it, a compatibility-mode
  * segment, SYSCALL and SYSRET, and exceptions with error codes and CR2, through the IDT and IST.
  */
 #include "guest.h"

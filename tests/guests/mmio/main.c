@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves accesses to memory-mapped I/O: what an instruction does to a device's register, to its
+ * Checks accesses to memory-mapped I/O: what an instruction does to a device's register, to its
  * other operand and to the flags is what it does to RAM, for every form that code uses on
- * devices; and memory that nobody claims reads as all ones.
+ * devices; and addresses without a device read as all ones.
  */
 #include "guest.h"
 
@@ -14,7 +14,7 @@
 #define OTHER		0x1122334485667788
 
 static u64 ram[16] __attribute__((aligned(64)));
-static u64 floating = ~0ull;			/* what nobody's memory reads as */
+static u64 floating = ~0ull;			/* what an address without a device reads as */
 static u64 far_pdpt[512] __attribute__((aligned(4096))), far_pd[512] __attribute__((aligned(4096)));
 static u64 far_pt[512] __attribute__((aligned(4096))), frame[512] __attribute__((aligned(4096)));
 static u64 near_pt[512] __attribute__((aligned(4096)));
@@ -50,7 +50,7 @@ static bool same(struct outcome x, struct outcome y)
 	check_eq(mmio_read(COUNT), (u32)ram[0], "... in memory");			\
 } while (0)
 
-/* Nobody's memory, for sizes a LAPIC does not take: the same in registers and flags. */
+/* An address without a device, for sizes that a LAPIC does not support: the same in registers and flags. */
 #define UNCLAIMED(insn) do {								\
 	struct outcome a_ = RUN(insn, NOBODY), b_;					\
 	ram[0] = floating;								\

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves accesses to memory-mapped I/O from 32-bit and 16-bit code without paging: 16-bit
+ * Checks accesses to memory-mapped I/O from 32-bit and 16-bit code without paging: 16-bit
  * addressing, segment bases, the stack segment as a default, and short absolute addresses.
  */
 #include "guest.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the model-specific registers: each keeps what is written, acts on it, and refuses with
+ * Checks the model-specific registers: each keeps what is written, acts on it, and refuses with
  * #GP what the manuals call reserved. Unknown MSRs raise #GP.
  */
 #include "guest.h"
@@ -21,7 +21,7 @@ enum {
 #define TSC_AUX		0xc0000103
 #define PAT_RESET	0x0007040600070406
 
-/* What a hypervisor emulates, it must check itself; only bare QEMU may let it pass. */
+/* A hypervisor must check what it emulates; only QEMU without a hypervisor may accept it. */
 static void refuses(u32 msr, u64 value, const char *name)
 {
 	u64 old = rdmsr(msr);
@@ -34,7 +34,7 @@ static void refuses(u32 msr, u64 value, const char *name)
 	check_eq(rdmsr(msr), old, "... and the value stays");
 }
 
-/* What a hypervisor leaves to the CPU, QEMU's leaves unchecked below a hypervisor as well. */
+/* What a hypervisor leaves to the CPU, QEMU's CPU does not check, below a hypervisor either. */
 static void cpu_refuses(u32 msr, u64 value, const char *name)
 {
 	u64 old = rdmsr(msr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves how NMIs are blocked: from the first one's delivery to the next IRET, whoever executes it,
+ * Checks how NMIs are blocked: from the first one's delivery to the next IRET, in whichever handler,
  * with one more NMI latched meanwhile; and that NMIs go before interrupts.
  * SDM, "Handling Multiple NMIs".
  */
@@ -101,7 +101,7 @@ static void send_and_trap(void)
 	note(0);
 }
 
-/* The processor counts no handlers: any IRET unblocks. */
+/* The processor does not count handlers: any IRET unblocks. */
 static void inner_iret(void)
 {
 	start(send_and_trap);

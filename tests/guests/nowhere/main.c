@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Jumps to where there is no RAM: the VM must end by an error that says so, with the dump and the
- * last records of the trace. There is no verdict, and nothing may be printed after "now".
+ * last records of the trace. There is no result line, and nothing may be printed after "now".
  */
 #include "guest.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves port I/O: the PC's old devices answer as documented, nobody's ports read as all ones,
+ * Checks port I/O: the PC's old devices answer as documented, ports without a device read as all ones,
  * and string I/O moves the right bytes in both directions, across pages and up to a fault.
  */
 #include "guest.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves 32-bit protected mode: segment limits, types and expand-down, paging without PAE with
+ * Checks 32-bit protected mode: segment limits, types and expand-down, paging without PAE with
  * 4 MiB pages, PAE paging whose PDPTEs are read when CR3 is loaded, and exceptions' error codes.
  */
 #include "guest.h"
@@ -196,7 +196,7 @@ static void exceptions(void)
 	      (idt[0x80].type = 0x0e, TRY("int $0x80")), NP, 0x80 * 8 + 2);
 }
 
-/* An AMD hypervisor may leave CR0 to the CPU, and QEMU's does not check what it is given. */
+/* An AMD hypervisor may leave CR0 to the CPU, and QEMU's CPU does not check it. */
 static void control_registers(void)
 {
 	u32 cr0 = READ_CR(0), vector = TRY("mov %0, %%cr0", : : "r"(cr0 | 1u << 29));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves real mode: segment arithmetic, interrupts through the table at 0 and elsewhere, port
+ * Checks real mode: segment arithmetic, interrupts through the table at 0 and elsewhere, port
  * and string I/O, leaving and entering protected mode, "unreal" segments, and HLT with the PIT.
  * real.asm runs there and leaves its results in low memory.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spins for ever with interrupts off, or with `if=1` on: a guest that gives nothing back. The
+ * Loops forever with interrupts off, or with `if=1` on: a guest that never halts. The
  * hypervisor must still get the CPU, so that a time limit can end this VM. With `exit=` each turn
- * has an exit that the guest goes on from without anything to wait for.
+ * causes an exit that can be handled without the loop of the hypervisor.
  */
 #include "guest.h"
 

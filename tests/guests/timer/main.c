@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves timers and their interrupts: the PIT through the 8259 and the LAPIC's timer in each
+ * Checks timers and their interrupts: the PIT through the 8259 and the LAPIC's timer in each
  * mode wake HLT at about the right time; self-IPIs keep priority, TPR and EOI order; x2APIC.
  */
 #include "guest.h"
@@ -109,7 +109,7 @@ static void pit(void)
 	cli();
 	check_eq(ticks, 0, "8259: the mask holds them back");
 	pit_oneshot(PIT_HZ / 200);
-	pic_init(0xfffe);		/* forgets what came while masked */
+	pic_init(0xfffe);		/* clears interrupts that came while masked */
 	ticks = 0;
 	halt_for(1);
 	sti();
@@ -180,7 +180,7 @@ static void deadline(void)
 	apic_write(LVT_TIMER, DEADLINE | 0x40);
 	asm volatile("mfence" : : : "memory");
 	ticks = 0;
-	start = rdtsc();		/* far enough off for an emulator that warms up */
+	start = rdtsc();		/* far enough in the future for an emulator that has yet to translate the code */
 	wrmsr(MSR_DEADLINE, start + tsc_per_ms() * 30);
 	armed = rdmsr(MSR_DEADLINE);
 	check_range(halt_until(1, start), 30000, 100000, "deadline: 30 ms wake HLT");

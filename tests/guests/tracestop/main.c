@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does one thing after the other that the trace has a record of. tests/test_trace_stop.py stops the
- * VM at each of them, and the end says where: every one has a label behind it, with an instruction
- * that would move RIP on. There is no verdict; nothing may be printed after "now".
+ * Does, one after the other, things that the trace records. tests/test_trace_stop.py stops the
+ * VM at each of them, and the last line says where: after each is a label, with an instruction
+ * that would change RIP. There is no result line; nothing may be printed after "now".
  */
 #include "guest.h"
 
@@ -16,7 +16,7 @@
 
 u32 ran;
 void at_general_protection(void), at_interrupt(void);
-asm(LABEL("at_general_protection") "addq $8, %rsp; addq $2, (%rsp); iretq");	/* behind RDMSR */
+asm(LABEL("at_general_protection") "addq $8, %rsp; addq $2, (%rsp); iretq");	/* after RDMSR */
 
 int main(void)
 {
@@ -31,10 +31,10 @@ int main(void)
 	asm volatile("movl $0, (%0)" LABEL("behind_mmio") MOVES_ON : : "r"(0xfee00080ul) : "memory");
 	asm volatile(LABEL("at_cpuid") "cpuid" LABEL("behind_cpuid") MOVES_ON
 		     : : "a"(0), "c"(0) : "ebx", "edx", "memory");
-	/* More than one exit's worth. */
+	/* More than one exit handles. */
 	asm volatile(LABEL("at_string") "rep outsb" LABEL("behind_string") MOVES_ON
 		     : : "S"(pd), "c"(0x400), "d"(0xe1) : "memory");
-	/* The exception that it raises is delivered, and no more: with interrupts on, as always. */
+	/* The exception that it raises is delivered, and nothing else, although interrupts are on. */
 	asm volatile("sti; nop; rdmsr" LABEL("behind_no_such_msr") "cli\n"
 		     : : "c"(NO_SUCH_MSR) : "eax", "edx", "memory");
 	/* An interrupt is due immediately, and stays so. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the 16550: registers that keep their bits, the divisor latch, loop-back of data and
+ * Checks the 16550: registers that keep their bits, the divisor latch, loop-back of data and
  * modem lines, FIFOs, the order of interrupt causes in IIR, and IRQ 4.
  */
 #include "guest.h"
