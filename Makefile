@@ -49,7 +49,7 @@ CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/machine_check core/vm \
 	core/vm_alloc core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules/% svm/check svm/caps svm/dump
-SPINE := core/enter vmx/run vmx/instant svm/run svm/instant
+SPINE := core/enter vmx/run vmx/fastpath svm/run svm/fastpath
 CPPFLAGS  := -I. -I$(BUILD)
 # No -g: NASM's line table names the absolute folder.
 NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error

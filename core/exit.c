@@ -156,7 +156,7 @@ void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	unsigned long long gpa = fault->gpa;
 
-	if (likely(emulate_mmio_quick(vcpu, fault)))
+	if (likely(emulate_mmio_fast(vcpu, fault)))
 		return;
 	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
 		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);

@@ -143,7 +143,7 @@ struct vcpu_ops {
 
 	/* --- entry and exit --- */
 	/*
-	 * Enter, and again while exits are handled on the way and nothing waits (core/answer.h), up to
+	 * Enter, and again while exits are handled in the stub and no request is pending (core/fastpath.h), up to
 	 * an exit for the caller. An entry that is forced to exit comes with a request that is left
 	 * standing, REQ_EVENT or REQ_STOP, so that nothing is handled on the way.
 	 */

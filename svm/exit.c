@@ -85,7 +85,7 @@ static void handle_cr(struct vcpu *vcpu)
 	if (svm_features.decode_assists && (info & CR_MOV) && code != VMEXIT_CR0_SEL_WRITE)
 		reg = CR_REGISTER(info);
 	else
-		reg = svm_plain_mov_cr(to_svm(vcpu), cr);
+		reg = svm_unprefixed_mov_cr(to_svm(vcpu), cr);
 	if (reg < 0)
 		exit_cr_decode(vcpu);
 	else if (code < VMEXIT_CR_WRITE)

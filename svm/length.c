@@ -9,7 +9,7 @@
 static const struct {
 	u32 bytes, mask;
 	u8 length;
-} plain[] = {
+} unprefixed[] = {
 	[VMEXIT_CPUID] = { 0xa20f, 0xffff, 2 },
 	[VMEXIT_HLT] = { 0xf4, 0xff, 1 },
 	[VMEXIT_MSR] = { 0x300f, 0xfdff, 2 },	/* WRMSR 0F 30, RDMSR 0F 32 */
@@ -57,7 +57,7 @@ static bool read_code(const struct vcpu_svm *svm, u8 bytes[4], bool *code_64)
 	return true;
 }
 
-int svm_plain_mov_cr(const struct vcpu_svm *svm, unsigned cr)
+int svm_unprefixed_mov_cr(const struct vcpu_svm *svm, unsigned cr)
 {
 	struct mov_cr mov;
 	u8 bytes[4];
@@ -69,7 +69,7 @@ int svm_plain_mov_cr(const struct vcpu_svm *svm, unsigned cr)
 	return mov.found && mov.cr == cr ? mov.reg : -ENOENT;
 }
 
-u64 svm_plain_next_rip(const struct vcpu_svm *svm)
+u64 svm_unprefixed_next_rip(const struct vcpu_svm *svm)
 {
 	u64 index = svm->vmcb->control.exit_code, rip = svm->vmcb->save.rip;
 	struct mov_cr mov;
@@ -83,8 +83,8 @@ u64 svm_plain_next_rip(const struct vcpu_svm *svm)
 		mov = parse_mov_cr(bytes, code_64);
 		return mov.found ? rip + mov.length : 0;
 	}
-	if (index >= ARRAY_SIZE(plain) || !plain[index].length || !read_code(svm, bytes, &code_64))
+	if (index >= ARRAY_SIZE(unprefixed) || !unprefixed[index].length || !read_code(svm, bytes, &code_64))
 		return 0;
 	__builtin_memcpy(&value, bytes, sizeof(value));
-	return (value & plain[index].mask) == plain[index].bytes ? rip + plain[index].length : 0;
+	return (value & unprefixed[index].mask) == unprefixed[index].bytes ? rip + unprefixed[index].length : 0;
 }

@@ -9,13 +9,13 @@
  * 0: the instruction has to be decoded. Else it is the one that the exit code names, without a prefix.
  * Reads guest memory, and touches nothing else.
  */
-u64 svm_plain_next_rip(const struct vcpu_svm *svm);
+u64 svm_unprefixed_next_rip(const struct vcpu_svm *svm);
 
 /*
- * The general register of a plain MOV to or from this control register (enum vcpu_reg), which has
+ * The general register of an unprefixed MOV to or from this control register (enum vcpu_reg), which has
  * exited. -ENOENT: it is another instruction, or has to be decoded.
  */
-int svm_plain_mov_cr(const struct vcpu_svm *svm, unsigned cr);
+int svm_unprefixed_mov_cr(const struct vcpu_svm *svm, unsigned cr);
 
 static inline u64 svm_next_rip(const struct vcpu_svm *svm)
 {
@@ -23,5 +23,5 @@ static inline u64 svm_next_rip(const struct vcpu_svm *svm)
 
 	if (likely(svm_features.nrip_save))
 		return control->next_rip;
-	return control->exit_code == VMEXIT_IOIO ? control->exit_info2 : svm_plain_next_rip(svm);
+	return control->exit_code == VMEXIT_IOIO ? control->exit_info2 : svm_unprefixed_next_rip(svm);
 }

@@ -3,13 +3,13 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/exit.h"
+#include "core/fastpath.h"
 #include "core/force_exit.h"
-#include "core/answer.h"
 #include "svm/svm.h"
 
 /* svm/vmenter.asm */
-enum stub_answer svm_vmenter(struct vcpu_svm *svm);
-enum stub_answer svm_answer_exit(struct vcpu_svm *svm);
+enum exit_fastpath svm_vmenter(struct vcpu_svm *svm);
+enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm);
 
 #ifdef LAMINA_HOST_TEST
 /* The fake processor of tests/unit/test_svm_run.c. */
@@ -21,7 +21,7 @@ static inline void clgi(void)
 }
 #endif
 
-/* What changed since the last exit goes into the VMCB. */
+/* Store what changed since the last exit into the VMCB. */
 static inline void store_guest_state(struct vcpu_svm *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
@@ -40,8 +40,8 @@ static inline void store_guest_state(struct vcpu_svm *svm)
 }
 
 /*
- * Snapshot first: nothing that a handler does later changes what is recorded of this exit. Its time
- * was stamped by svm_instant_exit().
+ * Snapshot first, so that no handler changes what is recorded of this exit. svm_exit_fastpath() has
+ * recorded its time.
  */
 static __always_inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 index)
 {
@@ -75,50 +75,50 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, const struct vmcb_cont
 }
 
 /*
- * Called by the entry stub, with the host's state loaded, GIF set and interrupts off. Events of the
- * machine's (exceptions, INTR, NMI, SMI, INIT) and entries that failed are for svm_vcpu_run().
+ * Called by the entry stub, with the host's state loaded, GIF set and interrupts off. svm_vcpu_run()
+ * gets host events (exceptions, INTR, NMI, SMI, INIT) and failed entries.
  */
-enum stub_answer svm_answer_exit(struct vcpu_svm *svm)
+enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	u64 code = svm->vmcb->control.exit_code;
 	u8 index = svm_exit_index(code);
-	enum stub_answer answer;
+	enum exit_fastpath fastpath;
 
 	if (code - VMEXIT_EXCEPTION <= VMEXIT_INIT - VMEXIT_EXCEPTION || index > SVM_INDEX_NPF ||
-	    !answer_begins(vcpu, index))
-		return STUB_LEAVE;
+	    !fastpath_begins(vcpu, index))
+		return EXIT_FASTPATH_NONE;
 	take_snapshot(svm, code, index);
 	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 	svm_handle_exit(vcpu);
-	answer = answer_ends(vcpu);
-	if (likely(answer == STUB_AGAIN))
+	fastpath = fastpath_ends(vcpu);
+	if (likely(fastpath == EXIT_FASTPATH_REENTER_GUEST))
 		store_guest_state(svm);
-	return answer;
+	return fastpath;
 }
 
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control *control = &svm->vmcb->control;
-	enum stub_answer answer;
+	enum exit_fastpath fastpath;
 
 	store_guest_state(svm);
 	trace_entry(vcpu, force_immediate_exit);
 
 	/*
-	 * With GIF clear nothing is taken, and IF may be set long before VMRUN: with V_INTR_MASKING
-	 * it is the host's IF at VMRUN that lets physical interrupts exit.
+	 * With GIF clear the processor takes no interrupt, so IF may be set well before VMRUN: with
+	 * V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts exit.
 	 */
 	clgi();
 	irq_enable();
 	if (unlikely(force_immediate_exit))
 		force_exit_by_self_ipi(vcpu);
 
-	answer = svm_vmenter(svm);
+	fastpath = svm_vmenter(svm);
 
-	if (answer == STUB_HANDLED)
+	if (fastpath == EXIT_FASTPATH_EXIT_HANDLED)
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
 	if (unlikely(svm_exit_invalid(control->exit_code)))
@@ -126,10 +126,10 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 
-	/* The host's interrupt window, which comes next, is all that these exits are about. */
+	/* Still pending: the host's interrupt window, which comes next, takes it. */
 	if (control->exit_code == VMEXIT_INTR)
 		return EXIT_FASTPATH_EXIT_HANDLED;
-	/* The banks first, while they hold what went wrong. */
+	/* Read the machine-check banks before anything changes them. */
 	if (unlikely(control->exit_code == VMEXIT_EXCEPTION + X86_MC))
 		exit_machine_check(vcpu, true);
 	return EXIT_FASTPATH_NONE;

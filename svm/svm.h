@@ -113,8 +113,8 @@ void svm_vcpu_load(struct vcpu *vcpu);
 void svm_vcpu_put(struct vcpu *vcpu);
 /* svm/run.c */
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-/* svm/instant.c. Called by the entry stub, with GIF clear and the guest's GS base. */
-bool svm_instant_exit(struct vcpu *vcpu);
+/* svm/fastpath.c. Called by the entry stub, with GIF clear and the guest's GS base. True: enter again. */
+bool svm_exit_fastpath(struct vcpu *vcpu);
 /* svm/exit.c */
 void svm_handle_exit(struct vcpu *vcpu);
 const char *svm_exit_name(u8 exit_index);

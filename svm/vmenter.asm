@@ -7,17 +7,18 @@
 bits 64
 section .text
 
-extern svm_instant_exit
-extern svm_answer_exit
+extern svm_exit_fastpath
+extern svm_exit_in_stub
 
-; enum stub_answer svm_vmenter(struct vcpu_svm *svm)
+; enum exit_fastpath svm_vmenter(struct vcpu_svm *svm)
 ;
 ; In:       RDI  svm, whose registers enter; RAX and RSP enter through the VMCB
 ;           GIF = 0, RFLAGS.IF = 1: physical interrupts exit, whatever the guest's IF is
-; Out:      EAX  STUB_LEAVE: an exit, or a failed entry, with its time in vcpu->exit_tsc;
-;                STUB_HANDLED: an exit that was handled already.
-;                In both cases the guest's registers in svm, its RAX and RSP in its VMCB.
-;                Exits that are handled while nothing waits do not come back here.
+; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry, with its time in vcpu->exit_tsc;
+;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending.
+;                In both cases the guest's registers are in svm, its RAX and RSP in its VMCB. After
+;                an exit that has been handled with no request pending, the guest is entered again
+;                from here.
 ;           GIF, IF: either
 ; Clobbers: what the calling convention allows; debug registers 0-3 keep the guest's values
 ; Stack:    64 bytes, and what the handlers take. VMRUN restores RSP, RAX and RFLAGS only:
@@ -40,21 +41,21 @@ svm_vmenter:
 	SAVE_GUEST_REGISTERS
 
 	mov	rdi, rax
-	call	svm_instant_exit
+	call	svm_exit_fastpath
 	mov	rdi, [rsp]
 	test	al, al
 	mov	rax, [rdi + VCPU_SVM_VMCB_PA]
 	jnz	.enter
 
-	; The host's GS base is what this_cpu() stands on, in a crash report too: first of all.
+	; this_cpu() needs the host's GS base, in a crash report too: load it first of all.
 	vmsave			; RAX
 	mov	rax, [rdi + VCPU_SVM_HOST_VMCB_PA]
 	vmload			; RAX
 
 	cli
 	stgi
-	call	svm_answer_exit
-	cmp	eax, STUB_AGAIN
+	call	svm_exit_in_stub
+	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
 	jne	.leave
 	clgi
 	sti

@@ -3,6 +3,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/exit.h"
+#include "core/fastpath.h"
 #include "core/force_exit.h"
 #include "core/observe/trace_record.h"
 #include "core/vtimer.h"
@@ -57,14 +58,14 @@ void vmx_store_dirty_regs(struct vcpu *vcpu)
 
 /* --- exit --- */
 
-/* The processor refused the instruction: no exit reason came, the field holds an earlier one. */
-static enum exit_fastpath instruction_refused(struct vcpu *vcpu, u32 result)
+/* VMfail: no exit reason was written, the field holds that of an earlier exit. */
+static enum exit_fastpath instruction_refused(struct vcpu *vcpu)
 {
 	vcpu->exit_tsc = tsc_now();
 	vcpu->exit_reason = 0;
 	vcpu->exit_rip = vcpu->regs[REG_RIP];
 	vcpu->failure = (struct failure_record){ .kind = ENTRY_VMFAIL_INVALID };
-	if (result == VMX_FAIL_VALID) {
+	if (to_vmx(vcpu)->vmfail_valid) {
 		vcpu->failure.kind = ENTRY_VMFAIL_VALID;
 		vcpu->failure.instruction_error = vmcs_read32(INSTRUCTION_ERROR);
 	}
@@ -89,9 +90,9 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason 
 }
 
 /*
- * Snapshot first: nothing that a handler does later changes what is recorded of this exit. Reason
- * and time were taken by vmx_exit(). Fields that only an exception writes are stale else, and
- * after a failed entry all but the qualification.
+ * Snapshot first, so that no handler changes what is recorded of this exit. vmx_exit_fastpath() has
+ * recorded reason and time. The interruption fields are valid only after an exception or NMI; after a
+ * failed entry only the qualification is.
  */
 static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 {
@@ -119,7 +120,7 @@ static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 	return reason;
 }
 
-/* The host's own: while NMIs are still blocked, and while the banks still hold what went wrong. */
+/* Host events: serve them while NMIs are still blocked and the machine-check banks are untouched. */
 static void serve_host_exception(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
@@ -131,50 +132,50 @@ static void serve_host_exception(struct vcpu *vcpu)
 }
 
 /*
- * Exits that a handler finishes. The preemption timer and events of the machine's (exceptions, NMIs,
- * interrupts), entries that failed, and reasons with more to tell are for vmx_vcpu_run().
+ * Exits that a handler of vmx_handlers[] finishes. vmx_vcpu_run() gets the preemption timer, host
+ * events (exceptions, NMIs, interrupts), failed entries, and reasons with any modifier bit set.
  */
-enum stub_answer vmx_answer_exit(struct vcpu_vmx *vmx)
+enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	u32 reason = (u32)vcpu->exit_reason;
 	union vmx_exit_reason full;
-	enum stub_answer answer;
+	enum exit_fastpath fastpath;
 
 	if (reason <= EXIT_REASON_EXTERNAL_INTERRUPT || reason >= VMX_HANDLERS || !vmx_handlers[reason] ||
-	    !answer_begins(vcpu, (u8)reason))
-		return STUB_LEAVE;
+	    !fastpath_begins(vcpu, (u8)reason))
+		return EXIT_FASTPATH_NONE;
 	vmx->launched = true;
 	full = take_snapshot(vcpu);
 	vmx_events_after_exit(vcpu, full);
 	vcpu->events.injected.type = EVENT_NONE;
 	vmx_handlers[reason](vcpu);
-	answer = answer_ends(vcpu);
-	if (likely(answer == STUB_AGAIN)) {
+	fastpath = fastpath_ends(vcpu);
+	if (likely(fastpath == EXIT_FASTPATH_REENTER_GUEST)) {
 		vmx_store_dirty_regs(vcpu);
 		set_time_limit(vcpu, false);
 	}
-	return answer;
+	return fastpath;
 }
 
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	union vmx_exit_reason reason;
-	u32 result;
+	enum exit_fastpath fastpath;
 
 	vmx_store_dirty_regs(vcpu);
 	set_time_limit(vcpu, force_immediate_exit);
 	trace_entry(vcpu, force_immediate_exit);
 
-	result = vmx_vmenter(vmx, vmx->launched);
-	if (result == VMX_EXIT_HANDLED)
+	fastpath = vmx_vmenter(vmx, vmx->launched);
+	if (fastpath == EXIT_FASTPATH_EXIT_HANDLED)
 		return EXIT_FASTPATH_EXIT_HANDLED;
-	if (unlikely(result != VMX_EXIT))
-		return instruction_refused(vcpu, result);
+	if (unlikely(fastpath != EXIT_FASTPATH_NONE))
+		return instruction_refused(vcpu);
 
 	reason = take_snapshot(vcpu);
-	/* It always comes with bit 31, and must not be lost to it. */
+	/* A machine check during entry always has bit 31 set: look for it before the failed entry. */
 	if (unlikely(reason.basic == EXIT_REASON_MACHINE_CHECK))
 		exit_machine_check(vcpu, false);
 	if (unlikely(reason.failed_entry))

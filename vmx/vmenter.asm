@@ -7,24 +7,24 @@
 bits 64
 section .text
 
-extern vmx_exit
+extern vmx_exit_fastpath
 
-; u32 vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
+; enum exit_fastpath vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 ;
 ; In:       RDI  vmx, whose VMCS is current and whose registers enter; RSP, RIP and RFLAGS enter
 ;                through the VMCS
 ;           ESI  VMRESUME if not 0, else VMLAUNCH
 ;           interrupts off; HOST_RIP = vmx_exit_point
-; Out:      EAX  VMX_EXIT: an exit, or a failed entry that has an exit reason; reason and time are in
-;                vmx;
-;                VMX_EXIT_HANDLED: an exit that was handled already;
-;                VMX_FAIL_INVALID or VMX_FAIL_VALID: the processor refused the instruction.
-;                In all cases the guest's registers in vmx. Exits that are handled while nothing
-;                waits do not come back here.
+; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry that has an exit reason; reason and
+;                time are in vmx;
+;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending;
+;                EXIT_FASTPATH_ENTRY_FAILED: VMfail, which vmx->vmfail_valid tells apart.
+;                In all cases the guest's registers are in vmx. After an exit that has been handled
+;                with no request pending, the guest is entered again from here.
 ; Clobbers: what the calling convention allows
-; Stack:    64 bytes, and what the handlers take. An exit comes back to HOST_RSP, a refused
-;           instruction never left. Either way every register but RSP may hold a value of the
-;           guest's: trust RSP and the flags only.
+; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail leaves it
+;           alone. In both cases every other register may hold a value of the guest's: trust RSP
+;           and the flags only.
 global vmx_vmenter
 global vmx_exit_point
 vmx_vmenter:
@@ -51,12 +51,11 @@ vmx_vmenter:
 	LOAD_GUEST_REGISTERS
 	vmresume
 
-; CF or ZF says which of the two it was. The registers in vmx are still what they were.
+; ZF is VMfailValid, CF is VMfailInvalid. The registers in vmx are still what they were.
 .refused:
 	pop	rdi
-	mov	eax, VMX_FAIL_INVALID
-	jc	vmx_out
-	mov	eax, VMX_FAIL_VALID
+	setz	[rdi + VCPU_VMX_VMFAIL_VALID]
+	mov	eax, EXIT_FASTPATH_ENTRY_FAILED
 	jmp	vmx_out
 
 vmx_exit_point:
@@ -66,9 +65,9 @@ vmx_exit_point:
 	pop	qword [rax + VCPU_RAX]
 
 	mov	rdi, rax
-	call	vmx_exit
+	call	vmx_exit_fastpath
 	mov	rdi, [rsp]
-	cmp	eax, STUB_AGAIN
+	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
 	je	vmx_vmenter.resume
 
 	pop	rdi

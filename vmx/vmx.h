@@ -2,7 +2,6 @@
 /* Intel VMX: what the files of this folder share. Nobody else includes it. */
 #pragma once
 
-#include "core/answer.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "vmx/rules/rules.h"
@@ -92,6 +91,7 @@ struct vcpu_vmx {
 	void *vmcs;			/* its page */
 	bool filled;			/* the VMCS has been set up once */
 	bool launched;			/* VMRESUME from here on */
+	bool vmfail_valid;		/* of the last VMfail: VMfailValid, with an instruction error */
 	u64 host_rsp;			/* what HOST_RSP holds */
 	u32 primary, entry_controls;	/* what the VMCS holds */
 	u64 cr4_guest_owned;
@@ -175,22 +175,16 @@ static inline u32 vmx_timer_value(u64 deadline, u64 now)
 	return ticks < ~0u ? (u32)ticks : ~0u;
 }
 
-/* instant.c: an exit that is answered at once, else run.c's vmx_answer_exit(). Called by the entry stub. */
-enum stub_answer vmx_exit(struct vcpu_vmx *vmx);
+/* fastpath.c. Called by the entry stub; leaves what it does not handle to vmx_exit_in_stub(). */
+enum exit_fastpath vmx_exit_fastpath(struct vcpu_vmx *vmx);
 
 /* run.c */
 void vmx_store_dirty_regs(struct vcpu *vcpu);
-enum stub_answer vmx_answer_exit(struct vcpu_vmx *vmx);
+enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx);
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 
-/* vmenter.asm */
-enum vmx_entry_result {
-	VMX_EXIT = STUB_LEAVE,			/* an exit, or a failed entry that has an exit reason */
-	VMX_EXIT_HANDLED = STUB_HANDLED,	/* an exit that was handled already */
-	VMX_FAIL_INVALID = 8,			/* the processor refused the instruction */
-	VMX_FAIL_VALID,
-};
-u32 vmx_vmenter(struct vcpu_vmx *vmx, bool resume);	/* enum vmx_entry_result */
+/* vmenter.asm. EXIT_FASTPATH_ENTRY_FAILED: VMfail, with vmx->vmfail_valid; else an exit reason was written. */
+enum exit_fastpath vmx_vmenter(struct vcpu_vmx *vmx, bool resume);
 extern const u8 vmx_exit_point[];	/* HOST_RIP */
 void vmx_host_nmi(void);		/* deliver the NMI that caused the exit */
 

@@ -18,7 +18,7 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* The same for the plainest of accesses. False: it is none of them, and nothing has happened. */
-bool emulate_mmio_quick(struct vcpu *vcpu, const struct tdp_fault *fault);
+bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* INS and OUTS, with REP in bounded batches. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);

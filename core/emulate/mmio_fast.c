@@ -72,7 +72,7 @@ static bool take_operand(struct quick *q, const struct vcpu *vcpu, bool code_64)
 	return true;
 }
 
-bool emulate_mmio_quick(struct vcpu *vcpu, const struct tdp_fault *fault)
+bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	u8 bytes[INSN_MAX_LENGTH + 1];
 	struct quick q = { .at = bytes };

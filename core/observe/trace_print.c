@@ -119,7 +119,7 @@ static void print_exit(const struct vm *vm, const struct trace_record *record)
 	struct trace_record exit = *record;
 	struct trace_name name = trace_exit_name(trace_ring.ops, record->exit_index);
 
-	if (exit.kind == TRACE_INSTANT)
+	if (exit.kind == TRACE_FASTPATH)
 		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
 	print_line(vm, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
 		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
@@ -152,7 +152,7 @@ static void print_failed(const struct vm *vm, const struct trace_record *record)
 static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {
 	[TRACE_ENTRY] = print_entry,
 	[TRACE_EXIT] = print_exit,
-	[TRACE_INSTANT] = print_exit,
+	[TRACE_FASTPATH] = print_exit,
 	[TRACE_FAILED] = print_failed,
 	[TRACE_ACCESS] = print_access,
 };
@@ -167,7 +167,7 @@ static bool is_shown(const struct trace_record *record, const struct vm *vm)
 /* How many lines a record gives. */
 static unsigned lines_of(const struct trace_record *record)
 {
-	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_INSTANT;
+	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_FASTPATH;
 
 	return exit ? 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0) : 1;
 }

@@ -12,7 +12,7 @@ enum trace_kind {
 	TRACE_NONE,
 	TRACE_ENTRY,
 	TRACE_EXIT,		/* with the first access that it is about, and a plain entry behind it */
-	TRACE_INSTANT,		/* as TRACE_EXIT, without info1 to error_code: they are zero */
+	TRACE_FASTPATH,		/* as TRACE_EXIT, without info1 to error_code: they are zero */
 	TRACE_FAILED,
 	TRACE_ACCESS,
 };

@@ -55,10 +55,10 @@ static void on_timer(struct vtimer *t)
 
 static u32 timer_override;	/* 0: none */
 
-u32 __real_vmx_vmenter(struct vcpu_vmx *vmx, bool resume);
-u32 __wrap_vmx_vmenter(struct vcpu_vmx *vmx, bool resume);
+enum exit_fastpath __real_vmx_vmenter(struct vcpu_vmx *vmx, bool resume);
+enum exit_fastpath __wrap_vmx_vmenter(struct vcpu_vmx *vmx, bool resume);
 
-u32 __wrap_vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
+enum exit_fastpath __wrap_vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 {
 	if (timer_override)
 		vmcs_write32(PREEMPTION_TIMER_VALUE, timer_override);

@@ -143,7 +143,7 @@ int control_write_xcr0(struct vcpu *v, u32 index, u64 value)
 
 void emulate_string_io(struct vcpu *v, const struct io_exit *io) { string_io = io; }
 void emulate_mmio(struct vcpu *v, const struct tdp_fault *f) { mmios++; }
-bool emulate_mmio_quick(struct vcpu *v, const struct tdp_fault *f) { return fast; }
+bool emulate_mmio_fast(struct vcpu *v, const struct tdp_fault *f) { return fast; }
 bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { assert_int_equal(size, 1); return ram; }
 void trace_print(const struct vm *v, unsigned records) { traces++; }
 

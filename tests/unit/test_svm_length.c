@@ -105,21 +105,21 @@ static void where_the_processor_tells_nobody_looks(void **state)
 static void moves_of_control_registers(void **state)
 {
 	PLACE(VMEXIT_CR_WRITE + 4, 0x0f, 0x22, 0xe3);			/* mov cr4, rbx */
-	assert_int_equal(svm_plain_mov_cr(&svm, 4), REG_RBX);
-	assert_int_equal(svm_plain_mov_cr(&svm, 0), -ENOENT);		/* of another register */
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), REG_RBX);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);		/* of another register */
 	PLACE(VMEXIT_CR_READ + 4, 0x0f, 0x20, 0xe0);
-	assert_int_equal(svm_plain_mov_cr(&svm, 4), REG_RAX);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), REG_RAX);
 	PLACE(VMEXIT_CR_WRITE + 8, 0x44, 0x0f, 0x22, 0xc1);		/* mov cr8, rcx */
-	assert_int_equal(svm_plain_mov_cr(&svm, 8), REG_RCX);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 8), REG_RCX);
 	PLACE(VMEXIT_CR_WRITE + 4, 0x41, 0x0f, 0x22, 0xe7);		/* mov cr4, r15 */
-	assert_int_equal(svm_plain_mov_cr(&svm, 4), 15);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), 15);
 	mode = INSN_MODE_32;						/* INC ECX there */
-	assert_int_equal(svm_plain_mov_cr(&svm, 4), -ENOENT);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), -ENOENT);
 	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x01, 0xf0);			/* lmsw ax */
-	assert_int_equal(svm_plain_mov_cr(&svm, 0), -ENOENT);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);
 	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x22, 0xc0);
 	there = false;
-	assert_int_equal(svm_plain_mov_cr(&svm, 0), -ENOENT);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);
 }
 
 int main(void)

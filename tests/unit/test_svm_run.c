@@ -4,7 +4,7 @@
  * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
-/* link: svm/run.c svm/instant.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
+/* link: svm/run.c svm/fastpath.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #include "core/cpu/cpuid.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
-#include "core/answer.h"
+#include "core/fastpath.h"
 #include "core/observe/trace_record.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
@@ -25,8 +25,8 @@
 #include "svm/svm.h"
 
 void clgi(void);
-enum stub_answer svm_vmenter(struct vcpu_svm *svm);
-enum stub_answer svm_answer_exit(struct vcpu_svm *svm);
+enum exit_fastpath svm_vmenter(struct vcpu_svm *svm);
+enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm);
 
 static char diary[32];
 static struct vm vm;
@@ -56,9 +56,9 @@ void irq_enable(void) { note('i'); }
 void irq_disable(void) { note('d'); }
 
 /* As the stub does. What is entered again exits for an interrupt. */
-enum stub_answer svm_vmenter(struct vcpu_svm *entered)
+enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 {
-	enum stub_answer answer;
+	enum exit_fastpath answer;
 
 	assert_ptr_equal(entered, &svm);
 	vmcb.control.exit_code = next_code;
@@ -66,11 +66,11 @@ enum stub_answer svm_vmenter(struct vcpu_svm *entered)
 	for (;; again++) {
 		note('E');
 		tsc += 1000;
-		if (!svm_instant_exit(vcpu)) {
+		if (!svm_exit_fastpath(vcpu)) {
 			note('d');
 			note('g');
-			answer = svm_answer_exit(&svm);
-			if (answer != STUB_AGAIN)
+			answer = svm_exit_in_stub(&svm);
+			if (answer != EXIT_FASTPATH_REENTER_GUEST)
 				return answer;
 			note('G');
 			note('i');
@@ -85,7 +85,7 @@ void force_exit_by_self_ipi(struct vcpu *v) { note('I'); }
 struct trace_ring trace_ring;
 struct svm_features svm_features;
 u64 lapic_timer_armed;
-u64 svm_plain_next_rip(const struct vcpu_svm *s) { return 0; }
+u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { return 0; }
 void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 
 void svm_handle_exit(struct vcpu *v)
@@ -171,7 +171,7 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(vmcb.control.event_injection, 0);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_int_equal(trace_ring.records[1].kind, TRACE_INSTANT);
+	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 

@@ -6,7 +6,7 @@
  * machine-check handler, V IDT-vectoring information read, N host's NMI handler, X timers run, H the
  * exit's handler.
  */
-/* link: vmx/run.c vmx/instant.c vmx/events.c core/observe/statistics.c core/force_exit.c core/vm_log.c lib/log.c */
+/* link: vmx/run.c vmx/fastpath.c vmx/events.c core/observe/statistics.c core/force_exit.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static struct vcpu *const vcpu = &vmx.vcpu;
 
 static u64 vmcs[0x8000];
 static bool written[0x8000];
-static u32 enter_result;
+static enum exit_fastpath enter_result;
 static bool entered_by_resume;
 static u32 next_reason;		/* what the coming exit writes to the exit-reason field */
 static u64 tsc, exit_at;	/* time now, and at the coming exit */
@@ -68,7 +68,7 @@ u64 fake_vmread(u32 encoding, bool *fail)
 	else if (encoding == IDT_VECTORING_INFO.encoding)
 		note('V');
 	/* Without a current VMCS every access is VMfailInvalid. */
-	*fail = strchr(diary, 'E') && enter_result == VMX_FAIL_INVALID;
+	*fail = strchr(diary, 'E') && enter_result == EXIT_FASTPATH_ENTRY_FAILED && !vmx.vmfail_valid;
 	return vmcs[encoding];
 }
 
@@ -92,18 +92,18 @@ void vmcs_write_failed(u32 encoding, u64 value)
 	__builtin_unreachable();
 }
 
-u32 vmx_vmenter(struct vcpu_vmx *entered, bool resume)
+enum exit_fastpath vmx_vmenter(struct vcpu_vmx *entered, bool resume)
 {
 	assert_ptr_equal(entered, &vmx);
-	u32 result = enter_result;
+	enum exit_fastpath result = enter_result;
 
 	note('E');
 	entered_by_resume = resume;
 	tsc = exit_at;
-	if (enter_result != VMX_EXIT)
+	if (enter_result != EXIT_FASTPATH_NONE)
 		return result;
 	/* As the stub does. What is entered again exits for the preemption timer. */
-	for (vmcs[EXIT_REASON.encoding] = next_reason; (result = vmx_exit(entered)) == STUB_AGAIN;) {
+	for (vmcs[EXIT_REASON.encoding] = next_reason; (result = vmx_exit_fastpath(entered)) == EXIT_FASTPATH_REENTER_GUEST;) {
 		note('E');
 		again++;
 		vmcs[EXIT_REASON.encoding] = EXIT_REASON_PREEMPTION_TIMER;
@@ -204,7 +204,7 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vcpu->ops = &ops;
 	vcpu->timer_deadline = VTIMER_NEVER;
-	enter_result = VMX_EXIT;
+	enter_result = EXIT_FASTPATH_NONE;
 	again = 0;
 	request_by_handler = 0;
 	memset(&trace_ring, 0, sizeof(trace_ring));
@@ -225,7 +225,7 @@ static int setup(void **state)
 /* VMfailInvalid: nothing of the VMCS can be trusted, nor read. */
 static void vmfail_invalid(void **state)
 {
-	enter_result = VMX_FAIL_INVALID;
+	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
 	vcpu->failure.instruction_error = 99;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_ENTRY_FAILED);
 	assert_string_equal(diary, "E");
@@ -238,7 +238,8 @@ static void vmfail_invalid(void **state)
 /* VMfailValid: the instruction error says why; the exit reason is that of an earlier exit. */
 static void vmfail_valid(void **state)
 {
-	enter_result = VMX_FAIL_VALID;
+	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
+	vmx.vmfail_valid = true;
 	vmcs[EXIT_REASON.encoding] = EXIT_REASON_HLT;
 	vmcs[INSTRUCTION_ERROR.encoding] = 7;
 	vcpu->exit_reason = EXIT_REASON_HLT;
@@ -354,7 +355,7 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(vcpu->regs[REG_RBX], 1);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_int_equal(trace_ring.records[1].kind, TRACE_INSTANT);
+	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
 	assert_int_equal(trace_ring.records[1].rip, 0x1234);
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }

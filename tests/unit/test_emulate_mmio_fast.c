@@ -63,7 +63,7 @@ static void place(u64 rip, const void *bytes, size_t length)
 
 static bool quick(u64 gpa, enum tdp_access access)
 {
-	return emulate_mmio_quick(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
+	return emulate_mmio_fast(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
 
 /* The shapes that drivers of local APICs and the like use are taken. */
@@ -207,7 +207,7 @@ static void both_ways_agree(void **state)
 		place(rip, bytes, sizeof(bytes));
 		memcpy(before, fake.vcpu.regs, sizeof(before));
 
-		done = emulate_mmio_quick(&fake.vcpu, &fault);
+		done = emulate_mmio_fast(&fake.vcpu, &fault);
 		if (!done) {
 			assert_memory_equal(before, fake.vcpu.regs, sizeof(before));
 			assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
