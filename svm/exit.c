@@ -94,65 +94,109 @@ static void handle_cr(struct vcpu *vcpu)
 		exit_mov_to_cr(vcpu, cr, (unsigned)reg);
 }
 
-static const struct {
-	const char *name;
-	void (*handle)(struct vcpu *vcpu);
-} exits[256] = {
-	[VMEXIT_CR_WRITE + 0] = { "CR0 write", handle_cr },
-	[VMEXIT_CR_WRITE + 3] = { "CR3 write", handle_cr },
-	[VMEXIT_CR_WRITE + 4] = { "CR4 write", handle_cr },
-	[VMEXIT_CR_WRITE + 8] = { "CR8 write", handle_cr },
-	[VMEXIT_CR0_SEL_WRITE] = { "CR0 write", handle_cr },
-	[VMEXIT_CR_READ + 0] = { "CR0 read", handle_cr },
-	[VMEXIT_CR_READ + 3] = { "CR3 read", handle_cr },
-	[VMEXIT_CR_READ + 4] = { "CR4 read", handle_cr },
-	[VMEXIT_CR_READ + 8] = { "CR8 read", handle_cr },
-	[VMEXIT_EXCEPTION + X86_DB] = { "#DB", svm_handle_debug },
-	[VMEXIT_EXCEPTION + X86_AC] = { "#AC", handle_alignment_check },
-	[VMEXIT_EXCEPTION + X86_MC] = { "#MC", handle_host_event },
-	[VMEXIT_INTR] = { "external interrupt", handle_host_event },
-	[VMEXIT_NMI] = { "NMI", handle_host_event },
-	[VMEXIT_SMI] = { "SMI", handle_host_event },
-	[VMEXIT_INIT] = { "INIT", handle_init },
-	[VMEXIT_VINTR] = { "interrupt window", svm_handle_vintr },
-	[VMEXIT_RDPMC] = { "RDPMC", exit_rdpmc },
-	[VMEXIT_CPUID] = { "CPUID", exit_cpuid },
-	[VMEXIT_IRET] = { "IRET", svm_handle_iret },
-	[VMEXIT_INVD] = { "INVD", exit_wbinvd },
-	[VMEXIT_HLT] = { "HLT", exit_hlt },
-	[VMEXIT_INVLPGA] = { "INVLPGA", exit_invalid_opcode },
-	[VMEXIT_IOIO] = { "port I/O", handle_io },
-	[VMEXIT_MSR] = { "MSR", handle_msr },
-	[VMEXIT_SHUTDOWN] = { "shutdown", exit_triple_fault },
-	[VMEXIT_VMRUN] = { "VMRUN", exit_invalid_opcode },
-	[VMEXIT_VMMCALL] = { "VMMCALL", exit_vmcall },
-	[VMEXIT_VMLOAD] = { "VMLOAD", exit_invalid_opcode },
-	[VMEXIT_VMSAVE] = { "VMSAVE", exit_invalid_opcode },
-	[VMEXIT_STGI] = { "STGI", exit_invalid_opcode },
-	[VMEXIT_CLGI] = { "CLGI", exit_invalid_opcode },
-	[VMEXIT_SKINIT] = { "SKINIT", exit_invalid_opcode },
-	[VMEXIT_ICEBP] = { "ICEBP", handle_icebp },
-	[VMEXIT_WBINVD] = { "WBINVD", exit_wbinvd },
-	[VMEXIT_MONITOR] = { "MONITOR", exit_invalid_opcode },
-	[VMEXIT_MWAIT] = { "MWAIT", exit_invalid_opcode },
-	[VMEXIT_MWAIT_ARMED] = { "MWAIT", exit_invalid_opcode },
-	[VMEXIT_XSETBV] = { "XSETBV", exit_xsetbv },
-	[VMEXIT_RDPRU] = { "RDPRU", exit_invalid_opcode },
-	/* From here on folded by svm_exit_index(). */
-	[SVM_INDEX_NPF] = { "nested page fault", handle_npf },
-	[0xfe] = { "unknown exit code", NULL },
-	[0xff] = { "invalid guest state", NULL },
+/*
+ * By vcpu->exit_index. Handlers and names are two tables, as in vmx/exit.c: the exit path indexes
+ * pointers, and reads no names.
+ */
+static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
+	[VMEXIT_CR_WRITE + 0] = handle_cr,
+	[VMEXIT_CR_WRITE + 3] = handle_cr,
+	[VMEXIT_CR_WRITE + 4] = handle_cr,
+	[VMEXIT_CR_WRITE + 8] = handle_cr,
+	[VMEXIT_CR0_SEL_WRITE] = handle_cr,
+	[VMEXIT_CR_READ + 0] = handle_cr,
+	[VMEXIT_CR_READ + 3] = handle_cr,
+	[VMEXIT_CR_READ + 4] = handle_cr,
+	[VMEXIT_CR_READ + 8] = handle_cr,
+	[VMEXIT_EXCEPTION + X86_DB] = svm_handle_debug,
+	[VMEXIT_EXCEPTION + X86_AC] = handle_alignment_check,
+	[VMEXIT_EXCEPTION + X86_MC] = handle_host_event,
+	[VMEXIT_INTR] = handle_host_event,
+	[VMEXIT_NMI] = handle_host_event,
+	[VMEXIT_SMI] = handle_host_event,
+	[VMEXIT_INIT] = handle_init,
+	[VMEXIT_VINTR] = svm_handle_vintr,
+	[VMEXIT_RDPMC] = exit_rdpmc,
+	[VMEXIT_CPUID] = exit_cpuid,
+	[VMEXIT_IRET] = svm_handle_iret,
+	[VMEXIT_INVD] = exit_wbinvd,
+	[VMEXIT_HLT] = exit_hlt,
+	[VMEXIT_INVLPGA] = exit_invalid_opcode,
+	[VMEXIT_IOIO] = handle_io,
+	[VMEXIT_MSR] = handle_msr,
+	[VMEXIT_SHUTDOWN] = exit_triple_fault,
+	[VMEXIT_VMRUN] = exit_invalid_opcode,
+	[VMEXIT_VMMCALL] = exit_vmcall,
+	[VMEXIT_VMLOAD] = exit_invalid_opcode,
+	[VMEXIT_VMSAVE] = exit_invalid_opcode,
+	[VMEXIT_STGI] = exit_invalid_opcode,
+	[VMEXIT_CLGI] = exit_invalid_opcode,
+	[VMEXIT_SKINIT] = exit_invalid_opcode,
+	[VMEXIT_ICEBP] = handle_icebp,
+	[VMEXIT_WBINVD] = exit_wbinvd,
+	[VMEXIT_MONITOR] = exit_invalid_opcode,
+	[VMEXIT_MWAIT] = exit_invalid_opcode,
+	[VMEXIT_MWAIT_ARMED] = exit_invalid_opcode,
+	[VMEXIT_XSETBV] = exit_xsetbv,
+	[VMEXIT_RDPRU] = exit_invalid_opcode,
+	[SVM_INDEX_NPF] = handle_npf,
+};
+
+static const char *const names[SVM_EXITS] = {
+	[VMEXIT_CR_WRITE + 0] = "CR0 write",
+	[VMEXIT_CR_WRITE + 3] = "CR3 write",
+	[VMEXIT_CR_WRITE + 4] = "CR4 write",
+	[VMEXIT_CR_WRITE + 8] = "CR8 write",
+	[VMEXIT_CR0_SEL_WRITE] = "CR0 write",
+	[VMEXIT_CR_READ + 0] = "CR0 read",
+	[VMEXIT_CR_READ + 3] = "CR3 read",
+	[VMEXIT_CR_READ + 4] = "CR4 read",
+	[VMEXIT_CR_READ + 8] = "CR8 read",
+	[VMEXIT_EXCEPTION + X86_DB] = "#DB",
+	[VMEXIT_EXCEPTION + X86_AC] = "#AC",
+	[VMEXIT_EXCEPTION + X86_MC] = "#MC",
+	[VMEXIT_INTR] = "external interrupt",
+	[VMEXIT_NMI] = "NMI",
+	[VMEXIT_SMI] = "SMI",
+	[VMEXIT_INIT] = "INIT",
+	[VMEXIT_VINTR] = "interrupt window",
+	[VMEXIT_RDPMC] = "RDPMC",
+	[VMEXIT_CPUID] = "CPUID",
+	[VMEXIT_IRET] = "IRET",
+	[VMEXIT_INVD] = "INVD",
+	[VMEXIT_HLT] = "HLT",
+	[VMEXIT_INVLPGA] = "INVLPGA",
+	[VMEXIT_IOIO] = "port I/O",
+	[VMEXIT_MSR] = "MSR",
+	[VMEXIT_SHUTDOWN] = "shutdown",
+	[VMEXIT_VMRUN] = "VMRUN",
+	[VMEXIT_VMMCALL] = "VMMCALL",
+	[VMEXIT_VMLOAD] = "VMLOAD",
+	[VMEXIT_VMSAVE] = "VMSAVE",
+	[VMEXIT_STGI] = "STGI",
+	[VMEXIT_CLGI] = "CLGI",
+	[VMEXIT_SKINIT] = "SKINIT",
+	[VMEXIT_ICEBP] = "ICEBP",
+	[VMEXIT_WBINVD] = "WBINVD",
+	[VMEXIT_MONITOR] = "MONITOR",
+	[VMEXIT_MWAIT] = "MWAIT",
+	[VMEXIT_MWAIT_ARMED] = "MWAIT",
+	[VMEXIT_XSETBV] = "XSETBV",
+	[VMEXIT_RDPRU] = "RDPRU",
+	[SVM_INDEX_NPF] = "nested page fault",
+	[SVM_INDEX_UNKNOWN] = "unknown exit code",
+	[SVM_INDEX_INVALID] = "invalid guest state",
 };
 
 const char *svm_exit_name(u8 exit_index)
 {
-	return exits[exit_index].name;
+	return names[exit_index];
 }
 
 void svm_handle_exit(struct vcpu *vcpu)
 {
-	if (likely(exits[vcpu->exit_index].handle))
-		exits[vcpu->exit_index].handle(vcpu);
+	if (likely(handlers[vcpu->exit_index]))
+		handlers[vcpu->exit_index](vcpu);
 	else
 		exit_unexpected(vcpu, "exit code 0x%llx was not asked for (EXITINFO1 0x%llx, EXITINFO2 0x%llx)",
 				(unsigned long long)vcpu->exit_reason,

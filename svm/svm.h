@@ -71,16 +71,17 @@ static inline void svm_entered(struct vmcb *vmcb)
 	control->clean = CLEAN_ALL;
 }
 
-#define SVM_INDEX_NPF 0xf0	/* then 0xfe for unknown codes, 0xff for VMEXIT_INVALID */
+/* vcpu->exit_index of exits whose code is no index: from here on no exit code has these values. */
+enum { SVM_INDEX_NPF = 0xf0, SVM_INDEX_UNKNOWN = 0xfe, SVM_INDEX_INVALID, SVM_EXITS };
 
-/* What vcpu->exit_index is for an exit code: itself, or one of those that no code has. */
+/* An exit code as vcpu->exit_index. */
 static inline u8 svm_exit_index(u64 exit_code)
 {
-	if (likely(exit_code < 0xf0))
+	if (likely(exit_code < SVM_INDEX_NPF))
 		return (u8)exit_code;
 	if (exit_code == VMEXIT_NPF)
 		return SVM_INDEX_NPF;
-	return svm_exit_invalid(exit_code) ? 0xff : 0xfe;
+	return svm_exit_invalid(exit_code) ? SVM_INDEX_INVALID : SVM_INDEX_UNKNOWN;
 }
 
 /* The guest's translations are stale. A flush of more than them that is due stays due. */

@@ -146,8 +146,10 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
 }
 
 /*
- * Not here, and so unexpected: what no control of ours makes exit, and the preemption timer and
- * external interrupts, which vmx_vcpu_run() finishes.
+ * By basic reason. Unexpected, and so not here: what no control of ours makes exit. The preemption
+ * timer and external interrupts are not here either: vmx_vcpu_run() finishes them.
+ * Handlers and names are two tables, as in svm/exit.c: the exit path indexes pointers, and reads no
+ * names.
  */
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handle_exception_or_nmi,

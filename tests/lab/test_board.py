@@ -134,6 +134,12 @@ def said(env, target):
     return of
 
 
+@pytest.fixture(scope="session")
+def emulator(env):
+    """Whose deviations to expect: one of emulators.py, by the environment's option; none of a real board."""
+    return env.config.data.get("options", {}).get("emulator", "")
+
+
 @pytest.mark.parametrize("boot", (LINUX, *GUEST_BOOTS), ids=lambda boot: boot.name)
 def test_boot_of_board(boot, said):
     test_boot.check_lines(boot, said(boot))
@@ -141,8 +147,8 @@ def test_boot_of_board(boot, said):
 
 @pytest.mark.parametrize(
     "boot, guest", [(boot, guest) for boot, guests in GUEST_BOOTS.items() for guest in guests], ids=str)
-def test_guest_of_board(boot, guest, said):
-    test_boot.check_guest(guest, said(boot))
+def test_guest_of_board(boot, guest, said, emulator):
+    test_boot.check_guest(guest, said(boot), emulator)
 
 
 # ---------------------------------------------------------------------------
