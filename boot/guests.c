@@ -102,7 +102,7 @@ static int load(const struct vm_config *vm_config)
 	image.kernel = map_module(&vm_config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
 	image.initrd = map_module(&vm_config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
 	if (!image.kernel || (!image.initrd && vm_config->initrd.index >= 0))
-		error = -ENOMEM;	/* told already; without its initrd a kernel only fails later */
+		error = -ENOMEM;	/* reported already; without its initrd a kernel only fails later */
 	else
 		error = loader_load(&vm, vm_bsp(&vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);

@@ -61,7 +61,7 @@ static void print_machine(void)
 		 f->hypervisor ? ", in a virtual machine" : "");
 }
 
-/* Emulators can be told to leave out anything; the code relies on this without asking again. */
+/* An emulator can be configured without any of these; the code relies on them without a further check. */
 static void check_processor(void)
 {
 	const char *missing = cpu_features_missing();

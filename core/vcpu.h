@@ -108,7 +108,7 @@ struct vcpu {
 	u64 forced_exits;		/* entries made with force_immediate_exit */
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 	struct {
-		u64 made, alarms, told;
+		u64 made, alarms, reported;
 	} entry_checks;			/* core/observe/entry_check.c */
 };
 

@@ -134,7 +134,7 @@ struct signature_fields {
 	u64 checksum, certificates; /* offsets in the file; 0: none */
 };
 
-#define PE_POINTER	0x3c /* where the offset of the PE header stands */
+#define PE_POINTER	0x3c /* holds the offset of the PE header */
 #define PE_MAGIC	0x00004550
 #define PE_CHECKSUM	(4 + 20 + 64)
 #define PE_CERTIFICATES (4 + 20 + 144) /* of the 64-bit format, PE32+ */
@@ -184,6 +184,6 @@ bool bzimage_checksum_matches(const struct bzimage *bzimage)
 	}
 	for (; at < end; at++)
 		crc = crc >> 8 ^ table[(crc ^ bzimage->data[at]) & 0xff];
-	/* The checksum stands at the end, so that the remainder of all of it is zero. */
+	/* The checksum is at the end, so that the remainder of all of it is zero. */
 	return crc == 0;
 }

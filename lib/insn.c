@@ -80,7 +80,7 @@ static bool take_prefix(struct decoder *d, u8 byte)
 
 	switch (byte) {
 	case 0x26: case 0x2e: case 0x36: case 0x3e:
-		/* 64-bit mode ignores these four: an FS or GS override before them stands. */
+		/* 64-bit mode ignores these four: an FS or GS override before them still counts. */
 		if (d->mode != INSN_MODE_64)
 			override_segment(insn, INSN_ES + (byte >> 3 & 3));
 		return true;

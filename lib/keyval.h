@@ -23,7 +23,7 @@ struct keyval {
 bool keyval_may_name_file(const struct keyval *keyval);
 
 struct keyval_cursor {
-	struct str_view rest; /* not yet tokenized; after -ENOENT, what stands behind the -- */
+	struct str_view rest; /* not yet tokenized; after -ENOENT, what follows the -- */
 	bool ended;
 };
 

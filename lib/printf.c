@@ -22,7 +22,7 @@ struct spec {
 	char conversion;
 };
 
-/* The digits of one number in the order of printing, and what stands in front of them. */
+/* The digits of one number in the order of printing, and the prefix before them. */
 struct number {
 	char digits[24]; /* 64 bits in octal take 22 */
 	int count;

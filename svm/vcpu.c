@@ -39,7 +39,7 @@ static void set_intercepts(struct vmcb_control *control)
 	/* Of CR0's writes only those that change more than TS and MP: see also set_cr0(). */
 	control->intercept_cr = INTERCEPT_CR_WRITE(4) | INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
 	/*
-	 * #MC is the machine's. #DB and #AC are the guest's, but their delivery can raise them again, without
+	 * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, without
 	 * end and without an instruction between: nothing else would get the processor out of that.
 	 */
 	control->intercept_exceptions = BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC);

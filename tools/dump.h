@@ -34,7 +34,7 @@ struct dump_format {
 };
 extern const struct dump_format dump_lamina, dump_kvm, dump_xen;
 
-/* A number that stands behind a word, and where it goes. */
+/* A number that follows a word, and where it is stored. */
 struct dump_key {
 	const char *text;	/* with its punctuation: "RIP = " */
 	u16 offset, size;	/* in struct dump's union */
@@ -48,7 +48,7 @@ struct dump_key {
 
 /* The first value wins: what follows a dump may look like more of it. */
 void dump_set(struct dump *dump, size_t offset, size_t size, u64 value);
-/* Where `text` ends in `line`, if it stands there as a word of its own; else NULL. */
+/* Where `text` ends in `line`, if it is there as a word of its own; else NULL. */
 const char *dump_find(const char *line, const char *text);
 /* Each key that is in the line. */
 void dump_read_keys(struct dump *dump, const char *line, const struct dump_key *keys,

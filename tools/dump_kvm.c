@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux KVM's dump_vmcs() and dump_vmcb(), from dmesg, the console or a journal: what stands before
+ * Linux KVM's dump_vmcs() and dump_vmcb(), from dmesg, the console or a journal: what comes before
  * a line is passed over.
  */
 #include "tools/dump.h"

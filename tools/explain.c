@@ -22,7 +22,7 @@ static const char usage[] =
 	"             kvm_amd with dump_invalid_vmcb=1, and save dmesg\n"
 	"  Xen        the VMCS dump of a crashed domain or of the debug key 'v', and the VMCB's\n"
 	"\n"
-	"with whatever stands before each line, and more than one dump in a file. A rule whose\n"
+	"with whatever is before each line, and more than one dump in a file. A rule whose\n"
 	"answer depends on something that the dump does not tell is left out, and counted.\n"
 	"\n"
 	"  --physical-bits N  the processor's physical-address width, which most dumps lack\n"

@@ -164,7 +164,7 @@ static void fill_vmx_processor(struct vmx_entry_state *s, const struct explain_o
 static void fill_vmx(struct vmx_entry_state *s, const struct dump *dump,
 		     const struct explain_options *options, unsigned filling)
 {
-	const u64 *told = (const u64 *)&dump->vmx;
+	const u64 *dumped = (const u64 *)&dump->vmx;
 	u64 *fields = (u64 *)s;
 
 	for (unsigned i = 0; i < VMX_FIELDS; i++)
@@ -172,7 +172,7 @@ static void fill_vmx(struct vmx_entry_state *s, const struct dump *dump,
 	fill_vmx_processor(s, options, filling);
 	for (unsigned i = 0; i < VMX_FIELDS; i++)
 		if (dump->known[i * sizeof(u64)])
-			fields[i] = told[i];
+			fields[i] = dumped[i];
 	/* A damaged dump may tell of widths that do not exist. */
 	if (s->physical_bits < 32 || s->physical_bits > 52)
 		s->physical_bits = physical_bits(options, filling);

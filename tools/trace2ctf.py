@@ -120,7 +120,7 @@ def parse(lines):
                               match["name"] or match["vm"], match["event"], values))
     if not records:
         raise LogError("there is no trace in it; boot Lamina with the option trace=console")
-    # The events of one instant stay in the log's order. A crash may print what was printed before.
+    # Events with the same time stamp stay in the log's order. A crash may print what was printed before.
     return sorted(dict.fromkeys(records), key=lambda record: record.ns)
 
 

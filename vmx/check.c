@@ -41,7 +41,7 @@ static const char *instruction_error_name(u32 error)
 	return "unknown error";
 }
 
-/* The failure, as it stands before each rule that explains it. */
+/* The failure in words, printed before each rule that explains it. */
 struct failure_text {
 	struct vcpu *vcpu;
 	char text[120];

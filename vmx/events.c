@@ -143,7 +143,7 @@ static bool iret_unblocked_nmi(const struct vcpu_vmx *vmx, union vmx_exit_reason
 
 /*
  * Without virtual NMIs nothing tells of the guest's IRET. Open interrupts do: a handler of NMIs
- * keeps them off. What the processor notes here is the machine's NMI blocking, not the guest's.
+ * keeps them off. The processor reports the host's NMI blocking here, not the guest's.
  */
 static void track_nmi_blocking(struct vcpu *vcpu)
 {

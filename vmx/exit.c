@@ -29,7 +29,7 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
 	unsigned vector = info & INTERRUPTION_VECTOR;
 
-	/* The machine's own, which vmx_vcpu_run() has served already. */
+	/* Host events: vmx_vcpu_run() has served them. */
 	if (INTERRUPTION_TYPE(info) == INTERRUPTION_NMI || vector == X86_MC)
 		return;
 	if (vector == X86_DB)

@@ -86,7 +86,7 @@ void vmx_instruction_done(struct vcpu *vcpu)
 #define CR0_GUEST_OWNED (CR0_TS | CR0_EM | CR0_MP | CR0_WP | CR0_AM)
 /*
  * The others exit: PAE, LA57 and PCIDE change the paging mode, OSXSAVE changes what CPUID says, and
- * MCE is the machine's.
+ * MCE is the host's.
  */
 #define CR4_GUEST_OWNED (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | \
 			 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP |   \
@@ -106,8 +106,8 @@ static u64 cr4_get(const struct vcpu_vmx *vmx)
 }
 
 /*
- * With PAE paging the processor takes the four top entries from the VMCS: where Lamina stands in
- * for the MOV that loads them, control.c has read and checked them. SDM, "PDPTE Registers".
+ * With PAE paging the processor takes the four top entries from the VMCS: where Lamina takes the
+ * place of the MOV that loads them, control.c has read and checked them. SDM, "PDPTE Registers".
  */
 static void load_pdptes(const struct vcpu_vmx *vmx)
 {

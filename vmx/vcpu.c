@@ -136,7 +136,7 @@ static void write_controls(struct vcpu_vmx *vmx)
 		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
-		/* The machine's, and those whose delivery can go on for ever; all others are the guest's. */
+		/* Host events, and exceptions whose delivery can go on for ever; the guest handles all others. */
 		vmcs_set32(EXCEPTION_BITMAP, BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC)),
 		vmcs_set32(PAGE_FAULT_MASK, 0),
 		vmcs_set32(PAGE_FAULT_MATCH, 0),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's ACPI tables. Everything here also works, with less, on a machine without ACPI.
+ * The host's ACPI tables. Everything here also works, with less, on a machine without ACPI.
  * ACPI Specification, "ACPI Software Programming Model".
  */
 #pragma once

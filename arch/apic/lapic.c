@@ -130,13 +130,13 @@ static void clear_in_service(void)
 
 static void handle_error(void)
 {
-	static bool told;
+	static bool reported;
 
 	lapic_reg_write(LAPIC_ESR, 0);	/* latches what happened since the last write */
-	if (!told)
+	if (!reported)
 		log_warn("local APIC error, status 0x%x; more are not shown",
 			 lapic_reg_read(LAPIC_ESR));
-	told = true;
+	reported = true;
 }
 
 int lapic_init(void)

@@ -19,7 +19,7 @@ bool lapic_irr_pending(u8 vector);
 
 /*
  * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
- * fires at once. TSC-deadline mode where present, else a count from the calibrated frequency
+ * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
  * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
  * access where the deadline is the one that is armed already.
  */

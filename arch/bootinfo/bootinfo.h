@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the boot loader told us, checked and copied out of its hands.
+ * The boot loader's information, checked and copied to memory of our own.
  * Multiboot2 and Multiboot Specification, "Boot information format".
  */
 #pragma once

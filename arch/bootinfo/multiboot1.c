@@ -87,7 +87,7 @@ static void read_memory_sizes(const struct mb1_info *info)
 	boot_info_add_memory(MIB(1), KIB((u64)info->mem_upper), MULTIBOOT_MEMORY_AVAILABLE);
 }
 
-/* Where the colours are in a pixel stands there as in Multiboot2; a palette would be told differently. */
+/* The layout of a pixel's colours is as in Multiboot2; that of a palette is not. */
 static void read_framebuffer(const struct mb1_info *info)
 {
 	bool rgb = info->framebuffer_type == MB2_FRAMEBUFFER_RGB;

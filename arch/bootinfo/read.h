@@ -16,7 +16,7 @@ bool boot_info_add_memory(hpa_t start, u64 size, u32 type);
 
 /*
  * Hold the firmware's own memory map against what was added: what it keeps for itself where the boot
- * loader calls memory usable is added as reserved, and told.
+ * loader calls memory usable is added as reserved, and logged.
  */
 void boot_info_apply_efi(const struct mb2_efi_memory_map_tag *map);
 

@@ -42,17 +42,17 @@ DEFINE_OPTION(console, "console", CONSOLE_VALUES,
 static void write_uart(struct log_console *console, const char *text, size_t length)
 {
 	static char words[80];
-	static enum { FINE, STALLED, RECOVERED } told;
+	static enum { FINE, STALLED, RECOVERED } reported;
 
 	uart_write(text, length);
-	if (told == FINE && uart_stalled()) {
+	if (reported == FINE && uart_stalled()) {
 		console->complaint = "console: the serial port takes no more characters: going on without it";
-		told = STALLED;
-	} else if (told == STALLED && !uart_stalled()) {
+		reported = STALLED;
+	} else if (reported == STALLED && !uart_stalled()) {
 		snprintf(words, sizeof(words), "console: the serial port goes on; %llu characters are lost",
 			 (ull)uart_lost());
 		console->complaint = words;
-		told = RECOVERED;
+		reported = RECOVERED;
 	}
 }
 

@@ -117,7 +117,7 @@ static void remember_line(void)
 	uart.found_divisor = (u16)(get(DIVISOR_LOW) | get(DIVISOR_HIGH) << 8);
 }
 
-/* A divisor of 0 stands for the line as it was found. Returns the speed in baud. */
+/* A divisor of 0 means: keep the line as it was found. Returns the speed in baud. */
 static u32 set_line(u16 divisor)
 {
 	u8 line = divisor ? LCR_8N1 : uart.found_line;
@@ -225,7 +225,7 @@ static bool wait_for(u8 bit)
 }
 
 /*
- * What stands behind the port may hold the line up, as a BMC does: be patient then, but not for more
+ * The device behind the port, such as a BMC, may hold the line up: be patient then, but not for more
  * than PATIENCE_US in all beyond the time that characters really took.
  */
 static bool wait_until_empty(void)
@@ -289,7 +289,7 @@ void uart_flush(void)
 
 	if (!uart.open || uart.stalled || !wait_for(LSR_ALL_SENT))
 		return;
-	/* What stands behind the port (a converter, an emulator) may hold a character more. */
+	/* The device behind the port (a converter, an emulator) may hold a character more. */
 	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
 		cpu_relax();
 }

@@ -64,7 +64,7 @@ static bool read_bank(unsigned number, struct machine_check_bank *bank)
 
 /*
  * Log every bank that holds an error, free it, keep its memory from being used again, and find the
- * worst. Of what a guest has lost it can be told one thing: with more, it is stopped.
+ * worst. A guest can be informed of one loss only: with more, it is stopped.
  */
 static enum machine_check_verdict report_banks(const struct machine_check *mc,
 					       struct machine_check_bank *lost)

@@ -160,7 +160,7 @@ static struct phys_range best_piece(u64 size, u64 align)
 #define DAMAGED_MAX 64
 
 static struct phys_range damaged[DAMAGED_MAX];
-static u32 damaged_count, damaged_left_out;	/* the second: those that the log has told of */
+static u32 damaged_count, damaged_left_out;	/* the second: those that the log has reported */
 
 void memory_retire(const struct phys_range *range)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Physical memory: the machine's RAM from the boot loader's map, cut into the hypervisor's own pool
+ * Physical memory: the host's RAM from the boot loader's map, cut into the hypervisor's own pool
  * (mapped, page by page) and the rest (unmapped, handed out to guests in large pieces).
  */
 #pragma once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's PCI configuration space by ports 0xcf8 and 0xcfc, which work before ACPI is read.
+ * The host's PCI configuration space by ports 0xcf8 and 0xcfc, which work before ACPI is read.
  * PCI Local Bus Specification, "Configuration Mechanism", "Base Addresses".
  */
 #pragma once

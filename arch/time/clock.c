@@ -95,7 +95,7 @@ static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 	return (to - from) & source->mask;
 }
 
-/* Wait for the window to pass; false for a counter that stands still. */
+/* Wait for the window to pass; false for a counter that does not count. */
 static bool wait_window(const struct timesource *source, u32 from)
 {
 	for (u32 polls = 0; polls < MAX_POLLS; polls++) {

@@ -21,7 +21,7 @@ struct code_view {
 };
 
 /*
- * Where the instruction at `rip` stands in guest RAM, INSN_MAX_LENGTH bytes of it within one page;
+ * Where the instruction at `rip` is in guest RAM, INSN_MAX_LENGTH bytes of it within one page;
  * else NULL. The processor has fetched it, so rights and limits held, and the tables are not marked.
  * The guest may change it at any time: read once. Touches the guest window only.
  */

@@ -17,7 +17,7 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 /* Carry out one memory access to MMIO (or one bounded batch of a REP string) and step over it. */
 void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 
-/* The same for the plainest of accesses. False: it is none of them, and nothing has happened. */
+/* The same for plain MOV, faster. False: it is another instruction, and nothing has been done. */
 bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* INS and OUTS, with REP in bounded batches. */

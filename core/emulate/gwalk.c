@@ -39,13 +39,13 @@ static bool nx_enabled(const struct walk *w)
 /* SDM, "Page-Fault Exceptions" */
 static int page_fault(const struct walk *w, u32 cause, struct guest_fault *fault)
 {
-	u32 told = PF_WRITE | PF_USER;
+	u32 reported = PF_WRITE | PF_USER;
 
 	if (nx_enabled(w) || (w->cr4 & CR4_SMEP))
-		told |= PF_FETCH;
+		reported |= PF_FETCH;
 	*fault = (struct guest_fault){
 		.vector = X86_PF,
-		.error_code = cause | (w->access & told),
+		.error_code = cause | (w->access & reported),
 		.address = w->gva,
 	};
 	return -EFAULT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The accesses to device memory that nearly all are: MOV between a general register, or from an
- * immediate, and 4 or 8 bytes of memory, without prefixes but REX. No table is asked and no fault can
- * come of it; whatever is not plain is left to core/emulate/mmio.c, which can do these as well.
+ * Fast path for nearly all MMIO: plain MOV between a general register, or from an immediate, and 4 or
+ * 8 bytes of memory, with no prefix but REX. It uses no opcode tables and raises no faults;
+ * core/emulate/mmio.c does all other instructions, and could do these.
  * Intel SDM, "Instruction Format", "ModR/M and SIB Bytes".
  */
 #include "core/emulate/code.h"
@@ -18,13 +18,13 @@
 
 enum { MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7 };
 
-struct quick {
+struct cursor {
 	const u8 *at;		/* the next byte of the instruction */
 	u8 opcode, rex, reg;
 	u32 low;		/* of the operand's address */
 };
 
-static inline u32 take_u32(struct quick *q)
+static inline u32 take_u32(struct cursor *q)
 {
 	u32 value = q->at[0] | q->at[1] << 8 | q->at[2] << 16 | (u32)q->at[3] << 24;
 
@@ -37,7 +37,7 @@ static inline u32 take_u32(struct quick *q)
  * with what the processor reports. RIP-relative ones want the instruction's length, RSP is not in
  * regs[]: false.
  */
-static bool take_operand(struct quick *q, const struct vcpu *vcpu, bool code_64)
+static bool take_operand(struct cursor *q, const struct vcpu *vcpu, bool code_64)
 {
 	u8 modrm = *q->at++, mod = modrm >> 6, rm = modrm & 7;
 	unsigned base = rm | (q->rex & REX_B ? 8 : 0);
@@ -75,7 +75,7 @@ static bool take_operand(struct quick *q, const struct vcpu *vcpu, bool code_64)
 bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	u8 bytes[INSN_MAX_LENGTH + 1];
-	struct quick q = { .at = bytes };
+	struct cursor q = { .at = bytes };
 	unsigned size = 4, offset = (unsigned)fault->gpa & ~PAGE_MASK;
 	struct code_view view;
 	const u8 *code;

@@ -154,7 +154,7 @@ static bool something_waits(const struct vcpu *vcpu)
 	return vcpu_requested(vcpu) || vcpu->vm->state != VM_RUNNING;
 }
 
-/* A trap for RFLAGS.TF comes after each iteration. What iterations before a fault did stands. */
+/* A trap for RFLAGS.TF comes after each iteration. The effects of the iterations before a fault stay. */
 static void repeat(const struct string *s, int (*once)(const struct string *s))
 {
 	unsigned left = vcpu_rflags(s->vcpu) & RFLAGS_TF ? 1 : BATCH;

@@ -168,7 +168,7 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 	return error;
 }
 
-/* --- what guests are told --- */
+/* --- what guests are given --- */
 
 u32 load_memory_map(const struct vm *vm, struct load_memory map[LOAD_MEMORY_PIECES])
 {

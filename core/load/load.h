@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest loaders share: which guest memory is taken, the memory map that guests are told,
+ * What the guest loaders share: which guest memory is taken, the memory map that guests are given,
  * and the flat protected mode that most boot protocols start in.
  */
 #pragma once
@@ -69,7 +69,7 @@ int load_initrd_low(struct load *load);
 /* Put all loadable segments of an ELF image to their physical addresses. */
 int load_elf_segments(struct load *load, const struct elf_image *elf);
 
-/* --- what guests are told --- */
+/* --- what guests are given --- */
 
 extern const char load_boot_loader_name[];
 

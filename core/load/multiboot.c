@@ -95,7 +95,7 @@ static int load_elf(struct load *load, const struct multiboot_header *header, u3
 
 /* --- Multiboot information --- */
 
-/* All that a Multiboot1 kernel is told, in one piece. */
+/* All of a Multiboot1 kernel's boot information, in one piece. */
 struct mb1_block {
 	struct mb1_info info;
 	struct mb1_module module;

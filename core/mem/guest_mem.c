@@ -70,7 +70,7 @@ int guest_mem_create(struct vm *vm, u64 size)
 	memory_stats(&stats);
 	vm_error(vm, "mem=%lluM: %s; free for guests are %llu MiB, expected at least that much",
 		 (unsigned long long)(size >> 20),
-		 error == -E2BIG ? "the machine's free memory is in too many pieces" : "not enough memory",
+		 error == -E2BIG ? "the free memory is in too many pieces" : "not enough memory",
 		 (unsigned long long)(stats.guest_free >> 20));
 	return error;
 }

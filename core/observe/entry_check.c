@@ -6,8 +6,8 @@
 #include "core/observe/entry_rule.h"
 #include "core/vm.h"
 
-#define KEPT 4		/* broken rules of one entry that are told */
-#define TOLD 16		/* entries of one VM that are told of */
+#define KEPT 4		/* broken rules of one entry that are reported */
+#define REPORTED 16	/* entries of one VM that are reported */
 
 static enum { CHECK_OFF, CHECK_ENTRIES } check;
 static const struct vcpu_ops *checked;	/* the vendor's */
@@ -74,7 +74,7 @@ static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_ex
 	if (likely(!refused && !found.count))
 		return fastpath;
 	vcpu->entry_checks.alarms += refused != !!found.count;
-	if (vcpu->entry_checks.told++ < TOLD)
+	if (vcpu->entry_checks.reported++ < REPORTED)
 		tell(vcpu, &found, refused);
 	return fastpath;
 }

@@ -2,7 +2,7 @@
 /*
  * The option check=entries: before each entry, look for the rules of the manual that the state
  * breaks. A processor that enters such a state all the same, or refuses one that breaks no rule, is
- * told of at once. It is also the only view of what a processor refused where it overwrites that.
+ * reported immediately. It is also the only view of what a processor refused where it overwrites that.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The accounting of exits, told: a table for people, or lines for programs. */
+/* The accounting of exits, printed: a table for people, or lines for programs. */
 #include "arch/time/clock.h"
 #include "arch/bootinfo/option.h"
 #include "core/vcpu.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trace, told in lines of the shape that Linux gives its own: who, CPU, seconds, event, fields.
+ * The trace, printed in the format of Linux's own: who, CPU, seconds, event, fields.
  * tools/trace2ctf.py makes a file for trace viewers of them.
  */
 #include "arch/time/clock.h"

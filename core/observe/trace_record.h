@@ -28,12 +28,12 @@ struct trace_record {
 			u8 vm, vcpu;
 			union {
 				bool forced;	/* entry */
-				u8 exit_index;	/* exit, instant */
+				u8 exit_index;	/* exit, fastpath */
 				u8 failure;	/* failed: enum entry_failure */
 			};
 		};
 	};
-	u32 reason;			/* exit, instant: low half; failed: exit reason or instruction error */
+	u32 reason;			/* exit, fastpath: low half; failed: exit reason or instruction error */
 	u64 rip;
 	union {
 		u64 info1;		/* exit; failed: qualification */
@@ -41,8 +41,8 @@ struct trace_record {
 	};
 	u64 info2;			/* exit */
 	u32 intr_info, error_code;	/* exit */
-	u64 entry_tsc, entry_rip;	/* exit, instant: of the entry behind it; entry_tsc 0: it has its own record */
-	struct {			/* exit, instant, access */
+	u64 entry_tsc, entry_rip;	/* exit, fastpath: of the entry that follows; entry_tsc 0: it has its own record */
+	struct {			/* exit, fastpath, access */
 		u8 kind;		/* enum trace_access */
 		u8 size;		/* bytes */
 		bool write, refused;

@@ -128,7 +128,7 @@ void aml_close_resources(struct aml *aml, size_t block)
 	size_t length;
 
 	byte(aml, ITEM_END);
-	byte(aml, 0);	/* checksum: 0 stands for a good one */
+	byte(aml, 0);	/* checksum: 0 is accepted as valid */
 	aml_close(aml, block);
 	if (aml_overflowed(aml))
 		return;

@@ -180,7 +180,7 @@ static u64 mmio_read_ioapic(void *device, struct vcpu *vcpu, u64 offset, unsigne
 	return value >> (offset % 4 * 8);
 }
 
-/* The index register is one byte. The others take 32 bits at once: narrower writes are dropped. */
+/* The index register is one byte. The others take 32 bits in one access: narrower writes are dropped. */
 static void mmio_write_ioapic(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
 	struct vioapic *vioapic = device;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The AT's ways to the reset line and to A20: an 8042 keyboard controller without keyboard or
- * mouse, and system control port A. Every command is answered at once, so that nobody waits. The
+ * mouse, and system control port A. Every command completes immediately, so that nobody waits. The
  * FADT says that there is no 8042: only who does not ask, or wants a reset, comes here. A20 is
  * always on.
  */

@@ -96,7 +96,7 @@ static void edge_due(struct vtimer *timer)
 	arm(vpit, now);
 }
 
-/* Channel 0 was written: its output may have changed at once, and its next edge has. */
+/* Channel 0 was written: its output may have changed immediately, and its next edge has. */
 static void channel0_changed(struct vpit *vpit, u64 now)
 {
 	if (vpit->delivered == vpit_channel_edges(&vpit->channels[0], now))

@@ -10,7 +10,7 @@ struct vuart;
 #define UART_BACKLOG 1024	/* typed characters that wait for room in the receive FIFO */
 
 /*
- * Claims eight ports from `base`. What the guest sends goes to vm_console_write() at once.
+ * Claims eight ports from `base`. What the guest sends goes to vm_console_write() immediately.
  * NULL: no memory, or a port is taken; logged.
  */
 struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq);
