@@ -156,7 +156,7 @@ PREFIXES = {
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("form", ["kvm-vmx", "kvm-svm"])
-def test_whatever_stands_before_a_line(explain, form, prefix):
+def test_any_prefix_of_a_line(explain, form, prefix):
     text = "\n".join(map(PREFIXES[prefix], stripped(valid(form)).splitlines()))
     assert explain(text)[1].split(":")[-1] == explain(valid(form))[1].split(":")[-1]
     broken = text.replace("0000000000000400", "0000000100000400")
@@ -201,7 +201,7 @@ def test_file_and_misuse(explain):
         assert explain("", *options)[0] == 2, options
 
 
-RUBBISH = {
+GARBAGE = {
     "empty": b"",
     "newlines": b"\n" * 10000,
     "text": b"nothing of the kind\n" * 100,
@@ -213,9 +213,9 @@ RUBBISH = {
 }
 
 
-@pytest.mark.parametrize("name", RUBBISH)
-def test_rubbish(explain, name):
-    assert explain(RUBBISH[name])[0] == 2
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage(explain, name):
+    assert explain(GARBAGE[name])[0] == 2
 
 
 @pytest.mark.parametrize("form", FORMS)

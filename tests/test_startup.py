@@ -135,7 +135,7 @@ def test_first_mebibyte_taken(tmp_path):
     assert_ran_well(text)
 
 
-def test_loaded_where_no_memory_is_told(tmp_path):
+def test_loaded_where_the_map_has_no_memory(tmp_path):
     """GRUB's cutmem removes memory from the map that Lamina gets, not from the memory that GRUB loads into."""
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True,
                 before=("cutmem 1M 24M",))
