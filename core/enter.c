@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The heart: the one loop that enters guests. */
+/*
+ * The loop that enters the guest. Most exits never get here: the vendor's entry stub handles them and
+ * enters the guest again (the fast path). This loop gets the rest: exits that need vendor code's
+ * ordinary handlers, host interrupts, requests, pending events, and the end of the VM.
+ */
 #include "core/enter.h"
 
 #include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
+#include "core/observe/report.h"
 #include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
@@ -15,23 +20,20 @@ static u32 take_requests(struct vcpu *vcpu, u32 mask)
 	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_ACQUIRE) & mask;
 }
 
-/* What was asked for at the console. The time that it takes is no exit's. */
-static void serve_console(struct vcpu *vcpu)
+/* Print the reports that were requested. Their time does not count as time of the last exit. */
+static void serve_reports(struct vcpu *vcpu)
 {
 	u32 requests = take_requests(vcpu, REQ_STATISTICS | REQ_TRACE);
 
 	if (!requests)
 		return;
 	statistics_exit_ends(vcpu, rdtsc());
-	if (requests & REQ_STATISTICS)
-		statistics_print(vcpu, true);
-	if (requests & REQ_TRACE)
-		trace_print(vcpu->vm, TRACE_ON_REQUEST);
+	vcpu_report(vcpu, requests);
 }
 
 /*
- * A VM is stopped between two instructions: what is being delivered is delivered first. One entry has
- * to do for that, because a guest can make its exceptions raise exceptions for ever.
+ * A VM is stopped at an instruction boundary: an event whose delivery has begun is delivered first.
+ * Allow one entry for that and no more, because a guest can make its exceptions raise exceptions for ever.
  */
 static bool stop_now(struct vcpu *vcpu)
 {
@@ -49,14 +51,14 @@ static bool stop_now(struct vcpu *vcpu)
 }
 
 /*
- * Serve the requests and decide what enters with the guest. `force_immediate_exit`: the coming entry
- * has to exit before the first guest instruction. False: the VM has ended.
+ * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit where the
+ * coming entry must exit before the first guest instruction. Returns false when the VM has ended.
  */
 static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
 {
 	u32 requests;
 
-	serve_console(vcpu);
+	serve_reports(vcpu);
 	if (vcpu->vm->state != VM_RUNNING || stop_now(vcpu))
 		return false;
 
@@ -67,11 +69,11 @@ static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_e
 	}
 	if (requests & REQ_EVENT)
 		*force_immediate_exit = event_inject(vcpu);
-	/* What waits right behind the injected event is decided anew after that exit. */
+	/* Another event is pending behind the injected one: choose it after the forced exit. */
 	if (*force_immediate_exit)
 		vcpu_request(vcpu, REQ_EVENT);
 
-	/* A stop waits for an event in delivery, and then for no guest instruction. */
+	/* A stop waits until the event is delivered, but not for the next guest instruction. */
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
 		*force_immediate_exit = true;
 	vcpu->forced_exits += *force_immediate_exit;
@@ -87,13 +89,13 @@ static void entry_failed(struct vcpu *vcpu)
 	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
 }
 
-/* One turn of the loop, in vcpu_main() and, for itself, in vcpu_enter_guest(). */
+/* One iteration of the loop. Inlined into vcpu_main(); vcpu_enter_guest() is the same for single calls. */
 static inline bool enter_guest(struct vcpu *vcpu)
 {
 	enum exit_fastpath fastpath;
 	bool force_immediate_exit = false;
 
-	/* A deadline that passed before the last exit needs no interrupt and no other exit. */
+	/* Timers whose deadline passed before the last exit run now, without waiting for their interrupt. */
 	if (unlikely(vcpu_requested(vcpu) || vcpu->timer_deadline <= vcpu->exit_tsc)) {
 		if (!serve_requests(vcpu, &force_immediate_exit))
 			return false;
@@ -117,7 +119,7 @@ static inline bool enter_guest(struct vcpu *vcpu)
 		force_immediate_exit = false;
 	}
 
-	/* Host interrupts that ended the guest's turn, or came since, are served here and nowhere else. */
+	/* Serve the host interrupts that caused the exit, or arrived since, here and nowhere else. */
 	irq_window();
 
 	if (likely(fastpath == EXIT_FASTPATH_NONE))
@@ -130,7 +132,7 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 	return enter_guest(vcpu);
 }
 
-/* Sleep until something wakes the vCPU. Interrupts are served while the processor waits. */
+/* Halt the CPU until an event wakes the vCPU. Host interrupts are served meanwhile. */
 static void idle(struct vcpu *vcpu)
 {
 	u64 start;
@@ -145,7 +147,7 @@ static void idle(struct vcpu *vcpu)
 			vcpu_request(vcpu, REQ_EVENT);
 			return;
 		}
-		serve_console(vcpu);
+		serve_reports(vcpu);
 		lapic_timer_arm(vcpu->timer_deadline);
 		start = rdtsc();
 		irq_wait();

@@ -7,10 +7,10 @@
 struct vcpu;
 
 /*
- * The one caller of vcpu_run(). Handles requests, injects, enters, handles the exit.
+ * The only caller of vcpu_run(). Serves requests, injects events, enters the guest, handles the exit.
  * Interrupts are off before and after. Returns false when the VM has ended.
  */
 bool vcpu_enter_guest(struct vcpu *vcpu);
 
-/* Run until the VM ends: enters, and idles the CPU while the vCPU is halted. */
+/* Run the vCPU until the VM ends. The CPU sleeps while the vCPU is halted. */
 void vcpu_main(struct vcpu *vcpu);

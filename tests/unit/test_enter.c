@@ -5,7 +5,7 @@
  * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, S
  * statistics printed, t timers run, Z processor asleep.
  */
-/* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c */
+/* link: core/enter.c core/event.c core/observe/statistics.c core/observe/report.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
