@@ -29,11 +29,11 @@ enum vcpu_reg {
 /* Control state that the vendor holds; read and written through the operations table. */
 enum vcpu_control { CTL_CR0, CTL_CR2, CTL_CR3, CTL_CR4, CTL_EFER, CTL_DR6, CTL_DR7, CTL_XCR0 };
 
-/* What vcpu_run() says of the exit. */
+/* What vcpu_run() has done about the exit. */
 enum exit_fastpath {
-	EXIT_FASTPATH_NONE,		/* the ordinary exit handler decides */
-	EXIT_FASTPATH_REENTER_GUEST,	/* done already, go straight back */
-	EXIT_FASTPATH_EXIT_HANDLED,	/* done already, but leave the loop */
+	EXIT_FASTPATH_NONE,		/* nothing: call handle_exit() */
+	EXIT_FASTPATH_REENTER_GUEST,	/* handled: enter the guest again */
+	EXIT_FASTPATH_EXIT_HANDLED,	/* handled, but something is pending: leave the stub */
 	EXIT_FASTPATH_ENTRY_FAILED,	/* the guest never ran; the failure record says why */
 	EXIT_FASTPATH_OUTCOMES,
 };
@@ -57,52 +57,75 @@ struct failure_record {
 
 /* Requests: bits of vcpu->requests. */
 enum vcpu_request {
-	REQ_EVENT = BIT(0),	/* pending events or their blocking changed: decide injection anew */
+	REQ_EVENT = BIT(0),	/* pending events, or what blocks them, changed: choose what to inject */
 	REQ_TIMER = BIT(1),	/* a timer of this vCPU may have expired */
 	REQ_STOP = BIT(2),	/* the VM is to end at the next instruction boundary */
-	REQ_STATISTICS = BIT(3), /* print what was counted so far */
+	REQ_STATISTICS = BIT(3), /* print the statistics so far */
 	REQ_TRACE = BIT(4),	/* print the last records of the trace */
 };
 
 enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED };
 
+/*
+ * Who may access a member while the VM runs:
+ *   home CPU:    only the CPU that the vCPU belongs to, without a lock;
+ *   atomic:      any CPU, by atomic operations;
+ *   VM lock:     any CPU that holds the VM's lock. There is none yet: one CPU runs all vCPUs of a VM;
+ *   constant:    any CPU. The member does not change after the vCPU's creation.
+ */
 struct vcpu {
+	/* Home CPU. */
 	u64 regs[REG_COUNT];		/* must stay first: the entry stubs index it. See vcpu_reg_read() */
-	u32 regs_available;		/* lazy registers whose value here is right */
+	u32 regs_available;		/* lazy registers whose value in regs[] is valid */
 	u32 regs_dirty;			/* lazy registers that the next entry must store */
 
+	/* Constant. */
 	struct vm *vm;
 	const struct vcpu_ops *ops;
-	u32 requests;			/* enum vcpu_request; atomic */
-	u32 every_exit;			/* not 0: no exit is answered at once. See vcpu_nothing_pending() */
-	u32 id;				/* also the guest's APIC id */
-	u32 trace_head;			/* what core/observe/trace.c marks this vCPU's records with */
+	/* Atomic. */
+	u32 requests;			/* enum vcpu_request */
+	/* Constant. */
+	u32 every_exit;			/* not 0: checks or trace stops need each exit, so no fast path. See vcpu_nothing_pending() */
+	u32 id;				/* also the guest's APIC ID */
+	/* Home CPU: set when the VM is entered. */
+	u32 trace_head;			/* identifies this vCPU in trace records: core/observe/trace.c */
+	/* Home CPU. */
 	u8 activity;			/* enum vcpu_activity */
-	bool stopping;			/* REQ_STOP has let one entry pass, for an event in delivery */
-	const char *stop_reason;	/* of REQ_STOP, in words; NULL: whoever asked has told already */
-	bool deadline_in_hardware;	/* vendor: timer_deadline is enforced by vcpu_run() itself */
+	bool stopping;			/* REQ_STOP has allowed one entry, for an event in delivery */
+	/* VM lock: written before REQ_STOP is set, read after. */
+	const char *stop_reason;	/* of REQ_STOP, in words; NULL: already logged by the requester */
+	/* Constant. */
+	bool deadline_in_hardware;	/* vendor: vcpu_run() itself enforces timer_deadline */
 
+	/* Home CPU. */
 	struct vcpu_events events;
+	/* VM lock: the timers of shared devices are on the boot processor's list. */
 	struct vtimer *timers;		/* sorted by deadline */
 	u64 timer_deadline;		/* host TSC of the first timer; VTIMER_NEVER if none */
+	/* Home CPU. */
 	u64 tsc_offset;			/* guest TSC = host TSC + offset */
 	u64 tsc_adjust;			/* IA32_TSC_ADJUST as the guest sees it */
 
-	/* Snapshot, taken by vcpu_run() right after the exit, before any handler. */
+	/* Home CPU. Snapshot, taken by vcpu_run() right after the exit, before any handler. */
 	u64 exit_reason;		/* VMX: full 32-bit reason; SVM: EXITCODE */
 	u64 exit_tsc;
 	u64 exit_rip;			/* RIP at the exit */
-	u8 exit_index;			/* which of EXIT_KINDS */
+	u8 exit_index;			/* below EXIT_KINDS */
 	struct failure_record failure;
 
+	/* Home CPU. */
 	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/cpu/control.c) */
+	/* The pointer is constant; the model says who may access what it points at. */
 	void *vlapic;			/* dev's local APIC model */
+	/* The pointers are constant; what they point at is for the home CPU. */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpu/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
+	/* Home CPU. */
 	struct guest_machine_check machine_check;
 
+	/* Home CPU. */
 	u64 entry_tsc;			/* right before the last entry */
-	struct trace_record *exit_record; /* of the exit being handled, while it is the trace's newest */
+	struct trace_record *exit_record; /* of the exit being handled, while it is the newest record */
 	struct vcpu_statistics statistics;
 	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */
 	u64 forced_exits;		/* entries made with force_immediate_exit */
@@ -118,19 +141,19 @@ struct vcpu {
  */
 struct vcpu_ops {
 	const char *name;		/* "VMX", "SVM" */
-	const char *manual;		/* whose rules hold: "SDM", "APM" */
+	const char *manual;		/* the manual that the rules are from: "SDM", "APM" */
 	bool loads_pdptes;		/* PAE paging: CR writes load PDPTEs into registers; else walks read them */
 
 	/* --- the processor --- */
-	/* Print what was found, missing or replaced by what (one line each). 0, or -ENODEV with the reason logged. */
+	/* Print each capability: found, missing, or what replaces it. 0, or -ENODEV with the reason logged. */
 	int (*probe)(void);
-	int (*cpu_enable)(struct percpu *cpu);	/* -ENODEV, -ENOMEM, with words */
+	int (*cpu_enable)(struct percpu *cpu);	/* -ENODEV, -ENOMEM, with the reason logged */
 	void (*cpu_disable)(struct percpu *cpu);
 
 	/* --- VMs and vCPUs; not bound to a CPU --- */
 	int (*vm_create)(struct vm *vm);		/* empty EPT or NPT tables, bitmaps that intercept all */
 	void (*vm_destroy)(struct vm *vm);
-	/* Map guest-physical RAM, write-back, rwx, with the largest pages that fit. 4 KiB aligned. -ENOMEM. */
+	/* Map guest-physical RAM, write-back, rwx, with the largest page sizes possible. 4 KiB aligned. -ENOMEM. */
 	int (*vm_map)(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
 	/* Let the guest reach an MSR without an exit. */
 	void (*vm_msr_passthrough)(struct vm *vm, u32 msr, bool read, bool write);
@@ -143,9 +166,9 @@ struct vcpu_ops {
 
 	/* --- entry and exit --- */
 	/*
-	 * Enter, and again while exits are handled in the stub and no request is pending (core/fastpath.h), up to
-	 * an exit for the caller. An entry that is forced to exit comes with a request that is left
-	 * standing, REQ_EVENT or REQ_STOP, so that nothing is handled on the way.
+	 * Enter the guest, again and again while the fast path handles its exits and nothing is pending,
+	 * until an exit is for the caller. With force_immediate_exit a request stays pending, REQ_EVENT
+	 * or REQ_STOP, so that the fast path handles no exit of that entry.
 	 */
 	enum exit_fastpath (*vcpu_run)(struct vcpu *vcpu, bool force_immediate_exit);
 	void (*handle_exit)(struct vcpu *vcpu);		/* after EXIT_FASTPATH_NONE */
@@ -179,8 +202,8 @@ struct vcpu_ops {
 	void (*interrupt_window)(struct vcpu *vcpu, bool on);
 	void (*nmi_window)(struct vcpu *vcpu, bool on);
 
-	/* --- words --- */
-	/* Which rules does the state break that enters next? Says each; returns how many. */
+	/* --- reports --- */
+	/* Report each rule that the state of the next entry violates to `sink`. Returns their number. */
 	unsigned (*check_entry)(struct vcpu *vcpu, violation_sink *sink, void *context);
 	void (*explain_failure)(struct vcpu *vcpu);	/* the failure record, in words */
 	void (*dump)(struct vcpu *vcpu);		/* guest and control state; takes no lock */
@@ -230,13 +253,11 @@ static inline bool vcpu_requested(const struct vcpu *vcpu)
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) != 0;
 }
 
-/*
- * Nothing waits, so an exit may be answered at once and the guest entered again.
- */
+/* No request is pending and no one needs each exit: the fast path may handle an exit in the entry stub. */
 static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 {
 	_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
-		       offsetof(struct vcpu, requests) % 8 == 0, "read as one");
+		       offsetof(struct vcpu, requests) % 8 == 0, "read as one u64");
 	return likely(!__atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE));
 }
 

@@ -17,54 +17,63 @@
 
 enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDED };
 
+/* Who may access a member while the VM runs: see struct vcpu in core/vcpu.h. */
 struct vm {
+	/* Constant. */
 	u32 id;
 	char name[VM_NAME_SIZE];
 	const struct vm_config *config;
 	const struct vcpu_ops *ops;
-	bool every_exit;		/* somebody looks at each: see struct vcpu */
+	bool every_exit;		/* checks or trace stops need each exit: see struct vcpu */
+	/* VM lock. */
 	u8 state;			/* enum vm_state */
 	enum vm_end end;		/* how it ended */
-	u32 exit_status;		/* VM_END_DEBUG_EXIT: what was written */
+	u32 exit_status;		/* VM_END_DEBUG_EXIT: the value that was written */
 
+	/* Constant. */
 	struct address_space space;	/* host's, with this VM's RAM in its guest window */
-	struct guest_mem mem;
-	hpa_t tdp_root;		/* of the EPT or NPT tables: core/mem/tdp.c */
-	u64 tdp_pages;		/* pages of these tables, for the accounting */
+	struct guest_mem mem;		/* VM lock: the list of damaged pages */
+	hpa_t tdp_root;			/* of the EPT or NPT tables: core/mem/tdp.c */
+	u64 tdp_pages;			/* pages of these tables, for the accounting */
 	void *vendor;			/* vendor: bitmaps */
 
+	/* Constant. */
 	struct vcpu *vcpus[VM_MAX_VCPUS];
 	u32 vcpu_count;
 
+	/* VM lock: a guest moves regions. */
 	struct io_bus ports, mmio;
+	/* Constant once the devices are created. */
 	const struct irqchip_ops *irqchip;
 	void *irqchip_data;		/* dev's */
 	void *platform;			/* dev's: the devices of this VM */
 
+	/* Constant. */
 	u64 start_tsc;			/* host TSC and wall clock (seconds since 1970) at power-on */
 	u64 start_time;
+	/* VM lock. */
 	struct vm_page *memory;		/* pages behind vm_alloc() */
 	struct vtimer *time_limit;
 	struct vm_log_once once;
 };
 
 /*
- * Build the VM that `config` describes: host address space, RAM, two-dimensional page tables, buses, vCPUs. Once
- * the VM is entered come its devices (dev/platform.h) and vcpu_reset(). Errors are logged with words,
- * and vm_destroy() cleans up after a failure too.
+ * Create the VM that `config` describes: host address space, RAM, nested page tables, buses, vCPUs.
+ * Its devices (dev/platform.h) and vcpu_reset() follow once the VM is entered. Errors are logged, and
+ * vm_destroy() cleans up after a failure too.
  */
 int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops);
 void vm_destroy(struct vm *vm);
 
 /*
- * Make a VM the one that this CPU works for: its address space and its vCPU's state. From
- * vm_enter() on guest memory can be reached; vm_leave() undoes it.
+ * Load the VM on this CPU: switch to its address space and load its vCPU's state. Guest memory can be
+ * accessed from vm_enter() until vm_leave().
  */
 void vm_enter(struct vm *vm);
 void vm_leave(struct vm *vm);
 
-/* Run from here until it ends, and print how it ended and what its exits were. */
+/* Run the VM until it ends, then print the statistics of its exits. */
 void vm_run(struct vm *vm);
 
-/* The VM that runs on this CPU: the console's input is for it. NULL: none. */
+/* The VM that is loaded on this CPU, which gets the console's input. NULL: none. */
 struct vm *vm_current(void);
