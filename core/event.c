@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which event enters a guest, and when. */
+/* Choose the event to inject at the next entry. */
 #include "core/event.h"
 
 #include "arch/cpu/x86.h"
@@ -71,8 +71,8 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		payload = 0;
 	}
 	/*
-	 * It takes the place of the event whose delivery raised it. An exception comes again when its
-	 * instruction restarts; an interrupt, acknowledged already, is lost, as on the processor itself.
+	 * The exception replaces the event whose delivery raised it. A replaced exception is raised again
+	 * when its instruction restarts; an interrupt, already acknowledged, is lost, as on the processor.
 	 */
 	events->reinject.type = EVENT_NONE;
 	events->exception = (struct event){
@@ -108,8 +108,8 @@ void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits)
 void event_queue_nmi(struct vcpu *vcpu)
 {
 	/*
-	 * SDM, "Handling Multiple NMIs": one in service, one latched; further ones are lost. Where one
-	 * is in service already, event_inject() leaves one.
+	 * SDM, "Handling Multiple NMIs": one in service, one latched; further ones are lost. While one is
+	 * in service, event_inject() limits the pending ones to one.
 	 */
 	if (vcpu->events.nmi_pending < 2)
 		vcpu->events.nmi_pending++;
@@ -131,7 +131,7 @@ static void apply_payload(struct vcpu *vcpu)
 		ops->control_set(vcpu, CTL_CR2, vcpu->events.payload);
 	} else if (vcpu->events.exception.vector == X86_DB) {
 		ops->control_set(vcpu, CTL_DR6, ops->control_get(vcpu, CTL_DR6) | vcpu->events.payload);
-		/* SDM, "Debug Control Register (DR7)": or the handler's own accesses would raise the next one. */
+		/* SDM, "Debug Control Register (DR7)": clear GD, or the handler's own accesses would raise #DB again. */
 		ops->control_set(vcpu, CTL_DR7, ops->control_get(vcpu, CTL_DR7) & ~DR7_GD);
 	}
 }
@@ -157,7 +157,7 @@ bool event_inject(struct vcpu *vcpu)
 	struct vcpu_events *events = &vcpu->events;
 	bool slot_free = true, waiting = false;
 
-	/* Exceptions belong to the instruction that raised them: before interrupts. Never both of these two. */
+	/* Exceptions come before interrupts. At most one of these two is pending. */
 	if (events->exception.type != EVENT_NONE) {
 		apply_payload(vcpu);
 		inject(vcpu, &events->exception);

@@ -31,16 +31,16 @@ struct event {
 /* A vCPU's events between two entries. */
 struct vcpu_events {
 	/*
-	 * Its delivery was under way when the last exit happened; goes in at the next entry, unless an
-	 * exception that was raised meanwhile does. Written by the vendor after every real exit
+	 * The event whose delivery the last exit interrupted. Injected again at the next entry, unless
+	 * an exception was raised meanwhile. Written by the vendor after every real exit
 	 * (EVENT_NONE where nothing was interrupted).
 	 */
 	struct event reinject;
 	struct event exception;	/* raised by emulation, not yet injected; EVENT_NONE or EVENT_EXCEPTION */
 	u64 payload;		/* of `exception`: CR2 for #PF, DR6 bits for #DB; applied at injection */
-	struct event injected;	/* handed to the hardware at the last entry: for trace and failure report */
-	u8 nmi_pending;		/* NMIs that wait: at most 2, or 1 while one is in service */
-	bool irq_window, nmi_window;	/* which window exits are asked for at present */
+	struct event injected;	/* at the last entry: for trace and failure report */
+	u8 nmi_pending;		/* pending NMIs: at most 2, or 1 while one is in service */
+	bool irq_window, nmi_window;	/* which window exits are requested now */
 };
 
 /*
@@ -58,13 +58,13 @@ void event_queue_nmi(struct vcpu *vcpu);
 
 /*
  * Decide what enters with the next entry, in the order of priority: exception raised by emulation,
- * interrupted delivery, NMI, external interrupt; ask for window exits for what must wait.
- * Returns true where something else waits right behind what was injected, so that the coming
- * entry must exit at once.
+ * interrupted delivery, NMI, external interrupt. Request window exits for events that are blocked.
+ * Returns true where another event is pending behind the injected one, so that the coming entry
+ * must exit before the first guest instruction.
  */
 bool event_inject(struct vcpu *vcpu);
 
-/* Is anything there that wakes a halted vCPU? */
+/* Is an event pending that wakes a halted vCPU? */
 bool event_wakes(struct vcpu *vcpu);
 
 bool exception_has_error_code(u8 vector);	/* in protected mode */

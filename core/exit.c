@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The common decisions on exits that vendor code has translated. */
+/* The handlers of exits that both vendors share. */
 #include "core/exit.h"
 
 #include "arch/cpu/cpu.h"
@@ -22,7 +22,7 @@ static void skip(struct vcpu *vcpu)
 	vcpu->ops->skip_instruction(vcpu);
 }
 
-/* Step over the instruction, or raise #GP(0) where it was refused. */
+/* Step over the instruction, or raise #GP(0) after an error. */
 static void finish(struct vcpu *vcpu, int error)
 {
 	if (error)
@@ -87,7 +87,7 @@ void exit_wrmsr(struct vcpu *vcpu)
 void exit_hlt(struct vcpu *vcpu)
 {
 	skip(vcpu);
-	/* An NMI that waits for the IRET of the handler that halts here does not wake it. */
+	/* A pending NMI that is blocked until the IRET of the NMI handler that halts here does not wake it. */
 	if (!(vcpu_rflags(vcpu) & RFLAGS_IF) && !event_wakes(vcpu)) {
 		vm_end(vcpu->vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
 		       (unsigned long long)vcpu->exit_rip);
@@ -147,7 +147,7 @@ void exit_rdpmc(struct vcpu *vcpu)
 
 void exit_triple_fault(struct vcpu *vcpu)
 {
-	/* What its author wants to know: where it was, and with which tables. */
+	/* For the author of the guest: where it was, and with which tables. */
 	vcpu->ops->dump(vcpu);
 	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The neutral side of exits: vendor code translates a hardware exit into one of these calls, the
- * common code decides. Each handler finishes the instruction: it steps over it, or raises a fault,
- * or ends the VM.
+ * The handlers of exits that both vendors share: vendor code decodes the hardware exit and calls one
+ * of these. Each handler finishes the instruction: it steps over it, raises a fault, or ends the VM.
  */
 #pragma once
 
@@ -26,7 +25,7 @@ struct tdp_fault {
 };
 
 /*
- * What RAX holds after a hypercall that there is not: as from KVM, whose CPUID leaves are offered.
+ * The result of an unknown hypercall in RAX: as from KVM, whose CPUID leaves are offered.
  * Linux, Documentation/virt/kvm/x86/hypercalls.rst; KVM_ENOSYS.
  */
 #define HYPERCALL_UNKNOWN ((u64)-1000)
@@ -38,8 +37,8 @@ void exit_rdmsr(struct vcpu *vcpu);
 void exit_wrmsr(struct vcpu *vcpu);
 void exit_hlt(struct vcpu *vcpu);
 void exit_xsetbv(struct vcpu *vcpu);
-void exit_vmcall(struct vcpu *vcpu);		/* there are no hypercalls yet: each answers HYPERCALL_UNKNOWN */
-void exit_invalid_opcode(struct vcpu *vcpu);	/* instructions the guest's machine does not have */
+void exit_vmcall(struct vcpu *vcpu);		/* there are no hypercalls yet: each returns HYPERCALL_UNKNOWN */
+void exit_invalid_opcode(struct vcpu *vcpu);	/* instructions that the guest's processor does not have */
 void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is write-back */
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
@@ -51,8 +50,8 @@ void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_clts(struct vcpu *vcpu);
 void exit_lmsw(struct vcpu *vcpu, u16 value);
-/* Where the hardware does not say it: find out from the instruction which of the above it is, or SMSW. */
+/* Without decode assists: decode the instruction, which is one of the above or SMSW. */
 void exit_cr_decode(struct vcpu *vcpu);
 
-/* What no handler expects: says so with words and a dump, and ends the VM. */
+/* An exit that cannot be handled: log the reason, dump the state, end the VM. */
 void exit_unexpected(struct vcpu *vcpu, const char *format, ...) __printf(2, 3);

@@ -38,7 +38,7 @@ static bool inside(const struct io_region *region, u64 address, unsigned size)
 	return offset < region->size && region->size - offset >= size;
 }
 
-/* Where no device claims all of it: byte by byte. */
+/* Slow path: no device claims the whole access. Split it into bytes. */
 static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
 	u64 value = 0;
@@ -114,7 +114,7 @@ static u64 read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 	if (likely(region && inside(region, gpa, size)))
 		return region->read(region->device, vcpu, gpa - region->base, size) & size_mask(size);
 	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
-		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (told once per page)",
+		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (logged once per page)",
 			(unsigned long long)gpa);
 	return size_mask(size);
 }
@@ -136,6 +136,6 @@ void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 	if (likely(region && inside(region, gpa, size)))
 		region->write(region->device, vcpu, gpa - region->base, size, value & size_mask(size));
 	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
-		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (told once per page)",
+		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (logged once per page)",
 			(unsigned long long)gpa);
 }

@@ -19,8 +19,8 @@ struct io_bus {
 };
 
 /*
- * The guest's access, from the exit path. Unclaimed: reads all ones, writes are dropped, each
- * logged once per VM and port (at loglevel=debug) or page.
+ * An access by the guest. Where no device claims the address, reads return all ones and writes are
+ * dropped; each is logged once per VM and port (at loglevel=debug) or page.
  */
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size);
 void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);

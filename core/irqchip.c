@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam between the interrupt controllers' models and the vCPUs. */
+/* The interface between the models of the interrupt controllers and the vCPUs. */
 #include "core/irqchip.h"
 
 #include "core/cpu/cpuid.h"
@@ -9,7 +9,7 @@
 
 void irq_line_set(struct vm *vm, unsigned irq, bool level)
 {
-	/* Devices are created, and may set their lines, before the controllers are there. */
+	/* Devices are created, and may set their lines, before the controllers. */
 	if (vm->irqchip)
 		vm->irqchip->set_line(vm, irq, level);
 }
@@ -82,11 +82,11 @@ void vcpu_raise_nmi(struct vcpu *vcpu)
 
 void vcpu_raise_init(struct vcpu *vcpu)
 {
-	/* The only processor would go on at the reset vector, and there is no firmware at it. */
+	/* The only processor would continue at the reset vector, where there is no firmware. */
 	vm_end(vcpu->vm, VM_END_RESET, "reset by the guest (INIT signal to its only processor)");
 }
 
 void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
 {
-	/* A processor takes it after INIT only, and INIT ends the VM: see vcpu_raise_init(). */
+	/* A processor accepts it only after INIT, and INIT ends the VM: see vcpu_raise_init(). */
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts between device models, the interrupt controllers' models, and the vCPU. */
+/* Interrupts between device models, the models of the interrupt controllers, and the vCPUs. */
 #pragma once
 
 #include "lib/types.h"
@@ -31,18 +31,18 @@ struct irqchip_ops {
 };
 
 /*
- * For device models. The edge is the rise; the line stays high until the guest has taken the
- * interrupt, as the 8259s want it: their request falls with the line.
+ * For device models. The rising edge is the interrupt; keep the line high until the guest has
+ * taken it, because the request of an 8259 falls with its line.
  */
 void irq_line_set(struct vm *vm, unsigned irq, bool level);
 
 /*
- * Does the guest still have to take an earlier interrupt of this line, so that another edge would
- * be lost in it? false where nobody takes the line's interrupts at all.
+ * Is an earlier interrupt of this line still pending, so that another edge would be lost? false
+ * where the line is masked everywhere.
  */
 bool irq_line_waiting(struct vm *vm, unsigned irq);
 
-/* For interrupt controllers: what is pending (or masked) for this vCPU changed. Any context. */
+/* For interrupt controllers: the pending interrupt of this vCPU may have changed. Any context. */
 void vcpu_interrupt_changed(struct vcpu *vcpu);
 
 /* The vCPU that ISA interrupts, ExtINT and the timers of shared devices belong to. */

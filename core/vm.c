@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a VM: built, entered, run, taken apart. */
+/* The life of a VM: create, enter, run, destroy. */
 #include "core/vm.h"
 
 #include "arch/cpu/cpu.h"
@@ -19,7 +19,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* --- building --- */
+/* --- creation --- */
 
 static void time_limit_reached(struct vtimer *timer)
 {

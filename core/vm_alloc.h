@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that lives as long as its VM: what device models keep their state in. */
+/* Memory that lives as long as its VM, for the state of device models. */
 #pragma once
 
 #include "lib/types.h"

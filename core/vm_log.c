@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines about a VM, and how a VM ends. */
+/* Log lines about a VM, and how a VM ends. */
 #include "core/vm_log.h"
 
 #include "core/vm.h"

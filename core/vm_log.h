@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is logged about a VM: lines that bear its name, and complaints that come once per subject. */
+/* Log lines about a VM, tagged with its name; lines that are logged once per subject; how a VM ends. */
 #pragma once
 
 #include "lib/log.h"
@@ -19,17 +19,17 @@ enum once_kind { ONCE_PORT_READ, ONCE_PORT_WRITE, ONCE_MSR_READ, ONCE_MSR_WRITE,
 
 #define VM_ONCE_ENTRIES 128
 
-/* Subjects complained about already. When full, one line says so, and it stays quiet from there on. */
+/* Subjects that were logged. When the table is full, one line says so, and further subjects are dropped. */
 struct vm_log_once {
 	u64 seen[VM_ONCE_ENTRIES];
 	u32 count;
 	bool full;
 };
 
-/* true the first time that this VM comes up with this kind and index: then log it. */
+/* true the first time that this VM has this kind and index: then log it. */
 bool vm_once(struct vm *vm, enum once_kind kind, u64 index);
 
-/* A debug line that comes once. Where none is printed it takes no place from those that are. */
+/* A debug line that is logged once. Uses no entry of the table where debug lines are off. */
 #define vm_debug_once(vm, kind, index, ...)					\
 	do {									\
 		if (log_get_level() >= LOG_DEBUG && vm_once(vm, kind, index))	\

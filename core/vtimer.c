@@ -47,7 +47,7 @@ void vtimer_arm(struct vtimer *timer, u64 deadline)
 
 void vtimer_run_expired(struct vcpu *vcpu, u64 now)
 {
-	/* `now` stands still: what re-arms itself for a time after it ends the loop, whatever the clock does. */
+	/* Compare with `now`, not with the clock: a timer that re-arms itself for a later time ends the loop. */
 	for (unsigned budget = 16; budget && vcpu->timers && vcpu->timers->deadline <= now; budget--) {
 		struct vtimer *timer = vcpu->timers;
 

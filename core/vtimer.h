@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One-shot timers of device models, in host TSC ticks, kept per vCPU in order of time. The vCPU's
- * entry path sees to it that the guest exits when the first one is due.
+ * One-shot timers of device models, in host TSC ticks, in a list per vCPU sorted by deadline. The
+ * entry path makes the guest exit when the first one is due.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct vtimer {
 };
 
 void vtimer_init(struct vtimer *timer, struct vcpu *vcpu, void (*fire)(struct vtimer *timer));
-void vtimer_arm(struct vtimer *timer, u64 deadline);	/* moves it if armed; the past fires soon */
+void vtimer_arm(struct vtimer *timer, u64 deadline);	/* moves it if armed; a deadline in the past fires soon */
 void vtimer_cancel(struct vtimer *timer);
 
 /* Fire all that are due. Bounded: a timer that re-arms itself in the past waits for the next call. */
@@ -29,7 +29,7 @@ void vtimer_run_expired(struct vcpu *vcpu, u64 now);
 
 /* Time as device models see it. */
 u64 vtimer_now(void);				/* host TSC */
-/* The same for the way in and out of guests. */
+/* The same, inlined into the entry and exit paths. */
 #ifdef LAMINA_HOST_TEST
 #define tsc_now vtimer_now
 #else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The capability screen's lines. */
+/* The lines of the capability list. */
 #include "core/cpu/capability.h"
 
 #include "lib/log.h"

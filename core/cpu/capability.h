@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The screen that tells, before virtualization is switched on, what this processor has for it.
- * One line per capability: "  <name>   found", or "missing: <what takes its place>".
+ * The list of the processor's virtualization capabilities, printed before virtualization is enabled.
+ * One line per capability: "  <name>   found", or "missing: <replacement>".
  */
 #pragma once
 
@@ -9,5 +9,5 @@
 
 /* Both return `found`. */
 bool capability_optional(const char *name, bool found, const char *replacement);
-/* Says "MISSING, required" where it is not there; the vendor's probe() then fails. */
+/* Prints "MISSING, required" where it is missing; the vendor's probe() then fails. */
 bool capability_required(const char *name, bool found);

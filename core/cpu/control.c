@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control registers of the guest: which values are taken, and what they change. */
+/* Control registers of the guest: which values are valid, and what a write changes. */
 #include "core/cpu/control.h"
 
 #include "arch/cpu/x86.h"
@@ -28,9 +28,9 @@ static void set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 }
 
 /*
- * SDM, "PDPTE Registers": PAE paging takes its four pointers when paging is switched on or changed,
- * and refuses reserved bits then. They are read once, here; a vendor whose processor wants them
- * finds them in vcpu->pdptes. AMD's read them during each walk: APM vol. 2, "Nested Paging".
+ * SDM, "PDPTE Registers": the processor loads the four pointers of PAE paging when paging is
+ * enabled or changed, and raises #GP for reserved bits. Read them here; VMX loads them from
+ * vcpu->pdptes. AMD's processors read them during each walk: APM vol. 2, "Nested Paging".
  */
 static int load_pdptes(struct vcpu *vcpu, u64 cr3)
 {
@@ -170,7 +170,7 @@ int control_write_efer(struct vcpu *vcpu, u64 value)
 		return -EINVAL;
 	if (((value ^ old) & EFER_LME) && (get(vcpu, CTL_CR0) & CR0_PG))
 		return -EINVAL;
-	/* LMA is the processor's: a write does not change it. */
+	/* The processor sets LMA: a write does not change it. */
 	set(vcpu, CTL_EFER, (value & ~EFER_LMA) | (old & EFER_LMA));
 	return 0;
 }

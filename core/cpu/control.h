@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest writes to control registers: which values the guest's machine accepts and what they bring
- * about. Intel SDM, "Control Registers", "Mode Switching"; AMD APM vol. 2, "System Resources".
+ * Guest writes to control registers: which values are valid, and what they change.
+ * Intel SDM, "Control Registers", "Mode Switching"; AMD APM vol. 2, "System Resources".
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What CPUID shows to a guest. The policy is the table below: of each leaf, the bits of the host's
- * answer that go through and the bits that Lamina itself provides. All else is zero.
+ * value that are passed through and the bits that Lamina itself sets. All else is zero.
  * Intel SDM, "CPUID"; AMD APM vol. 3, "Obtaining Processor Information Via the CPUID Instruction".
  */
 #include "core/cpu/cpuid.h"
@@ -58,7 +58,7 @@
 
 struct leaf_policy {
 	u32 leaf, subleaf;
-	struct cpuid_regs pass;	/* bits of the host's answer */
+	struct cpuid_regs pass;	/* bits of the host's value */
 	struct cpuid_regs own;	/* bits that are always set */
 };
 
@@ -99,7 +99,7 @@ struct cpuid_table {
 
 _Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
 
-/* Leaves whose answer depends on the subleaf: for all others ECX on entry means nothing. */
+/* Leaves that depend on the subleaf: for all others ECX is ignored. */
 static bool has_subleaves(u32 leaf)
 {
 	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
@@ -123,7 +123,7 @@ static void add(struct cpuid_table *table, u32 leaf, u32 subleaf, struct cpuid_r
 	table->entry[table->count++].regs = regs;
 }
 
-/* The host's answer, or zeros for a leaf that it does not have. */
+/* The host's value, or zeros for a leaf that it does not have. */
 static struct cpuid_regs host_leaf(u32 leaf, u32 subleaf)
 {
 	u32 max = leaf >= 0x80000000 ? cpu_features.max_extended_leaf : cpu_features.max_leaf;
@@ -367,7 +367,7 @@ u8 cpuid_physical_bits(const struct vcpu *vcpu)
 	return vcpu->cpuid->physical_bits;
 }
 
-/* SDM: above the largest basic leaf, an Intel processor answers as for that one; an AMD one with zeros. */
+/* SDM: above the largest basic leaf, an Intel processor returns the values of that leaf; an AMD one zeros. */
 static u32 effective_leaf(u32 leaf)
 {
 	bool basic = leaf <= MAX_BASIC;

@@ -7,14 +7,14 @@
 
 struct vcpu;
 
-/* Answers that stay as they are, whatever the guest does, by basic leaf. What vcpu->cpuid points at begins so. */
+/* Basic leaves that do not depend on the vCPU's state. The structure that vcpu->cpuid points to begins with this. */
 #define CPUID_CONSTANT_LEAVES 32
 struct cpuid_constants {
-	u32 leaves;	/* BIT(leaf): regs[leaf] is the answer for each subleaf and vCPU state */
+	u32 leaves;	/* BIT(leaf): regs[leaf] is valid, for each subleaf and vCPU state */
 	struct cpuid_regs regs[CPUID_CONSTANT_LEAVES];
 };
 
-/* NULL: ask cpuid_guest(). */
+/* NULL: call cpuid_guest(). */
 static inline const struct cpuid_regs *cpuid_constant(const void *table, u32 leaf)
 {
 	const struct cpuid_constants *constants = table;

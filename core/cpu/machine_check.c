@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A machine check while a guest ran: told to the guest where the architecture allows, or its end. */
+/* A machine check while a guest ran: report it to the guest where the architecture allows, or end the VM. */
 #include "core/cpu/machine_check.h"
 
 #include "arch/cpu/cpufeature.h"
@@ -31,7 +31,7 @@ int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	return 0;
 }
 
-/* SDM, "IA32_MCi_STATUS MSRS" and its neighbours: to what tells of an error only zero is written. */
+/* SDM, "IA32_MCi_STATUS MSRS" and its neighbours: of the error registers only zero can be written. */
 int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	if (msr == MSR_MCG_STATUS) {
@@ -46,13 +46,13 @@ int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 	return 0;
 }
 
-/* --- telling it --- */
+/* --- reporting it --- */
 
-/* NULL: the guest is told. Else why it cannot be. */
-static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
-			      const struct machine_check_bank *lost)
+/* Returns NULL where the error is reported to the guest, else why it cannot be. */
+static const char *report_to_guest(struct vcpu *vcpu, const struct machine_check *mc,
+				   const struct machine_check_bank *lost)
 {
-	/* AMD: above the address stands how many bits of it count. */
+	/* AMD: the bits above the address hold the number of its valid bits. */
 	hpa_t address = lost->address & (BIT_ULL(52) - 1);
 	struct phys_range damage;
 	gpa_t gpa;
@@ -60,7 +60,7 @@ static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
 	if (!(vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_MCE))
 		return "and takes no machine checks (CR4.MCE is clear): a shutdown";
 	if (vcpu->machine_check.mcg_status & MCG_STATUS_MCIP)
-		return "while it dealt with a machine check: a shutdown";
+		return "while it handled a machine check: a shutdown";
 	if (!machine_check_damage(mc, lost, &damage) || guest_mem_gpa(vcpu->vm, address, &gpa))
 		return "in a place that it does not see";
 	if (guest_mem_damage(vcpu->vm, gpa - (address - damage.start), damage.size))
@@ -70,7 +70,7 @@ static const char *tell_guest(struct vcpu *vcpu, const struct machine_check *mc,
 		.mcg_status = mc->mcg_status,
 		.bank = { vcpu->machine_check.bank[BANK_CTL], lost->status, gpa, lost->misc },
 	};
-	vm_warn(vcpu->vm, "machine check: the guest is told that its memory at 0x%llx is damaged",
+	vm_warn(vcpu->vm, "machine check: reported to the guest: its memory at 0x%llx is damaged",
 		(unsigned long long)gpa);
 	event_raise(vcpu, X86_MC);
 	return NULL;
@@ -88,7 +88,7 @@ void exit_machine_check(struct vcpu *vcpu, bool entered)
 	if (verdict == MACHINE_CHECK_GO_ON)
 		return;
 	if (verdict == MACHINE_CHECK_TELL_VM && entered)
-		why = tell_guest(vcpu, &mc, &lost);
+		why = report_to_guest(vcpu, &mc, &lost);
 	if (why)
 		vm_end(vcpu->vm, VM_END_ERROR, "machine check: the processor lost data of this VM%s%s",
 		       *why ? ", " : "", why);

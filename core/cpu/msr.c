@@ -44,7 +44,7 @@ struct msr_policy {
 	u32 first, last;
 	u8 present;
 	bool passthrough;	/* the guest reaches it without an exit */
-	msr_place_t place;	/* where its value stands, if it just stands somewhere; else: */
+	msr_place_t place;	/* where its value is, if that is in memory; else: */
 	msr_access_t read;	/* NULL: #GP */
 	msr_access_t write;	/* NULL: #GP */
 	u64 constant;		/* for place_constant() */
@@ -113,7 +113,7 @@ static const u64 *place_microcode(struct vcpu *vcpu, const struct msr_policy *p 
 	return &vcpu->msrs->microcode;
 }
 
-/* --- control registers in MSR's clothes --- */
+/* --- control registers that are accessed as MSRs --- */
 
 static int read_efer(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
 {
@@ -187,7 +187,7 @@ static const u64 *place_pvclock_system(struct vcpu *vcpu, const struct msr_polic
 	return &vcpu->msrs->pvclock_system;
 }
 
-/* --- MTRRs: kept for the guest to read back; its memory is write-back, which PAT alone can lower --- */
+/* --- MTRRs: stored for reading back only. Guest memory is write-back; only PAT changes that --- */
 
 static bool mtrr_type_valid(u8 type)
 {
@@ -289,7 +289,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, CONSTANT(BIT(0) | BIT(11) | BIT(12)), IGNORED },
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, INTEL, CONSTANT(0) },
 
-	/* Read by guests without asking: the family says that they are there. */
+	/* Read by guests without a check of CPUID: the processor's family implies them. */
 	{ 0xc0010010, 0xc0010010, AMD, CONSTANT(0), IGNORED },		/* SYSCFG */
 	{ 0xc0010015, 0xc0010015, AMD, CONSTANT(BIT(24)), IGNORED },	/* HWCR: TSC counts at P0 frequency */
 	{ 0xc001001a, 0xc001001a, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM */
@@ -325,7 +325,7 @@ static const struct msr_policy *find_policy(u32 msr)
 	return NULL;
 }
 
-/* The local APIC's, which are also the ones that are used most. */
+/* The MSRs of the local APIC, which are accessed most. */
 static bool is_apic(u32 msr)
 {
 	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100 || msr == MSR_APIC_BASE;
@@ -376,7 +376,7 @@ void msr_apply_passthrough(struct vm *vm)
 	}
 }
 
-/* AMD's processors show the revision at once, Intel's after a CPUID that follows a write of zero. */
+/* AMD's processors always show the revision, Intel's after a write of zero and a CPUID. */
 static u64 host_microcode(void)
 {
 	u64 revision = 0;
@@ -406,7 +406,7 @@ void msr_destroy(struct vcpu *vcpu)
 	vcpu->msrs = NULL;
 }
 
-/* What firmware would leave: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
+/* The values that firmware would set: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
 void msr_reset(struct vcpu *vcpu)
 {
 	struct msr_state *msrs = vcpu->msrs;

@@ -8,8 +8,8 @@ struct vm;
 struct vcpu;
 
 /*
- * Where the values of those MSRs are that were read last and just stand in memory: RDMSR then needs
- * neither the policy nor a handler. What vcpu->msrs points at begins so.
+ * Pointers to the values of MSRs that were read before and whose values are in memory: RDMSR of these
+ * needs neither the policy nor a handler. The structure that vcpu->msrs points to begins with this.
  */
 #define MSR_SHORTCUTS 16	/* by the low bits of the MSR's number */
 struct msr_shortcuts {
@@ -19,7 +19,7 @@ struct msr_shortcuts {
 	} slot[MSR_SHORTCUTS];
 };
 
-/* NULL: ask msr_guest_read(), which makes a shortcut where one can be. */
+/* NULL: call msr_guest_read(), which adds a shortcut where the value is in memory. */
 static inline const u64 *msr_shortcut(const void *state, u32 msr)
 {
 	const struct msr_shortcuts *shortcuts = state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The paravirtual clock. A guest registers a page; what Lamina writes there once stays true, because
- * the TSC is constant and the offset only moves when the guest itself moves it.
+ * The paravirtual clock. A guest registers a page. What Lamina writes there once stays valid, because
+ * the TSC is constant and its offset changes only when the guest itself changes it.
  */
 #include "core/cpu/pvclock.h"
 
@@ -12,7 +12,7 @@
 
 #define FEATURE_NO_IO_DELAY  BIT(1)	/* ports need no delays between accesses */
 #define FEATURE_CLOCK	     BIT(3)
-#define FEATURE_CLOCK_STABLE BIT(24)	/* the flag below is meant */
+#define FEATURE_CLOCK_STABLE BIT(24)	/* FLAG_TSC_STABLE below is valid */
 
 #define FLAG_TSC_STABLE BIT(0)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The paravirtual clock interface that KVM defines and that Linux, the BSDs and others know: it tells
- * a guest the frequency of its TSC, exactly, where calibration against emulated timers would be
- * coarse, and that x2APIC mode may be used without an IOMMU.
+ * The paravirtual clock interface that KVM defines and that Linux, the BSDs and others know: it gives
+ * a guest the exact frequency of its TSC, where calibration against emulated timers would be coarse,
+ * and says that x2APIC mode may be used without an IOMMU.
  * Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst.
  */
 #pragma once
@@ -12,7 +12,7 @@
 
 struct vcpu;
 
-#define PVCLOCK_CPUID_BASE 0x40000100	/* behind Lamina's own leaves */
+#define PVCLOCK_CPUID_BASE 0x40000100	/* after Lamina's own leaves */
 #define PVCLOCK_CPUID_MAX  0x40000101
 
 #define MSR_PVCLOCK_WALL   0x4b564d00	/* PVCLOCK_FEATURES bit 3 */

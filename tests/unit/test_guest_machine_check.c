@@ -99,7 +99,7 @@ static void the_guest_is_told(void **state)
 	assert_int_equal(read_msr(0x401), LOST);
 	assert_int_equal(read_msr(0x402), 0x12340);	/* in the guest's first 2 MiB */
 	assert_int_equal(read_msr(0x403), PHYSICAL);
-	assert_shown("the guest is told that its memory at 0x12340 is damaged");
+	assert_shown("reported to the guest: its memory at 0x12340 is damaged");
 }
 
 /* The second piece, which lies below the first. */
@@ -190,7 +190,7 @@ static void what_would_shut_it_down_ends_it(void **state)
 	exit_machine_check(&vcpu, true);
 	vcpu.events.exception.type = EVENT_NONE;
 	exit_machine_check(&vcpu, true);
-	assert_ended("of this VM, while it dealt with a machine check: a shutdown");
+	assert_ended("of this VM, while it handled a machine check: a shutdown");
 }
 
 static void where_it_cannot_go_on_it_is_not_told(void **state)
