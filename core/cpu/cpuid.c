@@ -62,7 +62,7 @@ struct leaf_policy {
 	struct cpuid_regs own;	/* bits that are always set */
 };
 
-/* Leaves that need more than this have a function: see special_leaves(). */
+/* Leaves that need more than a mask have functions of their own: see cpuid_create(). */
 static const struct leaf_policy policy[] = {
 	{ 0x1, 0, .pass = { ALL, 0x0000ff00, L1_ECX_PASS, L1_EDX_PASS },
 		  .own = { 0, 0x00010000, L1_ECX_OWN, L1_EDX_OWN } },
