@@ -3,6 +3,7 @@
 #include "boot/guests.h"
 
 #include "arch/bootinfo/bootinfo.h"
+#include "arch/mem/mapping.h"
 #include "boot/bootloop.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"

@@ -50,8 +50,6 @@ void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_mov_from_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);
 void exit_clts(struct vcpu *vcpu);
 void exit_lmsw(struct vcpu *vcpu, u16 value);
-/* Without decode assists: decode the instruction, which is one of the above or SMSW. */
-void exit_cr_decode(struct vcpu *vcpu);
 
 /* An exit that cannot be handled: log the reason, dump the state, end the VM. */
 void exit_unexpected(struct vcpu *vcpu, const char *format, ...) __printf(2, 3);

@@ -3,6 +3,7 @@
 #include "core/io.h"
 
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

@@ -3,6 +3,7 @@
 #include "core/vm_alloc.h"
 
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "core/vm.h"
 
 /* A block of vm_alloc(): a header, then the memory handed out. All blocks are freed together. */

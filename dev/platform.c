@@ -5,6 +5,8 @@
 #include "core/device.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"
+#include "dev/firmware/acpi.h"
+#include "dev/irq/irqchip.h"
 #include "dev/isa/byte_ports.h"
 #include "dev/isa/vi8042.h"
 #include "dev/irq/vpic.h"
@@ -12,6 +14,7 @@
 #include "dev/isa/vpm.h"
 #include "dev/isa/vrtc.h"
 #include "dev/isa/vuart.h"
+#include "dev/pci/vpci.h"
 #include "lib/errno.h"
 
 #define COM1_PORT 0x3f8

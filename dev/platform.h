@@ -33,8 +33,3 @@ int platform_create(struct vm *vm, u64 now);
 
 /* A character that the user typed. false: no room, the guest has not read the earlier ones. */
 bool platform_console_input(struct vm *vm, char c);
-
-/* The other parts of the machine, each in the file of its name. 0 or -ENOMEM, -EEXIST, -ENOSPC. */
-int apic_create(struct vm *vm);			/* local APICs and IOAPIC; sets the VM's irqchip */
-int vpci_create(struct vm *vm);
-int acpi_tables_write(struct vm *vm);

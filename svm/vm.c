@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM has under SVM: intercept bitmaps and nested page tables. */
+#include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
 #include "core/vm_alloc.h"
 #include "lib/string.h"

@@ -5,6 +5,7 @@
 #include "arch/mem/memory.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"
 

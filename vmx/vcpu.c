@@ -8,6 +8,7 @@
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 #include "core/cpu/cpuid.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"

@@ -4,6 +4,7 @@
 
 #include "arch/acpi/madt.h"
 #include "arch/acpi/power.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/log.h"
 #include "lib/string.h"

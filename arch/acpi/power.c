@@ -7,6 +7,7 @@
 
 #include "arch/acpi/acpi.h"
 #include "arch/acpi/s5.h"
+#include "arch/mem/mapping.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
 #include "arch/fault/extable.h"

@@ -6,6 +6,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/errno.h"
 #include "lib/log.h"

@@ -2,7 +2,6 @@
 /* The table of host interrupt handlers. */
 #include "arch/apic/irq.h"
 
-#include "arch/apic/irq_dispatch.h"
 #include "arch/apic/lapic.h"
 #include "lib/log.h"
 

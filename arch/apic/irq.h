@@ -19,5 +19,8 @@ enum irq_vector {
 
 typedef void (*irq_handler_t)(void);
 
+/* Run the handler of vector 32..255 and acknowledge it: for arch/fault/trap.c. */
+void irq_dispatch(u64 vector);
+
 /* Set the handler of a vector; EOI is sent by the dispatcher. Unexpected vectors are counted and logged once. */
 void irq_set_handler(u8 vector, irq_handler_t handler);

@@ -5,6 +5,7 @@
  */
 #include "arch/apic/lapic.h"
 
+#include "arch/mem/mapping.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"

@@ -2,7 +2,7 @@
 /* What is common to the boot loaders' protocols, and Multiboot2. */
 #include "arch/bootinfo/bootinfo.h"
 
-#include "arch/bootinfo/read.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "lib/errno.h"
 #include "lib/log.h"

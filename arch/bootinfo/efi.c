@@ -4,7 +4,6 @@
  * memory. UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()".
  */
 #include "arch/bootinfo/bootinfo.h"
-#include "arch/bootinfo/read.h"
 #include "lib/log.h"
 #include "lib/string.h"
 

@@ -6,7 +6,6 @@
  * It has no ACPI root pointer: arch/acpi/acpi.c scans low memory for it, as only a BIOS starts Multiboot1.
  */
 #include "arch/bootinfo/bootinfo.h"
-#include "arch/bootinfo/read.h"
 #include "arch/mem/memory.h"
 #include "lib/errno.h"
 #include "lib/log.h"

@@ -6,6 +6,7 @@
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/console/choice.h"
 #include "arch/bootinfo/option.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "arch/console/screen.h"
 #include "arch/console/uart_pci.h"

@@ -6,6 +6,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/console/framebuffer.h"
 #include "arch/bootinfo/option.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"

@@ -2,6 +2,7 @@
 /* The host's serial port. National Semiconductor PC16550D data sheet, "Registers". */
 #include "arch/console/uart.h"
 
+#include "arch/mem/mapping.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
 #include "arch/apic/ioapic.h"

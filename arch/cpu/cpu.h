@@ -45,7 +45,7 @@ static inline void wrmsr(u32 msr, u64 value)
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
-/* As rdmsr/wrmsr, but a #GP gives -EFAULT instead of a panic (exception table, arch/fault/trap.c). */
+/* As rdmsr/wrmsr, but a #GP gives -EFAULT instead of a panic (arch/fault/extable.h). */
 int rdmsr_safe(u32 msr, u64 *value);
 int wrmsr_safe(u32 msr, u64 value);
 

@@ -7,6 +7,7 @@
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 
 /* What percpu.arch_data points to. */
 struct cpu_tables {

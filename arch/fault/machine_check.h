@@ -55,3 +55,9 @@ bool machine_check_recovery(void);
  */
 enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,
 						  struct machine_check_bank *lost);
+
+/*
+ * The machine-check exception in Lamina itself: log the banks that hold an error, then panic unless
+ * nothing is lost. One that a VM exit or a failed entry is about is machine_check_in_guest()'s.
+ */
+void machine_check_handler(void);

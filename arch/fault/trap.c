@@ -2,10 +2,11 @@
 /* The interrupt table, and who handles which vector. */
 #include "arch/fault/trap.h"
 
+#include "arch/apic/irq.h"
 #include "arch/cpu/cpu.h"
 #include "arch/fault/extable.h"
 #include "arch/cpu/gdt.h"
-#include "arch/apic/irq_dispatch.h"
+#include "arch/fault/machine_check.h"
 #include "arch/fault/panic.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -29,7 +30,6 @@ struct table_pointer {
 } __packed;
 
 extern const u64 trap_stubs[256];
-extern const struct extable_entry extable_start[], extable_end[];
 
 static struct idt_gate idt[256];
 
@@ -64,43 +64,6 @@ void trap_enable_ist(void)
 	idt[X86_NMI].ist = STACK_NMI;
 	idt[X86_MC].ist = STACK_MACHINE_CHECK;
 	idt[X86_DF].ist = STACK_DOUBLE_FAULT;
-}
-
-u64 extable_find(u64 rip)
-{
-	for (const struct extable_entry *e = extable_start; e < extable_end; e++)
-		if (e->from == rip)
-			return e->to;
-	return 0;
-}
-
-/* Between reading the old value and the store nothing faults: err is the fault's mark. */
-int rdmsr_safe(u32 msr, u64 *value)
-{
-	u32 low = 0, high = 0;
-	int err = -EFAULT;
-
-	__asm__ volatile("1: rdmsr\n\t"
-			 "xorl %[err], %[err]\n"
-			 "2:" EXTABLE("1b", "2b")
-			 : "+a"(low), "+d"(high), [err] "+r"(err)
-			 : "c"(msr));
-	if (!err)
-		*value = (u64)high << 32 | low;
-	return err;
-}
-
-int wrmsr_safe(u32 msr, u64 value)
-{
-	int err = -EFAULT;
-
-	__asm__ volatile("1: wrmsr\n\t"
-			 "xorl %[err], %[err]\n"
-			 "2:" EXTABLE("1b", "2b")
-			 : [err] "+r"(err)
-			 : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
-			 : "memory");
-	return err;
 }
 
 static bool fix_up(struct trap_frame *frame)

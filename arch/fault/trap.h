@@ -33,11 +33,5 @@ void trap_report_caller(const u64 *frame);
 /* "#GP" for X86_GP ...; "interrupt" from 32 on */
 const char *trap_name(u64 vector);
 
-/*
- * The machine-check exception in Lamina itself: log the banks that hold an error, then panic unless
- * nothing is lost. One that a VM exit or a failed entry is about is machine_check_in_guest()'s.
- */
-void machine_check_handler(void);
-
 /* Called by arch/fault/trap_entry.asm. */
 void trap_dispatch(struct trap_frame *frame);

@@ -3,6 +3,7 @@
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/page_table.h"
 #include "arch/mem/paging.h"

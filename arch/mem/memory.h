@@ -24,13 +24,6 @@ bool memory_usable(hpa_t start, u64 size);
 /* Cut the hypervisor's pool out of what there is. Stops with words if there is not enough. */
 void memory_init(void);
 
-/* One zeroed 4 KiB page of the pool, in the direct map; NULL when the pool is empty. */
-void *page_alloc(void);
-/* 2^order contiguous zeroed pages, naturally aligned. */
-void *pages_alloc(unsigned order);
-void page_free(void *page);
-void pages_free(void *pages, unsigned order);
-
 static inline hpa_t virt_to_phys(const void *p)	/* direct-map pointers only */
 {
 	return (u64)p - HOST_DIRECT_MAP;

@@ -18,6 +18,3 @@ static inline u64 pt_page_size(unsigned level)
 {
 	return PAGE_SIZE << (9 * level);
 }
-
-/* Unmap all that a top-level entry covers and free its tables, but keep its second-level table. */
-void paging_clear_top(struct address_space *space, u64 va);

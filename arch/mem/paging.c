@@ -4,6 +4,7 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/page_table.h"
 #include "arch/fault/panic.h"

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The page allocator's set-up and accounting; page_alloc() and the like are in arch/mem/memory.h. */
+/* The page allocator: the hypervisor's own memory. */
 #pragma once
 
 #include "lib/types.h"
+
+/* One zeroed 4 KiB page of the pool, in the direct map; NULL when the pool is empty. */
+void *page_alloc(void);
+/* 2^order contiguous zeroed pages, naturally aligned. */
+void *pages_alloc(unsigned order);
+void page_free(void *page);
+void pages_free(void *pages, unsigned order);
+
+/* --- set-up and accounting, for arch/mem/memory.c --- */
 
 #define POOL_MAX MIB(72)
 

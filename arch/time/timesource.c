@@ -4,6 +4,7 @@
 
 #include "arch/acpi/acpi.h"
 #include "arch/cpu/cpu.h"
+#include "arch/mem/mapping.h"
 #include "arch/time/muldiv.h"
 #include "arch/mem/paging.h"
 #include "lib/errno.h"

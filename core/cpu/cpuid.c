@@ -6,6 +6,7 @@
  */
 #include "core/cpu/cpuid.h"
 
+#include "arch/mem/pool.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/memory.h"

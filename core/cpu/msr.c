@@ -9,6 +9,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/memory.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/irqchip.h"

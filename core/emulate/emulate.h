@@ -31,3 +31,6 @@ void emulate_advance(struct vcpu *vcpu, unsigned length);
 
 /* End the VM with the reason and the instruction's bytes: it is none that is emulated here. */
 void emulate_refuse(struct vcpu *vcpu, const char *why);
+
+/* Without decode assists: decode the instruction, which is one of the above or SMSW. */
+void exit_cr_decode(struct vcpu *vcpu);

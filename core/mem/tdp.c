@@ -3,6 +3,7 @@
 #include "core/mem/tdp.h"
 
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "core/vm.h"
 #include "lib/errno.h"
 

@@ -10,6 +10,7 @@
 
 struct vm;
 struct vcpu;
+struct vcpu_ops;
 
 #define TRACE_RECORDS	 1024	/* that a ring holds; a power of two */
 
@@ -30,3 +31,10 @@ void trace_failed_entry(struct vcpu *vcpu);
 void trace_print(const struct vm *vm, unsigned lines);
 /* The VM has ended: print the whole ring where the option trace= says so. */
 void trace_export(const struct vm *vm);
+
+/* An exit's name as the trace has it. */
+#define TRACE_NAME_SIZE 48
+struct trace_name {
+	char text[TRACE_NAME_SIZE];
+};
+struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index);

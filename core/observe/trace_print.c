@@ -5,6 +5,7 @@
  */
 #include "arch/time/clock.h"
 #include "arch/bootinfo/option.h"
+#include "core/observe/trace.h"
 #include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

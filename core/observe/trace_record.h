@@ -62,13 +62,6 @@ struct trace_ring {
 /* One CPU runs VMs so far. With more, there is one for each, which nobody else writes. */
 extern struct trace_ring trace_ring;
 
-/* An exit's name as the trace has it. */
-#define TRACE_NAME_SIZE 48
-struct trace_name {
-	char text[TRACE_NAME_SIZE];
-};
-struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index);
-
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
 

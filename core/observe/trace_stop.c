@@ -3,6 +3,7 @@
 #include "core/observe/trace_stop.h"
 
 #include "arch/bootinfo/option.h"
+#include "core/observe/trace.h"
 #include "core/observe/trace_record.h"
 #include "core/vm.h"
 #include "lib/printf.h"

@@ -7,6 +7,8 @@
 
 #include "lib/types.h"
 
+struct vm;
+
 struct aml;
 
 #define ACPI_OEM_ID	  "LAMINA"
@@ -15,3 +17,6 @@ struct aml;
 
 /* dev/firmware/acpi_dsdt.c: what the DSDT declares, for a machine with so many processors. */
 void acpi_declare_machine(struct aml *aml, u32 processors);
+
+/* Write the ACPI tables into the guest's RAM. 0, -ENOMEM, -ENOSPC. */
+int acpi_tables_write(struct vm *vm);

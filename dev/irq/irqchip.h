@@ -12,3 +12,6 @@ struct vm;
 struct vioapic;
 
 struct vioapic *irqchip_ioapic(struct vm *vm);
+
+/* Create the local APICs and the IOAPIC, and set the VM's irqchip. 0, -ENOMEM, -EEXIST, -ENOSPC. */
+int apic_create(struct vm *vm);

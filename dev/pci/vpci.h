@@ -27,3 +27,6 @@ struct vpci_function {
 
 /* Plug a function in. -EEXIST, logged, where its place is taken. */
 int vpci_plug(struct vm *vm, struct vpci_function *function);
+
+/* Create the bus with its host bridge. 0, -ENOMEM, -EEXIST, -ENOSPC. */
+int vpci_create(struct vm *vm);

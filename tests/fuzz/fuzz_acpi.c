@@ -5,6 +5,7 @@
  * the bytes that were asked for, so that reading behind a table is noticed as reading behind memory.
  */
 /* link: arch/acpi/s5.c arch/time/timesource.c lib/string.c */
+#include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Included, to bring their variables back to what they are at start-up. */

@@ -4,6 +4,7 @@
  * options and the modules' command lines. The input's first byte says which of the two follows.
  */
 /* link: arch/bootinfo/efi.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/keyval.c lib/string.c */
+#include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Included, to see its copy of the block. */

@@ -7,6 +7,7 @@
 #include "arch/mem/memory.h"
 #include "arch/fault/panic.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 #include "core/observe/entry_check.h"
 #include "core/mem/guest_mem.h"
 #include "lib/log.h"

@@ -9,6 +9,7 @@
  */
 #include "arch/fault/machine_check.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/pool.h"
 #include "core/device.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"

@@ -2,6 +2,7 @@
 /* A fake VM with 8259s, IOAPIC and local APICs, and short words for what a guest does to them. */
 #pragma once
 
+#include "dev/irq/irqchip.h"
 #include "fake_vm.h"
 
 #include "dev/irq/vioapic.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake VM: see fake_vm.h. */
+#include "arch/mem/pool.h"
 #include "fake_vm.h"
 
 #include <stdio.h>

@@ -7,6 +7,7 @@
 /* link: dev/firmware/acpi.c dev/firmware/acpi_dsdt.c dev/firmware/aml.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* cflags: -DVM_MAX_VCPUS=4 */
+#include "dev/firmware/acpi.h"
 #include "fake_vm.h"
 
 #include <stdio.h>

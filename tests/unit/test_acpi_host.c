@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "arch/acpi/acpi.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/log.h"
 

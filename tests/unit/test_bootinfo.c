@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "arch/bootinfo/bootinfo.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "hostile.h"
 #include "lib/errno.h"

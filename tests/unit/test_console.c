@@ -17,6 +17,7 @@
 
 #include "arch/console/console.c"
 
+#include "arch/mem/mapping.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
 #include "arch/apic/ioapic.h"

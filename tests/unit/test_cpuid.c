@@ -14,6 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/mem/pool.h"
 #include "arch/time/clock.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/memory.h"

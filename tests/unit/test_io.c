@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "core/io.h"
 #include "core/observe/trace_record.h"
 #include "lib/errno.h"

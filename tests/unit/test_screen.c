@@ -16,6 +16,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/console/framebuffer.h"
 #include "arch/bootinfo/option.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "arch/console/screen.h"
 #include "lib/log.h"

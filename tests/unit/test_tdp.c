@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
 #include "core/vm.h"
 #include "lib/errno.h"

@@ -18,6 +18,7 @@
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
 #include "arch/time/clock.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"

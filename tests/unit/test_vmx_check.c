@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A failed VM entry told in words: each kind of failure, and the rules that explain it. */
-/* link: vmx/check.c vmx/entry_state.c vmx/rules/rules.c vmx/rules/controls.c vmx/rules/host.c */
+/* link: vmx/check.c vmx/entry_state.c vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c */
 /* link: vmx/rules/guest.c vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
 /* link: core/observe/entry_rule.c tests/unit/fake_vmcs.c core/vm_log.c lib/log.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */

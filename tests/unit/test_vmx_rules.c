@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of VM entry: each is broken by exactly what the manual forbids, and by nothing else. */
-/* link: vmx/rules/rules.c vmx/rules/controls.c vmx/rules/host.c vmx/rules/guest.c */
+/* link: vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c vmx/rules/guest.c */
 /* link: vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
 /* link: vmx/rules/exempt.c core/observe/entry_rule.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */

@@ -8,6 +8,7 @@
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 #include "apic_fixture.h"
+#include "dev/irq/irqchip.h"
 
 static int set_up(void **state)
 {
