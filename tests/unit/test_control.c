@@ -165,6 +165,42 @@ static void pae_paging_refuses_reserved_bits_of_its_pointers(void **state)
 	CR3_TAKES(0x1000);
 }
 
+/* SDM, "PDPTE Registers": by changes of CR0.CD, NW, PG and CR4.PAE, PGE, PSE, SMEP, under PAE paging only. */
+static void pae_pointers_are_loaded_by_these_bits_alone(void **state)
+{
+	const u64 cr4_loads = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
+	const u64 cr0_loads = CR0_PG | CR0_CD | CR0_NW;
+
+	for (unsigned bit = 0; bit < 32; bit++) {
+		u64 cr4 = (CR4_PAE | BIT_ULL(bit)) & control_cr4_allowed(&vcpu), old = cr4 & ~BIT_ULL(bit);
+
+		if (!(BIT_ULL(bit) & control_cr4_allowed(&vcpu)) || bit == 17)	/* PCIDE needs long mode */
+			continue;
+		controls[CTL_CR0] = CR0_PE | CR0_ET | CR0_PG;
+		controls[CTL_CR4] = old;
+		pdptes_read_at = ~0ull;
+		assert_int_equal(control_write_cr4(&vcpu, cr4), 0);
+		assert_int_equal(pdptes_read_at != ~0ull, (cr4_loads & BIT_ULL(bit)) != 0);
+		/* Not without paging, and not where PAE is off afterwards. */
+		controls[CTL_CR0] = CR0_PE | CR0_ET;
+		controls[CTL_CR4] = old;
+		pdptes_read_at = ~0ull;
+		assert_int_equal(control_write_cr4(&vcpu, cr4), 0);
+		assert_int_equal(pdptes_read_at, ~0ull);
+	}
+	for (unsigned bit = 0; bit < 32; bit++) {
+		u64 cr0 = CR0_PE | CR0_ET | CR0_PG | BIT_ULL(bit);
+
+		if (bit == 29)
+			cr0 |= CR0_CD;	/* NW needs CD */
+		controls[CTL_CR4] = CR4_PAE;
+		controls[CTL_CR0] = (cr0 & ~BIT_ULL(bit)) | CR0_ET;
+		pdptes_read_at = ~0ull;
+		assert_int_equal(control_write_cr0(&vcpu, cr0), 0);
+		assert_int_equal(pdptes_read_at != ~0ull, (cr0_loads & BIT_ULL(bit)) != 0);
+	}
+}
+
 static void cr3_is_as_wide_as_a_physical_address_in_long_mode(void **state)
 {
 	long_mode(true);
@@ -283,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup(paging_does_not_end_in_64_bit_code_nor_with_pcids, set_up),
 		cmocka_unit_test_setup(pae_paging_refuses_reserved_bits_of_its_pointers, set_up),
 		cmocka_unit_test_setup(cr3_is_as_wide_as_a_physical_address_in_long_mode, set_up),
+		cmocka_unit_test_setup(pae_pointers_are_loaded_by_these_bits_alone, set_up),
 		cmocka_unit_test_setup(cr4_has_what_cpuid_announces, set_up),
 		cmocka_unit_test_setup(nothing_announces_what_lamina_does_not_keep, set_up),
 		cmocka_unit_test_setup(long_mode_keeps_pae_and_its_levels, set_up),
