@@ -229,6 +229,29 @@ static void memory_of_nobody(void **state)
 	assert_int_equal(last.reads + last.writes, 0);
 }
 
+static void a_region_ends_where_the_next_begins(void **state)
+{
+	const struct io_region next = { "next", MMIO_BASE + 0x20, 0x20, dev_read, dev_write, &vm };
+
+	assert_int_equal(mmio_register(&vm, &next), 0);
+	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x20, 1), 0x00);
+	assert_ptr_equal(last.device, &vm);
+	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x1f, 1), 0x1f);
+	assert_ptr_equal(last.device, &last);
+}
+
+static void a_full_bus(void **state)
+{
+	for (unsigned i = 1; i < IO_REGIONS; i++) {
+		const struct io_region more = { "more", MMIO_BASE + i * 0x1000, 0x20, dev_read, dev_write, &vm };
+
+		assert_int_equal(mmio_register(&vm, &more), 0);
+	}
+	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + (IO_REGIONS - 1) * 0x1000 + 5, 1), 0x05);
+	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + IO_REGIONS * 0x1000, 1), 0xff);
+	assert_int_equal(last.reads, 1);
+}
+
 static void unclaimed_memory_is_logged_once_per_page(void **state)
 {
 	log_set_level(LOG_INFO);
@@ -258,6 +281,8 @@ int main(void)
 		TEST(unclaimed_ports_are_logged_once),
 		TEST(memory_of_a_device),
 		TEST(memory_of_nobody),
+		TEST(a_region_ends_where_the_next_begins),
+		TEST(a_full_bus),
 		TEST(unclaimed_memory_is_logged_once_per_page),
 	};
 
