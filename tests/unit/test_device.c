@@ -93,6 +93,7 @@ static void a_bus_has_room_for_48_regions(void **state)
 		assert_int_equal(claim_ports(vm, i, i * 0x10, 0x10), 0);
 		assert_int_equal(claim_memory(vm, i, i * 0x1000, 0x1000), 0);
 	}
+	assert_int_equal(vm->ports.count, 48);
 	assert_int_equal(claim_ports(vm, 1, 0x1000, 1), -ENOSPC);
 	assert_int_equal(claim_memory(vm, 1, 0x1000000, 1), -ENOSPC);
 	assert_int_equal(in8(vm, 47 * 0x10), 47);

@@ -131,9 +131,18 @@ int guest_mem_create(struct vm *v, u64 size)
 void guest_mem_destroy(struct vm *v) { rams -= v->mem.piece_count; }
 
 void trace_attach(struct vcpu *vcpu) { traced++; }
-void trace_export(const struct vm *v) {}
-void statistics_print(struct vcpu *vcpu, bool on_request) { assert_false(on_request); }
-void entry_check_print(const struct vcpu *vcpu) {}
+/* What vm_run() prints at the end, by the first letters, in its order. */
+static char printed[8];
+
+void trace_export(const struct vm *v) { strcat(printed, "t"); }
+void entry_check_print(const struct vcpu *vcpu) { strcat(printed, "e"); }
+
+void statistics_print(struct vcpu *vcpu, bool on_request)
+{
+	assert_false(on_request);
+	assert_null(vcpu->timers);
+	strcat(printed, "s");
+}
 
 static const struct vcpu_ops watching_ops;
 const struct vcpu_ops *entry_check_ops(const struct vcpu_ops *ops) { return ops; }
@@ -342,9 +351,13 @@ static void the_time_limit(void **state)
 	assert_int_equal(vm_create(&vm, &config, &ops), 0);
 	vm.vcpus[0]->regs_available = REGS_LAZY;
 	guest = guest_ends;
+	printed[0] = '\0';
 	vm_run(&vm);
+	assert_string_equal(printed, "set");
+	printed[0] = '\0';
 	config.time_limit_s = 60;
 	vm_run(&vm);
+	printed[0] = '\0';
 	guest = guest_is_early;
 	vm_run(&vm);
 	assert_null(vm.vcpus[0]->timers);	/* the timer does not outlive the guest */
