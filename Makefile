@@ -245,18 +245,24 @@ MAX_SIZE   := 524288
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
+.PHONY: check check-layers check-homes check-words check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
 	check-bench check-boot check-lab
 check: ## run all of the following checks but check-long
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-docs check-headers check-builds check-size check-repro check-unit check-fuzz \
+CHECKS := check-layers check-homes check-words check-docs check-headers check-builds check-size check-repro check-unit check-fuzz \
 	check-bench check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
+
+check-homes: ## each function is declared in the header of the file that defines it
+	$(Q)$(PYTHON) tests/check_homes.py
+
+check-words: ## the field's words where it has one
+	$(Q)$(PYTHON) tests/check_words.py
 
 check-docs: ## files, functions and names in the documents exist
 	$(Q)$(PYTHON) tests/check_docs.py
@@ -316,9 +322,10 @@ check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the bo
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## what takes longer than make check may: more of the matrix
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## what takes longer than make check may: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
+	$(Q)$(MAKE) --no-print-directory mutants
 
 # Another machine: LG_ENV=<its labgrid environment>.
 LG_ENV ?= tests/lab/qemu.yaml

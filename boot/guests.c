@@ -14,10 +14,10 @@
 #include "arch/cpu/percpu.h"
 #include "arch/time/rtc.h"
 #include "arch/fault/stage.h"
+#include "boot/ending.h"
 #include "boot/keyboard.h"
 #include "core/load/config.h"
 #include "core/load/loader.h"
-#include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "dev/platform.h"
@@ -61,14 +61,6 @@ static void timer_interrupt(void)
 	lapic_timer_fired();
 	if (this_cpu()->current_vcpu)
 		vcpu_request(this_cpu()->current_vcpu, REQ_TIMER);
-}
-
-/* For a crash report: who ran, and what went before. */
-static void report_vm(void)
-{
-	if (vm_current())
-		log_error("VM %s was running", vm_name(vm_current()));
-	trace_print(NULL, TRACE_ON_PANIC);
 }
 
 /* It did its work by being pending at VM entry. */
@@ -193,7 +185,6 @@ void guests_run(void)
 
 	irq_set_handler(IRQ_VECTOR_TIMER, timer_interrupt);
 	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
-	panic_report_vm = report_vm;
 
 	stage_begins(STAGE_CONFIG);
 	config_parse(&boot_info, &config);

@@ -5,31 +5,8 @@
  */
 #pragma once
 
+#include "lib/acpi_tables.h"
 #include "lib/types.h"
-
-struct acpi_header {
-	char signature[4];
-	u32 length;		/* with this header */
-	u8 revision;
-	u8 checksum;
-	char oem_id[6];
-	char oem_table_id[8];
-	u32 oem_revision;
-	u32 creator_id;
-	u32 creator_revision;
-} __packed;
-_Static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
-
-/* "Generic Address Structure" */
-struct acpi_address {
-	u8 space;
-	u8 bits, offset;
-	u8 access_size;
-	u64 address;
-} __packed;
-_Static_assert(sizeof(struct acpi_address) == 12, "ACPI generic address");
-
-enum { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
 
 /*
  * Find the tables by a copy of the root pointer, or where `rsdp` is NULL by the scan of low memory;

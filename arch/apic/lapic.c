@@ -10,14 +10,12 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/apic/irq.h"
-#include "arch/apic/lapic_reg.h"
 #include "arch/mem/paging.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 
-#define SVR_ENABLE	    BIT(8)
 #define ICR_PENDING	    BIT(12)
 #define ICR_ASSERT	    BIT(14)
 #define ICR_SELF	    (1u << 18)
@@ -29,15 +27,15 @@ static bool x2apic;
 
 u32 lapic_reg_read(enum lapic_register reg)
 {
-	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg / 16)) : registers[reg / 4];
+	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg)) : registers[reg * 4];
 }
 
 void lapic_reg_write(enum lapic_register reg, u32 value)
 {
 	if (x2apic)
-		wrmsr(MSR_X2APIC(reg / 16), value);
+		wrmsr(MSR_X2APIC(reg), value);
 	else
-		registers[reg / 4] = value;
+		registers[reg * 4] = value;
 }
 
 u32 lapic_id(void)
@@ -58,7 +56,7 @@ static void send(u32 destination, u32 command)
 	u64 end = clock_deadline_us(1000);
 
 	if (x2apic) {
-		wrmsr(MSR_X2APIC(LAPIC_ICR / 16), (u64)destination << 32 | command);
+		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
 		return;
 	}
 	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
@@ -74,7 +72,7 @@ void lapic_self_ipi(u8 vector)
 
 bool lapic_irr_pending(u8 vector)
 {
-	return lapic_reg_read(LAPIC_IRR + vector / 32 * 16) & BIT(vector % 32);
+	return lapic_reg_read(LAPIC_IRR + vector / 32u) & BIT(vector % 32);
 }
 
 /*
@@ -104,15 +102,15 @@ static void mask_all(void)
 {
 	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
 
-	lapic_reg_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
-	lapic_reg_write(LAPIC_LVT_LINT0, LAPIC_LVT_MASKED);
-	lapic_reg_write(LAPIC_LVT_LINT1, LAPIC_LVT_NMI);
+	lapic_reg_write(LAPIC_LVT + LVT_TIMER, LVT_MASKED | IRQ_VECTOR_TIMER);
+	lapic_reg_write(LAPIC_LVT + LVT_LINT0, LVT_MASKED);
+	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_NMI);
 	if (last >= 4)
-		lapic_reg_write(LAPIC_LVT_PERFORMANCE, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT + LVT_PERFORMANCE, LVT_MASKED);
 	if (last >= 5)
-		lapic_reg_write(LAPIC_LVT_THERMAL, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT + LVT_THERMAL, LVT_MASKED);
 	if (last >= 6)
-		lapic_reg_write(LAPIC_LVT_CMCI, LAPIC_LVT_MASKED);
+		lapic_reg_write(LAPIC_LVT_CMCI, LVT_MASKED);
 }
 
 /* Finish what an earlier owner left in service, lest it block every lower vector. */
@@ -122,7 +120,7 @@ static void clear_in_service(void)
 		u32 any = 0;
 
 		for (unsigned i = 0; i < 8; i++)
-			any |= lapic_reg_read(LAPIC_ISR + 16 * i);
+			any |= lapic_reg_read(LAPIC_ISR + i);
 		if (!any)
 			return;
 		lapic_eoi();
@@ -148,11 +146,11 @@ int lapic_init(void)
 		return err;
 	mask_all();
 	lapic_reg_write(LAPIC_TPR, 0);
-	lapic_reg_write(LAPIC_SVR, SVR_ENABLE | IRQ_VECTOR_SPURIOUS);
+	lapic_reg_write(LAPIC_SVR, SVR_ENABLED | IRQ_VECTOR_SPURIOUS);
 	clear_in_service();
 	lapic_reg_write(LAPIC_ESR, 0);
 	irq_set_handler(IRQ_VECTOR_LAPIC_ERROR, handle_error);
-	lapic_reg_write(LAPIC_LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
+	lapic_reg_write(LAPIC_LVT + LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
 	this_cpu()->apic_id = lapic_id();
 	log_info("local APIC: id %u, %s, timer %s", lapic_id(), x2apic ? "x2APIC" : "xAPIC",
 		 cpu_features.tsc_deadline ? "by TSC deadline" : "by count");

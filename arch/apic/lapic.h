@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib/lapic.h"
 #include "lib/types.h"
 
 /* Enable this CPU's APIC; mask its LVTs. -ENODEV with words in the log where there is none. */
@@ -29,3 +30,7 @@ void lapic_timer_arm(u64 tsc_deadline);
 extern u64 lapic_timer_armed;
 /* Called by the timer interrupt's handler: what was armed has fired. */
 void lapic_timer_fired(void);
+
+/* The registers, in either mode: for this folder. */
+u32 lapic_reg_read(enum lapic_register reg);
+void lapic_reg_write(enum lapic_register reg, u32 value);

@@ -7,7 +7,6 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
-#include "arch/apic/lapic_reg.h"
 #include "arch/time/muldiv.h"
 #include "arch/cpu/x86.h"
 #include "lib/log.h"
@@ -21,23 +20,23 @@ static bool deadline_mode;
 
 void lapic_timer_start_calibration(void)
 {
-	lapic_reg_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED | IRQ_VECTOR_TIMER);
-	lapic_reg_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
-	lapic_reg_write(LAPIC_TIMER_INITIAL, MAX_COUNT);
+	lapic_reg_write(LAPIC_LVT + LVT_TIMER, LVT_MASKED | IRQ_VECTOR_TIMER);
+	lapic_reg_write(LAPIC_DIVIDE, DIVIDE_BY_1);
+	lapic_reg_write(LAPIC_INITIAL_COUNT, MAX_COUNT);
 }
 
 u32 lapic_timer_count(void)
 {
-	return lapic_reg_read(LAPIC_TIMER_CURRENT);
+	return lapic_reg_read(LAPIC_CURRENT_COUNT);
 }
 
 void lapic_timer_set_hz(u64 hz)
 {
 	timer_hz = hz;
-	lapic_reg_write(LAPIC_TIMER_INITIAL, 0);
+	lapic_reg_write(LAPIC_INITIAL_COUNT, 0);
 	deadline_mode = cpu_features.tsc_deadline;
-	lapic_reg_write(LAPIC_LVT_TIMER,
-		    IRQ_VECTOR_TIMER | (deadline_mode ? LAPIC_LVT_TSC_DEADLINE : 0));
+	lapic_reg_write(LAPIC_LVT + LVT_TIMER,
+		    IRQ_VECTOR_TIMER | (deadline_mode ? LVT_TSC_DEADLINE : 0));
 	/* Intel SDM, "TSC-Deadline Mode": order the xAPIC's store before the MSR write. */
 	__asm__ volatile("mfence" : : : "memory");
 }
@@ -50,7 +49,7 @@ static void arm_count(u64 deadline)
 	if (deadline > now)
 		count = mul_div(deadline - now, timer_hz, clock_tsc_hz());
 	count = MIN(count, (u64)MAX_COUNT);
-	lapic_reg_write(LAPIC_TIMER_INITIAL, (u32)MAX(count, 1ull));
+	lapic_reg_write(LAPIC_INITIAL_COUNT, (u32)MAX(count, 1ull));
 }
 
 void lapic_timer_arm(u64 deadline)
@@ -61,7 +60,7 @@ void lapic_timer_arm(u64 deadline)
 	if (deadline_mode)	/* 0 disarms */
 		wrmsr(MSR_TSC_DEADLINE, deadline == LAPIC_TIMER_OFF ? 0 : MAX(deadline, 1ull));
 	else if (deadline == LAPIC_TIMER_OFF)
-		lapic_reg_write(LAPIC_TIMER_INITIAL, 0);
+		lapic_reg_write(LAPIC_INITIAL_COUNT, 0);
 	else
 		arm_count(deadline);
 }

@@ -6,18 +6,22 @@
 
 struct vcpu;
 
+/*
+ * Who may access a member: "constant" is written once, before the CPU runs guests; "this CPU" only by
+ * the CPU itself, without a lock. No member may be written by another CPU.
+ */
 struct percpu {
-	struct percpu *self;		/* must stay first: this_cpu() is one load from gs:0 */
-	u32 index;			/* 0 for the boot CPU, dense */
-	u32 apic_id;
-	struct vcpu *current_vcpu;	/* the vCPU loaded on this CPU, or NULL */
-	void *stack_top;		/* top of the ordinary stack */
-	void *vendor_page;		/* VMX: VMXON region; SVM: host save area */
-	hpa_t vendor_page_pa;
-	void *host_vmcb;		/* SVM: VMCB that VMSAVE/VMLOAD keep host state in */
-	hpa_t host_vmcb_pa;
-	u64 nmi_count, debug_count;
-	void *arch_data;		/* owned by arch: GDT, TSS, IST stacks */
+	struct percpu *self;		/* constant; must stay first: this_cpu() is one load from gs:0 */
+	u32 index;			/* constant: 0 for the boot CPU, dense */
+	u32 apic_id;			/* constant */
+	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
+	void *stack_top;		/* constant: top of the ordinary stack */
+	void *vendor_page;		/* constant; VMX: VMXON region; SVM: host save area */
+	hpa_t vendor_page_pa;		/* constant */
+	void *host_vmcb;		/* constant; SVM: the VMCB in which VMSAVE and VMLOAD keep host state */
+	hpa_t host_vmcb_pa;		/* constant */
+	u64 nmi_count, debug_count;	/* this CPU, in its exception handlers */
+	void *arch_data;		/* constant; owned by arch/cpu/gdt.c: GDT and TSS */
 };
 
 #ifdef LAMINA_HOST_TEST

@@ -2,6 +2,7 @@
 /* Architectural constants: control register bits, RFLAGS, exceptions, MSRs. Shared by host and guest code. */
 #pragma once
 
+#include "lib/lapic.h"
 #include "lib/types.h"
 
 /* Intel SDM, "Control Registers" */
@@ -118,7 +119,6 @@ enum {
 /* Model-specific registers, each with the CPUID bit that announces it (none: every x86-64 has it). */
 #define MSR_TSC			0x010
 #define MSR_PLATFORM_ID		0x017
-#define MSR_APIC_BASE		0x01b
 #define MSR_FEATURE_CONTROL	0x03a	/* CPUID.1:ECX[5] (VMX) */
 #define MSR_TSC_ADJUST		0x03b	/* CPUID.7.0:EBX[1] */
 #define MSR_SPEC_CTRL		0x048	/* CPUID.7.0:EDX[26] */
@@ -164,8 +164,6 @@ enum {
 #define MSR_MC_STATUS(n)	(0x401 + 4 * (n))
 #define MSR_MC_ADDR(n)		(0x402 + 4 * (n))
 #define MSR_MC_MISC(n)		(0x403 + 4 * (n))
-#define MSR_TSC_DEADLINE	0x6e0	/* CPUID.1:ECX[24] */
-#define MSR_X2APIC(n)		(0x800 + (n)) /* CPUID.1:ECX[21]; n = register offset / 16 */
 #define MSR_XSS			0xda0	/* CPUID.(0xd,1):EAX[3] */
 #define MSR_EFER		0xc0000080 /* CPUID.80000001h:EDX[20 or 29] */
 #define MSR_STAR		0xc0000081

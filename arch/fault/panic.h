@@ -1,32 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* The ways in which Lamina stops. */
+/*
+ * How Lamina stops where it cannot go on. Everything may call this, so it includes nothing of what may:
+ * what it needs from above comes by hooks.
+ */
 #pragma once
 
 #include "lib/types.h"
 
-enum end_action { END_POWEROFF, END_REBOOT, END_HALT };
-
-/* Chosen on the command line: onend= (default poweroff) and onfail= (default halt). */
-extern enum end_action on_end, on_fail;
-
 /*
  * A defect of Lamina or of the machine: print the text, the stack and its callers, the VMs' trace,
- * and stop by on_fail. Any context. Prints "Lamina: stopped: ..." as its last line.
+ * and stop as onfail= says. Any context. Prints "Lamina: stopped: ..." as its last line.
  */
 void panic(const char *format, ...) __printf(1, 2) __noreturn;
 
 /* Lamina cannot go on and says why; not a defect, no registers. Last line "Lamina: stopped: ...". */
 void stop(const char *format, ...) __printf(1, 2) __noreturn;
 
-/* All VMs ended: "Lamina: all VMs ended, powering off" (or rebooting, halted), then do it. */
-void finish(void) __noreturn;
+/* For a panic with a report of its own: open the log; log `why`, the report, then stop. Any context. */
+void panic_begin(void);
+void panic_end(const char *why) __noreturn;
 
-/* Set by boot: prints what the VMs did last. Takes no lock. */
-extern void (*panic_report_vm)(void);
+/* A line that is always printed, whatever loglevel= says: the last one is what a reader looks for. */
+void log_last_line(const char *format, ...) __printf(1, 2);
 
-/* As panic(), for an exception that nobody expects: prints the registers, too. */
-struct trap_frame;
-void panic_trap(const struct trap_frame *frame) __noreturn;
+/*
+ * What panic() and stop() have done for them, in this order. Constant, so that it is there from the
+ * first instruction on; boot/ending.c defines it.
+ */
+struct panic_hooks {
+	/* Make the log's way out work. `crash`: assume no state, neither the GS base nor the console's. */
+	void (*begin)(bool crash);
+	/* Print the stack and the callers of the function with this __builtin_frame_address(0). */
+	void (*report_caller)(const u64 *frame);
+	/* Print what the VMs did last. Takes no lock. */
+	void (*report_vm)(void);
+	/* End the loop of boots. True if there was one: the machine must not reboot. */
+	bool (*end_loop)(void);
+	/* As onfail= says. */
+	void (*end)(bool in_loop) __noreturn;
+	/* Where that fails, too. */
+	void (*halt)(void) __noreturn;
+};
+extern const struct panic_hooks panic_hooks;
 
 #define BUG_ON(condition)						\
 	do {								\

@@ -10,6 +10,7 @@
 #include "arch/fault/panic.h"
 #include "lib/errno.h"
 #include "lib/log.h"
+#include "lib/printf.h"
 
 struct idt_gate {
 	u16 offset_low;
@@ -92,6 +93,20 @@ static void handle_debug(const struct trap_frame *frame)
 	if (this_cpu()->debug_count++ == 0)
 		log_warn("a debug exception that nobody asked for, at 0x%llx: ignored",
 			 (unsigned long long)frame->rip);
+}
+
+/* As panic(), for an exception that nobody expects: prints the registers, too. */
+static void __noreturn panic_trap(const struct trap_frame *frame)
+{
+	char why[80];
+
+	panic_begin();
+	snprintf(why, sizeof(why), "unexpected exception %llu (%s) at 0x%llx",
+		 (unsigned long long)frame->vector, trap_name(frame->vector),
+		 (unsigned long long)frame->rip);
+	log_error("panic: %s", why);
+	trap_report(frame);
+	panic_end(why);
 }
 
 static void handle_exception(struct trap_frame *frame)

@@ -5,7 +5,7 @@
 #include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
 #include "core/vm_log.h"
-#include "dev/firmware/acpi_tables.h"
+#include "lib/acpi_tables.h"
 #include "dev/firmware/aml.h"
 #include "dev/irq/vioapic.h"
 #include "dev/irq/vlapic.h"
@@ -119,7 +119,7 @@ static struct acpi_address io_register(u16 port, u8 bytes, u8 access)
 	return (struct acpi_address){
 		.space = ACPI_SPACE_IO,
 		.bits = (u8)(bytes * 8),
-		.access = access,
+		.access_size = access,
 		.address = port,
 	};
 }

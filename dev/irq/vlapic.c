@@ -140,7 +140,7 @@ bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
 	}
 }
 
-void vlapic_signal(struct vlapic *vlapic, enum vlapic_lvt source)
+void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source)
 {
 	u32 entry = vlapic->lvt[source];
 	const struct apic_message message = {
@@ -172,7 +172,7 @@ void vlapic_set_lint0(struct vlapic *vlapic, bool level)
 }
 
 /* SDM, "Error Handling": the error interrupt is armed again by a write to the ESR. */
-void vlapic_note_error(struct vlapic *vlapic, enum vlapic_error error)
+void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error)
 {
 	bool armed = !vlapic->errors;
 

@@ -10,12 +10,12 @@
 #include "core/vtimer.h"
 #include "dev/irq/apic_bus.h"
 #include "dev/irq/vector_set.h"
+#include "lib/lapic.h"
 #include "lib/types.h"
 
 struct vm;
 struct vcpu;
 
-#define LAPIC_DEFAULT_BASE 0xfee00000ull
 #define LAPIC_SIZE	   0x1000
 #define LAPIC_REGISTERS	   64
 
@@ -25,50 +25,6 @@ struct vcpu;
  * the guest no time to run. TSC-deadline and one-shot mode need no bound: each shot is an exit.
  */
 #define LAPIC_TIMER_MIN_PERIOD_NS 20000
-
-/* Registers: offset in the xAPIC page / 16, and x2APIC MSR - 0x800. */
-enum vlapic_register {
-	LAPIC_ID = 0x02,
-	LAPIC_VERSION = 0x03,
-	LAPIC_TPR = 0x08,	/* task priority */
-	LAPIC_APR = 0x09,	/* arbitration priority */
-	LAPIC_PPR = 0x0a,	/* processor priority */
-	LAPIC_EOI = 0x0b,
-	LAPIC_REMOTE_READ = 0x0c,
-	LAPIC_LDR = 0x0d,	/* logical destination */
-	LAPIC_DFR = 0x0e,	/* destination format */
-	LAPIC_SVR = 0x0f,	/* spurious interrupt vector */
-	LAPIC_ISR = 0x10,	/* in service, 8 registers */
-	LAPIC_TMR = 0x18,	/* trigger mode, 8 registers */
-	LAPIC_IRR = 0x20,	/* requests, 8 registers */
-	LAPIC_ESR = 0x28,	/* error status */
-	LAPIC_ICR = 0x30,	/* interrupt command; x2APIC: all 64 bits */
-	LAPIC_ICR_HIGH = 0x31,
-	LAPIC_LVT = 0x32,	/* local vector table, LVT_COUNT registers */
-	LAPIC_INITIAL_COUNT = 0x38,
-	LAPIC_CURRENT_COUNT = 0x39,
-	LAPIC_DIVIDE = 0x3e,
-	LAPIC_SELF_IPI = 0x3f,	/* x2APIC only */
-};
-
-/* The local vector table in the order of its registers. No CMCI entry: the version says 6. */
-enum vlapic_lvt {
-	LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR,
-	LVT_COUNT,
-};
-
-#define LVT_DELIVERY(entry)   ((entry) >> 8 & 7)
-#define LVT_MASKED	      BIT(16)
-#define LVT_TIMER_MODE(entry) ((entry) >> 17 & 3)
-enum vlapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
-
-#define SVR_ENABLED BIT(8)
-
-enum vlapic_error {
-	ESR_SEND_ILLEGAL_VECTOR = BIT(5),
-	ESR_RECEIVED_ILLEGAL_VECTOR = BIT(6),
-	ESR_ILLEGAL_REGISTER = BIT(7),
-};
 
 struct vlapic_timer {
 	struct vtimer vtimer;	/* armed only while its expiry would interrupt */
@@ -118,8 +74,8 @@ bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message 
 /* Take a message, whatever its destination. false: it was not accepted. */
 bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message);
 /* Signal an interrupt of the local vector table. */
-void vlapic_signal(struct vlapic *vlapic, enum vlapic_lvt source);
-void vlapic_note_error(struct vlapic *vlapic, enum vlapic_error error);
+void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source);
+void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error);
 
 void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr);
 void vlapic_end_of_interrupt(struct vlapic *vlapic);
@@ -130,7 +86,7 @@ void vlapic_send_self(struct vlapic *vlapic, u8 vector);
 /* dev/irq/vlapic_registers.c. As both modes see them; false: there is no such register. */
 bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value);
 bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
-u32 vlapic_lvt_writable(enum vlapic_lvt entry);	/* mask of the bits */
+u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the bits */
 
 /* The xAPIC's page, an MMIO region of each VM; `device` is not used: the access tells the vCPU. */
 #define LAPIC_REGION "local APIC"
@@ -152,10 +108,6 @@ void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc);
 u64 vlapic_timer_deadline(const struct vlapic *vlapic);
 /* The guest's TSC was changed. */
 void vlapic_timer_tsc_changed(struct vlapic *vlapic);
-
-#define LAPIC_BASE_BSP	   BIT_ULL(8)
-#define LAPIC_BASE_X2APIC  BIT_ULL(10)
-#define LAPIC_BASE_ENABLED BIT_ULL(11)
 
 /* Switched on in IA32_APIC_BASE and by software: accepts interrupts. */
 static inline bool vlapic_enabled(const struct vlapic *vlapic)

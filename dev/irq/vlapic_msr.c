@@ -10,9 +10,6 @@
 #include "dev/irq/vlapic.h"
 #include "lib/errno.h"
 
-#define MSR_APIC_BASE	 0x1b
-#define MSR_TSC_DEADLINE 0x6e0
-#define MSR_X2APIC	 0x800
 #define MSR_X2APIC_COUNT 0x100
 
 #define MODE_BITS (LAPIC_BASE_ENABLED | LAPIC_BASE_X2APIC)
@@ -164,8 +161,8 @@ static int write_register(struct vlapic *vlapic, unsigned reg, u64 value)
 
 int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 {
-	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
-		return read_register(vlapic, msr - MSR_X2APIC, value);
+	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
+		return read_register(vlapic, msr - MSR_X2APIC(0), value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		*value = vlapic->base;
@@ -180,8 +177,8 @@ int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 
 int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
 {
-	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
-		return write_register(vlapic, msr - MSR_X2APIC, value);
+	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
+		return write_register(vlapic, msr - MSR_X2APIC(0), value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return write_base(vlapic, value);

@@ -21,7 +21,7 @@ static u32 arbitration_priority(const struct vlapic *vlapic)
 	return MAX(higher, (u8)(vlapic->tpr & 0xf0));
 }
 
-u32 vlapic_lvt_writable(enum vlapic_lvt entry)
+u32 vlapic_lvt_writable(enum lapic_lvt entry)
 {
 	static const u32 writable[LVT_COUNT] = {
 		[LVT_TIMER] = 0x700ff,	/* mode, mask, vector */
@@ -35,7 +35,7 @@ u32 vlapic_lvt_writable(enum vlapic_lvt entry)
 	return writable[entry];
 }
 
-static void write_lvt(struct vlapic *vlapic, enum vlapic_lvt entry, u32 value)
+static void write_lvt(struct vlapic *vlapic, enum lapic_lvt entry, u32 value)
 {
 	value &= vlapic_lvt_writable(entry);
 	if (!(vlapic->svr & SVR_ENABLED))

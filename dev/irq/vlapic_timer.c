@@ -6,7 +6,7 @@
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
-static enum vlapic_timer_mode mode(const struct vlapic *vlapic)
+static enum lapic_timer_mode mode(const struct vlapic *vlapic)
 {
 	return LVT_TIMER_MODE(vlapic->lvt[LVT_TIMER]);
 }

@@ -11,8 +11,6 @@
 #include "dev/platform.h"
 #include "lib/errno.h"
 
-#define MSR_APIC_BASE	 0x1b
-#define MSR_TSC_DEADLINE 0x6e0
 #define X2APIC(reg)	 (0x800 + (reg))
 
 /* IA32_APIC_BASE by mode. */

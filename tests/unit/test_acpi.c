@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "dev/firmware/acpi_tables.h"
+#include "lib/acpi_tables.h"
 #include "dev/firmware/aml.h"
 #include "dev/irq/vioapic.h"
 #include "dev/irq/vlapic.h"

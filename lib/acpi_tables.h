@@ -37,7 +37,7 @@ struct acpi_address {
 	u8 space;
 	u8 bits;		/* width */
 	u8 offset;
-	u8 access;
+	u8 access_size;
 	u64 address;
 } __packed;
 

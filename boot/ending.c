@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Ending, after all VMs have ended or because Lamina cannot go on. */
+#include "boot/ending.h"
+
+#include "arch/acpi/acpi.h"
+#include "arch/bootinfo/option.h"
+#include "arch/console/console.h"
+#include "arch/console/uart.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/percpu.h"
+#include "arch/fault/panic.h"
+#include "arch/fault/trap.h"
+#include "boot/bootloop.h"
+#include "core/observe/trace.h"
+#include "core/vm.h"
+#include "lib/log.h"
+
+enum end_action { END_POWEROFF, END_REBOOT, END_HALT };
+
+static enum end_action on_end = END_POWEROFF, on_fail = END_HALT;
+
+static const char *const actions[] = {
+	[END_POWEROFF] = "poweroff", [END_REBOOT] = "reboot", [END_HALT] = "halt",
+};
+
+static int set_action(struct str_view value, enum end_action *action)
+{
+	int choice = option_choice(value, actions, ARRAY_SIZE(actions));
+
+	if (choice < 0)
+		return choice;
+	*action = choice;
+	return 0;
+}
+
+static int set_on_end(struct str_view value)
+{
+	return set_action(value, &on_end);
+}
+DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt",
+	      "what to do when all VMs have ended (default poweroff)", set_on_end);
+
+static int set_on_fail(struct str_view value)
+{
+	return set_action(value, &on_fail);
+}
+DEFINE_OPTION(onfail, "onfail", "halt|poweroff|reboot",
+	      "what to do when Lamina itself has to stop (default halt)", set_on_fail);
+
+static void __noreturn halt(void)
+{
+	uart_flush();
+	for (;;) {
+		irq_disable();
+		__asm__ volatile("hlt");
+	}
+}
+
+static void __noreturn end(enum end_action action)
+{
+	irq_disable();
+	uart_flush();
+	if (action == END_POWEROFF) {
+		acpi_poweroff();
+		log_error("the machine did not power off; halted");
+	} else if (action == END_REBOOT) {
+		machine_reset();
+		log_error("the machine did not reset; halted");
+	}
+	halt();
+}
+
+void finish(void)
+{
+	static const char *const doing[] = {
+		[END_POWEROFF] = "powering off", [END_REBOOT] = "rebooting", [END_HALT] = "halted",
+	};
+
+	log_last_line("Lamina: all VMs ended, %s", doing[on_end]);
+	end(on_end);
+}
+
+/* --- what panic() and stop() have done for them --- */
+
+/*
+ * Between SVM's exit and its VMLOAD the GS base is a guest's. Only the boot CPU runs guests, so its
+ * own is the right one.
+ */
+static void begin(bool crash)
+{
+	if (crash)
+		percpu_init_early();
+	console_init();
+	if (crash)
+		console_resume();
+}
+
+/* Which VM ran, and what happened before. */
+static void report_vm(void)
+{
+	if (vm_current())
+		log_error("VM %s was running", vm_name(vm_current()));
+	trace_print(NULL, TRACE_ON_PANIC);
+}
+
+/* A loop of boots that failed must not go on because of onfail=reboot. */
+static void __noreturn end_badly(bool in_loop)
+{
+	end(in_loop && on_fail == END_REBOOT ? END_HALT : on_fail);
+}
+
+const struct panic_hooks panic_hooks = {
+	.begin = begin,
+	.report_caller = trap_report_caller,
+	.report_vm = report_vm,
+	.end_loop = bootloop_failed,
+	.end = end_badly,
+	.halt = halt,
+};
