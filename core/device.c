@@ -38,23 +38,22 @@ int pio_register(struct vm *vm, const struct io_region *region)
 	return error;
 }
 
-int mmio_register(struct vm *vm, const struct io_region *region)
+int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle)
 {
-	return bus_add(vm, &vm->mmio, region);
+	int error = bus_add(vm, &vm->mmio, region);
+
+	if (!error && handle)
+		*handle = vm->mmio.count - 1;
+	return error;
 }
 
-int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size)
+int mmio_move(struct vm *vm, u32 handle, u64 base, u64 size)
 {
-	for (u32 i = 0; i < vm->mmio.count; i++) {
-		struct io_region *region = &vm->mmio.regions[i];
-
-		if (region->device == device && !strcmp(region->name, name)) {
-			region->base = base;
-			region->size = size;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	if (handle >= vm->mmio.count)
+		return -ENOENT;
+	vm->mmio.regions[handle].base = base;
+	vm->mmio.regions[handle].size = size;
+	return 0;
 }
 
 void *vm_platform(const struct vm *vm)

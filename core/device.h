@@ -26,9 +26,10 @@ struct io_region {
 
 /* Claim a range. -EEXIST where it overlaps, -ENOSPC; both logged. */
 int pio_register(struct vm *vm, const struct io_region *region);
-int mmio_register(struct vm *vm, const struct io_region *region);
-/* Move or remove a claimed MMIO range (PCI BARs, APIC base); size 0 removes. */
-int mmio_move(struct vm *vm, const char *name, void *device, u64 base, u64 size);
+/* `handle`, where not NULL, gets what mmio_move() knows the range by. */
+int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle);
+/* Move or remove a claimed MMIO range (PCI BARs, APIC base); size 0 removes. -ENOENT: no such handle. */
+int mmio_move(struct vm *vm, u32 handle, u64 base, u64 size);
 
 /* The devices of a VM, set by dev/platform.c. NULL before. */
 void *vm_platform(const struct vm *vm);

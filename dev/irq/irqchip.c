@@ -150,19 +150,20 @@ int apic_create(struct vm *vm)
 {
 	struct irqchip *irqchip = vm_alloc(vm, sizeof(*irqchip));
 	const struct io_region page = {
-		.name = LAPIC_REGION,
+		.name = "local APIC",
 		.base = LAPIC_DEFAULT_BASE,
 		.size = LAPIC_SIZE,
 		.read = vlapic_mmio_read,
 		.write = vlapic_mmio_write,
 		.device = vm,
 	};
-	int error = irqchip ? mmio_register(vm, &page) : -ENOMEM;
+	u32 handle;
+	int error = irqchip ? mmio_register(vm, &page, &handle) : -ENOMEM;
 
 	if (!error)
 		error = vioapic_create(&irqchip->vioapic, vm);
 	for (u32 i = 0; !error && i < vm_vcpu_count(vm); i++)
-		error = vlapic_create(vm_vcpu(vm, i));
+		error = vlapic_create(vm_vcpu(vm, i), handle);
 	if (error) {
 		vm_error(vm, "cannot create the APICs (error %d)", -error);
 		return error;

@@ -273,7 +273,7 @@ void vlapic_reset(struct vlapic *vlapic)
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
 	bool bsp = vlapic->vcpu == vm_bsp(vm);
 
-	mmio_move(vm, LAPIC_REGION, vm, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
+	mmio_move(vm, vlapic->page, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
 	vlapic->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0);
 	vlapic_power_up(vlapic);
 	if (bsp) {
@@ -284,13 +284,14 @@ void vlapic_reset(struct vlapic *vlapic)
 	vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-int vlapic_create(struct vcpu *vcpu)
+int vlapic_create(struct vcpu *vcpu, u32 page)
 {
 	struct vlapic *vlapic = vm_alloc(vcpu_vm(vcpu), sizeof(*vlapic));
 
 	if (!vlapic)
 		return -ENOMEM;
 	vlapic->vcpu = vcpu;
+	vlapic->page = page;
 	vlapic->id = vcpu_apic_id(vcpu);
 	vlapic_timer_create(vlapic);
 	vcpu_set_vlapic(vcpu, vlapic);

@@ -38,6 +38,7 @@ struct vlapic_timer {
 struct vlapic {
 	struct vcpu *vcpu;
 	u32 id;
+	u32 page;		/* handle of the xAPIC page, an MMIO region of the VM */
 	u64 base;		/* IA32_APIC_BASE */
 	struct vector_set irr, isr, tmr;
 	bool irr_hint;		/* false: IRR is empty */
@@ -51,8 +52,8 @@ struct vlapic {
 	struct vlapic_timer timer;
 };
 
-/* Allocate and attach it to the vCPU, in the state of vlapic_reset(). -ENOMEM. */
-int vlapic_create(struct vcpu *vcpu);
+/* Allocate and attach it to the vCPU, with the handle of its page, in the state of vlapic_reset(). -ENOMEM. */
+int vlapic_create(struct vcpu *vcpu, u32 page);
 
 /*
  * As firmware leaves it for an operating system: the boot processor's is enabled and takes the
@@ -89,7 +90,6 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
 u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the bits */
 
 /* The xAPIC's page, an MMIO region of each VM; `device` is not used: the access tells the vCPU. */
-#define LAPIC_REGION "local APIC"
 u64 vlapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
 void vlapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
 

@@ -48,7 +48,7 @@ static int move_page(struct vlapic *vlapic, gpa_t base)
 				(unsigned long long)base);
 		return -EINVAL;
 	}
-	return mmio_move(vm, LAPIC_REGION, vm, base, LAPIC_SIZE) ? -EINVAL : 0;
+	return mmio_move(vm, vlapic->page, base, LAPIC_SIZE) ? -EINVAL : 0;
 }
 
 static void enter_mode(struct vlapic *vlapic, u64 mode)

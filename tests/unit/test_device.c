@@ -28,7 +28,7 @@ static int claim_memory(struct vm *vm, u64 device, u64 base, u64 size)
 {
 	const struct io_region r = region(device, base, size);
 
-	return mmio_register(vm, &r);
+	return mmio_register(vm, &r, NULL);
 }
 
 static int set_up(void **state)
@@ -100,6 +100,31 @@ static void a_bus_has_room_for_48_regions(void **state)
 	assert_int_equal(in8(vm, 0x1000), 0xff);
 }
 
+static u64 memory8(struct vm *vm, u64 gpa)
+{
+	return mmio_read(vm_bsp(vm), gpa, 1);
+}
+
+static void a_range_moves_by_its_handle(void **state)
+{
+	struct vm *vm = *state;
+	const struct io_region first = region(0x10, 0xd0000000, 0x1000), second = region(0x20, 0xd0001000, 0x1000);
+	u32 handles[2];
+
+	assert_int_equal(mmio_register(vm, &first, &handles[0]), 0);
+	assert_int_equal(mmio_register(vm, &second, &handles[1]), 0);
+	assert_int_equal(mmio_move(vm, handles[1], 0xe0000000, 0x800), 0);
+	assert_int_equal(memory8(vm, 0xd0001000), 0xff);
+	assert_int_equal(memory8(vm, 0xe0000000), 0x20);
+	assert_int_equal(memory8(vm, 0xe0000800), 0xff);
+	assert_int_equal(memory8(vm, 0xd0000000), 0x10);
+	assert_int_equal(mmio_move(vm, handles[0], 0xd0000000, 0), 0);
+	assert_int_equal(memory8(vm, 0xd0000000), 0xff);
+	assert_int_equal(memory8(vm, 0xe0000000), 0x20);
+	assert_int_equal(mmio_move(vm, vm->mmio.count, 0xe0001000, 0x1000), -ENOENT);
+	assert_int_equal(memory8(vm, 0xe0001000), 0xff);
+}
+
 static void the_vm_keeps_the_devices(void **state)
 {
 	struct vm *vm = *state;
@@ -118,6 +143,7 @@ int main(void)
 		TEST(ports_have_their_limits),
 		TEST(overlaps_are_refused),
 		TEST(a_bus_has_room_for_48_regions),
+		TEST(a_range_moves_by_its_handle),
 		TEST(the_vm_keeps_the_devices),
 	};
 

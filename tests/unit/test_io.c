@@ -88,7 +88,7 @@ static int set_up(void **state)
 	log_set_level(LOG_ERROR);
 	assert_int_equal(io_init(&vm), 0);
 	assert_int_equal(pio_register(&vm, &ports), 0);
-	assert_int_equal(mmio_register(&vm, &memory), 0);
+	assert_int_equal(mmio_register(&vm, &memory, NULL), 0);
 	return 0;
 }
 
@@ -233,7 +233,7 @@ static void a_region_ends_where_the_next_begins(void **state)
 {
 	const struct io_region next = { "next", MMIO_BASE + 0x20, 0x20, dev_read, dev_write, &vm };
 
-	assert_int_equal(mmio_register(&vm, &next), 0);
+	assert_int_equal(mmio_register(&vm, &next, NULL), 0);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x20, 1), 0x00);
 	assert_ptr_equal(last.device, &vm);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x1f, 1), 0x1f);
@@ -245,7 +245,7 @@ static void a_full_bus(void **state)
 	for (unsigned i = 1; i < IO_REGIONS; i++) {
 		const struct io_region more = { "more", MMIO_BASE + i * 0x1000, 0x20, dev_read, dev_write, &vm };
 
-		assert_int_equal(mmio_register(&vm, &more), 0);
+		assert_int_equal(mmio_register(&vm, &more, NULL), 0);
 	}
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + (IO_REGIONS - 1) * 0x1000 + 5, 1), 0x05);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + IO_REGIONS * 0x1000, 1), 0xff);
