@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the assembly of boot and arch knows of the C side. Compiled to text, never linked. */
 #include "arch/cpu/gdt.h"
-#include "arch/mem/paging.h"
 #include "arch/fault/stage.h"
+#include "arch/mem/paging.h"
 #include "lib/offsets.h"
 
 void offsets(void);

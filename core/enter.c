@@ -6,8 +6,8 @@
  */
 #include "core/enter.h"
 
-#include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
+#include "arch/cpu/cpu.h"
 #include "core/observe/report.h"
 #include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"

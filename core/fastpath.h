@@ -12,8 +12,8 @@
  */
 #pragma once
 
-#include "arch/cpu/cpu.h"
 #include "arch/apic/lapic.h"
+#include "arch/cpu/cpu.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
 #include "core/exit.h"

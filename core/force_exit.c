@@ -2,10 +2,10 @@
 /* The forced exit for entries without a preemption timer. */
 #include "core/force_exit.h"
 
-#include "arch/time/clock.h"
-#include "arch/cpu/cpu.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
+#include "arch/cpu/cpu.h"
+#include "arch/time/clock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

@@ -2,10 +2,10 @@
 /* A virtual CPU: the state and the operations that both vendors share. */
 #pragma once
 
-#include "core/observe/entry_rule.h"
-#include "core/event.h"
 #include "core/cpu/machine_check.h"
 #include "core/cpu/segment.h"
+#include "core/event.h"
+#include "core/observe/entry_rule.h"
 #include "core/observe/statistics.h"
 #include "lib/errno.h"
 #include "lib/types.h"

@@ -2,13 +2,13 @@
 /* The life of a VM: create, enter, run, destroy. */
 #include "core/vm.h"
 
+#include "arch/apic/lapic.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/fpu.h"
-#include "arch/apic/lapic.h"
 #include "arch/cpu/percpu.h"
 #include "core/cpu/cpuid.h"
-#include "core/enter.h"
 #include "core/cpu/msr.h"
+#include "core/enter.h"
 #include "core/io.h"
 #include "core/observe/entry_check.h"
 #include "core/observe/trace.h"

@@ -4,10 +4,10 @@
 
 #include "arch/mem/memory.h"
 #include "arch/mem/paging.h"
-#include "core/load/config.h"
 #include "core/io.h"
-#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/load/config.h"
+#include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
 #include "lib/types.h"
 

@@ -2,8 +2,8 @@
 /* Timers of device models: a short list per vCPU, sorted by deadline. */
 #include "core/vtimer.h"
 
-#include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
+#include "arch/time/clock.h"
 #include "core/vcpu.h"
 
 static void first_changed(struct vcpu *vcpu)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Switch SVM on and off on one CPU. AMD APM vol. 2, "Enabling SVM", "Host Save Area". */
 #include "arch/cpu/cpu.h"
-#include "arch/mem/memory.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "lib/log.h"
 #include "svm/svm.h"

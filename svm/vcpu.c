@@ -2,9 +2,9 @@
 /* A vCPU under SVM: its VMCB, from creation over reset to loading it on a CPU. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
-#include "arch/mem/memory.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "lib/string.h"
 #include "svm/svm.h"

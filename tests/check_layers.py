@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Hold the include directions: lib <- arch <- core <- vmx, svm, dev <- boot, and no other."""
+"""Hold the include directions: lib <- arch <- core <- vmx, svm, dev <- boot, and no other; and within
+arch, core and dev those between their subfolders."""
 
 import pathlib
 import re
@@ -20,6 +21,31 @@ MAY_INCLUDE = {
 # A device model reaches its guest through these only, so that it can move out of ring 0 some day.
 DEVICE_FACING = {f"core/{name}.h" for name in
                  ("device", "mem/guest_mem", "vtimer", "irqchip", "vm_alloc", "vm_log")}
+# Within a folder: its subfolders from the ground up. One may include those before it. Files at the top
+# of arch and dev may include all of them; core's top, the heart, and its subfolders know each other.
+ORDER = {
+    "arch": ("cpu", "mem", "fault", "pci", "bootinfo", "acpi", "time", "apic", "console"),
+    "core": ("mem", "observe", "cpu", "emulate", "load"),
+    "dev": ("isa", "irq", "pci", "firmware"),
+}
+# What goes upward all the same, and why: a header that everybody may include, or one file's.
+UPWARD = {
+    "arch/fault/panic.h": "it includes nothing itself: what it needs from above comes by hooks",
+    "arch/fault/extable.h": "a macro for instructions that may fault, and the search of its table",
+    "dev/platform.h": "a device finds its VM's other devices in struct platform",
+    ("arch/cpu/gdt.c", "arch/mem/memory.h"): "a CPU's tables are pages of the pool",
+    ("arch/cpu/gdt.c", "arch/mem/pool.h"): "a CPU's tables are pages of the pool",
+    ("arch/cpu/gdt.h", "arch/mem/paging.h"): "where the stacks' address space lies",
+    ("arch/cpu/percpu.c", "arch/mem/memory.h"): "a CPU's stacks are pages of the pool",
+    ("arch/cpu/percpu.c", "arch/mem/pool.h"): "a CPU's stacks are pages of the pool",
+    ("arch/cpu/percpu.c", "arch/fault/trap.h"): "a CPU with its own stacks can have interrupts use them",
+    ("arch/mem/mapping.c", "arch/bootinfo/bootinfo.h"): "what the boot loader calls RAM is no device",
+    ("arch/fault/trap.c", "arch/apic/irq.h"): "vectors from 32 on are interrupts",
+    ("arch/acpi/power.c", "arch/time/clock.h"): "each wait for a register is bounded",
+    ("arch/time/clock.c", "arch/apic/lapic_timer.h"): "the local APIC's timer is calibrated with the TSC",
+    ("core/exit.c", "core/emulate/emulate.h"): "an exit that the hardware does not explain is emulated",
+}
+USED = set()        # of UPWARD
 FREESTANDING = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h"}
 # The unit tests, hosted programs, see the host's C library in place of ours.
 HOST_ONLY = re.compile(r"^#ifdef LAMINA_HOST_TEST$.*?^#(?:else|endif)", re.MULTILINE | re.DOTALL)
@@ -32,6 +58,22 @@ COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 def blank(match):
     """Keep the line numbers of what is cut out."""
     return "\n" * match[0].count("\n")
+
+
+def goes_upward(path, target):
+    """Does the file include a header of a subfolder above its own?"""
+    if path.parts[0] != target.parts[0] or path.parts[0] not in ORDER or path.parent == target.parent:
+        return False
+    order = ORDER[path.parts[0]]
+    if len(target.parts) == 2:      # the top of the folder
+        return path.parts[0] == "dev"
+    if len(path.parts) == 2:
+        return path.parts[0] == "core" and target.parts[1] in ("emulate",)
+    return order.index(target.parts[1]) > order.index(path.parts[1])
+
+
+def explanations(path, ours):
+    return {key for key in (ours, (str(path), ours)) if key in UPWARD}
 
 
 def problems_of(path):
@@ -47,6 +89,10 @@ def problems_of(path):
             yield line, f"<{systems}> is not among the freestanding headers"
         if not ours or ours == "version.h":
             continue
+        if goes_upward(path, pathlib.PurePath(ours)):
+            if not explanations(path, ours):
+                yield line, f'"{ours}" lies above {path.parent}, by the order in check_layers.py'
+            USED.update(explanations(path, ours))
         target = ours.split("/")[0]
         if target not in MAY_INCLUDE:
             yield line, f'"{ours}" is not named from the project root'
@@ -68,6 +114,9 @@ def main():
         for line, problem in problems_of(path):
             print(f"{path}:{line}: {problem}")
             count += 1
+    for stale in UPWARD.keys() - USED:
+        print(f"tests/check_layers.py: UPWARD explains {stale}, which is not there")
+        count += 1
     print(f"check-layers: {len(files)} files, {count} problems")
     return 1 if count or not files else 0
 

@@ -3,9 +3,9 @@
  * What this processor has of VMX, and the controls that follow from it.
  * Intel SDM, "VMX Capability Reporting Facility", "Algorithms for Determining VMX Capabilities".
  */
+#include "arch/bootinfo/option.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
-#include "arch/bootinfo/option.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/capability.h"
 #include "lib/log.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Switch VMX on and off on one CPU. Intel SDM, "Enabling and Entering VMX Operation". */
 #include "arch/cpu/cpu.h"
-#include "arch/fault/extable.h"
-#include "arch/mem/memory.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/extable.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"

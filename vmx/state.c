@@ -4,8 +4,8 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
 #include "arch/cpu/x86.h"
-#include "core/emulate/code.h"
 #include "core/cpu/control.h"
+#include "core/emulate/code.h"
 #include "core/emulate/emulate.h"
 #include "vmx/vmx.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM has under VMX: an MSR bitmap and extended page tables. All ports exit by a control. */
-#include "arch/mem/memory.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
 #include "lib/string.h"

@@ -3,9 +3,9 @@
 #include "arch/apic/ioapic.h"
 
 #include "arch/acpi/acpi.h"
-#include "arch/cpu/cpu.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
+#include "arch/cpu/cpu.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/errno.h"

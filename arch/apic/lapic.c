@@ -5,14 +5,14 @@
  */
 #include "arch/apic/lapic.h"
 
-#include "arch/mem/mapping.h"
-#include "arch/time/clock.h"
+#include "arch/apic/irq.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
-#include "arch/apic/irq.h"
-#include "arch/mem/paging.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/mapping.h"
+#include "arch/mem/paging.h"
+#include "arch/time/clock.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 

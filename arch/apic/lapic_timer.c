@@ -2,13 +2,13 @@
 /* The local APIC's timer. Intel SDM, "APIC Timer". */
 #include "arch/apic/lapic_timer.h"
 
-#include "arch/time/clock.h"
-#include "arch/cpu/cpu.h"
-#include "arch/cpu/cpufeature.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
-#include "arch/time/muldiv.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
+#include "arch/time/clock.h"
+#include "arch/time/muldiv.h"
 #include "lib/log.h"
 
 #define DIVIDE_BY_1 0xb

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "arch/acpi/acpi.h"
-#include "arch/pci/pci.h"
 #include "arch/console/uart.h"
+#include "arch/pci/pci.h"
 #include "lib/string.h"
 
 enum console_kind { CONSOLE_AUTO, CONSOLE_NONE, CONSOLE_UART, CONSOLE_PCI };

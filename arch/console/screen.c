@@ -3,9 +3,9 @@
 #include "arch/console/screen.h"
 
 #include "arch/bootinfo/bootinfo.h"
-#include "arch/cpu/cpu.h"
-#include "arch/console/framebuffer.h"
 #include "arch/bootinfo/option.h"
+#include "arch/console/framebuffer.h"
+#include "arch/cpu/cpu.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/log.h"

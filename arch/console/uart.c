@@ -2,12 +2,12 @@
 /* The host's serial port. National Semiconductor PC16550D data sheet, "Registers". */
 #include "arch/console/uart.h"
 
-#include "arch/mem/mapping.h"
-#include "arch/time/clock.h"
-#include "arch/cpu/cpu.h"
 #include "arch/apic/ioapic.h"
 #include "arch/apic/irq.h"
+#include "arch/cpu/cpu.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
+#include "arch/time/clock.h"
 #include "lib/errno.h"
 
 enum {	/* registers */

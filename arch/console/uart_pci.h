@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "arch/pci/pci.h"
 #include "arch/console/uart.h"
+#include "arch/pci/pci.h"
 
 /*
  * Fill in the place of the n-th from 0, in the order of buses, or of the first of a function; speed and

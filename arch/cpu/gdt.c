@@ -3,10 +3,9 @@
 #include "arch/cpu/gdt.h"
 
 #include "arch/cpu/cpu.h"
-#include "arch/mem/memory.h"
-#include "arch/fault/panic.h"
-#include "arch/fault/trap.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/panic.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 
 /* What percpu.arch_data points to. */

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "arch/mem/paging.h"
 #include "arch/cpu/percpu.h"
+#include "arch/mem/paging.h"
 #include "lib/types.h"
 
 /* Selectors. The boot code's temporary table (boot/entry.asm) has the first two as well. */

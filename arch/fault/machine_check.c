@@ -4,9 +4,9 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
-#include "arch/cpu/x86.h"
 #include "lib/log.h"
 
 #define MCG_CAP_COUNT	0xff

@@ -3,8 +3,8 @@
  * What a machine check means. Intel SDM, "Machine-Check Error Codes", "Uncorrected Recoverable
  * (UCR) Errors"; AMD APM vol. 2, "Machine Check Architecture", "Deferred Errors".
  */
-#include "arch/fault/machine_check.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/machine_check.h"
 
 /* Architectural memory addresses: MCi_MISC bits 8:6. SDM, "IA32_MCi_MISC MSRs". */
 #define MISC_MODE(misc)	   ((misc) >> 6 & 7)

@@ -4,8 +4,8 @@
 
 #include "arch/apic/irq.h"
 #include "arch/cpu/cpu.h"
-#include "arch/fault/extable.h"
 #include "arch/cpu/gdt.h"
+#include "arch/fault/extable.h"
 #include "arch/fault/machine_check.h"
 #include "arch/fault/panic.h"
 #include "lib/errno.h"

@@ -3,11 +3,11 @@
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/fault/panic.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/page_table.h"
 #include "arch/mem/paging.h"
-#include "arch/fault/panic.h"
 #include "lib/log.h"
 
 #define MMIO_SIZE (512ull << 30)

@@ -4,12 +4,12 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "arch/fault/panic.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/page_table.h"
-#include "arch/fault/panic.h"
 #include "arch/mem/pool.h"
-#include "arch/cpu/x86.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 

@@ -2,8 +2,8 @@
 /* The hypervisor's own pages: one contiguous pool and a bitmap of what is taken. */
 #include "arch/mem/pool.h"
 
-#include "arch/mem/memory.h"
 #include "arch/fault/panic.h"
+#include "arch/mem/memory.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
 

@@ -2,11 +2,11 @@
 /* The frequency of the TSC, and what follows from it. */
 #include "arch/time/clock.h"
 
+#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
-#include "arch/apic/lapic_timer.h"
-#include "arch/time/muldiv.h"
 #include "arch/fault/panic.h"
+#include "arch/time/muldiv.h"
 #include "arch/time/timesource.h"
 #include "lib/errno.h"
 #include "lib/log.h"

@@ -2,8 +2,8 @@
 /* The host's real-time clock. */
 #include "arch/time/rtc.h"
 
-#include "arch/time/clock.h"
 #include "arch/cpu/cpu.h"
+#include "arch/time/clock.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 

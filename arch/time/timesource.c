@@ -5,8 +5,8 @@
 #include "arch/acpi/acpi.h"
 #include "arch/cpu/cpu.h"
 #include "arch/mem/mapping.h"
-#include "arch/time/muldiv.h"
 #include "arch/mem/paging.h"
+#include "arch/time/muldiv.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 

@@ -4,8 +4,8 @@
 
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
-#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/mem/guest_mem.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

@@ -6,14 +6,14 @@
  */
 #include "core/cpu/cpuid.h"
 
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "arch/time/clock.h"
-#include "arch/cpu/cpufeature.h"
-#include "arch/mem/memory.h"
-#include "arch/cpu/x86.h"
 #include "core/cpu/control.h"
-#include "core/irqchip.h"
 #include "core/cpu/pvclock.h"
+#include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/string.h"

@@ -3,8 +3,8 @@
 #include "core/cpu/machine_check.h"
 
 #include "arch/cpu/cpufeature.h"
-#include "arch/fault/machine_check.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/machine_check.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

@@ -4,8 +4,8 @@
  * Intel SDM, "Instruction Set Reference", "Opcode Map".
  */
 #include "arch/cpu/x86.h"
-#include "core/emulate/emulate.h"
 #include "core/emulate/alu.h"
+#include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
 #include "core/emulate/string.h"
 #include "core/vcpu.h"

@@ -6,8 +6,8 @@
  * Intel SDM, "Instruction Format", "ModR/M and SIB Bytes".
  */
 #include "core/emulate/code.h"
-#include "core/io.h"
 #include "core/emulate/emulate.h"
+#include "core/io.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 

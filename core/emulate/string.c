@@ -6,10 +6,10 @@
 #include "core/emulate/string.h"
 
 #include "arch/cpu/x86.h"
-#include "core/io.h"
-#include "core/emulate/emulate.h"
 #include "core/emulate/alu.h"
+#include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
+#include "core/io.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"

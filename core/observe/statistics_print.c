@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The accounting of exits, printed: a table for people, or lines for programs. */
-#include "arch/time/clock.h"
 #include "arch/bootinfo/option.h"
+#include "arch/time/clock.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/printf.h"

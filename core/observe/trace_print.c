@@ -3,8 +3,8 @@
  * The trace, printed in the format of Linux's own: who, CPU, seconds, event, fields.
  * tools/trace2ctf.py makes a file for trace viewers of them.
  */
-#include "arch/time/clock.h"
 #include "arch/bootinfo/option.h"
+#include "arch/time/clock.h"
 #include "core/observe/trace.h"
 #include "core/observe/trace_record.h"
 #include "core/vcpu.h"

@@ -2,16 +2,16 @@
 /* The ACPI tables of the guest's machine. */
 #include "dev/firmware/acpi.h"
 
-#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
-#include "lib/acpi_tables.h"
 #include "dev/firmware/aml.h"
 #include "dev/irq/vioapic.h"
 #include "dev/irq/vlapic.h"
-#include "dev/platform.h"
 #include "dev/isa/vpm.h"
 #include "dev/isa/vrtc.h"
+#include "dev/platform.h"
+#include "lib/acpi_tables.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 

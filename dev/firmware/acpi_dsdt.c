@@ -4,8 +4,8 @@
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/aml.h"
 #include "dev/irq/vioapic.h"
-#include "dev/pci/vpci.h"
 #include "dev/isa/vpm.h"
+#include "dev/pci/vpci.h"
 
 #define PCI_MEMORY_FIRST GUEST_LOW_RAM_END
 #define PCI_MEMORY_LAST	 (IOAPIC_BASE - 1)

@@ -4,8 +4,8 @@
  * registers of x2APIC mode. Intel SDM, "Extended XAPIC (x2APIC)".
  */
 #include "core/device.h"
-#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
 #include "dev/irq/vlapic.h"
 #include "lib/errno.h"

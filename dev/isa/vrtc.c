@@ -8,8 +8,8 @@
 #include "dev/isa/vrtc.h"
 
 #include "core/device.h"
-#include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/mem/guest_mem.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"

@@ -5,8 +5,8 @@
 #include "core/device.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"
-#include "dev/platform.h"
 #include "dev/isa/vpm.h"
+#include "dev/platform.h"
 #include "lib/errno.h"
 
 #define ADDRESS_ENABLE	 BIT(31)

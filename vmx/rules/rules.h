@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "core/observe/entry_rule.h"
 #include "core/cpu/segment.h"
+#include "core/observe/entry_rule.h"
 #include "lib/types.h"
 
 /* --- the state. X(member, VMCS encoding, name in reports and dumps) --- */
