@@ -12,11 +12,6 @@
 #include "lib/errno.h"
 #include "lib/insn_tables.h"
 
-#define REX_W 8
-#define REX_R 4
-#define REX_X 2
-#define REX_B 1
-
 #define RSP 4
 #define RBP 5
 

@@ -13,6 +13,12 @@
 
 enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
 
+/* Bits of the REX prefix. */
+#define REX_B BIT(0)
+#define REX_X BIT(1)
+#define REX_R BIT(2)
+#define REX_W BIT(3)
+
 enum insn_map {
 	INSN_MAP_ONE,	/* one-byte opcodes */
 	INSN_MAP_0F,

@@ -17,11 +17,26 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 /* Carry out one memory access to MMIO (or one bounded batch of a REP string) and step over it. */
 void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 
-/* The same for plain MOV, faster. False: it is another instruction, and nothing has been done. */
+/* Fast path for a plain MOV. False: it is some other access, and nothing has been done. */
 bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
+
+/*
+ * An access to a control register where the hardware does not report the instruction: decode it and
+ * call exit_mov_to_cr(), exit_mov_from_cr(), exit_clts() or exit_lmsw(), or carry out SMSW.
+ */
+void exit_cr_decode(struct vcpu *vcpu);
 
 /* INS and OUTS, with REP in bounded batches. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
+
+/* String instructions on memory: MOVS, CMPS, STOS, LODS, SCAS. */
+bool emulate_is_string(const struct insn *insn);
+
+/*
+ * Carry one out. A REP prefix runs for a bounded number of iterations: then the guest is entered with
+ * RIP unchanged, and the instruction continues from its registers.
+ */
+void emulate_string(struct vcpu *vcpu, const struct insn *insn);
 
 /*
  * The instruction is done: RIP moves on by `length`, cut to 32 bits outside of 64-bit code. All
@@ -31,6 +46,3 @@ void emulate_advance(struct vcpu *vcpu, unsigned length);
 
 /* End the VM with the reason and the instruction's bytes: it is none that is emulated here. */
 void emulate_refuse(struct vcpu *vcpu, const char *why);
-
-/* Without decode assists: decode the instruction, which is one of the above or SMSW. */
-void exit_cr_decode(struct vcpu *vcpu);

@@ -7,7 +7,6 @@
 #include "core/emulate/alu.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
-#include "core/emulate/string.h"
 #include "core/vcpu.h"
 #include "lib/printf.h"
 

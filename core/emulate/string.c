@@ -3,11 +3,10 @@
  * String instructions, on memory and on ports. Intel SDM, "String Operations", "REP/REPE/REPZ/
  * REPNE/REPNZ—Repeat String Operation Prefix".
  */
-#include "core/emulate/string.h"
+#include "core/emulate/emulate.h"
 
 #include "arch/cpu/x86.h"
 #include "core/emulate/alu.h"
-#include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
 #include "core/io.h"
 #include "core/observe/trace.h"

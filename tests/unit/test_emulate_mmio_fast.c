@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The quick way through an access to device memory does what the long way does, or nothing at all. */
+/* The fast path for MMIO does what the full emulation does, or nothing at all. */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
 /* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
@@ -61,7 +61,7 @@ static void place(u64 rip, const void *bytes, size_t length)
 	fake.vm.state = VM_RUNNING;
 }
 
-static bool quick(u64 gpa, enum tdp_access access)
+static bool fast(u64 gpa, enum tdp_access access)
 {
 	return emulate_mmio_fast(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
@@ -95,7 +95,7 @@ static void plain_accesses_are_taken(void **state)
 		fake.vcpu.regs[9] = ~0ull;
 		memcpy(fake.mmio, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
 		place(CODE, cases[i].bytes, cases[i].length);
-		assert_true(quick(FAKE_MMIO, cases[i].write ? TDP_WRITE : TDP_READ));
+		assert_true(fast(FAKE_MMIO, cases[i].write ? TDP_WRITE : TDP_READ));
 		assert_int_equal(fake.instructions_done, 1);
 		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + cases[i].length);
 		if (!cases[i].write) {
@@ -130,27 +130,27 @@ static void the_rest_is_left_alone(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		fake.vcpu.regs[REG_RBX] = DEVICE;
 		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
-		if (quick(FAKE_MMIO, cases[i].bytes[0] == 0xc7 ? TDP_WRITE : TDP_READ))
+		if (fast(FAKE_MMIO, cases[i].bytes[0] == 0xc7 ? TDP_WRITE : TDP_READ))
 			fail_msg("taken: %s", cases[i].why);
 		assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
 	}
 
 	place(CODE, mov, sizeof(mov));
 	fake.vcpu.events.reinject.type = EVENT_INTERRUPT;
-	assert_false(quick(FAKE_MMIO, TDP_READ));
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 	fake.vcpu.events.reinject.type = EVENT_NONE;
-	assert_false(quick(0x1000, TDP_READ));		/* RAM */
-	assert_false(quick(FAKE_MMIO, TDP_FETCH));
+	assert_false(fast(0x1000, TDP_READ));		/* RAM */
+	assert_false(fast(FAKE_MMIO, TDP_FETCH));
 	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may go on in another page */
-	assert_false(quick(FAKE_MMIO, TDP_READ));
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 	place(CODE, mov, sizeof(mov));
 	*entry(PD, 0) &= ~PTE_PRESENT;
-	assert_false(quick(FAKE_MMIO, TDP_READ));
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 	*entry(PD, 0) = 0x7ffffffff000ull | ALL;		/* a table where no RAM is */
-	assert_false(quick(FAKE_MMIO, TDP_READ));
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 	long_mode();
 	fake.controls[CTL_CR4] |= CR4_LA57;
-	assert_false(quick(FAKE_MMIO, TDP_READ));
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 }
 
 static void large_pages(void **state)
@@ -217,10 +217,10 @@ static void both_ways_agree(void **state)
 		assert_int_equal(fake.instructions_done, 1);
 		memcpy(after, fake.vcpu.regs, sizeof(after));
 		for (unsigned i = 0; i < sizeof(window); i++) {
-			u8 quick_byte = fake.mmio[(gpa - FAKE_MMIO) + i];
+			u8 fast_byte = fake.mmio[(gpa - FAKE_MMIO) + i];
 
 			fake.mmio[(gpa - FAKE_MMIO) + i] = window[i];
-			window[i] = quick_byte;
+			window[i] = fast_byte;
 		}
 		memcpy(fake.vcpu.regs, before, sizeof(before));
 		fake_forget();
