@@ -23,8 +23,6 @@
 #include "lib/multiboot.h"
 #include "version.h"
 
-typedef unsigned long long ull;
-
 extern char image_start[], image_end[];
 
 void boot_main(u32 loader_magic, hpa_t information);

@@ -16,6 +16,7 @@ typedef int32_t s32;
 typedef int64_t s64;
 
 typedef u64 gva_t; /* guest virtual (after segmentation: linear) address */
+typedef unsigned long long ull;	/* what printf() takes for %llu and %llx */
 typedef u64 gpa_t; /* guest physical address */
 typedef u64 hpa_t; /* host physical address */
 

@@ -3,12 +3,10 @@
 #include "core/vm_log.h"
 #include "svm/svm.h"
 
-#define ULL(x) ((unsigned long long)(x))
-
 static void dump_segment(struct vcpu *vcpu, const char *name, const struct vmcb_segment *segment)
 {
 	vm_info(vcpu->vm, "  %-5s selector %04x attributes %04x limit %08x base %016llx", name, segment->selector,
-		segment->attributes, segment->limit, ULL(segment->base));
+		segment->attributes, segment->limit, (ull)(segment->base));
 }
 
 static void dump_registers(struct vcpu *vcpu)
@@ -18,18 +16,18 @@ static void dump_registers(struct vcpu *vcpu)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i += 4)
 		vm_info(vcpu->vm, "  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx",
-			names[i], ULL(vcpu_reg_read(vcpu, i)), names[i + 1], ULL(vcpu_reg_read(vcpu, i + 1)),
-			names[i + 2], ULL(vcpu_reg_read(vcpu, i + 2)), names[i + 3], ULL(vcpu_reg_read(vcpu, i + 3)));
+			names[i], (ull)(vcpu_reg_read(vcpu, i)), names[i + 1], (ull)(vcpu_reg_read(vcpu, i + 1)),
+			names[i + 2], (ull)(vcpu_reg_read(vcpu, i + 2)), names[i + 3], (ull)(vcpu_reg_read(vcpu, i + 3)));
 }
 
 static void dump_save(struct vcpu *vcpu, const struct vmcb_save *save)
 {
-	vm_info(vcpu->vm, "  rip %016llx  rflags %016llx  cpl %u  efer %016llx", ULL(save->rip), ULL(save->rflags),
-		save->cpl, ULL(save->efer));
-	vm_info(vcpu->vm, "  cr0 %016llx  cr2 %016llx  cr3 %016llx  cr4 %016llx", ULL(save->cr0), ULL(save->cr2),
-		ULL(save->cr3), ULL(save->cr4));
-	vm_info(vcpu->vm, "  dr6 %016llx  dr7 %016llx  pat %016llx  debugctl %llx", ULL(save->dr6),
-		ULL(save->dr7), ULL(save->pat), ULL(save->debugctl));
+	vm_info(vcpu->vm, "  rip %016llx  rflags %016llx  cpl %u  efer %016llx", (ull)(save->rip), (ull)(save->rflags),
+		save->cpl, (ull)(save->efer));
+	vm_info(vcpu->vm, "  cr0 %016llx  cr2 %016llx  cr3 %016llx  cr4 %016llx", (ull)(save->cr0), (ull)(save->cr2),
+		(ull)(save->cr3), (ull)(save->cr4));
+	vm_info(vcpu->vm, "  dr6 %016llx  dr7 %016llx  pat %016llx  debugctl %llx", (ull)(save->dr6),
+		(ull)(save->dr7), (ull)(save->pat), (ull)(save->debugctl));
 	dump_segment(vcpu, "cs", &save->cs);
 	dump_segment(vcpu, "ss", &save->ss);
 	dump_segment(vcpu, "ds", &save->ds);
@@ -48,14 +46,14 @@ static void dump_control(struct vcpu *vcpu, const struct vmcb_control *control)
 		control->intercept_dr, control->intercept_exceptions, control->intercept_misc1,
 		control->intercept_misc2, control->intercept_misc3);
 	vm_info(vcpu->vm, "  iopm %llx msrpm %llx tsc_offset %llx asid %u tlb_control %u clean %x",
-		ULL(control->iopm_base), ULL(control->msrpm_base), ULL(control->tsc_offset), control->asid,
+		(ull)(control->iopm_base), (ull)(control->msrpm_base), (ull)(control->tsc_offset), control->asid,
 		control->tlb_control, control->clean);
 	vm_info(vcpu->vm, "  int_control %llx int_state %llx event_injection %llx np_enable %llx nested_cr3 %llx",
-		ULL(control->int_control), ULL(control->int_state), ULL(control->event_injection),
-		ULL(control->np_enable), ULL(control->nested_cr3));
+		(ull)(control->int_control), (ull)(control->int_state), (ull)(control->event_injection),
+		(ull)(control->np_enable), (ull)(control->nested_cr3));
 	vm_info(vcpu->vm, "  exit_code %llx info1 %llx info2 %llx exit_int_info %llx next_rip %llx",
-		ULL(control->exit_code), ULL(control->exit_info1), ULL(control->exit_info2),
-		ULL(control->exit_int_info), ULL(control->next_rip));
+		(ull)(control->exit_code), (ull)(control->exit_info1), (ull)(control->exit_info2),
+		(ull)(control->exit_int_info), (ull)(control->next_rip));
 }
 
 void svm_dump(struct vcpu *vcpu)

@@ -14,8 +14,6 @@
 #define MAX_TABLE      MIB(16)	/* no sane table is larger */
 #define MAX_TABLES     256	/* nor are there more of them */
 
-typedef unsigned long long ull;
-
 struct rsdp {
 	char signature[8];
 	u8 checksum;

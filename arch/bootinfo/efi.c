@@ -9,8 +9,6 @@
 
 #define MOST_LINES 8
 
-typedef unsigned long long ull;
-
 static u64 end_of(u64 start, u64 size)
 {
 	return size < ~start ? start + size : ~0ull;

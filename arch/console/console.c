@@ -16,8 +16,6 @@
 
 #define BDA_SERIAL_PORTS 0x400	/* four words: the ports of COM1 to COM4, or 0 */
 
-typedef unsigned long long ull;
-
 static struct log_console serial;
 static struct uart_config current;	/* space UART_NONE: no port is open */
 static bool opened, suspended, postponed;

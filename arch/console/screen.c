@@ -34,8 +34,6 @@
 #define CRTC_CURSOR_START 0x0a
 #define CRTC_CURSOR_OFF	  BIT(5)
 
-typedef unsigned long long ull;
-
 enum { SCREEN_AUTO /* 0: the default */, SCREEN_LOG, SCREEN_ALL, SCREEN_OFF };
 static int mode;
 

@@ -13,8 +13,6 @@
 #define MCG_CAP_CTL	BIT_ULL(8)
 #define MAX_BANKS	64
 
-typedef unsigned long long ull;
-
 static unsigned banks;
 static bool recovery, overflow_recovery;
 

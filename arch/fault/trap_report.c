@@ -13,8 +13,6 @@
 #define WORDS_A_LINE 4
 #define MAX_CALLERS  24
 
-typedef unsigned long long ull;
-
 extern char image_start[], text_end[], boot_stack[], boot_stack_top[];
 
 static const char *const names[] = {

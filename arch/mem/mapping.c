@@ -12,8 +12,6 @@
 
 #define MMIO_SIZE (512ull << 30)
 
-typedef unsigned long long ull;
-
 static u64 mmio_next = HOST_MMIO;
 
 /* Addresses come from firmware: one that is too wide would make reserved bits of a page table. */

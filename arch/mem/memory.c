@@ -12,8 +12,6 @@
 #define HUGE_PAGE  MIB(2)
 #define GIANT_PAGE GIB(1)
 
-typedef unsigned long long ull;
-
 static struct ranges free_ram, reserved;
 static u64 total_ram;
 static struct spinlock lock = SPINLOCK_INIT;

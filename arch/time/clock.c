@@ -20,8 +20,6 @@
 #define ONE_PERCENT  100
 #define NS_PER_S     1000000000ull
 
-typedef unsigned long long ull;
-
 extern u64 boot_tsc;	/* boot/entry.asm */
 
 static u64 tsc_hz;

@@ -10,8 +10,6 @@
 #include "core/vm_log.h"
 #include "lib/elf.h"
 
-typedef unsigned long long ull;
-
 #define LOAD_LOW_END	   0x9fc00ull	/* where a PC's extended BIOS data would begin */
 #define LOAD_HIGH_START	   MIB(1)
 #define LOAD_INFO_START	   0x10000ull	/* boot information goes here, or as low above as it fits */

@@ -6,8 +6,6 @@
 #include "core/vm.h"
 #include "lib/printf.h"
 
-#define ULL(value) ((unsigned long long)(value))
-
 static enum { STATS_TABLE, STATS_LINES, STATS_OFF } format;
 
 static int set_stats(struct str_view value)
@@ -103,8 +101,8 @@ static void print_row(const struct vcpu *vcpu, int index)
 
 	histogram(exit, text, sizeof(text));
 	vm_info(vcpu->vm, "vcpu %u: %-26s %10llu %8llu.%03llu %10llu %12llu  %s", vcpu->id,
-		kind_name(vcpu, index), ULL(count), ULL(us / 1000), ULL(us % 1000),
-		ULL(exit->ticks / count), ULL(exit->max), text);
+		kind_name(vcpu, index), (ull)(count), (ull)(us / 1000), (ull)(us % 1000),
+		(ull)(exit->ticks / count), (ull)(exit->max), text);
 }
 
 static void print_table(const struct vcpu *vcpu, u64 entries)
@@ -113,12 +111,12 @@ static void print_table(const struct vcpu *vcpu, u64 entries)
 
 	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled in the loop, %llu on the fast path,"
 		" %llu on the fast path and re-entered from it, %llu failed", vcpu->id,
-		ULL(entries), ULL(outcomes[EXIT_FASTPATH_NONE]),
-		ULL(outcomes[EXIT_FASTPATH_EXIT_HANDLED]), ULL(outcomes[EXIT_FASTPATH_REENTER_GUEST]),
-		ULL(outcomes[EXIT_FASTPATH_ENTRY_FAILED]));
+		(ull)(entries), (ull)(outcomes[EXIT_FASTPATH_NONE]),
+		(ull)(outcomes[EXIT_FASTPATH_EXIT_HANDLED]), (ull)(outcomes[EXIT_FASTPATH_REENTER_GUEST]),
+		(ull)(outcomes[EXIT_FASTPATH_ENTRY_FAILED]));
 	vm_info(vcpu->vm, "vcpu %u: %llu forced exits; timer: %llu soft-disabled, %llu forced, %llu expired,"
-		" %llu spurious; idle %llu ms", vcpu->id, ULL(vcpu->forced_exits), ULL(timer[0]),
-		ULL(timer[1]), ULL(timer[2]), ULL(timer[3]), ULL(microseconds(vcpu->statistics.idle) / 1000));
+		" %llu spurious; idle %llu ms", vcpu->id, (ull)(vcpu->forced_exits), (ull)(timer[0]),
+		(ull)(timer[1]), (ull)(timer[2]), (ull)(timer[3]), (ull)(microseconds(vcpu->statistics.idle) / 1000));
 	vm_info(vcpu->vm, "vcpu %u: %-26s %10s %12s %10s %12s  %s", vcpu->id, "exit", "count", "total ms",
 		"avg ticks", "max ticks", "log2 of ticks, in tenths");
 	for (int i = next_by_time(vcpu, -1); i >= 0; i = next_by_time(vcpu, i))
@@ -136,11 +134,11 @@ static void print_line(const struct vcpu *vcpu, int index)
 	for (int i = 0; i < SHOWN_BUCKETS && at < (int)sizeof(text); i++) {
 		if (bucket(exit, i))
 			at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%d:%llu", at ? "," : "", i,
-				       ULL(bucket(exit, i)));
+				       (ull)(bucket(exit, i)));
 	}
 	vm_info(vcpu->vm, "stat vm=%s vcpu=%u exit=\"%s\" count=%llu ticks=%llu max=%llu log2=%s",
-		vm_name(vcpu->vm), vcpu->id, kind_name(vcpu, index), ULL(statistics_exits(exit)), ULL(exit->ticks),
-		ULL(exit->max), text);
+		vm_name(vcpu->vm), vcpu->id, kind_name(vcpu, index), (ull)(statistics_exits(exit)), (ull)(exit->ticks),
+		(ull)(exit->max), text);
 }
 
 static void print_lines(const struct vcpu *vcpu, u64 entries)
@@ -149,11 +147,11 @@ static void print_lines(const struct vcpu *vcpu, u64 entries)
 
 	vm_info(vcpu->vm, "stat vm=%s vcpu=%u entries=%llu none=%llu handled=%llu reenter=%llu failed=%llu"
 		" forced=%llu timer_soft=%llu timer_forced=%llu timer_expired=%llu timer_spurious=%llu"
-		" idle=%llu hz=%llu", vm_name(vcpu->vm), vcpu->id, ULL(entries),
-		ULL(outcomes[EXIT_FASTPATH_NONE]), ULL(outcomes[EXIT_FASTPATH_EXIT_HANDLED]),
-		ULL(outcomes[EXIT_FASTPATH_REENTER_GUEST]), ULL(outcomes[EXIT_FASTPATH_ENTRY_FAILED]),
-		ULL(vcpu->forced_exits), ULL(timer[0]), ULL(timer[1]), ULL(timer[2]), ULL(timer[3]),
-		ULL(vcpu->statistics.idle), ULL(clock_tsc_hz()));
+		" idle=%llu hz=%llu", vm_name(vcpu->vm), vcpu->id, (ull)(entries),
+		(ull)(outcomes[EXIT_FASTPATH_NONE]), (ull)(outcomes[EXIT_FASTPATH_EXIT_HANDLED]),
+		(ull)(outcomes[EXIT_FASTPATH_REENTER_GUEST]), (ull)(outcomes[EXIT_FASTPATH_ENTRY_FAILED]),
+		(ull)(vcpu->forced_exits), (ull)(timer[0]), (ull)(timer[1]), (ull)(timer[2]), (ull)(timer[3]),
+		(ull)(vcpu->statistics.idle), (ull)(clock_tsc_hz()));
 	for (int i = next_by_time(vcpu, -1); i >= 0; i = next_by_time(vcpu, i))
 		print_line(vcpu, i);
 }

@@ -11,8 +11,6 @@
 #include "core/vm.h"
 #include "lib/printf.h"
 
-#define ULL(value) ((unsigned long long)(value))
-
 static int set_trace(struct str_view value)
 {
 	static const char *const words[] = {
@@ -48,7 +46,7 @@ static void print_line(const struct vm *vm, const struct trace_record *record, c
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_line(LOG_INFO, vm ? vm->name : NULL, "trace vm-%u [000] %llu.%09llu: %s", record->vm,
-		 ULL(ns / 1000000000), ULL(ns % 1000000000), text);
+		 (ull)(ns / 1000000000), (ull)(ns % 1000000000), text);
 }
 
 /* The name of an exit in the way that Linux writes them: "I/O instruction" is IO_INSTRUCTION. */
@@ -94,7 +92,7 @@ static void print_entry(const struct vm *vm, const struct trace_record *record)
 		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->event.vector);
 	else if (type != EVENT_NONE)
 		print_exception(vm, record);
-	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, ULL(record->rip),
+	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, (ull)(record->rip),
 		   record->forced ? " [immediate exit]" : "");
 }
 
@@ -124,13 +122,13 @@ static void print_exit(const struct vm *vm, const struct trace_record *record)
 		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
 	print_line(vm, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
 		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
-		   exit.vcpu, name.text, ULL(exit.rip), ULL(exit.info1), ULL(exit.info2),
+		   exit.vcpu, name.text, (ull)(exit.rip), (ull)(exit.info1), (ull)(exit.info2),
 		   exit.intr_info, exit.error_code, trace_ring.ops->name, exit.reason);
 	print_access(vm, &exit);
 	if (!exit.entry_tsc)
 		return;
 	exit.tsc = exit.entry_tsc;
-	print_line(vm, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, ULL(exit.entry_rip));
+	print_line(vm, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, (ull)(exit.entry_rip));
 }
 
 static void print_failed(const struct vm *vm, const struct trace_record *record)
@@ -146,8 +144,8 @@ static void print_failed(const struct vm *vm, const struct trace_record *record)
 	};
 
 	print_line(vm, record, "lamina_entry_failed: vcpu %u kind %s rip 0x%llx code 0x%x qualification"
-		   " 0x%llx", record->vcpu, kinds[record->failure], ULL(record->rip), record->reason,
-		   ULL(record->info1));
+		   " 0x%llx", record->vcpu, kinds[record->failure], (ull)(record->rip), record->reason,
+		   (ull)(record->info1));
 }
 
 static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {

@@ -8,8 +8,6 @@
 #include "core/vm.h"
 #include "lib/printf.h"
 
-#define ULL(value) ((unsigned long long)(value))
-
 /* What is looked for: an exit, or one kind of access; and a number. */
 static const struct subject {
 	const char *name;
