@@ -582,6 +582,25 @@ static void timer_fires_before_a_far_deadline(void **state)
 	assert_int_equal(vcpu->timer_exits[3], 1);
 }
 
+/* One tick before the deadline no timer has expired, and the guest continues; at the deadline it has. */
+static void timer_is_early_until_the_deadline(void **state)
+{
+	vcpu->timer_deadline = exit_at + 1;
+	next_reason = EXIT_REASON_PREEMPTION_TIMER;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "ErqV");
+	assert_int_equal(vcpu->timer_exits[3], 1);
+	assert_int_equal(vcpu->timer_exits[2], 0);
+
+	setup(state);
+	vcpu->timer_deadline = exit_at;
+	next_reason = EXIT_REASON_PREEMPTION_TIMER;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "ErqVX");
+	assert_int_equal(vcpu->timer_exits[2], 1);
+	assert_int_equal(vcpu->timer_exits[3], 0);
+}
+
 /* The processor's side: the timer counts down when bit `shift` of the TSC changes. */
 static u64 fires_at(u64 now, u32 value, unsigned shift)
 {
@@ -830,6 +849,7 @@ int main(void)
 		cmocka_unit_test_setup(timer_fires_because_the_exit_is_forced, setup),
 		cmocka_unit_test_setup(forced_exit_does_not_stick, setup),
 		cmocka_unit_test_setup(timer_fires_at_the_deadline, setup),
+		cmocka_unit_test_setup(timer_is_early_until_the_deadline, setup),
 		cmocka_unit_test_setup(timer_fires_before_a_far_deadline, setup),
 		cmocka_unit_test_setup(deadline_is_scaled, setup),
 		cmocka_unit_test_setup(deadline_saturates, setup),
