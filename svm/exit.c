@@ -214,7 +214,7 @@ static __noinline int skip_by_decoding(struct vcpu *vcpu)
 	return 0;
 }
 
-/* Slowly where a step has to trap, or RIP's lower half carries, which not every mode has more than. */
+/* Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */
 static inline void step_to(struct vcpu *vcpu, u64 next)
 {
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;

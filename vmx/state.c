@@ -36,7 +36,7 @@ void vmx_end_shadow(void)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
 }
 
-/* Slowly where a step has to trap, or RIP's lower half carries, which not every mode has more than. */
+/* Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */
 void vmx_step_over(struct vcpu *vcpu, unsigned length)
 {
 	u64 rip = vcpu->exit_rip, rflags;
