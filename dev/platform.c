@@ -20,7 +20,7 @@
 #define COM1_PORT 0x3f8
 #define COM1_IRQ  4
 
-/* Shows the progress of power-on self-tests; ISA drivers write it to let a microsecond pass. */
+/* The POST code port. ISA drivers write to it as a delay of about one microsecond. */
 #define POST_PORT 0x80
 
 static u8 post_read(void *device, u16 port)
@@ -30,7 +30,7 @@ static u8 post_read(void *device, u16 port)
 
 static void post_write(void *device, u16 port, u8 value)
 {
-	/* Nobody watches. */
+	/* No POST card shows it. */
 }
 
 static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)

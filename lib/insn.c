@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The instruction decoder: prefixes, opcode, ModRM and SIB, displacement, immediate, in the order
- * in which they stand.
+ * The instruction decoder: prefixes, opcode, ModRM and SIB, displacement and immediate, in this order.
  *
  * Undefined opcodes are refused. Encodings that are undefined for a finer reason (a mandatory
  * prefix, a register that does not exist, LOCK where it is not allowed) are accepted: the

@@ -20,7 +20,7 @@ static bool line_unfinished; /* by a guest */
 
 /*
  * Holds the CPU's index plus one. An NMI or exception that interrupts a line must be able to log
- * on the same CPU, so the owner is told from the others in one atomic step.
+ * on the same CPU, so one compare-and-exchange takes the lock or finds its owner.
  */
 static u32 lock_owner = UNLOCKED;
 
@@ -103,7 +103,7 @@ static void emit_lines(enum log_level level, const char *tag, const char *text)
 	}
 }
 
-/* A console cannot log while it writes: what it has to say waits for the end of the line. */
+/* A console must not log while it writes: its warning waits for the end of the line. */
 static void print_complaints(void)
 {
 	for (struct log_console *console = consoles; console; console = console->next) {

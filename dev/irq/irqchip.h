@@ -2,7 +2,7 @@
 /*
  * A VM's interrupt controllers together: the 8259s, the IOAPIC and the local APICs. Lines and
  * registers of the shared ones are not locked: callers come one at a time, as they do from a VM
- * with one vCPU. Created by apic_create(), dev/platform.h.
+ * with one vCPU.
  */
 #pragma once
 

@@ -23,7 +23,7 @@ enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_ENTRIES = 0x10 };
 #define ENTRY_WRITABLE	   0xff0000000001afffull
 #define ENTRY_DELIVERY(e)  ((e) >> 8 & 7)
 
-/* Only these two wait for an EOI, whatever the entry says of the others' trigger. */
+/* Only these two wait for an EOI: in other delivery modes the trigger bit has no effect. */
 static bool waits_for_eoi(u64 entry)
 {
 	return (entry & ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;

@@ -20,7 +20,7 @@ struct vcpu;
 #define IOAPIC_PIN_8259	 0	/* the 8259s' output */
 #define IOAPIC_PIN_TIMER 2	/* ISA interrupt 0 */
 
-/* Inputs that are nobody's ISA interrupt: PCI functions' pins, as the DSDT tells the guest. */
+/* Inputs without an ISA interrupt: the DSDT routes the PCI functions' pins to them. */
 #define PCI_FIRST_GSI	 16
 #define PCI_LAST_GSI	 19
 

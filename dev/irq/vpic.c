@@ -145,7 +145,7 @@ static void chip_ocw2(struct vpic_chip *chip, u8 value)
 		return;
 	}
 	if (!(value & OCW2_SPECIFIC)) {
-		/* A non-specific EOI leaves alone what special mask mode masks. */
+		/* In special mask mode a non-specific EOI does not clear the ISR bits of masked inputs. */
 		rank = highest_rank(chip, chip->special_mask ? chip->isr & ~chip->imr : chip->isr);
 		if (rank == 8)
 			return;
@@ -218,7 +218,7 @@ static void chip_write(struct vpic_chip *chip, bool data, u8 value)
 
 /*
  * The slave's INT goes to the master's input 2, which follows it like a level-triggered one: INT
- * falls with each acknowledge cycle, so a request left over would give the edge anew.
+ * falls with each acknowledge cycle, so a remaining request makes a new edge.
  */
 static void vpic_update(struct vpic *vpic)
 {

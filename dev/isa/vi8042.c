@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The AT's ways to the reset line and to A20: an 8042 keyboard controller without keyboard or
- * mouse, and system control port A. Every command completes immediately, so that nobody waits. The
- * FADT says that there is no 8042: only who does not ask, or wants a reset, comes here. A20 is
- * always on.
+ * The reset line and the A20 gate of an AT: an 8042 keyboard controller without keyboard or mouse,
+ * and system control port A. Every command completes immediately, so the guest never waits. The FADT
+ * says that there is no 8042: only guests that do not read it, or that reset the machine, come here.
+ * A20 is always on.
  */
 #include "dev/isa/vi8042.h"
 

@@ -85,7 +85,7 @@ static void edge_due(struct vtimer *timer)
 
 	if (due > vpit->delivered + MAX_OWED)
 		vpit->delivered = due - MAX_OWED;
-	/* Edges go on for a guest that takes none for long: then it loses ticks as on any PC. */
+	/* With MAX_OWED ticks owed the edges go on, taken or not: the guest loses ticks, as on any PC. */
 	if (vpit->delivered + MAX_OWED == due ||
 	    (vpit->delivered < due && !irq_line_waiting(vpit->vm, PIT_IRQ))) {
 		vpit->delivered++;

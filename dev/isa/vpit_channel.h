@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One channel of an 8254: what it counts and what its output does, as functions of the time in
- * clocks. It raises nothing by itself; dev/isa/vpit.c asks for the output and for the next edge.
+ * clocks. It raises no interrupt: dev/isa/vpit.c reads the output and the time of the next edge.
  *
  * Times are counts of the 1.193182 MHz clock and never fall from one call to the next.
  */

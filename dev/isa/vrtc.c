@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The real-time clock, from Motorola's "MC146818 Real-Time Clock plus RAM" data sheet. Time and
- * flags are brought up to date whenever somebody looks; a timer runs only while an enabled
+ * flags are updated on each access; a timer runs only while an enabled
  * interrupt is awaited, and not while one is waiting to be taken. So periods that end before the
  * guest has read register C count once, as in the chip, and no rate can flood the guest.
  */
@@ -260,7 +260,7 @@ static void write_b(struct vrtc *vrtc, u8 value)
 	if (value & B_SET)
 		value &= ~C_UPDATED;
 	vrtc->ram[RTC_B] = value;
-	/* The registers hold now what the guest set, or what is there is read in another format. */
+	/* The guest has set the time, or changed the format in which the registers are read. */
 	if (!(value & B_SET))
 		time_from_registers(vrtc);
 }
@@ -312,7 +312,7 @@ static u8 vrtc_read(void *device, u16 port)
 	if (port == RTC_PORT)
 		return 0xff;	/* write-only */
 	catch_up(vrtc);
-	/* C_REQUEST is right at any time but for what happened since the last look. */
+	/* C_REQUEST is up to date except for events since the last update. */
 	update_interrupt(vrtc);
 	value = read_register(vrtc, vrtc->index);
 	if (vrtc->index == RTC_C)

@@ -129,7 +129,7 @@ static u64 timeout_ticks(const struct vuart *vuart)
 	return vtimer_scale(vtimer_hz(), TIMEOUT_CHARACTERS * bits * divisor, BAUD_BASE);
 }
 
-/* From the last character that came or was read. Data sheet, "FIFO Interrupt Mode Operation". */
+/* Restarts when a character is received or read. Data sheet, "FIFO Interrupt Mode Operation". */
 static void restart_timeout(struct vuart *vuart)
 {
 	if (vuart->fifo_count && (vuart->fcr & FCR_ENABLE))
@@ -166,7 +166,7 @@ static void fifo_put(struct vuart *vuart, u8 c)
 		restart_timeout(vuart);
 }
 
-/* Let the backlog in, as far as there is room. In loopback the line is disconnected. */
+/* Move the backlog into the FIFO while there is room. In loopback the line is disconnected. */
 static void drain_backlog(struct vuart *vuart)
 {
 	while (vuart->backlog_count && fifo_room(vuart) && !(vuart->mcr & MCR_LOOP)) {
@@ -220,7 +220,7 @@ static void transmit(struct vuart *vuart, u8 c)
 	vuart->transmit_pending = true;
 }
 
-/* The terminal is always ready: CTS, DSR and DCD are on. Loopback takes the own outputs instead. */
+/* The terminal is always ready: CTS, DSR and DCD are on. In loopback they follow the modem outputs. */
 static void update_modem(struct vuart *vuart)
 {
 	u8 lines = MSR_CTS | MSR_DSR | MSR_DCD, changed;
@@ -246,7 +246,7 @@ static void write_fcr(struct vuart *vuart, u8 value)
 {
 	bool toggled = (value ^ vuart->fcr) & FCR_ENABLE;
 
-	/* The other bits are taken only together with the enable bit. */
+	/* The other bits are written only together with the enable bit. */
 	vuart->fcr = value & FCR_ENABLE ? value : 0;
 	if (toggled || (vuart->fcr & FCR_CLEAR_RX))
 		clear_fifo(vuart);

@@ -47,7 +47,7 @@ static void host_bridge_write(struct vpci_function *function __maybe_unused,
 			      unsigned offset __maybe_unused, unsigned size __maybe_unused,
 			      u32 value __maybe_unused)
 {
-	/* Nothing in it can be written. */
+	/* All registers are read-only. */
 }
 
 /* --- configuration mechanism #1 --- */
@@ -85,8 +85,8 @@ static struct vpm *vpm_of(const struct vpci_bus *bus)
 }
 
 /*
- * Only a 32-bit access reaches the address register. What is narrower belongs to others: one byte
- * at 0xcf9 to the reset register.
+ * Only a 32-bit access reaches the address register. Narrower accesses reach other registers: a byte
+ * at 0xcf9 reaches the reset register.
  */
 static u64 ports_read(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size)
 {
