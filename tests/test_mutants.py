@@ -137,8 +137,8 @@ def test_what_is_not_understood_is_an_error():
 
 # --- the choice ---
 
-def many(count):
-    body = "".join(f"\tx{number} = {number + 10};\n" for number in range(count))
+def many(count, first=""):
+    body = first + "".join(f"\tx{number} = {number + 10};\n" for number in range(count))
     return operators.mutants_of(c_source.Source("core/f.c", f"void f(void)\n{{\n{body}}}\n"))
 
 
@@ -239,3 +239,11 @@ def test_the_rate_decides(capsys, killed, survived, good):
     listed = equivalents.Equivalents("list", {})
     assert mutants.report(verdicts, listed, dict.fromkeys(mutants.FOLDERS, (200, 50))) == good
     assert "50 of 200 lines, 25%" in capsys.readouterr().out
+
+
+def test_again_are_the_survivors_wherever_their_lines_are_now(tmp_path):
+    before, after = many(50), many(50, "\tint other = 1;\n")
+    survivors = [before[3], before[40]]
+    (tmp_path / "survivors.txt").write_text("".join(mutants.describe(each) + "\n" for each in survivors))
+    chosen = mutants.only_survivors({"core/f.c": after}, mutants.read_survivors(tmp_path / "survivors.txt"))
+    assert [each.after for each in chosen["core/f.c"]] == [each.after for each in survivors]

@@ -15,6 +15,7 @@ import os
 import pathlib
 import queue
 import random
+import re
 import shutil
 import sys
 import threading
@@ -336,6 +337,7 @@ def parse_arguments(arguments):
     parser.add_argument("--count", default=300, type=int, help="how many mutants; 0 for all that there are")
     parser.add_argument("--only", default="", help="a folder or a file of the product")
     parser.add_argument("--jobs", default=2, type=int)
+    parser.add_argument("--again", action="store_true", help="only those that survived the run before")
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
     parser.add_argument("--include-unreached", action="store_true",
                         help="choose among all lines; those that no unit test executes survive")
@@ -350,6 +352,25 @@ def measure(baseline, tests, jobs):
         list(pool.map(lambda test: baseline.seconds(test, "plain"), tests))
     baseline.save()
     return {test.name: files for test, files in zip(tests, found, strict=True)}
+
+
+def read_survivors(path):
+    """{file: what describe() wrote of its survivors, without the lines' numbers}"""
+    found = collections.defaultdict(set)
+    for block in re.split(r"\n(?=\S)", path.read_text().rstrip("\n")):
+        if block:
+            head, *changes = block.split("\n")
+            found[head.split(":")[0]].add("\n".join(changes))
+    return found
+
+
+def changes_of(mutant):
+    return describe(mutant).split("\n", 1)[1]
+
+
+def only_survivors(candidates, survivors):
+    return {path: [mutant for mutant in mutants if changes_of(mutant) in survivors.get(path, ())]
+            for path, mutants in candidates.items()}
 
 
 def choose(candidates, options):
@@ -380,6 +401,9 @@ def main(arguments):
     reach = Reach(sources, measure(baseline, tests, options.jobs))
     print(f"mutants: coverage of {len(tests)} unit tests, {time.monotonic() - start:.0f} s")
     reached = {path: [mutant for mutant in mutants if reach.of(mutant)] for path, mutants in candidates.items()}
+    if options.again:
+        reached = only_survivors(reached, read_survivors(folder / "survivors.txt"))
+        options.count = 0
     orders, shares = choose(candidates if options.include_unreached else reached, options)
     if options.list:
         for path, count in shares.items():
