@@ -2,7 +2,7 @@
 /* Counting boots across resets. */
 #include "boot/bootloop.h"
 
-#include "arch/acpi/acpi.h"
+#include "arch/acpi/power.h"
 #include "arch/bootinfo/option.h"
 #include "arch/console/uart.h"
 #include "arch/cpu/cpu.h"

@@ -2,7 +2,7 @@
 /* Ending, after all VMs have ended or because Lamina cannot go on. */
 #include "boot/ending.h"
 
-#include "arch/acpi/acpi.h"
+#include "arch/acpi/power.h"
 #include "arch/bootinfo/option.h"
 #include "arch/console/console.h"
 #include "arch/console/uart.h"

@@ -107,7 +107,7 @@ struct acpi_facs {
 _Static_assert(sizeof(struct acpi_facs) == 64, "ACPI: FACS");
 
 enum { MADT_PCAT_COMPAT = BIT(0) };
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4 };
+enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_LAPIC_ADDRESS, MADT_X2APIC = 9 };
 enum { MADT_LAPIC_ENABLED = BIT(0) };
 enum { MADT_ACTIVE_HIGH = 1, MADT_EDGE = 1 << 2, MADT_LEVEL = 3 << 2 };
 #define MADT_ALL_PROCESSORS 0xff
@@ -116,6 +116,12 @@ struct acpi_madt {
 	struct acpi_header header;
 	u32 lapic_address;
 	u32 flags;
+} __packed;
+_Static_assert(sizeof(struct acpi_madt) == 44, "ACPI: MADT");
+
+/* What every entry of the MADT begins with */
+struct madt_entry {
+	u8 type, length;
 } __packed;
 
 struct madt_lapic {
@@ -148,3 +154,19 @@ struct madt_lapic_nmi {
 	u8 lint;
 } __packed;
 _Static_assert(sizeof(struct madt_lapic_nmi) == 6, "ACPI: Local APIC NMI Structure");
+
+struct madt_lapic_address {
+	u8 type, length;
+	u16 reserved;
+	u64 address;
+} __packed;
+_Static_assert(sizeof(struct madt_lapic_address) == 12, "ACPI: Local APIC Address Override Structure");
+
+struct madt_x2apic {
+	u8 type, length;
+	u16 reserved;
+	u32 apic_id;
+	u32 flags;
+	u32 processor_uid;
+} __packed;
+_Static_assert(sizeof(struct madt_x2apic) == 16, "ACPI: Processor Local x2APIC Structure");

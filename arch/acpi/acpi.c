@@ -14,20 +14,6 @@
 #define MAX_TABLE      MIB(16)	/* no sane table is larger */
 #define MAX_TABLES     256	/* nor are there more of them */
 
-struct rsdp {
-	char signature[8];
-	u8 checksum;
-	char oem_id[6];
-	u8 revision;
-	u32 rsdt;
-	/* from revision 2 on */
-	u32 length;
-	u64 xsdt;
-	u8 extended_checksum;
-	u8 reserved[3];
-} __packed;
-_Static_assert(sizeof(struct rsdp) == 36, "RSDP layout");
-
 /* What the RSDT or XSDT points to. Each is read once: another map and look cost page tables. */
 static struct {
 	hpa_t pa;
@@ -52,7 +38,7 @@ static bool rsdp_valid(const void *data, size_t size)
 }
 
 /* ACPI Specification, "Finding the RSDP on IA-PC Systems" */
-static bool scan(hpa_t start, u64 size, struct rsdp *rsdp)
+static bool scan(hpa_t start, u64 size, struct acpi_rsdp *rsdp)
 {
 	const char *area = firmware_map(start, size);
 
@@ -65,7 +51,7 @@ static bool scan(hpa_t start, u64 size, struct rsdp *rsdp)
 	return false;
 }
 
-static bool scan_low_memory(struct rsdp *rsdp)
+static bool scan_low_memory(struct acpi_rsdp *rsdp)
 {
 	const u16 *ebda_segment = firmware_map(0x40e, 2);
 	hpa_t ebda = ebda_segment ? (hpa_t)*ebda_segment << 4 : 0;
@@ -140,7 +126,7 @@ static void read_root(const struct acpi_header *root, unsigned pointer_size)
 	}
 }
 
-static bool xsdt_usable(const struct rsdp *rsdp)
+static bool xsdt_usable(const struct acpi_rsdp *rsdp)
 {
 	if (rsdp->revision < 2 || !rsdp->xsdt)
 		return false;
@@ -150,7 +136,7 @@ static bool xsdt_usable(const struct rsdp *rsdp)
 	return false;
 }
 
-static bool find_tables(const struct rsdp *rsdp)
+static bool find_tables(const struct acpi_rsdp *rsdp)
 {
 	const struct acpi_header *root = xsdt_usable(rsdp) ? map_root(rsdp->xsdt, "XSDT") : NULL;
 	unsigned pointer_size = root ? 8 : 4;
@@ -174,7 +160,7 @@ const struct acpi_header *acpi_find(const char *signature, unsigned n)
 
 void acpi_init(const void *data, size_t size)
 {
-	struct rsdp rsdp = { 0 };
+	struct acpi_rsdp rsdp = { 0 };
 
 	if (data && rsdp_valid(data, size))
 		memcpy(&rsdp, data, MIN(size, sizeof(rsdp)));

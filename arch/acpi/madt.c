@@ -6,102 +6,66 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define MADT_PCAT_COMPAT BIT(0)
-#define CPU_ENABLED	 BIT(0)
-
-enum entry_type {
-	ENTRY_LAPIC = 0,
-	ENTRY_IOAPIC = 1,
-	ENTRY_OVERRIDE = 2,
-	ENTRY_LAPIC_ADDRESS = 5,
-	ENTRY_X2APIC = 9,
-};
-
-struct madt {
-	struct acpi_header header;
-	u32 lapic;
-	u32 flags;
-	u8 entries[];
-} __packed;
-
-/* An entry of any type; each is read only as far as its length says. */
-struct entry {
-	u8 type;
-	u8 length;
-	union {
-		struct {
-			u8 uid, id;
-			u32 flags;
-		} __packed lapic;
-		struct {
-			u8 id, reserved;
-			u32 address, gsi_base;
-		} __packed ioapic;
-		struct {
-			u8 bus, irq;
-			u32 gsi;
-			u16 flags;
-		} __packed override;
-		struct {
-			u16 reserved;
-			u64 address;
-		} __packed lapic_address;
-		struct {
-			u16 reserved;
-			u32 id, flags, uid;
-		} __packed x2apic;
-	};
-} __packed;
-
 struct acpi_madt_info acpi_madt;
 
-static void add_lapic(const struct entry *e)
+static void add_lapic(const void *entry)
 {
-	acpi_madt.cpus += e->lapic.flags & CPU_ENABLED;
+	const struct madt_lapic *lapic = entry;
+
+	acpi_madt.cpus += lapic->flags & MADT_LAPIC_ENABLED;
 }
 
-static void add_x2apic(const struct entry *e)
+static void add_x2apic(const void *entry)
 {
-	acpi_madt.cpus += e->x2apic.flags & CPU_ENABLED;
+	const struct madt_x2apic *x2apic = entry;
+
+	acpi_madt.cpus += x2apic->flags & MADT_LAPIC_ENABLED;
 }
 
-static void add_ioapic(const struct entry *e)
+static void add_ioapic(const void *entry)
 {
+	const struct madt_ioapic *ioapic = entry;
+
 	if (acpi_madt.ioapics == ACPI_MAX_IOAPICS) {
 		log_warn("ACPI: more than %d I/O APICs, the rest is ignored", ACPI_MAX_IOAPICS);
 		return;
 	}
 	acpi_madt.ioapic[acpi_madt.ioapics++] = (struct acpi_ioapic) {
-		.address = e->ioapic.address, .gsi_base = e->ioapic.gsi_base,
+		.address = ioapic->address, .gsi_base = ioapic->gsi_base,
 	};
 }
 
-static void add_override(const struct entry *e)
+static void add_override(const void *entry)
 {
+	const struct madt_override *override = entry;
+
 	if (acpi_madt.overrides == ACPI_MAX_OVERRIDES)
 		return;
 	acpi_madt.override[acpi_madt.overrides++] = (struct acpi_override) {
-		.irq = e->override.irq, .gsi = e->override.gsi, .flags = e->override.flags,
+		.irq = override->source, .gsi = override->gsi, .flags = override->flags,
 	};
 }
 
-static void set_lapic_address(const struct entry *e)
+static void set_lapic_address(const void *entry)
 {
-	acpi_madt.lapic = e->lapic_address.address;
+	const struct madt_lapic_address *lapic = entry;
+
+	acpi_madt.lapic = lapic->address;
 }
 
+/* An entry is read only as far as its length says. */
 static const struct {
-	void (*add)(const struct entry *entry);
+	void (*add)(const void *entry);
 	u8 length;
 } types[] = {
-	[ENTRY_LAPIC] = { add_lapic, 8 },
-	[ENTRY_IOAPIC] = { add_ioapic, 12 },
-	[ENTRY_OVERRIDE] = { add_override, 10 },
-	[ENTRY_LAPIC_ADDRESS] = { set_lapic_address, 12 },
-	[ENTRY_X2APIC] = { add_x2apic, 16 },
+	[MADT_LAPIC] = { add_lapic, sizeof(struct madt_lapic) },
+	[MADT_IOAPIC] = { add_ioapic, sizeof(struct madt_ioapic) },
+	[MADT_OVERRIDE] = { add_override, sizeof(struct madt_override) },
+	[MADT_LAPIC_ADDRESS] = { set_lapic_address, sizeof(struct madt_lapic_address) },
+	[MADT_X2APIC] = { add_x2apic, sizeof(struct madt_x2apic) },
 };
 
-static void take(const struct entry *e)
+static void take(const struct madt_entry *e)
 {
 	if (e->type >= ARRAY_SIZE(types) || !types[e->type].add)
 		return;
@@ -114,7 +78,7 @@ static void take(const struct entry *e)
 
 void madt_init(void)
 {
-	const struct madt *madt = (const struct madt *)acpi_find("APIC", 0);
+	const struct acpi_madt *madt = (const struct acpi_madt *)acpi_find("APIC", 0);
 	u32 rest, at = 0;
 
 	if (!madt)
@@ -126,10 +90,10 @@ void madt_init(void)
 	}
 	acpi_madt.present = true;
 	acpi_madt.has_8259 = madt->flags & MADT_PCAT_COMPAT;
-	acpi_madt.lapic = madt->lapic;
+	acpi_madt.lapic = madt->lapic_address;
 	rest = madt->header.length - sizeof(*madt);
 	while (rest - at >= 2) {
-		const struct entry *e = (const struct entry *)&madt->entries[at];
+		const struct madt_entry *e = (const void *)((const u8 *)(madt + 1) + at);
 
 		if (e->length < 2 || e->length > rest - at) {
 			log_warn("ACPI: malformed MADT entry, type %u, length %u: the rest is ignored",

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Power off, reset and the power management timer.
- * ACPI Specification, "Fixed ACPI Description Table (FADT)", "PM1 Control Registers".
- */
+/* Power off, reset and the PM timer: see arch/acpi/power.h. */
 #include "arch/acpi/power.h"
 
 #include "arch/acpi/acpi.h"
@@ -21,37 +18,8 @@
 #define PM1_SLEEP_TYPE	10
 #define PM1_SLEEP_MASK	(7u << PM1_SLEEP_TYPE | BIT(13))
 #define PM1_SLEEP_ENABLE BIT(13)
-#define FADT_RESET_SUPPORTED BIT(10)
 
-struct fadt {
-	struct acpi_header header;
-	u32 firmware_ctrl, dsdt;
-	u8 reserved0, preferred_profile;
-	u16 sci_irq;
-	u32 smi_command;
-	u8 acpi_enable, acpi_disable, s4bios_request, pstate_control;
-	u32 pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe0, gpe1;
-	u8 pm1_event_length, pm1_control_length, pm2_control_length, pm_timer_length;
-	u8 gpe0_length, gpe1_length, gpe1_base, cstate_control;
-	u16 c2_latency, c3_latency, flush_size, flush_stride;
-	u8 duty_offset, duty_width, day_alarm, month_alarm, century;
-	u16 boot_flags;
-	u8 reserved1;
-	u32 flags;
-	struct acpi_address reset;
-	u8 reset_value;
-	u16 arm_boot_flags;
-	u8 minor_revision;
-	u64 x_firmware_ctrl, x_dsdt;
-	struct acpi_address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control,
-		x_pm2_control, x_pm_timer;
-} __packed;
-_Static_assert(offsetof(struct fadt, pm_timer) == 76, "FADT layout");
-_Static_assert(offsetof(struct fadt, reset) == 116, "FADT layout");
-_Static_assert(offsetof(struct fadt, x_dsdt) == 140, "FADT layout");
-_Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "FADT layout");
-
-static struct fadt fadt;	/* a copy; zero where the table is older and shorter */
+static struct acpi_fadt fadt;	/* a copy; zero where the table is older and shorter */
 static volatile u8 *reset_register;	/* where it is in memory */
 static bool have_s5;
 static u8 s5_type_a, s5_type_b;
@@ -77,7 +45,7 @@ static void find_s5(void)
 
 static bool can_reset(void)
 {
-	return fadt.header.revision >= 2 && fadt.flags & FADT_RESET_SUPPORTED && fadt.reset.address;
+	return fadt.header.revision >= 2 && fadt.flags & FADT_RESET_REG_SUP && fadt.reset.address;
 }
 
 void acpi_power_init(void)

@@ -9,13 +9,10 @@
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/errno.h"
+#include "lib/ioapic.h"
 #include "lib/log.h"
 
-#define REG_VERSION	 0x01
-#define REG_ENTRY(n)	 (0x10 + 2 * (n))
-#define ENTRY_ACTIVE_LOW BIT(13)
-#define ENTRY_LEVEL	 BIT(15)
-#define ENTRY_MASKED	 BIT(16)
+#define REG_ENTRY(n)	 (IOAPIC_REG_ENTRIES + 2 * (n))
 
 /* "MPS INTI Flags": 0 in either field is the bus's own way, for ISA edge and active high */
 #define MPS_POLARITY	 0x3
@@ -71,7 +68,7 @@ static void add(const struct acpi_ioapic *description)
 	ioapic->select = registers;
 	ioapic->window = registers + 0x10 / 4;
 	ioapic->gsi_base = description->gsi_base;
-	version = read(ioapic, REG_VERSION);
+	version = read(ioapic, IOAPIC_REG_VERSION);
 	if (version == 0 || version == ~0u) {
 		log_warn("I/O APIC at 0x%llx does not answer",
 			 (unsigned long long)description->address);
@@ -79,7 +76,7 @@ static void add(const struct acpi_ioapic *description)
 	}
 	ioapic->lines = (version >> 16 & 0xff) + 1;
 	for (u32 line = 0; line < ioapic->lines; line++)
-		write(ioapic, REG_ENTRY(line), ENTRY_MASKED);
+		write(ioapic, REG_ENTRY(line), IOAPIC_ENTRY_MASKED);
 	count++;
 }
 
@@ -106,16 +103,16 @@ int ioapic_route_isa(u8 irq, u8 vector)
 	if (lapic_id() > 0xff)
 		return -ENODEV;	/* the destination field has eight bits */
 	if ((line.flags & MPS_POLARITY) == MPS_ACTIVE_LOW)
-		entry |= ENTRY_ACTIVE_LOW;
+		entry |= IOAPIC_ENTRY_ACTIVE_LOW;
 	if ((line.flags & MPS_TRIGGER) == MPS_LEVEL)
-		entry |= ENTRY_LEVEL;
+		entry |= IOAPIC_ENTRY_LEVEL;
 	for (unsigned i = 0; i < count; i++) {
 		const struct ioapic *ioapic = &ioapics[i];
 		u32 n = line.gsi - ioapic->gsi_base;
 
 		if (n >= ioapic->lines)
 			continue;
-		write(ioapic, REG_ENTRY(n), ENTRY_MASKED);
+		write(ioapic, REG_ENTRY(n), IOAPIC_ENTRY_MASKED);
 		write(ioapic, REG_ENTRY(n) + 1, lapic_id() << 24);
 		write(ioapic, REG_ENTRY(n), entry);
 		return 0;

@@ -9,28 +9,13 @@
 #include "arch/mem/paging.h"
 #include "arch/time/clock.h"
 #include "lib/errno.h"
+#include "lib/uart16550.h"
 
-enum {	/* registers */
-	DATA, INTERRUPT_ENABLE, FIFO_CONTROL, LINE_CONTROL, MODEM_CONTROL, LINE_STATUS,
-	MODEM_STATUS, SCRATCH,
-	DIVISOR_LOW = 0, DIVISOR_HIGH = 1, INTERRUPT_ID = 2,
-};
+#define FCR_ENABLE_CLEAR (FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX) /* interrupt at the first character */
+#define LCR_8N1		 LCR_LENGTH
 
-#define IER_RECEIVED	 BIT(0)
-#define FCR_ENABLE_CLEAR 0x07	/* FIFOs on and emptied, interrupt at the first character */
-#define IIR_FIFO_ON	 0xc0
-#define LCR_8N1		 0x03
-#define LCR_DIVISOR	 BIT(7)
-#define MCR_DTR_RTS	 0x03
-#define MCR_OUT2	 BIT(3)	/* gates the interrupt line on a PC */
-#define LSR_RECEIVED	 BIT(0)
-#define LSR_THR_EMPTY	 BIT(5)
-#define LSR_ALL_SENT	 BIT(6)
-
-#define FIFO_SIZE  16
 #define RING_SIZE  1024u	/* a power of two */
-#define MAX_READS  (4 * FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
-#define REGISTERS  8u
+#define MAX_READS  (4 * UART_FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
 #define NOBODY	   0xff		/* where no register is */
 #define LEAST_BAUD 50u		/* that anything has ever spoken */
 #define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
@@ -89,13 +74,13 @@ static void put(unsigned reg, u8 value)
 /* Write only where reading shows something. An 8250 has no scratch register, but all since have. */
 static bool answers(void)
 {
-	if (get(LINE_STATUS) == NOBODY)
+	if (get(UART_LSR) == NOBODY)
 		return false;
-	put(SCRATCH, 0x5a);
-	if (get(SCRATCH) != 0x5a)
+	put(UART_SCRATCH, 0x5a);
+	if (get(UART_SCRATCH) != 0x5a)
 		return false;
-	put(SCRATCH, 0xa5);
-	return get(SCRATCH) == 0xa5;
+	put(UART_SCRATCH, 0xa5);
+	return get(UART_SCRATCH) == 0xa5;
 }
 
 u16 uart_divisor(const struct uart_config *config)
@@ -113,9 +98,9 @@ u16 uart_divisor(const struct uart_config *config)
 
 static void remember_line(void)
 {
-	uart.found_line = get(LINE_CONTROL) & (u8)~LCR_DIVISOR;
-	put(LINE_CONTROL, uart.found_line | LCR_DIVISOR);
-	uart.found_divisor = (u16)(get(DIVISOR_LOW) | get(DIVISOR_HIGH) << 8);
+	uart.found_line = get(UART_LCR) & (u8)~LCR_DLAB;
+	put(UART_LCR, uart.found_line | LCR_DLAB);
+	uart.found_divisor = (u16)(get(UART_DIVISOR_LOW) | get(UART_DIVISOR_HIGH) << 8);
 }
 
 /* A divisor of 0 means: keep the line as it was found. Returns the speed in baud. */
@@ -129,10 +114,10 @@ static u32 set_line(u16 divisor)
 		baud = divisor ? uart.config.clock / 16 / divisor : 0;
 		baud = baud < LEAST_BAUD ? UNKNOWN_BAUD : baud;
 	}
-	put(LINE_CONTROL, line | LCR_DIVISOR);
-	put(DIVISOR_LOW, (u8)divisor);
-	put(DIVISOR_HIGH, divisor >> 8);
-	put(LINE_CONTROL, line);
+	put(UART_LCR, line | LCR_DLAB);
+	put(UART_DIVISOR_LOW, (u8)divisor);
+	put(UART_DIVISOR_HIGH, divisor >> 8);
+	put(UART_LCR, line);
 	return baud;
 }
 
@@ -140,17 +125,17 @@ static int map_registers(void)
 {
 	if (uart.config.space != UART_MEMORY)
 		return 0;
-	uart.memory = mmio_map(uart.config.address, REGISTERS * uart.config.stride);
+	uart.memory = mmio_map(uart.config.address, UART_REGISTERS * uart.config.stride);
 	return uart.memory ? 0 : -ENOMEM;
 }
 
 static void set_up(u16 divisor)
 {
-	put(INTERRUPT_ENABLE, 0);
+	put(UART_IER, 0);
 	uart.char_us = 10 * 1000000 / set_line(divisor) + 1;
-	put(FIFO_CONTROL, FCR_ENABLE_CLEAR);
-	put(MODEM_CONTROL, MCR_DTR_RTS);
-	uart.fifo = (get(INTERRUPT_ID) & IIR_FIFO_ON) == IIR_FIFO_ON ? FIFO_SIZE : 1;
+	put(UART_FCR, FCR_ENABLE_CLEAR);
+	put(UART_MCR, MCR_DTR | MCR_RTS);
+	uart.fifo = (get(UART_IIR) & IIR_FIFO) == IIR_FIFO ? UART_FIFO_SIZE : 1;
 	uart.patience_us = PATIENCE_US;
 	uart.stalled = false;
 	uart.open = true;
@@ -203,7 +188,7 @@ int uart_resume(void)
 
 static bool status_has(u8 bit)
 {
-	u8 status = get(LINE_STATUS);
+	u8 status = get(UART_LSR);
 
 	return status != NOBODY && status & bit;
 }
@@ -214,7 +199,7 @@ static bool status_has(u8 bit)
  */
 static bool wait_for(u8 bit)
 {
-	u64 end = clock_deadline_us((u64)uart.char_us * (FIFO_SIZE + 4));
+	u64 end = clock_deadline_us((u64)uart.char_us * (UART_FIFO_SIZE + 4));
 
 	while (!status_has(bit)) {
 		if (clock_expired(end))
@@ -231,7 +216,7 @@ static bool wait_for(u8 bit)
  */
 static bool wait_until_empty(void)
 {
-	u32 usual = uart.char_us * (FIFO_SIZE + 4);
+	u32 usual = uart.char_us * (UART_FIFO_SIZE + 4);
 
 	if (uart.stalled)
 		return status_has(LSR_THR_EMPTY);
@@ -255,7 +240,7 @@ static bool send(u8 byte, unsigned *room)
 			return false;
 		*room = uart.fifo;
 	}
-	put(DATA, byte);
+	put(UART_DATA, byte);
 	--*room;
 	return true;
 }
@@ -288,7 +273,7 @@ void uart_flush(void)
 {
 	u64 end;
 
-	if (!uart.open || uart.stalled || !wait_for(LSR_ALL_SENT))
+	if (!uart.open || uart.stalled || !wait_for(LSR_TX_EMPTY))
 		return;
 	/* The device behind the port (a converter, an emulator) may hold a character more. */
 	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
@@ -299,8 +284,8 @@ void uart_poll(void)
 {
 	if (!uart.open || __atomic_test_and_set(&input.draining, __ATOMIC_ACQUIRE))
 		return;
-	for (unsigned i = 0; i < MAX_READS && status_has(LSR_RECEIVED); i++) {
-		u8 byte = get(DATA);
+	for (unsigned i = 0; i < MAX_READS && status_has(LSR_READY); i++) {
+		u8 byte = get(UART_DATA);
 
 		if (input.head - input.tail < RING_SIZE)
 			input.ring[input.head++ % RING_SIZE] = byte;
@@ -344,8 +329,8 @@ int uart_enable_interrupt(void)
 	err = ioapic_route_isa(irq, IRQ_VECTOR_UART);
 	if (err)
 		return -EOPNOTSUPP;
-	put(MODEM_CONTROL, MCR_DTR_RTS | MCR_OUT2);
-	put(INTERRUPT_ENABLE, IER_RECEIVED);
+	put(UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
+	put(UART_IER, IER_RECEIVE);
 	/* The line is edge-triggered: what came before would hold it high for ever. */
 	uart_poll();
 	return 0;

@@ -32,8 +32,8 @@ static void fill_tables(struct cpu_tables *tables, u32 index)
 	u64 base = (u64)&tables->tss;
 	u64 limit = sizeof(tables->tss) - 1;
 
-	tables->gdt[GDT_CODE / 8] = 0x00af9b000000ffff;
-	tables->gdt[GDT_DATA / 8] = 0x00cf93000000ffff;
+	tables->gdt[GDT_CODE / 8] = DESCRIPTOR_CODE_64;
+	tables->gdt[GDT_DATA / 8] = DESCRIPTOR_DATA;
 	tables->gdt[GDT_TSS / 8] = limit | (base & 0xffffff) << 16 | 0x89ull << 40 |
 				   (base >> 24 & 0xff) << 56;
 	tables->gdt[GDT_TSS / 8 + 1] = base >> 32;

@@ -3,6 +3,7 @@
 #include "arch/time/timesource.h"
 
 #include "arch/acpi/acpi.h"
+#include "arch/acpi/power.h"
 #include "arch/cpu/cpu.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"

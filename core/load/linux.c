@@ -14,10 +14,6 @@ struct linux_tables {
 	u64 gdt[4];
 };
 
-/* Descriptors of what the boot protocol calls __BOOT_CS and __BOOT_DS. */
-#define GDT_CODE_64 0x00af9b000000ffffull
-#define GDT_DATA    0x00cf93000000ffffull
-
 #define TABLE_ENTRY (PTE_PRESENT | PTE_WRITE)
 
 static int parse(const struct load *load, struct bzimage *bzimage)
@@ -146,8 +142,8 @@ static int write_tables(struct load *load, gpa_t *gpa)
 		tables->pdpt[i] = (directories + i * PAGE_SIZE) | TABLE_ENTRY;
 	for (u32 i = 0; i < 4 * 512; i++)
 		tables->directories[i / 512][i % 512] = MIB(2) * i | TABLE_ENTRY | PTE_LARGE;
-	tables->gdt[2] = GDT_CODE_64;
-	tables->gdt[3] = GDT_DATA;
+	tables->gdt[2] = DESCRIPTOR_CODE_64;	/* the boot protocol's __BOOT_CS */
+	tables->gdt[3] = DESCRIPTOR_DATA;	/* and __BOOT_DS */
 	return 0;
 }
 

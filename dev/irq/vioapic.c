@@ -8,25 +8,22 @@
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vlapic.h"
 #include "lib/errno.h"
+#include "lib/ioapic.h"
 
 #define VERSION (0x20 | (IOAPIC_PINS - 1) << 16)
 
 enum { WINDOW_SELECT = 0x00, WINDOW_DATA = 0x10, WINDOW_EOI = 0x40 };
-enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_ENTRIES = 0x10 };
 
 #define ID_WRITABLE 0x0f000000u
 
 /* Redirection entries */
-#define ENTRY_REMOTE_IRR   BIT_ULL(14)	/* a local APIC has it and has not ended it */
-#define ENTRY_LEVEL	   BIT_ULL(15)
-#define ENTRY_MASKED	   BIT_ULL(16)
 #define ENTRY_WRITABLE	   0xff0000000001afffull
 #define ENTRY_DELIVERY(e)  ((e) >> 8 & 7)
 
 /* Only these two wait for an EOI: in other delivery modes the trigger bit has no effect. */
 static bool waits_for_eoi(u64 entry)
 {
-	return (entry & ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;
+	return (entry & IOAPIC_ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;
 }
 
 static struct apic_message message_of(u64 entry)
@@ -49,7 +46,7 @@ static void deliver(struct vioapic *vioapic, unsigned pin)
 	if (message.delivery == APIC_STARTUP)
 		return;
 	if (apic_bus_send(vioapic->vm, &message) && message.level)
-		*entry |= ENTRY_REMOTE_IRR;
+		*entry |= IOAPIC_ENTRY_REMOTE_IRR;
 }
 
 /* Deliver what a level-triggered pin has waiting. */
@@ -58,7 +55,7 @@ static void service_level(struct vioapic *vioapic, unsigned pin)
 	u64 entry = vioapic->entries[pin];
 
 	if ((vioapic->lines & BIT(pin)) && waits_for_eoi(entry) &&
-	    !(entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
+	    !(entry & (IOAPIC_ENTRY_MASKED | IOAPIC_ENTRY_REMOTE_IRR)))
 		deliver(vioapic, pin);
 }
 
@@ -73,7 +70,7 @@ void vioapic_set_pin(struct vioapic *vioapic, unsigned pin, bool level)
 	vioapic->lines |= BIT(pin);
 	if (waits_for_eoi(vioapic->entries[pin]))
 		service_level(vioapic, pin);
-	else if (rises && !(vioapic->entries[pin] & ENTRY_MASKED))
+	else if (rises && !(vioapic->entries[pin] & IOAPIC_ENTRY_MASKED))
 		deliver(vioapic, pin);	/* an edge at a masked pin is lost */
 }
 
@@ -82,7 +79,7 @@ bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin)
 	u64 entry = vioapic->entries[pin];
 	const struct apic_message message = message_of(entry);
 
-	if ((entry & ENTRY_MASKED) || message.delivery > APIC_LOWEST)
+	if ((entry & IOAPIC_ENTRY_MASKED) || message.delivery > APIC_LOWEST)
 		return false;
 	for (u32 i = 0; i < vm_vcpu_count(vioapic->vm); i++) {
 		const struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vioapic->vm, i));
@@ -99,9 +96,9 @@ static void end_vector(struct vioapic *vioapic, u8 vector)
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
 		u64 *entry = &vioapic->entries[pin];
 
-		if ((u8)*entry != vector || !(*entry & ENTRY_REMOTE_IRR))
+		if ((u8)*entry != vector || !(*entry & IOAPIC_ENTRY_REMOTE_IRR))
 			continue;
-		*entry &= ~ENTRY_REMOTE_IRR;
+		*entry &= ~IOAPIC_ENTRY_REMOTE_IRR;
 		service_level(vioapic, pin);
 	}
 }
@@ -116,7 +113,7 @@ bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcp
 	u64 entry = vioapic->entries[IOAPIC_PIN_8259];
 	const struct apic_message message = message_of(entry);
 
-	return !(entry & ENTRY_MASKED) && message.delivery == APIC_EXTINT &&
+	return !(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_EXTINT &&
 	       vlapic_is_addressed(vcpu_vlapic(vcpu), &message);
 }
 
@@ -124,13 +121,13 @@ bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcp
 
 static u32 read_data(const struct vioapic *vioapic)
 {
-	unsigned half = vioapic->select - REG_ENTRIES, pin = half / 2;
+	unsigned half = vioapic->select - IOAPIC_REG_ENTRIES, pin = half / 2;
 
 	switch (vioapic->select) {
-	case REG_ID:
-	case REG_ARBITRATION:
+	case IOAPIC_REG_ID:
+	case IOAPIC_REG_ARBITRATION:
 		return vioapic->id;
-	case REG_VERSION:
+	case IOAPIC_REG_VERSION:
 		return VERSION;
 	default:
 		return pin < IOAPIC_PINS ? (u32)(vioapic->entries[pin] >> (half % 2 * 32)) : 0;
@@ -146,7 +143,7 @@ static void write_entry(struct vioapic *vioapic, unsigned half, u32 value)
 	*entry = (*entry & ~writable) | ((u64)value << shift & writable);
 	/* Without an EOI register guests end an interrupt by making its pin edge-triggered. */
 	if (!waits_for_eoi(*entry))
-		*entry &= ~ENTRY_REMOTE_IRR;
+		*entry &= ~IOAPIC_ENTRY_REMOTE_IRR;
 	service_level(vioapic, pin);
 	/* Where the 8259s' interrupts go may have changed. */
 	if (pin == IOAPIC_PIN_8259)
@@ -155,9 +152,9 @@ static void write_entry(struct vioapic *vioapic, unsigned half, u32 value)
 
 static void write_data(struct vioapic *vioapic, u32 value)
 {
-	unsigned half = vioapic->select - REG_ENTRIES;
+	unsigned half = vioapic->select - IOAPIC_REG_ENTRIES;
 
-	if (vioapic->select == REG_ID)
+	if (vioapic->select == IOAPIC_REG_ID)
 		vioapic->id = value & ID_WRITABLE;
 	else if (half / 2 < IOAPIC_PINS)
 		write_entry(vioapic, half, value);
@@ -209,6 +206,6 @@ int vioapic_create(struct vioapic *vioapic, struct vm *vm)
 	vioapic->vm = vm;
 	vioapic->id = IOAPIC_APIC_ID << 24;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-		vioapic->entries[pin] = ENTRY_MASKED;
+		vioapic->entries[pin] = IOAPIC_ENTRY_MASKED;
 	return mmio_register(vm, &region, NULL);
 }

@@ -13,57 +13,8 @@
 #include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
+#include "lib/uart16550.h"
 
-enum vuart_register {
-	UART_DATA,		/* RBR, THR; DLAB: divisor, low byte */
-	UART_IER,		/* DLAB: divisor, high byte */
-	UART_IIR,		/* write: FCR */
-	UART_LCR, UART_MCR, UART_LSR, UART_MSR, UART_SCRATCH, UART_REGISTERS,
-};
-
-#define IER_RECEIVE	BIT(0)
-#define IER_TRANSMIT	BIT(1)
-#define IER_LINE	BIT(2)
-#define IER_MODEM	BIT(3)
-#define IER_BITS	0x0f
-
-#define IIR_NONE	0x01
-#define IIR_MODEM	0x00
-#define IIR_TRANSMIT	0x02
-#define IIR_RECEIVE	0x04
-#define IIR_LINE	0x06
-#define IIR_TIMEOUT	0x0c
-#define IIR_FIFO	0xc0
-
-#define FCR_ENABLE	BIT(0)
-#define FCR_CLEAR_RX	BIT(1)
-#define FCR_TRIGGER(v)	((v) >> 6)
-
-#define LCR_LENGTH	0x03
-#define LCR_STOP	BIT(2)
-#define LCR_PARITY	BIT(3)
-#define LCR_DLAB	BIT(7)
-
-#define MCR_DTR		BIT(0)
-#define MCR_RTS		BIT(1)
-#define MCR_OUT1	BIT(2)
-#define MCR_OUT2	BIT(3)	/* on a PC: connects the interrupt */
-#define MCR_LOOP	BIT(4)
-#define MCR_BITS	0x1f
-
-#define LSR_READY	BIT(0)
-#define LSR_OVERRUN	BIT(1)
-#define LSR_THR_EMPTY	BIT(5)
-#define LSR_TX_EMPTY	BIT(6)
-
-#define MSR_DELTA_RI	BIT(2)	/* trailing edge only */
-#define MSR_DELTAS	0x0f
-#define MSR_CTS		BIT(4)
-#define MSR_DSR		BIT(5)
-#define MSR_RI		BIT(6)
-#define MSR_DCD		BIT(7)
-
-#define FIFO_SIZE	16
 #define BAUD_BASE	115200	/* 1.8432 MHz / 16 */
 #define TIMEOUT_CHARACTERS 4
 
@@ -78,7 +29,7 @@ struct vuart {
 	bool transmit_pending;		/* THRE interrupt, until IIR reports it */
 	bool timeout_pending;
 
-	u8 fifo[FIFO_SIZE];
+	u8 fifo[UART_FIFO_SIZE];
 	u8 fifo_first, fifo_count;
 	u8 last_read;			/* what an empty RBR still shows */
 	u8 backlog[UART_BACKLOG];
@@ -148,7 +99,7 @@ static void timeout_fire(struct vtimer *timer)
 
 static unsigned fifo_room(const struct vuart *vuart)
 {
-	return (vuart->fcr & FCR_ENABLE ? FIFO_SIZE : 1) - vuart->fifo_count;
+	return (vuart->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1) - vuart->fifo_count;
 }
 
 static void fifo_put(struct vuart *vuart, u8 c)
@@ -161,7 +112,7 @@ static void fifo_put(struct vuart *vuart, u8 c)
 			vuart->fifo[vuart->fifo_first] = c;
 		return;
 	}
-	vuart->fifo[(vuart->fifo_first + vuart->fifo_count++) % FIFO_SIZE] = c;
+	vuart->fifo[(vuart->fifo_first + vuart->fifo_count++) % UART_FIFO_SIZE] = c;
 	if (!vuart->timeout_pending)
 		restart_timeout(vuart);
 }
@@ -190,7 +141,7 @@ static u8 read_data(struct vuart *vuart)
 {
 	if (vuart->fifo_count) {
 		vuart->last_read = vuart->fifo[vuart->fifo_first];
-		vuart->fifo_first = (vuart->fifo_first + 1) % FIFO_SIZE;
+		vuart->fifo_first = (vuart->fifo_first + 1) % UART_FIFO_SIZE;
 		vuart->fifo_count--;
 	}
 	vuart->timeout_pending = false;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "arch/acpi/acpi.h"
+#include "arch/acpi/power.h"
 #include "boot/bootloop.h"
 #include "arch/time/clock.h"
 #include "arch/bootinfo/option.h"
