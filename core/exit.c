@@ -7,7 +7,6 @@
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
-#include "core/emulate/emulate.h"
 #include "core/io.h"
 #include "core/irqchip.h"
 #include "core/observe/trace_record.h"
@@ -55,11 +54,6 @@ void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in)
 		pio_write(vcpu, port, size, rax & size_mask(size));
 	}
 	skip(vcpu);
-}
-
-void exit_io_string(struct vcpu *vcpu, const struct io_exit *io)
-{
-	emulate_string_io(vcpu, io);
 }
 
 void exit_rdmsr(struct vcpu *vcpu)
@@ -150,22 +144,6 @@ void exit_triple_fault(struct vcpu *vcpu)
 	/* For the author of the guest: where it was, and with which tables. */
 	vcpu->ops->dump(vcpu);
 	vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault (RIP 0x%llx)", (unsigned long long)vcpu->exit_rip);
-}
-
-void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
-{
-	unsigned long long gpa = fault->gpa;
-
-	if (likely(emulate_mmio_fast(vcpu, fault)))
-		return;
-	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
-		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
-	else if (fault->walk)
-		exit_unexpected(vcpu, "the guest's page tables are at 0x%llx, where there is no RAM", gpa);
-	else if (fault->access == TDP_FETCH)
-		exit_unexpected(vcpu, "the guest executes at 0x%llx, where there is no RAM", gpa);
-	else
-		emulate_mmio(vcpu, fault);
 }
 
 void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg)

@@ -9,21 +9,6 @@
 
 struct vcpu;
 
-struct io_exit {	/* of a string instruction */
-	u16 port;
-	u8 size;		/* 1, 2, 4 */
-	bool in, rep;
-};
-
-enum tdp_access { TDP_READ, TDP_WRITE, TDP_FETCH };
-
-struct tdp_fault {
-	gpa_t gpa;
-	enum tdp_access access;
-	bool walk;		/* while walking the guest's page tables */
-	const char *what;	/* "EPT violation", "EPT misconfiguration", "nested page fault" */
-};
-
 /*
  * The result of an unknown hypercall in RAX: as from KVM, whose CPUID leaves are offered.
  * Linux, Documentation/virt/kvm/x86/hypercalls.rst; KVM_ENOSYS.
@@ -32,7 +17,6 @@ struct tdp_fault {
 
 void exit_cpuid(struct vcpu *vcpu);
 void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in);	/* IN, OUT; size 1, 2, 4 */
-void exit_io_string(struct vcpu *vcpu, const struct io_exit *io);	/* INS, OUTS, with REP or without */
 void exit_rdmsr(struct vcpu *vcpu);
 void exit_wrmsr(struct vcpu *vcpu);
 void exit_hlt(struct vcpu *vcpu);
@@ -43,7 +27,6 @@ void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is writ
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
-void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */
 void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);

@@ -16,7 +16,6 @@
 #include "arch/cpu/cpu.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
-#include "core/exit.h"
 #include "core/observe/statistics.h"
 #include "core/observe/trace_record.h"
 #include "core/vcpu.h"

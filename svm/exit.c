@@ -42,7 +42,7 @@ static __noinline void handle_io_string(struct vcpu *vcpu, u32 info)
 		.rep = info & IOIO_REP,
 	};
 
-	exit_io_string(vcpu, &io);
+	emulate_string_io(vcpu, &io);
 }
 
 static void handle_io(struct vcpu *vcpu)

@@ -7,6 +7,7 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
+#include "core/exit.h"
 #include "svm/length.h"
 #include "svm/svm.h"
 

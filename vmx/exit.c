@@ -3,9 +3,9 @@
  * Exits by basic reason: each handler translates what the VMCS says into a neutral call of
  * core/exit.h, which decides. Intel SDM, "Basic VM-Exit Information", "VMX Basic Exit Reasons".
  */
-#include "core/exit.h"
-
 #include "arch/cpu/x86.h"
+#include "core/emulate/emulate.h"
+#include "core/exit.h"
 #include "core/mem/tdp.h"
 #include "vmx/vmx.h"
 
@@ -116,7 +116,7 @@ static void handle_io(struct vcpu *vcpu)
 	if (likely(!string))
 		exit_io(vcpu, port, size, in);
 	else
-		exit_io_string(vcpu, &(struct io_exit){ port, (u8)size, in, qualification & BIT(5) });
+		emulate_string_io(vcpu, &(struct io_exit){ port, (u8)size, in, qualification & BIT(5) });
 }
 
 static void handle_ept_violation(struct vcpu *vcpu)

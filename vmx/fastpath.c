@@ -4,6 +4,7 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
+#include "core/exit.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
 

@@ -4,6 +4,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/emulate/gwalk.h"
+#include "core/exit.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/printf.h"

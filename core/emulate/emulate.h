@@ -2,11 +2,28 @@
 /* Emulation of the instructions that exit and that the hardware does not explain. */
 #pragma once
 
-#include "core/exit.h"
 #include "lib/insn.h"
 #include "lib/types.h"
 
 struct vcpu;
+
+struct io_exit {	/* of a string instruction */
+	u16 port;
+	u8 size;		/* 1, 2, 4 */
+	bool in, rep;
+};
+
+enum tdp_access { TDP_READ, TDP_WRITE, TDP_FETCH };
+
+struct tdp_fault {
+	gpa_t gpa;
+	enum tdp_access access;
+	bool walk;		/* while walking the guest's page tables */
+	const char *what;	/* "EPT violation", "nested page fault" */
+};
+
+/* Handle the exit of an access that the second-level page tables do not map: MMIO, or the VM ends. */
+void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /*
  * Fetch and decode the instruction at the guest's CS:RIP. 0; -EFAULT: a fault was raised in the
@@ -26,7 +43,7 @@ bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
  */
 void exit_cr_decode(struct vcpu *vcpu);
 
-/* INS and OUTS, with REP in bounded batches. */
+/* Handle the exit of INS or OUTS, with REP in bounded batches. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 
 /* String instructions on memory: MOVS, CMPS, STOS, LODS, SCAS. */

@@ -7,6 +7,7 @@
 #include "core/emulate/alu.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
+#include "core/exit.h"
 #include "core/vcpu.h"
 #include "lib/printf.h"
 

@@ -11,7 +11,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/mem/pool.h"
 #include "core/device.h"
-#include "core/exit.h"
+#include "core/emulate/emulate.h"
 #include "core/mem/tdp.h"
 #include "dev/platform.h"
 #include "svm/svm.h"

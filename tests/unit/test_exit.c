@@ -3,7 +3,7 @@
  * The handlers of exits: registers, the instruction pointer, the faults, and how a VM ends. SDM,
  * "Instruction Set Reference"; "Instructions That Cause VM Exits".
  */
-/* link: core/exit.c core/vm_log.c lib/log.c */
+/* link: core/exit.c core/emulate/tdp_fault.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,6 @@ static struct { u32 leaf, subleaf; } asked;
 static struct { u16 port; unsigned size; u64 value; } port;
 static struct { u32 number; u64 value; unsigned writes; } msr;
 static struct { int cr; u64 value; u32 index; } written;
-static const struct io_exit *string_io;
 
 /* --- what the handlers call --- */
 
@@ -141,7 +140,6 @@ int control_write_xcr0(struct vcpu *v, u32 index, u64 value)
 	return control_write(100, value);
 }
 
-void emulate_string_io(struct vcpu *v, const struct io_exit *io) { string_io = io; }
 void emulate_mmio(struct vcpu *v, const struct tdp_fault *f) { mmios++; }
 bool emulate_mmio_fast(struct vcpu *v, const struct tdp_fault *f) { return fast; }
 bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { assert_int_equal(size, 1); return ram; }
@@ -229,16 +227,6 @@ static void out(void **state)
 		assert_int_equal(vcpu.regs[REG_RAX], FILLED);
 		assert_skipped();
 	}
-}
-
-/* The emulator steps over it, when the last of its repetitions is done. */
-static void string_instructions(void **state)
-{
-	const struct io_exit io = { .port = 0x1f0, .size = 2, .in = true, .rep = true };
-
-	exit_io_string(&vcpu, &io);
-	assert_ptr_equal(string_io, &io);
-	assert_int_equal(skips, 0);
 }
 
 static const struct trace_record *newest(void)
@@ -511,7 +499,6 @@ int main(void)
 		TEST(cpuid_instruction),
 		TEST(in),
 		TEST(out),
-		TEST(string_instructions),
 		TEST(rdmsr_instruction),
 		TEST(wrmsr_instruction),
 		TEST(hlt),
