@@ -3,7 +3,7 @@
 #include "boot/guests.h"
 
 #include "arch/apic/irq.h"
-#include "arch/apic/lapic.h"
+#include "arch/apic/lapic_timer.h"
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"

@@ -6,7 +6,7 @@
  */
 #include "core/enter.h"
 
-#include "arch/apic/lapic.h"
+#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
 #include "core/observe/report.h"
 #include "core/observe/statistics_record.h"

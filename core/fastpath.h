@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "arch/apic/lapic.h"
+#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"

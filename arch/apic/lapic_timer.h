@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Calibration of the local APIC's timer, for arch/time/clock.c. */
+/* The local APIC's timer. Intel SDM, "APIC Timer". */
 #pragma once
 
 #include "lib/types.h"
 
-/* Let it run down from its maximum, masked. */
+/*
+ * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
+ * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
+ * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
+ * access where the deadline is the one that is armed already.
+ */
+#define LAPIC_TIMER_OFF (~0ull)
+void lapic_timer_arm(u64 tsc_deadline);
+/* What it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
+extern u64 lapic_timer_armed;
+/* Called by the timer interrupt's handler: what was armed has fired. */
+void lapic_timer_fired(void);
+
+/* Calibration, for arch/time/clock.c: let it run down from its maximum, masked. */
 void lapic_timer_start_calibration(void);
 u32 lapic_timer_count(void);
 /* Ticks per second, as measured; stops it. */

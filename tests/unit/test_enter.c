@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "arch/cpu/cpu.h"
-#include "arch/apic/lapic.h"
+#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/x86.h"
 #include "core/enter.h"
 #include "core/observe/trace.h"

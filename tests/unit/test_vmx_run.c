@@ -17,6 +17,7 @@
 #include "arch/time/clock.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
+#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
 #include "core/exit.h"
