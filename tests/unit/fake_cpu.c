@@ -155,6 +155,118 @@ static void move(ucontext_t *context, u8 opcode, u8 modrm, u8 rex)
 		*reg = (greg_t)*special;
 }
 
+/* --- operands in memory --- */
+
+static u64 index_part(ucontext_t *context, u8 sib, u8 rex)
+{
+	unsigned index = (sib >> 3 & 7) | (rex & 2) << 2;
+
+	return index == 4 ? 0 : (u64)*general_register(context, index) << (sib >> 6);
+}
+
+/* The address, and where the instruction goes on behind it. SDM, "Addressing-Mode Encoding of ModR/M and SIB". */
+static u64 address_of(ucontext_t *context, const u8 *modrm, u8 rex, const u8 **end)
+{
+	unsigned mod = *modrm >> 6, rm = *modrm & 7;
+	const u8 *at = modrm + 1;
+	u64 address = 0;
+	s32 wide;
+
+	if (rm == 4) {
+		u8 sib = *at++;
+
+		rm = sib & 7;
+		address = index_part(context, sib, rex);
+	} else if (rm == 5 && mod == 0) {
+		memcpy(&wide, at, 4);
+		*end = at + 4;
+		return (u64)(at + 4) + (u64)(s64)wide;
+	}
+	address += (u64)*general_register(context, rm | (rex & 1) << 3);
+	if (mod == 1)
+		address += (u64)(s64)(s8)*at++;
+	if (mod == 2) {
+		memcpy(&wide, at, 4);
+		address += (u64)(s64)wide;
+		at += 4;
+	}
+	*end = at;
+	return address;
+}
+
+/* --- VMX --- */
+
+extern const u64 extable_begin[] __attribute__((weak));
+extern const u64 extable_end[];
+__asm__(".pushsection .extable, \"a\"; .balign 8; extable_end: .popsection");
+
+/* VMsucceed clears all of them. */
+static void set_vmx_result(ucontext_t *context)
+{
+	const greg_t flags = 0x8d5;	/* CF, PF, AF, ZF, SF, OF */
+
+	context->uc_mcontext.gregs[REG_EFL] &= ~flags;
+	if (fake_cpu.vmx_fails)
+		context->uc_mcontext.gregs[REG_EFL] |= 1;
+}
+
+static const u8 *raise_gp(const u8 *at)
+{
+	for (const u64 *entry = extable_begin; entry && entry < extable_end; entry += 2) {
+		if (entry[0] == (u64)at)
+			return (const u8 *)entry[1];
+	}
+	give_up("#GP of an instruction without an entry in the exception table at", (u64)at);
+	return NULL;
+}
+
+static const u8 *do_vmxon_group(ucontext_t *context, const u8 *start, u8 prefix, u8 rex, const u8 *modrm)
+{
+	const u8 *end;
+	u64 pa;
+
+	memcpy(&pa, (const void *)address_of(context, modrm, rex, &end), 8);
+	if (prefix == 0xf3 && fake_cpu.vmxon_faults)
+		return raise_gp(start);
+	note(prefix == 0xf3 ? 'o' : prefix == 0x66 ? 'c' : 'p');
+	*(prefix == 0xf3 ? &fake_cpu.vmxon_pa : prefix == 0x66 ? &fake_cpu.vmclear_pa : &fake_cpu.vmptrld_pa) = pa;
+	set_vmx_result(context);
+	return end;
+}
+
+static const u8 *do_invalidate(ucontext_t *context, bool vpid, u8 rex, const u8 *modrm)
+{
+	u64 type = (u64)*general_register(context, (*modrm >> 3 & 7) | (rex & 4) << 1);
+	const u8 *end;
+	u64 address = address_of(context, modrm, rex, &end);
+
+	*(vpid ? &fake_cpu.invvpid_type : &fake_cpu.invept_type) = type;
+	memcpy(vpid ? fake_cpu.invvpid_descriptor : fake_cpu.invept_descriptor, (const void *)address, 16);
+	note(vpid ? 'v' : 'e');
+	set_vmx_result(context);
+	return end;
+}
+
+/* Those with a memory operand. NULL: it is none of them. */
+static const u8 *vmx_instruction(ucontext_t *context, const u8 *start)
+{
+	u8 prefix = *start == 0xf3 || *start == 0x66 ? *start : 0;
+	const u8 *at = start + !!prefix;
+	u8 rex = (*at & 0xf0) == 0x40 ? *at++ : 0;
+
+	if (at[0] != 0x0f)
+		return NULL;
+	if (at[1] == 0xc7 && (at[2] >> 3 & 7) == 6)
+		return do_vmxon_group(context, start, prefix, rex, at + 2);
+	if (at[1] == 0x38 && prefix == 0x66 && (at[2] == 0x80 || at[2] == 0x81))
+		return do_invalidate(context, at[2] & 1, rex, at + 3);
+	if (at[1] == 0x01 && at[2] == 0xc4) {
+		note('x');
+		return at + 3;
+	}
+	return NULL;
+}
+
 /* Returns the length of a two-byte instruction that is known here; 0: none. */
 static unsigned two_bytes(ucontext_t *context, const u8 *at, u8 rex)
 {
@@ -214,8 +326,13 @@ static void on_signal(int number, siginfo_t *info, void *where)
 	ucontext_t *context = where;
 	const u8 *start = (const u8 *)context->uc_mcontext.gregs[REG_RIP], *at = start;
 	u8 rex = (*at & 0xf0) == 0x40 ? *at++ : 0;
-	unsigned length = *at == 0x0f ? two_bytes(context, at, rex) : one_byte(at);
+	const u8 *end = vmx_instruction(context, start);
+	unsigned length = end ? 0 : *at == 0x0f ? two_bytes(context, at, rex) : one_byte(at);
 
+	if (end) {
+		context->uc_mcontext.gregs[REG_RIP] = (greg_t)end;
+		return;
+	}
 	if (!length) {
 		struct sigaction usual = { .sa_handler = SIG_DFL };
 

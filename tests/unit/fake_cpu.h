@@ -17,6 +17,13 @@ struct fake_cpu {
 	u64 xcr0;			/* as XSETBV left it */
 	char diary[FAKE_DIARY];		/* a letter for each instruction without another trace: w WBINVD, h HLT, i CLI, I STI, s VMSAVE */
 	u64 vmsave_pa;			/* of the last VMSAVE */
+
+	/* VMX. o VMXON, x VMXOFF, c VMCLEAR, p VMPTRLD, e INVEPT, v INVVPID in the diary */
+	bool vmx_fails;			/* from here on each of its instructions ends with VMfailInvalid */
+	bool vmxon_faults;		/* VMXON raises #GP: see EXTABLE_BEGINS */
+	u64 vmxon_pa, vmclear_pa, vmptrld_pa;
+	u64 invept_type, invept_descriptor[2];
+	u64 invvpid_type, invvpid_descriptor[2];
 };
 extern struct fake_cpu fake_cpu;
 
@@ -29,3 +36,9 @@ void fake_msr_refuse(u32 msr);
 void fake_msr_writable(u32 msr, u64 bits);
 /* How often it was written. */
 unsigned fake_msr_writes(u32 msr);
+
+/*
+ * In a test whose product files have instructions that may fault, at its top: the exception table
+ * begins there, since a test's own file is linked first. It ends in fake_cpu.c, which must be linked last.
+ */
+#define EXTABLE_BEGINS __asm__(".pushsection .extable, \"a\"; .balign 8; .globl extable_begin; extable_begin: .popsection")
