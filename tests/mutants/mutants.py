@@ -421,7 +421,7 @@ def conclude(folder, verdicts, listed, unreached, seconds):
     write_lists(folder, verdicts, listed, unreached[1])
     good = report(verdicts, listed, unreached[0])
     kinds = collections.Counter(verdict.kind for verdict in verdicts)
-    wrong = [verdict for verdict in verdicts if verdict.kind == "killed" and listed.reason(verdict.mutant)]
+    wrong = [verdict for verdict in verdicts if verdict.kind == "killed" and listed.own_reason(verdict.mutant)]
     for verdict in wrong:
         print(f"{describe(verdict.mutant)}\n\tis listed as equivalent, but {verdict.by} notices it")
     print(f"\nmutants: {len(verdicts) - kinds['invalid']} in {seconds:.0f} s; {kinds['same code']} give the same "
