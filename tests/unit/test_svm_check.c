@@ -225,6 +225,19 @@ static void a_failure_is_explained(void **state)
 	expect_shown("(exit code 0xffffffffffffffff): no rule that Lamina knows is broken");
 }
 
+static void each_vcpus_own_vmcb_is_checked(void **state)
+{
+	static struct vmcb other;
+	static struct vcpu_svm svm2;
+
+	assert_int_equal(svm_check_next_entry(vcpu, remember, NULL), 0);
+	other = vmcb;
+	other.control.asid = 0;
+	svm2.vmcb = &other;
+	svm2.vcpu.vm = &vm;
+	assert_int_equal(svm_check_next_entry(&svm2.vcpu, remember, NULL), 1);
+}
+
 /* --- the dump --- */
 
 /* Every byte of the VMCB has another value than its neighbours. */
@@ -274,6 +287,24 @@ static void the_dump_shows_each_field(void **state)
 	expect_shown("cpl %llu", vmcb_field(0x4cb, 1));
 }
 
+/* Registers, then the save area, then the controls; segments in the usual order. */
+static void the_dump_has_its_order(void **state)
+{
+	static const char *const parts[] = {
+		"vcpu 3 VMCB:", "  rax ", "  r8 ", "  r12 ", "  rip ", "  cr0 ", "  dr6 ", "  cs ", "  ss ", "  ds ", "  es ",
+		"  fs ", "  gs ", "  gdtr ", "  idtr ", "  ldtr ", "  tr ", "  intercepts: ", "  iopm ", "  int_control ",
+		"  exit_code ",
+	};
+	const char *at = shown;
+
+	svm_dump(vcpu);
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		at = strstr(at, parts[i]);
+		if (!at)
+			fail_msg("\"%s\" is not in its place in:\n%s", parts[i], shown);
+	}
+}
+
 static void the_dump_shows_each_register(void **state)
 {
 	static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -300,8 +331,10 @@ int main(void)
 		TEST(a_valid_vmcb_breaks_no_rule),
 		TEST(the_next_entry_is_checked_as_it_will_be),
 		TEST(a_failure_is_explained),
+		TEST(each_vcpus_own_vmcb_is_checked),
 		TEST(the_dump_shows_each_field),
 		TEST(the_dump_shows_each_register),
+		TEST(the_dump_has_its_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,7 @@ static void lazy_registers_come_from_their_fields(void **state)
 		u64 value = 0x1122334455667700 + i;
 
 		setup(state);
+		memset(&vmcb.save, 0x5a, sizeof(vmcb.save));
 		memcpy((u8 *)&vmcb + cases[i].offset, &value, 8);
 		vcpu->regs_available = BIT(REG_RAX);
 		svm_reg_fetch(vcpu, cases[i].reg);
@@ -84,6 +85,7 @@ static const struct {
 	{ { .present = true, .dpl = 1 }, 0x0a0 }, { { .present = true, .dpl = 2 }, 0x0c0 },
 	{ { .present = true, .avl = true }, 0x180 }, { { .present = true, .l = true }, 0x280 },
 	{ { .present = true, .db = true }, 0x480 }, { { .present = true, .g = true }, 0x880 },
+	{ { .type = 2, .unusable = false }, 0x002 },
 	{ { .present = true, .type = 15, .s = true, .dpl = 3, .avl = true, .l = true, .db = true, .g = true }, 0xfff },
 };
 
@@ -96,6 +98,7 @@ static void attributes_are_packed_as_the_manual_says(void **state)
 		svm_segment_set(vcpu, SEG_DS, &attributes[i].segment);
 		assert_int_equal(vmcb.save.ds.attributes, attributes[i].attributes);
 		svm_segment_get(vcpu, SEG_DS, &got);
+		got.unusable &= attributes[i].segment.present;	/* the VMCB has no other bit for it */
 		assert_memory_equal(&got, &attributes[i].segment, sizeof(got));
 	}
 }
@@ -280,12 +283,35 @@ static void plain_control_fields(void **state)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vmcb_save before;
+
 		setup(state);
+		memset(&vmcb.save, 0x5a, sizeof(vmcb.save));
+		before = vmcb.save;
+		memset((u8 *)&before + cases[i].offset - 0x400, 0, 8);
 		svm_control_set(vcpu, cases[i].control, 0x123456789000 + i);
 		assert_int_equal(vmcb_field(cases[i].offset, 8), 0x123456789000 + i);
 		assert_int_equal(svm_control_get(vcpu, cases[i].control), 0x123456789000 + i);
 		assert_int_equal(dirtied(), cases[i].dirty);
+		memset((u8 *)&vmcb + cases[i].offset, 0, 8);
+		assert_memory_equal(&vmcb.save, &before, sizeof(before));
 	}
+}
+
+/* CR4's is not followed by a change of EFER, nor CR0's by one of CR2. */
+static void other_controls_stay(void **state)
+{
+	vmcb.save.efer = EFER_SVME | EFER_NXE;
+	vmcb.save.cr2 = 0x2000;
+	vmcb.save.cr3 = 0x3000;
+	svm_control_set(vcpu, CTL_CR4, CR4_PAE);
+	svm_control_set(vcpu, CTL_CR0, CR0_PE);
+	assert_int_equal(vmcb.save.efer, EFER_SVME | EFER_NXE);
+	assert_int_equal(vmcb.save.cr2, 0x2000);
+	assert_int_equal(vmcb.save.cr3, 0x3000);
+	svm_control_set(vcpu, CTL_EFER, EFER_SCE);
+	assert_int_equal(vmcb.save.dr6, 0);
+	assert_int_equal(vmcb.save.cr4, CR4_PAE);
 }
 
 static void cr2_goes_to_the_register_too(void **state)
@@ -425,6 +451,7 @@ int main(void)
 		TEST(efer_has_svme_and_hides_it),
 		TEST(long_mode_is_active_with_paging),
 		TEST(plain_control_fields),
+		TEST(other_controls_stay),
 		TEST(cr2_goes_to_the_register_too),
 		TEST(xcr0_is_the_register),
 		TEST(msrs_that_the_vmcb_holds),

@@ -33,9 +33,12 @@ void *pages_alloc(unsigned order)
 	return calloc(1, PAGE_SIZE << order);
 }
 
+/* The processor must not use them any more. */
 void pages_free(void *pages, unsigned order)
 {
 	assert_non_null(pages);
+	assert_false(*fake_msr(MSR_EFER) & EFER_SVME);
+	assert_int_equal(*fake_msr(MSR_VM_HSAVE_PA), 0);
 	allocations--;
 	free(pages);
 }
@@ -119,6 +122,7 @@ static void controls_after_a_reset(void **state)
 {
 	vm.tdp_root = 0x7654000;
 	memset(&vmcb, 0x55, sizeof(vmcb));
+	svm_features.flush_by_asid = true;
 	svm_vcpu_reset(vcpu);
 	assert_int_equal(vmcb_field(0x040, 8), virt_to_phys(bitmaps.iopm));
 	assert_int_equal(vmcb_field(0x048, 8), virt_to_phys(bitmaps.msrpm));
@@ -147,6 +151,7 @@ static void state_after_a_reset(void **state)
 	memset(&vmcb, 0x55, sizeof(vmcb));
 	memset(vcpu->regs, 0x55, sizeof(vcpu->regs));
 	vcpu->regs_available = vcpu->regs_dirty = ~0u;
+	svm.cr0 = svm.cr4 = ~0ull;
 	svm_vcpu_reset(vcpu);
 	segment_is(0x410, 0xf000, 0x09b, 0xffff0000);
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
