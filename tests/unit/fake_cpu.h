@@ -18,7 +18,7 @@ enum fake_write { FAKE_WRMSR, FAKE_CR, FAKE_DR, FAKE_XSETBV, FAKE_VMSAVE };
 
 struct fake_msr {
 	u32 number;
-	bool faults;		/* RDMSR and WRMSR raise #GP */
+	bool write_faults;	/* WRMSR raises #GP */
 	u64 value, ignored;	/* bits that WRMSR leaves alone */
 };
 

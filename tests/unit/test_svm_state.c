@@ -70,11 +70,13 @@ static void lazy_registers_are_fetched_one_by_one(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++)
 		*lazy[i].field = 0x1111222233334440 + i;
 	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++) {
-		assert_false(vcpu->regs_available & BIT(lazy[i].reg));
+		memset(vcpu->regs, 0, sizeof(vcpu->regs));
+		vcpu->regs_available = 0;
 		assert_int_equal(vcpu_reg_read(vcpu, lazy[i].reg), 0x1111222233334440 + i);
-		assert_true(vcpu->regs_available & BIT(lazy[i].reg));
+		assert_int_equal(vcpu->regs_available, BIT(lazy[i].reg));
+		for (unsigned reg = 0; reg < REG_COUNT; reg++)
+			assert_true(reg == lazy[i].reg || !vcpu->regs[reg]);
 	}
-	assert_int_equal(vcpu->regs_available, REGS_LAZY);
 	assert_int_equal(vcpu->regs_dirty, 0);
 	expect_dirty(0);
 }
@@ -93,6 +95,8 @@ static void cr0_keeps_the_caches_on_and_reads_as_written(void **state)
 	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET | CR0_TS | CR0_MP);
 	vmcb.save.cr0 &= ~CR0_TS;
 	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET | CR0_MP);
+	svm_control_set(vcpu, CTL_CR0, CR0_PE);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), CR0_PE | CR0_ET);
 }
 
 /* Reads of CR0 exit while CD or NW hides there, and all its writes, which might clear them. */
@@ -208,6 +212,37 @@ static void long_mode_is_active_with_lme_and_paging(void **state)
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), EFER_LME | EFER_LMA);
 	svm_control_set(vcpu, CTL_EFER, EFER_LMA);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), 0);
+}
+
+/* What is written to a register reaches no field of another. */
+static void each_control_has_its_field(void **state)
+{
+	static const struct {
+		enum vcpu_control control;
+		u64 *field;
+		u64 value, stored;
+	} rows[] = {
+		{ CTL_CR0, &vmcb.save.cr0, CR0_PE | CR0_ET, CR0_PE | CR0_ET },
+		{ CTL_CR2, &vmcb.save.cr2, 0x2000, 0x2000 },
+		{ CTL_CR3, &vmcb.save.cr3, 0x3000, 0x3000 },
+		{ CTL_CR4, &vmcb.save.cr4, CR4_PAE, CR4_PAE },
+		{ CTL_EFER, &vmcb.save.efer, EFER_NXE, EFER_NXE | EFER_SVME },
+		{ CTL_DR6, &vmcb.save.dr6, 0x6000, 0x6000 },
+		{ CTL_DR7, &vmcb.save.dr7, 0x7000, 0x7000 },
+		{ CTL_XCR0, NULL, 1, 0 },
+	};
+	struct vmcb_save before;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_up(NULL);
+		before = vmcb.save;
+		svm_control_set(vcpu, rows[i].control, rows[i].value);
+		if (rows[i].field) {
+			assert_int_equal(*rows[i].field, rows[i].stored);
+			*rows[i].field = 0;
+		}
+		assert_memory_equal(&vmcb.save, &before, sizeof(before));
+	}
 }
 
 static void each_paging_control_flushes(void **state)
@@ -485,6 +520,7 @@ int main(void)
 		fake_cpu_test_setup(xcr0_stays_in_the_processor, set_up),
 		fake_cpu_test_setup(efer_hides_svme, set_up),
 		fake_cpu_test_setup(long_mode_is_active_with_lme_and_paging, set_up),
+		fake_cpu_test_setup(each_control_has_its_field, set_up),
 		fake_cpu_test_setup(each_paging_control_flushes, set_up),
 		fake_cpu_test_setup(a_flush_is_by_asid_where_there_is_one, set_up),
 		fake_cpu_test_setup(each_attribute_has_its_bit, set_up),
