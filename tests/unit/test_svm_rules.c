@@ -103,6 +103,8 @@ static void real_mode(void)
 	X(no_pe, "guest.cr0.long-mode-pe", vmcb.save.cr0 &= ~CR0_PE)			\
 	X(paged_real, NULL, real_mode(); vmcb.save.cr0 |= CR0_PG)			\
 	X(l_and_d, "guest.cs.l-and-d", vmcb.save.cs.attributes |= ATTRIBUTE_DB)		\
+	X(l_and_d_no_pae, "guest.cr4.long-mode-pae",					\
+	  vmcb.save.cs.attributes |= ATTRIBUTE_DB; vmcb.save.cr4 &= ~CR4_PAE)		\
 	X(d, NULL, vmcb.save.cs.attributes ^= ATTRIBUTE_DB | ATTRIBUTE_L)		\
 	X(l_and_d_legacy, NULL, vmcb.save.cs.attributes |= ATTRIBUTE_DB; vmcb.save.efer = EFER_SVME) \
 	X(no_vmrun, "control.intercept.vmrun", vmcb.control.intercept_misc2 = ~INTERCEPT_VMRUN) \
@@ -161,11 +163,15 @@ static void real_mode(void)
 	X(pat_2, "control.nested.pat", vmcb.save.pat = 2)				\
 	X(pat_3, "control.nested.pat", vmcb.save.pat = 3ull << 56)			\
 	X(pat_8, "control.nested.pat", vmcb.save.pat = 0x80000)				\
+	X(pat_9, "control.nested.pat", vmcb.save.pat = 9)				\
+	X(pat_10, "control.nested.pat", vmcb.save.pat = 0x10)				\
+	X(pat_82, "control.nested.pat", vmcb.save.pat = 0x82ull << 56)			\
 	X(pat_all, NULL, vmcb.save.pat = 0x0100040506070000)				\
 	X(pat_shadow, NULL, vmcb.save.pat = 2; vmcb.control.np_enable = 0)		\
 	X(vnmi, NULL, vmcb.control.int_control |= V_NMI_ENABLE)				\
 	X(vnmi_intercept, "control.nmi-virtualization", vmcb.control.intercept_misc1 = 0; \
 	  vmcb.control.int_control |= V_NMI_ENABLE)					\
+	X(nmi_alone, NULL, vmcb.control.intercept_misc1 = 0)				\
 	X(vnmi_none, NULL, vmcb.control.intercept_misc1 = 0;				\
 	  vmcb.control.int_control |= V_NMI_ENABLE; state.processor.nmi_virtualization = false)
 
