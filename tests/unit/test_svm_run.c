@@ -35,9 +35,12 @@ static struct vcpu_svm svm;
 static struct vcpu *const vcpu = &svm.vcpu;
 static u64 tsc;
 static unsigned again;		/* entries that the stub has made by itself */
+static struct vmcb reentered;	/* as the last of them found it */
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static struct exit_statistics counted;
 static u32 request_by_handler;
+static enum event_type reinject_at_handler;
+static bool let_guest_set_rax, handler_changes_registers;
 static u64 next_code, next_int_info, reason_at_machine_check;
 
 static void note(char step)
@@ -66,6 +69,8 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 	for (;; again++) {
 		note('E');
 		tsc += 1000;
+		if (let_guest_set_rax)
+			vmcb.save.rax = 0x99;
 		if (!svm_exit_fastpath(vcpu)) {
 			note('d');
 			note('g');
@@ -75,6 +80,7 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 			note('G');
 			note('i');
 		}
+		reentered = vmcb;
 		vmcb.control.exit_code = VMEXIT_INTR;
 	}
 }
@@ -91,6 +97,11 @@ void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 void svm_handle_exit(struct vcpu *v)
 {
 	note('H');
+	reinject_at_handler = v->events.reinject.type;
+	if (handler_changes_registers) {
+		vcpu_reg_write(v, REG_RIP, 0x4000);
+		v->regs[REG_RAX] = 0x41;
+	}
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
@@ -119,10 +130,12 @@ static int setup(void **state)
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
 	vcpu->timer_deadline = lapic_timer_armed = VTIMER_NEVER;
-	svm_features.nrip_save = true;
+	svm_features = (struct svm_features){ .nrip_save = true };
+	memset(&reentered, 0, sizeof(reentered));
 	tsc = 1000;
 	again = 0;
 	request_by_handler = 0;
+	let_guest_set_rax = handler_changes_registers = false;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
 	return 0;
@@ -143,6 +156,71 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].reason, VMEXIT_CPUID);
 	assert_int_equal(trace_ring.records[1].rip, 0x1234);
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
+}
+
+/* Nothing of the vCPU's own state counts for what the VMCB says of the exit, and the trace has it all. */
+static void the_snapshot_is_of_this_exit(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	vcpu->regs[REG_RAX] = 0x77;
+	vcpu->regs_available = BIT(REG_RSP) | BIT(REG_RFLAGS);
+	vcpu->events.injected.type = EVENT_NMI;
+	next_code = VMEXIT_IOIO;
+	next_int_info = EVENT_VALID | EVENT_HAS_CODE | EVENT_TYPE_BITS(3) | X86_GP | 0x18ull << 32;
+	vmcb.control.exit_info1 = 0x1111222233334444;
+	vmcb.control.exit_info2 = 0x5555666677778888;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x77);		/* as it was stored and came back */
+	assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
+	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));
+	assert_int_equal(vcpu->exit_index, VMEXIT_IOIO);
+	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
+	assert_int_equal(record->info1, 0x1111222233334444);
+	assert_int_equal(record->info2, 0x5555666677778888);
+	assert_int_equal(record->intr_info, 0x80000b0d);
+	assert_int_equal(record->error_code, 0x18);
+	assert_int_equal(vmcb.control.clean, 0x7ff);		/* all that there are */
+	assert_int_equal(vmcb.control.tlb_control, 0);
+}
+
+static void rax_comes_from_the_vmcb(void **state)
+{
+	let_guest_set_rax = true;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x99);
+}
+
+/* RAX always; the lazy registers where they were changed. */
+static void changed_registers_are_stored(void **state)
+{
+	static const struct {
+		u32 dirty;
+		u64 rsp, rip, rflags;
+	} rows[] = {
+		{ 0, 0x10, 0x1234, 0x30 },
+		{ BIT(REG_RSP), 0xa, 0x1234, 0x30 },
+		{ BIT(REG_RIP), 0x10, 0xb, 0x30 },
+		{ BIT(REG_RFLAGS), 0x10, 0x1234, 0xc },
+		{ REGS_LAZY, 0xa, 0xb, 0xc },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(state);
+		vmcb.save.rsp = 0x10;
+		vmcb.save.rflags = 0x30;
+		vcpu->regs[REG_RAX] = 9;
+		vcpu->regs[REG_RSP] = 0xa;
+		vcpu->regs[REG_RIP] = 0xb;
+		vcpu->regs[REG_RFLAGS] = 0xc;
+		vcpu->regs_dirty = rows[i].dirty;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rax, 9);
+		assert_int_equal(vmcb.save.rsp, rows[i].rsp);
+		assert_int_equal(vmcb.save.rip, rows[i].rip);
+		assert_int_equal(vmcb.save.rflags, rows[i].rflags);
+		assert_int_equal(vcpu->regs_dirty, 0);
+	}
 }
 
 /* --- exits that the stub does not come back for --- */
@@ -168,7 +246,9 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(vcpu->regs[REG_RBX], 1);
 	assert_int_equal(vmcb.control.int_state, 0);
 	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
-	assert_int_equal(vmcb.control.event_injection, 0);
+	assert_int_equal(reentered.control.event_injection, 0);
+	assert_int_equal(reentered.control.tlb_control, TLB_KEEP);
+	assert_int_equal(reentered.control.clean, CLEAN_ALL);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
 	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
@@ -224,6 +304,40 @@ static void handlers_run_within_the_stub(void **state)
 	lapic_timer_armed = 5;				/* the host's timer is not armed for the guest's */
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
+}
+
+/* The guest is entered again with what the handler has changed, and not with what was injected before. */
+static void a_handler_within_the_stub_is_as_one_outside(void **state)
+{
+	static const u16 codes[] = { 0x04, 0x1f, 0x64, 0x65, 0x72, 0x78, 0x7b, 0x8e, 0xe3 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		setup(state);
+		let_answer(codes[i], (u8)codes[i]);
+		handler_changes_registers = true;
+		vcpu->regs[REG_RAX] = 0x17;			/* a CPUID leaf that is not constant */
+		next_int_info = EVENT_VALID | EVENT_TYPE_BITS(2) | 2;
+		vmcb.control.event_injection = EVENT_VALID | 0x30;
+		vmcb.control.exit_info1 = 0x55;
+		vcpu->events.reinject.type = EVENT_NONE;
+		svm_vcpu_run(vcpu, false);
+		assert_non_null(strchr(diary, 'H'));
+		assert_int_equal(reinject_at_handler, EVENT_NMI);
+		assert_int_equal(trace_ring.records[1].info1, 0x55);
+		/* What is to be injected again is a request: the stub leaves. */
+		assert_int_equal(again, 0);
+		assert_int_equal(vmcb.control.event_injection, 0);
+		assert_int_equal(vmcb.control.clean, CLEAN_ALL);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(vcpu->regs_dirty, BIT(REG_RIP));
+	}
+	setup(state);
+	let_answer(VMEXIT_HLT, VMEXIT_HLT);
+	handler_changes_registers = true;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_int_equal(reentered.save.rip, 0x4000);
+	assert_int_equal(reentered.save.rax, 0x41);
 }
 
 /* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
@@ -354,9 +468,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ordinary_exit, setup),
+		cmocka_unit_test_setup(the_snapshot_is_of_this_exit, setup),
+		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
+		cmocka_unit_test_setup(changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
 		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
