@@ -90,7 +90,7 @@ static void cr0_keeps_the_caches_on_and_reads_as_written(void **state)
 	svm_control_set(vcpu, CTL_CR0, off | CR0_PE);
 	assert_int_equal(vmcb.save.cr0, CR0_PE | CR0_ET);
 	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET);
-	/* LMSW and CLTS change the VMCB's copy without an exit. */
+	/* CLTS and MOV change TS and MP in the VMCB without an exit. */
 	vmcb.save.cr0 |= CR0_TS | CR0_MP;
 	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET | CR0_TS | CR0_MP);
 	vmcb.save.cr0 &= ~CR0_TS;
