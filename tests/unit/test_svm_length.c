@@ -110,8 +110,12 @@ static void exits_beside_the_known_ones_have_to_be_decoded(void **state)
 static void code_that_nobody_can_see_has_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0x1003);
 	there = false;
 	assert_int_equal(svm_next_rip(&svm), 0);
+	there = true;
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), REG_RAX);
+	there = false;
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);
 }
 

@@ -235,6 +235,7 @@ static void names_are_unique(void **unused)
 		for (unsigned j = 0; j < svm_exemption_count; j++)
 			assert_string_not_equal(svm_rules[i].name, svm_exemptions[j].name);
 		assert_true(svm_rules[i].fields[0] != SVM_NO_FIELD);
+		assert_int_equal(svm_rules[i].fields[ARRAY_SIZE(svm_rules[i].fields) - 1], SVM_NO_FIELD);
 	}
 }
 

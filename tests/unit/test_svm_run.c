@@ -15,6 +15,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
+#include "core/cpu/msr.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/fastpath.h"
@@ -40,6 +41,9 @@ static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 
 static struct exit_statistics counted;
 static u32 request_by_handler;
 static enum event_type reinject_at_handler;
+static u64 unprefixed_next;		/* RIP behind the instruction, by its bytes */
+static unsigned bytes_read;
+static struct msr_shortcuts shortcuts;
 static bool let_guest_set_rax, handler_changes_registers;
 static u64 next_code, next_int_info, reason_at_machine_check;
 
@@ -91,7 +95,7 @@ void force_exit_by_self_ipi(struct vcpu *v) { note('I'); }
 struct trace_ring trace_ring;
 struct svm_features svm_features;
 u64 lapic_timer_armed;
-u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { return 0; }
+u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { bytes_read++; return unprefixed_next; }
 void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 
 void svm_handle_exit(struct vcpu *v)
@@ -129,6 +133,10 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
+	memset(&shortcuts, 0, sizeof(shortcuts));
+	vcpu->msrs = (struct msr_state *)&shortcuts;
+	unprefixed_next = 0;
+	bytes_read = 0;
 	vcpu->timer_deadline = lapic_timer_armed = VTIMER_NEVER;
 	svm_features = (struct svm_features){ .nrip_save = true };
 	memset(&reentered, 0, sizeof(reentered));
@@ -253,6 +261,123 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(statistics_exits(&counted), 1);
 	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
+}
+
+#define CACHED_MSR 0x1b
+
+static void let_answer_rdmsr(const u64 *place)
+{
+	let_answer(VMEXIT_MSR, VMEXIT_MSR);
+	msr_add_shortcut(&shortcuts, CACHED_MSR, place);
+	vcpu->regs[REG_RCX] = 0xffffffff00000000 | CACHED_MSR;
+	vcpu->regs[REG_RDX] = ~0ull;
+}
+
+/* The halves of a cached value, without the upper halves of RAX and RDX; the trace names the MSR. */
+static void a_cached_msr_is_read_at_once(void **state)
+{
+	static const u64 value = 0xfee00900fee00800;
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_answer_rdmsr(&value);
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEEdg");
+	assert_int_equal(reentered.save.rax, 0xfee00800);
+	assert_int_equal(vcpu->regs[REG_RDX], 0xfee00900);
+	assert_int_equal(reentered.save.rip, 0x1236);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->exit_index, VMEXIT_MSR);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->access.kind, TRACE_MSR);
+	assert_int_equal(record->access.address, CACHED_MSR);
+	assert_int_equal(record->access.value, value);
+	assert_int_equal(statistics_exits(&counted), 1);
+}
+
+static void a_hypercall_is_answered_at_once(void **state)
+{
+	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEEdg");
+	assert_int_equal(reentered.save.rax, -1000ull);	/* KVM_ENOSYS */
+	assert_int_equal(reentered.save.rip, 0x1236);
+	assert_int_equal(trace_ring.records[1].exit_index, VMEXIT_VMMCALL);
+	assert_int_equal(trace_ring.records[1].access.kind, TRACE_NO_ACCESS);
+	assert_int_equal(statistics_exits(&counted), 1);
+}
+
+static void answer_on_the_fast_path(u64 code)
+{
+	static const u64 value = 5;
+
+	if (code == VMEXIT_MSR)
+		let_answer_rdmsr(&value);
+	else
+		let_answer(code, (u8)code);
+}
+
+/* Not at the first exit of a kind, which has no statistics yet, nor where more than RIP would change. */
+static void each_fast_path_has_its_conditions(void **state)
+{
+	static const u16 codes[] = { VMEXIT_CPUID, VMEXIT_MSR, VMEXIT_VMMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes) * 4; i++) {
+		setup(state);
+		answer_on_the_fast_path(codes[i / 4]);
+		if (i % 4 == 0)
+			vcpu->statistics.by_kind[codes[i / 4]] = NULL;
+		else if (i % 4 == 1)
+			vmcb.control.next_rip = 0;
+		else if (i % 4 == 2)
+			vmcb.save.rflags |= RFLAGS_TF;
+		else
+			svm.iret_pending = true;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+	}
+}
+
+static void other_msr_accesses_go_the_long_way(void **state)
+{
+	static const u64 value = 5;
+
+	for (unsigned i = 0; i < 4; i++) {
+		setup(state);
+		svm_features.nrip_save = i % 2;
+		unprefixed_next = 0x1236;
+		let_answer_rdmsr(&value);
+		if (i < 2)
+			vmcb.control.exit_info1 = 1;		/* WRMSR */
+		else
+			vcpu->regs[REG_RCX] = CACHED_MSR + MSR_SHORTCUTS;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(bytes_read, 0);
+	}
+}
+
+static void without_next_rip_save_the_bytes_decide(void **state)
+{
+	static const u16 codes[] = { VMEXIT_CPUID, VMEXIT_MSR, VMEXIT_VMMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		setup(state);
+		svm_features.nrip_save = false;
+		answer_on_the_fast_path(codes[i]);
+		unprefixed_next = 0x1237;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(reentered.save.rip, 0x1237);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
+		assert_int_equal(bytes_read, 1);
+	}
+	/* Guest memory is read for no other exit. */
+	setup(state);
+	svm_features.nrip_save = false;
+	unprefixed_next = 0x1237;
+	let_answer(VMEXIT_HLT, VMEXIT_HLT);
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(bytes_read, 0);
 }
 
 /* What has to happen at an instruction's end, or what the vCPU's state decides, is not done at once. */
@@ -472,6 +597,11 @@ int main(void)
 		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
+		cmocka_unit_test_setup(a_cached_msr_is_read_at_once, setup),
+		cmocka_unit_test_setup(a_hypercall_is_answered_at_once, setup),
+		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
+		cmocka_unit_test_setup(other_msr_accesses_go_the_long_way, setup),
+		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),

@@ -314,6 +314,18 @@ static void attributes_are_cut_to_their_width(void **state)
 	assert_int_equal(vmcb.save.fs.attributes, 0x080);
 }
 
+static void a_segment_that_is_not_present_keeps_its_attributes(void **state)
+{
+	const struct segment absent = { .type = 2, .s = true, .dpl = 3 };
+	struct segment read;
+
+	svm_segment_set(vcpu, SEG_ES, &absent);
+	assert_int_equal(vmcb.save.es.attributes, 0x072);
+	svm_segment_get(vcpu, SEG_ES, &read);
+	assert_int_equal(read.type, 2);
+	assert_false(read.present);
+}
+
 static void a_null_selector_is_a_segment_that_is_not_present(void **state)
 {
 	const struct segment none = { .unusable = true, .base = 0x5000, .type = 3, .s = true, .present = true };
@@ -525,6 +537,7 @@ int main(void)
 		fake_cpu_test_setup(a_flush_is_by_asid_where_there_is_one, set_up),
 		fake_cpu_test_setup(each_attribute_has_its_bit, set_up),
 		fake_cpu_test_setup(attributes_are_cut_to_their_width, set_up),
+		fake_cpu_test_setup(a_segment_that_is_not_present_keeps_its_attributes, set_up),
 		fake_cpu_test_setup(a_null_selector_is_a_segment_that_is_not_present, set_up),
 		fake_cpu_test_setup(cpl_is_the_dpl_of_ss_alone, set_up),
 		fake_cpu_test_setup(each_segment_has_its_place, set_up),

@@ -29,6 +29,7 @@ static struct svm_vm *block;		/* vm_alloc()'s */
 static unsigned pages;			/* allocated now */
 static unsigned tables;			/* nested page tables, likewise */
 static unsigned steps, failing_step;	/* the allocation with this number fails; 0: none */
+static unsigned writes_at_free;		/* of the processor, when the first page was freed */
 static struct tdp_format mapped_format;
 static u64 mapped[3];
 
@@ -62,6 +63,7 @@ void *page_alloc(void)
 void pages_free(void *memory, unsigned order)
 {
 	assert_true(memory || !order);	/* as with free(), a page may be NULL */
+	writes_at_free = MIN(writes_at_free, fake_cpu.write_count);
 	pages -= memory ? 1u << order : 0;
 	free(memory);
 }
@@ -115,6 +117,7 @@ static int set_up(void **state)
 	memset(&vm, 0, sizeof(vm));
 	memset(&cpu, 0, sizeof(cpu));
 	steps = failing_step = pages = tables = 0;
+	writes_at_free = ~0u;
 	block = NULL;
 	cpu_features = (struct cpu_features){ .rdtscp = true };
 	svm_features = (struct svm_features){ 0 };
@@ -158,6 +161,7 @@ static void switching_off_undoes_it(void **state)
 	assert_int_equal(fake_cpu.write_count, 2);
 	expect_write(0, FAKE_WRMSR, VM_HSAVE_PA, 0);
 	expect_write(1, FAKE_WRMSR, EFER, EFER_LME | EFER_LMA);
+	assert_int_equal(writes_at_free, 2);	/* the processor may write to the pages until then */
 	assert_int_equal(pages, 0);
 	assert_null(cpu.vendor_page);
 	assert_null(cpu.host_vmcb);
@@ -354,6 +358,7 @@ static struct vcpu *reset_vcpu(void)
 	memset(to_svm(vcpu)->vmcb, 0xee, PAGE_SIZE);
 	memset(vcpu->regs, 0xee, sizeof(vcpu->regs));
 	vcpu->regs_available = vcpu->regs_dirty = ~0u;
+	to_svm(vcpu)->cr0 = to_svm(vcpu)->cr4 = ~0ull;
 	to_svm(vcpu)->nmi_masked = to_svm(vcpu)->iret_pending = to_svm(vcpu)->stepping = true;
 	svm_vcpu_reset(vcpu);
 	return vcpu;
@@ -441,7 +446,7 @@ static void what_a_guest_reads_at_power_up(void **state)
 	struct vcpu *vcpu;
 	u64 value = 1;
 
-	fake_cpu.cr[4] = CR4_MCE | CR4_PAE;
+	fake_msr(MSR_TSC_AUX)->value = 5;
 	vcpu = reset_vcpu();
 	assert_int_equal(svm_control_get(vcpu, CTL_CR0), 0x60000010);
 	assert_int_equal(svm_control_get(vcpu, CTL_CR4), 0);
@@ -453,6 +458,30 @@ static void what_a_guest_reads_at_power_up(void **state)
 	assert_int_equal(vcpu->regs_available, 0);
 	assert_int_equal(vcpu->regs_dirty, 0);
 	assert_false(to_svm(vcpu)->nmi_masked || to_svm(vcpu)->iret_pending || to_svm(vcpu)->stepping);
+	delete_vcpu(vcpu);
+}
+
+/* Without it a #MC would be a shutdown from the first instruction on. */
+static void the_hosts_cr4_mce_is_in_force_at_power_up(void **state)
+{
+	struct vcpu *vcpu;
+
+	fake_cpu.cr[4] = CR4_MCE | CR4_PAE;
+	vcpu = reset_vcpu();
+	assert_int_equal(field(vcpu, 0x548, 8), CR4_MCE);
+	assert_int_equal(field(vcpu, 0x000, 4) & BIT(4), BIT(4));	/* reads exit: they show 0 */
+	assert_int_equal(svm_control_get(vcpu, CTL_CR4), 0);
+	delete_vcpu(vcpu);
+}
+
+/* svm_vcpu_load() came before: a flush of this ASID alone would not be enough. */
+static void power_up_flushes_the_entire_tlb(void **state)
+{
+	struct vcpu *vcpu;
+
+	svm_features.flush_by_asid = true;
+	vcpu = reset_vcpu();
+	assert_int_equal(field(vcpu, 0x05c, 1), 1);
 	delete_vcpu(vcpu);
 }
 
@@ -518,6 +547,8 @@ int main(void)
 		fake_cpu_test_setup(a_vcpu_that_gets_no_memory_leaves_none_behind, set_up),
 		fake_cpu_test_setup(the_vmcb_at_power_up, set_up),
 		fake_cpu_test_setup(what_a_guest_reads_at_power_up, set_up),
+		fake_cpu_test_setup(the_hosts_cr4_mce_is_in_force_at_power_up, set_up),
+		fake_cpu_test_setup(power_up_flushes_the_entire_tlb, set_up),
 		fake_cpu_test_setup(no_vcpu_sees_what_another_left_in_registers, set_up),
 		fake_cpu_test_setup(loading_trusts_nothing_that_was_kept, set_up),
 	};
