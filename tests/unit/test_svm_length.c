@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of an instruction that exited, by its bytes, without next-RIP save. */
+/* The length and the operands of an instruction that exited, by its bytes, without next-RIP save. */
 /* link: svm/length.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,7 +70,7 @@ static void plain_instructions_are_known(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0x1004);
 }
 
-/* Prefixes are allowed and make them longer; or another processor has written there since. */
+/* With a prefix they are longer; and another processor of the guest may have overwritten the bytes. */
 static void others_have_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CPUID, 0x66, 0x0f, 0xa2);
@@ -92,7 +92,7 @@ static void others_have_to_be_decoded(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0);
 }
 
-/* Where a CR ends the DRs begin, and the table ends with XSETBV. */
+/* Debug registers follow the control registers, and the table ends with XSETBV. */
 static void exits_beside_the_known_ones_have_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CR_WRITE + 15, 0x0f, 0x22, 0xc0);
@@ -107,7 +107,7 @@ static void exits_beside_the_known_ones_have_to_be_decoded(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0);
 }
 
-static void code_that_nobody_can_see_has_to_be_decoded(void **state)
+static void code_that_is_not_in_view_has_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x22, 0xc0);
 	assert_int_equal(svm_next_rip(&svm), 0x1003);
@@ -119,7 +119,7 @@ static void code_that_nobody_can_see_has_to_be_decoded(void **state)
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);
 }
 
-static void where_the_processor_tells_nobody_looks(void **state)
+static void a_rip_that_the_processor_saves_needs_no_bytes(void **state)
 {
 	PLACE(VMEXIT_IOIO, 0xe4, 0x21);
 	there = false;
@@ -160,8 +160,8 @@ int main(void)
 		cmocka_unit_test(plain_instructions_are_known),
 		cmocka_unit_test(others_have_to_be_decoded),
 		cmocka_unit_test(exits_beside_the_known_ones_have_to_be_decoded),
-		cmocka_unit_test(code_that_nobody_can_see_has_to_be_decoded),
-		cmocka_unit_test(where_the_processor_tells_nobody_looks),
+		cmocka_unit_test(code_that_is_not_in_view_has_to_be_decoded),
+		cmocka_unit_test(a_rip_that_the_processor_saves_needs_no_bytes),
 		cmocka_unit_test(moves_of_control_registers),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each rule of VMRUN: broken by one change to a state that breaks none, and by nothing less. */
+/* Each rule of VMRUN is broken by one change to a valid state, and by no smaller one. */
 /* link: svm/rules/rules.c svm/rules/exempt.c core/observe/entry_rule.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ static struct svm_entry_state state;
 #define TOP	 BIT_ULL(WIDTH)
 #define EXCEPTION(vector) (EVENT_VALID | EVENT_TYPE_BITS(VMCB_EVENT_EXCEPTION) | (vector))
 
-/* A 64-bit guest with nested paging on a processor that has all that rules ask for. */
+/* A 64-bit guest with nested paging, on a processor with every feature that a rule looks at. */
 static void valid(void)
 {
 	vmcb = (struct vmcb){
@@ -66,7 +66,7 @@ static void real_mode(void)
 	vmcb.save.cs.attributes = ATTRIBUTE_PRESENT | ATTRIBUTE_S | 11;
 }
 
-/* name: how it is called; rule: the one that it must break, or NULL for none. */
+/* id: its name in messages; broken: the one rule that it must break, or NULL for none. */
 #define CHANGE(id, broken, ...) static void id(void) { __VA_ARGS__; }
 #define CHANGES(X)									\
 	X(nothing, NULL, )								\
@@ -239,7 +239,7 @@ static void names_are_unique(void **unused)
 	}
 }
 
-/* By index: where it is. A checker of a dump leaves out the rules whose fields the dump lacks. */
+/* The place of each field. A checker of a dump relies on the lists: it leaves out rules with fields that the dump lacks. */
 static const struct {
 	void *start;
 	size_t size;
@@ -285,7 +285,7 @@ static void no_rule_looks_at_a_field_that_it_does_not_list(void **unused)
 	}
 }
 
-/* The words, the values of all widths and the manual's title come with it. */
+/* A violation has the rule's text, values of all widths and the manual's title. */
 static void values(void **unused)
 {
 	struct heard heard = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry and exit under SVM with a fake VMCB: what no emulator raises, and the order of the steps.
- * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
+ * Each letter of the diary is a step: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
 /* link: svm/run.c svm/fastpath.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
@@ -36,7 +36,7 @@ static struct vcpu_svm svm;
 static struct vcpu *const vcpu = &svm.vcpu;
 static u64 tsc;
 static unsigned again;		/* entries that the stub has made by itself */
-static struct vmcb reentered;	/* as the last of them found it */
+static struct vmcb reentered;	/* the VMCB at the last of them */
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static struct exit_statistics counted;
 static u32 request_by_handler;
@@ -166,7 +166,7 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* Nothing of the vCPU's own state counts for what the VMCB says of the exit, and the trace has it all. */
+/* It comes from the VMCB alone, whatever the vCPU had before, and goes into the trace. */
 static void the_snapshot_is_of_this_exit(void **state)
 {
 	const struct trace_record *record = &trace_ring.records[1];
@@ -231,7 +231,7 @@ static void changed_registers_are_stored(void **state)
 	}
 }
 
-/* --- exits that the stub does not come back for --- */
+/* --- exits that are handled within the stub --- */
 
 static void let_answer(u64 code, u8 index)
 {
@@ -240,7 +240,7 @@ static void let_answer(u64 code, u8 index)
 	vmcb.control.next_rip = 0x1236;
 }
 
-static void cpuid_is_answered_at_once(void **state)
+static void cpuid_takes_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
 	vmcb.control.int_state = INT_SHADOW;
@@ -274,7 +274,7 @@ static void let_answer_rdmsr(const u64 *place)
 }
 
 /* The halves of a cached value, without the upper halves of RAX and RDX; the trace names the MSR. */
-static void a_cached_msr_is_read_at_once(void **state)
+static void rdmsr_of_a_cached_value_takes_the_fast_path(void **state)
 {
 	static const u64 value = 0xfee00900fee00800;
 	const struct trace_record *record = &trace_ring.records[1];
@@ -294,7 +294,7 @@ static void a_cached_msr_is_read_at_once(void **state)
 	assert_int_equal(statistics_exits(&counted), 1);
 }
 
-static void a_hypercall_is_answered_at_once(void **state)
+static void a_hypercall_takes_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
@@ -338,7 +338,7 @@ static void each_fast_path_has_its_conditions(void **state)
 	}
 }
 
-static void other_msr_accesses_go_the_long_way(void **state)
+static void other_msr_accesses_take_the_slow_path(void **state)
 {
 	static const u64 value = 5;
 
@@ -380,8 +380,8 @@ static void without_next_rip_save_the_bytes_decide(void **state)
 	assert_int_equal(bytes_read, 0);
 }
 
-/* What has to happen at an instruction's end, or what the vCPU's state decides, is not done at once. */
-static void what_is_not_plain_goes_the_long_way(void **state)
+/* A trap at the instruction's end, a result that follows the vCPU's state, a request, an NMI's IRET. */
+static void what_changes_more_than_rip_takes_the_slow_path(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
 		setup(state);
@@ -465,8 +465,8 @@ static void a_handler_within_the_stub_is_as_one_outside(void **state)
 	assert_int_equal(reentered.save.rax, 0x41);
 }
 
-/* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
-static void events_of_the_machine_leave(void **state)
+/* Exceptions, host events and failed entries leave the stub without a handler. */
+static void host_events_leave_the_stub(void **state)
 {
 	static const u64 codes[] = {
 		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
@@ -482,7 +482,7 @@ static void events_of_the_machine_leave(void **state)
 	}
 }
 
-/* With GIF clear and IF set, so that it can be pending but not be taken. */
+/* The self-IPI is sent with GIF clear and IF set: it stays pending until VMRUN. */
 static void forced_exit(void **state)
 {
 	next_code = VMEXIT_INTR;
@@ -499,7 +499,7 @@ static void intercepted_machine_check(void **state)
 	assert_int_equal(reason_at_machine_check, 0x52);
 }
 
-/* Both forms of -1, and what an earlier exit has left is not taken up. */
+/* Both forms of -1. EXITINTINFO is of an earlier exit then. */
 static void refused_entry(void **state)
 {
 	static const u64 codes[] = { ~0ull, 0xffffffff };
@@ -531,7 +531,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	assert_int_equal(event->type, EVENT_INTERRUPT);
 	assert_int_equal(event->vector, 0x31);
-	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
+	assert_true(vcpu->requests & REQ_EVENT);	/* without it nobody would look at the event */
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(2) | 2);
 	assert_int_equal(event->type, EVENT_NMI);
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | EVENT_HAS_CODE | X86_PF | 6ull << 32);
@@ -549,7 +549,7 @@ static void interrupted_instructions_run_again(void **state)
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_OF)->type, EVENT_NONE);
 }
 
-static void stale_information_is_not_taken_up(void **state)
+static void stale_exitintinfo_is_ignored(void **state)
 {
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_TYPE_BITS(3) | X86_GP)->type, EVENT_NONE);
 	assert_int_equal(interrupted(VMEXIT_SHUTDOWN, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_DF)->type, EVENT_NONE);
@@ -596,22 +596,22 @@ int main(void)
 		cmocka_unit_test_setup(the_snapshot_is_of_this_exit, setup),
 		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
-		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
-		cmocka_unit_test_setup(a_cached_msr_is_read_at_once, setup),
-		cmocka_unit_test_setup(a_hypercall_is_answered_at_once, setup),
+		cmocka_unit_test_setup(cpuid_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(rdmsr_of_a_cached_value_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(a_hypercall_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
-		cmocka_unit_test_setup(other_msr_accesses_go_the_long_way, setup),
+		cmocka_unit_test_setup(other_msr_accesses_take_the_slow_path, setup),
 		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
-		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(what_changes_more_than_rip_takes_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
-		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
+		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
 		cmocka_unit_test_setup(interrupted_delivery_is_recovered, setup),
 		cmocka_unit_test_setup(interrupted_instructions_run_again, setup),
-		cmocka_unit_test_setup(stale_information_is_not_taken_up, setup),
+		cmocka_unit_test_setup(stale_exitintinfo_is_ignored, setup),
 		cmocka_unit_test_setup(injection_format, setup),
 		cmocka_unit_test_setup(iret_unblocks_nmis_when_it_has_run, setup),
 	};
