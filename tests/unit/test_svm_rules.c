@@ -239,7 +239,10 @@ static void names_are_unique(void **unused)
 	}
 }
 
-/* The place of each field. A checker of a dump relies on the lists: it leaves out rules with fields that the dump lacks. */
+/*
+ * The place of each field. A checker of a dump relies on the lists of the rules: it leaves out those with
+ * fields that the dump lacks.
+ */
 static const struct {
 	void *start;
 	size_t size;
