@@ -335,6 +335,7 @@ static void each_fast_path_has_its_conditions(void **state)
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(vmcb.save.rip, 0x1234);
 		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(trace_ring.records[1].reason, codes[i / 4]);
 	}
 }
 
