@@ -37,6 +37,6 @@ void svm_explain_failure(struct vcpu *vcpu)
 	svm_entry_state_read(vcpu, &state);
 	if (!svm_check_entry(&state, print_violation, vcpu))
 		vm_error(vcpu->vm,
-			 FAILED "no rule that Lamina knows is broken by what the processor left of the state; it follows",
+			 FAILED "no rule that Lamina knows is broken by the state that the processor left, which follows",
 			 vcpu->id, (unsigned long long)vcpu->failure.reason);
 }
