@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What this processor has of SVM. AMD APM vol. 2, "Enabling SVM", "Determining Support for SVM". */
+/* The SVM features of this processor. AMD APM vol. 2, "Enabling SVM", "Determining Support for SVM". */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
@@ -26,7 +26,7 @@ static int check_lock(u32 features)
 {
 	u64 vm_cr = 0;
 
-	/* Whether EFER.SVME can be set is what counts in the end: svm_cpu_enable() sees. */
+	/* Not fatal: svm_cpu_enable() finds out whether EFER.SVME can be set. */
 	if (rdmsr_safe(MSR_VM_CR, &vm_cr)) {
 		capability_optional("VM_CR", false, "EFER.SVME is tried");
 		return 0;

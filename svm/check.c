@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A refused VMRUN in words. The processor may have overwritten what it refused: AMD APM vol. 2,
- * "#VMEXIT" does not say what of the VMCB a failed VMRUN leaves alone.
+ * Explain a VMRUN that the processor refused. It may have overwritten the state that it refused: AMD
+ * APM vol. 2, "#VMEXIT", does not say which fields of the VMCB a failed VMRUN preserves.
  */
 #include "svm/svm.h"
 
@@ -16,7 +16,7 @@ static void print_violation(void *context, const struct violation *violation)
 		 violation->values, violation->section);
 }
 
-/* Before each entry where check=entries asks for it: what does not change is read once. */
+/* Called before each entry with check=entries. The processor's properties never change: read them once. */
 unsigned svm_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context)
 {
 	static struct svm_entry_state state;
@@ -24,7 +24,7 @@ unsigned svm_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *con
 	if (!state.vmcb)
 		svm_entry_state_read(vcpu, &state);
 	state.vmcb = to_svm(vcpu)->vmcb;
-	/* VMRUN's other registers that are stored late are no rule's. */
+	/* RIP, RSP and RAX are also stored late (svm/run.c), but no rule looks at them. */
 	if (vcpu->regs_dirty & BIT(REG_RFLAGS))
 		to_svm(vcpu)->vmcb->save.rflags = vcpu->regs[REG_RFLAGS];
 	return svm_check_entry(&state, sink, context);
@@ -37,6 +37,6 @@ void svm_explain_failure(struct vcpu *vcpu)
 	svm_entry_state_read(vcpu, &state);
 	if (!svm_check_entry(&state, print_violation, vcpu))
 		vm_error(vcpu->vm,
-			 FAILED "no rule that Lamina knows is broken by what the processor left of the state; it follows",
+			 FAILED "no rule that Lamina knows is broken by the state that the processor left, which follows",
 			 vcpu->id, (unsigned long long)vcpu->failure.reason);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMCB as text. Plain memory reads: nothing here can fail or wait. */
+/* Print the VMCB. Plain memory reads, which can neither fail nor block. */
 #include "core/vm_log.h"
 #include "svm/svm.h"
 

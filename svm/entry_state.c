@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the rules of VMRUN look at besides the VMCB, read from this processor. */
+/* The state that the rules of VMRUN depend on besides the VMCB, read from this processor. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
@@ -7,14 +7,14 @@
 
 enum { EBX, ECX, EDX, EAX };
 
-/* A bit of a control register and the CPUID bit that announces it. */
+/* A bit of a register, `value`, and the CPUID bit that announces it. */
 struct announced {
 	u32 leaf;
 	u8 reg, bit;
 	u8 value;
 };
 
-/* AMD APM vol. 2, "CR4 Register". All older bits come with long mode. */
+/* AMD APM vol. 2, "CR4 Register". Each processor with long mode has bits 10:0. */
 #define CR4_ALWAYS 0x7ffull
 static const struct announced cr4_bits[] = {
 	{ 7, ECX, 2, 11 },		/* UMIP */
@@ -28,7 +28,7 @@ static const struct announced cr4_bits[] = {
 	{ 7, ECX, 7, 23 },		/* CET */
 };
 
-/* "Extended Feature Enable Register (EFER)". LMSLE has a CPUID bit that says that it is missing. */
+/* "Extended Feature Enable Register (EFER)". The CPUID bit of LMSLE is inverted: it says that LMSLE is missing. */
 #define EFER_ALWAYS (EFER_SCE | EFER_LME | EFER_LMA | EFER_SVME)
 static const struct announced efer_bits[] = {
 	{ 0x80000001, EDX, 20, 11 },	/* NXE */

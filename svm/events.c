@@ -27,8 +27,8 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 }
 
 /*
- * EXITINTINFO: what was being delivered when the exit came. INT n, INT3 and INTO are not injected
- * again: RIP still points at the instruction, which simply runs again. On a shutdown the field says nothing.
+ * EXITINTINFO: the event whose delivery the exit interrupted. INT n, INT3 and INTO are not injected
+ * again: RIP still points at the instruction, which runs again. On a shutdown the field means nothing.
  */
 static struct event interrupted_event(const struct vmcb_control *control)
 {
@@ -82,7 +82,10 @@ bool svm_nmi_blocked(struct vcpu *vcpu)
 	return to_svm(vcpu)->nmi_masked || (to_svm(vcpu)->vmcb->control.int_state & INT_SHADOW);
 }
 
-/* A virtual interrupt that is never delivered: its intercept says that one could be. */
+/*
+ * A virtual interrupt is requested and intercepted: VMEXIT_VINTR comes as soon as the guest can take an
+ * interrupt. The virtual interrupt itself is never delivered.
+ */
 void svm_interrupt_window(struct vcpu *vcpu, bool on)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -130,8 +133,8 @@ void svm_end_step(struct vcpu *vcpu)
 }
 
 /*
- * SVM has no NMI window. While an NMI handler runs, the IRET intercept is set and tells of its end;
- * where only one instruction has to pass (that IRET itself, or an interrupt shadow), step over it.
+ * SVM has no NMI window. While an NMI handler runs, the IRET intercept is set and reports its end. Where
+ * a single instruction blocks the NMI (that IRET itself, or the one in an interrupt shadow), single-step it.
  */
 void svm_nmi_window(struct vcpu *vcpu, bool on)
 {
@@ -150,12 +153,15 @@ void svm_handle_iret(struct vcpu *vcpu)
 	svm->iret_pending = true;
 	svm->iret_rip = vcpu->exit_rip;
 
-	/* An NMI that waits for this IRET: decide anew, and step over it. */
+	/* An NMI may wait for this IRET: event_inject() asks for a window again, which single-steps it. */
 	vcpu->events.nmi_window = false;
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-/* The processor has written DR6 before it looked at the intercept. Not the guest's: the trap of a step alone. */
+/*
+ * The processor has written DR6 before the #DB exits. If Lamina's single step is its only cause, hide it
+ * from the guest: restore DR6 and raise nothing.
+ */
 void svm_handle_debug(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Exits under SVM: each is translated into a neutral call. AMD APM vol. 2, "SVM Intercept Exit Codes". */
+/* Exits under SVM: decoded for the handlers of both vendors. AMD APM vol. 2, "SVM Intercept Exit Codes". */
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
 #include "core/exit.h"
@@ -11,7 +11,7 @@ static const struct vmcb_control *control_of(struct vcpu *vcpu)
 	return &to_svm(vcpu)->vmcb->control;
 }
 
-/* The host takes what is pending in its interrupt window, and svm_vcpu_run() has served #MC. */
+/* Nothing to do: the host serves pending events in its interrupt window, and svm_vcpu_run() has handled #MC. */
 static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 {
 }
@@ -26,7 +26,7 @@ static void handle_alignment_check(struct vcpu *vcpu)
 	event_raise_error(vcpu, X86_AC, 0);
 }
 
-/* The intercept of #DB would come for it as well, but with RIP at the instruction instead of behind it. */
+/* Intercepted because the #DB that it raises would exit with RIP at the instruction instead of behind it. */
 static void handle_icebp(struct vcpu *vcpu)
 {
 	if (!svm_skip_instruction(vcpu))
@@ -94,10 +94,7 @@ static void handle_cr(struct vcpu *vcpu)
 		exit_mov_to_cr(vcpu, cr, (unsigned)reg);
 }
 
-/*
- * By vcpu->exit_index. Handlers and names are two tables, as in vmx/exit.c: the exit path indexes
- * pointers, and reads no names.
- */
+/* By vcpu->exit_index. The names have a table of their own, as in vmx/exit.c: the exit path reads no names. */
 static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_CR_WRITE + 0] = handle_cr,
 	[VMEXIT_CR_WRITE + 3] = handle_cr,
@@ -224,7 +221,7 @@ static inline void step_to(struct vcpu *vcpu, u64 next)
 		emulate_advance(vcpu, (unsigned)(next - vcpu->exit_rip));
 		return;
 	}
-	/* Processors save it set where a fault-like exit, as a nested page fault, came before the end. */
+	/* A fault-like exit, such as a nested page fault, saves RF set. A completed instruction clears it. */
 	if (vmcb->save.rflags & RFLAGS_RF) {
 		vmcb->save.rflags &= ~RFLAGS_RF;
 		vcpu->regs_available &= ~(u32)BIT(REG_RFLAGS);
@@ -248,7 +245,7 @@ int svm_skip_instruction(struct vcpu *vcpu)
 	return 0;
 }
 
-/* TF may be set for a step of Lamina's own, which ends here. */
+/* TF may be set for Lamina's own single step, which ends here. */
 void svm_instruction_done(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);

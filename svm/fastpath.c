@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fast path of exits under SVM: see core/fastpath.h. GIF is clear, and all that VMLOAD loads is
- * still the guest's, the GS base among it: nothing here may log, or call this_cpu().
+ * The fast path of exits under SVM: see core/fastpath.h. GIF is clear, and the state that VMLOAD loads,
+ * such as the GS base, is still the guest's: nothing here may log or call this_cpu().
  */
 #include "core/fastpath.h"
 
@@ -12,8 +12,8 @@
 #include "svm/svm.h"
 
 /*
- * Does skipping the instruction need no more than a new RIP? Not while single-stepping, nor after the
- * IRET of an NMI's handler.
+ * Is a new RIP all that skipping the instruction takes? Not while single-stepping, with RF set, or while
+ * the IRET of an NMI handler has yet to complete.
  */
 static inline bool only_rip_changes(const struct vcpu_svm *svm, const struct vmcb *vmcb)
 {
@@ -100,7 +100,7 @@ static __noinline bool fastpath_by_bytes(struct vcpu_svm *svm, struct vmcb *vmcb
 	       fastpath_by_code(svm, vmcb, svm_unprefixed_next_rip(svm));
 }
 
-/* True: enter the guest again. False: nothing has been done but to record the time. */
+/* True: enter the guest again. False: only the time of the exit has been recorded. */
 bool svm_exit_fastpath(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);

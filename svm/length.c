@@ -5,7 +5,7 @@
 #include "core/emulate/code.h"
 #include "lib/errno.h"
 
-/* The first bytes, in the order of memory, and which of their bits count. */
+/* The first bytes, little-endian, and the mask of the bits that are compared. */
 static const struct {
 	u32 bytes, mask;
 	u8 length;
@@ -42,7 +42,7 @@ static bool accesses_cr(u64 code)
 	return code < VMEXIT_DR_READ || code == VMEXIT_CR0_SEL_WRITE;
 }
 
-/* A copy of the instruction's first bytes: the guest may change them between two looks. */
+/* Copies the instruction's first bytes: the guest may change them between two reads. */
 static bool read_code(const struct vcpu_svm *svm, u8 bytes[4], bool *code_64)
 {
 	struct code_view view;

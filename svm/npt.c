@@ -5,7 +5,7 @@
 #include "core/mem/tdp.h"
 #include "svm/svm.h"
 
-/* Nested walks are user accesses, and accessed and dirty are the processor's to set. */
+/* The processor walks nested tables with user accesses, and sets the accessed and dirty bits itself. */
 #define NPT_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER)
 
 int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SVM's operations table: all that the rest of Lamina sees of this folder. */
+/* SVM's operations table: the only part of this folder that the rest of Lamina uses. */
 #include "svm/svm.h"
 
 const struct vcpu_ops svm_ops = {

@@ -40,8 +40,8 @@ static inline void store_guest_state(struct vcpu_svm *svm)
 }
 
 /*
- * Snapshot first, so that no handler changes what is recorded of this exit. svm_exit_fastpath() has
- * recorded its time.
+ * Before any handler runs, so that none changes what is recorded of this exit. svm_exit_fastpath() has
+ * already recorded the time.
  */
 static __always_inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 index)
 {
@@ -75,8 +75,8 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, const struct vmcb_cont
 }
 
 /*
- * Called by the entry stub, with the host's state loaded, GIF set and interrupts off. svm_vcpu_run()
- * gets host events (exceptions, INTR, NMI, SMI, INIT) and failed entries.
+ * Called by the entry stub, with the host's state loaded, GIF set and interrupts off. Leaves exceptions,
+ * host events (INTR, NMI, SMI, INIT) and failed entries to svm_vcpu_run().
  */
 enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm)
 {
@@ -108,8 +108,8 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	trace_entry(vcpu, force_immediate_exit);
 
 	/*
-	 * With GIF clear the processor takes no interrupt, so IF may be set well before VMRUN: with
-	 * V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts exit.
+	 * With V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts exit. IF may be
+	 * set this early because the processor takes no interrupt while GIF is clear.
 	 */
 	clgi();
 	irq_enable();
@@ -126,7 +126,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 
-	/* Still pending: the host's interrupt window, which comes next, takes it. */
+	/* The interrupt is still pending: the host's interrupt window, which comes next, serves it. */
 	if (control->exit_code == VMEXIT_INTR)
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	/* Read the machine-check banks before anything changes them. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest state in the VMCB, in and out. */
+/* Read and write guest state in the VMCB. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
@@ -26,13 +26,17 @@ void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 }
 
 /*
- * Caches are not the guest's to switch off, nor is the machine check: without CR4.MCE one would shut
- * the processor down before any intercept. The guest reads these bits as it wrote them.
+ * Bits whose value in the VMCB is the host's choice. Caches stay on. CR4.MCE stays as the host has it:
+ * without it a machine check shuts the processor down before any intercept. The guest reads these bits
+ * as it wrote them.
  */
 #define CR0_HIDDEN (CR0_CD | CR0_NW)
 #define CR4_HIDDEN CR4_MCE
 
-/* Reads exit where they would show what the guest did not write, and so do all writes then. */
+/*
+ * Reads of CR0 or CR4 exit while they would return other bits than the guest wrote. All writes to CR0
+ * exit then, too.
+ */
 static void intercept_cr(struct vcpu_svm *svm, u32 accesses, bool on)
 {
 	u32 *intercepts = &svm->vmcb->control.intercept_cr;
@@ -63,7 +67,7 @@ u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
 	const struct vmcb_save *save = &svm->vmcb->save;
 
 	switch (control) {
-	case CTL_CR0:	/* TS, MP and what LMSW sets change without an exit */
+	case CTL_CR0:	/* CLTS, and a MOV that changes TS and MP alone, do not exit */
 		return save->cr0 | (svm->cr0 & CR0_HIDDEN);
 	case CTL_CR2:
 		return save->cr2;
@@ -129,7 +133,7 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		xsetbv0(value);
 		return;
 	}
-	/* A paging control that changes in the VMCB does not flush, as it would when the guest wrote it. */
+	/* VMRUN does not flush the TLB for a changed paging control, as a write by the guest would. */
 	svm_flush_tlb(svm);
 	svm_dirty(svm, CLEAN_CR);
 }
@@ -164,7 +168,7 @@ void svm_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment 
 		.g = attributes & ATTRIBUTE_G,
 		.unusable = !(attributes & ATTRIBUTE_PRESENT),
 	};
-	/* The processor keeps the privilege level apart: SS.DPL in the VMCB may be stale. */
+	/* The CPL has a field of its own in the VMCB: SS.DPL there may be stale. */
 	if (index == SEG_SS)
 		segment->dpl = to_svm(vcpu)->vmcb->save.cpl;
 }
@@ -227,7 +231,7 @@ void svm_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *t
 	svm_dirty(svm, CLEAN_TABLES);
 }
 
-/* The MSRs that VMRUN, VMLOAD and VMSAVE switch, and where they are. */
+/* The field of an MSR that VMRUN, VMLOAD and VMSAVE switch. NULL: they do not switch it. */
 static u64 *msr_field(struct vmcb_save *save, u32 msr)
 {
 	switch (msr) {

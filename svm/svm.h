@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this folder share. */
+/* Types and functions that the files of this folder share. */
 #pragma once
 
 #include "arch/cpu/cpu.h"
@@ -12,14 +12,14 @@ struct vcpu_svm {
 	struct vcpu vcpu;	/* must stay first */
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	hpa_t host_vmcb_pa;	/* of the CPU where it is loaded: what VMLOAD gives the host back */
-	u64 cr0, cr4;		/* as the guest set them; the VMCB's differ: see svm_control_get() */
+	hpa_t host_vmcb_pa;	/* of the CPU where the vCPU is loaded: VMLOAD restores the host's state from it */
+	u64 cr0, cr4;		/* as the guest wrote them; the VMCB's may differ: see svm_control_get() */
 
-	/* NMIs: blocked from injection to the IRET that was seen to complete. */
+	/* NMIs are blocked from the injection of one until the IRET of its handler has completed. */
 	bool nmi_masked;
-	bool iret_pending;	/* IRET exited, and runs with the next entry */
+	bool iret_pending;	/* that IRET has exited, at iret_rip, and runs with the next entry */
 	u64 iret_rip;
-	bool stepping;		/* over one instruction, until an NMI can be injected */
+	bool stepping;		/* Lamina single-steps one instruction, then injects an NMI */
 	bool guest_tf;		/* RFLAGS.TF and DR6 as the guest had them before stepping */
 	u64 guest_dr6;
 };
@@ -61,7 +61,7 @@ static inline bool svm_exit_invalid(u64 exit_code)
 	return (u32)exit_code == (u32)VMEXIT_INVALID;
 }
 
-/* The guest was entered with what the VMCB asked for: not again. */
+/* The last entry has injected the event and flushed the TLB: the next one is not to do it again. */
 static inline void svm_entered(struct vmcb *vmcb)
 {
 	struct vmcb_control *control = &vmcb->control;
@@ -71,7 +71,7 @@ static inline void svm_entered(struct vmcb *vmcb)
 	control->clean = CLEAN_ALL;
 }
 
-/* vcpu->exit_index of exits whose code is no index: from here on no exit code has these values. */
+/* vcpu->exit_index of exits whose code is no index: above all exit codes that are one. */
 enum { SVM_INDEX_NPF = 0xf0, SVM_INDEX_UNKNOWN = 0xfe, SVM_INDEX_INVALID, SVM_EXITS };
 
 /* An exit code as vcpu->exit_index. */
@@ -84,7 +84,7 @@ static inline u8 svm_exit_index(u64 exit_code)
 	return svm_exit_invalid(exit_code) ? SVM_INDEX_INVALID : SVM_INDEX_UNKNOWN;
 }
 
-/* The guest's translations are stale. A flush of more than them that is due stays due. */
+/* Flush the guest's translations at the next entry. A flush that is pending already covers them. */
 static inline void svm_flush_tlb(struct vcpu_svm *svm)
 {
 	u8 *control = &svm->vmcb->control.tlb_control;
@@ -95,7 +95,7 @@ static inline void svm_flush_tlb(struct vcpu_svm *svm)
 
 /* svm/caps.c */
 int svm_probe(void);
-/* The same from the answer to CPUID 8000000Ah and VM_CR alone: for the tests. */
+/* The same with the result of CPUID 8000000Ah as argument: for the tests. */
 int svm_probe_leaf(struct cpuid_regs leaf);
 /* svm/enable.c */
 int svm_cpu_enable(struct percpu *cpu);
@@ -157,7 +157,7 @@ void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
 void svm_handle_debug(struct vcpu *vcpu);
 void svm_end_step(struct vcpu *vcpu);
-/* svm/entry_state.c: the VMCB as it is now, and this processor */
+/* svm/entry_state.c. Points to the VMCB itself; reads the rest from this processor. */
 void svm_entry_state_read(struct vcpu *vcpu, struct svm_entry_state *state);
 /* svm/check.c */
 unsigned svm_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU under SVM: its VMCB, from creation over reset to loading it on a CPU. */
+/* A vCPU under SVM: create and reset its VMCB, load it on a CPU. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
@@ -32,16 +32,16 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	page_free(to_svm(vcpu));
 }
 
-/* Not 0, which is the host's. One is enough while each load of a vCPU flushes the TLB. */
+/* 0 is the host's. All vCPUs can share one, since each load of a vCPU flushes the TLB. */
 #define GUEST_ASID 1
 
 static void set_intercepts(struct vmcb_control *control)
 {
-	/* Of CR0's writes only those that change more than TS and MP: see also set_cr0(). */
+	/* Writes to CR0 exit by INTERCEPT_CR0_SEL_WRITE, below, and where set_cr0() asks for it. */
 	control->intercept_cr = INTERCEPT_CR_WRITE(4) | INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
 	/*
-	 * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, without
-	 * end and without an instruction between: nothing else would get the processor out of that.
+	 * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, endlessly
+	 * and with no instruction in between: only these intercepts get the processor out of that loop.
 	 */
 	control->intercept_exceptions = BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC);
 	control->intercept_misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
@@ -62,7 +62,7 @@ static void set_control(struct vcpu_svm *svm)
 
 	set_intercepts(control);
 	control->asid = GUEST_ASID;
-	control->tlb_control = TLB_FLUSH_ALL;	/* what svm_vcpu_load() asked for holds on */
+	control->tlb_control = TLB_FLUSH_ALL;	/* svm_vcpu_load() asked for it, before the VMCB was cleared */
 	control->iopm_base = virt_to_phys(maps->iopm);
 	control->msrpm_base = virt_to_phys(maps->msrpm);
 	control->np_enable = 1;
@@ -93,7 +93,10 @@ static void set_reset_state(struct vmcb_save *save)
 	save->pat = 0x0007040600070406ull;
 }
 
-/* What SVM does not switch and Lamina does not use stays in the registers while the vCPU is loaded. */
+/*
+ * SVM does not switch these registers, and Lamina does not use them: while a vCPU is loaded they hold its
+ * values. Clear them, so that no other vCPU sees those.
+ */
 static void clear_live_registers(void)
 {
 	const u64 zero = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a VM has under SVM: intercept bitmaps and nested page tables. */
+/* A VM under SVM: its intercept bitmaps and nested page tables. */
 #include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
 #include "core/vm_alloc.h"
@@ -22,7 +22,7 @@ int svm_vm_create(struct vm *vm)
 	return tdp_create(vm);
 }
 
-/* Before vm_alloc()'s memory goes, in which the struct lies. */
+/* Called before vm_free_all(), which frees the struct. */
 void svm_vm_destroy(struct vm *vm)
 {
 	struct svm_vm *svm = vm->vendor;
@@ -35,7 +35,7 @@ void svm_vm_destroy(struct vm *vm)
 	vm->vendor = NULL;
 }
 
-/* The bitmap has three ranges of 8192 MSRs, two bits each: read, write. */
+/* The bit of reads, in three ranges of 8192 MSRs; the bit of writes follows it. -1: the map lacks the MSR. */
 static int msrpm_bit(u32 msr)
 {
 	static const u32 starts[] = { 0, 0xc0000000, 0xc0010000 };

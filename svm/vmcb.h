@@ -4,7 +4,7 @@
 
 #include "lib/types.h"
 
-/* Intercept words, by the manual's vector number. */
+/* Intercept words: bits of the 32-bit words at offsets 00Ch (misc1) and 010h (misc2). */
 enum intercept_misc1 {
 	INTERCEPT_INTR = BIT(0),
 	INTERCEPT_NMI = BIT(1),
@@ -56,7 +56,7 @@ enum { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 /* int_state */
 #define INT_SHADOW BIT_ULL(0)
 
-/* clean: what the processor may keep from the last VMRUN of this VMCB. "VMCB Clean Field". */
+/* clean: the fields that have not changed since the last VMRUN of this VMCB. "VMCB Clean Field". */
 enum vmcb_clean {
 	CLEAN_INTERCEPTS = BIT(0),	/* intercepts, TSC offset */
 	CLEAN_PERMISSION_MAPS = BIT(1),

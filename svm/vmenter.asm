@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; The way into a guest and out of it. AMD APM vol. 2, "VMRUN Instruction", "VMSAVE and VMLOAD Instructions".
+; Enter a guest and return from it. AMD APM vol. 2, "VMRUN Instruction", "VMSAVE and VMLOAD Instructions".
 
 %include "core/guest_regs.inc"
 %include "svm/offsets.inc"
@@ -19,7 +19,7 @@ extern svm_exit_in_stub
 ;                In both cases the guest's registers are in svm, its RAX and RSP in its VMCB. After
 ;                an exit that has been handled with no request pending, the guest is entered again
 ;                from here.
-;           GIF, IF: either
+;           GIF = 1, RFLAGS.IF = 0
 ; Clobbers: what the calling convention allows; debug registers 0-3 keep the guest's values
 ; Stack:    64 bytes, and what the handlers take. VMRUN restores RSP, RAX and RFLAGS only:
 ;           everything else is the guest's until it is loaded again, also after a failed entry.

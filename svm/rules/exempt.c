@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the manual says of a VMCB that no rule here checks, and why. In a file of its own: the image
- * does without it.
+ * The manual's rules for a VMCB that rules.c does not check, and why. In a file of its own, because the
+ * image does not need it.
  */
 #include "svm/rules/rules.h"
 
 const struct rule_exemption svm_exemptions[] = {
 	{ "guest.efer.long-mode", "Canonicalization and Consistency Checks",
-	  "a processor without long mode does not run Lamina, nor is there one with SVM" },
+	  "Lamina needs long mode, and no processor has SVM without it" },
 	{ "guest.u-cet.reserved", "Canonicalization and Consistency Checks",
-	  "only of SEV-ES guests, whose state is encrypted" },
+	  "concerns SEV-ES guests only, whose state is encrypted" },
 	{ "guest.pdpe.reserved", "VMRUN Instruction",
 	  "PDPEs are read at VMRUN only without nested paging, and Lamina's VMs have it" },
 	{ "control.event.reserved", "Event Injection",
-	  "EVENTINJ[30:12] should be 0, the manual says, and names no check" },
+	  "the manual says that EVENTINJ[30:12] should be 0, and names no check" },
 	{ "control.vintr.reserved", "VMCB Layout",
-	  "reserved bits of controls should be 0, the manual says, and names no check" },
+	  "the manual says that reserved bits of controls should be 0, and names no check" },
 	{ "control.avic", "AVIC Memory Data Structures", "Lamina's VMs have no AVIC" },
 	{ "control.sev", "Enabling SEV", "Lamina's VMs are not encrypted" },
 	{ "control.sev-es", "Encrypted State", "Lamina's VMs are not encrypted" },

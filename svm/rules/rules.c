@@ -20,8 +20,8 @@ const char *const svm_rule_sections[] = {
 #define U_CET_SHADOW_STACK BIT_ULL(0)
 
 /*
- * The vectors that are an exception's; 9, 15, 20, 22 to 27 and 31 are reserved. APM vol. 2,
- * "Interrupt Vectors". Which of the last three (#HV, #VC, #SX) there are depends on the model.
+ * The vectors of exceptions; 9, 15, 20, 22 to 27 and 31 are reserved. APM vol. 2, "Interrupt Vectors".
+ * Whether a processor has the last three (#HV, #VC, #SX) depends on its model.
  */
 #define EXCEPTIONS (BIT(X86_DE) | BIT(X86_DB) | BIT(X86_BP) | BIT(X86_OF) | BIT(X86_BR) | \
 		    BIT(X86_UD) | BIT(X86_NM) | BIT(X86_DF) | BIT(X86_TS) | BIT(X86_NP) | \
@@ -116,7 +116,7 @@ static bool vmrun_not_intercepted(const struct svm_entry_state *s)
 	return !(s->vmcb->control.intercept_misc2 & INTERCEPT_VMRUN);
 }
 
-/* The low bits of the address are not looked at. */
+/* The processor ignores the low 12 bits of the address. */
 static bool map_too_high(const struct svm_entry_state *s, u64 base, u64 size)
 {
 	return ((base & PAGE_MASK) + size - 1) >> s->processor.physical_bits ||
@@ -159,7 +159,7 @@ static bool event_vector(const struct svm_entry_state *s)
 	return injects_exception(s) && (vector > 31 || !(EXCEPTIONS & BIT(vector)));
 }
 
-/* INTO and BOUND, from which alone they come, do not exist in 64-bit mode. */
+/* Only INTO and BOUND raise them, and 64-bit mode has neither. */
 static bool event_impossible(const struct svm_entry_state *s)
 {
 	u8 vector = EVENT_VECTOR(s->vmcb->control.event_injection);
@@ -230,7 +230,7 @@ const struct svm_rule svm_rules[] = {
 	  CONSISTENCY, { F(IOPM), F(WIDTH) } },
 	{ "control.event.type", "the type must be 0, 2, 3 or 4", event_type, EVENT_INJECTION,
 	  { F(EVENT) } },
-	{ "control.event.vector", "type 3 must have a vector that is an exception's",
+	{ "control.event.vector", "the vector of type 3 must be an exception's",
 	  event_vector, EVENT_INJECTION, { F(EVENT) } },
 	{ "control.event.impossible", "64-bit mode has neither #OF nor #BR", event_impossible,
 	  EVENT_INJECTION, { F(EVENT), F(EFER), F(CR0), F(CS_ATTRIBUTES) } },

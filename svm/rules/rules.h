@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rules of VMRUN: which of the manual's checks does a VMCB fail? Pure code: a VMCB and what the
- * processor allows in, violations out. AMD APM vol. 2, "Canonicalization and Consistency Checks".
+ * The rules of VMRUN: which of the manual's checks does a VMCB fail? Pure code: a VMCB and the
+ * processor's properties go in, violations come out. AMD APM vol. 2, "Canonicalization and Consistency Checks".
  */
 #pragma once
 
@@ -9,13 +9,13 @@
 #include "lib/types.h"
 #include "svm/vmcb.h"
 
-/* What the checks depend on and the VMCB does not hold. */
+/* What the checks depend on besides the VMCB. */
 struct svm_processor {
 	u64 physical_bits;	/* width of physical addresses */
 	u64 efer_valid;		/* EFER's bits that are not reserved */
-	u64 cr4_valid;		/* CR4's, likewise; CR4_CET among them: it has shadow stacks */
+	u64 cr4_valid;		/* CR4's bits that are not reserved; with CR4_CET it has shadow stacks */
 	u64 host_cr0;		/* at VMRUN */
-	u64 u_cet;		/* the guest's, which stays in its MSR */
+	u64 u_cet;		/* the guest's U_CET, which is in the MSR, not in the VMCB */
 	bool nmi_virtualization;	/* CPUID.8000000Ah:EDX[25] */
 };
 
@@ -24,7 +24,7 @@ struct svm_entry_state {
 	struct svm_processor processor;
 };
 
-/* What a rule is about. X(name, member of struct vmcb, name in reports) */
+/* The fields that rules look at. X(name, member of struct vmcb, name in reports) */
 #define SVM_VMCB_FIELDS(X)						\
 	X(EFER, save.efer, "EFER")					\
 	X(CR0, save.cr0, "CR0")						\
@@ -68,16 +68,16 @@ struct svm_rule {
 	const char *name, *text;
 	bool (*broken)(const struct svm_entry_state *state);
 	u8 section;		/* index of svm_rule_sections[] */
-	u8 fields[5];		/* enum svm_field: all that it looks at, what it is about first */
+	u8 fields[5];		/* enum svm_field: all fields that it looks at, its subject first */
 };
 
 /* In the manual's order. */
 extern const struct svm_rule svm_rules[];
 extern const unsigned svm_rule_count;
-/* The manual's titles. */
+/* Titles of the manual's sections. */
 extern const char *const svm_rule_sections[];
 
-/* Rules of the manual's that are not among those: they cannot concern a VM of Lamina's. */
+/* The manual's other rules, which cannot concern Lamina's VMs. */
 extern const struct rule_exemption svm_exemptions[];
 extern const unsigned svm_exemption_count;
 

@@ -17,15 +17,8 @@
 
 #define MSRS 128
 
-struct msr {
-	u32 number;
-	bool refused;
-	u64 value, writable;
-	unsigned writes;
-};
-
 struct fake_cpu fake_cpu;
-static struct msr msrs[MSRS];
+static struct fake_msr msrs[MSRS];
 static unsigned msr_count;
 
 int rdmsr_safe(u32 msr, u64 *value);
@@ -38,7 +31,7 @@ static void give_up(const char *what, u64 number)
 	abort();
 }
 
-static struct msr *find(u32 number)
+static struct fake_msr *find(u32 number)
 {
 	for (unsigned i = 0; i < msr_count; i++) {
 		if (msrs[i].number == number)
@@ -47,36 +40,35 @@ static struct msr *find(u32 number)
 	return NULL;
 }
 
-static struct msr *create(u32 number)
+struct fake_msr *fake_msr(u32 number)
 {
-	struct msr *msr = find(number);
+	struct fake_msr *msr = find(number);
 
 	if (msr)
 		return msr;
 	if (msr_count == MSRS)
 		give_up("no room for MSR", number);
-	msrs[msr_count] = (struct msr){ .number = number, .writable = ~0ull };
+	msrs[msr_count] = (struct fake_msr){ .number = number };
 	return &msrs[msr_count++];
 }
 
-u64 *fake_msr(u32 number)
+static void note_write(enum fake_write kind, u32 number, u64 value)
 {
-	return &create(number)->value;
+	if (fake_cpu.write_count == sizeof(fake_cpu.writes) / sizeof(fake_cpu.writes[0]))
+		give_up("too many writes, the last to", number);
+	fake_cpu.writes[fake_cpu.write_count].kind = kind;
+	fake_cpu.writes[fake_cpu.write_count].number = number;
+	fake_cpu.writes[fake_cpu.write_count++].value = value;
 }
 
-void fake_msr_refuse(u32 number)
+static void write_msr(u32 number, u64 value)
 {
-	create(number)->refused = true;
-}
+	struct fake_msr *msr = fake_msr(number);
 
-void fake_msr_writable(u32 number, u64 bits)
-{
-	create(number)->writable = bits;
-}
-
-unsigned fake_msr_writes(u32 number)
-{
-	return find(number) ? find(number)->writes : 0;
+	fake_cpu.cr0_at_wrmsr = fake_cpu.cr[0];
+	msr->value = (msr->value & msr->ignored) | (value & ~msr->ignored);
+	msr->writes++;
+	note_write(FAKE_WRMSR, number, value);
 }
 
 int rdmsr_safe(u32 number, u64 *value)
@@ -89,12 +81,9 @@ int rdmsr_safe(u32 number, u64 *value)
 
 int wrmsr_safe(u32 number, u64 value)
 {
-	struct msr *msr = find(number);
-
-	if (!msr || msr->refused)
+	if (!find(number) || find(number)->write_faults)
 		return -EFAULT;
-	msr->value = (msr->value & ~msr->writable) | (value & msr->writable);
-	msr->writes++;
+	write_msr(number, value);
 	return 0;
 }
 
@@ -125,11 +114,8 @@ static u64 edx_eax(ucontext_t *context)
 
 static void do_rdmsr(ucontext_t *context)
 {
-	u32 number = (u32)*general_register(context, 1);
-	u64 value = 0;
+	u64 value = fake_msr((u32)*general_register(context, 1))->value;
 
-	if (rdmsr_safe(number, &value))
-		give_up("RDMSR of", number);
 	*general_register(context, 0) = (u32)value;
 	*general_register(context, 2) = (greg_t)(value >> 32);
 }
@@ -138,8 +124,9 @@ static void do_wrmsr(ucontext_t *context)
 {
 	u32 number = (u32)*general_register(context, 1);
 
-	if (wrmsr_safe(number, edx_eax(context)))
-		give_up("WRMSR of", number);
+	if (fake_msr(number)->write_faults)
+		give_up("#GP of WRMSR to", number);
+	write_msr(number, edx_eax(context));
 }
 
 /* MOV to and from control and debug registers. */
@@ -149,10 +136,12 @@ static void move(ucontext_t *context, u8 opcode, u8 modrm, u8 rex)
 	greg_t *reg = general_register(context, (modrm & 7) | (rex & 1) << 3);
 	u64 *special = opcode & 1 ? &fake_cpu.dr[number & 7] : &fake_cpu.cr[number];
 
-	if (opcode & 2)
-		*special = (u64)*reg;
-	else
+	if (!(opcode & 2)) {
 		*reg = (greg_t)*special;
+		return;
+	}
+	*special = (u64)*reg;
+	note_write(opcode & 1 ? FAKE_DR : FAKE_CR, number, (u64)*reg);
 }
 
 /* --- operands in memory --- */
@@ -285,12 +274,15 @@ static unsigned two_bytes(ucontext_t *context, const u8 *at, u8 rex)
 		note('w');
 		return 2;
 	case 0x01:
-		if (at[2] == 0xd1)
+		if (at[2] == 0xd1) {
 			fake_cpu.xcr0 = edx_eax(context);
-		else if (at[2] == 0xdb)
-			fake_cpu.vmsave_pa = (u64)*general_register(context, 0), note('s');
-		else
+			note_write(FAKE_XSETBV, (u32)*general_register(context, 1), fake_cpu.xcr0);
+		} else if (at[2] == 0xdb) {
+			fake_cpu.vmsave_pa = (u64)*general_register(context, 0);
+			note_write(FAKE_VMSAVE, 0, fake_cpu.vmsave_pa);
+		} else {
 			return 0;
+		}
 		return 3;
 	default:
 		return 0;
@@ -304,6 +296,8 @@ static unsigned one_byte(const u8 *at)
 	for (unsigned i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
 		if (at[0] == (u8)letters[i][0]) {
 			note(letters[i][1]);
+			if (at[0] == 0xf4 && fake_cpu.on_hlt)
+				fake_cpu.on_hlt();
 			return 1;
 		}
 	}
@@ -350,4 +344,23 @@ void fake_cpu_reset(void)
 	msr_count = 0;
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGILL, &action, NULL);
+}
+
+void fake_cpu_expect_only(enum fake_write kind, u32 number, u64 value)
+{
+	assert_true(fake_cpu.write_count);
+	for (unsigned i = 0; i < fake_cpu.write_count; i++) {
+		assert_int_equal(fake_cpu.writes[i].kind, kind);
+		assert_int_equal(fake_cpu.writes[i].number, number);
+		assert_int_equal(fake_cpu.writes[i].value, value);
+	}
+	fake_cpu.write_count = 0;
+}
+
+void fake_cpu_run_test(void **state)
+{
+	CMUnitTestFunction test = (CMUnitTestFunction)*state;
+
+	fake_cpu_reset();
+	test(state);
 }

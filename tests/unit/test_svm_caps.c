@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -28,6 +29,12 @@
 #define VM_CR_SVMDIS BIT_ULL(4)
 
 struct cpu_features cpu_features;
+
+struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
+{
+	assert_int_equal(leaf, 0x8000000a);
+	return (struct cpuid_regs){ .eax = 1, .ebx = 8, .edx = NESTED_PAGING };
+}
 
 static u64 vm_cr;
 static bool vm_cr_faults;
@@ -61,6 +68,7 @@ static int set_up_group(void **state)
 
 static int set_up(void **state)
 {
+	cpu_features = (struct cpu_features){ 0 };
 	vm_cr = 0;
 	vm_cr_faults = false;
 	text[0] = '\0';
@@ -135,32 +143,85 @@ static void each_optional_feature_is_seen_alone(void **state)
 	assert_false(svm_features.nrip_save);
 }
 
-/* The screen's order, and what each line says where the processor has it. */
-static void every_capability_has_its_line(void **state)
-{
-	static const char *const lines[] = {
-		"address space identifiers (ASID)   16\n", "next RIP saved on exit             found\n",
-		"decode assists                     missing: ", "flush by ASID                      found\n",
-		"VMCB clean bits                    missing: ", "1 GiB pages                        found\n",
-		"TSC deadline timer                 missing: ", "x2APIC                             found\n",
-		"invariant TSC                      missing: ",
-	};
-	const char *at = text;
+/* All lines of the capability list behind their time, in order: the optional ones with what replaces them. */
+static const struct {
+	const char *name, *missing;
+} list[] = {
+	{ "next RIP saved on exit", "instruction length by decoding" },
+	{ "decode assists", "instruction operands by decoding" },
+	{ "flush by ASID", "whole TLB is flushed" },
+	{ "VMCB clean bits", "processor reloads the whole VMCB" },
+	{ "1 GiB pages", "2 MiB pages" },
+	{ "TSC deadline timer", "calibrated one-shot timer" },
+	{ "x2APIC", "xAPIC" },
+	{ "invariant TSC", "TSC is taken to be constant" },
+};
 
-	cpu_features = (struct cpu_features){ .pages_1g = true, .x2apic = true };
-	assert_int_equal(probe(16, NESTED_PAGING | NRIP_SAVE | FLUSH_BY_ASID), 0);
-	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
-		at = strstr(at, lines[i]);
-		if (!at)
-			fail_msg("\"%s\" is not in its place in:\n%s", lines[i], text);
+/* The next line of `at`, without its prefix; returns what is behind it. */
+static const char *expect_line(const char *at, const char *expected)
+{
+	const char *line = strstr(at, "] "), *end = strchr(at, '\n');
+
+	assert_non_null(line);
+	assert_non_null(end);
+	line += 2;
+	if ((size_t)(end - line) != strlen(expected) || strncmp(line, expected, strlen(expected)))
+		fail_msg("\"%.*s\", expected \"%s\"", (int)(end - line), line, expected);
+	return end + 1;
+}
+
+/* `found`: the index of the one optional capability that the processor has; ARRAY_SIZE(list): it has none. */
+static void expect_list(unsigned found)
+{
+	const char *at = text;
+	char expected[128];
+
+	at = expect_line(at, "capabilities: AMD SVM revision 1");
+	at = expect_line(at, "  VM_CR                              SVM enabled, not locked");
+	at = expect_line(at, "  address space identifiers (ASID)   16");
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i++) {
+		snprintf(expected, sizeof(expected), "  %-34s %s%s", list[i].name,
+			 i == found ? "found" : "missing: ", i == found ? "" : list[i].missing);
+		at = expect_line(at, expected);
 	}
-	cpu_features = (struct cpu_features){ .tsc_deadline = true, .invariant_tsc = true };
-	text[0] = '\0';
-	probe(16, NESTED_PAGING);
-	assert_non_null(strstr(text, "TSC deadline timer                 found\n"));
-	assert_non_null(strstr(text, "invariant TSC                      found\n"));
-	assert_non_null(strstr(text, "1 GiB pages                        missing: 2 MiB pages\n"));
-	assert_non_null(strstr(text, "x2APIC                             missing: xAPIC\n"));
+	at = expect_line(at, "  forced exits by                    self-IPI, seen pending before VMRUN");
+	at = expect_line(at, "  nested paging (NPT)                found");
+	assert_string_equal(at, "");
+}
+
+static void the_list_names_each_capability(void **state)
+{
+	static const u32 by_svm[] = { NRIP_SAVE, ASSISTS, FLUSH_BY_ASID, CLEAN_BITS };
+	bool *const by_processor[] = {
+		&cpu_features.pages_1g, &cpu_features.tsc_deadline, &cpu_features.x2apic, &cpu_features.invariant_tsc,
+	};
+
+	for (unsigned i = 0; i <= ARRAY_SIZE(list); i++) {
+		unsigned other = i - ARRAY_SIZE(by_svm);
+
+		set_up(NULL);
+		if (other < ARRAY_SIZE(by_processor))
+			*by_processor[other] = true;
+		assert_int_equal(probe(16, NESTED_PAGING | (i < ARRAY_SIZE(by_svm) ? by_svm[i] : 0)), 0);
+		expect_list(i);
+	}
+}
+
+/* EAX[7:0] is the revision; the rest of EAX is reserved. */
+static void the_revision_is_a_byte(void **state)
+{
+	svm_probe_leaf((struct cpuid_regs){ .eax = 0xabcdef85, .ebx = 16, .edx = NESTED_PAGING });
+	assert_non_null(strstr(text, "SVM revision 133\n"));
+}
+
+static void the_leaf_must_exist(void **state)
+{
+	cpu_features.max_extended_leaf = 0x80000009;
+	assert_int_equal(svm_probe(), -ENODEV);
+	assert_non_null(strstr(text, "no leaf 8000000Ah"));
+	cpu_features.max_extended_leaf = 0x8000000a;
+	assert_int_equal(svm_probe(), 0);
+	assert_int_equal(svm_features.asids, 8);
 }
 
 int main(void)
@@ -173,7 +234,9 @@ int main(void)
 		cmocka_unit_test_setup(nested_paging_is_required, set_up),
 		cmocka_unit_test_setup(two_asids_are_required, set_up),
 		cmocka_unit_test_setup(each_optional_feature_is_seen_alone, set_up),
-		cmocka_unit_test_setup(every_capability_has_its_line, set_up),
+		cmocka_unit_test_setup(the_list_names_each_capability, set_up),
+		cmocka_unit_test_setup(the_revision_is_a_byte, set_up),
+		cmocka_unit_test_setup(the_leaf_must_exist, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_group, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of an instruction that exited, by its bytes, without next-RIP save. */
+/* The length and the operands of an instruction that exited, by its bytes, without next-RIP save. */
 /* link: svm/length.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,12 +22,13 @@ static bool there;
 
 void svm_code_view(const struct vcpu *vcpu, struct code_view *view)
 {
-	*view = (struct code_view){ .mode = mode };
+	*view = (struct code_view){ .mode = mode, .cr3 = 0x9000 };
 }
 
 const u8 *code_at(const struct vm *v, const struct code_view *view, u64 rip)
 {
 	assert_int_equal(rip, 0x1000);
+	assert_int_equal(view->cr3, 0x9000);	/* it has been filled in */
 	return there ? code + 1 : NULL;	/* at an odd address */
 }
 
@@ -69,7 +70,7 @@ static void plain_instructions_are_known(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0x1004);
 }
 
-/* Prefixes are allowed and make them longer; or another processor has written there since. */
+/* With a prefix they are longer; and another processor of the guest may have overwritten the bytes. */
 static void others_have_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CPUID, 0x66, 0x0f, 0xa2);
@@ -86,17 +87,39 @@ static void others_have_to_be_decoded(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0);
 	PLACE(~0ull, 0x0f, 0xa2);
 	assert_int_equal(svm_next_rip(&svm), 0);
-	PLACE(VMEXIT_DR_READ, 0x0f, 0x22, 0xc0);
-	assert_int_equal(svm_next_rip(&svm), 0);
-	PLACE(VMEXIT_XSETBV + 1, 0x0f, 0x01, 0xfd);	/* RDPRU: beyond the table */
-	assert_int_equal(svm_next_rip(&svm), 0);
 	PLACE(VMEXIT_CPUID, 0x0f, 0xa2);
-	assert_int_equal(svm_next_rip(&svm), 0x1002);
 	there = false;
 	assert_int_equal(svm_next_rip(&svm), 0);
 }
 
-static void where_the_processor_tells_nobody_looks(void **state)
+/* Debug registers follow the control registers, and the table ends with XSETBV. */
+static void exits_beside_the_known_ones_have_to_be_decoded(void **state)
+{
+	PLACE(VMEXIT_CR_WRITE + 15, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0x1003);
+	PLACE(VMEXIT_DR_READ, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0);
+	PLACE(VMEXIT_CR0_SEL_WRITE + 1, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0);
+	PLACE(VMEXIT_CR0_SEL_WRITE - 1, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0);
+	PLACE(VMEXIT_XSETBV + 1, 0x0f, 0x01, 0xd1);
+	assert_int_equal(svm_next_rip(&svm), 0);
+}
+
+static void code_that_is_not_in_view_has_to_be_decoded(void **state)
+{
+	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0x1003);
+	there = false;
+	assert_int_equal(svm_next_rip(&svm), 0);
+	there = true;
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), REG_RAX);
+	there = false;
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);
+}
+
+static void a_rip_that_the_processor_saves_needs_no_bytes(void **state)
 {
 	PLACE(VMEXIT_IOIO, 0xe4, 0x21);
 	there = false;
@@ -114,13 +137,14 @@ static void moves_of_control_registers(void **state)
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);		/* of another register */
 	PLACE(VMEXIT_CR_READ + 4, 0x0f, 0x20, 0xe0);
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), REG_RAX);
-	PLACE(VMEXIT_CR_WRITE + 3, 0x0f, 0x22, 0xd8);			/* mov cr3, rax */
-	assert_int_equal(svm_unprefixed_mov_cr(&svm, 3), REG_RAX);
-	assert_int_equal(svm_unprefixed_mov_cr(&svm, 2), -ENOENT);
 	PLACE(VMEXIT_CR_WRITE + 8, 0x44, 0x0f, 0x22, 0xc1);		/* mov cr8, rcx */
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 8), REG_RCX);
 	PLACE(VMEXIT_CR_WRITE + 4, 0x41, 0x0f, 0x22, 0xe7);		/* mov cr4, r15 */
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), 15);
+	PLACE(VMEXIT_CR_WRITE + 3, 0x0f, 0x22, 0xdc);			/* mov cr3, rsp */
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 3), REG_RSP);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 2), -ENOENT);
+	PLACE(VMEXIT_CR_WRITE + 4, 0x41, 0x0f, 0x22, 0xe7);
 	mode = INSN_MODE_32;						/* INC ECX there */
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), -ENOENT);
 	PLACE(VMEXIT_CR_WRITE, 0x0f, 0x01, 0xf0);			/* lmsw ax */
@@ -135,7 +159,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_instructions_are_known),
 		cmocka_unit_test(others_have_to_be_decoded),
-		cmocka_unit_test(where_the_processor_tells_nobody_looks),
+		cmocka_unit_test(exits_beside_the_known_ones_have_to_be_decoded),
+		cmocka_unit_test(code_that_is_not_in_view_has_to_be_decoded),
+		cmocka_unit_test(a_rip_that_the_processor_saves_needs_no_bytes),
 		cmocka_unit_test(moves_of_control_registers),
 	};
 

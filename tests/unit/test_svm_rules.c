@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each rule of VMRUN: broken by one change to a state that breaks none, and by nothing less. */
+/* Each rule of VMRUN is broken by one change to a valid state, and by no smaller one. */
 /* link: svm/rules/rules.c svm/rules/exempt.c core/observe/entry_rule.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ static struct svm_entry_state state;
 #define TOP	 BIT_ULL(WIDTH)
 #define EXCEPTION(vector) (EVENT_VALID | EVENT_TYPE_BITS(VMCB_EVENT_EXCEPTION) | (vector))
 
-/* A 64-bit guest with nested paging on a processor that has all that rules ask for. */
+/* A 64-bit guest with nested paging, on a processor with every feature that a rule looks at. */
 static void valid(void)
 {
 	vmcb = (struct vmcb){
@@ -66,7 +66,7 @@ static void real_mode(void)
 	vmcb.save.cs.attributes = ATTRIBUTE_PRESENT | ATTRIBUTE_S | 11;
 }
 
-/* name: how it is called; rule: the one that it must break, or NULL for none. */
+/* id: its name in messages; broken: the one rule that it must break, or NULL for none. */
 #define CHANGE(id, broken, ...) static void id(void) { __VA_ARGS__; }
 #define CHANGES(X)									\
 	X(nothing, NULL, )								\
@@ -103,6 +103,8 @@ static void real_mode(void)
 	X(no_pe, "guest.cr0.long-mode-pe", vmcb.save.cr0 &= ~CR0_PE)			\
 	X(paged_real, NULL, real_mode(); vmcb.save.cr0 |= CR0_PG)			\
 	X(l_and_d, "guest.cs.l-and-d", vmcb.save.cs.attributes |= ATTRIBUTE_DB)		\
+	X(l_and_d_no_pae, "guest.cr4.long-mode-pae",					\
+	  vmcb.save.cs.attributes |= ATTRIBUTE_DB; vmcb.save.cr4 &= ~CR4_PAE)		\
 	X(d, NULL, vmcb.save.cs.attributes ^= ATTRIBUTE_DB | ATTRIBUTE_L)		\
 	X(l_and_d_legacy, NULL, vmcb.save.cs.attributes |= ATTRIBUTE_DB; vmcb.save.efer = EFER_SVME) \
 	X(no_vmrun, "control.intercept.vmrun", vmcb.control.intercept_misc2 = ~INTERCEPT_VMRUN) \
@@ -161,11 +163,15 @@ static void real_mode(void)
 	X(pat_2, "control.nested.pat", vmcb.save.pat = 2)				\
 	X(pat_3, "control.nested.pat", vmcb.save.pat = 3ull << 56)			\
 	X(pat_8, "control.nested.pat", vmcb.save.pat = 0x80000)				\
+	X(pat_9, "control.nested.pat", vmcb.save.pat = 9)				\
+	X(pat_10, "control.nested.pat", vmcb.save.pat = 0x10)				\
+	X(pat_82, "control.nested.pat", vmcb.save.pat = 0x82ull << 56)			\
 	X(pat_all, NULL, vmcb.save.pat = 0x0100040506070000)				\
 	X(pat_shadow, NULL, vmcb.save.pat = 2; vmcb.control.np_enable = 0)		\
 	X(vnmi, NULL, vmcb.control.int_control |= V_NMI_ENABLE)				\
 	X(vnmi_intercept, "control.nmi-virtualization", vmcb.control.intercept_misc1 = 0; \
 	  vmcb.control.int_control |= V_NMI_ENABLE)					\
+	X(nmi_alone, NULL, vmcb.control.intercept_misc1 = 0)				\
 	X(vnmi_none, NULL, vmcb.control.intercept_misc1 = 0;				\
 	  vmcb.control.int_control |= V_NMI_ENABLE; state.processor.nmi_virtualization = false)
 
@@ -229,10 +235,14 @@ static void names_are_unique(void **unused)
 		for (unsigned j = 0; j < svm_exemption_count; j++)
 			assert_string_not_equal(svm_rules[i].name, svm_exemptions[j].name);
 		assert_true(svm_rules[i].fields[0] != SVM_NO_FIELD);
+		assert_int_equal(svm_rules[i].fields[ARRAY_SIZE(svm_rules[i].fields) - 1], SVM_NO_FIELD);
 	}
 }
 
-/* By index: where it is. A checker of a dump leaves out the rules whose fields the dump lacks. */
+/*
+ * The place of each field. A checker of a dump relies on the lists of the rules: it leaves out those with
+ * fields that the dump lacks.
+ */
 static const struct {
 	void *start;
 	size_t size;
@@ -278,7 +288,7 @@ static void no_rule_looks_at_a_field_that_it_does_not_list(void **unused)
 	}
 }
 
-/* The words, the values of all widths and the manual's title come with it. */
+/* A violation has the rule's text, values of all widths and the manual's title. */
 static void values(void **unused)
 {
 	struct heard heard = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry and exit under SVM with a fake VMCB: what no emulator raises, and the order of the steps.
- * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
+ * Each letter of the diary is a step: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
 /* link: svm/run.c svm/fastpath.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
@@ -15,6 +15,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
+#include "core/cpu/msr.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
 #include "core/fastpath.h"
@@ -35,12 +36,16 @@ static struct vcpu_svm svm;
 static struct vcpu *const vcpu = &svm.vcpu;
 static u64 tsc;
 static unsigned again;		/* entries that the stub has made by itself */
+static struct vmcb reentered;	/* the VMCB at the last of them */
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static struct exit_statistics counted;
 static u32 request_by_handler;
+static enum event_type reinject_at_handler;
+static u64 unprefixed_next;		/* RIP behind the instruction, by its bytes */
+static unsigned bytes_read;
+static struct msr_shortcuts shortcuts;
+static bool let_guest_set_rax, handler_changes_registers;
 static u64 next_code, next_int_info, reason_at_machine_check;
-static u64 rax_by_handler, rsp_by_handler, rax_at_second_entry, rsp_at_second_entry, rax_after_exit;
-static u8 reinject_at_handler;
 
 static void note(char step)
 {
@@ -68,12 +73,8 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 	for (;; again++) {
 		note('E');
 		tsc += 1000;
-		if (again) {
-			rax_at_second_entry = vmcb.save.rax;
-			rsp_at_second_entry = vmcb.save.rsp;
-		}
-		if (rax_after_exit)
-			vmcb.save.rax = rax_after_exit;
+		if (let_guest_set_rax)
+			vmcb.save.rax = 0x99;
 		if (!svm_exit_fastpath(vcpu)) {
 			note('d');
 			note('g');
@@ -83,6 +84,7 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 			note('G');
 			note('i');
 		}
+		reentered = vmcb;
 		vmcb.control.exit_code = VMEXIT_INTR;
 	}
 }
@@ -93,17 +95,17 @@ void force_exit_by_self_ipi(struct vcpu *v) { note('I'); }
 struct trace_ring trace_ring;
 struct svm_features svm_features;
 u64 lapic_timer_armed;
-u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { return 0; }
+u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { bytes_read++; return unprefixed_next; }
 void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 
 void svm_handle_exit(struct vcpu *v)
 {
 	note('H');
 	reinject_at_handler = v->events.reinject.type;
-	if (rax_by_handler)
-		v->regs[REG_RAX] = rax_by_handler;
-	if (rsp_by_handler)
-		vcpu_reg_write(v, REG_RSP, rsp_by_handler);
+	if (handler_changes_registers) {
+		vcpu_reg_write(v, REG_RIP, 0x4000);
+		v->regs[REG_RAX] = 0x41;
+	}
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
@@ -131,15 +133,19 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
+	memset(&shortcuts, 0, sizeof(shortcuts));
+	vcpu->msrs = (struct msr_state *)&shortcuts;
+	unprefixed_next = 0;
+	bytes_read = 0;
 	vcpu->timer_deadline = lapic_timer_armed = VTIMER_NEVER;
-	svm_features.nrip_save = true;
+	svm_features = (struct svm_features){ .nrip_save = true };
+	memset(&reentered, 0, sizeof(reentered));
 	tsc = 1000;
 	again = 0;
 	request_by_handler = 0;
+	let_guest_set_rax = handler_changes_registers = false;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
-	rax_by_handler = rsp_by_handler = rax_at_second_entry = rsp_at_second_entry = rax_after_exit = 0;
-	reinject_at_handler = EVENT_NONE;
 	return 0;
 }
 
@@ -160,7 +166,72 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* --- exits that the stub does not come back for --- */
+/* It comes from the VMCB alone, whatever the vCPU had before, and goes into the trace. */
+static void the_snapshot_is_of_this_exit(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	vcpu->regs[REG_RAX] = 0x77;
+	vcpu->regs_available = BIT(REG_RSP) | BIT(REG_RFLAGS);
+	vcpu->events.injected.type = EVENT_NMI;
+	next_code = VMEXIT_IOIO;
+	next_int_info = EVENT_VALID | EVENT_HAS_CODE | EVENT_TYPE_BITS(3) | X86_GP | 0x18ull << 32;
+	vmcb.control.exit_info1 = 0x1111222233334444;
+	vmcb.control.exit_info2 = 0x5555666677778888;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x77);		/* as it was stored and came back */
+	assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
+	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));
+	assert_int_equal(vcpu->exit_index, VMEXIT_IOIO);
+	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
+	assert_int_equal(record->info1, 0x1111222233334444);
+	assert_int_equal(record->info2, 0x5555666677778888);
+	assert_int_equal(record->intr_info, 0x80000b0d);
+	assert_int_equal(record->error_code, 0x18);
+	assert_int_equal(vmcb.control.clean, 0x7ff);		/* all that there are */
+	assert_int_equal(vmcb.control.tlb_control, 0);
+}
+
+static void rax_comes_from_the_vmcb(void **state)
+{
+	let_guest_set_rax = true;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x99);
+}
+
+/* RAX always; the lazy registers where they were changed. */
+static void changed_registers_are_stored(void **state)
+{
+	static const struct {
+		u32 dirty;
+		u64 rsp, rip, rflags;
+	} rows[] = {
+		{ 0, 0x10, 0x1234, 0x30 },
+		{ BIT(REG_RSP), 0xa, 0x1234, 0x30 },
+		{ BIT(REG_RIP), 0x10, 0xb, 0x30 },
+		{ BIT(REG_RFLAGS), 0x10, 0x1234, 0xc },
+		{ REGS_LAZY, 0xa, 0xb, 0xc },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(state);
+		vmcb.save.rsp = 0x10;
+		vmcb.save.rflags = 0x30;
+		vcpu->regs[REG_RAX] = 9;
+		vcpu->regs[REG_RSP] = 0xa;
+		vcpu->regs[REG_RIP] = 0xb;
+		vcpu->regs[REG_RFLAGS] = 0xc;
+		vcpu->regs_dirty = rows[i].dirty;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rax, 9);
+		assert_int_equal(vmcb.save.rsp, rows[i].rsp);
+		assert_int_equal(vmcb.save.rip, rows[i].rip);
+		assert_int_equal(vmcb.save.rflags, rows[i].rflags);
+		assert_int_equal(vcpu->regs_dirty, 0);
+	}
+}
+
+/* --- exits that are handled within the stub --- */
 
 static void let_answer(u64 code, u8 index)
 {
@@ -169,7 +240,7 @@ static void let_answer(u64 code, u8 index)
 	vmcb.control.next_rip = 0x1236;
 }
 
-static void cpuid_is_answered_at_once(void **state)
+static void cpuid_takes_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
 	vmcb.control.int_state = INT_SHADOW;
@@ -183,15 +254,135 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(vcpu->regs[REG_RBX], 1);
 	assert_int_equal(vmcb.control.int_state, 0);
 	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
-	assert_int_equal(vmcb.control.event_injection, 0);
+	assert_int_equal(reentered.control.event_injection, 0);
+	assert_int_equal(reentered.control.tlb_control, TLB_KEEP);
+	assert_int_equal(reentered.control.clean, CLEAN_ALL);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
 	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 
-/* What has to happen at an instruction's end, or what the vCPU's state decides, is not done at once. */
-static void what_is_not_plain_goes_the_long_way(void **state)
+#define CACHED_MSR 0x1b
+
+static void let_answer_rdmsr(const u64 *place)
+{
+	let_answer(VMEXIT_MSR, VMEXIT_MSR);
+	msr_add_shortcut(&shortcuts, CACHED_MSR, place);
+	vcpu->regs[REG_RCX] = 0xffffffff00000000 | CACHED_MSR;
+	vcpu->regs[REG_RDX] = ~0ull;
+}
+
+/* The halves of a cached value, without the upper halves of RAX and RDX; the trace names the MSR. */
+static void rdmsr_of_a_cached_value_takes_the_fast_path(void **state)
+{
+	static const u64 value = 0xfee00900fee00800;
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_answer_rdmsr(&value);
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEEdg");
+	assert_int_equal(reentered.save.rax, 0xfee00800);
+	assert_int_equal(vcpu->regs[REG_RDX], 0xfee00900);
+	assert_int_equal(reentered.save.rip, 0x1236);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->exit_index, VMEXIT_MSR);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->access.kind, TRACE_MSR);
+	assert_int_equal(record->access.address, CACHED_MSR);
+	assert_int_equal(record->access.value, value);
+	assert_int_equal(statistics_exits(&counted), 1);
+}
+
+static void a_hypercall_takes_the_fast_path(void **state)
+{
+	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEEdg");
+	assert_int_equal(reentered.save.rax, -1000ull);	/* KVM_ENOSYS */
+	assert_int_equal(reentered.save.rip, 0x1236);
+	assert_int_equal(trace_ring.records[1].exit_index, VMEXIT_VMMCALL);
+	assert_int_equal(trace_ring.records[1].access.kind, TRACE_NO_ACCESS);
+	assert_int_equal(statistics_exits(&counted), 1);
+}
+
+static void answer_on_the_fast_path(u64 code)
+{
+	static const u64 value = 5;
+
+	if (code == VMEXIT_MSR)
+		let_answer_rdmsr(&value);
+	else
+		let_answer(code, (u8)code);
+}
+
+/* Not at the first exit of a kind, which has no statistics yet, nor where more than RIP would change. */
+static void each_fast_path_has_its_conditions(void **state)
+{
+	static const u16 codes[] = { VMEXIT_CPUID, VMEXIT_MSR, VMEXIT_VMMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes) * 4; i++) {
+		setup(state);
+		answer_on_the_fast_path(codes[i / 4]);
+		if (i % 4 == 0)
+			vcpu->statistics.by_kind[codes[i / 4]] = NULL;
+		else if (i % 4 == 1)
+			vmcb.control.next_rip = 0;
+		else if (i % 4 == 2)
+			vmcb.save.rflags |= RFLAGS_TF;
+		else
+			svm.iret_pending = true;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(trace_ring.records[1].reason, codes[i / 4]);
+	}
+}
+
+static void other_msr_accesses_take_the_slow_path(void **state)
+{
+	static const u64 value = 5;
+
+	for (unsigned i = 0; i < 4; i++) {
+		setup(state);
+		svm_features.nrip_save = i % 2;
+		unprefixed_next = 0x1236;
+		let_answer_rdmsr(&value);
+		if (i < 2)
+			vmcb.control.exit_info1 = 1;		/* WRMSR */
+		else
+			vcpu->regs[REG_RCX] = CACHED_MSR + MSR_SHORTCUTS;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(bytes_read, 0);
+	}
+}
+
+static void without_next_rip_save_the_bytes_decide(void **state)
+{
+	static const u16 codes[] = { VMEXIT_CPUID, VMEXIT_MSR, VMEXIT_VMMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		setup(state);
+		svm_features.nrip_save = false;
+		answer_on_the_fast_path(codes[i]);
+		unprefixed_next = 0x1237;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(reentered.save.rip, 0x1237);
+		assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
+		assert_int_equal(bytes_read, 1);
+	}
+	/* Guest memory is read for no other exit. */
+	setup(state);
+	svm_features.nrip_save = false;
+	unprefixed_next = 0x1237;
+	let_answer(VMEXIT_HLT, VMEXIT_HLT);
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(bytes_read, 0);
+}
+
+/* A trap at the instruction's end, a result that follows the vCPU's state, a request, an NMI's IRET. */
+static void what_changes_more_than_rip_takes_the_slow_path(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
 		setup(state);
@@ -227,11 +418,6 @@ static void handlers_run_within_the_stub(void **state)
 	assert_true(trace_ring.records[1].entry_tsc);
 
 	setup(state);
-	let_answer(VMEXIT_IOIO, VMEXIT_IOIO);
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(again, 1);
-
-	setup(state);
 	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
 	request_by_handler = REQ_EVENT;
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
@@ -246,139 +432,42 @@ static void handlers_run_within_the_stub(void **state)
 	assert_int_equal(again, 0);
 }
 
-/* What a handler changed is in the VMCB when the stub enters again. */
-static void a_handlers_changes_are_stored_within_the_stub(void **state)
+/* The guest is entered again with what the handler has changed, and not with what was injected before. */
+static void a_handler_within_the_stub_is_as_one_outside(void **state)
 {
-	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
-	vcpu->regs_available = ~0u;
-	rax_by_handler = 0x77;
-	rsp_by_handler = 0x8000;
-	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
-	assert_int_equal(again, 1);
-	assert_int_equal(rax_at_second_entry, 0x77);
-	assert_int_equal(rsp_at_second_entry, 0x8000);
+	static const u16 codes[] = { 0x04, 0x1f, 0x64, 0x65, 0x72, 0x78, 0x7b, 0x8e, 0xe3 };
 
-	setup(state);				/* the loop stores it where the stub does not enter again */
-	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
-	rax_by_handler = 0x77;
-	request_by_handler = REQ_EVENT;
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(vmcb.save.rax, 0);
-	assert_int_equal(vcpu->regs[REG_RAX], 0x77);
-}
-
-static void registers_are_stored_at_entry(void **state)
-{
-	static const enum vcpu_reg lazy[] = { REG_RIP, REG_RSP, REG_RFLAGS };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
 		setup(state);
-		next_code = VMEXIT_INTR;
-		vmcb.save.rip = 1, vmcb.save.rsp = 2, vmcb.save.rflags = 4;
-		vcpu->regs[REG_RIP] = vcpu->regs[REG_RSP] = vcpu->regs[REG_RFLAGS] = 0x800;
-		vcpu->regs[REG_RAX] = 0x99;
-		vcpu->regs_dirty = BIT(lazy[i]);
+		let_answer(codes[i], (u8)codes[i]);
+		handler_changes_registers = true;
+		vcpu->regs[REG_RAX] = 0x17;			/* a CPUID leaf that is not constant */
+		next_int_info = EVENT_VALID | EVENT_TYPE_BITS(2) | 2;
+		vmcb.control.event_injection = EVENT_VALID | 0x30;
+		vmcb.control.exit_info1 = 0x55;
+		vcpu->events.reinject.type = EVENT_NONE;
 		svm_vcpu_run(vcpu, false);
-		assert_int_equal(vmcb.save.rip, lazy[i] == REG_RIP ? 0x800 : 1);
-		assert_int_equal(vmcb.save.rsp, lazy[i] == REG_RSP ? 0x800 : 2);
-		assert_int_equal(vmcb.save.rflags, lazy[i] == REG_RFLAGS ? 0x800 : 4);
-		assert_int_equal(vmcb.save.rax, 0x99);
-		assert_int_equal(vcpu->regs_dirty, 0);
+		assert_non_null(strchr(diary, 'H'));
+		assert_int_equal(reinject_at_handler, EVENT_NMI);
+		assert_int_equal(trace_ring.records[1].info1, 0x55);
+		/* What is to be injected again is a request: the stub leaves. */
+		assert_int_equal(again, 0);
+		assert_int_equal(vmcb.control.event_injection, 0);
+		assert_int_equal(vmcb.control.clean, CLEAN_ALL);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(vcpu->regs_dirty, BIT(REG_RIP));
 	}
 	setup(state);
-	next_code = VMEXIT_INTR;
-	vmcb.save.rsp = 2;
-	vcpu->regs[REG_RSP] = 0x800;		/* read once, not written */
+	let_answer(VMEXIT_HLT, VMEXIT_HLT);
+	handler_changes_registers = true;
 	svm_vcpu_run(vcpu, false);
-	assert_int_equal(vmcb.save.rsp, 2);
+	assert_int_equal(again, 1);
+	assert_int_equal(reentered.save.rip, 0x4000);
+	assert_int_equal(reentered.save.rax, 0x41);
 }
 
-/* The trace's first record is of the entry: it shows the state that was stored. */
-static void the_trace_shows_what_is_entered(void **state)
-{
-	next_code = VMEXIT_INTR;
-	vcpu->regs[REG_RIP] = 0x4321;
-	vcpu->regs_available = vcpu->regs_dirty = BIT(REG_RIP);
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(trace_ring.records[0].rip, 0x4321);
-}
-
-static void the_snapshot_is_whole(void **state)
-{
-	next_int_info = 0x1234567880000b0d;
-	next_code = VMEXIT_IOIO;
-	vmcb.control.exit_info1 = 0x11;
-	vmcb.control.exit_info2 = 0x22;
-	vmcb.save.rax = 0;
-	vcpu->regs[REG_RAX] = 0x5566;
-	vcpu->regs_available = ~0u;
-	vcpu->events.injected.type = EVENT_NMI;
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(vcpu->regs[REG_RAX], 0x5566);
-	assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
-	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));	/* all others are the hardware's again */
-	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
-	assert_int_equal(trace_ring.records[1].info1, 0x11);
-	assert_int_equal(trace_ring.records[1].info2, 0x22);
-	assert_int_equal(trace_ring.records[1].intr_info, 0x80000b0d);
-	assert_int_equal(trace_ring.records[1].error_code, 0x12345678);
-}
-
-/* RAX as the processor left it: not what it was at the entry. */
-static void rax_comes_from_the_vmcb(void **state)
-{
-	next_code = VMEXIT_INTR;
-	rax_after_exit = 0xabcd;
-	vcpu->regs[REG_RAX] = 1;
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(vcpu->regs[REG_RAX], 0xabcd);
-}
-
-/* Within the stub, too: clean, nothing to inject, what was cut off taken up before the handler looks. */
-static void an_exit_in_the_stub_is_an_exit(void **state)
-{
-	vmcb.control.exit_code = VMEXIT_NPF;
-	vmcb.control.exit_int_info = EVENT_VALID | 0x31;
-	vmcb.control.event_injection = EVENT_VALID | 0x30;
-	vmcb.control.tlb_control = TLB_FLUSH_ALL;
-	vmcb.control.clean = 0;
-	vcpu->statistics.by_kind[SVM_INDEX_NPF] = &counted;
-	svm_exit_in_stub(&svm);
-	assert_int_equal(vmcb.control.event_injection, 0);
-	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
-	assert_int_equal(vmcb.control.clean, CLEAN_ALL);
-	assert_int_equal(vcpu->events.reinject.vector, 0x31);
-	assert_int_equal(reinject_at_handler, EVENT_INTERRUPT);
-	assert_int_equal(vcpu->exit_index, SVM_INDEX_NPF);
-}
-
-static void a_fast_path_exit_is_an_exit(void **state)
-{
-	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
-	vmcb.control.exit_code = VMEXIT_CPUID;
-	vmcb.control.event_injection = EVENT_VALID | 0x30;
-	vmcb.control.tlb_control = TLB_FLUSH_ALL;
-	vmcb.control.clean = 0;
-	assert_true(svm_exit_fastpath(vcpu));
-	assert_int_equal(vmcb.control.event_injection, 0);
-	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
-	assert_int_equal(vmcb.control.clean, CLEAN_ALL);
-}
-
-static void exit_codes_have_their_index(void **state)
-{
-	assert_int_equal(svm_exit_index(0), 0);
-	assert_int_equal(svm_exit_index(0xef), 0xef);
-	assert_int_equal(svm_exit_index(0xf0), SVM_INDEX_UNKNOWN);
-	assert_int_equal(svm_exit_index(0x400), SVM_INDEX_NPF);
-	assert_int_equal(svm_exit_index(0x401), SVM_INDEX_UNKNOWN);
-	assert_int_equal(svm_exit_index(~0ull), SVM_INDEX_INVALID);
-	assert_int_equal(svm_exit_index(0xffffffff), SVM_INDEX_INVALID);
-	assert_int_equal(svm_exit_index(0x100000072), SVM_INDEX_UNKNOWN);
-}
-
-/* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
-static void events_of_the_machine_leave(void **state)
+/* Exceptions, host events and failed entries leave the stub without a handler. */
+static void host_events_leave_the_stub(void **state)
 {
 	static const u64 codes[] = {
 		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
@@ -394,7 +483,7 @@ static void events_of_the_machine_leave(void **state)
 	}
 }
 
-/* With GIF clear and IF set, so that it can be pending but not be taken. */
+/* The self-IPI is sent with GIF clear and IF set: it stays pending until VMRUN. */
 static void forced_exit(void **state)
 {
 	next_code = VMEXIT_INTR;
@@ -411,7 +500,7 @@ static void intercepted_machine_check(void **state)
 	assert_int_equal(reason_at_machine_check, 0x52);
 }
 
-/* Both forms of -1, and what an earlier exit has left is not taken up. */
+/* Both forms of -1. EXITINTINFO is of an earlier exit then. */
 static void refused_entry(void **state)
 {
 	static const u64 codes[] = { ~0ull, 0xffffffff };
@@ -443,7 +532,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	assert_int_equal(event->type, EVENT_INTERRUPT);
 	assert_int_equal(event->vector, 0x31);
-	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
+	assert_true(vcpu->requests & REQ_EVENT);	/* without it nobody would look at the event */
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(2) | 2);
 	assert_int_equal(event->type, EVENT_NMI);
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | EVENT_HAS_CODE | X86_PF | 6ull << 32);
@@ -461,7 +550,7 @@ static void interrupted_instructions_run_again(void **state)
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_OF)->type, EVENT_NONE);
 }
 
-static void stale_information_is_not_taken_up(void **state)
+static void stale_exitintinfo_is_ignored(void **state)
 {
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_TYPE_BITS(3) | X86_GP)->type, EVENT_NONE);
 	assert_int_equal(interrupted(VMEXIT_SHUTDOWN, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_DF)->type, EVENT_NONE);
@@ -505,24 +594,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ordinary_exit, setup),
-		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
-		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
-		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
-		cmocka_unit_test_setup(a_handlers_changes_are_stored_within_the_stub, setup),
-		cmocka_unit_test_setup(registers_are_stored_at_entry, setup),
-		cmocka_unit_test_setup(the_trace_shows_what_is_entered, setup),
-		cmocka_unit_test_setup(the_snapshot_is_whole, setup),
+		cmocka_unit_test_setup(the_snapshot_is_of_this_exit, setup),
 		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
-		cmocka_unit_test_setup(an_exit_in_the_stub_is_an_exit, setup),
-		cmocka_unit_test_setup(a_fast_path_exit_is_an_exit, setup),
-		cmocka_unit_test_setup(exit_codes_have_their_index, setup),
-		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
+		cmocka_unit_test_setup(changed_registers_are_stored, setup),
+		cmocka_unit_test_setup(cpuid_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(rdmsr_of_a_cached_value_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(a_hypercall_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
+		cmocka_unit_test_setup(other_msr_accesses_take_the_slow_path, setup),
+		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
+		cmocka_unit_test_setup(what_changes_more_than_rip_takes_the_slow_path, setup),
+		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
+		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
 		cmocka_unit_test_setup(interrupted_delivery_is_recovered, setup),
 		cmocka_unit_test_setup(interrupted_instructions_run_again, setup),
-		cmocka_unit_test_setup(stale_information_is_not_taken_up, setup),
+		cmocka_unit_test_setup(stale_exitintinfo_is_ignored, setup),
 		cmocka_unit_test_setup(injection_format, setup),
 		cmocka_unit_test_setup(iret_unblocks_nmis_when_it_has_run, setup),
 	};

@@ -1,268 +1,211 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest state in the VMCB: where the manual's table has each field, what is hidden from the guest, and
- * what the processor has to read again. AMD APM vol. 2, "Layout of VMCB", "VMCB Clean Field".
+ * Guest state in the VMCB: where each register is, what the guest reads of what it wrote, which clean
+ * bits a change clears, and when the TLB is flushed.
+ * AMD APM vol. 2, "Layout of VMCB", "VMCB Clean Field", "Segment State in the VMCB", "TLB Flush".
  */
 /* link: svm/state.c tests/unit/fake_cpu.c */
-#include "svm_fixture.h"
+#include "fake_cpu.h"
 
+#include <string.h>
+
+#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
+#include "arch/cpu/x86.h"
 #include "core/emulate/code.h"
+#include "svm/svm.h"
 
 struct cpu_features cpu_features;
 struct svm_features svm_features;
 
-static int setup(void **state)
+static struct vmcb vmcb;
+static struct vcpu_svm svm;
+static struct vcpu *const vcpu = &svm.vcpu;
+
+static const struct vcpu_ops ops = { .reg_fetch = svm_reg_fetch };
+
+static int set_up(void **state)
 {
-	memset(&cpu_features, 0, sizeof(cpu_features));
-	memset(&svm_features, 0, sizeof(svm_features));
-	return svm_fixture_reset(state);
+	memset(&vmcb, 0, sizeof(vmcb));
+	memset(&svm, 0, sizeof(svm));
+	svm.vmcb = &vmcb;
+	vcpu->ops = &ops;
+	vmcb.control.clean = CLEAN_ALL;
+	cpu_features = (struct cpu_features){ .rdtscp = true, .xsave = true };
+	svm_features = (struct svm_features){ 0 };
+	return 0;
 }
 
-/* Bits of the clean field, as the manual numbers them. */
-enum { C_I = 1 << 0, C_NP = 1 << 4, C_CRX = 1 << 5, C_DRX = 1 << 6, C_DT = 1 << 7, C_SEG = 1 << 8, C_CR2 = 1 << 9,
-       C_LBR = 1 << 10 };
+/* These clean bits, and no other, have been cleared since the last call. */
+static void expect_dirty(u32 bits)
+{
+	assert_int_equal(vmcb.control.clean, CLEAN_ALL & ~bits);
+	vmcb.control.clean = CLEAN_ALL;
+}
 
-static void lazy_registers_come_from_their_fields(void **state)
+/* 1: the entire TLB. */
+static void expect_flush(void)
+{
+	assert_int_equal(vmcb.control.tlb_control, 1);
+	vmcb.control.tlb_control = 0;
+}
+
+static void expect_cr_and_flush(void)
+{
+	expect_dirty(CLEAN_CR);
+	expect_flush();
+}
+
+/* --- registers that VMRUN switches --- */
+
+static void lazy_registers_are_fetched_one_by_one(void **state)
 {
 	static const struct {
 		enum vcpu_reg reg;
-		unsigned offset;
-	} cases[] = { { REG_RSP, 0x5d8 }, { REG_RIP, 0x578 }, { REG_RFLAGS, 0x570 } };
+		u64 *field;
+	} lazy[] = {
+		{ REG_RSP, &vmcb.save.rsp }, { REG_RIP, &vmcb.save.rip }, { REG_RFLAGS, &vmcb.save.rflags },
+	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		u64 value = 0x1122334455667700 + i;
-
-		setup(state);
-		memset(&vmcb.save, 0x5a, sizeof(vmcb.save));
-		memcpy((u8 *)&vmcb + cases[i].offset, &value, 8);
-		vcpu->regs_available = BIT(REG_RAX);
-		svm_reg_fetch(vcpu, cases[i].reg);
-		assert_int_equal(vcpu->regs[cases[i].reg], value);
-		assert_int_equal(vcpu->regs_available, BIT(REG_RAX) | BIT(cases[i].reg));
+	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++)
+		*lazy[i].field = 0x1111222233334440 + i;
+	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++) {
+		memset(vcpu->regs, 0, sizeof(vcpu->regs));
+		vcpu->regs_available = 0;
+		assert_int_equal(vcpu_reg_read(vcpu, lazy[i].reg), 0x1111222233334440 + i);
+		assert_int_equal(vcpu->regs_available, BIT(lazy[i].reg));
 		for (unsigned reg = 0; reg < REG_COUNT; reg++)
-			assert_true(reg == cases[i].reg || vcpu->regs[reg] == 0);
+			assert_true(reg == lazy[i].reg || !vcpu->regs[reg]);
 	}
-}
-
-/* --- segments --- */
-
-static const struct {
-	enum vcpu_segment index;
-	unsigned offset;
-} segments[] = {
-	{ SEG_ES, 0x400 }, { SEG_CS, 0x410 }, { SEG_SS, 0x420 }, { SEG_DS, 0x430 },
-	{ SEG_FS, 0x440 }, { SEG_GS, 0x450 }, { SEG_LDTR, 0x470 }, { SEG_TR, 0x490 },
-};
-
-static void each_segment_has_its_place(void **state)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(segments); i++) {
-		const struct segment set = { .selector = 0x1234, .limit = 0x89abcdef, .base = 0xffff800012345678,
-					     .present = true };
-		struct segment got;
-
-		setup(state);
-		svm_segment_set(vcpu, segments[i].index, &set);
-		assert_int_equal(vmcb_field(segments[i].offset, 2), 0x1234);
-		assert_int_equal(vmcb_field(segments[i].offset + 2, 2), 0x80);
-		assert_int_equal(vmcb_field(segments[i].offset + 4, 4), 0x89abcdef);
-		assert_int_equal(vmcb_field(segments[i].offset + 8, 8), 0xffff800012345678);
-		assert_int_equal(dirtied(), C_SEG);
-		svm_segment_get(vcpu, segments[i].index, &got);
-		assert_memory_equal(&got, &set, sizeof(got));
-	}
-}
-
-/* "Segment State in the VMCB": descriptor bits 40 to 47, then 52 to 55. */
-static const struct {
-	struct segment segment;
-	u16 attributes;
-} attributes[] = {
-	{ { .present = true, .type = 1 }, 0x081 }, { { .present = true, .type = 2 }, 0x082 },
-	{ { .present = true, .type = 4 }, 0x084 }, { { .present = true, .type = 8 }, 0x088 },
-	{ { .present = true, .s = true }, 0x090 },
-	{ { .present = true, .dpl = 1 }, 0x0a0 }, { { .present = true, .dpl = 2 }, 0x0c0 },
-	{ { .present = true, .avl = true }, 0x180 }, { { .present = true, .l = true }, 0x280 },
-	{ { .present = true, .db = true }, 0x480 }, { { .present = true, .g = true }, 0x880 },
-	{ { .type = 2, .unusable = false }, 0x002 },
-	{ { .present = true, .type = 15, .s = true, .dpl = 3, .avl = true, .l = true, .db = true, .g = true }, 0xfff },
-};
-
-static void attributes_are_packed_as_the_manual_says(void **state)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(attributes); i++) {
-		struct segment got;
-
-		setup(state);
-		svm_segment_set(vcpu, SEG_DS, &attributes[i].segment);
-		assert_int_equal(vmcb.save.ds.attributes, attributes[i].attributes);
-		svm_segment_get(vcpu, SEG_DS, &got);
-		got.unusable &= attributes[i].segment.present;	/* the VMCB has no other bit for it */
-		assert_memory_equal(&got, &attributes[i].segment, sizeof(got));
-	}
-}
-
-static void an_unusable_segment_is_not_present(void **state)
-{
-	const struct segment set = { .unusable = true, .present = true, .type = 3, .s = true, .dpl = 3, .g = true };
-	struct segment got;
-
-	svm_segment_set(vcpu, SEG_ES, &set);
-	assert_int_equal(vmcb.save.es.attributes, 0);
-	svm_segment_get(vcpu, SEG_ES, &got);
-	assert_true(got.unusable);
-	assert_false(got.present);
-	vmcb.save.es.attributes = 0x093;
-	svm_segment_get(vcpu, SEG_ES, &got);
-	assert_false(got.unusable);
-}
-
-/* Type and DPL wider than their fields must not reach other bits. */
-static void wide_values_stay_in_their_fields(void **state)
-{
-	const struct segment set = { .present = true, .type = 0x13, .dpl = 5 };
-
-	svm_segment_set(vcpu, SEG_DS, &set);
-	assert_int_equal(vmcb.save.ds.attributes, 0x0a3);
-}
-
-/* The processor keeps the CPL at CBh of the save area, and does not look at SS.DPL. */
-static void the_privilege_level_goes_with_ss(void **state)
-{
-	const struct segment ss = { .present = true, .s = true, .type = 3, .dpl = 3 };
-	struct segment got;
-
-	svm_segment_set(vcpu, SEG_SS, &ss);
-	assert_int_equal(vmcb_field(0x4cb, 1), 3);
-	vmcb.save.cpl = 1;
-	svm_segment_get(vcpu, SEG_SS, &got);
-	assert_int_equal(got.dpl, 1);
-	svm_segment_set(vcpu, SEG_DS, &ss);
-	assert_int_equal(vmcb.save.cpl, 1);
-	svm_segment_get(vcpu, SEG_DS, &got);
-	assert_int_equal(got.dpl, 3);
-}
-
-/* --- descriptor tables --- */
-
-static void descriptor_tables(void **state)
-{
-	static const unsigned offsets[] = { 0x460, 0x480 };	/* GDTR, IDTR */
-
-	for (unsigned idt = 0; idt < 2; idt++) {
-		const struct descriptor_table set = { .base = 0xffff888000001000, .limit = 0xfedc };
-		struct descriptor_table got;
-
-		setup(state);
-		svm_table_set(vcpu, idt, &set);
-		assert_int_equal(vmcb_field(offsets[idt] + 4, 4), 0xfedc);
-		assert_int_equal(vmcb_field(offsets[idt] + 8, 8), 0xffff888000001000);
-		assert_int_equal(vmcb_field(offsets[!idt] + 8, 8), 0);
-		assert_int_equal(dirtied(), C_DT);
-		svm_table_get(vcpu, idt, &got);
-		assert_int_equal(got.base, set.base);
-		assert_int_equal(got.limit, set.limit);
-	}
+	assert_int_equal(vcpu->regs_dirty, 0);
+	expect_dirty(0);
 }
 
 /* --- control registers --- */
 
-static void a_change_of_paging_flushes(void **state)
+static void cr0_keeps_the_caches_on_and_reads_as_written(void **state)
 {
-	static const u8 flushing[] = { CTL_CR0, CTL_CR3, CTL_CR4, CTL_EFER };
-	static const u8 others[] = { CTL_CR2, CTL_DR6, CTL_DR7, CTL_XCR0 };
+	const u64 off = CR0_CD | CR0_NW;
 
-	for (unsigned by_asid = 0; by_asid < 2; by_asid++) {
-		for (unsigned i = 0; i < ARRAY_SIZE(flushing); i++) {
-			setup(state);
-			svm_features.flush_by_asid = by_asid;
-			svm_control_set(vcpu, flushing[i], 0);
-			assert_int_equal(vmcb_field(0x5c, 1), by_asid ? 3 : 1);
-			assert_true(dirtied() & C_CRX);
-		}
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
-		setup(state);
-		svm_control_set(vcpu, others[i], 0x55);
-		assert_int_equal(vmcb.control.tlb_control, 0);
-		assert_false(dirtied() & C_CRX);
-	}
+	svm_control_set(vcpu, CTL_CR0, off | CR0_PE);
+	assert_int_equal(vmcb.save.cr0, CR0_PE | CR0_ET);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET);
+	/* CLTS and MOV change TS and MP in the VMCB without an exit. */
+	vmcb.save.cr0 |= CR0_TS | CR0_MP;
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET | CR0_TS | CR0_MP);
+	vmcb.save.cr0 &= ~CR0_TS;
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), off | CR0_PE | CR0_ET | CR0_MP);
+	svm_control_set(vcpu, CTL_CR0, CR0_PE);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), CR0_PE | CR0_ET);
 }
 
-static void a_flush_that_is_due_stays_due(void **state)
+/* Reads of CR0 exit while CD or NW hides there, and all its writes, which might clear them. */
+static void cr0_exits_while_it_hides_a_bit(void **state)
 {
-	svm_features.flush_by_asid = true;
-	vmcb.control.tlb_control = 1;		/* of all, for another VM's translations */
-	svm_control_set(vcpu, CTL_CR3, 0x1000);
-	assert_int_equal(vmcb.control.tlb_control, 1);
-}
+	static const u64 hidden[] = { CR0_CD, CR0_NW, CR0_CD | CR0_NW };
+	const u32 others = 0xfffefffe;
 
-static void cr0_is_shown_as_the_guest_wrote_it(void **state)
-{
-	const u64 value = CR0_PE | CR0_NE | CR0_WP | CR0_CD | CR0_NW;
-
-	svm_control_set(vcpu, CTL_CR0, value);
-	assert_int_equal(vmcb_field(0x558, 8), CR0_PE | CR0_NE | CR0_WP | CR0_ET);	/* caches stay on */
-	assert_int_equal(svm_control_get(vcpu, CTL_CR0), value | CR0_ET);
-	assert_int_equal(vmcb.control.intercept_cr, BIT(0) | BIT(16));
-	assert_int_equal(dirtied(), C_CRX | C_I);
-
-	svm_control_set(vcpu, CTL_CR0, value & ~(CR0_CD | CR0_NW));
-	assert_int_equal(vmcb.control.intercept_cr, 0);		/* nothing is hidden: no exits */
-	vmcb.save.cr0 |= CR0_TS;				/* as the guest sets it without an exit */
-	assert_int_equal(svm_control_get(vcpu, CTL_CR0), CR0_PE | CR0_NE | CR0_WP | CR0_ET | CR0_TS);
-}
-
-static void either_cache_bit_is_hidden(void **state)
-{
-	static const u64 bits[] = { CR0_CD, CR0_NW };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
-		setup(state);
-		vmcb.control.intercept_cr = BIT(8);
-		svm_control_set(vcpu, CTL_CR0, CR0_PE | bits[i]);
-		assert_int_equal(vmcb.save.cr0, CR0_PE | CR0_ET);
-		assert_int_equal(vmcb.control.intercept_cr, BIT(8) | BIT(0) | BIT(16));
+	for (unsigned i = 0; i < ARRAY_SIZE(hidden); i++) {
+		vmcb.control.intercept_cr = others;
+		svm_control_set(vcpu, CTL_CR0, hidden[i]);
+		assert_int_equal(vmcb.control.intercept_cr, others | BIT(0) | BIT(16));
+		expect_dirty(CLEAN_INTERCEPTS | CLEAN_CR);
 		svm_control_set(vcpu, CTL_CR0, CR0_PE);
-		assert_int_equal(vmcb.control.intercept_cr, BIT(8));
+		assert_int_equal(vmcb.control.intercept_cr, others);
+		expect_dirty(CLEAN_INTERCEPTS | CLEAN_CR);
 	}
 }
 
-/* Without CR4.MCE a machine check shuts the processor down: the VMCB has the host's bit. */
-static void machine_checks_stay_as_the_host_has_them(void **state)
+/* The machine's CR4.MCE is in force, whatever the guest's is: without it a #MC is a shutdown. */
+static void cr4_keeps_the_machines_mce_and_reads_as_written(void **state)
 {
-	for (unsigned host = 0; host < 2; host++) {
-		for (unsigned guest = 0; guest < 2; guest++) {
-			setup(state);
-			fake_cpu.cr[4] = CR4_PAE | (host ? CR4_MCE : 0);
-			svm_control_set(vcpu, CTL_CR4, CR4_PGE | (guest ? CR4_MCE : 0));
-			assert_int_equal(vmcb_field(0x548, 8), CR4_PGE | (host ? CR4_MCE : 0));
-			assert_int_equal(svm_control_get(vcpu, CTL_CR4), CR4_PGE | (guest ? CR4_MCE : 0));
-			assert_int_equal(vmcb.control.intercept_cr, host == guest ? 0 : BIT(4));
-			assert_int_equal(dirtied(), C_CRX | C_I);
-		}
+	static const struct {
+		u64 machine, guest, in_force;
+		bool reads_exit;
+	} rows[] = {
+		{ 0, CR4_PAE, CR4_PAE, false },
+		{ 0, CR4_PAE | CR4_MCE, CR4_PAE, true },
+		{ CR4_MCE | CR4_SMAP | CR4_PGE, CR4_PAE, CR4_PAE | CR4_MCE, true },
+		{ CR4_MCE | CR4_SMAP | CR4_PGE, CR4_PAE | CR4_MCE, CR4_PAE | CR4_MCE, false },
+	};
+	const u32 others = 0xffffffef;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		fake_cpu.cr[4] = rows[i].machine;
+		vmcb.control.intercept_cr = others;
+		svm_control_set(vcpu, CTL_CR4, rows[i].guest);
+		assert_int_equal(vmcb.save.cr4, rows[i].in_force);
+		assert_int_equal(svm_control_get(vcpu, CTL_CR4), rows[i].guest);
+		assert_int_equal(vmcb.control.intercept_cr, others | (rows[i].reads_exit ? BIT(4) : 0));
+		expect_dirty(CLEAN_INTERCEPTS | CLEAN_CR);
 	}
 }
 
-static void efer_has_svme_and_hides_it(void **state)
+static void cr3_is_the_vmcbs(void **state)
+{
+	svm_control_set(vcpu, CTL_CR3, 0x123456789000);
+	assert_int_equal(vmcb.save.cr3, 0x123456789000);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR3), 0x123456789000);
+	expect_cr_and_flush();
+}
+
+/* It is loaded here as well, and is no paging control. */
+static void cr2_is_written_to_vmcb_and_register(void **state)
+{
+	svm_control_set(vcpu, CTL_CR2, 0xfeed0000);
+	assert_int_equal(vmcb.save.cr2, 0xfeed0000);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR2), 0xfeed0000);
+	fake_cpu_expect_only(FAKE_CR, 2, 0xfeed0000);
+	expect_dirty(CLEAN_CR2);
+	assert_int_equal(vmcb.control.tlb_control, 0);
+}
+
+static void debug_registers_are_the_vmcbs(void **state)
+{
+	svm_control_set(vcpu, CTL_DR6, 0xffff4ff0);
+	assert_int_equal(vmcb.save.dr6, 0xffff4ff0);
+	expect_dirty(CLEAN_DR);
+	svm_control_set(vcpu, CTL_DR7, 0x455);
+	assert_int_equal(vmcb.save.dr7, 0x455);
+	expect_dirty(CLEAN_DR);
+	assert_int_equal(vmcb.control.tlb_control, 0);
+	assert_int_equal(svm_control_get(vcpu, CTL_DR6), 0xffff4ff0);
+	assert_int_equal(svm_control_get(vcpu, CTL_DR7), 0x455);
+	assert_int_equal(fake_cpu.write_count, 0);
+}
+
+static void xcr0_stays_in_the_processor(void **state)
+{
+	svm_control_set(vcpu, CTL_XCR0, 0x700000007);
+	fake_cpu_expect_only(FAKE_XSETBV, 0, 0x700000007);
+	expect_dirty(0);
+	assert_int_equal(vmcb.control.tlb_control, 0);
+	assert_int_equal(svm_control_get(vcpu, CTL_XCR0), xgetbv0());
+	assert_int_not_equal(xgetbv0(), 1);	/* any build host has SSE enabled */
+	cpu_features.xsave = false;
+	assert_int_equal(svm_control_get(vcpu, CTL_XCR0), 1);
+}
+
+/* VMRUN demands EFER.SVME, which the guest does not see. */
+static void efer_hides_svme(void **state)
 {
 	svm_control_set(vcpu, CTL_EFER, EFER_NXE | EFER_SCE);
-	assert_int_equal(vmcb_field(0x4d0, 8), EFER_NXE | EFER_SCE | BIT(12));
+	assert_int_equal(vmcb.save.efer, EFER_NXE | EFER_SCE | EFER_SVME);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), EFER_NXE | EFER_SCE);
+	expect_cr_and_flush();
 }
 
-/* "Activating Long Mode": LMA is LME and PG, whichever comes last. */
-static void long_mode_is_active_with_paging(void **state)
+/* "Activating Long Mode": LMA is set where both LME and PG are, in any order. */
+static void long_mode_is_active_with_lme_and_paging(void **state)
 {
 	svm_control_set(vcpu, CTL_EFER, EFER_LME);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), EFER_LME);
 	svm_control_set(vcpu, CTL_CR0, CR0_PE | CR0_PG);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), EFER_LME | EFER_LMA);
+	expect_flush();
 	svm_control_set(vcpu, CTL_CR0, CR0_PE);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), EFER_LME);
-
-	setup(state);
+	svm_control_set(vcpu, CTL_EFER, 0);
 	svm_control_set(vcpu, CTL_CR0, CR0_PE | CR0_PG);
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), 0);
 	svm_control_set(vcpu, CTL_EFER, EFER_LME);
@@ -271,194 +214,340 @@ static void long_mode_is_active_with_paging(void **state)
 	assert_int_equal(svm_control_get(vcpu, CTL_EFER), 0);
 }
 
-static void plain_control_fields(void **state)
+/* What is written to a register reaches no field of another. */
+static void each_control_has_its_field(void **state)
 {
 	static const struct {
 		enum vcpu_control control;
-		unsigned offset;
-		u32 dirty;
-	} cases[] = {
-		{ CTL_CR2, 0x640, C_CR2 }, { CTL_CR3, 0x550, C_CRX }, { CTL_DR6, 0x568, C_DRX },
-		{ CTL_DR7, 0x560, C_DRX },
+		u64 *field;
+		u64 value, stored;
+	} rows[] = {
+		{ CTL_CR0, &vmcb.save.cr0, CR0_PE | CR0_ET, CR0_PE | CR0_ET },
+		{ CTL_CR2, &vmcb.save.cr2, 0x2000, 0x2000 },
+		{ CTL_CR3, &vmcb.save.cr3, 0x3000, 0x3000 },
+		{ CTL_CR4, &vmcb.save.cr4, CR4_PAE, CR4_PAE },
+		{ CTL_EFER, &vmcb.save.efer, EFER_NXE, EFER_NXE | EFER_SVME },
+		{ CTL_DR6, &vmcb.save.dr6, 0x6000, 0x6000 },
+		{ CTL_DR7, &vmcb.save.dr7, 0x7000, 0x7000 },
+		{ CTL_XCR0, NULL, 1, 0 },
 	};
+	struct vmcb_save before;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vmcb_save before;
-
-		setup(state);
-		memset(&vmcb.save, 0x5a, sizeof(vmcb.save));
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_up(NULL);
 		before = vmcb.save;
-		memset((u8 *)&before + cases[i].offset - 0x400, 0, 8);
-		svm_control_set(vcpu, cases[i].control, 0x123456789000 + i);
-		assert_int_equal(vmcb_field(cases[i].offset, 8), 0x123456789000 + i);
-		assert_int_equal(svm_control_get(vcpu, cases[i].control), 0x123456789000 + i);
-		assert_int_equal(dirtied(), cases[i].dirty);
-		memset((u8 *)&vmcb + cases[i].offset, 0, 8);
+		svm_control_set(vcpu, rows[i].control, rows[i].value);
+		if (rows[i].field) {
+			assert_int_equal(*rows[i].field, rows[i].stored);
+			*rows[i].field = 0;
+		}
 		assert_memory_equal(&vmcb.save, &before, sizeof(before));
 	}
 }
 
-/* CR4's is not followed by a change of EFER, nor CR0's by one of CR2. */
-static void other_controls_stay(void **state)
+static void each_paging_control_flushes(void **state)
 {
-	vmcb.save.efer = EFER_SVME | EFER_NXE;
-	vmcb.save.cr2 = 0x2000;
-	vmcb.save.cr3 = 0x3000;
-	svm_control_set(vcpu, CTL_CR4, CR4_PAE);
-	svm_control_set(vcpu, CTL_CR0, CR0_PE);
-	assert_int_equal(vmcb.save.efer, EFER_SVME | EFER_NXE);
-	assert_int_equal(vmcb.save.cr2, 0x2000);
-	assert_int_equal(vmcb.save.cr3, 0x3000);
-	svm_control_set(vcpu, CTL_EFER, EFER_SCE);
-	assert_int_equal(vmcb.save.dr6, 0);
-	assert_int_equal(vmcb.save.cr4, CR4_PAE);
+	static const u8 controls[] = { CTL_CR0, CTL_CR3, CTL_CR4, CTL_EFER };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++) {
+		svm_control_set(vcpu, controls[i], 0);
+		expect_flush();
+	}
 }
 
-static void cr2_goes_to_the_register_too(void **state)
+/* 3: this guest's entries. A flush of the entire TLB that is due already covers them. */
+static void a_flush_is_by_asid_where_there_is_one(void **state)
 {
-	svm_control_set(vcpu, CTL_CR2, 0xdead000);
-	assert_int_equal(fake_cpu.cr[2], 0xdead000);
+	svm_features.flush_by_asid = true;
+	svm_control_set(vcpu, CTL_CR3, 0x1000);
+	assert_int_equal(vmcb.control.tlb_control, 3);
+	vmcb.control.tlb_control = 1;
+	svm_control_set(vcpu, CTL_CR3, 0x2000);
+	assert_int_equal(vmcb.control.tlb_control, 1);
 }
 
-static void xcr0_is_the_register(void **state)
+/* --- segments and tables --- */
+
+/* The attributes are bits 55:52 and 47:40 of the descriptor: "Segment State in the VMCB". */
+static const struct {
+	u16 attributes;
+	struct segment segment;
+} packed[] = {
+	{ 0x080, { .present = true } },
+	{ 0x08f, { .present = true, .type = 15 } },
+	{ 0x090, { .present = true, .s = true } },
+	{ 0x0a0, { .present = true, .dpl = 1 } },
+	{ 0x0e0, { .present = true, .dpl = 3 } },
+	{ 0x180, { .present = true, .avl = true } },
+	{ 0x280, { .present = true, .l = true } },
+	{ 0x480, { .present = true, .db = true } },
+	{ 0x880, { .present = true, .g = true } },
+	{ 0xafb, { .present = true, .g = true, .l = true, .s = true, .dpl = 3, .type = 11 } },
+};
+
+static void each_attribute_has_its_bit(void **state)
 {
-	svm_control_set(vcpu, CTL_XCR0, 0x100000207);
-	assert_int_equal(fake_cpu.xcr0, 0x100000207);
-	assert_int_equal(dirtied(), 0);
-	assert_int_equal(svm_control_get(vcpu, CTL_XCR0), 1);	/* without XSAVE: x87 alone */
+	struct segment read, written;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(packed); i++) {
+		written = packed[i].segment;
+		written.base = 0x1122334455667788;
+		written.limit = 0x99aabbcc;
+		written.selector = 0xddee;
+		svm_segment_set(vcpu, SEG_DS, &written);
+		assert_int_equal(vmcb.save.ds.attributes, packed[i].attributes);
+		assert_int_equal(vmcb.save.ds.base, 0x1122334455667788);
+		assert_int_equal(vmcb.save.ds.limit, 0x99aabbcc);
+		assert_int_equal(vmcb.save.ds.selector, 0xddee);
+		expect_dirty(CLEAN_SEGMENTS);
+		svm_segment_get(vcpu, SEG_DS, &read);
+		assert_memory_equal(&read, &written, sizeof(read));
+	}
+}
+
+/* Values that are wider than the descriptor's fields do not spill into their neighbours. */
+static void attributes_are_cut_to_their_width(void **state)
+{
+	const struct segment wide = { .present = true, .type = 0xf0, .dpl = 0xfc };
+
+	svm_segment_set(vcpu, SEG_FS, &wide);
+	assert_int_equal(vmcb.save.fs.attributes, 0x080);
+}
+
+static void a_segment_that_is_not_present_keeps_its_attributes(void **state)
+{
+	const struct segment absent = { .type = 2, .s = true, .dpl = 3 };
+	struct segment read;
+
+	svm_segment_set(vcpu, SEG_ES, &absent);
+	assert_int_equal(vmcb.save.es.attributes, 0x072);
+	svm_segment_get(vcpu, SEG_ES, &read);
+	assert_int_equal(read.type, 2);
+	assert_false(read.present);
+}
+
+static void a_null_selector_is_a_segment_that_is_not_present(void **state)
+{
+	const struct segment none = { .unusable = true, .base = 0x5000, .type = 3, .s = true, .present = true };
+	struct segment read;
+
+	svm_segment_set(vcpu, SEG_GS, &none);
+	assert_int_equal(vmcb.save.gs.attributes, 0);
+	assert_int_equal(vmcb.save.gs.base, 0x5000);
+	svm_segment_get(vcpu, SEG_GS, &read);
+	assert_true(read.unusable);
+	assert_false(read.present);
+}
+
+/* The CPL has a field of its own: the DPL in the attributes of SS may be stale. */
+static void cpl_is_the_dpl_of_ss_alone(void **state)
+{
+	const struct segment user = { .present = true, .s = true, .dpl = 3, .type = 3 };
+	struct segment read;
+
+	svm_segment_set(vcpu, SEG_CS, &user);
+	assert_int_equal(vmcb.save.cpl, 0);
+	svm_segment_set(vcpu, SEG_SS, &user);
+	assert_int_equal(vmcb.save.cpl, 3);
+	vmcb.save.cpl = 1;
+	svm_segment_get(vcpu, SEG_SS, &read);
+	assert_int_equal(read.dpl, 1);
+	svm_segment_get(vcpu, SEG_CS, &read);
+	assert_int_equal(read.dpl, 3);
+}
+
+static void each_segment_has_its_place(void **state)
+{
+	static struct vmcb_segment *const places[SEG_COUNT] = {
+		[SEG_ES] = &vmcb.save.es, [SEG_CS] = &vmcb.save.cs, [SEG_SS] = &vmcb.save.ss,
+		[SEG_DS] = &vmcb.save.ds, [SEG_FS] = &vmcb.save.fs, [SEG_GS] = &vmcb.save.gs,
+		[SEG_LDTR] = &vmcb.save.ldtr, [SEG_TR] = &vmcb.save.tr,
+	};
+
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		svm_segment_set(vcpu, i, &(struct segment){ .present = true, .selector = 8 * (u16)i + 8 });
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		assert_int_equal(places[i]->selector, 8 * i + 8);
+}
+
+static void descriptor_tables(void **state)
+{
+	struct descriptor_table read;
+
+	svm_table_set(vcpu, false, &(struct descriptor_table){ .base = 0x1000, .limit = 0x27 });
+	expect_dirty(CLEAN_TABLES);
+	svm_table_set(vcpu, true, &(struct descriptor_table){ .base = 0xffff800000002000, .limit = 0xfff });
+	expect_dirty(CLEAN_TABLES);
+	assert_int_equal(vmcb.save.gdtr.base, 0x1000);
+	assert_int_equal(vmcb.save.gdtr.limit, 0x27);
+	assert_int_equal(vmcb.save.idtr.base, 0xffff800000002000);
+	assert_int_equal(vmcb.save.idtr.limit, 0xfff);
+	svm_table_get(vcpu, false, &read);
+	assert_int_equal(read.base, 0x1000);
+	assert_int_equal(read.limit, 0x27);
+	svm_table_get(vcpu, true, &read);
+	assert_int_equal(read.base, 0xffff800000002000);
+	assert_int_equal(read.limit, 0xfff);
+}
+
+/* --- what code is executed --- */
+
+static void code_is_seen_in_the_mode_of_the_segment(void **state)
+{
+	static const struct {
+		u64 efer;
+		u16 attributes;
+		u8 mode;
+		u64 base;
+	} rows[] = {
+		{ 0, 0, INSN_MODE_16, 0x7000 },
+		{ 0, ATTRIBUTE_DB, INSN_MODE_32, 0x7000 },
+		{ 0, ATTRIBUTE_L, INSN_MODE_16, 0x7000 },	/* L means nothing outside long mode */
+		{ EFER_LME | EFER_LMA, 0, INSN_MODE_16, 0x7000 },
+		{ EFER_LME | EFER_LMA, ATTRIBUTE_DB, INSN_MODE_32, 0x7000 },
+		{ EFER_LME | EFER_LMA, ATTRIBUTE_L, INSN_MODE_64, 0 },
+	};
+	struct code_view view;
+
+	vmcb.save.cs.base = 0x7000;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		vmcb.save.efer = rows[i].efer;
+		vmcb.save.cs.attributes = rows[i].attributes;
+		svm_code_view(vcpu, &view);
+		assert_int_equal(view.mode, rows[i].mode);
+		assert_int_equal(view.cs_base, rows[i].base);
+	}
+}
+
+static void code_is_seen_through_its_page_tables(void **state)
+{
+	static const struct {
+		u64 cr0, efer, cr4;
+		u8 paging;
+	} rows[] = {
+		{ CR0_PE, 0, 0, CODE_UNPAGED },
+		{ CR0_PE | CR0_PG, 0, 0, CODE_OTHER_PAGING },
+		{ CR0_PE | CR0_PG, 0, CR4_PAE, CODE_OTHER_PAGING },
+		{ CR0_PE | CR0_PG, EFER_LME | EFER_LMA, CR4_PAE, CODE_4_LEVEL },
+		{ CR0_PE | CR0_PG, EFER_LME | EFER_LMA, CR4_PAE | CR4_LA57, CODE_OTHER_PAGING },
+	};
+	struct code_view view;
+
+	vmcb.save.cr3 = 0x9000;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		vmcb.save.cr0 = rows[i].cr0;
+		vmcb.save.efer = rows[i].efer;
+		vmcb.save.cr4 = rows[i].cr4;
+		svm_code_view(vcpu, &view);
+		assert_int_equal(view.paging, rows[i].paging);
+		assert_int_equal(view.cr3, 0x9000);
+	}
 }
 
 /* --- MSRs --- */
 
-static void msrs_that_the_vmcb_holds(void **state)
-{
-	static const struct {
-		u32 msr;
-		unsigned offset;
-		u32 dirty;
-	} cases[] = {
-		{ 0xc0000100, 0x448, 0 }, { 0xc0000101, 0x458, 0 }, { 0xc0000102, 0x620, 0 },
-		{ 0xc0000081, 0x600, 0 }, { 0xc0000082, 0x608, 0 }, { 0xc0000083, 0x610, 0 },
-		{ 0xc0000084, 0x618, 0 }, { 0x174, 0x628, 0 }, { 0x175, 0x630, 0 }, { 0x176, 0x638, 0 },
-		{ 0x277, 0x668, C_NP }, { 0x1d9, 0x670, C_LBR },
-	};
-	u64 value;
+static const struct {
+	u32 msr;
+	u64 *field;
+	u32 dirty;
+} switched[] = {
+	{ 0xc0000100, &vmcb.save.fs.base, CLEAN_LBR },
+	{ 0xc0000101, &vmcb.save.gs.base, CLEAN_LBR },
+	{ 0xc0000102, &vmcb.save.kernel_gs_base, CLEAN_LBR },
+	{ 0xc0000081, &vmcb.save.star, CLEAN_LBR },
+	{ 0xc0000082, &vmcb.save.lstar, CLEAN_LBR },
+	{ 0xc0000083, &vmcb.save.cstar, CLEAN_LBR },
+	{ 0xc0000084, &vmcb.save.sfmask, CLEAN_LBR },
+	{ 0x174, &vmcb.save.sysenter_cs, CLEAN_LBR },
+	{ 0x175, &vmcb.save.sysenter_esp, CLEAN_LBR },
+	{ 0x176, &vmcb.save.sysenter_eip, CLEAN_LBR },
+	{ 0x277, &vmcb.save.pat, CLEAN_NESTED_PAGING },		/* with nested paging */
+	{ 0x1d9, &vmcb.save.debugctl, CLEAN_LBR },		/* with the last branches */
+};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		setup(state);
-		assert_int_equal(svm_msr_set(vcpu, cases[i].msr, 0xabcdef0123456780 + i), 0);
-		assert_int_equal(vmcb_field(cases[i].offset, 8), 0xabcdef0123456780 + i);
-		assert_int_equal(svm_msr_get(vcpu, cases[i].msr, &value), 0);
-		assert_int_equal(value, 0xabcdef0123456780 + i);
-		assert_int_equal(dirtied() & cases[i].dirty, cases[i].dirty);
-		assert_int_equal(dirtied() & ~(cases[i].dirty | C_LBR), 0);
-	}
-}
-
-static void other_msrs_are_not_the_vmcbs(void **state)
-{
-	static const u32 msrs[] = { 0x10, 0x1b, 0xc0000080, 0xc0000103, 0xc0000104, 0x278 };
-	const struct vmcb before = vmcb;
-	u64 value = 7;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
-		assert_int_equal(svm_msr_get(vcpu, msrs[i], &value), -ENOENT);
-		assert_int_equal(svm_msr_set(vcpu, msrs[i], 5), -ENOENT);
-	}
-	assert_int_equal(value, 7);
-	assert_memory_equal(&vmcb, &before, sizeof(vmcb));
-}
-
-static void tsc_aux_is_the_register_where_it_exists(void **state)
+static void switched_msrs_are_in_the_vmcb(void **state)
 {
 	u64 value = 0;
 
-	cpu_features.rdtscp = true;
-	*fake_msr(0xc0000103) = 0x11;
-	assert_int_equal(svm_msr_get(vcpu, 0xc0000103, &value), 0);
-	assert_int_equal(value, 0x11);
-	assert_int_equal(svm_msr_set(vcpu, 0xc0000103, 0x22), 0);
-	assert_int_equal(*fake_msr(0xc0000103), 0x22);
-	assert_int_equal(svm_msr_get(vcpu, 0x175, &value), 0);	/* and no other MSR is taken for it */
-	assert_int_equal(value, 0);
-	assert_int_equal(svm_msr_set(vcpu, 0x175, 0x33), 0);
-	assert_int_equal(*fake_msr(0xc0000103), 0x22);
-	assert_int_equal(dirtied(), C_LBR);
-}
-
-static void tsc_offset(void **state)
-{
-	vcpu->tsc_offset = 0xfffffffff0000000;
-	svm_tsc_offset_changed(vcpu);
-	assert_int_equal(vmcb_field(0x50, 8), 0xfffffffff0000000);
-	assert_int_equal(dirtied(), C_I);
-}
-
-/* --- the mode that code runs in --- */
-
-static void code_view_follows_the_mode(void **state)
-{
-	static const struct {
-		u64 cr0, cr4, efer;
-		u16 cs;			/* attributes */
-		u8 mode, paging;
-		u64 base;
-	} cases[] = {
-		{ 0, 0, 0, 0x093, INSN_MODE_16, CODE_UNPAGED, 0x1000 },
-		{ CR0_PE, 0, 0, 0x49b, INSN_MODE_32, CODE_UNPAGED, 0x1000 },
-		{ CR0_PE | CR0_PG, 0, 0, 0x49b, INSN_MODE_32, CODE_OTHER_PAGING, 0x1000 },
-		{ CR0_PE | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA, 0x29b, INSN_MODE_64, CODE_4_LEVEL, 0 },
-		{ CR0_PE | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA, 0x49b, INSN_MODE_32, CODE_4_LEVEL, 0x1000 },
-		{ CR0_PE | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA, 0x09b, INSN_MODE_16, CODE_4_LEVEL, 0x1000 },
-		{ CR0_PE | CR0_PG, CR4_PAE | CR4_LA57, EFER_LME | EFER_LMA, 0x29b, INSN_MODE_64, CODE_OTHER_PAGING, 0 },
-		{ CR0_PE | CR0_PG, CR4_PAE, EFER_LME, 0x29b, INSN_MODE_16, CODE_OTHER_PAGING, 0x1000 },
-	};
-	struct code_view view;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		setup(state);
-		vmcb.save.cr0 = cases[i].cr0;
-		vmcb.save.cr3 = 0x7000;
-		vmcb.save.cr4 = cases[i].cr4;
-		vmcb.save.efer = cases[i].efer | EFER_SVME;
-		vmcb.save.cs.attributes = cases[i].cs;
-		vmcb.save.cs.base = 0x1000;
-		svm_code_view(vcpu, &view);
-		assert_int_equal(view.mode, cases[i].mode);
-		assert_int_equal(view.paging, cases[i].paging);
-		assert_int_equal(view.cs_base, cases[i].base);
-		assert_int_equal(view.cr3, 0x7000);
+	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++) {
+		assert_int_equal(svm_msr_set(vcpu, switched[i].msr, 0x8000000000000100 + i), 0);
+		expect_dirty(switched[i].dirty);
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++) {
+		assert_int_equal(*switched[i].field, 0x8000000000000100 + i);
+		assert_int_equal(svm_msr_get(vcpu, switched[i].msr, &value), 0);
+		assert_int_equal(value, 0x8000000000000100 + i);
+	}
+	assert_int_equal(fake_cpu.write_count, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, setup)
+static void tsc_aux_stays_in_the_processor(void **state)
+{
+	u64 value = 0;
+
+	assert_int_equal(svm_msr_set(vcpu, 0xc0000103, 7), 0);
+	fake_cpu_expect_only(FAKE_WRMSR, 0xc0000103, 7);
+	expect_dirty(0);
+	assert_int_equal(svm_msr_get(vcpu, 0xc0000103, &value), 0);
+	assert_int_equal(value, 7);
+	cpu_features.rdtscp = false;
+	assert_int_equal(svm_msr_set(vcpu, 0xc0000103, 8), -ENOENT);
+	assert_int_equal(svm_msr_get(vcpu, 0xc0000103, &value), -ENOENT);
+	assert_int_equal(fake_cpu.write_count, 0);
+}
+
+static void other_msrs_are_somebody_elses(void **state)
+{
+	static const u32 others[] = { MSR_TSC, MSR_EFER, MSR_MISC_ENABLE, MSR_VM_CR };
+	u64 value = 5;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_int_equal(svm_msr_get(vcpu, others[i], &value), -ENOENT);
+		assert_int_equal(svm_msr_set(vcpu, others[i], 1), -ENOENT);
+	}
+	assert_int_equal(value, 5);
+	assert_int_equal(fake_cpu.write_count, 0);
+	expect_dirty(0);
+}
+
+/* Clean bit 0 covers both. */
+static void the_tsc_offset_goes_with_the_intercepts(void **state)
+{
+	vcpu->tsc_offset = -5ull;
+	svm_tsc_offset_changed(vcpu);
+	assert_int_equal(vmcb.control.tsc_offset, -5ull);
+	expect_dirty(CLEAN_INTERCEPTS);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(lazy_registers_come_from_their_fields),
-		TEST(each_segment_has_its_place),
-		TEST(attributes_are_packed_as_the_manual_says),
-		TEST(an_unusable_segment_is_not_present),
-		TEST(wide_values_stay_in_their_fields),
-		TEST(the_privilege_level_goes_with_ss),
-		TEST(descriptor_tables),
-		TEST(a_change_of_paging_flushes),
-		TEST(a_flush_that_is_due_stays_due),
-		TEST(cr0_is_shown_as_the_guest_wrote_it),
-		TEST(either_cache_bit_is_hidden),
-		TEST(machine_checks_stay_as_the_host_has_them),
-		TEST(efer_has_svme_and_hides_it),
-		TEST(long_mode_is_active_with_paging),
-		TEST(plain_control_fields),
-		TEST(other_controls_stay),
-		TEST(cr2_goes_to_the_register_too),
-		TEST(xcr0_is_the_register),
-		TEST(msrs_that_the_vmcb_holds),
-		TEST(other_msrs_are_not_the_vmcbs),
-		TEST(tsc_aux_is_the_register_where_it_exists),
-		TEST(tsc_offset),
-		TEST(code_view_follows_the_mode),
+		fake_cpu_test_setup(lazy_registers_are_fetched_one_by_one, set_up),
+		fake_cpu_test_setup(cr0_keeps_the_caches_on_and_reads_as_written, set_up),
+		fake_cpu_test_setup(cr0_exits_while_it_hides_a_bit, set_up),
+		fake_cpu_test_setup(cr4_keeps_the_machines_mce_and_reads_as_written, set_up),
+		fake_cpu_test_setup(cr3_is_the_vmcbs, set_up),
+		fake_cpu_test_setup(cr2_is_written_to_vmcb_and_register, set_up),
+		fake_cpu_test_setup(debug_registers_are_the_vmcbs, set_up),
+		fake_cpu_test_setup(xcr0_stays_in_the_processor, set_up),
+		fake_cpu_test_setup(efer_hides_svme, set_up),
+		fake_cpu_test_setup(long_mode_is_active_with_lme_and_paging, set_up),
+		fake_cpu_test_setup(each_control_has_its_field, set_up),
+		fake_cpu_test_setup(each_paging_control_flushes, set_up),
+		fake_cpu_test_setup(a_flush_is_by_asid_where_there_is_one, set_up),
+		fake_cpu_test_setup(each_attribute_has_its_bit, set_up),
+		fake_cpu_test_setup(attributes_are_cut_to_their_width, set_up),
+		fake_cpu_test_setup(a_segment_that_is_not_present_keeps_its_attributes, set_up),
+		fake_cpu_test_setup(a_null_selector_is_a_segment_that_is_not_present, set_up),
+		fake_cpu_test_setup(cpl_is_the_dpl_of_ss_alone, set_up),
+		fake_cpu_test_setup(each_segment_has_its_place, set_up),
+		fake_cpu_test_setup(descriptor_tables, set_up),
+		fake_cpu_test_setup(code_is_seen_in_the_mode_of_the_segment, set_up),
+		fake_cpu_test_setup(code_is_seen_through_its_page_tables, set_up),
+		fake_cpu_test_setup(switched_msrs_are_in_the_vmcb, set_up),
+		fake_cpu_test_setup(tsc_aux_stays_in_the_processor, set_up),
+		fake_cpu_test_setup(other_msrs_are_somebody_elses, set_up),
+		fake_cpu_test_setup(the_tsc_offset_goes_with_the_intercepts, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,388 +1,556 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SVM switched on and off, a VM's bitmaps, and a vCPU from its creation over the reset to a CPU. AMD APM
- * vol. 2, "Enabling SVM", "SVM Intercept Exit Codes", "MSR Intercepts"; SDM, "Processor State After Reset".
+ * What SVM needs of a CPU, a VM and a vCPU: switching it on and off, the intercept bitmaps, and the VMCB
+ * at power-up, byte by byte. AMD APM vol. 2, "Enabling SVM", "Host Save Area", "IOIO Intercepts", "MSR
+ * Intercepts", "Layout of VMCB", "Processor Initialization State".
  */
-/* link: svm/vcpu.c svm/state.c svm/vm.c svm/enable.c lib/log.c tests/unit/fake_cpu.c */
+/* link: svm/vcpu.c svm/vm.c svm/enable.c svm/npt.c svm/state.c lib/log.c tests/unit/fake_cpu.c */
+#include "fake_cpu.h"
+
 #include <stdlib.h>
+#include <string.h>
 
-#include "svm_fixture.h"
-
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
+#include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
 #include "core/vm_alloc.h"
+#include "svm/svm.h"
 
 struct cpu_features cpu_features;
 struct svm_features svm_features;
+
 static struct percpu cpu;
-static unsigned allocations, allocations_left, trees;
-static struct svm_vm bitmaps;
-static bool tdp_fails, vm_alloc_fails;
+static struct vm vm;
+static struct svm_vm *block;		/* vm_alloc()'s */
+static unsigned pages;			/* allocated now */
+static unsigned tables;			/* nested page tables, likewise */
+static unsigned steps, failing_step;	/* the allocation with this number fails; 0: none */
+static unsigned writes_at_free;		/* of the processor, when the first page was freed */
+static struct tdp_format mapped_format;
+static u64 mapped[3];
+
+/* --- the rest of Lamina --- */
 
 struct percpu *this_cpu(void) { return &cpu; }
-struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) { return (struct cpuid_regs){ .eax = 0x800f12 + leaf - 1 }; }
+
+static bool step_fails(void)
+{
+	return ++steps == failing_step;
+}
 
 void *pages_alloc(unsigned order)
 {
-	if (!allocations_left)
+	void *memory;
+
+	if (step_fails())
 		return NULL;
-	allocations_left--;
-	allocations++;
-	return calloc(1, PAGE_SIZE << order);
+	memory = aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
+	assert_non_null(memory);
+	memset(memory, 0, PAGE_SIZE << order);
+	pages += 1u << order;
+	return memory;
 }
 
-/* The processor must not use them any more. */
-void pages_free(void *pages, unsigned order)
+void *page_alloc(void)
 {
-	assert_non_null(pages);
-	assert_false(*fake_msr(MSR_EFER) & EFER_SVME);
-	assert_int_equal(*fake_msr(MSR_VM_HSAVE_PA), 0);
-	allocations--;
-	free(pages);
+	return pages_alloc(0);
 }
 
-void *page_alloc(void) { return pages_alloc(0); }
-void page_free(void *page) { pages_free(page, 0); }
+void pages_free(void *memory, unsigned order)
+{
+	assert_true(memory || !order);	/* as with free(), a page may be NULL */
+	writes_at_free = MIN(writes_at_free, fake_cpu.write_count);
+	pages -= memory ? 1u << order : 0;
+	free(memory);
+}
+
+void page_free(void *page)
+{
+	pages_free(page, 0);
+}
 
 void *vm_alloc(struct vm *v, size_t size)
 {
-	static struct svm_vm made;
-
-	assert_int_equal(size, sizeof(made));
-	made = (struct svm_vm){ 0 };
-	return vm_alloc_fails ? NULL : &made;
+	assert_ptr_equal(v, &vm);
+	if (step_fails())
+		return NULL;
+	block = calloc(1, size);
+	return block;
 }
 
 int tdp_create(struct vm *v)
 {
-	trees += !tdp_fails;
-	return tdp_fails ? -ENOMEM : 0;
-}
-
-void tdp_destroy(struct vm *v) { trees = 0; }
-
-static int setup(void **state)
-{
-	static u8 iopm[PAGE_SIZE], msrpm[PAGE_SIZE];
-
-	memset(&cpu_features, 0, sizeof(cpu_features));
-	memset(&svm_features, 0, sizeof(svm_features));
-	memset(&cpu, 0, sizeof(cpu));
-	svm_fixture_reset(state);
-	bitmaps = (struct svm_vm){ iopm, msrpm };
-	vm.vendor = &bitmaps;
-	allocations = trees = 0;
-	allocations_left = 100;
-	tdp_fails = vm_alloc_fails = false;
-	*fake_msr(MSR_EFER) = 0xd01;
-	*fake_msr(MSR_VM_HSAVE_PA) = 0;
+	if (step_fails())
+		return -ENOMEM;
+	v->tdp_root = 0x123000;
+	tables++;
 	return 0;
 }
 
-/* --- a vCPU --- */
-
-static void a_vcpu_is_created_and_destroyed(void **state)
+void tdp_destroy(struct vm *v)
 {
-	struct vcpu *created = svm_vcpu_create(&vm);
-
-	assert_non_null(created);
-	assert_int_equal(allocations, 2);
-	assert_int_equal(to_svm(created)->vmcb_pa, virt_to_phys(to_svm(created)->vmcb));
-	svm_vcpu_destroy(created);
-	assert_int_equal(allocations, 0);
+	tables -= v->tdp_root != 0;
+	v->tdp_root = 0;
 }
 
-static void without_memory_there_is_no_vcpu(void **state)
+int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
 {
-	for (unsigned left = 0; left < 2; left++) {
-		setup(state);
-		allocations_left = left;
-		assert_null(svm_vcpu_create(&vm));
-		assert_int_equal(allocations, 0);
-	}
+	mapped_format = *format;
+	mapped[0] = gpa;
+	mapped[1] = hpa;
+	mapped[2] = size;
+	return -ENOMEM;
 }
 
-/* Offsets and bits are those of the manual's table, "VMCB Control Area". */
-static void what_exits_after_a_reset(void **state)
+struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 {
-	svm_vcpu_reset(vcpu);
-	/* CR4 write, CR8 read and write; CR0 while it has CD and NW, which the guest must find as it wrote them */
-	assert_int_equal(vmcb_field(0x000, 4), 1 << 20 | 1 << 8 | 1 << 24 | 1 << 0 | 1 << 16);
-	assert_int_equal(vmcb_field(0x004, 4), 0);
-	assert_int_equal(vmcb_field(0x008, 4), 1 << 18 | 1 << 1 | 1 << 17);	/* #MC, #DB, #AC */
-	assert_int_equal(vmcb_field(0x00c, 4), 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 5 | 1u << 15 | 1u << 18 |
-			 1u << 22 | 1u << 24 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31);
-	assert_int_equal(vmcb_field(0x010, 4), 0x7f | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14);
-	assert_int_equal(vmcb_field(0x014, 4), 0);
+	assert_int_equal(leaf, 1);
+	return (struct cpuid_regs){ .eax = 0x00a20f12, .ebx = 2, .ecx = 3, .edx = 4 };
 }
 
-static void controls_after_a_reset(void **state)
+static int set_up(void **state)
 {
-	vm.tdp_root = 0x7654000;
-	memset(&vmcb, 0x55, sizeof(vmcb));
-	svm_features.flush_by_asid = true;
-	svm_vcpu_reset(vcpu);
-	assert_int_equal(vmcb_field(0x040, 8), virt_to_phys(bitmaps.iopm));
-	assert_int_equal(vmcb_field(0x048, 8), virt_to_phys(bitmaps.msrpm));
-	assert_int_equal(vmcb_field(0x050, 8), 0);		/* TSC offset */
-	assert_int_equal(vmcb_field(0x058, 4), 1);		/* ASID 0 is the host's */
-	assert_int_equal(vmcb_field(0x05c, 1), 1);		/* the whole TLB is flushed */
-	assert_int_equal(vmcb_field(0x060, 8), 1 << 24);	/* V_INTR_MASKING */
-	assert_int_equal(vmcb_field(0x090, 8), 1);		/* nested paging */
-	assert_int_equal(vmcb_field(0x0a8, 8), 0);		/* no event */
-	assert_int_equal(vmcb_field(0x0b0, 8), 0x7654000);
-	assert_int_equal(vmcb_field(0x0c0, 4), 0);		/* nothing is clean */
+	memset(&vm, 0, sizeof(vm));
+	memset(&cpu, 0, sizeof(cpu));
+	steps = failing_step = pages = tables = 0;
+	writes_at_free = ~0u;
+	block = NULL;
+	cpu_features = (struct cpu_features){ .rdtscp = true };
+	svm_features = (struct svm_features){ 0 };
+	return 0;
 }
 
-static void segment_is(unsigned offset, u16 selector, u16 attributes, u64 base)
+static void expect_write(unsigned index, enum fake_write kind, u32 number, u64 value)
 {
-	assert_int_equal(vmcb_field(offset, 2), selector);
-	assert_int_equal(vmcb_field(offset + 2, 2), attributes);
-	assert_int_equal(vmcb_field(offset + 4, 4), 0xffff);
-	assert_int_equal(vmcb_field(offset + 8, 8), base);
+	assert_true(index < fake_cpu.write_count);
+	assert_int_equal(fake_cpu.writes[index].kind, kind);
+	assert_int_equal(fake_cpu.writes[index].number, number);
+	assert_int_equal(fake_cpu.writes[index].value, value);
 }
 
-static void state_after_a_reset(void **state)
+/* --- a CPU --- */
+
+#define EFER	    0xc0000080
+#define VM_HSAVE_PA 0xc0010117
+
+static void svm_is_switched_on_before_the_host_is_saved(void **state)
 {
-	static const unsigned data[] = { 0x400, 0x420, 0x430, 0x440, 0x450 };	/* ES, SS, DS, FS, GS */
-
-	memset(&vmcb, 0x55, sizeof(vmcb));
-	memset(vcpu->regs, 0x55, sizeof(vcpu->regs));
-	vcpu->regs_available = vcpu->regs_dirty = ~0u;
-	svm.cr0 = svm.cr4 = ~0ull;
-	svm_vcpu_reset(vcpu);
-	segment_is(0x410, 0xf000, 0x09b, 0xffff0000);
-	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-		segment_is(data[i], 0, 0x093, 0);
-	segment_is(0x470, 0, 0x082, 0);			/* LDTR */
-	segment_is(0x490, 0, 0x08b, 0);			/* TR */
-	segment_is(0x460, 0, 0, 0);			/* GDTR */
-	segment_is(0x480, 0, 0, 0);			/* IDTR */
-	assert_int_equal(vmcb_field(0x578, 8), 0xfff0);
-	assert_int_equal(vmcb_field(0x570, 8), 2);
-	assert_int_equal(svm_control_get(vcpu, CTL_CR0), 0x60000010);
-	assert_int_equal(svm_control_get(vcpu, CTL_CR2), 0);
-	assert_int_equal(svm_control_get(vcpu, CTL_CR3), 0);
-	assert_int_equal(svm_control_get(vcpu, CTL_CR4), 0);
-	assert_int_equal(svm_control_get(vcpu, CTL_EFER), 0);
-	assert_int_equal(svm_control_get(vcpu, CTL_DR6), 0xffff0ff0);
-	assert_int_equal(svm_control_get(vcpu, CTL_DR7), 0x400);
-	assert_int_equal(vmcb_field(0x4d0, 8), 1 << 12);
-	assert_int_equal(vmcb_field(0x668, 8), 0x0007040600070406);
-	for (unsigned reg = 0; reg < REG_COUNT; reg++)
-		assert_int_equal(vcpu->regs[reg], reg == REG_RDX ? 0x800f12 : 0);	/* EDX: the signature */
-	assert_int_equal(vcpu->regs_available, 0);
-	assert_int_equal(vcpu->regs_dirty, 0);
-}
-
-static void nothing_of_an_nmi_survives_a_reset(void **state)
-{
-	svm.nmi_masked = svm.iret_pending = svm.stepping = true;
-	svm_vcpu_reset(vcpu);
-	assert_false(svm.nmi_masked);
-	assert_false(svm.iret_pending);
-	assert_false(svm.stepping);
-}
-
-/* --- on and off a CPU --- */
-
-static void fill_live_registers(void)
-{
-	for (unsigned n = 0; n < 4; n++)
-		fake_cpu.dr[n] = 0x1000 + n;
-	*fake_msr(0xc0000103) = 5;
-}
-
-static void live_registers_are_clear(u64 tsc_aux)
-{
-	for (unsigned n = 0; n < 4; n++)
-		assert_int_equal(fake_cpu.dr[n], 0);
-	assert_int_equal(*fake_msr(0xc0000103), tsc_aux);
-}
-
-static void a_loaded_vcpu_finds_nothing_of_another(void **state)
-{
-	cpu_features.rdtscp = true;
-	cpu.host_vmcb_pa = 0x123000;
-	vmcb.save.cr2 = 0xabc000;
-	fill_live_registers();
-	svm_vcpu_load(vcpu);
-	live_registers_are_clear(0);
-	assert_int_equal(vmcb.control.clean, 0);
-	assert_int_equal(vmcb.control.tlb_control, 1);
-	assert_int_equal(svm.host_vmcb_pa, 0x123000);
-	assert_int_equal(fake_cpu.cr[2], 0xabc000);
-}
-
-static void a_vcpu_leaves_nothing(void **state)
-{
-	cpu_features.rdtscp = true;
-	fill_live_registers();
-	svm_vcpu_put(vcpu);
-	live_registers_are_clear(0);
-}
-
-static void tsc_aux_is_left_alone_where_it_does_not_exist(void **state)
-{
-	fill_live_registers();
-	svm_vcpu_put(vcpu);
-	live_registers_are_clear(5);
-	fill_live_registers();
-	svm_vcpu_reset(vcpu);
-	live_registers_are_clear(5);
-}
-
-/* --- a VM --- */
-
-static void a_vm_intercepts_everything_at_first(void **state)
-{
-	struct svm_vm *maps;
-
-	assert_int_equal(svm_vm_create(&vm), 0);
-	maps = vm.vendor;
-	assert_int_equal(trees, 1);
-	for (unsigned i = 0; i < 4 * PAGE_SIZE; i++)	/* 65,536 ports and 3 more, in pages */
-		assert_int_equal(maps->iopm[i], 0xff);
-	for (unsigned i = 0; i < 2 * PAGE_SIZE; i++)
-		assert_int_equal(maps->msrpm[i], 0xff);
-	svm_vm_destroy(&vm);
-	assert_int_equal(allocations, 0);
-	assert_int_equal(trees, 0);
-	assert_null(vm.vendor);
-}
-
-static void a_vm_without_memory_is_taken_back(void **state)
-{
-	for (unsigned left = 0; left < 2; left++) {
-		setup(state);
-		allocations_left = left;
-		assert_int_equal(svm_vm_create(&vm), -ENOMEM);
-		svm_vm_destroy(&vm);
-		assert_int_equal(allocations, 0);
-		assert_int_equal(trees, 0);
-	}
-	setup(state);
-	tdp_fails = true;
-	assert_int_equal(svm_vm_create(&vm), -ENOMEM);
-	svm_vm_destroy(&vm);
-	assert_int_equal(allocations, 0);
-
-	setup(state);
-	vm_alloc_fails = true;
-	vm.vendor = NULL;
-	assert_int_equal(svm_vm_create(&vm), -ENOMEM);
-	assert_int_equal(allocations, 0);
-	svm_vm_destroy(&vm);
-}
-
-/* "MSR Intercepts": 2 KiB for each range, two bits for an MSR, the read's below the write's. */
-static void msr_bits_are_where_the_manual_says(void **state)
-{
-	static const struct {
-		u32 msr;
-		unsigned byte, bit;
-	} cases[] = {
-		{ 0, 0, 0 }, { 3, 0, 6 }, { 4, 1, 0 }, { 0x1fff, 0x7ff, 6 },
-		{ 0xc0000000, 0x800, 0 }, { 0xc0000101, 0x840, 2 }, { 0xc0001fff, 0xfff, 6 },
-		{ 0xc0010000, 0x1000, 0 }, { 0xc0010117, 0x1045, 6 }, { 0xc0011fff, 0x17ff, 6 },
-	};
-	u8 map[2 * PAGE_SIZE];
-
-	bitmaps.msrpm = map;
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (unsigned access = 0; access < 4; access++) {
-			memset(map, 0xff, sizeof(map));
-			svm_vm_msr_passthrough(&vm, cases[i].msr, access & 1, access & 2);
-			for (unsigned byte = 0; byte < sizeof(map); byte++)
-				assert_int_equal(map[byte], byte == cases[i].byte ? (u8)~(access << cases[i].bit) : 0xff);
-		}
-	}
-}
-
-static void msrs_without_a_bit_always_exit(void **state)
-{
-	static const u32 msrs[] = { 0x2000, 0xbfffffff, 0xc0002000, 0xc000ffff, 0xc0012000, 0xffffffff };
-	u8 map[2 * PAGE_SIZE];
-
-	bitmaps.msrpm = map;
-	memset(map, 0xff, sizeof(map));
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		svm_vm_msr_passthrough(&vm, msrs[i], true, true);
-	for (unsigned byte = 0; byte < sizeof(map); byte++)
-		assert_int_equal(map[byte], 0xff);
-}
-
-/* --- SVM itself --- */
-
-static void svm_is_switched_on(void **state)
-{
+	fake_msr(EFER)->value = EFER_LME | EFER_LMA | EFER_NXE;
 	assert_int_equal(svm_cpu_enable(&cpu), 0);
-	assert_int_equal(*fake_msr(MSR_EFER), 0xd01 | 1 << 12);
+	assert_int_equal(fake_cpu.write_count, 3);
+	expect_write(0, FAKE_WRMSR, EFER, EFER_LME | EFER_LMA | EFER_NXE | BIT_ULL(12));
+	expect_write(1, FAKE_WRMSR, VM_HSAVE_PA, virt_to_phys(cpu.vendor_page));
+	expect_write(2, FAKE_VMSAVE, 0, virt_to_phys(cpu.host_vmcb));
 	assert_int_equal(cpu.vendor_page_pa, virt_to_phys(cpu.vendor_page));
-	assert_int_equal(*fake_msr(MSR_VM_HSAVE_PA), cpu.vendor_page_pa);
 	assert_int_equal(cpu.host_vmcb_pa, virt_to_phys(cpu.host_vmcb));
-	assert_ptr_not_equal(cpu.host_vmcb, cpu.vendor_page);
-	assert_int_equal(fake_cpu.vmsave_pa, cpu.host_vmcb_pa);
-	assert_int_equal(allocations, 2);
-
+	assert_ptr_not_equal(cpu.vendor_page, cpu.host_vmcb);
+	assert_int_equal(pages, 2);
 	svm_cpu_disable(&cpu);
-	assert_int_equal(*fake_msr(MSR_EFER), 0xd01);
-	assert_int_equal(*fake_msr(MSR_VM_HSAVE_PA), 0);
-	assert_int_equal(allocations, 0);
+}
+
+static void switching_off_undoes_it(void **state)
+{
+	fake_msr(EFER)->value = EFER_LME | EFER_LMA;
+	assert_int_equal(svm_cpu_enable(&cpu), 0);
+	fake_cpu.write_count = 0;
+	svm_cpu_disable(&cpu);
+	assert_int_equal(fake_cpu.write_count, 2);
+	expect_write(0, FAKE_WRMSR, VM_HSAVE_PA, 0);
+	expect_write(1, FAKE_WRMSR, EFER, EFER_LME | EFER_LMA);
+	assert_int_equal(writes_at_free, 2);	/* the processor may write to the pages until then */
+	assert_int_equal(pages, 0);
 	assert_null(cpu.vendor_page);
 	assert_null(cpu.host_vmcb);
 }
 
-/* VM_CR.SVMDIS: the write raises #GP; some below us ignore it instead. */
-static void a_processor_that_refuses_is_an_error(void **state)
+static void without_memory_the_cpu_is_left_alone(void **state)
 {
-	for (unsigned ignored = 0; ignored < 2; ignored++) {
-		setup(state);
-		if (ignored)
-			fake_msr_writable(MSR_EFER, 0xd01);
-		else
-			fake_msr_refuse(MSR_EFER);
-		assert_int_equal(svm_cpu_enable(&cpu), -ENODEV);
-		assert_int_equal(allocations, 0);
-		assert_int_equal(*fake_msr(MSR_VM_HSAVE_PA), 0);
-		assert_string_equal(fake_cpu.diary, "");
-	}
-}
-
-static void without_memory_svm_stays_off(void **state)
-{
-	for (unsigned left = 0; left < 2; left++) {
-		setup(state);
-		allocations_left = left;
+	for (failing_step = 1; failing_step <= 2; failing_step++) {
+		steps = 0;
 		assert_int_equal(svm_cpu_enable(&cpu), -ENOMEM);
-		assert_int_equal(allocations, 0);
-		assert_int_equal(*fake_msr(MSR_EFER), 0xd01);
+		assert_int_equal(fake_cpu.write_count, 0);
+		page_free(cpu.vendor_page);
+		page_free(cpu.host_vmcb);
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, setup)
+/* "SVM Lock": setting EFER.SVME raises #GP, or the bit stays 0. */
+static void firmware_may_refuse(void **state)
+{
+	static const struct fake_msr refusals[] = {
+		{ .number = EFER, .write_faults = true, .value = EFER_SVME },	/* what is read says nothing */
+		{ .number = EFER, .value = EFER_LME, .ignored = EFER_SVME },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(refusals); i++) {
+		*fake_msr(EFER) = refusals[i];
+		assert_int_equal(svm_cpu_enable(&cpu), -ENODEV);
+		assert_int_equal(fake_cpu.write_count, i);	/* of EFER alone */
+		page_free(cpu.vendor_page);
+		page_free(cpu.host_vmcb);
+	}
+}
+
+/* --- a VM --- */
+
+static void create_vm(void)
+{
+	assert_int_equal(svm_vm_create(&vm), 0);
+}
+
+static void destroy_vm(void)
+{
+	svm_vm_destroy(&vm);
+	free(block);
+	block = NULL;
+}
+
+static bool is_filled(const u8 *bytes, size_t n)
+{
+	return bytes[0] == 0xff && !memcmp(bytes, bytes + 1, n - 1);
+}
+
+static void bitmaps_intercept_everything_at_first(void **state)
+{
+	create_vm();
+	assert_ptr_equal(vm.vendor, block);
+	assert_true(is_filled(block->iopm, 3 * PAGE_SIZE));
+	assert_true(is_filled(block->msrpm, 2 * PAGE_SIZE));
+	assert_int_equal(tables, 1);
+	destroy_vm();
+	assert_null(vm.vendor);
+	assert_int_equal(pages, 0);
+	assert_int_equal(tables, 0);
+}
+
+static void a_vm_that_gets_no_memory_leaves_none_behind(void **state)
+{
+	for (failing_step = 1; failing_step <= 4; failing_step++) {
+		steps = 0;
+		assert_int_equal(svm_vm_create(&vm), -ENOMEM);
+		destroy_vm();
+		assert_int_equal(pages, 0);
+		assert_int_equal(tables, 0);
+	}
+	steps = 0;
+	create_vm();			/* there is no fifth step */
+	destroy_vm();
+}
+
+/* "MSR Intercepts": three vectors of 2 KiB, two bits for each MSR, the read's first. */
+static void msrs_have_their_bits(void **state)
+{
+	static const struct {
+		u32 msr;
+		bool read, write;
+		unsigned byte;
+		u8 value;
+	} rows[] = {
+		{ 0x00000000, true, false, 0x000, 0xfe }, { 0x00000000, false, true, 0x000, 0xfd },
+		{ 0x00000001, true, false, 0x000, 0xfb }, { 0x00000002, true, true, 0x000, 0xcf },
+		{ 0x00000003, false, true, 0x000, 0x7f }, { 0x00000174, true, true, 0x05d, 0xfc },
+		{ 0x00001fff, true, true, 0x7ff, 0x3f },  { 0xc0000000, true, true, 0x800, 0xfc },
+		{ 0xc0000101, true, true, 0x840, 0xf3 },  { 0xc0001fff, true, true, 0xfff, 0x3f },
+		{ 0xc0010000, true, true, 0x1000, 0xfc }, { 0xc0011fff, true, true, 0x17ff, 0x3f },
+	};
+
+	create_vm();
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		svm_vm_msr_passthrough(&vm, rows[i].msr, rows[i].read, rows[i].write);
+		assert_int_equal(block->msrpm[rows[i].byte], rows[i].value);
+		block->msrpm[rows[i].byte] = 0xff;
+		assert_true(is_filled(block->msrpm, 2 * PAGE_SIZE));
+	}
+	destroy_vm();
+}
+
+static void msrs_that_the_map_lacks_stay_intercepted(void **state)
+{
+	static const u32 msrs[] = { 0x2000, 0xbfffffff, 0xc0002000, 0xc000ffff, 0xc0012000, 0xffffffff };
+
+	create_vm();
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+		svm_vm_msr_passthrough(&vm, msrs[i], true, true);
+	assert_true(is_filled(block->msrpm, 2 * PAGE_SIZE));
+	destroy_vm();
+}
+
+static void passthrough_adds_to_what_there_is(void **state)
+{
+	create_vm();
+	svm_vm_msr_passthrough(&vm, 0x10, true, false);
+	svm_vm_msr_passthrough(&vm, 0x11, true, false);
+	svm_vm_msr_passthrough(&vm, 0x10, false, true);
+	assert_int_equal(block->msrpm[4], 0xf8);
+	destroy_vm();
+}
+
+/* "Nested Paging": guest accesses are user accesses. Present, writable, user, of either size. */
+static void nested_pages_are_open_to_the_guest(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		cpu_features.pages_1g = i;
+		assert_int_equal(npt_map(&vm, 0x1000, 0x2000, 0x3000), -ENOMEM);
+		assert_int_equal(mapped_format.table_bits, 7);
+		assert_int_equal(mapped_format.page_bits, 7);
+		assert_int_equal(mapped_format.largest, i ? TDP_1G : TDP_2M);
+		assert_int_equal(mapped[0], 0x1000);
+		assert_int_equal(mapped[1], 0x2000);
+		assert_int_equal(mapped[2], 0x3000);
+	}
+}
+
+/* --- a vCPU --- */
+
+static struct vcpu *new_vcpu(void)
+{
+	struct vcpu *vcpu;
+
+	create_vm();
+	vcpu = svm_vcpu_create(&vm);
+	assert_non_null(vcpu);
+	vcpu->vm = &vm;
+	return vcpu;
+}
+
+static void delete_vcpu(struct vcpu *vcpu)
+{
+	svm_vcpu_destroy(vcpu);
+	destroy_vm();
+	assert_int_equal(pages, 0);
+}
+
+static void a_vcpu_is_a_page_and_a_vmcb(void **state)
+{
+	struct vcpu *vcpu = new_vcpu();
+
+	assert_int_equal(to_svm(vcpu)->vmcb_pa, virt_to_phys(to_svm(vcpu)->vmcb));
+	assert_true(IS_ALIGNED((u64)to_svm(vcpu)->vmcb, PAGE_SIZE));
+	delete_vcpu(vcpu);
+}
+
+static void a_vcpu_that_gets_no_memory_leaves_none_behind(void **state)
+{
+	for (failing_step = 1; failing_step <= 2; failing_step++) {
+		steps = 0;
+		assert_null(svm_vcpu_create(&vm));
+		assert_int_equal(pages, 0);
+	}
+}
+
+/* Little-endian, at an offset in the VMCB; the save area begins at 400h. */
+static u64 field(const struct vcpu *vcpu, unsigned offset, unsigned size)
+{
+	u64 value = 0;
+
+	memcpy(&value, (const u8 *)((const struct vcpu_svm *)vcpu)->vmcb + offset, size);
+	return value;
+}
+
+static struct vcpu *reset_vcpu(void)
+{
+	struct vcpu *vcpu = new_vcpu();
+
+	memset(to_svm(vcpu)->vmcb, 0xee, PAGE_SIZE);
+	memset(vcpu->regs, 0xee, sizeof(vcpu->regs));
+	vcpu->regs_available = vcpu->regs_dirty = ~0u;
+	to_svm(vcpu)->cr0 = to_svm(vcpu)->cr4 = ~0ull;
+	to_svm(vcpu)->nmi_masked = to_svm(vcpu)->iret_pending = to_svm(vcpu)->stepping = true;
+	svm_vcpu_reset(vcpu);
+	return vcpu;
+}
+
+struct expected {
+	u16 offset;
+	u8 size;
+	u64 value;
+};
+
+/* Each byte of the VMCB: these fields, and zeros. */
+static void expect_vmcb(struct vcpu *vcpu, const struct expected *expected, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (field(vcpu, expected[i].offset, expected[i].size) != expected[i].value)
+			fail_msg("offset %x: %llx, expected %llx", expected[i].offset,
+				 (ull)field(vcpu, expected[i].offset, expected[i].size), (ull)expected[i].value);
+		memset((u8 *)to_svm(vcpu)->vmcb + expected[i].offset, 0, expected[i].size);
+	}
+	for (unsigned offset = 0; offset < PAGE_SIZE; offset += 8) {
+		if (field(vcpu, offset, 8))
+			fail_msg("offset %x: %llx, expected 0", offset, (ull)field(vcpu, offset, 8));
+	}
+}
+
+#define SEGMENT(offset, selector, attributes, base)	\
+	{ 0x400 + (offset), 2, selector },		\
+	{ 0x402 + (offset), 2, attributes },		\
+	{ 0x404 + (offset), 4, 0xffff },		\
+	{ 0x408 + (offset), 8, base }
+
+#define ONE(n) (1u << (n))
+
+/* By the bit numbers of "Layout of VMCB": what the host owns, and what the guest's processor lacks. */
+#define FIRST_MISC  (ONE(0) | ONE(1) | ONE(2) | ONE(3)		/* INTR, NMI, SMI, INIT */	\
+		     | ONE(5) | ONE(15) | ONE(18) | ONE(22)	/* CR0, RDPMC, CPUID, INVD */	\
+		     | ONE(24) | ONE(26) | ONE(27) | ONE(28)	/* HLT, INVLPGA, IOIO, MSR */	\
+		     | ONE(31))					/* shutdown */
+#define SECOND_MISC (ONE(0) | ONE(1) | ONE(2) | ONE(3)		/* VMRUN, VMMCALL, VMLOAD, VMSAVE */ \
+		     | ONE(4) | ONE(5) | ONE(6) | ONE(8)	/* STGI, CLGI, SKINIT, ICEBP */ \
+		     | ONE(9) | ONE(10) | ONE(11) | ONE(12)	/* WBINVD, MONITOR, MWAIT twice */ \
+		     | ONE(13) | ONE(14))			/* XSETBV, RDPRU */
+
+static void the_vmcb_at_power_up(void **state)
+{
+	struct vcpu *vcpu = reset_vcpu();
+	const struct expected expected[] = {
+		{ 0x000, 4, ONE(0) | ONE(8) | ONE(16) | ONE(20) | ONE(24) },	/* CR0, CR4 and CR8 */
+		{ 0x008, 4, ONE(1) | ONE(17) | ONE(18) },			/* #DB, #AC, #MC */
+		{ 0x00c, 4, FIRST_MISC },
+		{ 0x010, 4, SECOND_MISC },
+		{ 0x040, 8, virt_to_phys(block->iopm) },
+		{ 0x048, 8, virt_to_phys(block->msrpm) },
+		{ 0x058, 4, 1 },		/* ASID */
+		{ 0x05c, 1, 1 },		/* flush the entire TLB */
+		{ 0x060, 8, BIT_ULL(24) },	/* V_INTR_MASKING */
+		{ 0x090, 8, 1 },		/* NP_ENABLE */
+		{ 0x0b0, 8, 0x123000 },		/* nCR3 */
+		SEGMENT(0x00, 0, 0x93, 0),	/* ES */
+		SEGMENT(0x10, 0xf000, 0x9b, 0xffff0000),
+		SEGMENT(0x20, 0, 0x93, 0),
+		SEGMENT(0x30, 0, 0x93, 0),
+		SEGMENT(0x40, 0, 0x93, 0),
+		SEGMENT(0x50, 0, 0x93, 0),
+		SEGMENT(0x60, 0, 0, 0),		/* GDTR */
+		SEGMENT(0x70, 0, 0x82, 0),	/* LDTR */
+		SEGMENT(0x80, 0, 0, 0),		/* IDTR */
+		SEGMENT(0x90, 0, 0x8b, 0),	/* TR */
+		{ 0x4d0, 8, BIT_ULL(12) },	/* EFER: SVME, which VMRUN demands */
+		{ 0x558, 8, 0x10 },		/* CR0, but the caches stay on */
+		{ 0x560, 8, 0x400 },		/* DR7 */
+		{ 0x568, 8, 0xffff0ff0 },	/* DR6 */
+		{ 0x570, 8, 2 },		/* RFLAGS */
+		{ 0x578, 8, 0xfff0 },		/* RIP */
+		{ 0x668, 8, 0x0007040600070406 }, /* G_PAT */
+	};
+
+	expect_vmcb(vcpu, expected, ARRAY_SIZE(expected));
+	delete_vcpu(vcpu);
+}
+
+static void what_a_guest_reads_at_power_up(void **state)
+{
+	struct vcpu *vcpu;
+	u64 value = 1;
+
+	fake_msr(MSR_TSC_AUX)->value = 5;
+	vcpu = reset_vcpu();
+	assert_int_equal(svm_control_get(vcpu, CTL_CR0), 0x60000010);
+	assert_int_equal(svm_control_get(vcpu, CTL_CR4), 0);
+	assert_int_equal(svm_control_get(vcpu, CTL_EFER), 0);
+	assert_int_equal(svm_msr_get(vcpu, MSR_TSC_AUX, &value), 0);
+	assert_int_equal(value, 0);
+	for (unsigned reg = 0; reg < REG_COUNT; reg++)
+		assert_int_equal(vcpu->regs[reg], reg == REG_RDX ? 0x00a20f12 : 0);	/* family, model, stepping */
+	assert_int_equal(vcpu->regs_available, 0);
+	assert_int_equal(vcpu->regs_dirty, 0);
+	assert_false(to_svm(vcpu)->nmi_masked || to_svm(vcpu)->iret_pending || to_svm(vcpu)->stepping);
+	delete_vcpu(vcpu);
+}
+
+/* Without it a #MC would be a shutdown from the first instruction on. */
+static void the_hosts_cr4_mce_is_in_force_at_power_up(void **state)
+{
+	struct vcpu *vcpu;
+
+	fake_cpu.cr[4] = CR4_MCE | CR4_PAE;
+	vcpu = reset_vcpu();
+	assert_int_equal(field(vcpu, 0x548, 8), CR4_MCE);
+	assert_int_equal(field(vcpu, 0x000, 4) & BIT(4), BIT(4));	/* reads exit: they show 0 */
+	assert_int_equal(svm_control_get(vcpu, CTL_CR4), 0);
+	delete_vcpu(vcpu);
+}
+
+/* svm_vcpu_load() came before: a flush of this ASID alone would not be enough. */
+static void power_up_flushes_the_entire_tlb(void **state)
+{
+	struct vcpu *vcpu;
+
+	svm_features.flush_by_asid = true;
+	vcpu = reset_vcpu();
+	assert_int_equal(field(vcpu, 0x05c, 1), 1);
+	delete_vcpu(vcpu);
+}
+
+/* DR0 to DR3 and TSC_AUX, which VMRUN does not switch; from the write with this index on. */
+static void expect_live_registers_cleared(unsigned first)
+{
+	assert_int_equal(fake_cpu.write_count, first + (cpu_features.rdtscp ? 5 : 4));
+	for (u32 i = 0; i < 4; i++)
+		expect_write(first + i, FAKE_DR, i, 0);
+	if (cpu_features.rdtscp)
+		expect_write(first + 4, FAKE_WRMSR, MSR_TSC_AUX, 0);
+	fake_cpu.write_count = 0;
+}
+
+static void no_vcpu_sees_what_another_left_in_registers(void **state)
+{
+	struct vcpu *vcpu = new_vcpu();
+
+	for (unsigned i = 0; i < 2; i++) {
+		cpu_features.rdtscp = i;
+		svm_vcpu_reset(vcpu);
+		expect_live_registers_cleared(0);
+		svm_vcpu_load(vcpu);
+		expect_live_registers_cleared(1);
+		svm_vcpu_put(vcpu);
+		expect_live_registers_cleared(0);
+	}
+	delete_vcpu(vcpu);
+}
+
+/* Another CPU may have run it, or this CPU another vCPU: nothing that was kept counts. */
+static void loading_trusts_nothing_that_was_kept(void **state)
+{
+	struct vcpu *vcpu = reset_vcpu();
+
+	cpu.host_vmcb_pa = 0x777000;
+	to_svm(vcpu)->vmcb->save.cr2 = 0xdead0000;
+	to_svm(vcpu)->vmcb->control.clean = CLEAN_ALL;
+	to_svm(vcpu)->vmcb->control.tlb_control = TLB_KEEP;
+	fake_cpu.write_count = 0;
+	svm_vcpu_load(vcpu);
+	assert_int_equal(field(vcpu, 0x0c0, 4), 0);
+	assert_int_equal(field(vcpu, 0x05c, 1), 1);
+	assert_int_equal(to_svm(vcpu)->host_vmcb_pa, 0x777000);
+	expect_write(0, FAKE_CR, 2, 0xdead0000);
+	delete_vcpu(vcpu);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_vcpu_is_created_and_destroyed),
-		TEST(without_memory_there_is_no_vcpu),
-		TEST(what_exits_after_a_reset),
-		TEST(controls_after_a_reset),
-		TEST(state_after_a_reset),
-		TEST(nothing_of_an_nmi_survives_a_reset),
-		TEST(a_loaded_vcpu_finds_nothing_of_another),
-		TEST(a_vcpu_leaves_nothing),
-		TEST(tsc_aux_is_left_alone_where_it_does_not_exist),
-		TEST(a_vm_intercepts_everything_at_first),
-		TEST(a_vm_without_memory_is_taken_back),
-		TEST(msr_bits_are_where_the_manual_says),
-		TEST(msrs_without_a_bit_always_exit),
-		TEST(svm_is_switched_on),
-		TEST(a_processor_that_refuses_is_an_error),
-		TEST(without_memory_svm_stays_off),
+		fake_cpu_test_setup(svm_is_switched_on_before_the_host_is_saved, set_up),
+		fake_cpu_test_setup(switching_off_undoes_it, set_up),
+		fake_cpu_test_setup(without_memory_the_cpu_is_left_alone, set_up),
+		fake_cpu_test_setup(firmware_may_refuse, set_up),
+		fake_cpu_test_setup(bitmaps_intercept_everything_at_first, set_up),
+		fake_cpu_test_setup(a_vm_that_gets_no_memory_leaves_none_behind, set_up),
+		fake_cpu_test_setup(msrs_have_their_bits, set_up),
+		fake_cpu_test_setup(msrs_that_the_map_lacks_stay_intercepted, set_up),
+		fake_cpu_test_setup(passthrough_adds_to_what_there_is, set_up),
+		fake_cpu_test_setup(nested_pages_are_open_to_the_guest, set_up),
+		fake_cpu_test_setup(a_vcpu_is_a_page_and_a_vmcb, set_up),
+		fake_cpu_test_setup(a_vcpu_that_gets_no_memory_leaves_none_behind, set_up),
+		fake_cpu_test_setup(the_vmcb_at_power_up, set_up),
+		fake_cpu_test_setup(what_a_guest_reads_at_power_up, set_up),
+		fake_cpu_test_setup(the_hosts_cr4_mce_is_in_force_at_power_up, set_up),
+		fake_cpu_test_setup(power_up_flushes_the_entire_tlb, set_up),
+		fake_cpu_test_setup(no_vcpu_sees_what_another_left_in_registers, set_up),
+		fake_cpu_test_setup(loading_trusts_nothing_that_was_kept, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

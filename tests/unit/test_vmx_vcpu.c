@@ -150,11 +150,11 @@ static int setup(void **state)
 	guest_has_rdtscp = true;
 	guest_leaf_7_ebx = BIT(10);
 	guest_leaf_d_eax = BIT(3);
-	*fake_msr(MSR_PAT) = 0x0007010600070106;
-	*fake_msr(MSR_EFER) = 0xd00;
+	fake_msr(MSR_PAT)->value = 0x0007010600070106;
+	fake_msr(MSR_EFER)->value = 0xd00;
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		*fake_msr(vmx_live_msrs[i]) = 0x9900 + i;
-	*fake_msr(MSR_FEATURE_CONTROL) = 5;
+		fake_msr(vmx_live_msrs[i])->value = 0x9900 + i;
+	fake_msr(MSR_FEATURE_CONTROL)->value = 5;
 	return 0;
 }
 
@@ -419,7 +419,7 @@ static void fill_hardware(void)
 	for (unsigned n = 0; n < 7; n++)
 		fake_cpu.dr[n] = 0x1000 + n;
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		*fake_msr(vmx_live_msrs[i]) = 0x5500 + i;
+		fake_msr(vmx_live_msrs[i])->value = 0x5500 + i;
 }
 
 static void live_registers_come_back(void **state)
@@ -432,14 +432,14 @@ static void live_registers_come_back(void **state)
 	fake_cpu.cr[2] = 0;
 	memset(fake_cpu.dr, 0, sizeof(fake_cpu.dr));
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		*fake_msr(msrs[i]) = 0;
+		fake_msr(msrs[i])->value = 0;
 	vmx_vcpu_load(vcpu);
 	assert_int_equal(fake_cpu.cr[2], 0xabc000);
 	for (unsigned n = 0; n < 7; n++)
 		assert_int_equal(fake_cpu.dr[n], n == 4 || n == 5 ? 0 : 0x1000 + n);
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		assert_true(*fake_msr(msrs[i]) >= 0x5500 && *fake_msr(msrs[i]) < 0x5500 + LIVE_MSRS);
-	assert_int_equal(fake_msr_writes(0xc0000103), 1);
+		assert_true(fake_msr(msrs[i])->value >= 0x5500 && fake_msr(msrs[i])->value < 0x5500 + LIVE_MSRS);
+	assert_int_equal(fake_msr(0xc0000103)->writes, 1);
 }
 
 static void a_processor_without_rdtscp_has_no_tsc_aux(void **state)
@@ -451,8 +451,8 @@ static void a_processor_without_rdtscp_has_no_tsc_aux(void **state)
 	vmx_vcpu_put(vcpu);
 	assert_int_equal(vmx.live_msrs[LIVE_TSC_AUX], 7);
 	vmx_vcpu_load(vcpu);
-	assert_int_equal(fake_msr_writes(0xc0000103), 0);
-	assert_int_equal(fake_msr_writes(0xc0000081), 1);
+	assert_int_equal(fake_msr(0xc0000103)->writes, 0);
+	assert_int_equal(fake_msr(0xc0000081)->writes, 1);
 }
 
 /* XGETBV works on the build host; XSETBV is the fake's. */
@@ -549,7 +549,7 @@ static void hardware_after_a_reset(void **state)
 		assert_int_equal(fake_cpu.dr[n], 0);
 	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		assert_int_equal(*fake_msr(vmx_live_msrs[i]), 0);
+		assert_int_equal(fake_msr(vmx_live_msrs[i])->value, 0);
 	assert_false(vmx.want_irq_window);
 	assert_false(vmx.want_nmi_window);
 	assert_false(vmx.nmi_blocked);
@@ -632,7 +632,7 @@ static void vmx_is_switched_on(void **state)
 	assert_int_equal(*(u32 *)cpu.vendor_page, 0x4e5);
 	assert_int_equal(fake_cpu.cr[0], CR0_PE | CR0_WP | CR0_PG | CR0_NE);
 	assert_int_equal(fake_cpu.cr[4], CR4_PAE | CR4_VMXE);	/* what FIXED1 has 0 must be 0 */
-	assert_int_equal(fake_msr_writes(MSR_FEATURE_CONTROL), 0);
+	assert_int_equal(fake_msr(MSR_FEATURE_CONTROL)->writes, 0);
 
 	vmx_cpu_disable(&cpu);
 	assert_string_equal(fake_cpu.diary, "ox");
@@ -643,9 +643,9 @@ static void vmx_is_switched_on(void **state)
 
 static void an_open_decision_is_taken_and_locked(void **state)
 {
-	*fake_msr(MSR_FEATURE_CONTROL) = BIT_ULL(17);
+	fake_msr(MSR_FEATURE_CONTROL)->value = BIT_ULL(17);
 	assert_int_equal(vmx_cpu_enable(&cpu), 0);
-	assert_int_equal(*fake_msr(MSR_FEATURE_CONTROL), BIT_ULL(17) | 5);
+	assert_int_equal(fake_msr(MSR_FEATURE_CONTROL)->value, BIT_ULL(17) | 5);
 	vmx_cpu_disable(&cpu);
 }
 
