@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; The way into a guest and out of it. AMD APM vol. 2, "VMRUN Instruction", "VMSAVE and VMLOAD Instructions".
+; Enters a guest, and returns on a VM exit. AMD APM vol. 2, "VMRUN Instruction", "VMSAVE and VMLOAD Instructions".
 
 %include "core/guest_regs.inc"
 %include "svm/offsets.inc"
