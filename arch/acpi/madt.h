@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Between arch/acpi/acpi.c and arch/acpi/madt.c. */
+/* Called by arch/acpi/acpi.c. */
 #pragma once
 
 /* Fill acpi_madt from the table, if there is one. */

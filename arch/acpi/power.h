@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Between arch/acpi/acpi.c and arch/acpi/power.c. */
+/* Called by arch/acpi/acpi.c. */
 #pragma once
 
 /* Read the FADT, and the sleep type of S5 from the DSDT. */

@@ -8,10 +8,13 @@
 #include "lib/lapic.h"
 #include "lib/types.h"
 
-/* Enable this CPU's APIC; mask its LVTs. -ENODEV with words in the log where there is none. */
+/*
+ * Enable this CPU's APIC and mask its LVTs, except LINT1 (NMI). -ENODEV, with an error line, if there is
+ * none; -ENOMEM if its registers cannot be mapped. After paging_init(), with interrupts off.
+ */
 int lapic_init(void);
-u32 lapic_id(void);
-void lapic_eoi(void);
+u32 lapic_id(void);	/* 8 bits in xAPIC mode, 32 in x2APIC mode */
+void lapic_eoi(void);	/* only for an interrupt in service */
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);
@@ -22,13 +25,13 @@ bool lapic_irr_pending(u8 vector);
  * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
  * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
  * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
- * access where the deadline is the one that is armed already.
+ * access if that deadline is armed already.
  */
 #define LAPIC_TIMER_OFF (~0ull)
 void lapic_timer_arm(u64 tsc_deadline);
-/* What it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
+/* The TSC time it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
 extern u64 lapic_timer_armed;
-/* Called by the timer interrupt's handler: what was armed has fired. */
+/* Called by the timer interrupt's handler: the timer has fired and is no longer armed. */
 void lapic_timer_fired(void);
 
 /* The registers, in either mode: for this folder. */

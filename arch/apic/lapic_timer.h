@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Calibration of the local APIC's timer, for arch/time/clock.c. */
+/* Calibration of the local APIC's timer, for arch/time/clock.c. Intel SDM, "APIC Timer". After lapic_init(). */
 #pragma once
 
 #include "lib/types.h"
 
-/* Let it run down from its maximum, masked. */
+/* Start it: it counts down from its maximum, with its interrupt masked. */
 void lapic_timer_start_calibration(void);
-u32 lapic_timer_count(void);
-/* Ticks per second, as measured; stops it. */
+u32 lapic_timer_count(void);	/* ticks left */
+/* Stop it, set its frequency as measured, and unmask its interrupt. */
 void lapic_timer_set_hz(u64 hz);

@@ -29,30 +29,30 @@ enum {	/* registers */
 
 #define FIFO_SIZE  16
 #define RING_SIZE  1024u	/* a power of two */
-#define MAX_READS  (4 * FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
+#define MAX_READS  (4 * FIFO_SIZE) /* per call: a port stuck at "received" must not cause an endless loop */
 #define REGISTERS  8u
-#define NOBODY	   0xff		/* where no register is */
-#define LEAST_BAUD 50u		/* that anything has ever spoken */
-#define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
+#define NOBODY	   0xff		/* read where there is no register */
+#define LEAST_BAUD 50u		/* the slowest speed in use */
+#define UNKNOWN_BAUD 9600u	/* assumed if the divisor that was found is invalid */
 #define PATIENCE_US 1000000u
 
 static struct {
 	struct uart_config config;
-	volatile u8 *memory;	/* its registers, in memory */
+	volatile u8 *memory;	/* the registers, with UART_MEMORY */
 	bool open;
 	u16 fifo;		/* characters that fit once the transmitter is empty */
-	u8 found_line;		/* before the first uart_open() of this port */
+	u8 found_line;		/* line control and divisor before uart_open() changed them */
 	u16 found_divisor;
 	u32 char_us;		/* one character on the wire, rounded up */
-	u32 patience_us;	/* left to wait for it beyond what the line takes */
+	u32 patience_us;	/* that may still be waited beyond the time that the line takes */
 	bool stalled;
 	u64 lost;
 } uart;
 
-/* Apart: what was typed outlives a change of the port. */
+/* Separate from the port's state: received characters survive a change of the port. */
 static struct {
 	u8 ring[RING_SIZE];
-	u32 head, tail;		/* characters ever put in and taken out */
+	u32 head, tail;		/* characters put in and taken out so far */
 	bool draining;		/* somebody is moving characters to the ring */
 } input;
 
@@ -86,7 +86,7 @@ static void put(unsigned reg, u8 value)
 		*at = value;
 }
 
-/* Write only where reading shows something. An 8250 has no scratch register, but all since have. */
+/* Is it a UART? Written to only if reading shows something. All since the 8250 have a scratch register. */
 static bool answers(void)
 {
 	if (get(LINE_STATUS) == NOBODY)
@@ -209,8 +209,8 @@ static bool status_has(u8 bit)
 }
 
 /*
- * Wait for a line status bit for as long as a full FIFO and a bit may take. Input is fetched
- * meanwhile: a long report must not cost what somebody types.
+ * Wait for a line status bit, at most as long as a full FIFO and four characters take. Fetch input
+ * meanwhile: a long report must not lose what the user types.
  */
 static bool wait_for(u8 bit)
 {
@@ -226,8 +226,8 @@ static bool wait_for(u8 bit)
 }
 
 /*
- * The device behind the port, such as a BMC, may hold the line up: be patient then, but not for more
- * than PATIENCE_US in all beyond the time that characters really took.
+ * The device behind the port, such as a BMC, may stall it: wait longer then, but for at most PATIENCE_US
+ * in total beyond the time that the line takes. Characters that are sent restore this allowance.
  */
 static bool wait_until_empty(void)
 {
@@ -290,7 +290,7 @@ void uart_flush(void)
 
 	if (!uart.open || uart.stalled || !wait_for(LSR_ALL_SENT))
 		return;
-	/* The device behind the port (a converter, an emulator) may hold a character more. */
+	/* The device behind the port (a converter, an emulator) may still hold one more character. */
 	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
 		cpu_relax();
 }
@@ -346,7 +346,7 @@ int uart_enable_interrupt(void)
 		return -EOPNOTSUPP;
 	put(MODEM_CONTROL, MCR_DTR_RTS | MCR_OUT2);
 	put(INTERRUPT_ENABLE, IER_RECEIVED);
-	/* The line is edge-triggered: what came before would hold it high for ever. */
+	/* The line is edge-triggered: a character from before would keep it high, and no edge would ever come. */
 	uart_poll();
 	return 0;
 }
