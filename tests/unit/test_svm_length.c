@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of an instruction that exited, by its bytes, without next-RIP save. */
+/* The length of an instruction that exited, by its bytes, without next-RIP save. */
 /* link: svm/length.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +69,7 @@ static void plain_instructions_are_known(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0x1004);
 }
 
-/* Prefixes are allowed and make them longer; or another processor has written there since. */
+/* Instructions with prefixes are longer; and another processor may have changed the bytes meanwhile. */
 static void others_have_to_be_decoded(void **state)
 {
 	PLACE(VMEXIT_CPUID, 0x66, 0x0f, 0xa2);
@@ -91,7 +91,7 @@ static void others_have_to_be_decoded(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0);
 }
 
-static void where_the_processor_tells_nobody_looks(void **state)
+static void next_rip_from_the_processor_needs_no_code_bytes(void **state)
 {
 	PLACE(VMEXIT_IOIO, 0xe4, 0x21);
 	there = false;
@@ -127,7 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_instructions_are_known),
 		cmocka_unit_test(others_have_to_be_decoded),
-		cmocka_unit_test(where_the_processor_tells_nobody_looks),
+		cmocka_unit_test(next_rip_from_the_processor_needs_no_code_bytes),
 		cmocka_unit_test(moves_of_control_registers),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each rule of VMRUN: broken by one change to a state that breaks none, and by nothing less. */
+/* Each rule of VMRUN is broken by one change to a valid state, and not by a smaller one. */
 /* link: svm/rules/rules.c svm/rules/exempt.c core/observe/entry_rule.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,7 @@ static void real_mode(void)
 	vmcb.save.cs.attributes = ATTRIBUTE_PRESENT | ATTRIBUTE_S | 11;
 }
 
-/* name: how it is called; rule: the one that it must break, or NULL for none. */
+/* name: the case's name; rule: the one that it must break, or NULL for none. */
 #define CHANGE(id, broken, ...) static void id(void) { __VA_ARGS__; }
 #define CHANGES(X)									\
 	X(nothing, NULL, )								\
@@ -278,7 +278,7 @@ static void no_rule_looks_at_a_field_that_it_does_not_list(void **unused)
 	}
 }
 
-/* The words, the values of all widths and the manual's title come with it. */
+/* The report contains the text, the values of all widths and the manual's title. */
 static void values(void **unused)
 {
 	struct heard heard = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry and exit under SVM with a fake VMCB: what no emulator raises, and the order of the steps.
- * Each letter of the diary is one: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
+ * Entry and exit under SVM with a fake VMCB: events that no emulator raises, and the order of the steps.
+ * Each letter of the record is a step: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
 /* link: svm/run.c svm/fastpath.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
@@ -145,7 +145,7 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* --- exits that the stub does not come back for --- */
+/* --- exits that are handled within the stub --- */
 
 static void let_answer(u64 code, u8 index)
 {
@@ -154,7 +154,7 @@ static void let_answer(u64 code, u8 index)
 	vmcb.control.next_rip = 0x1236;
 }
 
-static void cpuid_is_answered_at_once(void **state)
+static void cpuid_is_handled_on_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
 	vmcb.control.int_state = INT_SHADOW;
@@ -175,8 +175,8 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 
-/* What has to happen at an instruction's end, or what the vCPU's state decides, is not done at once. */
-static void what_is_not_plain_goes_the_long_way(void **state)
+/* Cases that need work at an instruction's end, or depend on the vCPU's state, are not on the fast path. */
+static void special_cases_take_the_slow_path(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
 		setup(state);
@@ -226,8 +226,8 @@ static void handlers_run_within_the_stub(void **state)
 	assert_int_equal(again, 0);
 }
 
-/* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
-static void events_of_the_machine_leave(void **state)
+/* Machine checks, NMIs, other host events and failed entries are never handled in the stub. */
+static void host_events_leave_the_stub(void **state)
 {
 	static const u64 codes[] = {
 		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
@@ -243,7 +243,7 @@ static void events_of_the_machine_leave(void **state)
 	}
 }
 
-/* With GIF clear and IF set, so that it can be pending but not be taken. */
+/* With GIF clear and IF set, so that it can be pending but is not served. */
 static void forced_exit(void **state)
 {
 	next_code = VMEXIT_INTR;
@@ -260,7 +260,7 @@ static void intercepted_machine_check(void **state)
 	assert_int_equal(reason_at_machine_check, 0x52);
 }
 
-/* Both forms of -1, and what an earlier exit has left is not taken up. */
+/* Both forms of -1; old exit information is not used. */
 static void refused_entry(void **state)
 {
 	static const u64 codes[] = { ~0ull, 0xffffffff };
@@ -292,7 +292,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	assert_int_equal(event->type, EVENT_INTERRUPT);
 	assert_int_equal(event->vector, 0x31);
-	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
+	assert_true(vcpu->requests & REQ_EVENT);	/* or the event would stay unnoticed */
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(2) | 2);
 	assert_int_equal(event->type, EVENT_NMI);
 	event = interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | EVENT_HAS_CODE | X86_PF | 6ull << 32);
@@ -310,7 +310,7 @@ static void interrupted_instructions_run_again(void **state)
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_OF)->type, EVENT_NONE);
 }
 
-static void stale_information_is_not_taken_up(void **state)
+static void old_exit_information_is_not_used(void **state)
 {
 	assert_int_equal(interrupted(VMEXIT_NPF, EVENT_TYPE_BITS(3) | X86_GP)->type, EVENT_NONE);
 	assert_int_equal(interrupted(VMEXIT_SHUTDOWN, EVENT_VALID | EVENT_TYPE_BITS(3) | X86_DF)->type, EVENT_NONE);
@@ -354,16 +354,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ordinary_exit, setup),
-		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
-		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(cpuid_is_handled_on_the_fast_path, setup),
+		cmocka_unit_test_setup(special_cases_take_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
-		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
+		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
 		cmocka_unit_test_setup(interrupted_delivery_is_recovered, setup),
 		cmocka_unit_test_setup(interrupted_instructions_run_again, setup),
-		cmocka_unit_test_setup(stale_information_is_not_taken_up, setup),
+		cmocka_unit_test_setup(old_exit_information_is_not_used, setup),
 		cmocka_unit_test_setup(injection_format, setup),
 		cmocka_unit_test_setup(iret_unblocks_nmis_when_it_has_run, setup),
 	};
