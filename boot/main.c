@@ -97,7 +97,7 @@ static void print_modules(void)
 	}
 }
 
-/* Where the map is wrong about what was loaded, go on, but never give that memory to a guest. */
+/* If the map is wrong about the image or a module, continue, but never give that memory to a guest. */
 static void check_places(void)
 {
 	u64 image_size = (u64)(image_end - image_start);

@@ -48,7 +48,7 @@ struct dump_key {
 
 /* Keeps the first value of a field: lines after a dump may look like part of it. */
 void dump_set(struct dump *dump, size_t offset, size_t size, u64 value);
-/* Where `text` ends in `line`, if it is there as a word of its own; else NULL. */
+/* Where `text` ends in `line`, if it is there as a separate word; else NULL. */
 const char *dump_find(const char *line, const char *text);
 /* Store the number after each key that is in the line. */
 void dump_read_keys(struct dump *dump, const char *line, const struct dump_key *keys,

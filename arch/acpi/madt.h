@@ -2,5 +2,5 @@
 /* Called by arch/acpi/acpi.c. */
 #pragma once
 
-/* Fill acpi_madt from the table, if there is one. */
+/* Fill acpi_madt from the table, if there is one. Malformed entries are left out with a warning. */
 void madt_init(void);

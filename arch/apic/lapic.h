@@ -34,6 +34,6 @@ extern u64 lapic_timer_armed;
 /* Called by the timer interrupt's handler: the timer has fired and is no longer armed. */
 void lapic_timer_fired(void);
 
-/* The registers, in either mode: for this folder. */
+/* The registers, in xAPIC or x2APIC mode, except ICR: for this folder. After lapic_init(). */
 u32 lapic_reg_read(enum lapic_register reg);
 void lapic_reg_write(enum lapic_register reg, u32 value);

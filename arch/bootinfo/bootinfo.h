@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The boot loader's information, checked and copied to memory of our own.
+ * The boot loader's information, checked and copied to Lamina's memory.
  * Multiboot2 and Multiboot Specification, "Boot information format".
  */
 #pragma once
@@ -36,7 +36,7 @@ struct boot_framebuffer {
 
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
-	bool file_names;	/* Multiboot1: the files' names may stand in front of the command lines */
+	bool file_names;	/* Multiboot1: command lines may begin with the file's name */
 	bool uefi;		/* the firmware is UEFI: there is no BIOS data area in low memory */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */
@@ -56,7 +56,7 @@ extern struct boot_info boot_info;
  */
 int boot_info_init(u32 loader_magic, hpa_t pa);
 
-/* Whether some of this memory is RAM that the boot loader's map calls usable. */
+/* Whether any of these `size` bytes is RAM that the boot loader's map calls usable. */
 bool boot_info_has_ram(hpa_t pa, u64 size);
 
 /*

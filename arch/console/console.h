@@ -14,7 +14,7 @@ void console_init(void);
 
 /*
  * Around paging_init(): consoles in memory lose their mapping with the boot page tables and are mapped
- * anew. Those above 4 GiB are opened by console_resume(). Nothing may be logged in between.
+ * again. Those above 4 GiB are opened by console_resume(). Nothing may be logged in between.
  */
 void console_suspend(void);
 void console_resume(void);

@@ -28,4 +28,5 @@ unsigned framebuffer_scale(void);
 /* Draw to this mapping from now on. It must be set before the two functions below. */
 void framebuffer_set_memory(void *memory);
 void framebuffer_clear(void);
+/* Column and row below those of framebuffer_init(); a character without a glyph is drawn as the last one. */
 void framebuffer_draw(unsigned column, unsigned row, char c);

@@ -53,7 +53,7 @@ static struct {
 static struct {
 	u8 ring[RING_SIZE];
 	u32 head, tail;		/* characters put in and taken out so far */
-	bool draining;		/* somebody is moving characters to the ring */
+	bool draining;		/* uart_poll() is moving characters to the ring */
 } input;
 
 static u8 get(unsigned reg)

@@ -32,6 +32,7 @@ static inline struct cpuid_regs cpuid(u32 leaf)
 	return cpuid_count(leaf, 0);
 }
 
+/* For MSRs that exist, and values that they accept: a #GP is a panic. Intel SDM, "RDMSR", "WRMSR". */
 static inline u64 rdmsr(u32 msr)
 {
 	u32 low, high;

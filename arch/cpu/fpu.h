@@ -10,6 +10,7 @@
 /*
  * Put every state component into its initial configuration and XCR0 to 1, as after a reset, so
  * that no VM sees another one's data. Intel SDM, "Managing State Using the XSAVE Feature Set".
+ * Leaves CR4.OSXSAVE set if the processor has XSAVE.
  */
 void fpu_reset(void);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Physical memory: the host's RAM from the boot loader's map, divided into the hypervisor's own pool
- * (mapped, allocated in pages) and the rest (unmapped, handed out to guests in large pieces).
+ * (mapped, allocated in pages) and the rest (unmapped, handed out to guests in large pieces). Functions
+ * may take a lock, so they are not for exception handlers, except memory_retire().
  */
 #pragma once
 

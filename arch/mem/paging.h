@@ -46,7 +46,8 @@ extern struct address_space kernel_space; /* no guest window: the boot CPU betwe
 void paging_init(void);
 bool paging_is_final(void);	/* paging_init() has switched */
 
-int address_space_create(struct address_space *space);	/* -ENOMEM */
+/* Allocates the top-level table, which the space then owns: end with address_space_destroy(). -ENOMEM. */
+int address_space_create(struct address_space *space);
 /* Frees the tables, not what they map. Does nothing to a zeroed space. It must not be the current one. */
 void address_space_destroy(struct address_space *space);
 void address_space_switch(const struct address_space *space);	/* loads CR3, which flushes the TLB */
