@@ -28,7 +28,7 @@ struct rsdp {
 } __packed;
 _Static_assert(sizeof(struct rsdp) == 36, "RSDP layout");
 
-/* The tables that the RSDT or XSDT points to. Kept, because every mapping of a header takes page tables. */
+/* What the RSDT or XSDT points to. Each is read once: another map and look cost page tables. */
 static struct {
 	hpa_t pa;
 	char signature[4];

@@ -46,7 +46,7 @@ extern struct acpi_madt_info acpi_madt;
 /* "Power Management Timer": 3,579,545 ticks a second, 24 bits. -ENODEV where there is none. */
 int acpi_pm_timer_read(u32 *ticks);
 
-/* Enter S5 (soft off). Returns only if that fails, after logging why. "PM1 Control Registers". */
+/* Enter S5. Returns only if that did not work; then it has said why. */
 void acpi_poweroff(void);
-/* Reset by the FADT's register; if that fails, by port 0xcf9, the keyboard controller, a triple fault. */
+/* Reset by the FADT's register, port 0xcf9, the keyboard controller, a triple fault. */
 void machine_reset(void);

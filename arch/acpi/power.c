@@ -51,8 +51,8 @@ _Static_assert(offsetof(struct fadt, reset) == 116, "FADT layout");
 _Static_assert(offsetof(struct fadt, x_dsdt) == 140, "FADT layout");
 _Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "FADT layout");
 
-static struct fadt fadt;	/* a copy; 0 in the fields that an older, shorter table lacks */
-static volatile u8 *reset_register;	/* NULL: not in memory */
+static struct fadt fadt;	/* a copy; zero where the table is older and shorter */
+static volatile u8 *reset_register;	/* where it is in memory */
 static bool have_s5;
 static u8 s5_type_a, s5_type_b;
 

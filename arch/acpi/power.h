@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Called by arch/acpi/acpi.c. */
+/* Between arch/acpi/acpi.c and arch/acpi/power.c. */
 #pragma once
 
-/* Read the FADT, map its reset register, and find the sleep type of S5 in the DSDT or an SSDT. */
+/* Read the FADT, and the sleep type of S5 from the DSDT. */
 void acpi_power_init(void);

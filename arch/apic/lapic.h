@@ -25,15 +25,15 @@ bool lapic_irr_pending(u8 vector);
  * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
  * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
  * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
- * access if that deadline is armed already.
+ * access where the deadline is the one that is armed already.
  */
 #define LAPIC_TIMER_OFF (~0ull)
 void lapic_timer_arm(u64 tsc_deadline);
-/* The TSC time it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
+/* What it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
 extern u64 lapic_timer_armed;
-/* Called by the timer interrupt's handler: the timer has fired and is no longer armed. */
+/* Called by the timer interrupt's handler: what was armed has fired. */
 void lapic_timer_fired(void);
 
-/* The registers, in xAPIC or x2APIC mode, except ICR: for this folder. After lapic_init(). */
+/* The registers, in either mode: for this folder. */
 u32 lapic_reg_read(enum lapic_register reg);
 void lapic_reg_write(enum lapic_register reg, u32 value);

@@ -29,11 +29,11 @@ enum {	/* registers */
 
 #define FIFO_SIZE  16
 #define RING_SIZE  1024u	/* a power of two */
-#define MAX_READS  (4 * FIFO_SIZE) /* per call: a port stuck at "received" must not cause an endless loop */
+#define MAX_READS  (4 * FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
 #define REGISTERS  8u
-#define NOBODY	   0xff		/* read where there is no register */
-#define LEAST_BAUD 50u		/* the slowest speed in use */
-#define UNKNOWN_BAUD 9600u	/* assumed if the divisor that was found is invalid */
+#define NOBODY	   0xff		/* where no register is */
+#define LEAST_BAUD 50u		/* that anything has ever spoken */
+#define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
 #define PATIENCE_US 1000000u
 
 static struct {
@@ -346,7 +346,7 @@ int uart_enable_interrupt(void)
 		return -EOPNOTSUPP;
 	put(MODEM_CONTROL, MCR_DTR_RTS | MCR_OUT2);
 	put(INTERRUPT_ENABLE, IER_RECEIVED);
-	/* The line is edge-triggered: a character from before would keep it high, and no edge would ever come. */
+	/* The line is edge-triggered: what came before would hold it high for ever. */
 	uart_poll();
 	return 0;
 }

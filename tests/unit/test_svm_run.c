@@ -226,8 +226,8 @@ static void handlers_run_within_the_stub(void **state)
 	assert_int_equal(again, 0);
 }
 
-/* Machine checks, NMIs, other host events and failed entries are never handled in the stub. */
-static void host_events_leave_the_stub(void **state)
+/* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
+static void events_of_the_machine_leave(void **state)
 {
 	static const u64 codes[] = {
 		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
@@ -357,7 +357,7 @@ int main(void)
 		cmocka_unit_test_setup(cpuid_is_handled_on_the_fast_path, setup),
 		cmocka_unit_test_setup(special_cases_take_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
-		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
+		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
