@@ -23,8 +23,8 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 .SECONDARY:
 
 # ---------------------------------------------------------------------------
-# What is built from what: all that is in the folders and their subfolders. <dir>/offsets.c is not
-# linked: it becomes build/<dir>/offsets.inc, the C structures' offsets as NASM sees them.
+# Sources: every C and NASM file in the folders and their subfolders. <dir>/offsets.c is not linked: it
+# becomes build/<dir>/offsets.inc, the offsets of C structures for NASM.
 
 ALL_C     := $(sort $(shell find $(DIRS) -name '*.c'))
 OFFSETS_C := $(filter %/offsets.c,$(ALL_C))
@@ -59,8 +59,8 @@ LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
 .PHONY: all
 all: $(BUILD)/lamina.elf ## build the boot image build/lamina.elf (make CC=clang works too)
 
-# Multiboot1 loaders take no 64-bit ELF file, and Multiboot2 loaders take both kinds: what is 64-bit is
-# the code, and the entry is 32-bit anyway.
+# A 32-bit ELF file with 64-bit code in it: Multiboot1 loaders take no 64-bit ELF file, Multiboot2 loaders
+# take both, and all of them enter in 32-bit mode.
 BOOT_FORMAT := --strip-all -O elf32-i386
 
 $(BUILD)/lamina.elf: $(BUILD)/lamina.debug
@@ -71,7 +71,7 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -Map $(BUILD)/lamina.map -o $@ $(OBJS)
 
-# The product with another thing in the place of vm_run(): see tests/selftest/run.c.
+# The product with vm_run() and other functions replaced: see tests/selftest/run.c.
 SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
 SELFTEST_WRAP := vm_run vcpu_main vmx_vmenter exit_tdp_fault platform_create \
 	machine_check_in_guest
@@ -89,7 +89,7 @@ $(C_OBJS) $(SELFTEST_OBJS): $(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/version.
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
-# The font's table, from the drawings of its characters.
+# The font's table, made from its drawn characters.
 $(BUILD)/arch/console/font.o: $(BUILD)/arch/console/font.inc
 $(BUILD)/arch/console/font.inc: arch/console/font.txt arch/console/font.awk
 	@mkdir -p $(@D)
@@ -99,7 +99,7 @@ $(BUILD)/arch/console/font.inc: arch/console/font.txt arch/console/font.awk
 $(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS)): CFLAGS += -Os
 $(SPINE:%=$(BUILD)/%.o): CFLAGS += -fomit-frame-pointer
 
-# NASM's -MD forgets the files that are %include'd: a run of its own lists them.
+# NASM's -MD leaves out the files that are %include'd, so a separate run with -M lists them.
 $(ASM_OBJS): $(BUILD)/%.asm.o: %.asm $(OFFSETS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	@$(NASM) $(NASMFLAGS) -M -MP -MT $@ $< > $(@:.o=.d)
@@ -113,7 +113,7 @@ $(OFFSETS): $(BUILD)/%.inc: %.c $(BUILD)/flags | $(BUILD)/version.h
 	@sed -n 's/^.*"->\([A-Za-z0-9_]*\) \(-\{0,1\}[0-9]*\)".*$$/%define \1 \2/p' \
 		$(@:.inc=.s) > $@
 
-# The compiler and its flags: what was built with others is built again.
+# The compiler and its flags: when they change, everything is built again.
 FLAGS := $(CC) $(CFLAGS) $(CPPFLAGS) / $(NASM) $(NASMFLAGS) / $(LD) $(LDFLAGS)
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null | cut -c1-12)
 DIRTY  = $(shell git status --porcelain --untracked-files=no 2>/dev/null | sed -n '1s/.*/-dirty/p')
@@ -124,7 +124,7 @@ $(BUILD)/flags: Makefile FORCE
 	@echo '$(FLAGS)' > $@.new
 	@if [ Makefile -nt $@ ] || ! cmp -s $@.new $@; then mv $@.new $@; else rm $@.new; fi
 
-# No date, host or path in it: the same commit gives the same bytes.
+# Contains no date, host or path, so that the same commit gives the same bytes.
 $(BUILD)/version.h: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '/* Made by the Makefile. */' '#pragma once' \
@@ -152,7 +152,7 @@ ISO   := $(BUILD)/lamina.iso
 PYTHON := python3
 
 .PHONY: setup run iso debug
-setup: ## install what is missing, with apt-get
+setup: ## install missing packages, with apt-get
 	@tests/setup.sh
 
 run: iso ## boot Linux in a VM in QEMU; EMU=bochs CPU=intel|amd MODEL= KERNEL= INITRD= CMDLINE= MEM=
@@ -222,7 +222,7 @@ bench-floor: bench-guest ## the least that an exit can cost: a bare loop of entr
 bench-baseline: bench-guest ## accept the present figures: tests/bench/baseline.json
 	$(Q)$(BENCH) baseline
 
-bench-docs: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## all of these anew, into docs/bench.md
+bench-docs: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## measure all of these again and write docs/bench.md
 	$(Q)$(BENCH) docs
 	$(Q)$(PYTHON) tests/bench/profile.py --summary --docs
 	$(Q)$(PYTHON) tests/bench/startup.py --docs
@@ -241,7 +241,7 @@ bench-guest: setup
 # Check.
 
 MAX_SIZE   := 524288
-# The one that Debian's python3-pytest belongs to.
+# The interpreter that Debian's python3-pytest is installed for.
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
@@ -261,7 +261,7 @@ check-layers: ## the include directions between the folders
 check-homes: ## each function is declared in the header of the file that defines it
 	$(Q)$(PYTHON) tests/check_homes.py
 
-check-words: ## the field's words where it has one
+check-words: ## no words of our own where the field has one
 	$(Q)$(PYTHON) tests/check_words.py
 
 check-docs: ## files, functions and names in the documents exist
@@ -274,14 +274,14 @@ check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and wi
 check-unit: ## the unit tests, on the build host, with sanitizers
 	$(Q)$(MAKE) --no-print-directory -C tests/unit check
 
-# The seed chooses the mutants; COUNT=0 are all of them. ONLY is a folder or a file of the product.
+# The seed chooses the mutants; COUNT=0 means all. ONLY is a folder or a file of the product.
 SEED  ?= 1
 COUNT ?= 300
 ONLY  ?=
 JOBS  ?= 2
 
 .PHONY: mutants
-mutants: ## what changes of single lines no unit test notices; SEED=1 COUNT=300 ONLY=core/msr.c JOBS=2
+mutants: ## the single-line changes that no unit test notices; SEED=1 COUNT=300 ONLY=core/msr.c JOBS=2
 	$(Q)$(PYTHON) tests/mutants/mutants.py --build $(BUILD) --seed $(SEED) --count $(COUNT) --jobs $(JOBS) \
 		$(if $(ONLY),--only $(ONLY)) $(MUTANTS)
 
@@ -299,13 +299,13 @@ check-builds: ## both compilers build it without a warning
 SIZE = $(PYTHON) tests/size.py $(BUILD) --compiler '$(shell $(CC) --version | head -n 1)'
 
 .PHONY: size size-docs
-size: all ## what takes the room in the image, by folder
+size: all ## the image's size, by folder
 	$(Q)$(SIZE)
 
 size-docs: all ## the same, into docs/size.md
 	$(Q)$(SIZE) --docs
 
-check-size: all ## the stripped image is at most 512 KiB, and docs/size.md says what takes it
+check-size: all ## the stripped image is at most 512 KiB, and docs/size.md is right
 	@size=$$(wc -c < $(BUILD)/lamina.elf); \
 	echo "check-size: $(BUILD)/lamina.elf has $$size bytes of at most $(MAX_SIZE)"; \
 	test $$size -le $(MAX_SIZE)
@@ -322,7 +322,7 @@ check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the bo
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## what takes longer than make check may: more of the matrix, and make mutants
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the tests that are too long for make check: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 	$(Q)$(MAKE) --no-print-directory mutants

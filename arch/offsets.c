@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the assembly of boot and arch knows of the C side. Compiled to text, never linked. */
+/* C constants for the assembly files of boot and arch. Compiled to assembly text, never linked. */
 #include "arch/cpu/gdt.h"
 #include "arch/fault/stage.h"
 #include "arch/mem/paging.h"

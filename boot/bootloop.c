@@ -17,16 +17,16 @@
 #define PAUSE_S	   3u
 
 /*
- * What is remembered, as a time of day: the number of the boot and whether it came to its end, times
- * CHECKS, plus a check number that goes with them and with N. Midnight is none: the state of no loop.
+ * The state of the loop, kept as a time of day: the boot's number and whether it completed, times
+ * CHECKS, plus a checksum of both and N. Midnight is no valid state: it means that no loop is running.
  */
 #define SECONDS_OF_DAY 86400u
 #define CHECKS	       43u
 _Static_assert((2 * MOST_BOOTS + 2) * CHECKS <= SECONDS_OF_DAY, "each state is a time of day");
 
 static u32 boots;		/* N; 0: no loop */
-static u32 boot;		/* this one, from 1 */
-static bool interrupted;	/* the boot before this one */
+static u32 boot;		/* the number of this boot, from 1 */
+static bool interrupted;	/* the previous boot did not complete */
 
 static int set_bootloop(struct str_view value)
 {
@@ -58,7 +58,7 @@ static void forget(void)
 	rtc_alarm_write(0);
 }
 
-/* The boot before this one, and whether it came to its end. False where there is none. */
+/* The previous boot's number, and whether it completed. False if no valid state is stored. */
 static bool recall(u32 *number, bool *ended)
 {
 	u32 time, state;
@@ -108,7 +108,7 @@ static bool key_pressed(u64 us)
 	u64 deadline = clock_deadline_us(us);
 
 	while (uart_read_char() >= 0)
-		;	/* meant for a VM */
+		;	/* discard what was typed for a VM */
 	while (!clock_expired(deadline)) {
 		uart_poll();
 		if (uart_read_char() >= 0)

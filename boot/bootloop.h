@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The option bootloop=N: boot, run the VMs, reset, N times over, to find what fails once in a hundred
- * boots. Each boot says which it is. One that fails, or resets by itself, ends the loop in words.
+ * The option bootloop=N: boot, run the VMs and reset, N times, to find faults that occur once in a
+ * hundred boots. Each boot logs its number. A boot that fails, or resets unexpectedly, ends the loop
+ * with a line that says so.
  *
- * The count is kept in the alarm time of the real-time clock, which needs no disk, survives a reset,
- * and, unlike other CMOS bytes, is no part of a firmware's checksum; UEFI firmwares let it be as long
- * as it is a time of day. It grows with each boot, so that no state left over makes an endless loop.
+ * The count is kept in the alarm time of the real-time clock. That needs no disk, survives a reset and,
+ * unlike other CMOS bytes, is not covered by the firmware's checksum; UEFI firmware leaves it alone as
+ * long as it is a valid time of day. The count only grows, so a stale state cannot loop forever.
  */
 #pragma once
 
 #include "lib/types.h"
 
-/* Count this boot, and say so. After the console is there; does nothing without the option. */
+/* Count this boot and log its number. After console_init(). Does nothing without bootloop=. */
 void bootloop_begin(void);
-/* Stops if the last boot of the loop did not come to its end. */
+/* stop()s if the previous boot of the loop did not complete. */
 void bootloop_check(void);
-/* All VMs ended well: reset for the next boot. Returns after the last one, or if a key was pressed. */
+/* All VMs ended well: reset for the next boot. Returns without a loop, after its last boot, or on a key. */
 void bootloop_next(void);
-/* Lamina stops: the loop is over, as a line says. True if it was one: then onfail= must not reboot. */
+/* Lamina stops: end the loop and log that. True if there was a loop: then onfail= must not reboot. */
 bool bootloop_failed(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending, after all VMs have ended or because Lamina cannot go on. */
+/* How Lamina ends: when all VMs have ended, or when it cannot continue. */
 #include "boot/ending.h"
 
 #include "arch/acpi/power.h"
@@ -80,11 +80,11 @@ void finish(void)
 	end(on_end);
 }
 
-/* --- what panic() and stop() have done for them --- */
+/* --- the hooks of panic() and stop() --- */
 
 /*
- * Between SVM's exit and its VMLOAD the GS base is a guest's. Only the boot CPU runs guests, so its
- * own is the right one.
+ * A crash between an SVM exit and the VMLOAD after it finds the guest's GS base. Only the boot CPU runs
+ * guests, so the right GS base is the boot CPU's.
  */
 static void begin(bool crash)
 {
@@ -95,7 +95,7 @@ static void begin(bool crash)
 		console_resume();
 }
 
-/* Which VM ran, and what happened before. */
+/* Log which VM was running, and the trace of what happened before. */
 static void report_vm(void)
 {
 	if (vm_current())
@@ -103,7 +103,7 @@ static void report_vm(void)
 	trace_print(NULL, TRACE_ON_PANIC);
 }
 
-/* A loop of boots that failed must not go on because of onfail=reboot. */
+/* A failure ends the boot loop: onfail=reboot must not continue it. */
 static void __noreturn end_badly(bool in_loop)
 {
 	end(in_loop && on_fail == END_REBOOT ? END_HALT : on_fail);

@@ -1,17 +1,17 @@
 ; SPDX-License-Identifier: MIT
 ;
 ; From the boot loader's 32-bit protected mode to boot_main() in long mode in the higher half.
-; Multiboot2 Specification, "I386 machine state", which is Multiboot1's, too; Intel SDM, "Initializing
+; Multiboot2 Specification, "I386 machine state" (the same for Multiboot1); Intel SDM, "Initializing
 ; IA-32e Mode".
 
 %include "arch/offsets.inc"
 
-; Where the image was loaded to: its link address (linker.ld) plus EBP, which holds how far it is from
-; there, modulo 4 GiB, as long as this runs in 32-bit mode.
+; The image may be loaded anywhere below 4 GiB. In 32-bit code EBP holds the physical address, modulo
+; 4 GiB, that corresponds to the link address HOST_IMAGE (linker.ld); AT() is a symbol's physical address.
 %define LINKED(symbol) ((symbol) - HOST_IMAGE)
 %define AT(symbol) ebp + LINKED(symbol)
 
-; RAM on every PC, where a BIOS puts a boot sector: lent for an instruction before there is a stack.
+; RAM on every PC (a BIOS loads boot sectors here): the stack of one CALL, before there is a real one.
 BORROWED	equ 0x7c00
 
 MULTIBOOT1_LOADER	equ 0x2badb002
@@ -54,7 +54,7 @@ bits 32
 ;           Flat 32-bit protected mode. Not relied on: paging, cache bits, EFER, stack, flags.
 ; Out:      boot_main(loader magic, physical address of the boot information), never returns
 ; Clobbers: everything
-; Stack:    4 bytes at BORROWED, put back; from there on the boot stack
+; Stack:    4 bytes at BORROWED, restored afterwards; then the boot stack
 entry:
 	mov	ecx, eax
 	stage_begins STAGE_ENTRY
@@ -112,7 +112,7 @@ check_long_mode:
 	pushfd
 	pop	eax
 	cmp	eax, ecx
-	je	refuse			; the ID flag is stuck: not even CPUID
+	je	refuse			; the ID flag cannot be changed: no CPUID
 	mov	eax, 0x80000000
 	cpuid
 	cmp	eax, 0x80000001
@@ -127,19 +127,19 @@ check_long_mode:
 	xor	eax, eax
 	cpuid
 	test	eax, eax
-	jz	.done			; no leaf 1 to look at: cpu_features_missing() tells
+	jz	.done			; no leaf 1: cpu_features_missing() reports it later
 	lea	esi, [AT(words_no_cmov)]
 	mov	eax, 1
 	cpuid
-	bt	edx, 15			; CMOV: what the compiler makes needs it
+	bt	edx, 15			; CMOV: the compiler's code uses it
 	jnc	refuse
 .done:
 	ret
 
-; The first EARLY_GIB of physical memory twice, identity and direct map, and the image where it is
-; linked to be, page by page: it may lie at any multiple of 4 KiB.
+; Map the first EARLY_GIB GiB of physical memory twice, in the identity map and in the direct map, and
+; the image at its link address, by 4 KiB pages since it may be loaded at any multiple of 4 KiB.
 ; In:       nothing
-; Out:      boot_pml4 and what it refers to
+; Out:      boot_pml4 and the tables below it
 ; Clobbers: EAX, ECX, EDX
 ; Stack:    nothing
 build_page_tables:
@@ -188,8 +188,8 @@ build_page_tables:
 	mov	[AT(boot_pml4) + DIRECT_MAP_INDEX * 8], eax
 	ret
 
-; Every control register is written whole, so nothing that was left switched on survives: caches
-; disabled (CD, NW), EFER bits of an earlier 64-bit environment, five-level paging.
+; Every control register is written in full, so that no earlier setting remains: disabled caches (CD,
+; NW), EFER bits of an earlier 64-bit environment, five-level paging.
 ; In:       page tables built
 ; Out:      compatibility mode, paging on
 ; Clobbers: EAX, ECX, EDX
@@ -210,7 +210,7 @@ enable_long_mode:
 	ret
 
 ; Say why on the serial port and the text screen, then stop.
-; In:       ESI = physical address of the words, zero-terminated
+; In:       ESI = physical address of the message, zero-terminated
 ; Out:      never returns
 ; Clobbers: everything
 ; Stack:    4 bytes
@@ -233,8 +233,8 @@ refuse:
 	hlt
 	jmp	.stop
 
-; In:       BL = character, sent to COM1 at whatever speed it was left
-; Out:      nothing; gives up waiting where no port answers
+; In:       BL = character, sent to COM1 at the speed that is set there
+; Out:      nothing; stops waiting after a while if no port answers
 ; Clobbers: EAX, ECX, EDX
 ; Stack:    nothing
 serial_put:
@@ -293,7 +293,7 @@ words_no_cmov:
 	db 13, 10, 0
 
 align 8, db 0
-; The selectors are those of the final tables (arch/cpu/gdt.h).
+; The same selectors as in the final tables (arch/cpu/gdt.h).
 boot_gdt:
 	dq 0
 	dq 0x00af9b000000ffff		; GDT_CODE: 64-bit code
@@ -301,7 +301,7 @@ boot_gdt:
 boot_gdt_end:
 boot_gdt_pointer_32:
 	dw boot_gdt_end - boot_gdt - 1
-.base:	dd 0				; filled in
+.base:	dd 0				; set at run time
 boot_gdt_pointer_64:
 	dw boot_gdt_end - boot_gdt - 1
 	dq boot_gdt
@@ -317,7 +317,7 @@ boot_pml4:		resb 4096
 boot_pdpt_low:		resb 4096
 boot_pdpt_image:	resb 4096
 boot_pd_image:		resb 4096
-boot_pt_image:		resb 2 * 4096	; linker.ld has the limit
+boot_pt_image:		resb 2 * 4096	; linker.ld checks that this is enough
 boot_pd:		resb EARLY_GIB * 4096
 boot_stack:		resb 16384
 boot_stack_top:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a running machine to running guests. */
+/* Switches virtualization on and runs the VMs. */
 #include "boot/guests.h"
 
 #include "arch/apic/irq.h"
@@ -63,7 +63,7 @@ static void timer_interrupt(void)
 		vcpu_request(this_cpu()->current_vcpu, REQ_TIMER);
 }
 
-/* It did its work by being pending at VM entry. */
+/* The interrupt has done its work: being pending, it forced a VM exit. */
 static void force_exit_interrupt(void)
 {
 }
@@ -78,7 +78,7 @@ static const void *map_module(const struct vm_module *module, unsigned slot, u64
 	return phys_window(slot, boot_info.module[module->index].start, *size);
 }
 
-/* Overwrites them, too: the memory is the next VM's. */
+/* Zeroes the modules, too, because the next VM may get their memory. */
 static void free_modules(const struct vm_config *vm_config)
 {
 	if (vm_config->kernel.index >= 0)
@@ -95,7 +95,7 @@ static int load(const struct vm_config *vm_config)
 	image.kernel = map_module(&vm_config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
 	image.initrd = map_module(&vm_config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
 	if (!image.kernel || (!image.initrd && vm_config->initrd.index >= 0))
-		error = -ENOMEM;	/* reported already; without its initrd a kernel only fails later */
+		error = -ENOMEM;	/* reported already; without its initrd the kernel would only fail later */
 	else
 		error = loader_load(&vm, vm_bsp(&vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* From a running machine to running guests. */
+/* Switches virtualization on and runs the VMs. */
 #pragma once
 
 #include "lib/types.h"
 
-/* Find out which virtualization this processor has, say what it can, and switch it on. Stops with words where there is none. */
+/* Detect VMX or SVM, log its features and switch it on for this CPU. stop()s where there is neither. */
 void guests_enable_virtualization(void);
 
-/* Run every VM that the boot menu describes, one after the other. Stops with words where there is none. */
+/* Run every VM that the boot menu entry describes, one after the other. stop()s where there is none. */
 void guests_run(void) __noreturn;

@@ -3,13 +3,13 @@
 ; The Multiboot headers: what Lamina asks of the boot loader.
 ; Multiboot2 and Multiboot Specification, "OS image format".
 ;
-; Nothing EFI is asked for: GRUB then leaves the boot services and enters in 32-bit protected mode
-; under UEFI just as it does under a BIOS, and the ACPI root pointer comes in a tag.
+; No EFI tags are requested: GRUB then exits the boot services and enters in 32-bit protected mode
+; under UEFI just as under a BIOS, and passes the ACPI root pointer in a tag.
 ;
-; Multiboot1 is for loaders that know nothing newer: QEMU's -kernel and iPXE. PVH, QEMU's other way
-; to start a kernel, has one module where two guests need four, and no other loader has it. There are
-; no address fields: the file would have to be laid out as the memory is. All these loaders read a
-; 32-bit ELF file instead, and that is what the Makefile makes of the image.
+; Multiboot1 is for loaders without Multiboot2: QEMU's -kernel and iPXE. PVH, QEMU's other protocol for
+; kernels, passes one module where two guests need four, and no other loader supports it. The address
+; fields are unused, because they would require the file to be laid out like the memory. All these
+; loaders read a 32-bit ELF file instead, which the Makefile makes from the image.
 
 %include "arch/offsets.inc"
 
@@ -38,7 +38,7 @@ header:
 	dd header_end - header
 	dd -(MULTIBOOT2_MAGIC + MULTIBOOT2_I386 + (header_end - header)) & 0xffffffff
 
-	; Command line, loader name, modules, memory map, ACPI old and new: each is done without.
+	; Command line, loader name, modules, memory map, ACPI old and new: Lamina boots without any.
 	dw TAG_INFORMATION_REQUEST, TAG_OPTIONAL
 	dd 8 + 6 * 4
 	dd 1, 2, 3, 6, 14, 15
@@ -48,19 +48,19 @@ header:
 	dd 12
 	dd entry - HOST_IMAGE
 
-	; The framebuffer that is liked best: width, height, depth. Any other will do, and text mode.
-	; Left to itself GRUB takes what there is: 8 bits of depth at worst, in which GRUB 2.06 crashes.
+	; The preferred framebuffer: width, height, depth. Any other works, and text mode does, too.
+	; Without a preference GRUB may choose a depth of 8 bits, in which GRUB 2.06 crashes.
 	align 8, db 0
 	dw TAG_FRAMEBUFFER, TAG_OPTIONAL
 	dd 20
 	dd 1024, 768, 32
 
-	; A page is never shared by two modules, so each can be given away once it is consumed.
+	; Modules begin on page boundaries, so each one's memory can be freed once the module is loaded.
 	align 8, db 0
 	dw TAG_MODULE_ALIGN, 0
 	dd 8
 
-	; Anywhere above the first MiB: what the link address (linker.ld) names may be taken.
+	; Load anywhere above the first MiB: the memory at the ELF file's address may be in use.
 	align 8, db 0
 	dw TAG_RELOCATABLE, TAG_OPTIONAL
 	dd 24

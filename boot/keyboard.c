@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the user types at the serial console: to the VM that runs, or to Lamina (boot/monitor.h). */
+/* Input from the serial console: to the running VM, or to Lamina (boot/monitor.h). */
 #include "boot/keyboard.h"
 
 #include "arch/apic/irq.h"
@@ -12,7 +12,7 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
-/* Without an interrupt of the serial port; while something comes, before the next FIFO is full. */
+/* For a port without an interrupt. While characters arrive: often enough that the FIFO never fills up. */
 #define POLL_NS	     10000000ull
 #define BUSY_POLL_NS 1000000ull
 #define RETRY_NS 1000000ull	/* the guest's receive buffer was full */
@@ -28,7 +28,7 @@ static void print_keys(void)
 		log_info("  %s", key->help);
 }
 
-/* The next character for the guest, or -1. What is for Lamina is done, or asked of the vCPU. */
+/* The next character for the guest, or -1. Lamina's own keys are handled here or requested of the vCPU. */
 static int next_for_guest(struct vm *current)
 {
 	static bool escaped;

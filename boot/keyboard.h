@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What the user types at the serial console: to the VM that runs, or to Lamina (boot/monitor.h). */
+/* Input from the serial console: to the running VM, or to Lamina (boot/monitor.h). */
 #pragma once
 
 struct vm;
 
-/* Input by the serial port's interrupt, or polled where it has none; says which. */
+/* Receive by the serial port's interrupt, or by polling where it has none; logs which. */
 void keyboard_init(void);
 
-/* From now on to this VM, whose space is the one in use. What nobody took is dropped. */
+/*
+ * Send input to this VM from now on; its address space is loaded. Drops the character that the VM
+ * before did not take. Detach before the VM is destroyed.
+ */
 void keyboard_attach(struct vm *vm);
 void keyboard_detach(void);

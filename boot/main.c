@@ -59,7 +59,7 @@ static void print_machine(void)
 		 f->hypervisor ? ", in a virtual machine" : "");
 }
 
-/* An emulator can be configured without any of these; the code relies on them without a further check. */
+/* The code uses these features without a further check. Only an emulator can be set up without them. */
 static void check_processor(void)
 {
 	const char *missing = cpu_features_missing();
@@ -97,7 +97,7 @@ static void print_modules(void)
 	}
 }
 
-/* Where the map is wrong, what was loaded there works all the same, but is given to no guest later. */
+/* If the map is wrong about the image or a module, continue, but never give that memory to a guest. */
 static void check_places(void)
 {
 	u64 image_size = (u64)(image_end - image_start);
@@ -135,7 +135,7 @@ static void find_memory(void)
 	memory_init();
 }
 
-/* On the boot CPU's own stack, in the final address space. */
+/* Runs on the boot CPU's own stack, in the final address space. */
 static void __noreturn start_machine(void)
 {
 	stage_begins(STAGE_MACHINE_CHECK);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which typed characters are for Lamina. Pure: what they do is in boot/guests.c. */
+/* Recognizes Lamina's own keys. Pure: boot/keyboard.c acts on them. */
 #include "boot/monitor.h"
 
 #define ESCAPE 0x1f	/* Ctrl-_ */

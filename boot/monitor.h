@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys for Lamina in what is typed at the console: Ctrl-_ and one more. */
+/* Lamina's own keys at the serial console: Ctrl-_, then one more. */
 #pragma once
 
 #include "lib/types.h"
 
 enum monitor_action {
-	MONITOR_PASS,		/* the guest's */
-	MONITOR_WAIT,		/* the first key of two */
+	MONITOR_PASS,		/* send the character to the guest */
+	MONITOR_WAIT,		/* that was Ctrl-_: the next key decides */
 	MONITOR_STATISTICS,
 	MONITOR_TRACE,
 	MONITOR_STOP,
 	MONITOR_HELP,
 };
 
-/* What to do about the next character. Keeps the state of its one console in `*escaped`. */
+/* What to do with the next character. `*escaped`: the one before was Ctrl-_; kept between calls. */
 enum monitor_action monitor_decide(bool *escaped, char c);
 
 struct monitor_key {
@@ -22,5 +22,5 @@ struct monitor_key {
 	const char *help;
 };
 
-/* Each key that follows Ctrl-_, the last one with key 0. */
+/* The keys that may follow Ctrl-_; an entry with key 0 ends the list. */
 extern const struct monitor_key monitor_keys[];

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hold the documents to the source: the files, functions and names that they put in backticks exist.
+"""Check the documents against the source: the files, functions and names in backticks must exist.
 
 `arch/mem/paging.c`                 a file or folder, from the project root or the document's folder
 `core/enter.c: vcpu_main()`     a function, defined in that file
@@ -25,7 +25,7 @@ CODE = (".c", ".h", ".asm", ".py", ".sh", ".ld")
 
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
-# Documents name what is to be replaced by <...>; such a path is as good as a wildcard.
+# <...> in a document's path stands for a part to be replaced; such a path is matched like a wildcard.
 HOLE = re.compile(r"<\w+>")
 PATH = re.compile(r"(?:[\w.*-]+/)+[\w.*-]*|[\w*-]+\.(?:c|h|asm|py|sh|ld|md)|Makefile")
 CALL = re.compile(r"(\w+)\([^()]*\)")
@@ -42,7 +42,7 @@ ARROW = re.compile(r"\b(\w+) ->((?: \w+\*?)*)(?=  | *\|| *$)", re.MULTILINE)
 
 
 def definition(name):
-    """How a function looks where it is defined, rather than declared or called."""
+    """A pattern of a function's definition, which matches no declaration or call."""
     name = re.escape(name)
     return re.compile(rf"^(?!return|else|case)[a-z_][^;\n(]*[ *]{name}\([^;{{}}]*\)\n\{{"  # C
                       rf"|^\s*#\s*define {name}\(|\(\*{name}\)\("          # a macro, an operation
@@ -65,7 +65,7 @@ class Source:
 
 
 def path_exists(path, document, source):
-    """A file's bare name may be that of any source file; what is built may not be there yet."""
+    """A name without a folder may be that of any source file; files below build/ need not exist."""
     pattern = HOLE.sub("*", path).rstrip("/")
     return (path.startswith("build/")
             or any(next(base.glob(pattern), None) for base in (ROOT, document.parent))
@@ -73,7 +73,7 @@ def path_exists(path, document, source):
 
 
 def problem_of(span, document, source):
-    """What is wrong with the text between two backticks; None where it is right, or not for here."""
+    """What is wrong with the text between two backticks; None if it is right, or is no name to check."""
     if match := IN_FILE.fullmatch(span):
         return None if source.defines(match[2], match[1]) else f"{match[1]} does not define {match[2]}()"
     if match := CALL.fullmatch(span):
@@ -107,7 +107,7 @@ def problems_of_layers(picture):
 
 
 def problems_of_pictures(text, document, source):
-    """(line, problem) of each picture, and of each name in it; None where a name is right."""
+    """(line, problem) of each picture, and of each name in it; None if a name is right."""
     for picture in PICTURE.finditer(text):
         begin = picture.start(2)
         if picture[1] == "layers":

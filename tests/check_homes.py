@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hold declarations to their homes: a function is declared in the header of the file that defines it.
+"""Check where functions are declared: in the header of the file that defines them.
 
 That header has the file's name (`core/event.c`, `core/event.h`), or the name up to an underscore where
 one concept takes several files (`vlapic_timer.c`, `vlapic.h`), or is its folder's own, which lists what
@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ("boot", "arch", "core", "vmx", "svm", "dev", "lib")
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-# At the beginning of a line, as everything here is; K&R's brace stands on a line of its own.
+# Definitions begin at the beginning of a line, and the opening brace is on a line of its own.
 DEFINED = re.compile(r"^(?!static\b)[a-z][^;{}()#=]*?\b(\w+)\([^;{}]*\)\n\{", re.MULTILINE)
 DECLARED = re.compile(r"^(?!static\b|typedef\b)[a-z][^;{}()#=]*?\b(\w+)\([^;{}]*\)[^;{}]*;", re.MULTILINE)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Hold the include directions: lib <- arch <- core <- vmx, svm, dev <- boot, and no other; and within
-arch, core and dev those between their subfolders."""
+"""Check the include directions: lib <- arch <- core <- vmx, svm, dev <- boot, and no other; and those
+between the subfolders of arch, core and dev."""
 
 import pathlib
 import re
@@ -29,7 +29,7 @@ ORDER = {
     "core": ("mem", "observe", "cpu", "emulate", "load"),
     "dev": ("isa", "irq", "pci", "firmware"),
 }
-# What goes upward all the same, and why: a header that everybody may include, or one file's.
+# Exceptions that include upward, with the reason: a header that any file may include, or one file's.
 UPWARD = {
     "arch/fault/panic.h": "it includes nothing itself: what it needs from above comes by hooks",
     "arch/fault/extable.h": "a macro for instructions that may fault, and the search of its table",
@@ -47,16 +47,16 @@ UPWARD = {
 }
 USED = set()        # of UPWARD
 FREESTANDING = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h"}
-# The unit tests, hosted programs, see the host's C library in place of ours.
+# Unit tests are hosted programs and include the host's C library instead of Lamina's.
 HOST_ONLY = re.compile(r"^#ifdef LAMINA_HOST_TEST$.*?^#(?:else|endif)", re.MULTILINE | re.DOTALL)
 INCLUDE = re.compile(r'^\s*[#%]\s*include\s*(?:"([^"]*)"|<([^>]*)>)', re.MULTILINE)
-# core sees the vendors by their operations tables only.
+# core calls the vendors through their operations tables only.
 VENDOR_WORD = re.compile(r"\b(?:vmx|svm|vmcs|vmcb)_(?!ops\b)\w+\s*\(")
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 def blank(match):
-    """Keep the line numbers of what is cut out."""
+    """Replace the text by its line ends, to keep line numbers."""
     return "\n" * match[0].count("\n")
 
 

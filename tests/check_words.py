@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keep words of our own out of source and documents where the field has a word: each, and what to write."""
+"""Find private words in source and documents, and print the field's word to write instead."""
 
 import pathlib
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run the boots that the selected tests look at, two at a time, before the first test."""
+"""Run the boots that the selected tests need, two at a time, before the first test."""
 
 import concurrent.futures
 import contextlib
@@ -23,8 +23,8 @@ AT_ONCE = 2
 
 @dataclasses.dataclass
 class Run:
-    """How a boot went."""
-    text: str            # everything the serial port said
+    """The result of a boot."""
+    text: str            # all of the serial port's output
     powered_off: bool    # by itself
     error: str           # the message of a step that failed, with the last lines, or ""
     seconds: float
@@ -37,7 +37,7 @@ def damage(path):
 
 
 def contents(boot):
-    """The command line and the modules that the boot loader is to load."""
+    """Lamina's command line, and the modules for the boot loader."""
     return f"console=com1,115200 loglevel=info {boot.options}", [
         image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
                      module.cmdline)
@@ -45,7 +45,7 @@ def contents(boot):
 
 
 def take_steps(boot, machine):
-    """Type what the row says, and check that the expected lines follow."""
+    """Type the text of each step, and check that the expected lines follow."""
     for step in boot.steps:
         machine.send(step.send)
         said = machine.expect(step.until, boot.limit)
@@ -118,12 +118,12 @@ class Runs:
 
 
 def missing(boot):
-    """The reason why there can be no such boot here; "" where there can."""
+    """Why this boot is not possible here; "" if it is."""
     return boot.medium.missing() or emulators.missing(boot.setup.emulator)
 
 
 def boots_of(item):
-    """The boots that a test looks at: its parameter, or what the function names in .boots."""
+    """The boots that a test needs: its parameter, or the list in the function's .boots."""
     params = getattr(getattr(item, "callspec", None), "params", {})
     return [params["boot"]] if "boot" in params else getattr(item.function, "boots", ())
 
@@ -138,7 +138,7 @@ def runs(request, tmp_path_factory):
 
 @pytest.fixture
 def run(runs, boot):
-    """The run of this test's boot, when it is over."""
+    """The result of this test's boot; waits for its end."""
     if missing(boot):
         pytest.skip(missing(boot))
     return runs.of(boot)

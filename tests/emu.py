@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Run a boot image in QEMU or Bochs, with input from a person, or from a script that expects and sends.
+"""Run a boot image in QEMU or Bochs, with input from a person or from a script.
 
-As a program this is `make run` and `make debug`; as a module it is the tests' way to a machine.
+As a program this is `make run` and `make debug`; as a module it is how the tests control a machine.
 """
 
 import argparse
@@ -33,8 +33,8 @@ ENDED_WELL = re.compile(PREFIX + r"Lamina: all VMs ended, powering off", re.MULT
 STOPPED = re.compile(PREFIX + r"Lamina: stopped: *(.*)$", re.MULTILINE)
 
 BOCHS_MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
-# Bochs' time is counted in instructions: few per second make waits short, many leave
-# the guest more instructions between two timer ticks.
+# Bochs counts time in instructions: few per second make waits short, many give the guest more
+# instructions between two timer ticks.
 BOCHS_IPS = 100_000_000
 
 PREFIX_KEY = b"\x01"  # Ctrl-A: with x it quits, twice it goes to the guest
@@ -48,7 +48,7 @@ Accelerator = collections.namedtuple("Accelerator", "args model why")
 
 
 def kvm_gives_virtualization():
-    """Whether a KVM guest here can have VMX or SVM, and the reason."""
+    """(whether a KVM guest here can have VMX or SVM, the reason)."""
     create_vm, get_supported_cpuid = 0xAE01, 0xC008AE05
     try:
         kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
@@ -81,11 +81,11 @@ def choose_accelerator(model=None):
 
 
 class Work:
-    """What a process has done, in seconds: those that processors worked for it, and those in which it
-    was idle, in which the emulated machine's time may pass too. Seconds in which it waits for its turn
-    on a busy machine are none."""
+    """The work of a process, in seconds: its CPU time, and the time in which it was idle, since the
+    emulated machine's time may pass then, too. The time in which it waits for a CPU of a busy build
+    machine does not count."""
 
-    IDLE = 0.02                 # of a processor at most
+    IDLE = 0.02                 # idle: at most this share of a CPU was used
 
     def __init__(self, pid, sample=1.0):
         """sample: the interval between two measurements, in seconds of real time."""
@@ -95,7 +95,7 @@ class Work:
         self.used = self._used()
 
     def _used(self):
-        """Seconds of processors' time, of all its threads since it started."""
+        """The CPU time of all its threads since it started, in seconds."""
         try:
             fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:         # it is gone
@@ -127,8 +127,8 @@ class Machine:
         emulator: one of emulators.py, by name;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
         extra: more QEMU arguments, the last word on each; board: QEMU's machine type;
-        serial: what QEMU has the character device com1, which is read and typed at, behind;
-        prefix: a command that runs QEMU's, as that of another network namespace;
+        serial: QEMU arguments for the port behind which com1, the character device used here, is;
+        prefix: a command that runs QEMU, for example in another network namespace;
         debugger: commands for Bochs' debugger, instead of the one that lets the machine run;
         ignore_bad_msrs: in Bochs, MSRs that it lacks read as 0, as Linux needs of the machine."""
         self.iso = iso and pathlib.Path(iso).resolve()
@@ -188,7 +188,7 @@ class Machine:
             vgabios=self.emulator.vgabios, iso=self.iso, tty=os.ttyname(theirs),
             log=self.folder / "bochs.log", ignore_bad_msrs=int(self.ignore_bad_msrs),
             cpu_panic="report" if amd else "fatal"))
-        # The debugger stops at each panic that is only reported: make it continue.
+        # The debugger stops at each panic, even one that is only reported: make it continue.
         commands = self.debugger or ["c"] * (2000 if amd else 1)
         (self.folder / "commands").write_text("\n".join([*commands, "q", ""]))
         debugger = [*self.emulator.debugger, "-rc", "commands"]
@@ -198,7 +198,7 @@ class Machine:
             [*self.emulator.prefix(), "-q", "-f", "bochsrc", *debugger], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
         self.input = self.source = ours
-        # Held open, so that the port outlives Bochs and its last bytes can be read.
+        # Kept open, so that the last bytes can be read after Bochs has ended.
         self.own_fds = [ours, theirs]
 
     def stop(self):
@@ -238,7 +238,7 @@ class Machine:
             self.changed.notify_all()
 
     def text(self, last=0):
-        """What the serial port has said, or the last so many bytes of it; no carriage returns."""
+        """The serial port's output, or its last `last` bytes; without carriage returns."""
         with self.changed:
             return self.output[-last:].decode("utf-8", "replace")
 
@@ -248,7 +248,7 @@ class Machine:
             os.write(self.input, data.encode() if isinstance(data, str) else data)
 
     def work(self):
-        """What the emulator does from now on."""
+        """A Work that counts from now on."""
         return Work(self.process.pid)
 
     def expect(self, pattern, timeout):
@@ -270,7 +270,7 @@ class Machine:
                 self.changed.wait(work.sample)
 
     def wait(self, timeout):
-        """Wait until the machine has powered itself off; False if it has not after so many seconds of
+        """Wait until the machine has powered itself off; False if it has not within `timeout` seconds of
         the emulator's work."""
         work = Work(self.process.pid, min(1.0, timeout))
         with self.changed:
@@ -279,7 +279,7 @@ class Machine:
             return self.ended
 
     def report(self, what):
-        """What went wrong, with the last lines of the serial port and of the emulator."""
+        """The text `what`, followed by the last lines of the serial port and of the emulator."""
         tail = self.text(last=8192).splitlines()[-30:]
         lines = [f"{self.emulator}, {self.model}: {what}", "--- its last lines:", *tail]
         complaints = self._complaints()
@@ -303,7 +303,7 @@ class Keyboard:
         self.machine, self.open, self.prefixed = machine, True, False
 
     def carry(self, seconds):
-        """Pass on what is typed within so many seconds; False if that was the quit key."""
+        """Pass on what is typed within `seconds`; False if that was the quit key."""
         if not self.open:
             self.machine.wait(seconds)
         elif select.select([0], [], [], seconds)[0]:
@@ -363,7 +363,7 @@ def watch(machine, timeout):
 
 @contextlib.contextmanager
 def raw_terminal():
-    """Each key goes to the guest, Ctrl-C too; the terminal's settings are restored in any case."""
+    """All keys go to the guest, Ctrl-C too; the terminal's settings are restored at the end."""
     if not os.isatty(0):
         yield
         return
@@ -397,7 +397,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
-    # The installed emulators, as users have them, not those that the tests have fetched.
+    # The installed emulators, which users have, not those that the tests have fetched.
     emulator = emulators.INSTALLED[args.emu]
     version = emulators.get(emulator).says_version()
     accel, extra = ("-accel", "tcg"), []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The emulators' builds: what each is started with.
+"""The builds of the emulators, and how each is started.
 
 The tests run on those that tests/emulators/fetch.sh has fetched, `qemu` and `bochs`; a few rows, the
 benchmark and `make run` on those that are installed, which users have: `qemu-7.2` and `bochs-2.7`,
-named after what Debian 12 has. Deviations are stated per build: `version` is what they hold for.
-As a program it prints the command that starts one.
+named after the versions in Debian 12. Known deviations are listed for one build each.
+As a program it prints the command that starts a build.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ class MissingEmulator(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Emulator:
-    name: str                   # what a row of the matrix calls it
+    name: str                   # its name in the boot matrix
     kind: str                   # "qemu" or "bochs": whose options it takes
     version: str
-    command: tuple              # what starts it, before any option
-    environment: tuple = ()     # pairs, besides what it inherits
-    bios: str = ""              # of Bochs, which wants the files named
+    command: tuple              # the command that starts it, without options
+    environment: tuple = ()     # (name, value) pairs, added to the inherited ones
+    bios: str = ""              # Bochs needs the paths of its BIOS files
     vgabios: str = ""
-    debugger: tuple = ()        # what starts Bochs in its debugger
+    debugger: tuple = ()        # the option that starts Bochs in its debugger
     always_debugger: bool = False
 
     def __str__(self):
@@ -47,7 +47,7 @@ class Emulator:
                   if self.environment else ()), *self.command]
 
     def says_version(self):
-        """The version by its own word."""
+        """The version that the emulator itself prints."""
         option = {"qemu": "--version", "bochs": "--help"}[self.kind]
         said = subprocess.run([*self.prefix(), option], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False).stdout
@@ -56,7 +56,7 @@ class Emulator:
 
 
 def fetched(folder, program, libraries):
-    """A program of a fetched folder, by that folder's loader: none of the system's libraries."""
+    """The command for a program of a fetched folder, run by that folder's own loader with its own libraries."""
     root = FETCHED / folder
     path = ":".join(str(root / name) for name in ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"))
     return (str(root / libraries / "ld-linux-x86-64.so.2"), "--inhibit-cache", "--library-path", path,
@@ -65,7 +65,7 @@ def fetched(folder, program, libraries):
 
 BOCHS_3 = FETCHED / "bochs-3"
 EMULATORS = (
-    # Its firmware and modules it finds by the link qemu-bundle, which fetch.sh makes.
+    # It finds its firmware and modules by the link qemu-bundle, which fetch.sh makes.
     Emulator("qemu", "qemu", "10.0", fetched("qemu-10", "qemu-system-x86_64", "lib/x86_64-linux-gnu")),
     Emulator("qemu-7.2", "qemu", "7.2", ("qemu-system-x86_64",)),
     Emulator("bochs", "bochs", "3.0", fetched("bochs-3", "bochs-bin", "usr/lib/x86_64-linux-gnu"),
@@ -73,7 +73,7 @@ EMULATORS = (
               ("BXSHARE", BOCHS_3 / "usr/share/bochs")),
              str(BOCHS_3 / "usr/share/bochs/BIOS-bochs-latest"),
              str(BOCHS_3 / "usr/share/vgabios/vgabios.bin"), ("-debugger",)),
-    # Debian's build of it has the debugger always on.
+    # Debian's build always has the debugger on.
     Emulator("bochs-2.7", "bochs", "2.7", ("bochs-bin",), (), "/usr/share/bochs/BIOS-bochs-latest",
              "/usr/share/vgabios/vgabios.bin", (), True),
 )
@@ -91,7 +91,7 @@ def kind(name):
 
 @functools.lru_cache
 def missing(name):
-    """The reason why there is no such emulator here; "" where there is."""
+    """Why this emulator is not available here; "" if it is."""
     emulator = get(name)
     said = emulator.says_version()
     if said == emulator.version or said.startswith(emulator.version + "."):

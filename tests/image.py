@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boot images: Lamina and its modules behind GRUB on an ISO 9660 file system."""
+"""Make boot images: GRUB, Lamina and its modules on an ISO 9660 file system."""
 
 import argparse
 import collections
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-# One file GRUB loads: where it is on the host, its name under /boot, its command line.
+# One file that GRUB loads: its path on the host, its name under /boot, its command line.
 Module = collections.namedtuple("Module", "path name cmdline", defaults=("",))
 
 GRUB_CFG = """\
@@ -22,7 +22,7 @@ terminal_output console serial
 {lines}
 }}
 """
-# UEFI has no text mode that the kernel could use: GRUB sets a graphics mode, or says why it cannot.
+# UEFI has no text mode that a kernel could use: GRUB sets a graphics mode, or prints why it cannot.
 VIDEO = """\
 if [ "$grub_platform" = efi ]; then
 	insmod all_video
@@ -42,16 +42,16 @@ def quote(text):
 
 
 def menu(cmdline, modules, small=False, folder="/boot", multiboot=2, before=(), mode=None):
-    """GRUB's configuration, where Lamina and its modules are in `folder`; before: commands for GRUB
-    ahead of loading Lamina.
+    """GRUB's configuration for Lamina and its modules in `folder`; before: commands for GRUB
+    before it loads Lamina.
 
-    mode: the display's, as GRUB's gfxpayload has it. By default it is what UEFI has, and under a BIOS
-    text: Bochs' display here has no mode of more than 8 bits of depth, in which GRUB 2.06 crashes."""
+    mode: the display's mode, as for GRUB's gfxpayload. The default is UEFI's mode, or text under a BIOS:
+    Bochs' display here has only modes of 8 bits of depth, in which GRUB 2.06 crashes."""
     version = {1: "", 2: "2"}[multiboot]
     lines = [f"\t{command}" for command in before]
     lines += [f"\tmultiboot{version} {folder}/lamina.elf {quote(cmdline)}"]
     lines += [f"\tmodule{version} {folder}/{m.name} {quote(m.cmdline)}" for m in modules]
-    # After the kernel's line, which sets it to the mode in the kernel's header.
+    # After the kernel's line, which sets gfxpayload to the mode in the kernel's header.
     lines.append(f"\tinsmod vbe\n\tset gfxpayload={mode}" if mode else
                  "\tset gfxpayload=text" if small else TEXT_UNDER_BIOS)
     return GRUB_CFG.format(title="Lamina", video="" if small else VIDEO, lines="\n".join(lines))
@@ -60,7 +60,7 @@ def menu(cmdline, modules, small=False, folder="/boot", multiboot=2, before=(), 
 def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(), files=(), mode=None):
     """Make the ISO `output`; a small one boots by BIOS only and takes a tenth of the time.
 
-    before: commands for GRUB ahead of loading Lamina; files: for these commands, below /boot;
+    before: commands for GRUB before it loads Lamina; files: for these commands, below /boot;
     mode: see menu()."""
     build_iso(output, menu(cmdline, modules, small, multiboot=multiboot, before=before, mode=mode),
               [Module(kernel, "lamina.elf"), *modules,
@@ -68,13 +68,13 @@ def build(output, kernel, cmdline, modules, small=False, multiboot=2, before=(),
 
 
 def build_other(output, title, lines, files):
-    """Make a small ISO that boots something else than Lamina: by these commands for GRUB."""
+    """Make a small ISO that boots something other than Lamina, by these commands for GRUB."""
     config = GRUB_CFG.format(title=title, video="", lines="\n".join(f"\t{line}" for line in lines))
     build_iso(output, config, files, small=True)
 
 
 def build_iso(output, config, files, small):
-    """GRUB, its configuration, and files by what Modules say of path and name."""
+    """Make an ISO with GRUB, its configuration, and the files that the Modules name."""
     with tempfile.TemporaryDirectory(prefix="lamina-iso-") as temporary:
         boot = pathlib.Path(temporary, "boot")
         (boot / "grub").mkdir(parents=True)
@@ -91,7 +91,7 @@ def build_iso(output, config, files, small):
 
 
 def qemu_arguments(kernel, cmdline, modules):
-    """The arguments by which QEMU loads the same itself; a comma in a command line is doubled there."""
+    """The arguments with which QEMU itself loads them; it needs commas in command lines doubled."""
     lines = [f"{m.path} {m.cmdline}".replace(",", ",,") for m in modules]
     return ["-kernel", str(kernel), "-append", cmdline, *(("-initrd", ",".join(lines)) if lines else ())]
 

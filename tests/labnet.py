@@ -17,11 +17,11 @@ CONFIG = pathlib.Path(__file__).resolve().parent.parent / "docs/lab/dnsmasq.conf
 SERVER, SERVER6 = "192.168.77.1/24", "fd00:77::1/64"
 LIMIT = 20      # seconds for the server to come up, or to go
 
-# A user who is not root can have a network of his own, too, where the kernel lets him.
+# A user who is not root can have such a network, too, if the kernel allows user namespaces.
 ROOT = os.geteuid() == 0
 UNSHARE = ("unshare", "--net") if ROOT else ("unshare", "--map-root-user", "--net")
 ENTER = ("nsenter", "--net") if ROOT else ("nsenter", "--user", "--preserve-credentials", "--net")
-# Whatever happens to us, nothing that we started stays.
+# All processes end with this one, however it ends.
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 CABLE = """\
 ip link set lo up
@@ -33,7 +33,7 @@ ip link set {tap} up
 
 
 def setting(name):
-    """What the configuration file says that this is."""
+    """The value of a setting in the configuration file."""
     return re.search(rf"^{name}=(.*)$", CONFIG.read_text(), re.MULTILINE)[1]
 
 
@@ -44,7 +44,7 @@ def shell(command):
 
 @functools.lru_cache
 def missing():
-    """Why there can be no such network here; "" where there can."""
+    """Why such a network is not possible here; "" if it is."""
     result = subprocess.run(shell("exec dnsmasq --version"), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return "" if not result.returncode else \
@@ -52,11 +52,11 @@ def missing():
 
 
 class Network:
-    """The network and its server, in a with statement. `prefix` runs a command in it; what the
-    server says goes to the file `log`."""
+    """The network and its server, in a with statement. `prefix` runs a command in it; the server's
+    output goes to the file `log`."""
 
     def __init__(self, tftp_root, log, more=""):
-        """more: settings besides those of the file."""
+        """more: settings in addition to the file's."""
         config = re.sub(r"^tftp-root=.*$", f"tftp-root={tftp_root}", CONFIG.read_text(),
                         flags=re.MULTILINE)
         self.config, self.log = config + more, pathlib.Path(log)
@@ -64,8 +64,8 @@ class Network:
         self.changed, self.up = threading.Event(), False
 
     def __enter__(self):
-        # As the user that we are, since a process that changes it outlives us, and without the
-        # files that a server of the whole machine keeps.
+        # As the same user, since a process that changes its user would outlive this one, and
+        # without the files that a server of the whole machine keeps.
         self.process = subprocess.Popen(
             shell("exec dnsmasq --no-daemon --conf-file=- --log-facility=- --leasefile-ro"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -100,6 +100,6 @@ class Network:
         self.changed.set()
 
     def last_lines(self):
-        """The last lines of what the server said."""
+        """The last lines of the server's output."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines[-20:] if line)

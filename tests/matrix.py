@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The boot matrix: what is booted, on which emulated machine, and what the serial port must say.
+"""The boot matrix: what is booted, on which emulated machine, and what the serial port must show.
 
 Only data. test_boot.py runs it; tests/README.md says how to add a row.
 """
@@ -14,8 +14,8 @@ import media
 Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium",
                                defaults=(0, (), "q35", media.CD))
 
-# Bochs counts time in instructions: a slow clock makes the firmware's delays short, a fast one
-# leaves an operating system more instructions between two timer ticks.
+# Bochs counts time in instructions: few per second make the firmware's delays short, many give an
+# operating system more instructions between two timer ticks.
 SLOW, FAST = 20_000_000, 100_000_000
 
 QEMU_SVM = Setup("qemu-svm", "qemu", "EPYC")        # no NRIP save, no decode assists
@@ -23,8 +23,7 @@ BOCHS_VMX = Setup("bochs-vmx", "bochs", "corei7_skylake_x", SLOW)
 BOCHS_VMX_OLD = Setup("bochs-vmx-haswell", "bochs", "corei7_haswell_4770", SLOW)
 BOCHS_SVM = Setup("bochs-svm", "bochs", "ryzen", SLOW)
 SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
-# Not where time is counted in instructions: there QEMU 10.0 exits at the first access to an x2APIC's timer
-# ("Bad icount read").
+# Only without -icount: with it QEMU 10.0 exits at the first access to an x2APIC's timer ("Bad icount read").
 QEMU_X2APIC = Setup("qemu-svm-x2apic", "qemu", "EPYC,+x2apic")
 BOCHS_VMX_NEW = Setup("bochs-vmx-sapphire-rapids", "bochs", "sapphire_rapids", SLOW)
 # The distribution's versions, which users have.
@@ -52,7 +51,7 @@ UEFI = QEMU_SVM._replace(name="qemu-uefi", extra=("-bios", "/usr/share/ovmf/OVMF
 PC = QEMU_SVM._replace(name="qemu-pc", board="pc")
 MULTIBOOT1 = QEMU_SVM._replace(name="qemu-multiboot1", medium=media.CD_MULTIBOOT1)
 QEMU_KERNEL = QEMU_SVM._replace(name="qemu-kernel", medium=media.KERNEL)
-# Nearly all of its memory lies above 4 GiB: a guest's does, if it has more than what is below.
+# Only 128 MiB of its memory lie below 4 GiB, so the RAM of a larger guest lies above.
 HIGH_MEMORY = QEMU_SVM._replace(name="qemu-high-memory", board="q35,max-ram-below-4g=128M")
 LINUX_SETUPS = (QEMU_SVM, UEFI, PC, HIGH_MEMORY, MULTIBOOT1, QEMU_KERNEL, QEMU_X2APIC, QEMU_7,
                 *map(fast, (BOCHS_VMX, BOCHS_VMX_NEW, BOCHS_SVM)))
@@ -64,10 +63,10 @@ def lacking(emulator, model):
     return Setup(f"{emulator}-{model.replace(',', '')}", emulator, model, SLOW)
 
 
-# One file for GRUB: its path below build/, and its command line.
+# One file that GRUB loads: its path below build/, and its command line.
 Module = collections.namedtuple("Module", "file cmdline")
 
-# What is typed, the pattern to wait for then, and a pattern that the output up to there must contain.
+# The text to type, the pattern to wait for afterwards, and a pattern that the output up to it must contain.
 Step = collections.namedtuple("Step", "send until says", defaults=("",))
 
 
@@ -77,15 +76,15 @@ class Boot:
     name: str
     setup: Setup
     modules: tuple = ()
-    steps: tuple = ()                # in order, each within `limit`
+    steps: tuple = ()                # in this order, each within `limit`
     lines: tuple = ()                # regular expressions that must be found, in any order
-    absent: tuple = ()               # and those that must not
+    absent: tuple = ()               # regular expressions that must not be found
     options: str = "onend=poweroff onfail=poweroff"
-    powers_off: bool = True          # by itself, at the end
+    powers_off: bool = True          # the machine powers itself off at the end
     limit: int = 60                  # seconds of the emulator's work, for each step and for the end
     memory: int = 128                # MiB of the emulated machine
-    watched: int = 0                 # seconds, one that stays on; 0: `limit`
-    long: bool = False               # of `make check-long`, not of `make check`
+    watched: int = 0                 # seconds to watch a machine that stays on; 0: `limit`
+    long: bool = False               # run by `make check-long`, not by `make check`
 
     @property
     def medium(self):
@@ -103,7 +102,7 @@ STOPPED = r"^\[.*cpu0\] (error: )?Lamina: stopped: .*"
 
 
 def error_line(words, vm=""):
-    """A pattern of an error message, or of the reason in the last line; `vm`: the VM that it is about."""
+    """The pattern of an error message, or of the reason in the last line; `vm`: the VM in its prefix."""
     return rf"^\[[^\]]*{vm}\] (?:error: |Lamina: stopped: ).*{words}"
 
 # ---------------------------------------------------------------------------
@@ -112,14 +111,14 @@ def error_line(words, vm=""):
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """One VM, what it must print and how it must end."""
+    """One VM: what it must print and how it must end."""
     name: str                    # the VM's
     says: str                    # a line that it must print
-    ends: str                    # how Lamina must say that it ended
+    ends: str                    # what Lamina must log about its end
     image: str = ""              # guests/<image>.elf; "" is the name
     cmdline: str = ""
-    seconds: int = 60            # after which Lamina stops it, so that the others get their turn
-    cannot: tuple = ()           # the machines on which it cannot work, and why
+    seconds: int = 60            # its time limit, so that the other VMs run, too
+    cannot: tuple = ()           # (machine, reason) pairs: where it cannot work
 
     def __str__(self):
         return self.name
@@ -135,7 +134,7 @@ def checked(name, verdict=None, **rest):
                  r"debug exit, status 0x0$", **rest)
 
 
-# It does so without Lamina, too.
+# Without Lamina, too.
 WP_PANIC = ("Bochs 3.0 panics where ring 0 writes to a read-only page with CR0.WP clear, on models with CET "
             "(\"asked to set dirty on paging leaf entry with R/W bit clear\")")
 CHECKED_GUESTS = tuple(checked(name, cannot=tuple(
@@ -157,12 +156,12 @@ ENDINGS = (
           cannot=((BOCHS_SVM, NO_INTERRUPT_WITH_IF_0), (BOCHS_2_SVM, NO_INTERRUPT_WITH_IF_0))),
 )
 
-# Guests whose exits are handled in the entry stub or on the fast path: the time limit must end these, too.
-# Not with CHECKED, with which every exit takes the slow path.
+# Guests whose exits are handled in the entry stub or on the fast path: a time limit must end them, too.
+# Without CHECKED, which makes every exit take the slow path.
 SPINNING = tuple(
     Guest(f"spin-{exit}{'' if interrupts else '-if0'}", r"^guest spin: now", r"stopped", image="spin",
           cmdline=f"exit={number} if={interrupts}", seconds=1,
-          # On the slow path, and where a handler runs, the limit is checked without an interrupt.
+          # For the other exits a handler runs, and after it the limit is checked without an interrupt.
           cannot=() if interrupts or exit not in ("cpuid", "rdmsr") else
                  ((BOCHS_SVM, NO_INTERRUPT_WITH_IF_0),))
     for number, exit in enumerate(("cpuid", "rdmsr", "out", "mmio"), 1) for interrupts in (0, 1))
@@ -175,18 +174,18 @@ def boot_guests(name, setup, guests, options):
                               if setup not in dict(guest.cannot)))
 
 
-# Each boot with the guests that it is for.
+# Each boot, with the guests that run in it.
 GUEST_BOOTS = {boot_guests(name, setup, guests, options): guests
                for name, setups, guests, options in (
                    ("guests", GUEST_SETUPS, CHECKED_GUESTS, Boot.options),
                    ("spinning", (QEMU_SVM, BOCHS_VMX, BOCHS_SVM), SPINNING, Boot.options),
-                   # Checking takes instructions; these guests measure time and must not see too many of them.
+                   # The checks take many instructions, and these guests measure time: so a faster clock.
                    ("guests-checked", FAST_GUEST_SETUPS, CHECKED_GUESTS, CHECKED),
                    ("endings", GUEST_SETUPS, ENDINGS, CHECKED),
                    ("guests", tuple(in_counted_time(setup) for setup in (BOCHS_VMX_NEW, *OLD_SETUPS)),
                     CHECKED_GUESTS, Boot.options))
                for setup in setups}
-# What else runs on the old versions and other models, in make check-long.
+# More boots on the old versions and other models, for make check-long.
 GUEST_BOOTS.update({
     dataclasses.replace(boot_guests(name, setup, guests, CHECKED), long=True): guests
     for name, guests, setups in (
@@ -195,8 +194,8 @@ GUEST_BOOTS.update({
         ("endings", ENDINGS, (QEMU_X2APIC, BOCHS_VMX_NEW, *map(in_counted_time, OLD_SETUPS))))
     for setup in setups})
 
-# Checks that fail in the guests because of a bug in an emulator of that name: which, how many, and why.
-# Each has to be needed: with a version that has fixed the bug, the test fails.
+# Checks that fail in a guest because of a bug of that emulator: which, how often, and why. If a check does
+# not fail as listed, for example because a newer version has fixed the bug, the test fails.
 Deviation = collections.namedtuple("Deviation", "emulator guest check count reason")
 QEMU_CR_READ = "QEMU 10.0 looks at the intercept of CR0's reads where CR4 or CR8 is read"
 QEMU_EXT = "QEMU 10.0 leaves EXT out of the error code of a fault at an event's delivery"
@@ -210,14 +209,14 @@ DEVIATIONS = (
     *(Deviation("qemu", "hostile", f"{instruction} %0", 1, QEMU_VMX)
       for instruction in ("vmxon", "vmptrld", "vmclear")),
 )
-# Reasons that guests give for a SKIP where they detect an emulator's bug. A version without the bug must
-# not cause that SKIP.
+# Reasons that guests print for a SKIP when they detect an emulator's bug. Versions without the bug must not
+# cause that SKIP.
 FIXED_LATER = {"qemu": ("QEMU doubles the vector in long mode", "QEMU raises #UD",
                    "QEMU does not arm them below a hypervisor")}
 
 
 def deviations(emulator, guest):
-    """How many of each check fail in that guest, by name."""
+    """{name of a check: how often it fails in that guest}."""
     return collections.Counter({known.check: known.count for known in DEVIATIONS
                                 if (known.emulator, known.guest) == (emulator, guest)})
 
@@ -227,8 +226,8 @@ def deviations(emulator, guest):
 PROMPT = r"^~ # "
 LINUX = (Module("linux/vmlinuz", "vm=linux role=kernel mem=256M -- console=ttyS0"),
          Module("linux/initramfs", "vm=linux role=initrd"))
-# Warnings that Linux has on any machine like this: about what these processors are vulnerable to
-# without newer microcode, and about PCI without memory-mapped configuration space.
+# Warnings that Linux prints on any machine like this: about vulnerabilities of these processors without
+# newer microcode, and about PCI without memory-mapped configuration space.
 EXPECTED_WARNINGS = "Speculative Return Stack Overflow|RETBleed|MMCONFIG"
 LINUX_STEPS = (
     Step("", PROMPT),
@@ -288,7 +287,7 @@ MEDIA_BOOTS = (
 )
 
 # ---------------------------------------------------------------------------
-# Bring-up, and everything that must be reported with a message.
+# Start-up, and every error that must be reported.
 
 ONE_GUEST = (Module("guests/debugexit.elf", "vm=one mem=16M"),)
 RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
@@ -314,7 +313,7 @@ OTHER_BOOTS = (
     failing("halts", lacking("qemu", "qemu64"), r"no nested paging", options="onfail=halt",
             powers_off=False, limit=5),
 
-    # NMI blocking in software, for a processor without virtual NMIs, where no exit shows an IRET.
+    # NMI blocking in software, as on a processor without virtual NMIs, where no exit shows an IRET.
     Boot("nmi-software", BOCHS_VMX, (Module("guests/nmi.elf", "vm=nmi mem=16M -- interrupts=1"),),
          lines=(r"^\[.* virtual NMIs +missing", r"^guest nmi: 8 passed, 0 failed, 1 skipped", ENDED_WELL),
          options="onend=poweroff onfail=poweroff vmx.novnmi"),
@@ -323,7 +322,7 @@ OTHER_BOOTS = (
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
-    # Too early to know how the machine is switched off.
+    # It stops before it knows how to power the machine off.
     failing("tiny-machine", QEMU_SVM, r"too little memory: .*MiB", memory=8, powers_off=False,
             limit=5),
     failing("damaged-bzimage", QEMU_SVM, r"damaged bzImage .*cut off", (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a machine boots from: how it is made from Lamina and its modules, and how QEMU is given it."""
+"""What a machine boots from: how it is made from Lamina and its modules, and QEMU's arguments for it."""
 
 import collections
 import contextlib
@@ -15,7 +15,7 @@ import labnet
 
 LAB = pathlib.Path(__file__).resolve().parent.parent / "docs/lab"
 
-# What the emulator gets: an ISO in its CD drive, QEMU arguments, what precedes its command.
+# For the emulator: the ISO in its CD drive, QEMU arguments, and a command that runs it.
 Inserted = collections.namedtuple("Inserted", "iso arguments prefix", defaults=(None, (), ()))
 
 
@@ -26,7 +26,7 @@ class Medium:
     make: typing.Callable
     # insert(path, log): a context manager of an Inserted; log: a file for what a server says
     insert: typing.Callable
-    missing: typing.Callable = lambda: ""       # the reason why there can be none here
+    missing: typing.Callable = lambda: ""       # why it is not available here
 
 # ---------------------------------------------------------------------------
 # A CD, and the same image written to a disk or a stick.
@@ -78,7 +78,7 @@ def named_to_qemu(path, log):
 KERNEL = Medium("kernel", kernel_arguments, named_to_qemu)
 
 # ---------------------------------------------------------------------------
-# The network: what docs/lab.md says, with the files of docs/lab.
+# The network, set up as docs/lab.md describes, with the files of docs/lab.
 
 PLATFORMS = ("i386-pc", "x86_64-efi")
 BIOS, UEFI = "boot/grub/i386-pc/core.0", "boot/grub/x86_64-efi/core.efi"
@@ -106,7 +106,7 @@ def guide(file, *lines):
 
 
 def lab_root(root, kernel, cmdline, modules, small):
-    """A TFTP root as the lab guide says."""
+    """A TFTP root as in the lab guide."""
     modules = [module._replace(name=module.path.name) for module in modules]
     menu = guide("grub.cfg", f"multiboot2 /lamina/lamina.elf {cmdline}",
                  *(f"module2 /lamina/{module.name} {module.cmdline}" for module in modules))
@@ -115,7 +115,7 @@ def lab_root(root, kernel, cmdline, modules, small):
 
 
 def ipxe_root(root, kernel, cmdline, modules, small):
-    """One for iPXE, as the guide says."""
+    """A TFTP root for iPXE, as in the guide."""
     lab_root(root, kernel, cmdline, modules, small)
     (root / "boot.ipxe").write_text(guide(
         "boot.ipxe", f"kernel lamina/lamina.elf {cmdline}",
@@ -144,7 +144,7 @@ def pxe(nic):
 
 
 def ipxe(nic):
-    """iPXE, in the card's ROM or, where the card has none, by PXE; then what its script says."""
+    """iPXE, from the card's ROM or, if it has none, loaded by PXE; then iPXE's script."""
     return served_by_dnsmasq("ipxe", nic, ipxe_root, (LAB / "dnsmasq-ipxe.conf").read_text())
 
 

@@ -14,17 +14,17 @@ import matrix
 
 GUESTS = tuple(matrix.checked(name, seconds=20) for name in ("debugexit", "longmode", "cpuid", "timer"))
 
-# Time is counted in instructions, few per second: delays are short, and nothing depends on how
-# busy the build machine is.
+# Time is counted in instructions, few per second: so delays are short and do not depend on the load
+# of the build machine.
 COUNTED = ("-icount", "shift=6,sleep=off")
 
-# `facts`: the names of what the processor has. `names`: all models with the same CPUID.
-# `cpu`: the emulator's argument, where that is more than a name; `but`: why.
+# `facts`: the names of the processor's features. `names`: all models with the same CPUID.
+# `cpu`: the emulator's argument, if that is more than a name; `but`: why.
 Model = collections.namedtuple("Model", "emulator names facts cpu but", defaults=("", ""))
 
 # ---------------------------------------------------------------------------
-# What a processor must have, in the order in which Lamina checks, and the message about one
-# without it.
+# The features that a processor must have, in the order in which Lamina checks them, and the message about
+# a processor that lacks one.
 
 NO_LONG_MODE = r"Lamina needs a 64-bit processor \(long mode\)"
 NO_NX = r"Lamina needs no-execute pages \(NX\)"
@@ -67,16 +67,16 @@ def refusal(facts):
 # ---------------------------------------------------------------------------
 # QEMU
 
-# QEMU (7.2 and 10.0) treats CR4.OSXSAVE as reserved where there is no XSAVEOPT, and repeats the instruction
+# QEMU (7.2 and 10.0) treats CR4.OSXSAVE as reserved on models without XSAVEOPT, and repeats the instruction
 # that sets it forever. AMD's processors of that age have XSAVE without XSAVEOPT.
-# Where time is counted in instructions, the timer of an x2APIC ends QEMU 10.0 ("Bad icount read"). Guests
-# need that time; on a model that is refused no guest runs.
+# With -icount, QEMU 10.0 exits at an access to an x2APIC's timer ("Bad icount read"). The guests need
+# -icount; a model that is refused runs no guest.
 QEMU_X2APIC = "QEMU ends at an x2APIC's timer where time is counted in instructions: started without x2APIC"
 QEMU_XSAVE = "QEMU hangs at CR4.OSXSAVE where XSAVE comes without XSAVEOPT: started without XSAVE"
 
 
 class Qmp:
-    """A QEMU that runs nothing and answers questions."""
+    """A QEMU that runs no guest and answers queries."""
 
     def __enter__(self):
         self.process = subprocess.Popen(
@@ -102,12 +102,12 @@ class Qmp:
 
 
 def qemu_models():
-    """One for each CPUID: most of QEMU's versions of a model differ in what TCG leaves out anyway."""
+    """One for each CPUID: most versions of a QEMU model differ only in features that TCG lacks."""
     groups = collections.defaultdict(list)
     with Qmp() as qmp:
         for model in sorted(qmp("query-cpu-definitions"), key=lambda model: model["name"]):
             name = model["name"]
-            if name == "host":                   # what KVM offers; TCG has no such thing
+            if name == "host":                   # exists with KVM only
                 continue
             expansion = qmp("query-cpu-model-expansion", type="full", model={"name": name})
             properties = {**expansion["model"]["props"], "model-id": None,
@@ -149,7 +149,7 @@ BOCHS = {
     "arrow_lake": WESTMERE,
 }
 
-# Bochs' models that no boot image can be tried on, and why.
+# Bochs' models that cannot boot an image at all, and why.
 BOCHS_WITHOUT_BOOT = {
     "i386": "Bochs' BIOS executes CPUID, which this processor has not",
     "i486dx4": "GRUB reads CR4 where it starts a kernel, and this processor has none",
@@ -162,14 +162,14 @@ BOCHS_PANICS = {(name, "longmode"): matrix.WP_PANIC for name in ("tigerlake", "s
 ERRORS_OF_EMULATORS = {
     ("phenom_8650_toliman", "cpuid", "POPCNT"): "Bochs announces POPCNT and raises #UD at it",
 }
-# QEMU (7.2 and, by its source, 10.0), where the time that it gives a CPU ends right behind the injection of an interrupt, delivers
-# the interrupt a second time: as an exception, says EXITINTINFO (0x351 for vector 0x51). It depends on
-# the count of instructions, so this check may fail there with 0x51 twice, or pass.
+# If a CPU's time slice in QEMU (7.2 and, by its source, 10.0) ends right after the injection of an interrupt,
+# QEMU delivers the interrupt a second time, with EXITINTINFO's type of an exception (0x351 for vector 0x51).
+# That depends on the count of instructions, so this check may fail with 0x51 twice, or pass.
 DELIVERED_TWICE = {("timer", "a pending IPI does not let HLT sleep")}
 
 
 def bochs_offers():
-    """The names that Bochs itself lists."""
+    """The names of the models that Bochs lists."""
     result = subprocess.run([*emulators.get("bochs").prefix(), "--help", "cpu"], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
     words = (result.stdout + result.stderr).split("Supported CPU models:")[1].split("\n\n")[1]
@@ -191,13 +191,13 @@ QUIET = "onend=poweroff onfail=poweroff stats=off"
 
 
 def outcome(words):
-    """The lines that a boot must show, and how it ends, by the reason for which it must be refused."""
+    """The lines that a boot must show, and how it ends; `words`: why it must be refused."""
     if not words:
         return {"lines": (matrix.ENDED_WELL,)}
     early = words in (NO_LONG_MODE, NO_NX) or words.startswith("CPUID announces no ")
     if not early:
         return {"lines": (matrix.error_line(words), matrix.STOPPED)}
-    # Before Lamina knows how to switch the machine off; the first two before there is a log.
+    # Refused before Lamina knows how to power the machine off; the first two before there is a log.
     return {"lines": (words,), "steps": (matrix.Step("", words),), "powers_off": False,
             "watched": 1}
 
@@ -228,7 +228,7 @@ ODD_PROCESSORS = {
 }
 FEW = tuple(guest for guest in GUESTS if guest.name != "timer")    # no -icount with several CPUs
 
-# QEMU's board and memory, what else must be said, and how it ends.
+# QEMU's board and memory, further lines that must be shown, and how it ends.
 Machine = collections.namedtuple("Machine", "extra memory words rest", defaults=(64, "", {}))
 NO_POWER_OFF = {"powers_off": False, "watched": 1, "steps": (matrix.Step("", matrix.error_line(
     "the machine did not power off; halted")),), "lines": (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the display of a QEMU machine shows: screenshots, read with the font that Lamina draws with."""
+"""Read screenshots of a QEMU machine's display, by the font that Lamina draws with."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ VGA_TEXT, TEXT_COLUMNS, TEXT_ROWS = 0xB8000, 80, 25
 
 
 def read_font():
-    """From rows of '0' and '1' to the character."""
+    """{the rows of a glyph, as strings of '0' and '1': the character}."""
     glyphs, band = [], []
     for line in FONT.read_text().splitlines() + [""]:
         if line and not line.startswith(";"):
@@ -33,7 +33,7 @@ def enlarge(glyph, scale):
 
 
 class Picture:
-    """A screenshot: rows of '0' for black and '1' for the only other colour that there is."""
+    """A screenshot: rows of '0' for black and '1' for the only other colour."""
 
     def __init__(self, path):
         magic, size, depth, pixels = pathlib.Path(path).read_bytes().split(b"\n", 3)
@@ -109,8 +109,8 @@ class Display:
         return [text[i:i + TEXT_COLUMNS].rstrip() for i in range(0, len(text), TEXT_COLUMNS)]
 
     def await_lines(self, read, done, work, limit):
-        """Read until done(lines) and nothing changes; the last ones read if that does not happen
-        within so many seconds of the emulator's work (emu.Work)."""
+        """Read the screen until done(lines) holds and nothing changes. Returns the last lines read if that
+        does not happen within the time limit, in seconds of the emulator's work (emu.Work)."""
         lines = None
         while True:
             before = lines
@@ -126,7 +126,7 @@ class Display:
 
 
 def layout(lines, columns, rows):
-    """What a screen of that size shows when so many lines were written, the last one ended."""
+    """What a screen of this size shows after these lines, each of them ended."""
     wrapped = [line[i:i + columns].rstrip()
                for line in lines for i in range(0, max(len(line), 1), columns)]
     shown = (wrapped + [""])[-rows:]

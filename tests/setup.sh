@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Install what building, running and testing need, on Debian and its kin.
-# Prints nothing when all is there. Usage: setup.sh [check]
+# Install the packages for building, running and testing, on Debian and its derivatives.
+# Prints nothing when all are installed. Usage: setup.sh [check]
 #	without "check": what "make run" needs; with it: what "make check" needs too.
 set -eu
 
-# A thing that proves the package is there, then the package.
+# A file or command that proves that a package is installed, then the package.
 need="
 gcc gcc
 ld binutils

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Show what takes the room in the image, folder by folder, and hold docs/size.md to it.
+"""Print the size of the image by folder, and compare it with docs/size.md.
 
     python3 tests/size.py build                     print the table
     python3 tests/size.py build --compiler ... --docs    write it into docs/size.md
@@ -24,7 +24,7 @@ COLUMNS = ("code", "constants", "data", "bss")
 # Output sections of linker.ld. The build ID is a constant in the image like any other.
 COLUMN_OF = {".text": "code", ".rodata": "constants", ".note.gnu.build-id": "constants",
              ".data": "data", ".bss": "bss"}
-# What no object file brings: space between sections for alignment, and what the linker makes itself.
+# Parts that come from no object file: alignment between sections, and what the linker itself adds.
 FILLED, LINKER = "(alignment)", "(linker)"
 FILE, TOTAL = "(file format)", "total"
 
@@ -42,7 +42,7 @@ class SizeError(Exception):
 
 
 def joined_lines(text):
-    """The map's lines. A long section name has a line of its own, and its figures are on the next one."""
+    """The map's lines, with a long section name and its figures, which follow on the next line, joined."""
     name = None
     for line in text.splitlines():
         if name is not None and CONTINUED.match(line):
@@ -96,7 +96,7 @@ def read_map(text, build):
     for column, address, size, inputs in input_sections(text[start:], build):
         outputs[column] += size
         at, end = address, address + size
-        # Strings that sections have in common are merged: such a section ends where the next one begins.
+        # Common strings of several sections are merged: such a section ends where the next one begins.
         following = [entry[0] for entry in inputs[1:]] + [end]
         for (begin, length, folder), limit in zip(inputs, following):
             if not at <= begin <= limit <= end:

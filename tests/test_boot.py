@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each boot of the matrix must have said."""
+"""Check the log of each boot of the matrix."""
 
 import collections
 import re
@@ -10,7 +10,7 @@ import matrix
 
 
 def require(condition, *words):
-    """An assertion that shows the serial log, not this file."""
+    """Assert; a failure shows the serial log, not this file."""
     if not condition:
         pytest.fail("\n".join(words), pytrace=False)
 
@@ -26,7 +26,7 @@ def vm_part(text, name):
     numbers = [number for number, line in enumerate(lines) if re.match(mine, line)]
     first = [number for number in numbers if "] first entry" in lines[number]]
     if first:
-        # One that did not end is the last: its part goes to the end of the log.
+        # A VM that did not end is the last one: its part extends to the end of the log.
         ended = any("] vm ended" in lines[number] for number in numbers)
         numbers = range(first[0], numbers[-1] + 1 if ended else len(lines))
     return "\n".join(re.sub(mine, "", lines[number]) for number in numbers)
@@ -61,7 +61,7 @@ def check_guest(guest, text, emulator):
 
 
 def rows(boots):
-    """The boots as parameters, those that take long marked so."""
+    """The boots as parameters; the long ones are marked."""
     return [pytest.param(boot, marks=[pytest.mark.long] * boot.long) for boot in boots]
 
 
@@ -78,13 +78,13 @@ CHECKED_BOOTS = [boot for boot in matrix.BOOTS if boot.options == matrix.CHECKED
 ENTRIES = re.compile(r"^\[[^\]]* (\S+)\] vcpu 0: (\d+) entries: .* (\d+) failed", re.MULTILINE)
 CHECKS = re.compile(r"^\[[^\]]* (\S+)\] vcpu 0: check: (\d+) entries checked, (\d+) alarms",
                     re.MULTILINE)
-LEAST_ENTRIES = 40          # of the shortest guest: it says one line and halts for good
+LEAST_ENTRIES = 40          # of the shortest guest: it prints one line and halts forever
 LEAST_ENTRIES_OF_LINUX = 20_000
 
 
 @pytest.mark.parametrize("boot", rows(CHECKED_BOOTS), ids=str)
 def test_no_false_alarm(boot, run):
-    """Each entry of each VM was checked against the manual's rules, and broke none."""
+    """Each entry of each VM was checked against the manual's rules and broke none."""
     entries = {vm: int(count) for vm, count, _ in ENTRIES.findall(run.text)}
     checked = {vm: int(count) for vm, count, _ in CHECKS.findall(run.text)}
     vms = {re.search(r"vm=(\S+)", module.cmdline)[1] for module in boot.modules}

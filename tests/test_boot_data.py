@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Unusual data from the boot loader and the firmware, with the real GRUB: hundreds of modules, very large
-and empty ones, odd command lines, and ACPI tables that name what is not there.
+and empty ones, odd command lines, and ACPI tables with addresses where nothing is.
 """
 
 import re
@@ -15,7 +15,7 @@ from test_boot import require, tail, test_boot as check_boot
 
 TINY = "guests/debugexit.elf"
 MADE = conftest.BUILD / "damaged"
-MANY = 260          # what is said of more than 512 is for tests/unit/test_bootinfo.c: GRUB takes long
+MANY = 260          # more than 512 are tested by tests/unit/test_bootinfo.c, since GRUB would take long
 
 
 def many(number):
@@ -29,14 +29,14 @@ LARGE = Boot("large-initrd", QEMU_SVM, (
     (matrix.Step("", matrix.PROMPT), matrix.Step("poweroff\r", matrix.ENDED_WELL)),
     lines=(r"module 1: 307200 KiB at ",), limit=300, memory=1500)
 
-# More for both than the machine has: what was a module is RAM later.
+# Both VMs together need more than the machine has: a module's memory must be reused as RAM.
 AGAIN = Boot("large-again", QEMU_SVM, (
     Module("damaged/initramfs-300M", "vm=broken mem=256M"), Module(TINY, "vm=next mem=380M")),
     lines=(r"vm ended: debug exit", r"next\] 380 MiB"), limit=120, memory=512)
 
 
 def hpet_table(address, length=56):
-    """An HPET description table as ACPI has it; QEMU fills the checksum in."""
+    """An HPET description table as in ACPI; QEMU fills in the checksum."""
     body = struct.pack("<IBBBBQBHB", 0x8086a201, 0, 64, 0, 0, address, 0, 0x80, 0)
     head = struct.pack("<4sIBB6s8sI4sI", b"HPET", length, 1, 0, b"LAMINA", b"TESTTEST", 1, b"TEST", 1)
     return (head + body)[:length]
@@ -79,7 +79,7 @@ BOOTS = (
 
 
 def make_files():
-    """What the boots are made of."""
+    """Make the files for the boots."""
     MADE.mkdir(parents=True, exist_ok=True)
     (MADE / "empty").write_bytes(b"")
     for name, (table, _) in TABLES.items():

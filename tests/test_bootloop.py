@@ -66,7 +66,7 @@ def test_key_ends_it(tmp_path):
 
 @pytest.mark.parametrize("onfail", ("reboot", "poweroff"))
 def test_failed_boot_ends_it(onfail, tmp_path):
-    """A VM that ends by an error; onfail=reboot would make a loop without an end."""
+    """A VM ends by an error: with onfail=reboot this could be an endless loop."""
     with machine(f"failed-{onfail}", tmp_path, f"bootloop=3 onfail={onfail}", (BAD,)) as lamina:
         lamina.expect(r"bootloop: boot 1 of 3 failed: the loop ends.*\n"
                       r".*Lamina: stopped: 1 of 1 VMs.*\n", LIMIT)
@@ -78,7 +78,7 @@ def test_failed_boot_ends_it(onfail, tmp_path):
 
 
 def test_reset_ends_it(tmp_path):
-    """A machine that resets by itself while a VM runs: the next boot says so and stops."""
+    """The machine resets unexpectedly while a VM runs: the next boot reports that and stops."""
     socket = tmp_path / "monitor"
     with machine("reset", tmp_path, "bootloop=3", (IDLE,),
                  extra=("-monitor", f"unix:{socket},server,nowait")) as lamina:

@@ -25,7 +25,7 @@ def running(*command):
 
 
 def watched(process):
-    """The seconds that Work counts, and those of real time."""
+    """(the seconds that Work counts, the seconds of real time)."""
     start = time.monotonic()
     work = emu.Work(process.pid, 0.2)
     while time.monotonic() < start + SECONDS:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Forced exits and interrupted deliveries on the emulated processors: build/selftest.elf.
 
-A check that fails because an emulator errs is named here with the reason, for each version by itself.
-Every name has to be needed: an emulator that has learnt better, or a name that covers too much, shows.
+A check that fails because of an emulator's bug is listed here with the reason, for each version separately.
+Every entry must be needed: the test fails if the emulator has fixed the bug, or if an entry covers too much.
 """
 
 import collections
@@ -19,7 +19,7 @@ import matrix
 Deviation = collections.namedtuple("Deviation", "checks count reason")
 Machine = collections.namedtuple("Machine", "setup options deviations")
 
-# Which checks, how many of them fail, and why.
+# (checks, how many of them fail, why)
 QEMU_SHADOW = Deviation(
     r".* mode, IF=\d, shadow of .*no event: the interrupt shadow", 27,
     "QEMU 7.2 does not load the interrupt shadow at VMRUN")
@@ -69,7 +69,7 @@ LONG_MACHINES = (
 
 
 def rows(of):
-    """Of each machine its rows as parameters, those of the long ones marked so."""
+    """The rows of each machine as parameters; those of the long ones are marked."""
     return [pytest.param(*row, marks=[pytest.mark.long] * (machine in LONG_MACHINES))
             for machine in (*MACHINES, *LONG_MACHINES) for row in of(machine)]
 
@@ -79,7 +79,7 @@ DEVIATIONS = rows(lambda machine: [(machine, deviation) for deviation in machine
 GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"),
           ("delivery32", "delivery32", "limit=60"), ("deliveryreal", "deliveryreal", "limit=60"),
           ("machinecheck", "machinecheck", "limit=60"))
-# The line that reports it, and how many checks it makes at least.
+# The line that reports a test, and the least number of its checks.
 VERDICTS = ((r"selftest forced", 150), (r"guest delivery", 80), (r"guest delivery32", 100),
             (r"guest deliveryreal", 90), (r"guest machinecheck", 31))
 
@@ -97,7 +97,7 @@ def logs(tmp_path_factory):
 
 @pytest.fixture
 def log(logs, machine):
-    """What the machine said; each is booted once."""
+    """The log of the machine; each machine is booted once."""
     folder, texts = logs
     if emulators.missing(machine.setup.emulator):
         pytest.skip(emulators.missing(machine.setup.emulator))

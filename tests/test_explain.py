@@ -32,7 +32,7 @@ def dump(form):
     return (HERE / f"dumps/{form}.txt").read_text()
 
 
-# Lamina's were taken from refused entries: what was broken, and how it is repaired.
+# Lamina's dumps are from refused entries: the rule that was broken, and the change that repairs the state.
 REPAIRED = {
     "lamina-vmx": (("DR7 0x10000000000", "DR7 0x400"),
                    (", VM-entry interruption information 0x80000030", "")),
@@ -66,7 +66,7 @@ def test_refused_by_an_emulator(explain, form, rules):
     assert (code, broken_rules(output)) == (1, rules), output
 
 
-# What is changed in a valid dump, and the rule that must be named, alone.
+# A change to a valid dump, and the only rule that must be named.
 BREAKS = [
     ("kvm-svm", "0000000080050033 cr2", "00000000a0050033 cr2", "guest.cr0.nw-without-cd"),
     ("kvm-svm", "efer:         0000000000001d01", "efer:         0000000000000d01",

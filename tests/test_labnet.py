@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The networks that machines boot from do not outlive their tests, and say why they did not start."""
+"""The networks that machines boot from end with their tests, and report why they did not start."""
 
 import pathlib
 import subprocess

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Machine checks that QEMU's monitor injects into the host, while its guest halts.
 
-Only there: QEMU ignores the intercept of #MC, and Bochs has no machine checks. What they mean while
-a guest runs is proven by tests/unit/test_machine_check.c, test_vmx_run.c and test_svm_run.c.
+Only there: QEMU ignores the intercept of #MC, and Bochs has no machine checks. Machine checks while a
+guest runs are tested by tests/unit/test_machine_check.c, test_vmx_run.c and test_svm_run.c.
 """
 
 import re
@@ -15,8 +15,8 @@ import conftest
 import emu
 import image
 
-# EPYC has no recovery from uncorrected errors (SUCCOR). QEMU's processors of Intel's have
-# (MCG_CAP.SER_P), and SVM all the same where it is asked for.
+# EPYC has no recovery from uncorrected errors (SUCCOR). QEMU's Intel models have (MCG_CAP.SER_P), and can
+# be given SVM, too.
 AMD, INTEL = "EPYC", "Skylake-Server,+svm,+npt"
 LIMIT = 30
 
@@ -104,7 +104,7 @@ def test_host_machine_check(case, iso, tmp_path):
             machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from",
                            LIMIT)
         assert machine.wait(LIMIT), machine.report("it did not power off")
-    # The page was free, or belonged to the VM that has ended: it must not be allocated again.
+    # The page was free, or belonged to the VM that has ended: no VM may get it again.
     damaged = re.search(r"memory: 0x1234000 \+ 0x1000 is damaged and stays unused", machine.text())
     assert goes_on == bool(damaged), machine.text()
     assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))

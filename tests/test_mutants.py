@@ -17,7 +17,7 @@ import unit_tests  # noqa: E402
 
 
 def mutate(body, head="int f(int x)"):
-    """{(operator, the changed lines)} of a function with this body."""
+    """{(operator, changed lines)} for a function with this body."""
     text = f"{head}\n{{\n{body}\n}}\n"
     return {(mutant.operator, *mutant.after) for mutant in operators.mutants_of(c_source.Source("core/f.c", text))}
 

@@ -27,7 +27,7 @@ LIMIT = 60
 
 @pytest.fixture(scope="module", params=MACHINES)
 def refused(request, tmp_path_factory):
-    """What the machine says, and what is expected of it."""
+    """The log of the machine, and what is expected in it."""
     setup, *expected = MACHINES[request.param]
     iso = tmp_path_factory.mktemp("refused") / "refused.iso"
     modules = [image.Module(conftest.BUILD / "guests/debugexit.elf", vm, f"vm={vm} mem=16M")
@@ -42,7 +42,7 @@ def refused(request, tmp_path_factory):
         return machine.text().replace("\r", ""), *expected
 
 
-def test_words_then_dump_then_end(refused):
+def test_message_then_dump_then_end(refused):
     text, failure, rule, _ = refused
     said = [re.search(rf"^\[[^\]]* refused\] {words}", text, re.MULTILINE) for words in (
         rf"error: vcpu 0: check: refused for {rule}$",

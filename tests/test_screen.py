@@ -31,7 +31,7 @@ MODES = {
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
-    """A function that makes a boot image, or has made it."""
+    """A function that makes a boot image, once."""
     folder, images = tmp_path_factory.mktemp("screen"), {}
 
     def get(options=OPTIONS, modules=(), mode=None, small=True):

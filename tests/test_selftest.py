@@ -12,7 +12,7 @@ from conftest import BUILD, LOGS
 
 LIMIT = 120
 SPEED = 20_000_000
-ENOUGH = 0.95       # of what the emulator can judge, in each of the manual's lists
+ENOUGH = 0.95       # of the rules that the emulator checks, in each of the manual's lists
 
 VERDICT = re.compile(r"selftest vmx-entry: (\d+) proven, (\d+) exceptions, (\d+) not judgeable, (\d+) failed")
 COVERAGE = re.compile(r"selftest coverage: (\d+) of (\d+) judged, (\d+) exceptions, (\d+) not judgeable: (.*)")
@@ -24,7 +24,7 @@ CHECKS = re.compile(r"vcpu 0: check: (\d+) entries checked, (\d+) alarms")
 JUDGED_BY_3_0 = {"control.posted-interrupts.interrupt-delivery", "control.posted-interrupts.acknowledge",
                  "control.posted-interrupts.vector", "control.posted-interrupts.descriptor",
                  "control.mode-based-execute.ept"}
-# And for CET, PKRS and the controls that came with them, which only its newest models have.
+# Rules for CET, PKRS and the controls that came with them, which only its newest models have.
 JUDGED_WITH_CET = {"control.tertiary.reserved", "control.secondary-exit.reserved", "control.sub-page.ept",
                    "control.sub-page.address", "host.cr4.cet-wp", "host.s-cet", "host.ssp.aligned",
                    "host.ssp.canonical", "host.ssp-table", "host.pkrs", "guest.cr4.cet-wp", "guest.s-cet",
@@ -42,7 +42,7 @@ def machine(request):
 
 @pytest.fixture(scope="module")
 def said(machine, tmp_path_factory):
-    """What one boot of the self-test says."""
+    """The log of one boot of the self-test."""
     LOGS.mkdir(parents=True, exist_ok=True)
     iso = tmp_path_factory.mktemp("selftest") / "selftest.iso"
     modules = [image.Module(BUILD / "guests/debugexit.elf", "mutations.elf", "vm=mutations mem=16M")]
@@ -82,12 +82,12 @@ def test_exceptions_have_reasons(said):
 
 
 def test_check_sees_every_mutation(said):
-    """The option check=entries, which must find nothing in other boots, must find these."""
+    """The option check=entries must report each of these; in other boots it must report nothing."""
     checked, alarms = map(int, CHECKS.search(said).groups())
     proven, exceptions, _, _ = map(int, VERDICT.search(said).groups())
     assert checked >= 2 * (proven + exceptions)
-    # An alarm comes for what is entered nevertheless, and for what is refused because of data in memory,
-    # which the product never uses and the option does not read.
+    # There is an alarm for states that are entered nevertheless, and for those refused because of data in
+    # memory, which the product never uses and the option does not read.
     assert alarms == exceptions + len(REFUSED_FOR_MEMORY)
     for rule in REFUSED_FOR_MEMORY:
         assert re.search(rf"\] PASS {re.escape(rule)}", said)

@@ -17,7 +17,7 @@ VERDICT = re.compile(
 
 @pytest.fixture(scope="module", params=("qemu:EPYC", "qemu-7.2:EPYC", "bochs:ryzen", "bochs-2.7:ryzen"))
 def said(request, tmp_path_factory):
-    """What one boot of the self-test says."""
+    """The log of one boot of the self-test."""
     emulator, model = request.param.split(":")
     if emulators.missing(emulator):
         pytest.skip(emulators.missing(emulator))
@@ -54,7 +54,7 @@ def test_exceptions_have_reasons(said):
 
 
 def test_check_sees_what_was_refused(said):
-    """The processor may overwrite a state that it refuses: the option check=entries checks before the entry."""
+    """The processor may overwrite a state that it refuses, so check=entries checks before the entry."""
     checked, alarms = map(int, CHECKS.search(said).groups())
     proven, exceptions, _, _ = map(int, VERDICT.search(said).groups())
     assert checked >= 2 * (proven + exceptions) and alarms == exceptions

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The serial port of the log: found by each way, abandoned where it fails; on each port a guest gets input.
 
-What QEMU has no device for (ports in memory) is proven by tests/unit/test_console.c.
+Ports in memory, for which QEMU has no device, are tested by tests/unit/test_console.c.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ HELLO = [image.Module(conftest.BUILD / "guests/debugexit.elf", "hello", "vm=hell
 NO_ISA = ("-serial", "none")
 COM2 = ("-serial", "null", "-serial", "chardev:com1")
 
-# console=, what QEMU has, where it must be found, whether its input is by interrupt
+# console=, QEMU's device, where it must be found, whether its input is by interrupt
 PORTS = {
     "auto": ("", ("-serial", "chardev:com1"), "port 0x3f8, 115200 baud: the first that answers", True),
     "com2": ("console=com2,19200", COM2, "port 0x2f8, 19200 baud, as console= says", True),
@@ -75,7 +75,7 @@ def test_port(case, tmp_path):
 
 
 def spcr(port, baud_code, length=80):
-    """ACPI's Serial Port Console Redirection table, for QEMU to add: it sets the checksum itself."""
+    """ACPI's Serial Port Console Redirection table, for QEMU to add; QEMU fills in the checksum."""
     header = struct.pack("<4sIBB6s8sI4sI", b"SPCR", length, 2, 0, b"LAMINA", b"TEST    ", 1, b"TEST", 1)
     body = struct.pack("<B3xBBBBQBBIBBBBBBHHBBBIBI", 0, 1, 8, 0, 1, port, 3, 4, 4, baud_code, 0, 1, 0,
                        0, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0)
@@ -114,7 +114,7 @@ def test_bad_spcr(port, baud, length, words, tmp_path):
     with machine_for("bad-spcr", build(tmp_path, OPTIONS, HELLO),
                      extra=with_table(tmp_path, spcr(port, baud, length))) as machine:
         machine.expect(emu.ENDED_WELL.pattern, LIMIT)
-    level = "" if port == 0 else "warning: "    # the table's way to say that there is none
+    level = "" if port == 0 else "warning: "    # how the table says that there is none
     assert re.search(rf"^\[[^]]*\] {level}console: .*{re.escape(words)}$", machine.text(), re.MULTILINE)
 
 

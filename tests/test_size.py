@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How tests/size.py reads the linker's map, and what it calls a difference."""
+"""How tests/size.py reads the linker's map, and what it counts as a difference."""
 
 import pytest
 

@@ -20,7 +20,7 @@ UEFI = ("-bios", "/usr/share/ovmf/OVMF.fd")
 
 
 def boot(name, iso, extra=(), board="q35", model="EPYC", mem=256, powers_off=True):
-    """Run to the end; return what the serial port said."""
+    """Run to the end; return the serial port's output."""
     conftest.LOGS.mkdir(parents=True, exist_ok=True)
     with emu.Machine(iso, "qemu", model, mem, log=conftest.LOGS / f"startup-{name}.log",
                      extra=extra, board=board) as machine:
@@ -85,7 +85,7 @@ def test_relocation(place, firmware, tmp_path):
     assert low <= start and end <= high + 1 and start % align == 0
     if preference == HIGHEST:
         assert start > 0x8000000    # the machine has 256 MiB
-    elif firmware == "bios":        # a UEFI firmware may have something there
+    elif firmware == "bios":        # a UEFI firmware may use that memory
         assert start == low
     assert_ran_well(text)
 
@@ -156,7 +156,7 @@ def stages():
 
 
 def codes_of(name, tmp_path, **arguments):
-    """The bytes written to port 0x80 from Lamina's first one on, and what the serial port said."""
+    """The bytes written to port 0x80 from Lamina's first one on, and the serial port's output."""
     post = tmp_path / "post"
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, arguments.pop("modules", ONE), small=True)
     text = boot(name, tmp_path / "iso", extra=("-chardev", f"file,id=post,path={post}", "-device",
@@ -203,14 +203,14 @@ def test_last_stage(model, mem, words, last, tmp_path):
 
 @pytest.mark.parametrize("model, words", (("qemu32", "64-bit processor"), ("qemu64,-nx", "no-execute pages")))
 def test_refusal_by_multiboot1(model, words):
-    """QEMU itself starts it: the processor is named, not the loader."""
+    """Started by QEMU itself: the message names the processor, not the loader."""
     text = boot(f"refused-{model}", None, image.qemu_arguments(BUILD / "lamina.elf", OPTIONS, ONE),
                 model=model, powers_off=False)
     assert words in text
 
 
 def test_refusal_of_another_loader(tmp_path):
-    """A copy that waits for another magic number than GRUB's: to it GRUB is a loader of another kind."""
+    """A copy of the image that expects another magic number must refuse GRUB as an unknown loader."""
     data = bytearray((BUILD / "lamina.elf").read_bytes())
     magic = struct.pack("<I", 0x36d76289)
     assert data.count(magic) >= 1

@@ -156,7 +156,7 @@ def test_statistics_add_up(boot, run):
 
 
 # ---------------------------------------------------------------------------
-# The keys that are Lamina's
+# Lamina's own keys
 
 CONSOLE = matrix.Boot("console", matrix.QEMU_SVM, (
     matrix.Module("guests/spin.elf", "vm=spin mem=16M -- if=1"),), steps=(
@@ -193,5 +193,5 @@ def test_a_crash_prints_what_came_before(boot, run):
     assert "kvm_pio: pio_write at 0x80 size 1 count 1 val 0x5a" in lines[-3]
     assert "kvm_entry: vcpu 0, rip 0x" in lines[-2]
     assert re.search(r"kvm_exit: vcpu 0 reason \w+ rip 0xa0000000 ", lines[-1])
-    # They are before the line that says how the VM ended.
+    # They come before the line that says how the VM ended.
     assert run.text.index(lines[-1]) < run.text.index("vm ended: ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The option trace.stop=: a VM stops at the record that was asked for, and executes nothing more."""
+"""The option trace.stop=: a VM stops at the requested record and executes nothing more."""
 
 import re
 import subprocess
@@ -13,14 +13,14 @@ from test_boot import require, tail
 GUEST = conftest.BUILD / "guests/tracestop.elf"
 SETUPS = (matrix.QEMU_SVM, matrix.BOCHS_VMX, matrix.BOCHS_SVM)
 
-# The condition, the label where RIP must be then, and the record that must be the last one besides entries.
+# The condition, the label at which RIP must be, and the record that must be the last one except entries.
 STOPS = {
     "port:0xe0": ("behind_port", r"kvm_pio: pio_write at 0xe0 size 1 count 1 val 0x5a"),
     "msr:0x1b": ("behind_msr", r"kvm_msr: msr_read 1b = 0xfee00900"),
     "mmio:0xfee00080": ("behind_mmio", r"kvm_mmio: mmio write len 4 gpa 0xfee00080 val 0x0"),
     "exit:CPUID": ("behind_cpuid", r"kvm_exit: vcpu 0 reason CPUID rip 0x{at_cpuid:x} "),
     "rip:{at_cpuid:#x}": ("behind_cpuid", r"kvm_exit: vcpu 0 reason CPUID rip 0x{at_cpuid:x} "),
-    # A part of the instruction is done then: as much as one exit can do.
+    # Part of the instruction is done: as much as one exit can do.
     "port:0xe1": ("at_string", r"kvm_pio: pio_write at 0xe1 size 1 count 1 "),
     # The interrupt that the access has raised waits ...
     "mmio:0xfee00300": ("behind_ipi", r"kvm_mmio: mmio write len 4 gpa 0xfee00300 val 0x44050"),

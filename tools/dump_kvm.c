@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux KVM's dump_vmcs() and dump_vmcb(), from dmesg, the console or a journal: what comes before
- * a line is passed over.
+ * Linux KVM's dump_vmcs() and dump_vmcb(), from dmesg, the console or a journal: prefixes of lines are
+ * skipped.
  */
 #include "tools/dump.h"
 

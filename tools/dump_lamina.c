@@ -49,7 +49,7 @@ static void read_intercepts(struct dump *dump, const char *line)
 	dump_set(dump, SVM_PLACE(control.intercept_misc3), values[2]);
 }
 
-/* The one field of this name, or -1: the capabilities' are not told apart by theirs. */
+/* The index of the field with this name, or -1 if several share it, as capabilities do. */
 static int field_named(const char *name, size_t length)
 {
 	int found = -1;
@@ -66,7 +66,7 @@ static int field_named(const char *name, size_t length)
 	return found;
 }
 
-/* "name 0xvalue, name 0xvalue", behind the prefix of the log. */
+/* "name 0xvalue, name 0xvalue", after the log's prefix. */
 static void read_items(struct dump *dump, const char *line)
 {
 	const char *prefix = strstr(line, "] "), *item = prefix ? prefix + 2 : line;
@@ -100,7 +100,7 @@ static void read_line(struct dump *dump, const char *line)
 		dump_read_vmcb_segments(dump, line, segments);
 }
 
-/* What is not listed is 0, if the list is complete: the last line has a field that is never 0. */
+/* Fields that are not listed are 0, if the list is complete: its last line has a field that is never 0. */
 static void end(struct dump *dump)
 {
 	if (dump->kind == DUMP_SVM || !dump->known[offsetof(struct vmx_entry_state, physical_bits)])

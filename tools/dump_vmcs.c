@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VMCS as KVM's dump_vmcs() and Xen's vmcs_dump_vcpu() print it: one grew out of the other. */
+/* A VMCS as KVM's dump_vmcs() and Xen's vmcs_dump_vcpu() print it, in nearly the same format. */
 #include "tools/dump.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* explain: what is wrong with the VMCS or VMCB of a refused VM entry, from the text of its dump. */
+/* explain: names the rules that the VMCS or VMCB of a refused VM entry breaks, from the text of its dump. */
 #include "tools/dump.h"
 
 #include <ctype.h>
@@ -75,7 +75,7 @@ static void read_line(struct reader *reader, const char *line, unsigned number)
 	reader->format->read_line(&reader->dump, line);
 }
 
-/* Cuts what is too long, and makes spaces of what is no text. */
+/* Read a line, cut to LINE_SIZE, with unprintable characters replaced by spaces. False at the end. */
 static bool next_line(FILE *file, char *line)
 {
 	size_t length = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rules' verdict on a dump that does not tell all. What it lacks is filled in in many ways: a
- * rule that is broken in all of them is broken, and one that is broken in some is left out. So a
- * rule need not say what it looks at, and one that a known field settles is not lost.
+ * Checks an incomplete dump against the rules. Missing fields are filled with many different values: a
+ * rule that is broken by all fillings is broken, one that is broken by some of them is left out. So rules
+ * need no list of the fields that they read, and one that the known fields decide is not lost.
  */
 #include "tools/dump.h"
 
@@ -16,9 +16,9 @@
 #define FILLINGS 256
 #define FINDINGS 512	/* more than there are rules */
 
-/* A rule, and the segment where it is one for segments, that is broken in some filling. */
+/* A rule that some filling breaks; for a rule about segments, the segment, too. */
 struct finding {
-	struct violation violation;	/* values: those that are the same in all fillings */
+	struct violation violation;	/* its values: only those that all fillings have in common */
 	unsigned fillings;
 };
 
@@ -27,9 +27,9 @@ struct findings {
 	unsigned count;
 };
 
-/* --- values that stay, and values that are only filled in --- */
+/* --- values that the dump has, and values that were filled in --- */
 
-/* "label 0x1f" without the number. */
+/* The length of "label 0x1f" without the number. */
 static size_t label_length(const char *item)
 {
 	const char *value = strstr(item, " 0x");
@@ -37,7 +37,7 @@ static size_t label_length(const char *item)
 	return value ? (size_t)(value - item) : strlen(item);
 }
 
-/* Say "label unknown" for each of the `old` values that differs from the `new` one. */
+/* Write "label unknown" in the place of each `old` value that differs from the `new` one. */
 static void keep_common_values(char *old, const char *new)
 {
 	char merged[VIOLATION_VALUES] = "";
@@ -85,9 +85,9 @@ static void find(void *context, const struct violation *violation)
 	finding->fillings++;
 }
 
-/* --- what is filled in --- */
+/* --- fillings --- */
 
-/* The same in each run: xorshift64. */
+/* xorshift64: the same sequence in each run. */
 static u64 random_state = 0x9e3779b97f4a7c15;
 
 static u64 random_u64(void)
@@ -142,7 +142,7 @@ static u64 field_mask(unsigned index)
 	}
 }
 
-/* What the manual and all processors that have been built leave open. */
+/* Fill in the processor's capabilities, within what the manual fixes and all known processors have. */
 static void fill_vmx_processor(struct vmx_entry_state *s, const struct explain_options *options,
 			       unsigned filling)
 {
@@ -173,7 +173,7 @@ static void fill_vmx(struct vmx_entry_state *s, const struct dump *dump,
 	for (unsigned i = 0; i < VMX_FIELDS; i++)
 		if (dump->known[i * sizeof(u64)])
 			fields[i] = dumped[i];
-	/* A damaged dump may tell of widths that do not exist. */
+	/* A damaged dump may contain impossible widths. */
 	if (s->physical_bits < 32 || s->physical_bits > 52)
 		s->physical_bits = physical_bits(options, filling);
 	if (s->linear_bits != 48 && s->linear_bits != 57)
@@ -197,7 +197,7 @@ static void fill_svm(struct vmcb *vmcb, struct svm_processor *processor, const s
 		.physical_bits = physical_bits(options, filling),
 		.efer_valid = EFER_OLD | (filler(filling) & EFER_ALL),
 		.cr4_valid = CR4_OLD | (filler(filling) & CR4_ALL),
-		.host_cr0 = CR0_PE | CR0_PG,	/* no such hypervisor runs without */
+		.host_cr0 = CR0_PE | CR0_PG,	/* every 64-bit hypervisor has them set */
 		.u_cet = filler(filling),
 		.nmi_virtualization = filler(filling) & 1,
 	};
@@ -236,7 +236,7 @@ static unsigned rule_count(enum dump_kind kind)
 }
 
 
-/* A rule for segments is left out once, however many segments it is left out for. */
+/* Count and print a rule for segments once, however many segments it was left out for. */
 static bool named_before(const struct findings *findings, unsigned index)
 {
 	for (unsigned i = 0; i < index; i++)

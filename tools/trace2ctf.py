@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turn the trace lines of a serial log into a folder that trace viewers open.
+"""Convert the trace lines of a serial log into a folder that trace viewers open.
 
     tools/trace2ctf.py serial.log trace.ctf
     babeltrace2 trace.ctf
 
 Lamina prints the lines when a VM has ended with the option trace=console, and some of them after a
 crash. The folder holds a trace in the Common Trace Format 1.8, which babeltrace2 and Trace Compass
-read. Events and fields bear the names that Linux's kvm events have; each event also names its VM.
+read. Events and fields have the names of Linux's kvm events; each event also names its VM.
 """
 
 import argparse
@@ -28,13 +28,13 @@ def hexadecimal(name, bits=64):
 
 
 class Event:
-    """A kind of event: its fields, and the shape of its text, whose groups bear the fields' names."""
+    """A kind of event: its fields, and the pattern of its text, with a group for each field."""
 
     def __init__(self, fields, pattern, **words):
         self.fields, self.pattern, self.words = fields, re.compile(pattern), words
 
     def parse(self, text):
-        """The fields' values, or None where the text is cut or damaged."""
+        """The fields' values, or None if the text is cut or damaged."""
         match = self.pattern.fullmatch(text)
         if not match:
             return None
@@ -54,7 +54,7 @@ def yes(word):
     return {word: 1}
 
 
-# As in Linux's arch/x86/kvm/trace.h and include/trace/events/kvm.h; `reason` is its text there.
+# As in Linux's arch/x86/kvm/trace.h and include/trace/events/kvm.h; `reason` is the reason's text.
 EVENTS = {
     "kvm_entry": Event(
         (Field("vcpu_id"), hexadecimal("rip"), Field("immediate_exit", 8)),
@@ -94,7 +94,7 @@ EVENTS = {
         r"qualification 0x(?P<qualification>\w+)"),
 }
 
-# What Lamina puts before a line of its own, then the trace's: VM, CPU, seconds, event, fields.
+# The prefix of Lamina's log lines, then that of the trace: VM, CPU, seconds, event, fields.
 LINE = re.compile(r"^\[ *\d+\.\d+ cpu\d+(?: (?P<name>[^\]]+))?\] trace (?P<vm>vm-\d+) \[(?P<cpu>\d+)\] "
                   r"(?P<s>\d+)\.(?P<ns>\d{9}): (?P<event>\w+): (?P<text>.*?)\r*$")
 
@@ -120,12 +120,12 @@ def parse(lines):
                               match["name"] or match["vm"], match["event"], values))
     if not records:
         raise LogError("there is no trace in it; boot Lamina with the option trace=console")
-    # Events with the same time stamp stay in the log's order. A crash may print what was printed before.
+    # Events with the same time stamp stay in the log's order. A crash may print the same records again.
     return sorted(dict.fromkeys(records), key=lambda record: record.ns)
 
 
 # ---------------------------------------------------------------------------
-# The Common Trace Format, version 1.8: a description in words, and one binary stream for each CPU.
+# The Common Trace Format, version 1.8: a description as text, and one binary stream for each CPU.
 
 MAGIC = 0xC1FC1FC1
 NUMBERS = {8: "B", 32: "I", 64: "Q"}
@@ -184,7 +184,7 @@ def stream(records, cpu, identity):
 
 def write(folder, records):
     folder.mkdir(parents=True, exist_ok=True)
-    # From the records: the same log gives the same bytes.
+    # Derived from the records, so that the same log gives the same bytes.
     identity = uuid.uuid5(uuid.NAMESPACE_OID, repr(records))
     (folder / "metadata").write_text("".join(metadata(identity)))
     for cpu in {record.cpu for record in records}:

@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; The way into a guest and out of it. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
+; Enters a guest, and returns on a VM exit. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
 
 %include "core/guest_regs.inc"
 %include "vmx/offsets.inc"
@@ -18,7 +18,7 @@ extern vmx_exit_fastpath
 ; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry that has an exit reason; reason and
 ;                time are in vmx;
 ;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending;
-;                EXIT_FASTPATH_ENTRY_FAILED: VMfail, which vmx->vmfail_valid tells apart.
+;                EXIT_FASTPATH_ENTRY_FAILED: VMfail; vmx->vmfail_valid says which kind.
 ;                In all cases the guest's registers are in vmx. After an exit that has been handled
 ;                with no request pending, the guest is entered again from here.
 ; Clobbers: what the calling convention allows
@@ -31,7 +31,7 @@ vmx_vmenter:
 	ENTER_FROM_C
 	push	rdi
 
-	; VMWRITE only what changed; a refused one would show in the entry that fails after it.
+	; VMWRITE only a changed RSP. No check for failure: the VM entry that follows would fail.
 	cmp	rsp, [rdi + VCPU_VMX_HOST_RSP]
 	je	.host_rsp_current
 	mov	eax, HOST_RSP
@@ -51,7 +51,7 @@ vmx_vmenter:
 	LOAD_GUEST_REGISTERS
 	vmresume
 
-; ZF is VMfailValid, CF is VMfailInvalid. The registers in vmx are still what they were.
+; ZF is VMfailValid, CF is VMfailInvalid. The registers in vmx are unchanged.
 .refused:
 	pop	rdi
 	setz	[rdi + VCPU_VMX_VMFAIL_VALID]

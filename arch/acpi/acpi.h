@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's ACPI tables. Everything here also works, with less, on a machine without ACPI.
+ * The host's ACPI tables. All functions can be called on a machine without ACPI; they find nothing there.
  * ACPI Specification, "ACPI Software Programming Model".
  */
 #pragma once
@@ -9,12 +9,12 @@
 #include "lib/types.h"
 
 /*
- * Find the tables by a copy of the root pointer, or where `rsdp` is NULL by the scan of low memory;
- * then read the MADT and the FADT. Says what it found. After paging_init().
+ * Find the tables by a copy of the root pointer (`size` bytes) or, if `rsdp` is NULL or not valid, by a
+ * scan of low memory; then read the MADT and the FADT. Logs what it found. After paging_init().
  */
 void acpi_init(const void *rsdp, size_t size);
 
-/* The n-th table of a signature, mapped and with a good checksum; NULL if there is none. */
+/* The n-th table, from 0, with a signature, mapped permanently; NULL if there is none or it is damaged. */
 const struct acpi_header *acpi_find(const char *signature, unsigned n);
 
 /* A table in memory, by its address: as acpi_find(). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between arch/acpi/acpi.c and arch/acpi/madt.c. */
+/* Called by arch/acpi/acpi.c. */
 #pragma once
 
-/* Fill acpi_madt from the table, if there is one. */
+/* Fill acpi_madt from the table, if there is one. Malformed entries are left out with a warning. */
 void madt_init(void);

@@ -58,12 +58,12 @@ void acpi_power_init(void)
 	}
 	memcpy(&fadt, table, MIN((size_t)table->length, sizeof(fadt)));
 	find_s5();
-	/* Now: to map it takes a lock, which a crash may hold. */
+	/* Map it now: mapping takes a lock, which may be held when a crash resets the machine. */
 	if (can_reset() && fadt.reset.space == ACPI_SPACE_MEMORY)
 		reset_register = mmio_map(fadt.reset.address, 1);
 }
 
-/* The port of a register: the extended address if it is one, else the old field. */
+/* The port of a register: the extended address if that is a port, else the old field. 0: none. */
 static u16 port_of(const struct acpi_address *extended, u32 old)
 {
 	if (extended->space == ACPI_SPACE_IO && extended->address && extended->address <= 0xffff)
@@ -89,7 +89,7 @@ static void wait_us(u64 us)
 		cpu_relax();
 }
 
-/* The power management registers belong to the firmware until it hands them over. */
+/* Make the firmware hand over the power management registers. False if it does not within 0.3 s. */
 static bool enable_acpi(u16 control)
 {
 	u64 end = clock_deadline_us(300000);
@@ -143,7 +143,7 @@ static void reset_by_fadt(void)
 	wait_us(100000);
 }
 
-/* "Reset Control Register" of Intel's chipsets: hard reset, then the edge that starts it. */
+/* "Reset Control Register" of Intel's chipsets: choose a hard reset, then start it by a rising edge. */
 static void reset_by_cf9(void)
 {
 	outb(0xcf9, 0x02);
@@ -171,7 +171,7 @@ static void reset_by_triple_fault(void)
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
-/* The ways below may raise no more than INIT, which VMX root operation blocks. SDM, "INIT". */
+/* The methods after this one may only raise INIT, which is blocked in VMX root operation. SDM, "INIT". */
 static void leave_vmx(void)
 {
 	if (read_cr4() & CR4_VMXE)

@@ -19,7 +19,7 @@ static int next_byte(struct cursor *c)
 	return c->at < c->end ? *c->at++ : -EINVAL;
 }
 
-/* An integer constant; what lies above its low byte is not part of a sleep type. */
+/* The low byte of an integer constant: a sleep type has no bits above it. */
 static int next_integer(struct cursor *c)
 {
 	int op = next_byte(c), value;

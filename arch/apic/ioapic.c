@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupt controllers outside the processor: silent, but for what is routed here. */
+/* The interrupt controllers outside the processor: every line masked except those that are routed. */
 #include "arch/apic/ioapic.h"
 
 #include "arch/acpi/acpi.h"
@@ -14,7 +14,7 @@
 
 #define REG_ENTRY(n)	 (IOAPIC_REG_ENTRIES + 2 * (n))
 
-/* "MPS INTI Flags": 0 in either field is the bus's own way, for ISA edge and active high */
+/* "MPS INTI Flags": 0 in either field means the bus's default, for ISA edge-triggered and active high */
 #define MPS_POLARITY	 0x3
 #define MPS_ACTIVE_LOW	 0x3
 #define MPS_TRIGGER	 0xc

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's I/O APICs and the two 8259s: all lines masked but those that are asked for.
+ * The host's I/O APICs and the two 8259s: all lines masked except those that ioapic_route_isa() routes.
  * Intel 82093AA data sheet, "IOAPIC Registers".
  */
 #pragma once
 
 #include "lib/types.h"
 
-/* Mask every line of the 8259s, moved out of the exceptions' way, and of the MADT's I/O APICs. */
+/*
+ * Mask every line of the 8259s and of the MADT's I/O APICs, and move the 8259s' vectors away from those of
+ * exceptions. Logs an I/O APIC that does not answer. After acpi_init(), with interrupts off.
+ */
 void ioapic_init(void);
 
 /*
- * Send an ISA interrupt to the running CPU as `vector`, with the MADT's overrides. -ENODEV where no
- * I/O APIC serves it. Uses lapic_id().
+ * Route an ISA interrupt to the running CPU as `vector`, with the MADT's overrides. -ENODEV if no I/O APIC
+ * has its line, or the CPU's APIC ID has more than 8 bits. After lapic_init().
  */
 int ioapic_route_isa(u8 irq, u8 vector);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host interrupt vectors and their handlers. The hypervisor runs with interrupts off; handlers run
- * in the explicit windows irq_window() and irq_wait() (arch/cpu/cpu.h) on the CPU's ordinary stack and
- * must be short: they set a flag or a request.
+ * Host interrupt vectors and their handlers. The hypervisor runs with interrupts off and serves them in
+ * irq_window() and irq_wait() (arch/cpu/cpu.h) only. Handlers run with interrupts off, on the CPU's
+ * ordinary stack, and must be short: they set a flag or a request.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ enum irq_vector {
 
 typedef void (*irq_handler_t)(void);
 
-/* Run the handler of vector 32..255 and acknowledge it: for arch/fault/trap.c. */
+/* Run the handler of vector 32..255 and send the EOI: for arch/fault/trap.c. */
 void irq_dispatch(u64 vector);
 
 /* Set the handler of a vector; EOI is sent by the dispatcher. Unexpected vectors are counted and logged once. */

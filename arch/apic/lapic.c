@@ -76,8 +76,8 @@ bool lapic_irr_pending(u8 vector)
 }
 
 /*
- * Keep the firmware's mode if it is x2APIC: there is no direct way back. Never clear the enable bit
- * of one that is on either: on some it cannot be set again.
+ * If the firmware has chosen x2APIC mode, stay in it: back to xAPIC leads only through disabling the APIC.
+ * Never clear the enable bit: on some processors it cannot be set again.
  */
 static int enable(void)
 {
@@ -97,7 +97,7 @@ static int enable(void)
 	return x2apic || registers ? 0 : -ENOMEM;
 }
 
-/* LINT1 is where a PC's NMI line ends; all else stays quiet until somebody asks for it. */
+/* A PC's NMI line is connected to LINT1. Everything else stays masked until it is used. */
 static void mask_all(void)
 {
 	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
@@ -113,7 +113,7 @@ static void mask_all(void)
 		lapic_reg_write(LAPIC_LVT_CMCI, LVT_MASKED);
 }
 
-/* Finish what an earlier owner left in service, lest it block every lower vector. */
+/* End the interrupts that were in service before Lamina: they would block all lower priorities. */
 static void clear_in_service(void)
 {
 	for (unsigned n = 0; n < MAX_IN_SERVICE; n++) {
@@ -131,7 +131,7 @@ static void handle_error(void)
 {
 	static bool reported;
 
-	lapic_reg_write(LAPIC_ESR, 0);	/* latches what happened since the last write */
+	lapic_reg_write(LAPIC_ESR, 0);	/* makes ESR hold the errors since the last write */
 	if (!reported)
 		log_warn("local APIC error, status 0x%x; more are not shown",
 			 lapic_reg_read(LAPIC_ESR));

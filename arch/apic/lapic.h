@@ -8,10 +8,13 @@
 #include "lib/lapic.h"
 #include "lib/types.h"
 
-/* Enable this CPU's APIC; mask its LVTs. -ENODEV with words in the log where there is none. */
+/*
+ * Enable this CPU's APIC and mask its LVTs, except LINT1 (NMI). -ENODEV, with an error line, if there is
+ * none; -ENOMEM if its registers cannot be mapped. After paging_init(), with interrupts off.
+ */
 int lapic_init(void);
-u32 lapic_id(void);
-void lapic_eoi(void);
+u32 lapic_id(void);	/* 8 bits in xAPIC mode, 32 in x2APIC mode */
+void lapic_eoi(void);	/* only for an interrupt in service */
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);

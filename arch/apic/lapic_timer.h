@@ -19,6 +19,6 @@ void lapic_timer_fired(void);
 
 /* Calibration, for arch/time/clock.c: let it run down from its maximum, masked. */
 void lapic_timer_start_calibration(void);
-u32 lapic_timer_count(void);
-/* Ticks per second, as measured; stops it. */
+u32 lapic_timer_count(void);	/* ticks left */
+/* Stop it, set its frequency as measured, and unmask its interrupt. */
 void lapic_timer_set_hz(u64 hz);

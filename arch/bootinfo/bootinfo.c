@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is common to the boot loaders' protocols, and Multiboot2. */
+/* The code that both boot protocols share, and the reader of Multiboot2's information. */
 #include "arch/bootinfo/bootinfo.h"
 
 #include "arch/mem/mapping.h"
@@ -13,7 +13,7 @@ struct boot_info boot_info;
 
 extern const char image_start[], image_end[];
 
-/* The block lies in memory that is about to be reused; everything refers to this copy of it. */
+/* A copy of the loader's information, whose memory will be reused. Pointers in boot_info point into it. */
 static u8 block[BOOT_INFO_SIZE] __aligned(8);
 static size_t block_used;
 
@@ -54,7 +54,7 @@ static void read_loader_name(const struct mb2_tag *tag)
 	boot_info.loader_name = text_of(tag, sizeof(*tag));
 }
 
-/* Memory of two modules would be overwritten and given away with the first of them. */
+/* Freeing the first of two overlapping modules would overwrite the second and give its memory away. */
 static bool overlaps_another(u64 start, u64 end)
 {
 	for (unsigned i = 0; i < boot_info.modules; i++) {
@@ -67,7 +67,7 @@ static bool overlaps_another(u64 start, u64 end)
 	return false;
 }
 
-/* What is wrong with where a module lies, in words, or NULL. A module is overwritten once it is consumed. */
+/* Why a module cannot be at this place, or NULL. Modules are overwritten once they are loaded. */
 static const char *misplaced(u32 start, u32 end)
 {
 	if (end < start)
@@ -77,7 +77,7 @@ static const char *misplaced(u32 start, u32 end)
 	return overlaps_another(start, end) ? "overlaps another module" : NULL;
 }
 
-/* A module that is of no use keeps its place, empty: the others' numbers and roles stay theirs. */
+/* An unusable module is added as an empty one, so that the others keep their numbers and roles. */
 void boot_info_add_module(u32 start, u32 end, const char *string)
 {
 	const char *why;
@@ -164,7 +164,7 @@ static void read_framebuffer(const struct mb2_tag *tag)
 	};
 }
 
-/* The firmware's own map, to be held against the boot loader's when that is complete. */
+/* The firmware's own map, to be compared with the boot loader's once that is complete. */
 static const struct mb2_efi_memory_map_tag *efi_map;
 
 static void read_efi_memory_map(const struct mb2_tag *tag)
@@ -175,7 +175,7 @@ static void read_efi_memory_map(const struct mb2_tag *tag)
 
 static const struct {
 	void (*read)(const struct mb2_tag *tag);
-	size_t size;	/* the least that makes sense */
+	size_t size;	/* the smallest valid one */
 } tags[MB2_TAG_TYPES] = {
 	[MB2_TAG_CMDLINE] = { read_command_line, sizeof(struct mb2_tag) + 1 },
 	[MB2_TAG_LOADER_NAME] = { read_loader_name, sizeof(struct mb2_tag) + 1 },
@@ -252,7 +252,7 @@ bool boot_info_has_ram(hpa_t pa, u64 size)
 	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
 		const struct boot_memory *m = &boot_info.memory[i];
 
-		/* A map may have pieces that go on beyond the last address. */
+		/* Without start + size: that overflows for pieces that extend beyond the last address. */
 		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && m->start < pa + size &&
 		    (pa < m->start ? m->size > 0 : pa - m->start < m->size))
 			return true;
@@ -269,12 +269,12 @@ void boot_module_free(unsigned index)
 	if (!size)
 		return;
 	window = phys_window(PHYS_WINDOW_SCRUB, module->start, size);
-	if (!window)	/* better lost than handed on with its contents */
+	if (!window)	/* better to lose the memory than to pass on its contents */
 		return;
 	memset(window, 0, size);
 	phys_window_close(PHYS_WINDOW_SCRUB);
 	module->size = 0;
-	/* A loader that does not align modules lets the next one begin in this one's last page. */
+	/* If the loader does not align modules, the next one may begin in this one's last page. */
 	if (overlaps_another(module->start + size, end))
 		end -= PAGE_SIZE;
 	if (!module->keep && end > module->start)

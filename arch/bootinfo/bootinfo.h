@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The boot loader's information, checked and copied to memory of our own.
+ * The boot loader's information, checked and copied to Lamina's memory.
  * Multiboot2 and Multiboot Specification, "Boot information format".
  */
 #pragma once
@@ -10,7 +10,7 @@
 
 #define BOOT_MAX_MODULES 512
 #define BOOT_MAX_MEMORY	 256
-#define BOOT_INFO_SIZE	 KIB(256)	/* the largest information block that is understood */
+#define BOOT_INFO_SIZE	 KIB(256)	/* bytes of the largest information block that is accepted */
 
 struct boot_module {
 	hpa_t start;
@@ -30,16 +30,16 @@ struct boot_framebuffer {
 	u32 pitch, width, height;
 	u8 bits_per_pixel;
 	u8 type;		/* enum mb2_framebuffer_type */
-	const u8 *colours;	/* as the type says it; unchecked */
+	const u8 *colours;	/* the layout depends on the type; contents unchecked */
 	size_t colours_size;
 };
 
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
-	bool file_names;	/* Multiboot1: the files' names may stand in front of the command lines */
-	bool uefi;		/* the firmware is one: what a BIOS leaves in low memory is not there */
+	bool file_names;	/* Multiboot1: command lines may begin with the file's name */
+	bool uefi;		/* the firmware is UEFI: there is no BIOS data area in low memory */
 	unsigned modules, memory_pieces;
-	unsigned modules_left_out;	/* of more than BOOT_MAX_MODULES */
+	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */
 	struct boot_module module[BOOT_MAX_MODULES];
 	struct boot_memory memory[BOOT_MAX_MEMORY];
 	const void *rsdp;	/* a copy of ACPI's root pointer, or NULL */
@@ -50,35 +50,35 @@ struct boot_info {
 extern struct boot_info boot_info;
 
 /*
- * Fill boot_info from the information at `pa`, which the boot page tables still show; the loader's
- * magic number tells its kind. Whatever is malformed or too much is left out with an error line.
- * -EINVAL where the information as a whole is of no use.
+ * Fill boot_info from the information at `pa`; the loader's magic number says whether that is
+ * Multiboot1's or Multiboot2's. Before paging_init(), since the boot page tables map it. Malformed or
+ * excess parts are left out with an error line. -EINVAL if the information as a whole is unusable.
  */
 int boot_info_init(u32 loader_magic, hpa_t pa);
 
-/* Whether some of this memory is RAM that the boot loader's map calls usable. */
+/* Whether any of these `size` bytes is RAM that the boot loader's map calls usable. */
 bool boot_info_has_ram(hpa_t pa, u64 size);
 
 /*
- * Overwrite the module's memory and, unless it is to be kept, give it to the guests' RAM. Does nothing
- * the second time.
+ * Zero the module's memory and, unless `keep` is set, add it to the guests' RAM. Does nothing the second
+ * time. Without page tables to map it, the memory stays unused. After paging_init().
  */
 void boot_module_free(unsigned index);
 
 /* --- for the readers of this folder --- */
 
-/* Room for a copy, 8-byte aligned, that lasts; NULL where the BOOT_INFO_SIZE bytes are used up. */
+/* Memory for a copy, 8-byte aligned, never freed; NULL if fewer than `size` of BOOT_INFO_SIZE bytes are left. */
 void *boot_info_store(size_t size);
 size_t boot_info_room(void);	/* bytes left */
 
-/* Number a module; one that cannot be true is taken as empty. The string must last. */
+/* Add the module [start, end); at an impossible place, as an empty one. Keeps the pointer to the string. */
 void boot_info_add_module(u32 start, u32 end, const char *string);
-/* False where there are too many pieces, after an error line. */
+/* Add memory of an enum multiboot_memory_type. False, after an error line, if there are too many pieces. */
 bool boot_info_add_memory(hpa_t start, u64 size, u32 type);
 
 /*
- * Hold the firmware's own memory map against what was added: what it keeps for itself where the boot
- * loader calls memory usable is added as reserved, and logged.
+ * Compare the firmware's own memory map with the memory added so far: what the firmware keeps but the
+ * boot loader calls usable is added as reserved, and logged.
  */
 void boot_info_apply_efi(const struct mb2_efi_memory_map_tag *map);
 

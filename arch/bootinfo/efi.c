@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a UEFI firmware keeps when its boot services are left: runtime services, ACPI tables, device
- * memory. UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()".
+ * Memory that UEFI firmware keeps after its boot services have ended: runtime services, ACPI tables,
+ * device memory. UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()".
  */
 #include "arch/bootinfo/bootinfo.h"
 #include "lib/log.h"
@@ -19,14 +19,14 @@ static bool is_kept(u32 type)
 	return type != EFI_CONVENTIONAL_MEMORY && (type < EFI_LOADER_CODE || type > EFI_BOOT_SERVICES_DATA);
 }
 
-/* Whether a piece that is called usable holds any of [start, end). */
+/* Whether a usable piece overlaps [start, end). */
 static bool conflicts(const struct boot_memory *piece, u64 start, u64 end)
 {
 	return piece->type == MULTIBOOT_MEMORY_AVAILABLE && start < end && piece->start < end &&
 	       start < end_of(piece->start, piece->size);
 }
 
-/* Where there is no room for another piece, this one ends early: better less memory than a wrong one. */
+/* If the list is full, end this piece early: better to lose memory than to use the firmware's. */
 static void take_out(struct boot_memory *piece, u64 start, u64 end)
 {
 	if (!boot_info_add_memory(start, end - start, MULTIBOOT_MEMORY_RESERVED))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the Multiboot1 information: a table of pointers to what lies anywhere below 4 GiB.
+ * Reading the Multiboot1 information: a table of pointers to data anywhere below 4 GiB.
  * Multiboot Specification, "Boot information format".
  *
- * It has no ACPI root pointer: arch/acpi/acpi.c scans low memory for it, as only a BIOS starts Multiboot1.
+ * It has no ACPI root pointer: arch/acpi/acpi.c scans low memory for it, where a BIOS puts it.
  */
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/mem/memory.h"
@@ -12,7 +12,7 @@
 #include "lib/multiboot.h"
 #include "lib/string.h"
 
-/* A copy of the text at `pa`; empty where it does not end in time. */
+/* A copy of the text at `pa`; empty if it is not terminated within the room that is left. */
 static const char *copy_text(u32 pa, const char *what)
 {
 	size_t most = MIN(boot_info_room(), EARLY_MEMORY - pa);
@@ -86,7 +86,7 @@ static void read_memory_sizes(const struct mb1_info *info)
 	boot_info_add_memory(MIB(1), KIB((u64)info->mem_upper), MULTIBOOT_MEMORY_AVAILABLE);
 }
 
-/* The layout of a pixel's colours is as in Multiboot2; that of a palette is not. */
+/* A pixel's colours are described as in Multiboot2; a palette is not. */
 static void read_framebuffer(const struct mb1_info *info)
 {
 	bool rgb = info->framebuffer_type == MB2_FRAMEBUFFER_RGB;

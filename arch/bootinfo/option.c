@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lamina's command line, read by the table of options that the linker script collects. */
+/* Parses Lamina's command line by the table of options that the linker script collects. */
 #include "arch/bootinfo/option.h"
 
 #include "lib/errno.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options of Lamina's own command line. Each is declared near the code that it steers:
+ * Options of Lamina's own command line. Each is defined next to the code it controls:
  *
  *	DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt", "when all VMs ended", set_on_end);
  *
- * The linker script collects them in alphabetical order, so nothing else has to know. The first
+ * The linker script collects them in alphabetical order, so there is no list to extend. The first
  * argument is a C name, the second is what the user writes.
  */
 #pragma once
@@ -14,9 +14,9 @@
 
 struct option {
 	const char *name;
-	const char *values;	/* what may follow the '=', for people; NULL for no value */
+	const char *values;	/* what may follow the '=', for the help text; NULL: takes no value */
 	const char *help;	/* one line */
-	/* 0 or -EINVAL. Runs before everything else; the view is empty where there is no value. */
+	/* 0 or -EINVAL. Runs before console_init(); the view is empty if there is no value. */
 	int (*set)(struct str_view value);
 };
 
@@ -27,12 +27,12 @@ struct option {
 	}
 
 /*
- * Apply a command line, which may begin with the image's file name where `file_name` says so: a
- * first word that has no = and is no option's name, or has a / in front of it. What cannot be understood gives an error line that names it and says what
- * was expected, and is otherwise ignored.
+ * Apply a command line. With `file_name` it may begin with the image's file name: a first word that is no
+ * option's name and has no =, or has a / before it. A word that cannot be understood is ignored with an
+ * error line that names it and says what was expected.
  */
 void options_apply(const char *command_line, bool file_name);
 /* Log the options, with their values. */
 void options_print_help(void);
-/* For set(): which of the words is it? -EINVAL if none. */
+/* For set(): the index of the word that the value is. -EINVAL if it is none of them. */
 int option_choice(struct str_view value, const char *const words[], unsigned count);

@@ -50,7 +50,7 @@ static int parse_bounded(struct str_view text, u64 least, u64 most, u64 *number)
 	return 0;
 }
 
-/* Hexadecimal digits up to the stop, which goes away with them; 0 as the stop is the end. */
+/* One or two hexadecimal digits up to the character `stop`, removed together; stop 0 is the end of the text. */
 static int take_hex(struct str_view *text, char stop, unsigned most, u8 *number)
 {
 	unsigned value = 0, digits = 0;

@@ -21,7 +21,7 @@ struct spcr {
 	u8 pci_bus, pci_slot, pci_function;
 	u32 pci_flags;
 	u8 pci_segment;
-	u32 clock;		/* Hz, or 0; from revision 3 on, before it reserved as 0 */
+	u32 clock;		/* Hz, or 0; from revision 3 on, reserved before that */
 	u32 precise_baud;	/* or 0; from revision 4 on */
 } __packed;
 _Static_assert(offsetof(struct spcr, pci_device) == 64, "SPCR layout");
@@ -29,7 +29,7 @@ _Static_assert(offsetof(struct spcr, precise_baud) == 80, "SPCR layout");
 
 #define LEAST_SIZE offsetof(struct spcr, precise_baud)
 
-/* An unknown code is taken for 0: as the firmware has left it. */
+/* 0, also for an unknown code: keep the speed that the firmware has set. */
 static u32 baud_of(const struct spcr *spcr)
 {
 	static const u32 codes[] = { [3] = 9600, [4] = 19200, [6] = 57600, [7] = 115200 };

@@ -37,7 +37,7 @@ DEFINE_OPTION(console, "console", CONSOLE_VALUES,
 	      " (default auto,115200; CLOCK 1843200 Hz; STRIDE 1 byte, else 2 or 4, mmio only)",
 	      set_console);
 
-/* The first time that the port stalls and the first time that it goes on again. */
+/* Reports the first time that the port stalls, and the first time that it continues. */
 static void write_uart(struct log_console *console, const char *text, size_t length)
 {
 	static char words[80];
@@ -73,7 +73,7 @@ static const char *describe(const struct uart_config *uart)
 	return words;
 }
 
-/* 0, or in words why not. -EAGAIN: after paging_init(). */
+/* 0, or an error with its reason in *why. -EAGAIN: possible only after paging_init(). */
 static int open_uart(const struct uart_config *uart, const char **why)
 {
 	bool first = current.space == UART_NONE;
@@ -158,7 +158,7 @@ static int open_wanted(const char **why)
 	return err;
 }
 
-/* A port that cannot be had leaves a machine that may have another: better there than nowhere. */
+/* If the port of console= cannot be used, take another one: any console is better than none. */
 static void open_or_choose(void)
 {
 	const char *why;
@@ -178,7 +178,7 @@ void console_init(void)
 		return;
 	opened = true;
 	serial.write = write_uart;
-	if (!wanted.uart.clock)		/* no console= was understood */
+	if (!wanted.uart.clock)		/* no valid console= was given */
 		console_choice_parse(str_view_of("auto"), &wanted);
 	screen_serial_found(false);
 	screen_init();

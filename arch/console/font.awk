@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# From the drawn glyphs (arch/console/font.txt) to the rows of arch/console/font.c's table: 12 bytes a glyph.
+# Makes the table of arch/console/font.c from the drawn glyphs (arch/console/font.txt): 12 bytes a glyph.
 
 /^;/ || NF == 0 {
 	row = 0

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Glyphs to pixels. The framebuffer is never read: that is slow on every machine. */
+/* Draws glyphs as pixels. Never reads the framebuffer: that is slow on every machine. */
 #include "arch/console/framebuffer.h"
 
 #include "lib/multiboot.h"
 
-/* Enlarge as long as so many characters remain: a line of the log, and a screen of them. */
+/* Glyphs are enlarged as long as this many columns and rows fit on the screen. */
 #define GOOD_COLUMNS 100u
 #define GOOD_ROWS    30u
 
@@ -49,7 +49,7 @@ static const char *choose_rgb(const struct boot_framebuffer *info)
 	return fb.foreground ? NULL : "it has no colours";
 }
 
-/* The lightest and the darkest of the palette. */
+/* Choose the palette's lightest and darkest colours. */
 static const char *choose_indexed(const struct boot_framebuffer *info)
 {
 	const struct mb2_framebuffer_palette *palette = (const void *)info->colours;
@@ -111,7 +111,7 @@ void framebuffer_set_memory(void *memory)
 	fb.memory = memory;
 }
 
-/* Returns the place of the next one. */
+/* Returns the address of the next one. */
 static volatile u8 *put_pixel(volatile u8 *at, u32 pixel)
 {
 	switch (fb.bytes) {
@@ -130,7 +130,7 @@ static volatile u8 *put_pixel(volatile u8 *at, u32 pixel)
 	return at + fb.bytes;
 }
 
-/* The background's bytes are alike, be it black or an index: whole words at a time. */
+/* All bytes of the background are equal (black, or a palette index), so write whole words. */
 void framebuffer_clear(void)
 {
 	u64 word = fb.background * 0x0101010101010101ull;

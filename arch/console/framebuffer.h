@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Characters in a framebuffer of the boot loader's. Multiboot2 Specification, "Framebuffer info". */
+/* Draws characters in the boot loader's framebuffer. Multiboot2 Specification, "Framebuffer info". */
 #pragma once
 
 #include "arch/bootinfo/bootinfo.h"
@@ -16,16 +16,17 @@
 extern const u8 font[FONT_GLYPHS][FONT_ROWS];
 
 /*
- * Take over the layout; nothing is drawn. NULL, or in words why it cannot be used. Afterwards *columns
- * and *rows are at least 1. Wide and high modes get characters of two, three ... times the size.
+ * Take over the layout, without drawing. NULL, or a text why it cannot be used. Sets *columns and *rows,
+ * in characters, at least 1 each. Large modes get characters of two, three ... times the size.
  */
 const char *framebuffer_init(const struct boot_framebuffer *fb, unsigned *columns, unsigned *rows);
 
-/* What framebuffer_init() took over: bytes to map, and an integer by which glyphs are enlarged. */
+/* After framebuffer_init(): the bytes to map, and the factor by which glyphs are enlarged. */
 u64 framebuffer_size(void);
 unsigned framebuffer_scale(void);
 
-/* From here on drawn to this mapping. */
+/* Draw to this mapping from now on. It must be set before the two functions below. */
 void framebuffer_set_memory(void *memory);
 void framebuffer_clear(void);
+/* Column and row below those of framebuffer_init(); a character without a glyph is drawn as the last one. */
 void framebuffer_draw(unsigned column, unsigned row, char c);

@@ -40,9 +40,9 @@ static int mode;
 static struct {
 	hpa_t address;
 	u64 size;
-	bool is_text;		/* of a VGA, else pixels */
+	bool is_text;		/* VGA text, else pixels */
 	bool blank;		/* cleared, so that only what is not empty needs to be drawn */
-	u32 pitch;		/* of text */
+	u32 pitch;		/* bytes from one row of text to the next */
 	volatile u8 *memory;
 	struct terminal terminal;
 } screen;
@@ -85,7 +85,7 @@ static void clear_text(void)
 	outb(CRTC_DATA, CRTC_CURSOR_OFF);
 }
 
-/* Without an adapter nothing keeps what is written. */
+/* Is there an adapter? Without one, the memory does not keep what is written. */
 static bool adapter_answers(hpa_t pa)
 {
 	volatile u16 *memory = mmio_map(pa, sizeof(*memory));
@@ -191,7 +191,7 @@ static void clear(void)
 	screen.blank = true;
 }
 
-/* What lies above 4 GiB is out of reach until the final page tables. */
+/* Memory above 4 GiB can be mapped only in the final page tables. */
 static void map(void)
 {
 	struct terminal *t = &screen.terminal;
@@ -209,7 +209,7 @@ static void map(void)
 	terminal_write(t, "", 0);
 }
 
-/* Stores may be combined in a buffer of the processor's: it must not keep the last of them. */
+/* SFENCE empties the processor's write-combining buffers, so that the last stores become visible. */
 static void write_screen(struct log_console *console, const char *text, size_t length)
 {
 	terminal_write(&screen.terminal, text, length);

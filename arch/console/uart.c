@@ -23,22 +23,22 @@
 
 static struct {
 	struct uart_config config;
-	volatile u8 *memory;	/* its registers, in memory */
+	volatile u8 *memory;	/* the registers, with UART_MEMORY */
 	bool open;
 	u16 fifo;		/* characters that fit once the transmitter is empty */
-	u8 found_line;		/* before the first uart_open() of this port */
+	u8 found_line;		/* line control and divisor before uart_open() changed them */
 	u16 found_divisor;
 	u32 char_us;		/* one character on the wire, rounded up */
-	u32 patience_us;	/* left to wait for it beyond what the line takes */
+	u32 patience_us;	/* that may still be waited beyond the time that the line takes */
 	bool stalled;
 	u64 lost;
 } uart;
 
-/* Apart: what was typed outlives a change of the port. */
+/* Separate from the port's state: received characters survive a change of the port. */
 static struct {
 	u8 ring[RING_SIZE];
-	u32 head, tail;		/* characters ever put in and taken out */
-	bool draining;		/* somebody is moving characters to the ring */
+	u32 head, tail;		/* characters put in and taken out so far */
+	bool draining;		/* uart_poll() is moving characters to the ring */
 } input;
 
 static u8 get(unsigned reg)
@@ -71,7 +71,7 @@ static void put(unsigned reg, u8 value)
 		*at = value;
 }
 
-/* Write only where reading shows something. An 8250 has no scratch register, but all since have. */
+/* Is it a UART? Written to only if reading shows something. All since the 8250 have a scratch register. */
 static bool answers(void)
 {
 	if (get(UART_LSR) == NOBODY)
@@ -194,8 +194,8 @@ static bool status_has(u8 bit)
 }
 
 /*
- * Wait for a line status bit for as long as a full FIFO and a bit may take. Input is fetched
- * meanwhile: a long report must not cost what somebody types.
+ * Wait for a line status bit, at most as long as a full FIFO and four characters take. Fetch input
+ * meanwhile: a long report must not lose what the user types.
  */
 static bool wait_for(u8 bit)
 {
@@ -211,8 +211,8 @@ static bool wait_for(u8 bit)
 }
 
 /*
- * The device behind the port, such as a BMC, may hold the line up: be patient then, but not for more
- * than PATIENCE_US in all beyond the time that characters really took.
+ * The device behind the port, such as a BMC, may stall it: wait longer then, but for at most PATIENCE_US
+ * in total beyond the time that the line takes. Characters that are sent restore this allowance.
  */
 static bool wait_until_empty(void)
 {
@@ -275,7 +275,7 @@ void uart_flush(void)
 
 	if (!uart.open || uart.stalled || !wait_for(LSR_TX_EMPTY))
 		return;
-	/* The device behind the port (a converter, an emulator) may hold a character more. */
+	/* The device behind the port (a converter, an emulator) may still hold one more character. */
 	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
 		cpu_relax();
 }

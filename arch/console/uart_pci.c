@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Serial ports of PCI. */
+/* Serial ports on PCI. */
 #include "arch/console/uart_pci.h"
 
 #include "lib/errno.h"
 
 #define CLASS_SERIAL  0x0700
-#define LAST_16550    6		/* programming interfaces 0 to 6 are the 8250's descendants */
+#define LAST_16550    6		/* programming interfaces 0 to 6 are compatible with the 8250 */
 #define UART_PORTS_OF 8u	/* bytes of I/O space a UART takes */
 #define MAX_UARTS     8u	/* of one range */
 
 struct search {
-	unsigned skip;		/* so many come before */
+	unsigned skip;		/* UARTs to pass over */
 	struct uart_config *uart;
 };
 
@@ -21,7 +21,7 @@ static bool is_serial(struct pci_address at)
 	return class >> 16 == CLASS_SERIAL && (class >> 8 & 0xff) <= LAST_16550;
 }
 
-/* In I/O space, or in memory; *skip is counted down by those that are passed over. */
+/* Look in the I/O ranges, or in those in memory. Subtracts the UARTs passed over from *skip. */
 static bool find_in(struct pci_address at, bool io, unsigned *skip, struct uart_config *uart)
 {
 	for (unsigned i = 0; i < PCI_BARS; i++) {

@@ -5,7 +5,7 @@
 #include "arch/fault/extable.h"
 #include "lib/errno.h"
 
-/* Between reading the old value and the store nothing faults: err is the fault's mark. */
+/* A fault skips the XOR that clears err, so err stays -EFAULT. */
 int rdmsr_safe(u32 msr, u64 *value)
 {
 	u32 low = 0, high = 0;

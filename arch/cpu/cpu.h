@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions that C has no words for. */
+/* Instructions that C cannot express. */
 #pragma once
 
 #include "lib/types.h"
@@ -9,7 +9,7 @@ struct cpuid_regs {
 };
 
 #ifdef LAMINA_HOST_TEST
-/* The processor of a test that has its own. Where it defines none, the build host's is asked. */
+/* A unit test may define its own CPUID; without that, the build host's is used. */
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) __attribute__((weak));
 #endif
 
@@ -32,6 +32,7 @@ static inline struct cpuid_regs cpuid(u32 leaf)
 	return cpuid_count(leaf, 0);
 }
 
+/* For MSRs that exist, and values that they accept: a #GP is a panic. Intel SDM, "RDMSR", "WRMSR". */
 static inline u64 rdmsr(u32 msr)
 {
 	u32 low, high;
@@ -50,7 +51,7 @@ int rdmsr_safe(u32 msr, u64 *value);
 int wrmsr_safe(u32 msr, u64 value);
 
 #ifdef LAMINA_HOST_TEST
-/* The clock of a test that has its own. Where it defines none, the processor's is read. */
+/* A unit test may define its own TSC; without that, the build host's is used. */
 u64 test_tsc(void) __attribute__((weak));
 #endif
 
@@ -72,7 +73,7 @@ static inline void cpu_relax(void)
 }
 
 #ifdef LAMINA_HOST_TEST
-/* On the build host the tests stand in for the processor. */
+/* On the build host the unit tests define these. */
 void irq_disable(void);
 void irq_enable(void);
 void irq_wait(void);
@@ -88,7 +89,7 @@ static inline void irq_enable(void)
 	__asm__ volatile("sti" : : : "memory");
 }
 
-/* Interrupts on for exactly the halt: STI's shadow makes wake-up race-free. Returns with interrupts off. */
+/* Halt until an interrupt, and serve it. STI's shadow covers the HLT: none is missed. Called and returns with IF=0. */
 static inline void irq_wait(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");

@@ -8,7 +8,7 @@
 #include "arch/cpu/cpu.h"
 #include "lib/string.h"
 
-#define XSAVE_LEAF 0xdu	/* what a firmware that limits the leaves for old systems hides */
+#define XSAVE_LEAF 0xdu	/* hidden by firmware that limits the leaves for old systems */
 
 struct cpu_features cpu_features;
 
@@ -117,7 +117,7 @@ void cpu_features_init(void)
 	read_address_sizes(f);
 }
 
-/* AMD APM vol. 1, "64-Bit Mode"; "Feature Detection": the bits that come with long mode. CMOV: boot/entry.asm. */
+/* The features that come with long mode: AMD APM vol. 1, "64-Bit Mode"; "Feature Detection". CMOV: boot/entry.asm. */
 const char *cpu_features_missing(void)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the processor offers, read once at start-up. */
+/* The processor's features, read once at start-up. */
 #pragma once
 
 #include "lib/types.h"
@@ -14,13 +14,14 @@ struct cpu_features {
 	u32 max_leaf, max_extended_leaf;
 	u8 physical_address_bits, linear_address_bits;
 	bool nx, smep, smap, umip, pages_1g, x2apic, tsc_deadline, invariant_tsc, rdtscp, xsave, pat, mce;
-	bool vmx, svm;			/* the CPUID bits alone; whether they do, probe() finds out */
-	bool hypervisor;		/* CPUID.1:ECX[31]: we are a guest ourselves */
+	bool vmx, svm;			/* CPUID bits; vcpu_ops.probe() finds out whether it is usable */
+	bool hypervisor;		/* CPUID.1:ECX[31]: Lamina itself runs in a VM */
 };
 
 extern struct cpu_features cpu_features;
 
+/* Fill cpu_features. Intel SDM, "CPUID - CPU Identification"; AMD APM vol. 3, "CPUID Function Numbers". */
 void cpu_features_init(void);
 
-/* The name of a feature that every 64-bit processor has, and this one lacks; NULL as a rule. */
+/* The name of the first feature that every 64-bit processor has but this one lacks; NULL if there is none. */
 const char *cpu_features_missing(void);

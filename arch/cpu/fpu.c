@@ -22,7 +22,7 @@ void fpu_reset(void)
 	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 
-	/* AMD's processors restore the last x87 instruction's addresses only if an exception is pending. */
+	/* Clears the last x87 instruction's addresses, which AMD's processors restore only with an exception pending. */
 	__asm__ volatile("fninit");
 
 	if (cpu_features.xsave) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The descriptor tables of a CPU, which lead to its stacks. */
+/* The descriptor tables of a CPU: its GDT, and the TSS that points to its stacks. */
 #include "arch/cpu/gdt.h"
 
 #include "arch/cpu/cpu.h"
@@ -60,7 +60,7 @@ void gdt_load(struct percpu *cpu)
 	} __packed pointer = { GDT_SIZE - 1, gdt_base(cpu) };
 	struct cpu_tables *tables = cpu->arch_data;
 
-	tables->gdt[GDT_TSS / 8] &= ~BIT_ULL(41);	/* LTR wants it not busy */
+	tables->gdt[GDT_TSS / 8] &= ~BIT_ULL(41);	/* LTR requires the TSS not to be busy */
 	__asm__ volatile("lgdt %0\n\t"
 			 "ltr %w1"
 			 : : "m"(pointer), "r"(GDT_TSS) : "memory");

@@ -20,7 +20,7 @@ enum {
 /* The stacks of a CPU. All but the ordinary one are entries of the interrupt stack table. */
 enum cpu_stack { STACK_MAIN, STACK_NMI, STACK_MACHINE_CHECK, STACK_DOUBLE_FAULT, CPU_STACKS };
 
-#define STACK_SLOT 0x10000ull	/* address space of one stack; what it leaves unmapped guards it */
+#define STACK_SLOT 0x10000ull	/* bytes of address space for one stack; the part below the stack is unmapped */
 #define STACK_SIZE 0x4000ull	/* at the upper end of the slot */
 #define IST_STACK_SIZE 0x2000ull
 
@@ -45,11 +45,11 @@ struct tss {
 } __packed;
 _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
-/* Make the tables of a CPU, by its index. */
+/* Allocate and fill the tables of a CPU whose index is set. Panics if there is no memory. */
 void gdt_create(struct percpu *cpu);
 /*
- * Give the running CPU its GDT and TSS, with the stacks that percpu_init() mapped, and its GS base.
- * After a VM exit VMX leaves other limits behind, 0xffff for GDTR and IDTR: nothing relies on them.
+ * Load the running CPU's GDT, TSS and GS base; percpu_init() has mapped the stacks. A VMX exit changes the
+ * limits of GDTR and IDTR to 0xffff: nothing relies on them.
  */
 void gdt_load(struct percpu *cpu);
 /* Linear base addresses, for the VMCS's host state area. */

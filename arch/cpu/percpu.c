@@ -11,14 +11,14 @@
 #include "arch/mem/pool.h"
 
 static struct percpu boot_cpu = { .self = &boot_cpu };
-static u32 cpus;	/* whose stacks are mapped */
+static u32 cpus;	/* number of CPUs whose stacks are mapped */
 
 void percpu_init_early(void)
 {
 	wrmsr(MSR_GS_BASE, (u64)&boot_cpu);
 }
 
-/* By the stack in use: every CPU has its own, whatever the GS base says. */
+/* Finds the CPU by its stack, because the GS base may be a guest's. */
 struct percpu *percpu_by_stack(void)
 {
 	u64 here = (u64)__builtin_frame_address(0);

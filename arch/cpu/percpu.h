@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What belongs to one physical CPU, reached through the GS base. */
+/* The data of one physical CPU, reached through the GS base. */
 #pragma once
 
 #include "lib/types.h"
@@ -12,7 +12,7 @@ struct vcpu;
  */
 struct percpu {
 	struct percpu *self;		/* constant; must stay first: this_cpu() is one load from gs:0 */
-	u32 index;			/* constant: 0 for the boot CPU, dense */
+	u32 index;			/* constant: 0 for the boot CPU, without gaps */
 	u32 apic_id;			/* constant */
 	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
 	void *stack_top;		/* constant: top of the ordinary stack */
@@ -40,7 +40,7 @@ static inline struct percpu *this_cpu(void)
 void percpu_init_early(void);
 /* Give the boot CPU its stacks and descriptor tables. After paging_init(). */
 void percpu_init(void);
-/* As this_cpu(), for code that cannot trust the GS base: exceptions. */
+/* As this_cpu(), for exception handlers, which cannot trust the GS base. */
 struct percpu *percpu_by_stack(void);
-/* CPUs that have their stacks. */
+/* Number of CPUs whose stacks are mapped. */
 u32 percpu_count(void);

@@ -143,11 +143,11 @@ enum {
 #define MSR_PAT			0x277	/* CPUID.1:EDX[16] */
 #define MSR_MTRR_DEF_TYPE	0x2ff
 /* IA32_MCG_CAP */
-#define MCG_CAP_SER_P		BIT_ULL(24)	/* errors that software can recover from are told apart */
+#define MCG_CAP_SER_P		BIT_ULL(24)	/* the processor says which errors software can recover from */
 /* IA32_MCG_STATUS */
-#define MCG_STATUS_RIPV		BIT_ULL(0)	/* the interrupted program can go on */
-#define MCG_STATUS_EIPV		BIT_ULL(1)	/* and is what raised it */
-#define MCG_STATUS_MCIP		BIT_ULL(2)	/* one is being dealt with: another one is a shutdown */
+#define MCG_STATUS_RIPV		BIT_ULL(0)	/* the interrupted program can be resumed */
+#define MCG_STATUS_EIPV		BIT_ULL(1)	/* the instruction at the saved RIP caused it */
+#define MCG_STATUS_MCIP		BIT_ULL(2)	/* one is being handled: the next one is a shutdown */
 /* IA32_MCi_STATUS. SDM, "IA32_MCi_STATUS MSRS"; AMD APM vol. 2, "MCi_STATUS". */
 #define MCI_VALID		BIT_ULL(63)
 #define MCI_OVERFLOW		BIT_ULL(62)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exception table: instructions that may fault, and where to go on if they do. A #GP, #UD or
- * #PF at `from` continues at `to`; any other place that faults is a panic.
+ * The exception table: instructions that may fault, and where to continue if they do. A #GP, #UD
+ * or #PF at `from` continues at `to`; a fault anywhere else is a panic.
  *
  *	asm volatile("1: rdmsr; xor %[error], %[error]; 2:" EXTABLE("1b", "2b") ...)
  */
@@ -19,5 +19,5 @@ struct extable_entry {
 	u64 from, to;
 };
 
-/* Where to go on after a fault at `rip`; 0 for nowhere. */
+/* Where to continue after a fault at `rip` (linear addresses); 0 if the table has no such entry. */
 u64 extable_find(u64 rip);

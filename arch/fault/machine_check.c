@@ -27,8 +27,8 @@ static void read_recovery(u64 capabilities)
 }
 
 /*
- * With care: what is below us, firmware or another hypervisor, may announce machine checks in CPUID
- * and have no such registers, or fewer than the count says.
+ * Every access may fault: an emulator or an outer hypervisor may announce machine checks in CPUID, but
+ * have no such registers, or fewer than the count says.
  */
 void machine_check_init(void)
 {
@@ -61,8 +61,8 @@ static bool read_bank(unsigned number, struct machine_check_bank *bank)
 }
 
 /*
- * Log every bank that holds an error, free it, keep its memory from being used again, and find the
- * worst. A guest can be informed of one loss only: with more, it is stopped.
+ * Log every bank that holds an error, clear it, retire the damaged memory, and return the worst verdict.
+ * A guest can be informed of one loss only: with more, it is stopped.
  */
 static enum machine_check_verdict report_banks(const struct machine_check *mc,
 					       struct machine_check_bank *lost)
@@ -94,7 +94,7 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc,
 	return machine_check_judge(mc, worst, explained);
 }
 
-/* Panics where the machine cannot go on; otherwise the next machine check may come. */
+/* Panics if the machine cannot continue; otherwise clears MCIP, so that the next machine check can be delivered. */
 static enum machine_check_verdict handle(struct machine_check *mc, struct machine_check_bank *lost)
 {
 	enum machine_check_verdict verdict;

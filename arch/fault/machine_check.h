@@ -8,7 +8,7 @@
 #include "arch/mem/memory.h"
 #include "lib/types.h"
 
-/* Enable all error reporting banks of this CPU and clear what an earlier run left in them. */
+/* Enable all error reporting banks of this CPU and clear old errors in them. */
 void machine_check_init(void);
 
 /* In order of severity. */
@@ -19,45 +19,46 @@ enum machine_check_verdict {
 	MACHINE_CHECK_STOP_MACHINE,
 };
 
-/* A processor's machine check, as far as its banks' errors share it. */
+/* One machine-check exception: what the errors of all banks have in common. */
 struct machine_check {
 	u64 mcg_status;
-	bool amd;			/* whose meaning bits 43, 44, 55 and 56 of a bank's status have */
+	bool amd;			/* MCi_STATUS bits 43, 44, 55 and 56 are AMD's, else Intel's */
 	bool recovery;			/* Intel: MCG_CAP.SER_P; AMD: SUCCOR */
 	bool overflow_recovery;		/* AMD: McaOverflowRecov; Intel: true */
-	bool in_guest;			/* a guest was interrupted, or entered; else Lamina itself */
+	bool in_guest;			/* while a guest ran or was being entered; else in Lamina itself */
 	const struct phys_range *guest;	/* the guest's RAM */
 	unsigned guest_pieces;
 };
 
 struct machine_check_bank {
-	u64 status, address, misc;	/* address and misc 0 where the status does not announce them */
+	u64 status, address, misc;	/* address and misc: 0 unless the status says they are valid */
 };
 
-/* Pure: what one bank's error means, and in words of what kind it is. */
+/* Pure: the verdict on one bank's error. *kind is a constant text that names the kind of error. */
 enum machine_check_verdict machine_check_judge_bank(const struct machine_check *mc,
 						    const struct machine_check_bank *bank,
 						    const char **kind);
-/* Pure: false where the bank does not say which memory is damaged; else all pages of it. */
+/* Pure: the damaged memory, in whole pages. False if none is, or if the bank gives no physical address. */
 bool machine_check_damage(const struct machine_check *mc, const struct machine_check_bank *bank,
 			  struct phys_range *damage);
-/* Pure: what the whole means; `worst` is the worst of the banks, `explained` that one held an error. */
+/* Pure: the verdict on all of it; `worst`: the worst one of any bank, `explained`: a bank held an error. */
 enum machine_check_verdict machine_check_judge(const struct machine_check *mc,
 					       enum machine_check_verdict worst, bool explained);
 
-/* Does this processor tell errors apart that a program may survive? */
+/* Does this processor say which errors software can recover from? (Intel: MCG_CAP.SER_P, AMD: SUCCOR) */
 bool machine_check_recovery(void);
 
 /*
- * A machine check that a VM exit or a failed entry was about. Logs the banks and frees them, panics
- * where the machine cannot go on. With MACHINE_CHECK_TELL_VM *mc and *lost are what the guest has to
- * know: the one error that lost data of its.
+ * A machine check that a VM exit or a failed VM entry reported. The caller sets mc->guest and
+ * mc->guest_pieces, the rest is filled in. Logs and clears the banks; panics if the machine cannot
+ * continue. With MACHINE_CHECK_TELL_VM, *lost is the one error that lost data of the guest, which has to
+ * be informed of it. Interrupts off.
  */
 enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,
 						  struct machine_check_bank *lost);
 
 /*
- * The machine-check exception in Lamina itself: log the banks that hold an error, then panic unless
- * nothing is lost. One that a VM exit or a failed entry is about is machine_check_in_guest()'s.
+ * The handler of #MC, for machine checks while Lamina itself runs: log and clear the banks that hold an
+ * error, then panic unless nothing is lost. VM exits and failed VM entries call machine_check_in_guest().
  */
 void machine_check_handler(void);

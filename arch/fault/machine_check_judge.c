@@ -18,7 +18,7 @@ static bool is_physical(const struct machine_check *mc, const struct machine_che
 	return mc->amd || ((bank->status & MCI_MISC_VALID) && MISC_MODE(bank->misc) == MISC_MODE_PHYSICAL);
 }
 
-/* What is lost, as wide as the bank says. */
+/* The lost bytes: as many as the bank says, a cache line if it does not. */
 static struct phys_range lost_range(const struct machine_check *mc, const struct machine_check_bank *bank)
 {
 	unsigned lsb = mc->amd || MISC_LSB(bank->misc) > 51 ? 6 : MISC_LSB(bank->misc);
@@ -42,7 +42,7 @@ bool machine_check_damage(const struct machine_check *mc, const struct machine_c
 	return true;
 }
 
-/* Is the whole of what is lost in the guest's RAM? */
+/* Are all the lost bytes in the guest's RAM? */
 static bool is_guests(const struct machine_check *mc, const struct machine_check_bank *bank)
 {
 	const struct phys_range lost = lost_range(mc, bank);
@@ -79,7 +79,7 @@ static enum machine_check_verdict judge_intel(const struct machine_check *mc,
 		return MACHINE_CHECK_GO_ON;
 	}
 	*kind = "uncorrected, action required";
-	/* Which data the other one lost nobody knows. */
+	/* Overflow: the bank does not say what the other error has lost. */
 	return bank->status & MCI_OVERFLOW ? MACHINE_CHECK_STOP_MACHINE : lost_data(mc, bank);
 }
 
@@ -112,7 +112,7 @@ enum machine_check_verdict machine_check_judge_bank(const struct machine_check *
 enum machine_check_verdict machine_check_judge(const struct machine_check *mc,
 					       enum machine_check_verdict worst, bool explained)
 {
-	/* Without RIPV what was interrupted cannot be taken up again. */
+	/* Without RIPV the interrupted code cannot be resumed. */
 	if ((mc->mcg_status & MCG_STATUS_RIPV) || worst >= MACHINE_CHECK_STOP_VM)
 		return worst;
 	return mc->in_guest && explained ? MACHINE_CHECK_STOP_VM : MACHINE_CHECK_STOP_MACHINE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping where Lamina cannot go on. */
+/* Stopping when Lamina cannot continue. */
 #include "arch/fault/panic.h"
 
 #include <stdarg.h>
@@ -18,7 +18,7 @@ void log_last_line(const char *format, ...)
 	va_end(args);
 }
 
-/* A crash within the report of a crash says that much, and one within that is silent. */
+/* A crash while reporting a crash prints one line and ends; a third one halts in silence. */
 void panic_begin(void)
 {
 	static unsigned depth;

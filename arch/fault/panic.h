@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How Lamina stops where it cannot go on. Everything may call this, so it includes nothing of what may:
- * what it needs from above comes by hooks.
+ * How Lamina stops when it cannot continue. Any code may call this, so this includes nothing from
+ * higher layers: it calls them by hooks.
  */
 #pragma once
 
@@ -13,32 +13,32 @@
  */
 void panic(const char *format, ...) __printf(1, 2) __noreturn;
 
-/* Lamina cannot go on and says why; not a defect, no registers. Last line "Lamina: stopped: ...". */
+/* Lamina cannot continue, for a reason that is no defect. Last line "Lamina: stopped: ..."; no registers. */
 void stop(const char *format, ...) __printf(1, 2) __noreturn;
 
-/* For a panic with a report of its own: open the log; log `why`, the report, then stop. Any context. */
+/* panic() in two halves, for a report of the caller's own between them. Any context; turns interrupts off. */
 void panic_begin(void);
 void panic_end(const char *why) __noreturn;
 
-/* A line that is always printed, whatever loglevel= says: the last one is what a reader looks for. */
+/* A line that is printed whatever loglevel= says, because it tells how Lamina ended. */
 void log_last_line(const char *format, ...) __printf(1, 2);
 
 /*
- * What panic() and stop() have done for them, in this order. Constant, so that it is there from the
- * first instruction on; boot/ending.c defines it.
+ * What panic() and stop() call in higher layers. Constant, so that they work from the first instruction
+ * on; boot/ending.c defines it.
  */
 struct panic_hooks {
-	/* Make the log's way out work. `crash`: assume no state, neither the GS base nor the console's. */
+	/* Make this_cpu() and the consoles work. `crash`: trust neither the GS base nor the consoles' state. */
 	void (*begin)(bool crash);
 	/* Print the stack and the callers of the function with this __builtin_frame_address(0). */
 	void (*report_caller)(const u64 *frame);
-	/* Print what the VMs did last. Takes no lock. */
+	/* Print which VM was running, and its trace. Takes no lock. */
 	void (*report_vm)(void);
-	/* End the loop of boots. True if there was one: the machine must not reboot. */
+	/* End the loop of bootloop=. True if there was one: then the machine must not reboot. */
 	bool (*end_loop)(void);
-	/* As onfail= says. */
+	/* Power off, reboot or halt, as onfail= says. */
 	void (*end)(bool in_loop) __noreturn;
-	/* Where that fails, too. */
+	/* Halt: when even the report of a crash in a crash report crashes. */
 	void (*halt)(void) __noreturn;
 };
 extern const struct panic_hooks panic_hooks;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How far the start-up has come: one byte on port 0x80 as each stage begins, for a machine on which
- * nothing else can be seen. POST cards, boards' displays and BMCs show the last byte.
+ * Progress of the start-up: one byte to port 0x80 as each stage begins, for machines that show nothing
+ * else. POST cards, boards' displays and BMCs show the last byte.
  * docs/stages.md says what each means; none is written while guests run.
  */
 #pragma once
@@ -27,7 +27,7 @@ enum stage {
 	STAGE_PAGING = 0x25,
 	STAGE_STACKS = 0x26,
 
-	/* boot/main.c, on the final ones */
+	/* boot/main.c, on the final page tables */
 	STAGE_MACHINE_CHECK = 0x30,
 	STAGE_ACPI = 0x31,
 	STAGE_LAPIC = 0x32,

@@ -80,14 +80,14 @@ static bool fix_up(struct trap_frame *frame)
 	return true;
 }
 
-/* Nobody here sends NMIs: what comes is from outside. Count, and say the first. */
+/* Lamina sends no NMIs: they come from the board. Count them, log the first. */
 static void handle_nmi(void)
 {
 	if (this_cpu()->nmi_count++ == 0)
 		log_debug("first NMI on this CPU");
 }
 
-/* Lamina sets no breakpoints and does not single-step. Whatever it was, it is over: say the first. */
+/* Lamina sets no breakpoints and does not single-step, so any #DB is spurious. Count them, log the first. */
 static void handle_debug(const struct trap_frame *frame)
 {
 	if (this_cpu()->debug_count++ == 0)
@@ -95,7 +95,7 @@ static void handle_debug(const struct trap_frame *frame)
 			 (unsigned long long)frame->rip);
 }
 
-/* As panic(), for an exception that nobody expects: prints the registers, too. */
+/* As panic(), for an unexpected exception: prints its registers, too. */
 static void __noreturn panic_trap(const struct trap_frame *frame)
 {
 	char why[80];
@@ -127,8 +127,8 @@ static void handle_exception(struct trap_frame *frame)
 }
 
 /*
- * An exception may come while the GS base is still a guest's, between SVM's exit and VMLOAD. The
- * handlers run on the CPU's own, and the interrupted code gets back what it had.
+ * Between an SVM exit and the VMLOAD after it, the GS base is still the guest's. For an exception there,
+ * load the CPU's own GS base while the handlers run, and restore the guest's afterwards.
  */
 static void handle_exception_anywhere(struct trap_frame *frame)
 {

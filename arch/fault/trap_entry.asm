@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ;
-; Where the processor arrives on an exception or interrupt: one stub for each vector, all of which
+; The entry points of exceptions and interrupts: one stub for each vector, all of which
 ; build a struct trap_frame (arch/fault/trap.h) and call trap_dispatch().
 
 %include "arch/offsets.inc"
@@ -32,7 +32,7 @@ trap_stub_%1:
 ; The processor aligned RSP to 16 before it pushed 5 words; with error code, vector and 15 registers
 ; it is aligned again for the call.
 ; In:       vector and error code on the stack; interrupts off
-; Out:      returns to the interrupted code, at the RIP that the frame then holds
+; Out:      returns to the interrupted code, at the frame's RIP, which the handler may have changed
 ; Clobbers: nothing
 ; Stack:    15 words, then trap_dispatch()
 trap_common:
@@ -53,7 +53,7 @@ trap_common:
 	push	r15
 	cld
 	mov	rdi, rsp
-	xor	ebp, ebp		; the backtrace goes on from the frame
+	xor	ebp, ebp		; ends the chain: a backtrace continues from the trap frame
 	call	trap_dispatch
 	pop	r15
 	pop	r14

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a crash report says about the processor. A report never makes things worse: it takes no
- * lock, and reads no memory that it does not know to be mapped.
+ * The processor's part of a crash report. It must not crash again: it takes no lock, and reads only
+ * memory that is known to be mapped.
  */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/gdt.h"
@@ -48,10 +48,10 @@ const char *trap_name(u64 vector)
 }
 
 struct stack {
-	u64 bottom, top;	/* of what is mapped; both 0 for no known stack */
+	u64 bottom, top;	/* of the mapped part; both 0: no known stack */
 };
 
-/* The stack to which the address belongs, be it by running into the guard below. */
+/* The stack that the address belongs to; an address in the guard below a stack belongs to it, too. */
 static struct stack stack_of(u64 address)
 {
 	u64 slot = (address - HOST_STACKS) / STACK_SLOT;
@@ -113,7 +113,7 @@ static void report_stack(struct stack stack, u64 rsp)
 			  (ull)word[0], (ull)word[1], (ull)word[2], (ull)word[3]);
 }
 
-/* By the chain of frame pointers, as far as it holds. Returns how many callers were found. */
+/* Follow the chain of frame pointers while they are valid. Returns how many callers were found. */
 static unsigned report_frames(struct stack stack, u64 rsp, u64 rbp)
 {
 	unsigned found = 0;
@@ -131,7 +131,7 @@ static unsigned report_frames(struct stack stack, u64 rsp, u64 rbp)
 	return found;
 }
 
-/* Where the frame pointer is of no use: whatever on the stack looks like a return address. */
+/* For an invalid frame pointer: print every word on the stack that looks like a return address. */
 static void report_candidates(struct stack stack, u64 rsp)
 {
 	unsigned found = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mappings of what is not the hypervisor's memory: device registers, firmware tables, modules. */
+/* Mappings of memory outside the hypervisor's pool: device registers, firmware tables, boot modules. */
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
@@ -14,7 +14,7 @@
 
 static u64 mmio_next = HOST_MMIO;
 
-/* Addresses come from firmware: one that is too wide would make reserved bits of a page table. */
+/* Addresses come from firmware: one that is too wide would set reserved bits in a page table. */
 static bool addressable(hpa_t pa, u64 size)
 {
 	u64 limit = 1ull << cpu_features.physical_address_bits;
@@ -30,7 +30,7 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 
 	if (!paging_is_final())
 		return pa < GIB(4) && size <= GIB(4) - pa ? phys_to_virt(pa) : NULL;
-	if (flags & MAP_WRITE_COMBINING)	/* large: alike in its low bits, for large pages */
+	if (flags & MAP_WRITE_COMBINING)	/* same offset within 2 MiB as pa, so that large pages fit */
 		va = ALIGN_UP(va, MIB(2)) + (first & (MIB(2) - 1));
 	if (!addressable(pa, size)) {
 		log_error("there is no physical address 0x%llx in this machine", (ull)pa);
@@ -45,7 +45,7 @@ static void *map(hpa_t pa, u64 size, unsigned flags)
 	return (void *)(va + pa - first);
 }
 
-/* Where a table names RAM as a device's registers, writing to it would change somebody's memory. */
+/* A wrong firmware table may name RAM as a device's registers: writing there would corrupt memory. */
 void *mmio_map(hpa_t pa, u64 size)
 {
 	if (boot_info_has_ram(pa, size)) {
@@ -77,7 +77,7 @@ void *phys_window(unsigned slot, hpa_t pa, u64 size)
 	u64 base = HOST_WINDOWS + slot * HOST_WINDOW_SIZE;
 	hpa_t first = ALIGN_DOWN(pa, PAGE_SIZE);
 	u64 bytes = ALIGN_UP(pa + size, PAGE_SIZE) - first;
-	u64 va = base + (first & (GIB(1) - 1));	/* alike, so that large pages fit */
+	u64 va = base + (first & (GIB(1) - 1));	/* same offset within 1 GiB as pa, so that large pages fit */
 
 	BUG_ON(bytes > HOST_WINDOW_SIZE - GIB(1));
 	phys_window_close(slot);

@@ -31,7 +31,7 @@ const void *early_map(hpa_t pa, u64 size)
 	return phys_to_virt(pa);
 }
 
-/* Above it is no memory, whatever a firmware's map says; sums below it do not overflow. */
+/* The limit of physical addresses: ignore what a memory map has above it. Sums below it do not overflow. */
 #define MEMORY_END BIT_ULL(52)
 
 static hpa_t end_of(hpa_t start, u64 size)
@@ -89,8 +89,8 @@ static hpa_t find_pool(u64 size)
 }
 
 /*
- * A VM takes some hundred KiB besides its page tables. With 2 MiB pages, those of guest and host
- * window take 8 KiB for each GiB; 1/256 lets them all be cut into 4 KiB pages.
+ * A VM takes some hundred KiB besides its page tables. With 2 MiB pages, the nested tables and those of
+ * the guest window take 8 KiB for each GiB; 1/256 of the RAM suffices even if all pages are 4 KiB.
  */
 static u64 pool_size(void)
 {
@@ -139,7 +139,7 @@ static struct phys_range aligned_part(const struct phys_range *range, u64 size, 
 	return (struct phys_range) { start, MIN(end - start, ALIGN_DOWN(size, align)) };
 }
 
-/* The first piece that serves the whole size, else the largest one. */
+/* The first piece that is large enough, else the largest one. */
 static struct phys_range best_piece(u64 size, u64 align)
 {
 	struct phys_range best = { 0, 0 };
@@ -158,7 +158,7 @@ static struct phys_range best_piece(u64 size, u64 align)
 #define DAMAGED_MAX 64
 
 static struct phys_range damaged[DAMAGED_MAX];
-static u32 damaged_count, damaged_left_out;	/* the second: those that the log has reported */
+static u32 damaged_count, damaged_left_out;	/* damaged_left_out: how many the log has reported */
 
 void memory_retire(const struct phys_range *range)
 {
@@ -174,8 +174,8 @@ void memory_retire(const struct phys_range *range)
 }
 
 /*
- * Take what is damaged out of the free memory, before any of it is handed out. false: it cannot be
- * told apart from the rest.
+ * Remove damaged memory from the free memory, before any of that is handed out. False: not possible, so
+ * nothing may be handed out.
  */
 static bool leave_out_damaged(void)
 {

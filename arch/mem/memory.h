@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Physical memory: the host's RAM from the boot loader's map, cut into the hypervisor's own pool
- * (mapped, page by page) and the rest (unmapped, handed out to guests in large pieces).
+ * Physical memory: the host's RAM from the boot loader's map, divided into the hypervisor's own pool
+ * (mapped, allocated in pages) and the rest (unmapped, handed out to guests in large pieces). Functions
+ * may take a lock, so they are not for exception handlers, except memory_retire().
  */
 #pragma once
 
@@ -14,14 +15,15 @@ struct phys_range {
 };
 
 /*
- * Register usable RAM and take ranges out of it. Any order, overlap or alignment. memory_reserve()
- * before memory_init() only; memory_add() later too, for memory that becomes the guests'.
+ * Add usable RAM, and exclude ranges from it; sizes in bytes. Any order, overlap or alignment. stop()s or
+ * warns if there are too many ranges. memory_reserve() before memory_init() only; memory_add() later, too,
+ * for memory that becomes the guests'.
  */
 void memory_add(hpa_t start, u64 size);
 void memory_reserve(hpa_t start, u64 size);
-/* Is all of it registered, and none of it taken out? Before memory_init() only. */
+/* Whether all of the range was added and none of it reserved. Before memory_init() only. */
 bool memory_usable(hpa_t start, u64 size);
-/* Cut the hypervisor's pool out of what there is. Stops with words if there is not enough. */
+/* Take the hypervisor's pool out of the RAM. stop()s if there is not enough. */
 void memory_init(void);
 
 static inline hpa_t virt_to_phys(const void *p)	/* direct-map pointers only */
@@ -37,8 +39,8 @@ static inline void *phys_to_virt(hpa_t pa)	/* pool memory only */
 hpa_t image_to_phys(const void *p);		/* symbols in the image */
 
 /*
- * What the boot page tables show until paging_init(): the memory below 4 GiB. NULL where
- * [pa, pa + size) goes beyond it.
+ * Memory below 4 GiB, which the boot page tables map until paging_init(). NULL if [pa, pa + size)
+ * extends beyond it.
  */
 const void *early_map(hpa_t pa, u64 size);
 
@@ -55,9 +57,10 @@ void memory_stats(struct memory_stats *stats);
  * smaller than asked for; call again for the rest), -ENOMEM when nothing is left. Not zeroed.
  */
 int guest_ram_alloc(u64 size, struct phys_range *range);
+/* Give a piece back; the caller must not use it any more. Its contents are passed on to the next owner. */
 void guest_ram_free(const struct phys_range *range);
 /*
- * Pages that are damaged: no guest gets them from here on. The guest that has them keeps them. Any
- * context, that of a machine check too: takes no lock.
+ * Mark pages as damaged: they are not handed out again. A guest that has them keeps them. Any context,
+ * the #MC handler, too: takes no lock.
  */
 void memory_retire(const struct phys_range *range);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shape of page tables, and what arch/mem/paging.c does for its neighbours in this folder. */
+/* The shape of page tables. Intel SDM, "4-Level Paging and 5-Level Paging". */
 #pragma once
 
 #include "arch/mem/paging.h"

@@ -167,7 +167,7 @@ void address_space_switch(const struct address_space *space)
 	write_cr3(space->root);
 }
 
-/* Shared areas get their second-level table now: later mappings in it show up in all spaces. */
+/* Shared areas get their second-level table now: later mappings in it appear in all spaces. */
 static void create_kernel_space(void)
 {
 	u64 *root = page_alloc();

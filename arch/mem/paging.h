@@ -4,13 +4,13 @@
  *
  *   HOST_GUEST_WINDOW   a VM's RAM, in that VM's own address space only: address = window + gpa
  *   HOST_DIRECT_MAP     memory that the hypervisor owns (page_alloc()): address = base + pa, RW NX
- *   HOST_MMIO           device registers (RW NX, uncached) and firmware tables (R NX), for good
+ *   HOST_MMIO           device registers (RW NX, uncached) and firmware tables (R NX), permanent
  *   HOST_WINDOWS        phys_window(), one top-level entry for each slot, RW NX
  *   HOST_STACKS         per-CPU stacks, each with an unmapped guard page below
  *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
  *
- * Every address space shares all top-level entries but that of HOST_GUEST_WINDOW, so that a mapping
- * made later in one of the others shows up in all.
+ * All address spaces share every top-level entry except that of HOST_GUEST_WINDOW, so a later mapping in a
+ * shared area appears in all of them. Intel SDM, "4-Level Paging and 5-Level Paging".
  */
 #pragma once
 
@@ -25,7 +25,7 @@
 #define HOST_STACKS	  0xffffd00000000000ull
 #define HOST_IMAGE	  0xffffffff80000000ull
 
-#define EARLY_MEMORY	  GIB(4) /* what the boot page tables show of the physical memory */
+#define EARLY_MEMORY	  GIB(4) /* physical memory that the boot page tables map */
 
 enum {
 	MAP_READ = 0,
@@ -42,17 +42,21 @@ struct address_space {
 
 extern struct address_space kernel_space; /* no guest window: the boot CPU between VMs */
 
-/* Map the image (W^X) and the pool, and switch to that: the boot page tables are out of use. */
+/* Build page tables of the image (W^X) and the pool, and switch to them from the boot page tables. */
 void paging_init(void);
-bool paging_is_final(void);	/* paging_init() is over */
+bool paging_is_final(void);	/* paging_init() has switched */
 
-int address_space_create(struct address_space *space);	/* -ENOMEM */
-/* Frees tables, not what they map; nothing of a space that was never created. */
+/* Allocates the top-level table, which the space then owns: end with address_space_destroy(). -ENOMEM. */
+int address_space_create(struct address_space *space);
+/* Frees the tables, not what they map. Does nothing to a zeroed space. It must not be the current one. */
 void address_space_destroy(struct address_space *space);
-void address_space_switch(const struct address_space *space);
+void address_space_switch(const struct address_space *space);	/* loads CR3, which flushes the TLB */
 
-/* Map [pa, pa+size) at va with the largest pages that fit. All page aligned. -ENOMEM, -EEXIST. */
+/*
+ * Map [pa, pa+size) at va with the largest pages that fit. All page aligned. -ENOMEM without page tables,
+ * -EEXIST if something is mapped there; what was mapped before the error stays.
+ */
 int paging_map(struct address_space *space, u64 va, hpa_t pa, u64 size, unsigned flags);
 
-/* Unmap all that a top-level entry covers and free its tables, but keep its second-level table. */
+/* Unmap all that a top-level entry covers and free its tables, except the second-level one. No TLB flush. */
 void paging_clear_top(struct address_space *space, u64 va);

@@ -11,7 +11,7 @@ struct ranges {
 	struct phys_range range[RANGES_MAX];
 };
 
-/* Put a range in, or take it out. -ENOSPC if the list is full: then it is as it was. */
+/* Add or remove a range of `size` bytes. -ENOSPC if the list is full: then the set is unchanged. */
 int ranges_add(struct ranges *ranges, hpa_t start, u64 size);
 int ranges_remove(struct ranges *ranges, hpa_t start, u64 size);
 /* Does the set hold all of [start, start + size), or any of it? */

@@ -42,7 +42,7 @@ struct pci_bar pci_read_bar(struct pci_address at, unsigned index)
 	struct pci_bar bar = { .io = low & BAR_IO };
 	u32 flags = bar.io ? BAR_IO_FLAGS : BAR_MEMORY_FLAGS;
 
-	/* The upper half is status bits that a one would clear. */
+	/* The upper half is the status register, where writing a 1 clears the bit: write 0. */
 	pci_write32(at, PCI_COMMAND, command & 0xffff & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
 	pci_write32(at, reg, 0xffffffff);
 	mask = pci_read32(at, reg) & ~flags;
@@ -66,7 +66,7 @@ bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *ar
 		if (pci_read32(at, PCI_VENDOR) == NOBODY)
 			continue;
 		for (; at.function < functions; at.function++) {
-			/* Bridges have other registers where devices have base addresses. */
+			/* Bridges (other header layouts) have other registers in the place of base addresses. */
 			if (pci_read32(at, PCI_VENDOR) != NOBODY &&
 			    !(pci_read32(at, PCI_HEADER) & HEADER_LAYOUT) && visit(at, argument))
 				return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's PCI configuration space by ports 0xcf8 and 0xcfc, which work before ACPI is read.
+ * The host's PCI configuration space through ports 0xcf8 and 0xcfc, which need no ACPI tables.
  * PCI Local Bus Specification, "Configuration Mechanism", "Base Addresses".
  */
 #pragma once
@@ -19,20 +19,21 @@ struct pci_address {
 	u8 bus, device, function;
 };
 
-/* All ones where no function answers. The register is a multiple of 4. */
+/* All ones if no function answers. The register is a byte offset, a multiple of 4. Interrupts off. */
 u32 pci_read32(struct pci_address at, unsigned reg);
 void pci_write32(struct pci_address at, unsigned reg, u32 value);
 
 struct pci_bar {
 	bool io;
-	u64 address;		/* 0: not there, or the firmware gave it no address */
-	u32 size;		/* bytes, of the low 4 GiB; looked at with the decoding switched off */
-	bool wide;		/* takes the next one's place, too */
+	u64 address;		/* 0: not implemented, or the firmware has assigned no address */
+	u32 size;		/* bytes, found by the low 32 bits only */
+	bool wide;		/* 64 bits: uses the next BAR, too */
 };
+/* Base address register 0 to 5. Switches the function's decoding off while it finds the size. */
 struct pci_bar pci_read_bar(struct pci_address at, unsigned index);
 
 /*
- * Visit every function of every bus, in order, until `visit` returns true. False where none did.
- * 8192 devices are looked for: some 20 ms.
+ * Visit every function of every bus, except bridges, in order, until `visit` returns true. False if none
+ * did. Tries 8192 devices, which takes some 20 ms.
  */
 bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *argument);

@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
-#define ASSUMED_HZ   5000000000ull	/* faster than any: early waits are long enough */
+#define ASSUMED_HZ   5000000000ull	/* faster than any TSC, so that early waits are long enough */
 #define WINDOW_HZ    100		/* the measurement takes 1/100 s */
 #define SAMPLES	     8
 #define MAX_POLLS    10000000u
@@ -67,8 +67,8 @@ struct sample {
 };
 
 /*
- * Read the source between two readings of the TSC, and keep the closest of some attempts: an SMI or
- * a busy hypervisor below us would otherwise go into the result.
+ * Read the source between two readings of the TSC, and keep the attempt with the smallest gap: an SMI or
+ * a busy outer hypervisor would otherwise distort the result.
  */
 static struct sample take_sample(const struct timesource *source)
 {
@@ -93,7 +93,7 @@ static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 	return (to - from) & source->mask;
 }
 
-/* Wait for the window to pass; false for a counter that does not count. */
+/* Wait for the time of the measurement. False: the counter does not count. */
 static bool wait_window(const struct timesource *source, u32 from)
 {
 	for (u32 polls = 0; polls < MAX_POLLS; polls++) {
@@ -104,7 +104,7 @@ static bool wait_window(const struct timesource *source, u32 from)
 	return false;
 }
 
-/* Ticks of TSC and LAPIC timer per second, by one source. -EIO where it makes no sense. */
+/* Ticks of TSC and LAPIC timer per second, by one source. -EIO if that fails or is implausible. */
 static int measure(const struct timesource *source, u64 *hz, u64 *lapic_hz)
 {
 	struct sample first, last;
@@ -175,7 +175,7 @@ static u32 tsc_read(const struct timesource *source)
 	return (u32)rdtsc();
 }
 
-/* Nothing but CPUID: then the TSC itself is what the LAPIC's timer is measured by. */
+/* If no source works, trust CPUID, and measure the LAPIC's timer by the TSC. */
 static u64 trust_cpuid(u64 announced)
 {
 	struct timesource tsc = { "CPUID", NULL, tsc_read, announced, 0xffffffff };
@@ -188,8 +188,8 @@ static u64 trust_cpuid(u64 announced)
 }
 
 /*
- * CPUID is believed if a measurement confirms it: under an emulator it may describe the processor
- * that is played, not the speed at which it runs.
+ * Trust CPUID only if a measurement confirms it: an emulator may report the frequency of the processor
+ * that it emulates instead of the one at which it runs.
  */
 void clock_init(void)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The clock is the TSC; here is its frequency, and conversions that do not overflow. */
+/* The clock is the TSC: its frequency, and conversions that do not overflow. */
 #pragma once
 
 #include "lib/types.h"
 
 /*
- * Measure the TSC by HPET, ACPI PM timer or 8254, the first that works. What CPUID leaf 15h says is
- * taken where the measurement agrees with it, or where nothing can be measured. Says which was used.
+ * Measure the TSC by HPET, ACPI PM timer or 8254, the first that works. The frequency in CPUID leaf 15h is
+ * used if the measurement agrees with it, or if nothing can be measured. Logs which was used; stop()s if
+ * there is none. Intel SDM, "Time Stamp Counter and Nominal Core Crystal Clock Information Leaf".
+ * After acpi_init() and lapic_init(), with interrupts off.
  */
 void clock_init(void);
 
@@ -14,7 +16,7 @@ u64 clock_tsc_hz(void);			/* ticks per second; 0 before clock_init() */
 u64 clock_us_since_boot(void);		/* 0 before clock_init() */
 u64 clock_tsc_at_boot(void);		/* TSC at the Multiboot2 entry */
 
-/* 128-bit intermediate; result saturates. */
+/* By a 128-bit intermediate; the result saturates at all ones. After clock_init(). */
 u64 clock_ns_to_tsc(u64 ns);
 u64 clock_tsc_to_ns(u64 ticks);
 

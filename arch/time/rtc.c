@@ -83,7 +83,7 @@ u64 rtc_now(void)
 {
 	struct reading first = read_registers(), r = read_registers();
 
-	/* Two equal readings were not torn by an update; a third after a tick is as good. */
+	/* Two equal readings are free of an update. If they differ, the clock has just ticked: read it again. */
 	if (memcmp(&first, &r, sizeof(r)))
 		r = read_registers();
 	to_binary(&r, cmos_read(0xb));

@@ -4,12 +4,12 @@
 
 #include "lib/types.h"
 
-/* Seconds since 1970, taking the clock for UTC; 0 where it makes no sense. Waits at most a few milliseconds. */
+/* Seconds since 1970, taking the clock for UTC; 0 if it holds no valid time. Waits at most a few ms. */
 u64 rtc_now(void);
 
 /*
- * The alarm time as seconds since midnight. -EINVAL where it is no time of day, as "don't care" is none.
- * Both wait as rtc_now() does.
+ * The alarm time as seconds since midnight, below 86400. -EINVAL if the registers hold no time of day, such
+ * as "don't care". Both wait as rtc_now() does.
  */
 int rtc_alarm_read(u32 *second);
 void rtc_alarm_write(u32 second);

@@ -6,12 +6,12 @@
 
 struct timesource {
 	const char *name;
-	/* Make it run; 0, or -ENODEV where the machine has none that works. */
+	/* Start counting; 0, or -ENODEV if the machine has none that works. */
 	int (*start)(struct timesource *source);
 	u32 (*read)(const struct timesource *source);	/* counts upwards */
-	u64 hz;		/* ticks per second; may be found out by start() */
-	u32 mask;	/* the counter wraps here */
+	u64 hz;		/* ticks per second; may be set by start() */
+	u32 mask;	/* the counter's highest value, before it wraps to 0 */
 };
 
-/* In order of trust; the last one has no name. */
+/* The most reliable one first; an entry without a name ends the list. */
 extern struct timesource timesources[];

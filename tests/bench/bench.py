@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measure what exits cost, in executed instructions: run the benchmark guest, show, compare.
+"""Measure the cost of exits in executed instructions: run the benchmark guest, print and compare.
 
 The figures are ticks of the guest's TSC. In these machines one tick is one executed instruction,
 the guest's and the hypervisor's alike, so they are the same in every run on every build machine.
@@ -50,16 +50,16 @@ DONE = r"^bench: done$"
 
 GROWTH = 0.02       # more than this fails the check
 COMPARED = ("net", "median")
-# What must be measured if one tick is one instruction.
+# The figures that must result if one tick is one instruction.
 CALIBRATION = {"nops-100": 100, "loop-2000": 2000}
 
 
 class BenchError(Exception):
-    """A run that gave no usable figures; the message says why."""
+    """A run without usable figures; the message says why."""
 
 
 def parse(text, who, tolerance=0):
-    """The figures of a run's output by name; each a dictionary of numbers.
+    """{name: dictionary of numbers} of the figures in a run's output.
 
     tolerance: ticks by which a calibration may be off, where the hypervisor computes the TSC.
     """
@@ -121,7 +121,7 @@ def lamina(setup, iso):
 
 
 def floor(setup, iso):
-    """What a bare loop of entries and exits costs there."""
+    """The figures of the bare loop of entries and exits on one machine."""
     return parse(run(setup, iso, "floor", DONE + "|^floor: error.*"), setup.name)
 
 
@@ -216,7 +216,7 @@ def update_docs(name, markdown):
 
 
 def save(path, results, compiler, keys=None):
-    """As JSON with a line for each figure; keys: which of its numbers, all by default."""
+    """JSON with a line for each figure; keys: the numbers to include, all by default."""
     machines = ",\n".join(
         f"{json.dumps(name)}: {{\n" + ",\n".join(
             f"{json.dumps(figure)}: {json.dumps({k: v for k, v in numbers.items() if not keys or k in keys})}"

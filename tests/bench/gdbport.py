@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Stop QEMU where one wants, step it, and ask how many instructions it has executed."""
+"""Set breakpoints in QEMU, step it, and ask how many instructions it has executed."""
 
 import contextlib
 import pathlib
@@ -12,9 +12,9 @@ import bench
 
 
 class GdbPort:
-    """The few packets of GDB's remote protocol that this takes."""
+    """The few packets of GDB's remote protocol that are needed."""
 
-    RIP = 16                # behind the general registers, each of eight bytes
+    RIP = 16                # its index: after the general registers, each of eight bytes
 
     def __init__(self, path, running):
         self.socket, self.rest, self.running = socket.socket(socket.AF_UNIX), b"", running
@@ -51,7 +51,7 @@ class GdbPort:
         return self._receive()
 
     def monitor(self, command):
-        """What QEMU's monitor answers."""
+        """The answer of QEMU's monitor."""
         self._send("qRcmd," + command.encode().hex())
         text = ""
         while (packet := self._receive()) != "OK":
@@ -59,7 +59,7 @@ class GdbPort:
         return text
 
     def sstep(self, interrupts):
-        """Whether interrupts and timers go on while single instructions are executed."""
+        """Set whether interrupts and timers are active while single-stepping."""
         self.ask(f"Qqemu.sstep={1 if interrupts else 7:#x}")
 
     def break_at(self, address):
@@ -71,9 +71,9 @@ class GdbPort:
         self.breaks.discard(address)
 
     def go(self):
-        """Until the next stop; returns where."""
+        """Run until the next stop; returns its address."""
         here = self.rip()
-        if here in self.breaks:         # it would stop there for ever
+        if here in self.breaks:         # it would stop there again and again
             self.ask(f"z1,{here:x},1")
             self.step()
             self.ask(f"Z1,{here:x},1")
@@ -85,7 +85,7 @@ class GdbPort:
         return self.rip()
 
     def run_to(self, address, times=1):
-        """Until that is about to be executed for so many times."""
+        """Run until that address is about to be executed for the given number of times."""
         self.break_at(address)
         for _ in range(times):
             if self.go() != address:
@@ -96,13 +96,13 @@ class GdbPort:
         return int.from_bytes(bytes.fromhex(self.ask("g"))[8 * self.RIP:][:8], "little")
 
     def executed(self):
-        """Instructions since power-on; waiting in HLT is none. Only of a machine that records."""
+        """Instructions since power-on, without the time in HLT. Only for a machine that records."""
         return int(re.search(r"instruction count = (\d+)", self.monitor("info replay"))[1])
 
 
 @contextlib.contextmanager
 def machine(setup, iso, memory=256, record=False, extra=()):
-    """A machine that waits at power-on for commands to the port."""
+    """A machine that waits at power-on for commands through the port."""
     with tempfile.TemporaryDirectory(prefix="lamina-gdb-") as folder:
         path = pathlib.Path(folder, "gdb")
         arguments = ["-S", "-no-shutdown", "-chardev", f"socket,id=gdb,path={path},server=on,wait=off",

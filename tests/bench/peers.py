@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Run the benchmark guest under Linux KVM and under Xen too, and show the figures side by side.
 
-The very same image, in the same emulated machines, in which a TSC tick is an executed instruction.
+The same image, in the same emulated machines, in which a TSC tick is an executed instruction.
 Under KVM a small program of ours makes the VM. Xen takes the image for its control domain, in PVH
 mode: of a guest's exits nothing is different there but the ports, of which it passes some through.
 """
@@ -21,16 +21,16 @@ import image
 
 PEERS = bench.OUTPUT / "peers"
 LIMIT = 400                 # seconds for one machine: Bochs boots a whole Linux first
-# Bochs 2.7 loses a virtual interrupt for which an SVM guest is entered with IF set, until the guest
-# toggles IF. KVM enters that way when a timer tick comes at the wrong instruction; the guest then waits
+# When an SVM guest is entered with a virtual interrupt and IF set, Bochs 2.7 loses the interrupt until the
+# guest toggles IF. KVM enters that way when a timer tick comes at a certain instruction; the guest then waits
 # forever. This is rare, and does not happen twice at the same place: try again.
 TRIES = {"bochs-svm": 3}
 tried_again = []            # each such run, for the report
 MEMORY = 1024               # MiB
-UNTOUCHED = 2               # instructions at most where the guest was not left
-LINUX_IPS = 100_000_000     # instructions per second: leaves Linux some between two timer ticks
+UNTOUCHED = 2               # at most so many instructions if the operation caused no exit
+LINUX_IPS = 100_000_000     # instructions per second: enough for Linux between two timer ticks
 
-# A hypervisor's boot menu entry; machines: the emulators it is run in; extra: QEMU's arguments.
+# A hypervisor's boot menu entry; machines: the emulators that it runs in; extra: QEMU's arguments.
 # tolerance: see bench.parse().
 Peer = collections.namedtuple("Peer", "name lines files machines extra tolerance")
 
@@ -46,7 +46,7 @@ def kvm(name, options):
                 ("qemu-svm", "bochs-vmx", "bochs-svm"), (), 0)
 
 
-# A control domain in PVH mode wants an IOMMU, and Bochs has none. Without an invariant TSC, RDTSC
+# A control domain in PVH mode needs an IOMMU, and Bochs has none. Without an invariant TSC, RDTSC
 # exits, and Xen computes its result.
 def xen(name, options):
     return Peer(name, ("multiboot2 /boot/xen.gz dom0=pvh dom0_mem=128M com1=115200,8n1 console=com1 "
@@ -86,7 +86,7 @@ def run(peer, setup, folder):
             tried_again.append(f"{name}: no end within {LIMIT} s of its work, tried again")
             print(f"bench: {tried_again[-1]}", file=sys.stderr, flush=True)
     print(f"bench: {name}: {len(figures)} figures", file=sys.stderr, flush=True)
-    # Where each RDTSC exits, a pending event is injected then, and no exit has to be forced.
+    # If RDTSC exits, a pending event is injected at that exit, and no exit has to be forced.
     return figures if peer.tolerance else bench.with_forced_exit(figures)
 
 
@@ -113,7 +113,7 @@ def ratio(figures, peer, figure):
 def rows(figures, mode):
     """One machine's table in one mode: instructions of each, then how many times Lamina's."""
     shown = [who for who in figures if who != "floor"]
-    # Lamina has no mitigations: it is compared with peers that have theirs off.
+    # Lamina has no mitigations, so it is compared with peers without theirs.
     compared = [who for who in shown if who.endswith("unmitigated")]
     yield ["operation", *shown, *(f"{who} / Lamina" for who in compared)]
     floor = figures["floor"]["long.cpuid-0"]["net"]

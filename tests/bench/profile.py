@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Show where the instructions of one operation go: each one is traced, and counted by function.
+"""Trace the instructions of one operation, and count them by function.
 
     tests/bench/profile.py long.cpuid-0                 on each machine of make bench
     tests/bench/profile.py flat.self-ipi --machine qemu-svm --instructions
@@ -24,7 +24,7 @@ import emulators
 import gdbport
 import image
 
-WARM = 4                    # how often the operation has run before it is traced
+WARM = 4                    # how many times the operation runs before it is traced
 # Figures that are not one operation between two RDTSCs, and those for calibration.
 UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
 LIMIT = 200_000             # instructions
@@ -33,7 +33,7 @@ ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-p
              "long.lapic-read-version", "long.self-ipi", "long.nmi-and-irq", "long.x2apic-self-ipi")
 HOST = 1 << 63              # Lamina runs in the upper half, the guest in the lower
 UNKNOWN = -1                # an address in the guest
-# Instructions that cost far more than others on a real processor, or count the guest's exits.
+# Instructions that cost far more than others on a real processor, or that count the guest's exits.
 COUNTED = ("vmread", "vmwrite", "vmlaunch", "vmresume", "vmptrld", "invept", "invvpid", "vmrun",
            "vmload", "vmsave", "clgi", "stgi", "rdmsr", "wrmsr", "in", "out", "cpuid", "xsetbv",
            "rdtsc", "invlpg", "lidt", "lgdt", "ltr", "iretq", "wbinvd", "pause")
@@ -51,7 +51,7 @@ class Code:
             for line in subprocess.run(["objdump", "-d", "--no-show-raw-insn", path], check=True,
                                        stdout=subprocess.PIPE, text=True).stdout.splitlines():
                 if match := re.match(r"([0-9a-f]+) <(.+)>:$", line):
-                    # Labels within an assembly function, and the parts gcc cuts off.
+                    # Labels within an assembly function, and the parts that gcc splits off.
                     function = match[2].partition(".")[0] or function
                     self.functions.setdefault(match[2], int(match[1], 16))
                 elif match := re.match(r" *([0-9a-f]+):\t(?:(?:rep\w*|lock|data16|cs|notrack) )*(\S+)(.*)",
@@ -89,7 +89,7 @@ class Guest(Code):
 # -- addresses from the first RDTSC up to the last one
 
 def trace_bochs(setup, iso, start, operations):
-    # Code that ran before Lamina was at the guest's addresses, too.
+    # Before Lamina, other code ran at the guest's addresses, too.
     commands = [f"lb {start:#x}", "c", "d 1"]
     for number, (first, last) in enumerate(operations):
         commands += [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c", "trace off",
@@ -178,7 +178,7 @@ def profile(setup, figures, iso):
 
 
 def exiting(setup):
-    """The figures of long mode, in the guest's order, for which the guest is left; of the last make bench."""
+    """The long mode figures of the last make bench that cause exits, in the guest's order."""
     path = bench.OUTPUT / "bench.json"
     if not path.exists():
         raise bench.BenchError("run make bench first: its figures say what there is")
@@ -197,7 +197,7 @@ def summary(setup, profiles):
 
 
 def by_function(setup, iso):
-    """A line for each figure that is accounted for: its functions, the largest share first."""
+    """A line for each figure with its functions, the largest share first."""
     for figure, instructions in profile(setup, ACCOUNTED, iso).items():
         count = collections.Counter(i.function for i in instructions)
         yield [f"{setup.name} {figure}", ", ".join(f"{name} {number}" for name, number in count.most_common()),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Count the instructions of start-up: Lamina's up to its guest's first one, and Linux's with and without Lamina.
+"""Count instructions: of Lamina's start up to the guest's first one, and of Linux with and without Lamina.
 
 QEMU counts what the processor executes; time spent in HLT is none. How far the machine is, is seen
 by breakpoints on functions of Lamina and on the kernel's 64-bit entry.
@@ -22,7 +22,7 @@ LINUX = bench.BUILD / "linux"
 SETUP = bench.SETUPS[0]
 # The 64-bit entry of a kernel at its preferred address.
 LINUX_ENTRY = 0x1000200
-# To the shell, and then off.
+# Boots to the shell, which powers off.
 CMDLINE = "console=ttyS0 nokaslr"
 IDLE = 20           # seconds of the guest's time
 PROMPT = r"^~ # "
@@ -30,7 +30,7 @@ STATISTICS_KEY = b"\x1fs"
 
 
 def initramfs(folder):
-    """The tests' initramfs, whose shell only switches the machine off: a second archive says so."""
+    """The tests' initramfs, with a second archive after it whose start-up file only powers the machine off."""
     root = pathlib.Path(folder, "root")
     (root / "etc").mkdir(parents=True)
     inittab = (bench.HERE.parent / "linux/inittab").read_text()
@@ -59,7 +59,7 @@ def linux_modules(initrd):
 
 # -- Lamina's own start
 
-# Up to which function of Lamina each part goes.
+# The function of Lamina at which each part ends.
 PHASES = (
     ("mode switch, first page tables", "boot_main"),
     ("log, GRUB's information, memory, paging, ACPI, interrupt controllers", "clock_init"),
@@ -126,7 +126,7 @@ def linux_alone(folder, initrd):
 
 
 def idle_exits(folder):
-    """Exits per second of a guest that waits at its shell's prompt."""
+    """The exits per second of a guest that waits at its shell's prompt."""
     # Time and entries, of Lamina's statistics.
     line = r"^\[ *([\d.]+) cpu0 linux\] stat vm=linux vcpu=0 entries=(\d+) "
     iso = lamina_iso(folder, linux_modules(LINUX / "initramfs"), "stats=lines")
@@ -145,7 +145,7 @@ def idle_exits(folder):
 
 
 def owned(said):
-    """What Lamina's log says that it owns for a VM: KiB, and KiB of page tables."""
+    """The memory that Lamina owns for a VM, by its log: KiB, and KiB of page tables."""
     return tuple(map(int, re.search(r"Lamina owns (\d+) KiB for it and itself, and (\d+) KiB of page tables",
                                     said).groups()))
 

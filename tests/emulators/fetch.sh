@@ -3,9 +3,9 @@
 #
 # Fetch newer emulators than the distribution's into a folder, without installing them: QEMU 10 of
 # Debian 12's backports and Bochs 3.0 of Debian 13. Each gets a folder with all the libraries it
-# needs, the C library too, and is started by that folder's own loader (tests/emulators.py): what is
-# installed here plays no part. Works as root and as anybody else.
-# Usage: fetch.sh FOLDER; leaves FOLDER/qemu-10 and FOLDER/bochs-3; what is there is not fetched again.
+# needs, the C library too, and is started by that folder's own loader (tests/emulators.py): installed
+# versions are not used. Works for root and for any other user.
+# Usage: fetch.sh FOLDER; makes FOLDER/qemu-10 and FOLDER/bochs-3; a folder that exists is not fetched again.
 set -eu
 
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -17,7 +17,8 @@ parts="
 qemu-10 bookworm,bookworm-backports bookworm-backports qemu-system-x86=1:10.*
 bochs-3 trixie trixie bochs=3.0* bochs-term=3.0*"
 
-# Programs and data that libraries ask for and the emulators never use: apt takes them as installed.
+# Programs and data that libraries depend on but the emulators never use: apt is made to treat them as
+# installed.
 spared="adduser adwaita-icon-theme base-files dbus-user-session dconf-gsettings-backend debconf
 fontconfig fontconfig-config gtk-update-icon-cache hicolor-icon-theme libpam-runtime libpam-systemd
 media-types mount openssl-provider-legacy passwd procps shared-mime-info systemd systemd-sysv xkb-data"
@@ -48,8 +49,8 @@ find_mirror()
 	[ -n "$uri" ] || fail "none of this system's package sources is Debian's"
 }
 
-# apt-get with a configuration of its own: other sources, and nothing is installed. The system's
-# settings of how to reach a mirror still count.
+# apt-get with a separate configuration: other sources, and nothing is installed. The system's settings
+# for reaching a mirror still apply.
 private_apt()
 {
 	apt-get -q -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Between libFuzzer and a fuzzer of this project, and the log: every line is really formatted. */
+/* Connects libFuzzer with the fuzzers here, and replaces the log by one that formats every line. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdarg.h>
 
 #include "lib/log.h"
 
-#define FRESH_ONE_IN  8	/* mutations that start anew from a valid input */
+#define FRESH_ONE_IN  8	/* mutations that start again from a valid input */
 #define BROKEN_ONE_IN 8 /* inputs whose checksums stay as the mutation left them */
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -31,7 +31,7 @@ u64 fuzz_take(struct fuzz_input *input, unsigned bytes)
 	return value;
 }
 
-/* Not to be left out: a text without an end is found when it is printed. */
+/* Necessary: a string without its end is noticed when it is printed. */
 void log_vline(enum log_level level, const char *tag, const char *format, va_list args)
 {
 	char line[1024];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the fuzzers share. Random bytes alone never get past a magic number or a checksum: each
- * fuzzer brings valid inputs to start from, and repairs what every input must have.
+ * fuzzer provides valid inputs to start from, and repairs the checksums of mutated ones.
  */
 #pragma once
 
@@ -13,20 +13,20 @@
 #include "lib/errno.h"
 #include "lib/types.h"
 
-/* --- what each fuzzer must have --- */
+/* --- what each fuzzer must define --- */
 
-/* Let the code under test have these bytes. Whatever it finds wrong with them is no failure. */
+/* Pass these bytes to the code under test. That it rejects them is no failure. */
 void fuzz_one(const u8 *data, size_t size);
 
 /* Write valid input number `which` (any number) to data[0..max); returns its size. */
 size_t fuzz_seed(u8 *data, size_t max, unsigned which);
 
-/* Put checksums and total lengths right again after a mutation. May do nothing. */
+/* Correct checksums and total lengths after a mutation. May do nothing. */
 void fuzz_repair(u8 *data, size_t size);
 
-/* --- what it gets --- */
+/* --- what fuzz.c provides --- */
 
-/* A copy that ends where the allocation ends, so that each byte too far is noticed. */
+/* A copy in a heap block of exactly its size, so that any access beyond its end is noticed. */
 u8 *fuzz_copy(const void *data, size_t size);
 
 /* End the program, as a failed check of the fuzzer's own. */

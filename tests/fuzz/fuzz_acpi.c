@@ -2,13 +2,13 @@
 /*
  * The machine's ACPI tables: root pointer, RSDT and XSDT, MADT, FADT with the search for _S5 in DSDT
  * and SSDT, HPET. The input is what lies in physical memory at BASE. A mapping is a copy of exactly
- * the bytes that were asked for, so that reading behind a table is noticed as reading behind memory.
+ * the bytes that were asked for, so that reading beyond a table is noticed as reading beyond memory.
  */
 /* link: arch/acpi/s5.c arch/time/timesource.c lib/string.c */
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
-/* Included, to bring their variables back to what they are at start-up. */
+/* Included, not linked, to reset their variables to the values at start-up. */
 #include "arch/acpi/acpi.c"
 #include "arch/acpi/madt.c"
 #include "arch/acpi/power.c"
@@ -28,7 +28,7 @@ void *firmware_map(hpa_t pa, u64 size)
 	u8 *copy;
 
 	if (mappings == MAPPINGS || pa >= 1ull << 52 || size > KIB(256))
-		return NULL;	/* as where the mappings' room is used up */
+		return NULL;	/* as when there is no room left for mappings */
 	copy = calloc(1, size ? size : 1);
 	for (u64 i = 0; i < size; i++)
 		if (pa + i >= BASE && pa + i - BASE < memory_size)
@@ -73,7 +73,7 @@ void fuzz_one(const u8 *data, size_t size)
 	have_s5 = false;
 	device_registers[1] = size & 1 ? 10000000 : 0;
 
-	/* From the loader, then by the scan. */
+	/* Once with the loader's root pointer, once by the scan. */
 	acpi_init(size % 3 ? data : NULL, size);
 	check_limits();
 	timesources[0].start(&timesources[0]);
@@ -193,7 +193,7 @@ size_t fuzz_seed(u8 *data, size_t max, unsigned which)
 	return b.size;
 }
 
-/* The root pointer's sum, and that of each thing that begins and is as long as a table. */
+/* Correct the root pointer's sum, and that of everything that looks like a table. */
 void fuzz_repair(u8 *data, size_t size)
 {
 	static const char *const signatures[] = { "APIC", "FACP", "DSDT", "SSDT", "HPET", "RSDT", "XSDT" };

@@ -7,7 +7,7 @@
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
-/* Included, to see its copy of the block. */
+/* Included, not linked, for access to its copy of the block. */
 #include "arch/bootinfo/bootinfo.c"
 #include "arch/mem/memory.h"
 #include "arch/bootinfo/option.h"
@@ -44,7 +44,7 @@ __attribute__((used, no_sanitize("address"))) const struct option fuzz_options[1
 };
 _Static_assert(sizeof(fuzz_options) == 32, "options_end");
 
-/* The last memory that is shown early: a text there may go on up to its end. */
+/* The end of the memory that early_map() reaches: a string there may extend up to the end. */
 static u8 memory[KIB(512)] __aligned(8);
 #define BASE (EARLY_MEMORY - sizeof(memory))
 
@@ -88,7 +88,7 @@ static void check_config(const struct config *config)
 	}
 }
 
-/* Nothing may be read of Lamina's copy but what was there to be copied. */
+/* Of Lamina's copy only the bytes that were copied may be read. */
 static void poison_rest_of_copy(void)
 {
 	u32 total;

@@ -7,7 +7,7 @@
 #include "lib/elf.h"
 #include "lib/multiboot.h"
 
-/* What an accepted image promises, in lib/elf.h. */
+/* What lib/elf.h promises about an accepted image. */
 static void check_segment(const struct elf_image *elf, const struct elf_segment *segment)
 {
 	u64 end;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The decoder of guests' instructions. That it decodes rightly is for tests/unit/test_insn.c. */
+/* The decoder of guests' instructions. tests/unit/test_insn.c tests that its results are right. */
 /* link: lib/insn.c lib/insn_tables.c */
 #include "tests/fuzz/fuzz.h"
 
 #include "lib/insn.h"
 
-/* Fewer bytes must not make a shorter instruction of it, nor more bytes another one. */
+/* With fewer bytes the result must not be a shorter instruction, nor with more bytes another one. */
 static void decode(const u8 *bytes, size_t size, enum insn_mode mode)
 {
 	struct insn insn, again;

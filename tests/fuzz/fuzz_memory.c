@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The firmware's memory map: whatever it says, no byte is handed out that is reserved or not there,
- * and none twice. The oracle is a loop over every piece of the input.
+ * The firmware's memory map: whatever it contains, no byte is handed out that is reserved or does not
+ * exist, and none twice. The oracle is a loop over every piece of the input.
  */
 /* link: arch/mem/memory.c arch/mem/ranges.c lib/string.c */
 #include "tests/fuzz/fuzz.h"
@@ -23,7 +23,7 @@ static unsigned pieces;
 static struct phys_range pool;
 static jmp_buf stopped;
 
-/* Of the image, which is not looked at here. */
+/* Symbols of the image, which are not used here. */
 hpa_t boot_image;
 const char image_start[1];
 
@@ -69,7 +69,7 @@ static void add(struct fuzz_input *input)
 	u8 kind = (u8)fuzz_take(input, 1);
 	u64 start = fuzz_take(input, kind & 2 ? 8 : 4), size = fuzz_take(input, kind & 4 ? 8 : 4);
 
-	if (kind & 8)		/* rather often on page borders, and near each other */
+	if (kind & 8)		/* often at page boundaries, and close to each other */
 		start = (start & 0xff) << 20, size = (size & 0xff) << 20;
 	if (kind & 16)		/* or less than a page before one of large pages */
 		start = (start & ~(MIB(2) - 1)) - 0x801, size &= 0xfff;
@@ -103,7 +103,7 @@ static void hand_out(u64 size)
 		guest_ram_free(&given[--count]);
 }
 
-/* arch/mem/memory.c's lists come back empty by adding all there is and taking it all. */
+/* Empty arch/mem/memory.c's lists: add all memory, then allocate all of it. */
 static void forget(void)
 {
 	struct phys_range range;

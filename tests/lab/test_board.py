@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boots of the matrix on a machine that labgrid knows how to reach: which one, --lg-env says.
+"""Boots of the matrix on a machine that labgrid controls: the one in the environment of --lg-env.
 
 The machine boots by PXE. Before each boot its TFTP root gets the menu, Lamina and the modules; then
 its power is cycled, and its serial console is read and typed at.
@@ -24,7 +24,7 @@ import test_boot
 
 HERE = pathlib.Path(__file__).resolve().parent
 LOGS = conftest.LOGS / "lab"
-QUIET = 5       # seconds without a word, after which a machine that said goodbye is off
+QUIET = 5       # seconds of silence after its last line, after which a machine counts as off
 
 LINUX = dataclasses.replace(matrix.MEDIA_BOOTS[0], name="linux")
 # A machine whose time is counted in instructions takes minutes for guests that spin until their limit.
@@ -75,7 +75,7 @@ class Board:
             self._read()
 
     def expect_silence(self):
-        """A machine that is off says nothing more, and one that started anew does."""
+        """Check that the machine is off: one that restarted would print something."""
         self.expect("\n", QUIET)       # the end of the line that was its last
         before, deadline = len(self.output), time.monotonic() + QUIET
         while time.monotonic() < deadline:
@@ -96,7 +96,7 @@ def on_console(menu, env):
 
 
 def boot_once(env, target, boot):
-    """What the machine's serial console said, from power-on to its end."""
+    """The output of the machine's serial console, from power-on to the end."""
     root = pathlib.Path(env.config.get_path("tftp"))
     root.mkdir(parents=True, exist_ok=True)
     cmdline, modules = conftest.contents(boot)
@@ -119,7 +119,7 @@ def boot_once(env, target, boot):
 
 @pytest.fixture(scope="session")
 def said(env, target):
-    """What a boot of the matrix said, which is carried out when first asked for."""
+    """The output of a boot of the matrix, which is run on the first call."""
     texts = {}
 
     def of(boot):
@@ -152,9 +152,9 @@ def test_guest_of_board(boot, guest, said, emulator):
 
 
 # ---------------------------------------------------------------------------
-# The files beside this test, without what they are for.
+# The environments beside this test, checked without their machines.
 
-# Says how it was called, and is a console at the other end of which somebody repeats what is typed.
+# Records its arguments, and is a console that echoes what is typed.
 IPMITOOL = """\
 #!/bin/sh
 echo "$*" >> {calls}

@@ -42,4 +42,4 @@ mv root/bin/busybox ../busybox
 mv root/boot/vmlinuz-* ../vmlinuz
 cd ..
 rm -rf packages
-touch vmlinuz busybox	# as new as make expects what it made to be
+touch vmlinuz busybox	# make expects its targets to be new

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The list of mutants that change nothing: equivalent.txt, which describes its format."""
+"""The list of equivalent mutants: equivalent.txt, which describes its format."""
 
 import collections
 import dataclasses

@@ -47,13 +47,13 @@ def read_candidates(tree):
     for folder in FOLDERS:
         for path in sorted((tree / folder).rglob("*.[ch]")):
             name = str(path.relative_to(tree))
-            if path.name != "offsets.c":        # offsets for NASM: no code comes of it
+            if path.name != "offsets.c":        # offsets for NASM, not compiled into the product
                 found[name] = c_source.Source(name, path.read_text())
     return found, {name: operators.mutants_of(source) for name, source in found.items()}
 
 
 class Reach:
-    """Which tests execute a line, and in which of their objects."""
+    """Knows which tests execute a line, and in which of their objects."""
 
     def __init__(self, sources, coverage):
         self.coverage = coverage          # {test: {file: {line: [units]}}}
@@ -80,7 +80,7 @@ class Reach:
         return found
 
     def share(self, test, path):
-        """The share of the test's executed lines that are in this file: the most specific test is tried first."""
+        """The share of the test's executed lines that are in this file; the most specific test runs first."""
         executed = self.shares[test]
         return executed.get(path, 0) / max(1, sum(executed.values()))
 
@@ -120,7 +120,7 @@ def _draw_line(by_operator, chance):
 
 
 def share_out(count, weights, seed):
-    """{path: number}, in proportion to the weights; the seed says which way it is rounded."""
+    """{path: number}, in proportion to the weights; the seed decides how it is rounded."""
     total, sum_before = sum(weights.values()), 0
     offset = random.Random(f"{seed} shares").random()
     shares = {}
@@ -170,7 +170,7 @@ class Worker:
         return Verdict(mutant, "survived")
 
     def _order(self, mutant, reached, variant):
-        """Cheap and specific tests first; not those that fail in this variant anyway."""
+        """The fast and specific tests first, without those that fail in this variant anyway."""
         costs = {name: self.baseline.seconds(self.tests[name], variant) for name in reached}
         return sorted((name for name in reached if costs[name] is not None), key=lambda name: (
             (costs[name] + 0.1 * len(reached[name])) / (self.reach.share(name, mutant.path) + 0.02), name))
@@ -194,7 +194,7 @@ class Worker:
         return unit_tests.run_test(program, self.tree, variant, 3 * seconds + 2)
 
     def _same_code(self, reached):
-        """Whether the optimizing compiler makes the same code of it: then it is equivalent."""
+        """Whether optimization gives the same machine code: then the mutant is equivalent."""
         units = {unit for name, changed in reached.items() for unit in self.tests[name].units if unit.name in changed}
         for unit in sorted(units, key=lambda unit: unit.name):
             original = self.baseline.object(unit, "optimized").read_bytes()
@@ -225,7 +225,7 @@ def copy_tree(source, to):
 # --- all of them ---
 
 class Run:
-    """Tries as many mutants of each file as its share; one that does not compile is replaced by the next."""
+    """Tries each file's share of mutants; one that does not compile is replaced by the next."""
 
     def __init__(self, workers, orders, shares, listed):
         self.idle = queue.SimpleQueue()

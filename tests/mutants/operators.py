@@ -15,13 +15,13 @@ SWAPS = {
 JUMPS = {"break", "continue", "goto"}
 TYPE_WORDS = {"const", "static", "volatile", "register", "extern", "struct", "union", "enum", "typedef", "void", "bool",
               "char", "short", "int", "long", "unsigned", "signed", "size_t", "va_list"}
-# What is in these is not computed by the program.
+# The contents of these are not computed at run time.
 OPAQUE = {"sizeof", "offsetof", "_Alignof", "__attribute__"}
 # Statements that no test can check.
 UNTOUCHED = {"__builtin_ia32_pause", "asm", "__asm__", "_Static_assert", "static_assert", "__builtin_unreachable"}
 # Messages to the user.
 LOG_CALL = re.compile(r"(?:\w+_)?(?:log|vm|vcpu)_(?:error|warn|info|debug)$|panic$|die$")
-# A call that stores to what its first argument names, and does nothing else.
+# Calls that only store to their first argument.
 STORE = re.compile(r"mem(?:cpy|move|set)$|vmcs_write\w*$")
 NO_CALL = re.compile(r"sizeof$|[A-Z][A-Z0-9_]*$")
 ERROR_NAME = re.compile(r"E[A-Z0-9]+$")
@@ -199,7 +199,7 @@ def _deletion(statement):
 
 
 def _has_effect(statement):
-    """A call or an assignment, and nothing that other code needs in order to compile."""
+    """A call or an assignment that can be left out without a compiler error elsewhere."""
     tokens = statement.tokens
     if statement.kind != "simple" or len(tokens) < 2 or is_declaration(statement):
         return False
@@ -219,7 +219,7 @@ def _order(source, statement):
 
 
 def _order_matters(first, second):
-    """Of two assignments, only if one names what the other assigns to; a call may need anything."""
+    """Two assignments only if one names what the other assigns to; calls in any case."""
     if all(_target(statement) for statement in (first, second)):
         return _target(first) in _text(second) or _target(second) in _text(first)
     return any(_calls(statement) for statement in (first, second))

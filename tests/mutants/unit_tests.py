@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The unit tests' programs: built object by object, run, and asked for the lines that they execute."""
+"""The unit tests' programs: builds their objects, runs them, and collects the lines that they execute."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 
-# What a program is built with. A mutant that survives plain is tried with sanitized; optimized is only compared.
+# Variants of compiler flags. A mutant that survives `plain` is tried with `sanitized`; `optimized` is only compared.
 VARIANTS = {
     "plain": ("-O1",),
     "sanitized": ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
@@ -25,7 +25,7 @@ VARIANTS = {
 }
 # These flags of tests/unit/Makefile are replaced by those above.
 REPLACED = re.compile(r"-O.|-g|-W.*|-fsanitize.*|-fno-sanitize.*")
-# A test that fails ends its program.
+# A failed test ends its program.
 TEST_ENVIRONMENT = {"CMOCKA_TEST_ABORT": "1"}
 
 
@@ -95,7 +95,7 @@ class Compiler:
                 "-c", "-o", str(path), unit.source]
 
     def compile(self, unit, variant):
-        """Whether it compiles, and what the compiler says."""
+        """(whether it compiles, the compiler's messages)."""
         self.object(unit, variant).parent.mkdir(parents=True, exist_ok=True)
         done = run_quietly(self.command(unit, variant), cwd=self.tree)
         return done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ class Compiler:
 
 
 def run_test(program, tree, variant, seconds, extra=None):
-    """Whether the test passes within this time of the processor."""
+    """Whether the test passes within this CPU time."""
     limits = f"ulimit -t {math.ceil(seconds)}; ulimit -c 0; ulimit -f 262144; "
     if variant == "plain":
         limits += "ulimit -v 8388608; "
@@ -153,7 +153,7 @@ class Baseline:
         return self.hashes[path]
 
     def _key(self, unit, variant):
-        """Of all that the object is made from; None where its dependencies are not known yet."""
+        """A hash of all files that the object is made from; None if they are not known yet."""
         depends = self.compiler.object(unit, variant).with_suffix(".d")
         if not depends.exists():
             return None
@@ -191,7 +191,7 @@ class Baseline:
         return path
 
     def seconds(self, test, variant):
-        """How long the test takes; None: in this variant it fails by itself."""
+        """How long the test takes; None: it fails in this variant without a mutant."""
         name = f"seconds {variant} {test.name}"
         with self._lock(name):
             signature = self.signature(test, variant)

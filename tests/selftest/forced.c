@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Forced exits on the real processor: no guest instruction runs, an injected event is delivered
- * first and whole, and what each exit was is counted. SDM, "VMX-Preemption Timer".
+ * first and completely, and each kind of exit is counted. SDM, "VMX-Preemption Timer".
  */
 #include <stdarg.h>
 
@@ -52,7 +52,7 @@ static void on_timer(struct vtimer *t)
 	timer_fired++;
 }
 
-/* --- a preemption timer that fires when nobody set it to: the value that enters is replaced --- */
+/* --- a preemption timer that fires unasked: the value that is written for the entry is replaced --- */
 
 static u32 timer_override;	/* 0: none */
 
@@ -85,7 +85,7 @@ static bool exit_is_forced(void)
 	return vcpu->exit_reason == (on_vmx() ? BASIC_EXTINT : (u64)VMEXIT_INTR);
 }
 
-/* The instructions that ran on the slide where RIP should have stayed. */
+/* The instructions that ran on the slide, although RIP should not have moved. */
 static u64 instructions_run(bool delivered)
 {
 	return vcpu_reg_read(vcpu, REG_RIP) - (delivered ? MACHINE_HANDLER : MACHINE_CODE);
@@ -166,7 +166,7 @@ static void prepare(const struct scenario *s)
 				   vtimer_now() + vtimer_from_ns(1000000000));
 }
 
-/* The frame that delivery pushed: where the guest would go on, and the error code before it. */
+/* The frame that delivery pushed: the guest's return address, and the error code before it. */
 static bool frame_is_right(const struct scenario *s)
 {
 	static const u8 words[MODES] = { 2, 4, 8 }, pushed[MODES] = { 3, 3, 5 };
@@ -227,7 +227,7 @@ static bool allowed(const struct scenario *s)
 		return false;
 	if (s->shadow && s->event == EVENT_NMI)	/* STI: processors differ */
 		return false;
-	/* Lamina itself halts no vCPU that way; an emulator never wakes it for a self-IPI. */
+	/* Lamina never enters a vCPU in that state; one emulator never wakes it for a self-IPI. */
 	if (s->halted)
 		return by_timer() && !s->shadow && s->event != EVENT_EXCEPTION;
 	return true;
@@ -260,7 +260,7 @@ static void all_scenarios(const struct scenario *with, unsigned count)
 	}
 }
 
-/* --- the four outcomes of a preemption timer that fired --- */
+/* --- the four outcomes of an exit by the preemption timer --- */
 
 static void timer_outcome(unsigned outcome, u64 deadline, const char *name)
 {
@@ -295,9 +295,9 @@ static void timer_outcomes(void)
 	timer_override = 0;
 }
 
-/* --- who asks for a forced exit: the loop of core/enter.c --- */
+/* --- the caller that asks for a forced exit: the loop of core/enter.c --- */
 
-/* An exception whose delivery an exit interrupted, as the vendor leaves it for the next entry. */
+/* An exception whose delivery was interrupted by an exit, as the vendor code stores it for the next entry. */
 static void interrupted_delivery(bool interrupts_on)
 {
 	const struct scenario s = { .mode = MODE_LONG, .interrupts_on = interrupts_on };
@@ -325,7 +325,7 @@ static void stop_request(void)
 	vcpu->requests = 0;
 }
 
-/* The second event goes in as soon as the first is delivered: its frame says where that was. */
+/* The second event is injected as soon as the first is delivered: its frame holds the RIP of that moment. */
 static void queued_event(void)
 {
 	u64 forced = vcpu->forced_exits, rip = 0, rsp;
@@ -342,7 +342,7 @@ static void queued_event(void)
 	check(!vcpu->events.nmi_pending, "... once");
 }
 
-/* --- in place of the guest of the VM named "forced" --- */
+/* --- runs instead of the guest in the VM named "forced" --- */
 
 void __real_vcpu_main(struct vcpu *main);
 void __wrap_vcpu_main(struct vcpu *main);

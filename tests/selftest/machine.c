@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest without a program: its modes, and what can be seen of it. */
+/* A guest without a program: its modes, and its visible state. */
 #include "tests/selftest/machine.h"
 
 #include "arch/cpu/x86.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest without a program: in one of three modes its vCPU is at a slide of NOPs, so that RIP
- * counts the instructions that ran, and every vector leads to another slide.
+ * A guest without a program: in one of three modes its vCPU starts at a slide of NOPs, so that RIP
+ * counts the instructions that ran; every vector leads to another slide.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ enum machine_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
 void machine_set_shadow(struct vcpu *vcpu, enum machine_shadow shadow);
 void machine_set_halted(struct vcpu *vcpu);	/* VMX: the activity state HLT */
 
-/* All that the guest can see of its registers, and a sum of its low memory but the stack's page. */
+/* All registers that the guest can see, and a sum of its low memory without the stack's page. */
 struct machine_state {
 	u64 regs[REG_COUNT];
 	u64 controls[CTL_XCR0];
@@ -38,5 +38,5 @@ struct machine_state {
 	u64 memory;
 };
 void machine_save(struct vcpu *vcpu, struct machine_state *state);
-/* The name of the first thing that differs, RIP, RSP and RFLAGS left out on demand; NULL: nothing. */
+/* The name of the first difference, without RIP, RSP and RFLAGS on demand; NULL: there is none. */
 const char *machine_difference(const struct machine_state *a, const struct machine_state *b, bool delivered);

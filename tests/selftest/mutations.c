@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is broken, one thing at a time, and the rule of the manual that forbids it. Where Bochs (2.7 and
+ * The mutations: each breaks one thing, and names the rule of the manual that forbids it. If Bochs (2.7 and
  * 3.0 alike) enters nevertheless, the row says what it does not check. A rule for a control that the
  * processor does not offer is not tried.
  */
@@ -15,7 +15,7 @@
 /* EPT off: a guest without it cannot be an unrestricted one. */
 #define NO_EPT OFF(secondary, SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST)
 
-/* Posted interrupts with all that they need; Bochs 2.7 does not offer them. */
+/* Posted interrupts with everything they require; Bochs 2.7 does not offer them. */
 #define POSTED(...)                                                                            \
 	{ ON(pin, PIN_POSTED_INTERRUPTS), ON(exit, EXIT_ACKNOWLEDGE),                          \
 	  ON(primary, PRIMARY_TPR_SHADOW), ON(secondary, SECONDARY_INTERRUPT_DELIVERY), __VA_ARGS__ }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the checker said, what it was worth, and the lines that tests/test_selftest.py reads. */
+/* Collects the checker's findings, judges them, and prints the lines that tests/test_selftest.py reads. */
 #include "tests/selftest/report.h"
 
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* --- what the checker says --- */
+/* --- the checker's findings --- */
 
 #define MAX_HEARD 8
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What both vendors' self-tests share: what a checker has said, and verdicts. */
+/* What both vendors' self-tests share: a checker's findings, and verdicts. */
 #pragma once
 
 #include "core/observe/entry_rule.h"
 #include "core/vm.h"
 
-/* --- what the checker says: each rule once --- */
+/* --- the checker's findings: each rule once --- */
 
 extern unsigned heard_count;
 void heard_clear(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Break one rule of VM entry at a time, enter for real, and compare what the processor does with
- * what the checker says. Linked with the product by ld --wrap: the code here enters the VM named "mutations",
+ * the checker's findings. Linked with the product by ld --wrap: the code here enters the VM named "mutations",
  * the product's code all others.
  */
 #include "arch/mem/memory.h"
@@ -36,7 +36,7 @@ static struct vmx_entry_state product, base_state;
 static void *spare_page;
 static u32 kinds_told;
 
-/* All of the state that the processor has fields for. */
+/* The parts of the state that the processor has VMCS fields for. */
 static void write_state(const struct vmx_entry_state *s)
 {
 	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
@@ -95,7 +95,7 @@ static void apply(struct vmx_entry_state *s, const struct change *change)
 	}
 }
 
-/* Does the failure have the form that the rule's list calls for? */
+/* Is it the kind of failure that the rule's list prescribes? */
 static bool right_kind(const char *rule)
 {
 	const struct failure_record *failure = &vcpu->failure;
@@ -106,7 +106,7 @@ static bool right_kind(const char *rule)
 	       failure->instruction_error == (strncmp(rule, "host.", 5) ? 7u : 8u);
 }
 
-/* One report of each kind goes out in full, as the product prints it. */
+/* One report of each kind is printed in full, as the product prints it. */
 static void explain_once(void)
 {
 	unsigned kind = vcpu->failure.kind == ENTRY_VMFAIL_VALID ?
@@ -184,7 +184,7 @@ static bool to_be_tried(const struct mutation *m)
 	return !not_offered(m->rule) && m->where != (cet ? WITHOUT_CET : WITH_CET);
 }
 
-/* Break the state, enter, mend it, enter again. */
+/* Break the state, enter, restore it, enter again. */
 static enum verdict try(const struct mutation *m)
 {
 	struct vmx_entry_state s;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The self-test of VM entries: what is changed in a valid state, and which rule that must break. */
+/* The self-test of VM entries: the changes to a valid state, and the rule that each must break. */
 #pragma once
 
 #include "vmx/rules/rule.h"
@@ -16,7 +16,7 @@ enum { CHANGE_NONE, CHANGE_SET, CHANGE_ON, CHANGE_OFF, CHANGE_FAR, CHANGE_ODD,
 #define SET(member, value) { VMX_FIELD(member), CHANGE_SET, value }
 #define ON(member, bits)   { VMX_FIELD(member), CHANGE_ON, bits }
 #define OFF(member, bits)  { VMX_FIELD(member), CHANGE_OFF, bits }
-/* The first bit beyond the physical-address width; the highest one of those that must be equal. */
+/* The first bit beyond the physical-address width; the highest of the bits that must be equal. */
 #define TOO_FAR(member)	   { VMX_FIELD(member), CHANGE_FAR, 0 }
 #define ODD(member)	   { VMX_FIELD(member), CHANGE_ODD, 0 }
 /* The address of a page of zeros; that of the current VMCS. */
@@ -32,8 +32,8 @@ struct mutation {
 	const char *rule;	/* the one that the explainer must name, and no other */
 	enum base base;
 	struct change changes[5];
-	const char *passes;	/* why the emulator enters all the same; NULL: it refuses */
-	const char *also;	/* another rule that cannot but break with it */
+	const char *passes;	/* why the emulator enters nevertheless; NULL: it refuses */
+	const char *also;	/* another rule that is inevitably broken with it */
 	enum where where;
 };
 
@@ -43,7 +43,7 @@ struct msr_mutation {
 	const char *passes;
 };
 
-/* Rules that cannot be judged here although the processor has the control. */
+/* Rules that cannot be tried here although the processor has the control. */
 struct not_judged {
 	const char *rule, *reason;
 };
@@ -55,6 +55,6 @@ extern const unsigned msr_mutation_count;
 extern const struct not_judged not_judged[];
 extern const unsigned not_judged_count;
 
-/* state.c: a valid state for each base, made of the one that the product enters with. */
+/* state.c: a valid state for each base, derived from the one that the product enters with. */
 void selftest_base(enum base base, const struct vmx_entry_state *product, u64 spare_page,
 		   struct vmx_entry_state *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is broken in a VMCB, one thing at a time, and valid states that look broken. Where QEMU (7.2 and 10.0)
- * or Bochs (2.7 and 3.0) do not do what the manual says, the row says so.
+ * Mutations that break one thing in a VMCB, and valid states that look broken. If QEMU (7.2 and 10.0) or
+ * Bochs (2.7 and 3.0) deviate from the manual, the row says so.
  */
 #include "tests/selftest/svm_mutations.h"
 

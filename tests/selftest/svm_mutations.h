@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The self-test of VMRUN: what is changed in a valid VMCB, and which rule that must break. */
+/* The self-test of VMRUN: the changes to a valid VMCB, and the rule that each must break. */
 #pragma once
 
 #include "svm/vmcb.h"
@@ -26,10 +26,10 @@ struct svm_mutation {
 	const char *rule;
 	enum svm_base base;
 	struct svm_change changes[2];
-	const char *qemu, *bochs;	/* why it does otherwise than the manual; NULL: it does not */
+	const char *qemu, *bochs;	/* why the processor deviates from the manual; NULL: it does not */
 };
 
-/* Rules that cannot be judged here, and why. */
+/* Rules that cannot be tried here, and why. */
 struct svm_not_judged {
 	const char *rule, *reason;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Break one rule of VMRUN at a time, enter for real, and compare what the processor does with what
- * the checker says of a copy: the processor overwrites a refused VMCB. See run.c.
+ * Break one rule of VMRUN at a time, enter for real, and compare what the processor does with the
+ * checker's findings on a copy, since the processor overwrites a refused VMCB. See run.c.
  */
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/memory.h"
@@ -51,7 +51,7 @@ static void long_mode(struct vmcb_save *save, u16 code)
 static void make_base(enum svm_base base)
 {
 	base_state = product;
-	/* Whatever an accepted mutation brings about, its first exception ends it. */
+	/* Whatever an accepted mutation causes, the first exception ends it. */
 	base_state.control.intercept_exceptions = ~0u;
 	base_state.save.cs = (struct vmcb_segment){ 0, product.save.cs.attributes, 0xffff, 0 };
 	base_state.save.rip = CODE;
@@ -98,7 +98,7 @@ static void apply(struct vmcb *vmcb, const struct svm_change *change)
 	memcpy(at, &value, change->size);
 }
 
-/* Was it taken? A valid state must also have run: its first instruction exits. */
+/* Was the state accepted? A valid state must also have run: its first instruction exits. */
 static bool enter(const struct vmcb *vmcb)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -132,7 +132,7 @@ static bool is_allowed(const struct svm_mutation *m)
 
 static enum verdict judge(const struct svm_mutation *m, bool entered, char *words, size_t size)
 {
-	/* CPUID.1:ECX[31]: Bochs does not say that it is no real machine. */
+	/* CPUID.1:ECX[31]: Bochs does not announce that it is an emulator. */
 	const char *deviation = cpu_features.hypervisor ? m->qemu : m->bochs;
 
 	words[0] = '\0';
@@ -150,7 +150,7 @@ static enum verdict judge(const struct svm_mutation *m, bool entered, char *word
 	return deviation ? EXCEPTION : FAILED;
 }
 
-/* Break the state, enter, mend it, enter again. */
+/* Break the state, enter, restore it, enter again. */
 static void try(const struct svm_mutation *m)
 {
 	enum verdict verdict;

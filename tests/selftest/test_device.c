@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device that exists in this image only: it takes a page of their RAM out of the nested page
- * tables until they, or the processor on their behalf, touch it next. Lamina's guests have all
- * their RAM mapped from the start, so nothing else makes the delivery of an event exit and be repeated.
+ * A device that exists in this image only: it takes a page of the guest's RAM out of the nested page
+ * tables until the next access to it by the guest, or by the processor delivering an event. All RAM of
+ * Lamina's guests is mapped from the start, so nothing else interrupts the delivery of an event by an exit.
  *
  *	write, 32 bits	the page's address, with what happens at the fault in the low bits
  *	read, 32 bits	how many such faults there have been
@@ -25,13 +25,13 @@
 #define AT_FAULT_IRQ  BIT(1)	/* a pulse on ISA interrupt 5 */
 #define AT_FAULT_STOP BIT(2)
 #define AT_FAULT_LINE BIT(4)	/* the same for an 8259: until the device is read */
-#define AT_FAULT_MC   BIT(3)	/* the processor says that the page is damaged */
+#define AT_FAULT_MC   BIT(3)	/* a machine check reports the page as damaged */
 #define HOLES	      8
-#define TABLE_BITS    7ull	/* of either vendor: all that a table may allow */
+#define TABLE_BITS    7ull	/* of either vendor: all rights */
 
 static struct hole {
 	u64 *entry;	/* NULL: free */
-	u64 mapped;	/* what it holds otherwise */
+	u64 mapped;	/* what it holds while the page is present */
 	gpa_t gpa;
 	u32 command;
 } holes[HOLES];
@@ -120,7 +120,7 @@ int __wrap_platform_create(struct vm *vm, u64 now)
 	return error ? error : pio_register(vm, &region);
 }
 
-/* --- a machine check that no emulator raises in a guest: what the banks would hold --- */
+/* --- a machine check in a guest, which no emulator raises: fake contents of the banks --- */
 
 enum machine_check_verdict __real_machine_check_in_guest(struct machine_check *mc,
 							 struct machine_check_bank *lost);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For what is set up once in a run of the machine: each test is a process of its own. */
+/* For code that is set up once per boot: runs each test in a process of its own. */
 #pragma once
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* Returns what main() does. */
+/* Returns the exit status for main(). */
 static inline int run_apart(const char *program, const struct CMUnitTest *tests, size_t count)
 {
 	unsigned failed = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A fake VM with 8259s, IOAPIC and local APICs, and short words for what a guest does to them. */
+/* A fake VM with 8259s, IOAPIC and local APICs, and short functions for a guest's accesses to them. */
 #pragma once
 
 #include "dev/irq/irqchip.h"
@@ -99,7 +99,7 @@ static inline bool apic_bit(struct vm *vm, u32 index, unsigned set, u8 vector)
 	return apic_get(vm, index, set + vector / 32) >> (vector % 32) & 1;
 }
 
-/* By software, with spurious vector 0xff, as the boot processor's is from the start. */
+/* Enable it by software, with spurious vector 0xff, as the boot processor's is from the start. */
 static inline void apic_enable(struct vm *vm, u32 index)
 {
 	apic_set(vm, index, LAPIC_SVR, 0x1ff);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the emulator share: a small guest in 64-bit mode, with device memory. */
+/* For the tests of the emulator: a small guest in 64-bit mode, with device memory. */
 #pragma once
 
 #include <string.h>

@@ -164,7 +164,7 @@ void event_queue_nmi(struct vcpu *vcpu)
 	fake_vcpu_of(vcpu)->nmis++;
 }
 
-/* In the place of core/irqchip.c's, for tests that say "-Xlinker --wrap=vcpu_raise_init" and so on. */
+/* They replace those of core/irqchip.c in tests that link with --wrap=vcpu_raise_init and so on. */
 void __wrap_vcpu_raise_init(struct vcpu *vcpu);
 void __wrap_vcpu_raise_startup(struct vcpu *vcpu, u8 vector);
 
@@ -206,7 +206,7 @@ void fake_advance(struct vm *vm, u64 ticks)
 
 		fake_now = MAX(fake_now, deadline);
 		run_all(vm);
-		/* A timer that stays in the past for ever would hang the machine. */
+		/* A timer whose deadline stays in the past would make the host loop forever. */
 		if (fake_deadline(vm) <= fake_now)
 			fake_now++;
 	}
@@ -296,7 +296,7 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	va_list args;
 	char text[512];
 
-	/* Format it all the same: the sanitizers watch the arguments. */
+	/* Format it nevertheless: the sanitizers check the arguments. */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A VM for device models, without a processor. Its buses, timers and the functions for interrupt
- * controllers are the product's; faked are its memory, the vCPUs, the log, and the clock, which only
- * moves when the test moves it.
+ * controllers are the product's. Its memory, vCPUs and log are fakes, and so is the clock, which moves only
+ * when the test moves it.
  * Link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c.
  */
 #pragma once
@@ -30,7 +30,7 @@
 
 struct fake_vcpu {
 	struct vcpu vcpu;
-	/* Calls of event_queue_nmi(), and of vcpu_raise_init() and vcpu_raise_startup() where they are wrapped. */
+	/* Calls of event_queue_nmi(), and of vcpu_raise_init() and vcpu_raise_startup() if they are wrapped. */
 	unsigned nmis, inits, startups;
 	u8 startup_vector;
 };
@@ -75,7 +75,7 @@ static inline struct fake_vcpu *fake_vcpu_of(const struct vcpu *vcpu)
 /* Has vcpu_interrupt_changed() been called for this vCPU since the last call of this function? */
 bool fake_interrupt_changed(struct vcpu *vcpu);
 
-/* TSC ticks per second. An odd number by default, so that roundings show. */
+/* TSC ticks per second. An odd number by default, so that rounding errors show. */
 extern u64 fake_hz;
 
 /* Time starts at a TSC value far from 0. Frees all in fake_destroy(). */
@@ -85,7 +85,7 @@ void fake_destroy(struct vm *vm);
 /* Let time pass; every timer fires at its deadline, to the tick. */
 void fake_advance(struct vm *vm, u64 ticks);
 void fake_advance_ns(struct vm *vm, u64 ns);
-/* Let time pass without a chance to run timers, as when the host is busy; then run them once. */
+/* Let time pass without running timers, as if the host were busy; then run those that are due, once. */
 void fake_stall(struct vm *vm, u64 ticks);
 /* The deadline of the first timer of all vCPUs; VTIMER_NEVER if none. */
 u64 fake_deadline(const struct vm *vm);

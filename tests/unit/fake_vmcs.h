@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VMCS in memory behind the accessors of vmx/vmcs.h: every field is there and takes any value. */
+/* A VMCS in memory behind the accessors of vmx/vmcs.h: every field exists and takes any value. */
 #pragma once
 
 #include "vmx/vmcs.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the parsers share: damaged copies of an image, each in a heap block. */
+/* For the tests of the parsers: damaged copies of an image, each in a heap block. */
 #pragma once
 
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static inline u8 *exact_copy(const void *data, size_t size)
 	return copy;
 }
 
-/* Read all of it, for AddressSanitizer to see; the volatile access keeps the reads. */
+/* Read all of it, so that AddressSanitizer checks it; volatile keeps the compiler from removing the reads. */
 static inline void touch(const void *bytes, u64 size)
 {
 	for (u64 i = 0; i < size; i++)

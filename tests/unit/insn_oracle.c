@@ -101,7 +101,7 @@ static const struct {
 
 static bool emulated_seen[ARRAY_SIZE(emulated)];
 
-/* One string, as we and as Zydis see it. */
+/* One string, as decoded by Lamina and by Zydis. */
 struct comparison {
 	const u8 *bytes;
 	enum insn_mode mode;
@@ -192,8 +192,8 @@ static void check(const struct comparison *c, const char *what, s64 ours, s64 th
 }
 
 /*
- * Instructions whose operand size is the concern of the opcode map, not of a mandatory prefix:
- * Zydis says of the others what 66 would have done. Of an emulated one it always matters.
+ * Instructions whose operand size depends on the opcode map, not on a mandatory prefix: for the others
+ * Zydis reports the size that 66 would select. For an emulated instruction it always matters.
  */
 static bool has_operand_size(const struct comparison *c)
 {
@@ -410,7 +410,7 @@ static void check_immediate(const struct comparison *c)
 	u8 unused = 64 - first - second;
 	u64 value = c->theirs.raw.imm[0].value.u;
 
-	if (c->theirs.encoding == ZYDIS_INSTRUCTION_ENCODING_3DNOW) { /* its opcode stands there */
+	if (c->theirs.encoding == ZYDIS_INSTRUCTION_ENCODING_3DNOW) { /* its opcode is there */
 		check(c, "immediate_size", c->ours.immediate_size, 1);
 		check(c, "suffix", c->ours.immediate & 0xff, c->theirs.opcode);
 		return;
@@ -457,7 +457,7 @@ static void check_fields(const struct comparison *c)
 	check_immediate(c);
 }
 
-/* Why do we accept what Zydis rejects with status? REJECTED if there is no good reason. */
+/* The reason why Lamina accepts what Zydis rejects with this status. REJECTED: there is no good one. */
 static enum insn_verdict excuse(const struct insn *insn, ZyanStatus status)
 {
 	if (status == ZYDIS_STATUS_ILLEGAL_LEGACY_PFX || status == ZYDIS_STATUS_ILLEGAL_REX)

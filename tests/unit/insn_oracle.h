@@ -2,8 +2,8 @@
 /*
  * Compares the instruction decoder with Zydis, an independent implementation.
  *
- * Where Zydis accepts an instruction, we must, with the same length and fields. Where only we do,
- * it must be for a reason that has a name below; these are counted.
+ * What Zydis accepts, Lamina must accept, with the same length and fields. What only Lamina accepts must
+ * have one of the reasons named below, which are counted.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ enum insn_verdict {
 	AGREED,			/* both accept */
 	REJECTED,		/* both reject */
 
-	/* We accept what Zydis rejects: undefined, so that no processor has executed it. */
+	/* Lamina accepts, Zydis rejects: undefined, so that no processor has executed it. */
 	LOCK_NOT_ALLOWED,
 	NO_SUCH_REGISTER,	/* MOV to CS, CR1, a missing bounds or mask register ... */
 	PREFIX_NOT_ALLOWED,	/* an emulated instruction with 66, F2 or F3 */
@@ -25,7 +25,7 @@ enum insn_verdict {
 	X87_UNDEFINED,
 	GROUP_UNDEFINED,	/* XABORT, XBEGIN but for one ModRM; CALL and JMP far by register */
 
-	/* We do not follow Zydis in a field, or in an instruction, that it accepts. */
+	/* Lamina's result for an instruction or field deliberately differs from Zydis'. */
 	KNIGHTS_CORNER,		/* VEX branches of a coprocessor that cannot run Lamina */
 	SIB_BASE_R13D,		/* which Zydis takes as base where 67 meets "no base" and REX.B */
 	FORCED_ADDRESS_SIZE,	/* SGX, MPX: some ignore 67 */
@@ -50,8 +50,8 @@ size_t insn_compare(const u8 bytes[STRING_SIZE], enum insn_mode mode);
 /* Check that an instruction of this length, cut short anywhere, asks for more bytes. */
 void insn_check_truncated(const u8 *bytes, size_t length, enum insn_mode mode);
 
-/* The number of differences since the last call. The first ones have been printed. */
+/* The number of differences since the last call. The first few are printed as they occur. */
 unsigned int insn_differences(void);
 
-/* The name of an emulated instruction that never came up, or NULL. */
+/* The name of an emulated instruction that never occurred, or NULL. */
 const char *insn_emulated_unseen(void);

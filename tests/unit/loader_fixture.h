@@ -37,12 +37,12 @@ struct vm {
 struct vm *fixture_create(u64 low, u64 high);
 void fixture_destroy(struct vm *vm);
 
-/* Load. A failure must have been told, a success must not look like one. */
+/* Load. A failure must be reported, and a success must report none. */
 int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
 		 const void *initrd, size_t initrd_size);
-/* The same, and it must fail with these words. */
+/* The same; it must fail with a message that contains these words. */
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words);
-/* The log must have these words. */
+/* The log must contain these words. */
 void fixture_said(const struct vm *vm, const char *words);
 
 /* Little-endian numbers in an image under construction, and in guest memory. */
@@ -66,7 +66,7 @@ struct places {
 void place(struct places *places, gpa_t start, u64 size);
 void check_places(const struct vm *vm, const struct places *places);
 
-/* One piece of the memory map that the guest is told. */
+/* One piece of the memory map that the guest gets. */
 struct map_piece {
 	u64 start, size;
 	u32 type;
@@ -82,9 +82,9 @@ void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned
 void check_protected_mode(struct vm *vm, u32 eip);
 
 /*
- * A 32-bit ELF image: code at 1 MiB that believes to be at 0xc0100000, data at 2 MiB. It has no
- * boot protocol: those are added by put_mb1() and put_segment(), at places of the code that are
- * meant for that.
+ * A 32-bit ELF image: code at 1 MiB with the virtual address 0xc0100000, data at 2 MiB. It has no
+ * boot protocol's header: put_mb1() and put_segment() add those, at places of the code that are
+ * reserved for them.
  */
 #define ELF_CODE_AT   0x1000	/* in the file */
 #define ELF_CODE_SIZE 0x800
@@ -108,10 +108,10 @@ void put_mb1(u8 *image, size_t at, u32 flags);
 /* Bytes that are not all the same. */
 void fill(u8 *bytes, size_t size);
 
-/* The image's code and data are where they belong, and a module is as well. */
+/* Check that the image's code and data, and a module, are at their places in memory. */
 void check_elf_in_memory(struct vm *vm, const u8 *image, struct places *places);
 void check_module(struct vm *vm, u64 start, u64 end, const u8 *module, size_t size,
 		  struct places *places);
 
-/* Load the image into a small VM: no more is asked than that it is safe. */
+/* Load the image into a small VM, which may succeed or fail but must be safe. */
 void use_hostile(const u8 *image, size_t size);

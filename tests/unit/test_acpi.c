@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's ACPI tables: the layout as an operating system without ACPICA reads it, and then
- * ACPICA's own verdict: iasl takes the tables apart and compiles them again without a complaint,
- * acpiexec loads the namespace and evaluates it.
+ * The guest's ACPI tables: the layout, read without ACPICA, and then ACPICA's verdict: iasl must
+ * disassemble the tables and compile them again without a warning, acpiexec must load and evaluate
+ * the namespace.
  */
 /* link: dev/firmware/acpi.c dev/firmware/acpi_dsdt.c dev/firmware/aml.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
@@ -31,7 +31,7 @@ static struct vm *create(void **state)
 {
 	struct vm *vm = fake_create(MIB(2));
 
-	/* What was there before must not shine through. */
+	/* Old contents of the memory must not appear in the tables. */
 	memset(fake_of(vm)->ram, 0xa5, MIB(1));
 	vm->vcpu_count = PROCESSORS;
 	assert_int_equal(acpi_tables_write(vm), 0);
@@ -225,7 +225,7 @@ static void test_no_room_is_an_error(void **state)
 	fake_destroy(vm);
 }
 
-/* Every size that is too small: noticed, and nothing written past the end. */
+/* Every size that is too small is an error, and nothing is written past the end. */
 static void test_aml_stays_in_its_buffer(void **state)
 {
 	for (size_t size = 0; size < 64; size++) {

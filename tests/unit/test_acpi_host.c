@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's own ACPI tables, as bad as a firmware can make them: each defect is told with the
- * table and its address, and what is good is used all the same.
+ * The host's ACPI tables with all kinds of defects: each is reported with the table and its address,
+ * and the good tables are used nevertheless.
  */
 /* link: arch/acpi/acpi.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c lib/string.c */
 /* cflags: -no-pie */
@@ -173,7 +173,7 @@ static void test_bad_lengths_and_checksums(void **state)
 		said(words);
 		assert_false(acpi_madt.present);
 	}
-	set_length(bad, 51);	/* inside, but its sum is not right any more */
+	set_length(bad, 51);	/* inside, but then the checksum is wrong */
 	start(0, root, 0);
 	snprintf(words, sizeof(words), "the checksum of table APIC at 0x%x is wrong: ignored", bad);
 	said(words);
@@ -212,7 +212,7 @@ static void test_extended_checksum(void **state)
 	said("1 tables");
 }
 
-/* A root table of 16 MiB would have four million entries: a map, and a line, for each of them. */
+/* A root table of 16 MiB would have four million entries, each with a mapping and a log line. */
 static void test_number_of_tables(void **state)
 {
 	static u32 entries[1000];
@@ -235,7 +235,7 @@ static void test_no_root(void **state)
 	assert_null(acpi_find("APIC", 0));
 }
 
-/* The last entry says that it is longer than the table; the ones before it count. */
+/* The last entry's length exceeds the table; the entries before it are used. */
 static void test_madt_cut_off(void **state)
 {
 	const u8 body[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0,  1, 12, 0, 0 };
@@ -275,7 +275,7 @@ static void test_dsdt_of_another_kind(void **state)
 	said("has the signature SSDT: ignored");
 }
 
-/* A crash resets the machine, too: it must not begin to map anything. */
+/* A crash may reset the machine, too, and must not map anything then. */
 static void test_reset_register_is_mapped_early(void **state)
 {
 	u8 body[240] = { [76 + 1] = 1 << 2, [80] = 0 /* in memory */, [84 + 3] = 0xfe };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guests that do anything to their APICs, at random and in every size, on several processors, while
- * lines change and time passes. Whatever they do: what must always hold of the state holds, and no
- * timer comes so often that the host does nothing else.
+ * Guests that access their APICs at random and in every size, on several processors, while lines change
+ * and time passes. Whatever they do, the invariants of the state hold, and timers do not fire so often
+ * that the host does nothing else.
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
@@ -200,7 +200,7 @@ static void act(struct vm *vm)
 	}
 }
 
-/* --- what always holds --- */
+/* --- invariants --- */
 
 static void check_lapic(struct vm *vm, u32 index)
 {
@@ -264,7 +264,7 @@ static void run(u64 start)
 		}
 		check_ioapic(vm);
 	}
-	/* It was not all in vain: interrupts were there to be taken, signals arrived. */
+	/* The run tested something: interrupts were deliverable, signals arrived. */
 	assert_true(interrupts > ROUNDS / 100);
 	assert_true(fake_vcpu_of(cpu(vm, 0))->nmis > 100);
 	fake_destroy(vm);
@@ -280,7 +280,7 @@ static void test_another_random_guest(void **state)
 	run(0xfedcba9876543210);
 }
 
-/* The worst counts, on all processors at once: the timers together stay below the bound. */
+/* The shortest periods on all processors at the same time: together the timers stay below the bound. */
 static void test_timers_stay_below_the_bound(void **state)
 {
 	struct vm *vm = apic_vm(VCPUS);

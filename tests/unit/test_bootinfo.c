@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is taken over from the boot loader, and what is refused. */
+/* Which information of the boot loader is accepted, and which is refused. */
 /* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/multiboot1.c */
 
 #include <stdarg.h>
@@ -164,7 +164,7 @@ static void test_refusals(void **state)
 	assert_int_equal(boot_info.modules_left_out, 3);
 }
 
-/* Only the first of them may be given away; the others behind keep their numbers. */
+/* Only the first of them may be freed; the ones after it keep their numbers. */
 static void test_overlapping_modules(void **state)
 {
 	begin();
@@ -185,7 +185,7 @@ static void test_overlapping_modules(void **state)
 	assert_int_equal(boot_info.module[5].size, 0xffffffff - 0x203000);
 }
 
-/* To overwrite it once it is consumed would be Lamina's end. */
+/* Freeing such a module would overwrite Lamina. */
 static void test_module_in_the_image(void **state)
 {
 	begin();
@@ -225,7 +225,7 @@ static void test_memory_map_entries(void **state)
 	assert_int_equal(boot_info.memory[0].size, 0x1000);
 }
 
-/* No device is taken for one that lies in RAM, whatever sizes the map has. */
+/* A device in RAM is not accepted, whatever sizes the map has. */
 static void test_has_ram(void **state)
 {
 	struct mb2_memory_entry entries[] = {
@@ -260,7 +260,7 @@ static void test_size(void **state)
 	}
 }
 
-/* One piece of type 2 for each conflict; what the firmware gives up, or has elsewhere, is none. */
+/* One piece of type 2 for each conflict; memory that the firmware frees, or keeps elsewhere, is none. */
 static void test_efi_memory_map(void **state)
 {
 	struct { u64 type, start, virtual, pages, attribute, more; } efi[] = {
@@ -269,7 +269,7 @@ static void test_efi_memory_map(void **state)
 		{ 3, 0x102000, 0, 1, 15, 0 }, { 4, 0x103000, 0, 1, 15, 0 },
 		{ 6, 0x800000, 0, 0x10, 15, 0 },		/* runtime data: a conflict */
 		{ 5, 0xfff000, 0, 2, 15, 0 },			/* half of it in the piece */
-		{ 0, 0x1000000, 0, 0x100, 15, 0 },		/* right behind it */
+		{ 0, 0x1000000, 0, 0x100, 15, 0 },		/* right after it */
 		{ 11, 0x80000000, 0, 0x1000, 15, 0 },		/* called reserved, too */
 		{ 10, 0x900000, 0, 0, 15, 0 },			/* nothing */
 		{ 14, 0x4000000000, 0, ~0ull, 15, 0 },		/* beyond all addresses */
@@ -300,7 +300,7 @@ static void test_efi_memory_map(void **state)
 	assert_int_equal(errors, 1);
 }
 
-/* With no room for another piece the usable one ends where the firmware's begins. */
+/* If there is no room for another piece, the usable one ends where the firmware's begins. */
 static void test_efi_map_without_room(void **state)
 {
 	static struct mb2_memory_entry map[BOOT_MAX_MEMORY];
@@ -317,7 +317,7 @@ static void test_efi_map_without_room(void **state)
 	assert_int_equal(boot_info.memory[1].size, 0x10000);
 }
 
-/* Every byte of the block set to extremes: the copy's bounds are what the sanitizers watch. */
+/* Every byte of the block set to extreme values: the sanitizers check the copy's bounds. */
 static void parse_damaged(const u8 *image, size_t size)
 {
 	u32 total;
@@ -371,7 +371,7 @@ static void test_module_free(void **state)
 	assert_int_equal(given_back.size, 0x1000);
 	given_back.size = 0;
 
-	/* Overwritten, but not given to anybody where the memory map has no usable memory. */
+	/* Zeroed, but not added to the free memory if the memory map does not call it usable. */
 	begin();
 	add_module(0x200000, 0x200064, "");
 	finish_and_parse();

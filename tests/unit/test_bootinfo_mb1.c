@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiboot1's information: what QEMU, GRUB and iPXE give, and what is refused. */
+/* Multiboot1's information: what QEMU, GRUB and iPXE pass, and what is refused. */
 /* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/multiboot1.c */
 
 #include <stdarg.h>
@@ -42,8 +42,8 @@ hpa_t image_to_phys(const void *p)
 }
 
 /*
- * Below 4 GiB everything is shown, as on a machine: what is outside of the arena reads as all ones,
- * which is what no device answers with.
+ * All memory below 4 GiB can be read, as on a machine: outside of the arena it reads as all ones, as where
+ * no device answers.
  */
 const void *early_map(hpa_t pa, u64 size)
 {
@@ -145,7 +145,7 @@ static void test_all(void **state)
 	assert_null(boot_info.rsdp);
 }
 
-/* What a flag does not announce is not looked at. */
+/* Fields without their flag are not used. */
 static void test_nothing(void **state)
 {
 	begin(0);
@@ -173,7 +173,7 @@ static void test_memory_sizes(void **state)
 	assert_int_equal(boot_info.memory[1].size, 0xffffffffull * 1024);
 }
 
-/* Entries of other sizes; an entry that would not lead on; one that is cut off; a map without end. */
+/* Entries of other sizes; an entry whose size is too small; one that is cut off; a map without an end. */
 static void test_memory_map(void **state)
 {
 	u32 sizes[] = { 20, 28, 24, 4, 20 };
@@ -230,7 +230,7 @@ static void test_modules(void **state)
 	assert_int_equal(boot_info.modules, 0);
 }
 
-/* Texts fill the room there is; what has no end is left out, and what comes later still fits. */
+/* Texts that fill the room; one without its end is left out, and those after it still fit. */
 static void test_texts(void **state)
 {
 	begin(MB1_INFO_CMDLINE | MB1_INFO_LOADER_NAME);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop of cold boots: its count across resets, what ends it, and what must not begin it. */
+/* The loop of cold boots: its count across resets, what ends it, and what must not start it. */
 /* link: lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
@@ -24,7 +24,7 @@
 #define NO_TIME 0xffffffffu
 
 static u32 alarm_time;		/* of the clock; NO_TIME: no time of day */
-static bool alarm_lost;		/* what is written is not kept */
+static bool alarm_lost;		/* the clock does not keep what is written */
 static int keys;		/* that will be typed */
 static char said[4096];
 static jmp_buf end;
@@ -91,7 +91,7 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	strncat(said, "\n", sizeof(said) - strlen(said) - 1);
 }
 
-/* Included, not linked: a machine's start sets its variables back, and the option is one of them. */
+/* Included, not linked, because a reset of the machine must reset its variables, the option's too. */
 #include "boot/bootloop.c"
 
 static int choose(const char *value)
@@ -99,7 +99,7 @@ static int choose(const char *value)
 	return option_bootloop.set((struct str_view) { value, strlen(value) });
 }
 
-/* A machine's start with the option; its variables are as after loading. */
+/* Start the machine with the option, and with variables as after loading. */
 static void power_on(const char *value)
 {
 	boots = boot = 0;
@@ -168,7 +168,7 @@ static void test_every_length(void **state)
 	}
 }
 
-/* Whatever the registers hold, the loop has an end: it starts anew, or stops, or goes on to N. */
+/* Whatever the registers hold, the loop ends: it starts again, or stops, or continues up to N. */
 static void test_any_leftover(void **state)
 {
 	unsigned anew = 0;
@@ -201,7 +201,7 @@ static void test_other_length(void **state)
 	expect_said("boot 1 of 11");
 }
 
-/* Power loss, a triple fault, a watchdog: the boot after it says so, and the one after that is the first. */
+/* Power loss, a triple fault, a watchdog: the next boot reports it, and the one after that is the first. */
 static void test_interrupted(void **state)
 {
 	alarm_time = 0;

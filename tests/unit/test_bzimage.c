@@ -100,7 +100,7 @@ static void test_four_setup_sectors_by_default(void **state)
 	free(source);
 }
 
-/* A signed kernel has its signature behind what syssize covers. */
+/* A signed kernel has its signature after the part that syssize covers. */
 static void test_more_than_syssize_is_allowed(void **state)
 {
 	u8 *image = calloc(1, IMAGE + 100), *source = good();
@@ -238,7 +238,7 @@ static void test_checksum_of_a_signed_kernel(void **state)
 	free(image);
 }
 
-/* Whatever is accepted must be safe to load: read every byte that a loader would. */
+/* Any accepted image must be safe to load: read every byte that a loader would. */
 static void use(const u8 *data, size_t size)
 {
 	struct bzimage bzimage;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Module command lines: what each form means, each rule broken, and hostile ones. */
+/* Module command lines: the meaning of each form, each rule broken, and hostile ones. */
 /* link: core/load/config.c lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
@@ -272,7 +272,7 @@ static void test_each_rule(void **state)
 	assert_int_equal(strlen(config.vms[1].name), 23);
 }
 
-static void test_all_errors_of_a_line_are_told(void **state)
+static void test_all_errors_of_a_line_are_reported(void **state)
 {
 	parse("colour=red mem=0 limit=never");
 	said("colour");
@@ -302,7 +302,7 @@ static void test_too_many_modules_of_a_vm(void **state)
 	assert_false(vm_named("a")->valid);
 }
 
-static void test_initrd_of_nobody(void **state)
+static void test_initrd_without_a_kernel(void **state)
 {
 	parse("role=initrd", "vm=good");
 	said("role=initrd: expected a kernel's module before it, or vm=NAME");
@@ -422,10 +422,10 @@ int main(void)
 		cmocka_unit_test(test_names_left_out),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_each_rule),
-		cmocka_unit_test(test_all_errors_of_a_line_are_told),
+		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_too_many_modules_of_a_vm),
-		cmocka_unit_test(test_initrd_of_nobody),
+		cmocka_unit_test(test_initrd_without_a_kernel),
 		cmocka_unit_test(test_command_line_of_an_initrd),
 		cmocka_unit_test(test_length_of_the_command_line),
 		cmocka_unit_test(test_every_module_a_vm),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which serial port is taken, by console=, the BIOS data area, ACPI's SPCR and PCI; and what a port
- * costs that is dead or stuck. Behind the ports are 16550s and PCI functions that this file plays.
+ * Which serial port is chosen, by console=, the BIOS data area, ACPI's SPCR and PCI; and how much time a
+ * dead or stuck port costs. This file fakes the 16550s and PCI functions.
  */
 /* link: arch/console/choice.c arch/console/choice_spcr.c arch/console/uart.c arch/console/uart_pci.c arch/pci/pci.c */
 /* link: lib/log.c lib/printf.c lib/string.c */
@@ -143,7 +143,7 @@ u32 inl(u16 port)
 	       f->registers[reg] : 0;
 }
 
-/* Each look at the clock takes a microsecond. */
+/* Each reading of the clock takes a microsecond. */
 u64 clock_deadline_us(u64 us)
 {
 	return now + us;
@@ -276,7 +276,7 @@ static void test_auto_takes_what_the_bios_names(void **state)
 	assert_true(shown_serial.found);
 }
 
-/* By UEFI anything may be there: no port is written to that it happens to name. */
+/* Under UEFI the area may contain anything: the ports that it seems to name are not written to. */
 static void test_auto_ignores_what_is_no_bios_data(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8), *other = add_port(1, 0x600);
@@ -303,7 +303,7 @@ static void test_no_port_at_all(void **state)
 	console_init();
 	assert_seen("warning: console: no serial port answers");
 	assert_false(shown_serial.found);
-	assert_true(now < 1000);	/* and nothing was waited for */
+	assert_true(now < 1000);	/* and there was no wait */
 	assert_int_equal(uart_enable_interrupt(), -ENODEV);
 }
 
@@ -334,7 +334,7 @@ static void test_keep(void **state)
 	assert_said(com1, "speed as it was");
 }
 
-/* A divisor that nobody set stands for hours per line, which a port that is stuck must not cost. */
+/* An invalid divisor would mean hours per line: a stuck port must not cost that. */
 static void test_keep_what_makes_no_sense(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8);
@@ -376,7 +376,7 @@ static void test_a_named_port_that_is_not_there(void **state)
 	assert_said(com1, "error: console: the port of console= cannot be used: no 16550 answers there");
 }
 
-/* Registers four bytes apart, in memory that only the final page tables can show. */
+/* Registers four bytes apart, in memory that only the final page tables can map. */
 static void test_memory(void **state)
 {
 	option("mmio,0x1fe000000,115200,4");
@@ -441,7 +441,7 @@ static void test_pci_by_place_and_in_memory(void **state)
 {
 	struct function *f;
 
-	/* A modem's class; a function whose address the firmware left out; the one that is meant. */
+	/* A modem's class; a function without an address from the firmware; the wanted one. */
 	add_bar(add_function(0, 0, 3, 0x070302), 0, 0xd001, 8);
 	add_bar(add_function(1, 0, 4, 0x070002), 0, 0x0001, 8);
 	f = add_function(2, 0x1a, 0x1f, 0x070002);
@@ -457,7 +457,7 @@ static void test_pci_by_place_and_in_memory(void **state)
 	assert_int_equal(f->registers[1], PCI_COMMAND_MEMORY);
 }
 
-/* The same UART by ports and in memory, as Intel's management engine has it, is one. */
+/* The same UART in I/O space and in memory, as on Intel's management engine, counts once. */
 static void test_pci_counts_a_uart_once(void **state)
 {
 	struct function *f = add_function(0, 0, 22, 0x070002);
@@ -533,7 +533,7 @@ static void log_much(unsigned lines)
 		log_info("line %u of many that a port may take or not take", i);
 }
 
-/* A second, and the time of a few characters, whatever is logged; told once, and not on the way. */
+/* A second, and the time of a few characters, whatever is logged; reported once, not in between. */
 static void test_a_stuck_port(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8);
@@ -565,7 +565,7 @@ static void test_a_stuck_port_that_recovers(void **state)
 	assert_said(com1, "the serial port goes on;");
 	assert_said(com1, "and again\r\n");
 	assert_int_equal(strstr(com1->said, "line 3"), NULL);
-	/* Patience grows again by what goes through, and does not before. */
+	/* The allowance grows again with characters that are sent, and not before. */
 	now = 0;
 	com1->state = STUCK;
 	log_much(10);
@@ -620,7 +620,7 @@ static void test_spcr_moves_the_console(void **state)
 	console_init();
 	console_follow_acpi();
 	log_info("last");
-	/* The old port learns where it goes on, the new one all that was said. */
+	/* The old port gets the line that names the new one, the new one gets the whole log. */
 	assert_said(com1, "serial port 0x2f8, 9600 baud: ACPI's SPCR table says so, going on there\r\n");
 	assert_null(strstr(com1->said, "last"));
 	assert_said(com2, "first\r\n");
@@ -707,7 +707,7 @@ static void test_spcr_on_pci(void **state)
 	assert_said(second, "first\r\n");
 }
 
-/* With its own clock, and a speed that has no code. */
+/* With a clock of its own, and a speed that has no code. */
 static void test_spcr_of_revision_4(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8);
@@ -785,7 +785,7 @@ static void test_hostile_spcr(void **state)
 		for (unsigned k = 0; k < 6; k++)
 			spcr.bytes[8 + next_random(&random) % 88] = (u8)next_random(&random);
 		put(4, length, 4);
-		table = malloc(length);		/* ends where it says, under the sanitizer */
+		table = malloc(length);		/* the sanitizer checks that nothing beyond its end is read */
 		memcpy(table, spcr.bytes, length);
 		if (!console_choice_spcr((const struct acpi_header *)table, &choice, &why)) {
 			assert_true(choice.uart.space == UART_PORTS || choice.uart.space == UART_MEMORY);
@@ -834,7 +834,7 @@ static const struct CMUnitTest tests[] = {
 	console_test(test_hostile_spcr),
 };
 
-/* A console is opened once in a run of the machine: each test is a process of its own. */
+/* A console is opened once per boot, so each test is a process of its own. */
 int main(void)
 {
 	return run_apart("test_console", tests, ARRAY_SIZE(tests));

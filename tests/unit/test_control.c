@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which values of control registers a guest's machine takes, from the manual's lists of general
- * protection faults. SDM, "MOV-Move to/from Control Registers", "XSETBV", "PDPTE Registers",
+ * Which values of control registers a guest may load, from the manual's lists of general protection
+ * faults. SDM, "MOV-Move to/from Control Registers", "XSETBV", "PDPTE Registers",
  * "Enabling Extended Feature Enable Register".
  */
 /* link: core/cpu/control.c core/vcpu.c */
@@ -86,7 +86,7 @@ static void long_mode(bool in_code_64)
 	code_64 = in_code_64;
 }
 
-/* Taken or refused; what is refused changes nothing. */
+/* Whether the value is accepted; a refused one must change nothing. */
 #define EXPECT(taken, control, write, value) do {			\
 		u64 before_ = controls[control];			\
 		int error_ = write(&vcpu, value);			\

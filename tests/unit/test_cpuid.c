@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What CPUID shows to a guest is consistent in itself, whatever processor the tests run on: no feature
- * without what it needs, sizes that add up, nothing of what Lamina does not keep.
+ * The guest's CPUID is consistent, whatever processor the tests run on: no feature without those that it
+ * requires, matching sizes, and no feature that Lamina does not provide.
  * SDM, "CPUID - CPU Identification", "Detection of AVX-512 Foundation Instructions".
  */
 /* link: core/cpu/cpuid.c core/cpu/control.c core/vcpu.c arch/cpu/cpufeature.c */
@@ -122,7 +122,7 @@ static void no_feature_without_what_it_needs(void **state)
 	assert_int_equal(cpuid_has(&vcpu, FEATURE_AVX512), avx512);
 }
 
-/* A guest allocates by these numbers, and XSAVE writes by the processor's. */
+/* A guest allocates this many bytes, but XSAVE writes as many as the processor's CPUID says. */
 static void xsave_sizes_cover_what_xcr0_allows(void **state)
 {
 	u64 allowed = control_xcr0_allowed(&vcpu);

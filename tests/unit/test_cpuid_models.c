@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What CPUID shows on processors that the test makes up: one with every feature, and ones that lack
+ * The guest's CPUID on processors that the test fakes: one with every feature, and ones that lack
  * some. SDM, "CPUID"; SDM vol. 1, "Managing State Using the XSAVE Feature Set".
  */
 /* link: core/cpu/cpuid.c core/cpu/control.c core/vcpu.c */

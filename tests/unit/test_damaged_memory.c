@@ -29,7 +29,7 @@ static bool has(const struct phys_range *range, hpa_t address)
 	return address >= range->start && address - range->start < range->size;
 }
 
-/* Take all there is; none of it may hold the address. Then give it back. */
+/* Allocate all memory; none of it may contain the address. Then free it. */
 static u64 take_all(hpa_t forbidden)
 {
 	struct phys_range pieces[16];
@@ -45,7 +45,7 @@ static u64 take_all(hpa_t forbidden)
 	return total;
 }
 
-/* In the order of their lives; what is damaged stays so, so the steps follow each other. */
+/* One test, in this order, because damaged memory stays damaged. */
 static void damaged_pages_are_left_out(void **state)
 {
 	struct phys_range mine;
@@ -62,7 +62,7 @@ static void damaged_pages_are_left_out(void **state)
 	assert_int_equal(take_all(MIB(20) + 0x5000), stats.guest_free - MIB(2));
 	assert_shown("memory: 0x1405000 + 0x1000 is damaged and stays unused from here on");
 
-	/* A guest's: it keeps it, and the next one does not get it. Told again, nothing changes. */
+	/* A guest's memory: it keeps the page, the next guest does not get it. Reporting it again changes nothing. */
 	assert_int_equal(guest_ram_alloc(MIB(2), &mine), 0);
 	retire(mine.start + 0x1ff000, 0x1000);
 	retire(mine.start + 0x1ff000, 0x1000);
@@ -72,7 +72,7 @@ static void damaged_pages_are_left_out(void **state)
 	take_all(mine.start);
 	assert_int_equal(lines_shown(), 0);
 
-	/* More than can be noted: nobody knows any more what is good. */
+	/* More than the list holds: it is not known any more which memory is good. */
 	for (unsigned i = 0; i < 200; i++)
 		retire(GIB(1) + i * 0x1000, 0x1000);
 	assert_int_equal(take_all(0), 0);

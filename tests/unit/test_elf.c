@@ -19,7 +19,7 @@
 #define IMAGE	 0x400
 #define HEADERS	 0x240 /* all structures are below this */
 
-/* What the C library calls the fields is the oracle for where they are. */
+/* The oracle for the places of the fields: the C library's structures. */
 struct image64 {
 	Elf64_Ehdr header;
 	Elf64_Phdr segments[3];
@@ -306,7 +306,7 @@ static void test_the_search_for_notes_is_bounded(void **state)
 	free(image);
 }
 
-/* Whatever is accepted must be safe to load: read every byte that a loader would. */
+/* Any accepted image must be safe to load: read every byte that a loader would. */
 static void use(const u8 *data, size_t size)
 {
 	struct elf_image elf;

@@ -105,7 +105,7 @@ static void test_modes_of_code(void **state)
 	assert_int_equal(insn.rex, 0);
 }
 
-/* Right after PE is set CS is still what real mode made of it: it runs, whatever its type. */
+/* Right after PE is set, CS is still as real mode loaded it: its code runs, whatever its type. */
 static void test_fetch_from_the_cs_of_real_mode(void **state)
 {
 	struct insn insn;
@@ -195,7 +195,7 @@ static void test_fault_in_the_second_page_writes_nothing(void **state)
 	assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
 }
 
-/* Reading must not write: devices would take it for a command. */
+/* Instructions that only read must not write: a device would take that for a command. */
 static void test_accesses_that_reach_the_device(void **state)
 {
 	static const struct {
@@ -234,7 +234,7 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	set(REG_RBX, DEVICE + 0x10);
 	fake_set_cpl(3);
 	*pte(DEVICE) &= ~PTE_USER;
-	/* What was faulted on is another kind of access: it proves nothing about this one. */
+	/* The exit was caused by another kind of access, which proves nothing about this one. */
 	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_USER | PF_WRITE, DEVICE + 0x10, CODE);
 	fake_set_cpl(0);
@@ -317,7 +317,7 @@ static void test_refusals_name_the_bytes(void **state)
 	}
 }
 
-/* Code that changed since the exit runs as it is now: nothing is done, and RIP stays. */
+/* Code that changed since the exit: nothing is emulated, and RIP stays, so that the new code runs. */
 static void test_code_that_changed_since(void **state)
 {
 	const struct io_exit io = { .port = 0x60, .size = 1, .in = true };
@@ -334,7 +334,7 @@ static void test_code_that_changed_since(void **state)
 	assert_int_equal(fake.instructions_done, 0);
 }
 
-/* The instruction at RIP has nothing to do with what pushed to a stack in device memory. */
+/* The push to a stack in device memory was not made by the instruction at RIP. */
 static void test_event_delivery_to_device_memory(void **state)
 {
 	PLACE(CODE, 0x89, 0x03);

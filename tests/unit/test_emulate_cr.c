@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control register accesses that only the instruction itself tells apart. */
+/* Control register accesses whose kind is known only from the instruction's bytes. */
 /* link: core/emulate/emulate.c core/emulate/cr.c core/emulate/operand.c core/emulate/gwalk.c */
 /* link: core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "core/emulate/emulate.h"

@@ -66,7 +66,7 @@ static bool fast(u64 gpa, enum tdp_access access)
 	return emulate_mmio_fast(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
 
-/* The shapes that drivers of local APICs and the like use are taken. */
+/* The forms that drivers of local APICs and similar devices use are handled. */
 static void plain_accesses_are_taken(void **state)
 {
 	static const struct {
@@ -108,7 +108,7 @@ static void plain_accesses_are_taken(void **state)
 	}
 }
 
-/* And these are not: nothing has happened then. */
+/* These are not handled, and must change nothing. */
 static void the_rest_is_left_alone(void **state)
 {
 	static const u8 mov[] = { 0x8b, 0x03 };
@@ -173,7 +173,7 @@ static void large_pages(void **state)
 	assert_ptr_equal(code_at(&fake.vm, &view, 0xfffffffffull * 0x100000000 + CODE - 0x1000), fake.ram + CODE);
 }
 
-/* Random instructions, mostly of the shapes that are meant, on random registers: both ways agree. */
+/* Random instructions, mostly of the handled forms, with random registers: both paths agree. */
 static void both_ways_agree(void **state)
 {
 	static const u8 opcodes[] = { 0x8b, 0x89, 0xc7 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The emulator against this machine's processor: random instructions run on both, natively on a
- * buffer that lies where the emulator has its device memory, and all registers, flags and memory
- * must come out the same. Then random bytes, for the sanitizers to watch.
+ * buffer at the address of the emulator's device memory, and all registers, flags and memory must be
+ * the same afterwards. Then random bytes, checked by the sanitizers.
  */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
@@ -246,7 +246,7 @@ static u64 random_target(struct trial *t)
 	return FAKE_MMIO + 0x4000 + random_below(t, 0x8000);
 }
 
-/* Values near the ends are more telling than the average number. */
+/* Values near the limits find more errors than uniform random numbers. */
 static u64 random_value(struct trial *t)
 {
 	static const u64 special[] = {
@@ -360,7 +360,7 @@ static void make_string(struct trial *t)
 	t->address = t->regs[REG_RDI] & 0xffffffff;
 }
 
-/* False: this combination is none that makes a trial. */
+/* False: this combination cannot be tried. */
 static bool make_trial(struct trial *t)
 {
 	const struct form *form = t->form;
@@ -493,7 +493,7 @@ static void test_every_form(void **state)
 
 /* --- garbage --- */
 
-/* Whatever the bytes are: the instruction is done, faults, or ends the VM with words. */
+/* Whatever the bytes are, the instruction is emulated, faults, or ends the VM with a message. */
 static void test_random_bytes(void **state)
 {
 	struct trial t = { .seed = 0x853c49e6748fea9bull, .form = &forms[0] };

@@ -76,7 +76,7 @@ static void test_rep_of_nothing(void **state)
 	expect_done(CODE + 2);
 }
 
-/* What was moved before the fault stays moved, and nothing was taken from the port in vain. */
+/* The iterations before the fault stay done, and no value that was read from the port is lost. */
 static void test_fault_in_the_middle(void **state)
 {
 	*pte(DATA + PAGE_SIZE) = 0;

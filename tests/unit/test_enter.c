@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the enter-guest loop, proven with an operations table that only keeps a diary. Each
- * letter in the diary is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
+ * The order of the enter-guest loop, tested with an operations table that only records its calls. Each
+ * letter of the record is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
  * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, S
  * statistics printed, t timers run, Z processor asleep.
  */
@@ -258,7 +258,7 @@ static void failed_entry_ends_the_vm_with_words(void **state)
 
 static void forced_entry_is_not_just_repeated(void **state)
 {
-	/* An exception in front of an interrupt forces the entry; what waits is decided before another. */
+	/* An exception before an interrupt makes the entry exit immediately; the rest is decided before the next one. */
 	event_raise_error(&vcpu, X86_GP, 0);
 	pending_irq = 0x31;
 	vcpu_request(&vcpu, REQ_EVENT);
@@ -350,7 +350,7 @@ static void interrupted_delivery_comes_first_and_forces_for_what_waits(void **st
 	assert_string_equal(diary, "RWHIrWH");
 	assert_int_equal(injected.vector, 0x51);
 	assert_int_equal(pending_irq, 0x61);	/* not acknowledged yet */
-	/* It waited for the forced exit only: nobody asks again. */
+	/* It waited for the forced exit only, which is not requested again. */
 	vcpu_enter_guest(&vcpu);
 	assert_string_equal(diary, "RWHIrWHIRWH");
 	assert_int_equal(injected.vector, 0x61);

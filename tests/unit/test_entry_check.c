@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The option check=entries: what is counted, what is told, and that nothing is without it. */
+/* The option check=entries: what is counted and reported, and that nothing is without it. */
 /* link: core/vm_log.c lib/log.c */
 #include "tests/unit/trace_fixture.h"
 
@@ -71,7 +71,7 @@ static void without_the_option_nothing_changes(void **state)
 	assert_true(set_check((struct str_view){ "exits", 5 }) < 0);
 }
 
-static void a_good_entry_is_counted_and_not_told(void **state)
+static void a_good_entry_is_counted_but_not_logged(void **state)
 {
 	enter(0, EXIT_FASTPATH_NONE, ENTRY_OK);
 	enter(0, EXIT_FASTPATH_REENTER_GUEST, ENTRY_OK);
@@ -116,7 +116,7 @@ static void other_failures_are_not_about_rules(void **state)
 	assert_int_equal(lines_shown(), 0);
 }
 
-static void a_flood_is_counted_but_not_told(void **state)
+static void a_flood_is_counted_but_not_logged(void **state)
 {
 	for (unsigned i = 0; i < 1000; i++)
 		enter(ARRAY_SIZE("abcde"), EXIT_FASTPATH_NONE, ENTRY_OK);
@@ -128,12 +128,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(without_the_option_nothing_changes, set_up),
-		cmocka_unit_test_setup(a_good_entry_is_counted_and_not_told, set_up),
+		cmocka_unit_test_setup(a_good_entry_is_counted_but_not_logged, set_up),
 		cmocka_unit_test_setup(an_entry_against_the_rules_is_an_alarm, set_up),
 		cmocka_unit_test_setup(a_refusal_that_a_rule_explains_is_none, set_up),
 		cmocka_unit_test_setup(a_refusal_without_a_rule_is_an_alarm, set_up),
 		cmocka_unit_test_setup(other_failures_are_not_about_rules, set_up),
-		cmocka_unit_test_setup(a_flood_is_counted_but_not_told, set_up),
+		cmocka_unit_test_setup(a_flood_is_counted_but_not_logged, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

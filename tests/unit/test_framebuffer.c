@@ -134,7 +134,7 @@ static void test_palette(void **state)
 	assert_int_equal(pixel(memory, &fb, 1, FONT_MARGIN), 1);
 	assert_int_equal(pixel(memory, &fb, 639, 479), 1);
 	free(memory);
-	/* One that is cut off, or says that it has more. */
+	/* A palette that is cut off, or whose count is too large. */
 	fb.colours_size = 5;
 	assert_string_equal(framebuffer_init(&fb, &columns, &rows), "its palette has only one shade");
 	fb.colours_size = 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine check that hits a guest's own memory: the guest is told where the architecture allows, by
- * registers that say what the manuals say, and its end has words where it does not.
+ * A machine check in a guest's own memory: the guest is informed if the architecture allows it, with the
+ * registers as in the manuals; otherwise the VM ends with a message.
  */
 /* link: core/cpu/machine_check.c core/mem/guest_mem.c core/event.c arch/fault/machine_check_judge.c */
 /* link: core/vm_log.c lib/log.c */
@@ -88,7 +88,7 @@ static u64 read_msr(u32 msr)
 	return value;
 }
 
-static void the_guest_is_told(void **state)
+static void the_guest_is_informed(void **state)
 {
 	exit_machine_check(&vcpu, true);
 	assert_int_equal(vm.state, VM_RUNNING);
@@ -111,7 +111,7 @@ static void addresses_are_the_guests(void **state)
 }
 
 /* AMD PPR, "MCA_ADDR": bits 61:56 are the least significant bit of the address that counts. */
-static void what_stands_above_the_address(void **state)
+static void bits_above_the_address(void **state)
 {
 	cpu_features.vendor = CPU_VENDOR_AMD;
 	host_bank.status = MCI_VALID | MCI_UNCORRECTED | MCI_ENABLED | MCI_ADDR_VALID | MCI_AMD_POISON;
@@ -124,7 +124,7 @@ static void what_stands_above_the_address(void **state)
 	assert_true(guest_is_ram(&vm, 0x13000, PAGE_SIZE));
 }
 
-/* What the guest may use is what its registers announce. */
+/* The guest may use exactly what its registers announce. */
 static void what_is_announced(void **state)
 {
 	assert_int_equal(read_msr(0x179), 1 | 1u << 24);	/* one bank; recovery */
@@ -156,7 +156,7 @@ static void the_guest_clears_what_it_has_read(void **state)
 	assert_int_equal(read_msr(0x400), ~0ull);
 }
 
-static void then_it_can_be_told_again(void **state)
+static void then_it_can_be_reported_again(void **state)
 {
 	exit_machine_check(&vcpu, true);
 	vcpu.events.exception.type = EVENT_NONE;
@@ -193,7 +193,7 @@ static void what_would_shut_it_down_ends_it(void **state)
 	assert_ended("of this VM, while it handled a machine check: a shutdown");
 }
 
-static void where_it_cannot_go_on_it_is_not_told(void **state)
+static void a_guest_that_cannot_continue_is_not_informed(void **state)
 {
 	host_mcg_status = MCIP | MCG_STATUS_EIPV;	/* no RIPV */
 	exit_machine_check(&vcpu, true);
@@ -207,7 +207,7 @@ static void where_it_cannot_go_on_it_is_not_told(void **state)
 	assert_ended("in a place that it does not see");
 }
 
-static void what_is_not_lost_is_not_told(void **state)
+static void what_is_not_lost_is_not_reported(void **state)
 {
 	host_bank.status &= ~(MCI_SIGNALED | MCI_ACTION_REQUIRED);
 	exit_machine_check(&vcpu, true);
@@ -229,7 +229,7 @@ static void lamina_does_not_touch_it_again(void **state)
 	assert_null(guest_ptr(&vm, 0x12ff8, 16));
 }
 
-static void more_pages_than_can_be_kept_apart(void **state)
+static void more_damaged_pages_than_the_list_holds(void **state)
 {
 	host_bank.misc = 2 << 6 | 16;			/* 64 KiB */
 	exit_machine_check(&vcpu, true);
@@ -244,7 +244,7 @@ static void more_pages_than_can_be_kept_apart(void **state)
 	assert_ended("in more places than can be kept apart");
 }
 
-/* It takes the place of what was being delivered. */
+/* It replaces the event that was being delivered. */
 static void during_a_delivery(void **state)
 {
 	vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_PF };
@@ -256,17 +256,17 @@ static void during_a_delivery(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(the_guest_is_told, set_up),
+		cmocka_unit_test_setup(the_guest_is_informed, set_up),
 		cmocka_unit_test_setup(addresses_are_the_guests, set_up),
-		cmocka_unit_test_setup(what_stands_above_the_address, set_up),
+		cmocka_unit_test_setup(bits_above_the_address, set_up),
 		cmocka_unit_test_setup(what_is_announced, set_up),
 		cmocka_unit_test_setup(the_guest_clears_what_it_has_read, set_up),
-		cmocka_unit_test_setup(then_it_can_be_told_again, set_up),
+		cmocka_unit_test_setup(then_it_can_be_reported_again, set_up),
 		cmocka_unit_test_setup(what_would_shut_it_down_ends_it, set_up),
-		cmocka_unit_test_setup(where_it_cannot_go_on_it_is_not_told, set_up),
-		cmocka_unit_test_setup(what_is_not_lost_is_not_told, set_up),
+		cmocka_unit_test_setup(a_guest_that_cannot_continue_is_not_informed, set_up),
+		cmocka_unit_test_setup(what_is_not_lost_is_not_reported, set_up),
 		cmocka_unit_test_setup(lamina_does_not_touch_it_again, set_up),
-		cmocka_unit_test_setup(more_pages_than_can_be_kept_apart, set_up),
+		cmocka_unit_test_setup(more_damaged_pages_than_the_list_holds, set_up),
 		cmocka_unit_test_setup(during_a_delivery, set_up),
 	};
 

@@ -72,7 +72,7 @@ static bool is_pointer_level(const struct paging_mode *mode, unsigned level)
 	return mode->levels == 3 && level == 3;
 }
 
-/* A path of entries that allow all, to a leaf of this level. */
+/* Entries with all rights, down to a leaf of this level. */
 static void map(const struct paging_mode *mode, gva_t gva, gpa_t page, unsigned leaf)
 {
 	const u64 all = PTE_PRESENT | PTE_WRITE | PTE_USER;
@@ -298,7 +298,7 @@ static void test_tables_outside_of_ram(void **state)
 	expect_address(0x1234, PF_WRITE, 0xfffff234);
 }
 
-/* Tables that point to themselves end all the same. */
+/* A walk through tables that point to themselves ends, too. */
 static void test_recursive_tables(void **state)
 {
 	FOR_EACH_MODE(mode) {
@@ -362,7 +362,7 @@ static void test_each_reserved_bit(void **state)
 			bool reserved = reserved_cases[i].reserved >> bit & 1;
 			bool leads_elsewhere = bit == 7 || (bit >= 12 && bit < 40);
 
-			/* What makes a page of it, and where the next table is, must stay. */
+			/* The bits that make it a page, and the next table's address, must stay. */
 			if (level > 1 && !large && !reserved && leads_elsewhere)
 				continue;
 			enter(mode);
@@ -478,7 +478,7 @@ static void check_rights(const struct paging_mode *mode, unsigned level, const s
 	} else {
 		u32 code = PF_PRESENT | r->access;
 
-		/* The fetch bit is told only where something could tell it apart. */
+		/* The error code's fetch bit is set only with SMEP, or in modes that have NX. */
 		if (!r->smep && mode->entry_size == 4)
 			code &= ~PF_FETCH;
 		expect_page_fault(mode->gva, r->access, code);
@@ -509,7 +509,7 @@ static void test_rights(void **state)
 	}
 }
 
-/* SDM, "Access Rights": AC does not open what CPL 3 does to system structures by implication. */
+/* SDM, "Access Rights": AC does not permit implicit accesses of CPL 3 to system structures. */
 static void test_implicit_supervisor_access(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
@@ -577,7 +577,7 @@ static void test_fault_in_the_second_page(void **state)
 	assert_memory_equal(fake.ram + 0x5ffc, "\0\0\0\0", 4);
 }
 
-static void test_copies_of_what_is_no_ram(void **state)
+static void test_copies_outside_of_ram(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
 	gva_t gva = 0x400000000ffcull;
@@ -591,7 +591,7 @@ static void test_copies_of_what_is_no_ram(void **state)
 	assert_int_equal(gwalk_read(&fake.vcpu, gva, text, 4, 0, &fault), 0);
 }
 
-/* Outside of 64-bit code the last byte's neighbour is the first. */
+/* Outside of 64-bit code, linear addresses wrap from the last byte to the first. */
 static void test_linear_addresses_wrap(void **state)
 {
 	struct guest_span span;
@@ -618,7 +618,7 @@ static void test_random_tables(void **state)
 		for (u64 i = 0; i < FAKE_RAM_SIZE; i += 8) {
 			u64 value = fake_random(&seed);
 
-			/* Mostly entries that lead on to another table. */
+			/* Mostly entries that point to another table. */
 			if (i & 0x38)
 				value = (value & (FAKE_RAM_SIZE - 1)) | PTE_PRESENT;
 			memcpy(fake.ram + i, &value, 8);
@@ -657,7 +657,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fetch_bit_of_the_error_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copies_cross_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fault_in_the_second_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_copies_of_what_is_no_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copies_outside_of_ram, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_linear_addresses_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_tables, setup, teardown),
 	};

@@ -174,7 +174,7 @@ static void random_strings(void **state)
 	assert_int_equal(insn_differences(), 0);
 }
 
-/* Nothing but chance. */
+/* Random bytes. */
 static void noise(void **state)
 {
 	u8 bytes[STRING_SIZE];
@@ -204,7 +204,7 @@ static void longest(void **state)
 	assert_int_equal(insn_decode(NULL, 0, INSN_MODE_64, &insn), -EAGAIN);
 }
 
-/* The other tests say something only if they met all that they are meant to meet. */
+/* The other tests are valid only if every emulated instruction and every reason has occurred. */
 static void everything_was_met(void **state)
 {
 	const char *unseen = insn_emulated_unseen();

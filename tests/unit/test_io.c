@@ -23,7 +23,7 @@ static struct vcpu vcpu;
 static bool no_memory;
 static unsigned blocks, lines;
 
-/* The device's registers read as their offset, repeated with more than the size asks for. */
+/* The device's registers read as their offset, repeated in more bytes than the access has. */
 static struct {
 	unsigned reads, writes, size;
 	u64 offset, value;
@@ -142,7 +142,7 @@ static void ports_of_a_device(void **state)
 	assert_int_equal(last.writes, 2);
 }
 
-/* What sticks out of a device's ports is split into bytes, and those of nobody read as ones. */
+/* An access that extends beyond a device's ports is split into bytes; those without a device read as ones. */
 static void ports_that_stick_out_are_split(void **state)
 {
 	assert_int_equal(pio_read(&vcpu, 0x106, 4), 0xffff0706);
@@ -216,7 +216,7 @@ static void memory_of_a_device(void **state)
 	assert_int_equal(lines, 0);
 }
 
-/* An access that sticks out of a device's memory is nobody's. */
+/* No device gets an access that extends beyond its memory. */
 static void memory_of_nobody(void **state)
 {
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x1d, 4), 0xffffffff);

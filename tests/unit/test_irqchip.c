@@ -82,7 +82,7 @@ static void an_nmi_is_queued(void **state)
 	assert_int_equal(fake_vcpu_of(vm_bsp(*state))->nmis, 1);
 }
 
-/* INIT to the only processor is a reset; a start-up IPI means nothing to a processor that runs. */
+/* INIT to the only processor is a reset; a start-up IPI has no effect on a running processor. */
 static void init_ends_the_vm_and_startup_does_nothing(void **state)
 {
 	struct vm *vm = *state;

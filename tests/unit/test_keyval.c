@@ -48,7 +48,7 @@ static void test_tokens(void **state)
 		{ "a=b=c", "[a=b=c]()" },
 		{ "a=", "[a=]()" },
 		{ "=b", "[=b]()" },
-		/* what is behind -- is not looked at */
+		/* text after -- is not parsed */
 		{ "vm=web -- console=ttyS0 quiet", "[vm=web](console=ttyS0 quiet)" },
 		{ "--   root=\"/dev/sda  ", "(root=\"/dev/sda  )" },
 		{ "a -- b -- c", "[a](b -- c)" },

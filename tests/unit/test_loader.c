@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PVH guests and flat binaries: what they find in registers and memory; ELF segments; what is no
+ * PVH guests and flat binaries: what they find in registers and memory; ELF segments; files that are no
  * guest at all. Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
@@ -122,7 +122,7 @@ static void test_segments_that_do_not_fit(void **state)
 	fixture_destroy(vm);
 }
 
-/* What the guest is told moves out of the way of a kernel in low memory. */
+/* The start information for the guest is placed elsewhere if a kernel occupies low memory. */
 static void test_kernel_in_low_memory(void **state)
 {
 	static const struct {
@@ -249,7 +249,7 @@ static void test_hostile(void **state)
 	free(image);
 }
 
-/* More segments than anybody has, each of one byte. */
+/* Far more segments than usual, each of one byte. */
 static void test_many_segments(void **state)
 {
 	enum { COUNT = 1000 };

@@ -19,7 +19,7 @@
 #define CAPTURE (1 << 20)
 #define RING	32768
 
-/* A console that collects, and may be told to do something in the middle of a write. */
+/* A console that stores its output, and can call a function in the middle of a write. */
 struct capture {
 	struct log_console console;
 	char text[CAPTURE];
@@ -41,7 +41,7 @@ static void capture_write(struct log_console *console, const char *text, size_t 
 		interrupt();
 }
 
-/* A console is for ever, so one is shared by all tests; each starts with it empty. */
+/* A console cannot be removed, so all tests share one; each starts with it empty. */
 static struct capture screen = { .console.write = capture_write };
 static struct capture whole = { .console.write = capture_write }; /* never emptied */
 static u64 now;
@@ -194,10 +194,10 @@ static void test_a_full_ring_replays_whole_lines(void **state)
 	text = strchr(late.text, '\n') + 1;
 	length = strlen(text);
 	assert_in_range(length, RING - 40, RING);
-	/* It is the end of all that was said, from the beginning of a line. */
+	/* It is the end of the whole log, from the beginning of a line. */
 	assert_string_equal(text, screen.text + screen.length - length);
 	assert_int_equal(screen.text[screen.length - length - 1], '\n');
-	/* And all that is missing is counted: these lines, and one that log_add_console() found. */
+	/* All missing lines are counted: these, and one that log_add_console() has counted. */
 	assert_int_equal(sscanf(late.text, "(%d earlier lines are lost", &lost), 1);
 	assert_int_equal(sscanf(text, "[    0.000000 cpu0] line %d", &first), 1);
 	assert_int_equal(lost, before + first);
@@ -234,7 +234,7 @@ static void complain(void)
 	screen.console.complaint = "the cable is out";
 }
 
-/* Once, and not in the middle of what is being written. */
+/* Once, and not in the middle of the text that is being written. */
 static void test_a_complaint_waits_for_the_end_of_the_line(void **state)
 {
 	screen.interrupt = complain;
@@ -264,7 +264,7 @@ static void log_from_nmi(void)
 	log_error("nmi");
 }
 
-/* An NMI in the middle of a line must be able to speak on the CPU that holds the lock. */
+/* An NMI in the middle of a line must be able to log on the CPU that holds the lock. */
 static void test_a_line_may_be_interrupted_by_a_line(void **state)
 {
 	screen.interrupt = log_from_nmi;
@@ -284,7 +284,7 @@ static void crash_on_another_cpu(void)
 	log_error("crash");
 }
 
-/* CPU 0 stopped in the middle of a line for ever: CPU 5 reports its crash all the same. */
+/* CPU 0 has stopped in the middle of a line forever: CPU 5 still reports its crash. */
 static void test_force_unlock_takes_the_lock_from_a_stopped_cpu(void **state)
 {
 	screen.interrupt = crash_on_another_cpu;

@@ -63,7 +63,7 @@ static int judge(struct machine_check mc, u64 status, u64 address, u64 misc, con
 	return verdict;
 }
 
-/* Both vendors, wherever it came. */
+/* For both vendors, in a guest and in Lamina. */
 static void corrected_errors_stop_nothing(void **state)
 {
 	for (int in_guest = 0; in_guest < 2; in_guest++) {
@@ -73,7 +73,7 @@ static void corrected_errors_stop_nothing(void **state)
 		assert_int_equal(judge(amd(in_guest), VAL | EN | DEFERRED | ADDRV, 0x1000, 0, "deferred"), GO_ON);
 		assert_int_equal(judge(amd(in_guest), VAL | EN | DEFERRED | POISON, 0, 0, "deferred"), GO_ON);
 	}
-	/* Bit 44 means something else in a bank of Intel's. */
+	/* Bit 44 means something else in Intel's banks. */
 	assert_int_equal(judge(intel(true), VAL | EN | DEFERRED, 0, 0, "corrected"), GO_ON);
 }
 
@@ -86,15 +86,15 @@ static void corrupt_context_stops_the_machine(void **state)
 	assert_int_equal(judge(amd(true), status, 0x40000000, 0, "uncorrected"), MACHINE);
 }
 
-/* A bank that was not to raise the exception has not raised it. */
+/* An error that is not enabled has not raised the exception. */
 static void errors_not_enabled_are_not_the_cause(void **state)
 {
 	assert_int_equal(judge(intel(false), VAL | UC, 0, 0, "uncorrected, not enabled"), GO_ON);
 	assert_int_equal(judge(amd(true), VAL | UC | POISON, 0, 0, "uncorrected, not enabled"), GO_ON);
 }
 
-/* SDM: UCNA has S = AR = 0, SRAO S = 1 and AR = 0; neither is about what the program needs now. */
-static void data_that_nobody_used_stops_nothing(void **state)
+/* SDM: UCNA has S = AR = 0, SRAO S = 1 and AR = 0; neither concerns data that the program needs now. */
+static void unused_data_stops_nothing(void **state)
 {
 	const u64 status = VAL | UC | EN | ADDRV | MISCV;
 
@@ -109,7 +109,7 @@ static void data_that_nobody_used_stops_nothing(void **state)
 }
 
 /* SRAR: S = AR = 1. The data that was about to be used is lost. */
-static void lost_data_stops_whom_it_belongs_to(void **state)
+static void lost_data_stops_its_owner(void **state)
 {
 	static const char kind[] = "uncorrected, action required";
 	const u64 status = VAL | UC | EN | S | AR | ADDRV | MISCV;
@@ -117,7 +117,7 @@ static void lost_data_stops_whom_it_belongs_to(void **state)
 	assert_int_equal(judge(intel(true), status, 0x40000000, PHYSICAL, kind), TELL);
 	assert_int_equal(judge(intel(true), status, 0x401fffff, PHYSICAL, kind), TELL);
 	assert_int_equal(judge(intel(true), status, 0x803fffc0, PHYSICAL, kind), TELL);
-	/* Beside the guest's memory: Lamina's own, by which it serves the guest. */
+	/* Outside the guest's memory: Lamina's own. */
 	assert_int_equal(judge(intel(true), status, 0x40200000, PHYSICAL, kind), MACHINE);
 	assert_int_equal(judge(intel(true), status, 0x3fffffff, PHYSICAL, kind), MACHINE);
 	/* 4 MiB are lost, and the guest has only half of them. */
@@ -128,7 +128,7 @@ static void lost_data_stops_whom_it_belongs_to(void **state)
 	assert_int_equal(judge(intel(true), status & ~MISCV, 0x40000000, 0, kind), MACHINE);
 	assert_int_equal(judge(intel(true), status, 0x40000000, 1 << 6 | 6, kind), MACHINE);
 	assert_int_equal(judge(intel(true), status | OVER, 0x40000000, PHYSICAL, kind), MACHINE);
-	/* Lamina read it: there is no instruction to go on with. */
+	/* Lamina itself read the data and cannot continue. */
 	assert_int_equal(judge(intel(false), status, 0x40000000, PHYSICAL, kind), MACHINE);
 }
 
@@ -145,7 +145,7 @@ static void without_recovery_uncorrected_errors_stop_the_machine(void **state)
 	assert_int_equal(judge(mc, VAL | UC | EN | ADDRV, 0x40000000, 0, "uncorrected"), MACHINE);
 }
 
-static void poison_stops_whom_it_belongs_to(void **state)
+static void poisoned_data_stops_its_owner(void **state)
 {
 	const u64 status = VAL | UC | EN | ADDRV | POISON;
 	struct machine_check mc = amd(true);
@@ -204,7 +204,7 @@ static void what_cannot_be_resumed_is_stopped(void **state)
 	assert_int_equal(whole(false, 0, GO_ON, false), MACHINE);
 	assert_int_equal(whole(true, RIPV, GO_ON, true), GO_ON);
 	assert_int_equal(whole(true, EIPV, GO_ON, true), VM);
-	/* No bank tells what happened: it may have been anything. */
+	/* No bank describes an error: anything may have happened. */
 	assert_int_equal(whole(true, 0, GO_ON, false), MACHINE);
 }
 
@@ -213,7 +213,7 @@ static void the_worst_error_decides(void **state)
 	assert_int_equal(whole(true, RIPV, VM, true), VM);
 	assert_int_equal(whole(true, 0, VM, true), VM);
 	assert_int_equal(whole(true, RIPV, MACHINE, true), MACHINE);
-	/* The guest is told, but not where it could not go on. */
+	/* The guest is informed, unless it could not continue. */
 	assert_int_equal(whole(true, RIPV, TELL, true), TELL);
 	assert_int_equal(whole(true, EIPV, TELL, true), VM);
 	assert_int_equal(whole(false, RIPV, MACHINE, true), MACHINE);
@@ -225,10 +225,10 @@ int main(void)
 		cmocka_unit_test(corrected_errors_stop_nothing),
 		cmocka_unit_test(corrupt_context_stops_the_machine),
 		cmocka_unit_test(errors_not_enabled_are_not_the_cause),
-		cmocka_unit_test(data_that_nobody_used_stops_nothing),
-		cmocka_unit_test(lost_data_stops_whom_it_belongs_to),
+		cmocka_unit_test(unused_data_stops_nothing),
+		cmocka_unit_test(lost_data_stops_its_owner),
 		cmocka_unit_test(without_recovery_uncorrected_errors_stop_the_machine),
-		cmocka_unit_test(poison_stops_whom_it_belongs_to),
+		cmocka_unit_test(poisoned_data_stops_its_owner),
 		cmocka_unit_test(damaged_memory),
 		cmocka_unit_test(what_cannot_be_resumed_is_stopped),
 		cmocka_unit_test(the_worst_error_decides),

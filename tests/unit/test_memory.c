@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What of the physical memory is within reach, and what is usable. */
+/* Which physical memory can be reached early, and which is usable. */
 /* link: arch/mem/memory.c arch/mem/ranges.c */
 
 #include <stdarg.h>

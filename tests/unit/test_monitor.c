@@ -40,12 +40,12 @@ static void keys_behind_the_escape(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
 		assert_int_equal(monitor_decide(&escaped, CTRL_UNDERSCORE), MONITOR_WAIT);
 		assert_int_equal(monitor_decide(&escaped, keys[i].key), keys[i].action);
-		/* It is for one key only. */
+		/* Ctrl-_ is valid for one key only. */
 		assert_int_equal(monitor_decide(&escaped, 'q'), MONITOR_PASS);
 	}
 }
 
-/* A slip must neither stop a VM nor reach the guest. */
+/* A mistyped key must neither stop a VM nor reach the guest. */
 static void an_unknown_key_gets_the_list(void **state)
 {
 	static const char unknown[] = { 'Q', 'x', '\r', 0, (char)0xff };
@@ -57,7 +57,7 @@ static void an_unknown_key_gets_the_list(void **state)
 	}
 }
 
-static void two_consoles_do_not_disturb_each_other(void **state)
+static void two_consoles_do_not_affect_each_other(void **state)
 {
 	bool other = false;
 
@@ -72,7 +72,7 @@ int main(void)
 		cmocka_unit_test_setup(ordinary_characters_are_the_guests, set_up),
 		cmocka_unit_test_setup(keys_behind_the_escape, set_up),
 		cmocka_unit_test_setup(an_unknown_key_gets_the_list, set_up),
-		cmocka_unit_test_setup(two_consoles_do_not_disturb_each_other, set_up),
+		cmocka_unit_test_setup(two_consoles_do_not_affect_each_other, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -350,7 +350,7 @@ static void a_write_of_the_adjustment_moves_the_tsc(void **state)
 	assert_int_equal(irqchip_tsc_changes, 3);
 }
 
-/* A clock that the guest has enabled is brought up to date with its TSC. */
+/* A clock that the guest has enabled is updated when its TSC changes. */
 static void pvclock(void **state)
 {
 	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
@@ -476,7 +476,7 @@ static void machine_check_registers(void **state)
 	assert_absent(MSR_MCG_CTL);
 }
 
-/* What takes writes and keeps nothing. A write of another value than the present one is logged once. */
+/* MSRs that accept writes and ignore them. A write of a different value is logged once. */
 static void constants(void **state)
 {
 	assert_reads(MSR_DEBUGCTL, 0);
@@ -593,7 +593,7 @@ static void no_page_for_the_values(void **state)
 	assert_null(vcpu.msrs);
 }
 
-/* A value that is in memory is found without the policy from the second time on, and is the present one. */
+/* From the second read on, a value in memory is found without the policy, and is the current one. */
 static void shortcuts(void **state)
 {
 	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
@@ -606,7 +606,7 @@ static void shortcuts(void **state)
 	assert_reads(0x26f, 0x0606060606060606);
 	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
 	assert_int_equal(*msr_shortcut(vcpu.msrs, 0x26f), 0x0606060606060606);
-	/* What is computed has none. */
+	/* MSRs whose value is computed have no slot. */
 	assert_reads(MSR_TSC, now);
 	assert_null(msr_shortcut(vcpu.msrs, MSR_TSC));
 	msr_reset(&vcpu);

@@ -91,7 +91,7 @@ static void finish(struct build *build)
 	close_with(build, 0, (u32)(build->at - build->header));
 }
 
-/* What the finder says of the image, which is freed. *why is checked to be there when it must. */
+/* The result of the search; frees the image. Checks that *why is set when it must be. */
 static int find(int (*finder)(const void *, size_t, struct multiboot_header *, const char **),
 		struct build build, struct multiboot_header *header)
 {
@@ -194,7 +194,7 @@ static void test_mb1_where_it_may_be(void **state)
 	}
 }
 
-/* A boot loader's own code compares with the magic: it is no header without the checksum. */
+/* A boot loader's own code contains the magic as a constant: without the checksum it is no header. */
 static void test_a_magic_without_its_checksum_is_passed_over(void **state)
 {
 	struct multiboot_header header;
@@ -346,7 +346,7 @@ static void test_mb2_structure(void **state)
 	tag(&build, 0, 0, NULL, 0);
 	close_with(&build, 0, IMAGE - MB2_AT + 8);
 	assert_int_equal(find2(build, &header), -EINVAL);
-	/* a tag without a size, which would be found again for ever */
+	/* a tag of size 0, which would be an endless loop */
 	build = mb2();
 	words(&build, (u32[]){ 6, 0, 0, 8 }, 4);
 	close_with(&build, 0, 32);
@@ -393,7 +393,7 @@ static void check(int err, const struct multiboot_header *header, const char *wh
 	assert_true(size >= header->file_size);
 }
 
-/* The magic's checksum would hide all that is behind it from a mutation: make it right again. */
+/* A wrong checksum would keep the code after its check from being tested: correct it. */
 static void use1(const u8 *data, size_t size)
 {
 	struct multiboot_header header;

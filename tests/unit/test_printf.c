@@ -20,7 +20,7 @@
 
 #define SIZE 160
 
-/* Print with both and compare the text, the returned length and what is behind the text. */
+/* Print with both and compare the text, the returned length and the bytes after the text. */
 static void compare(size_t size, const char *format, ...)
 {
 	char ours[SIZE], theirs[SIZE];

@@ -79,7 +79,7 @@ static void time_runs_at_the_frequency(void **state)
 		fake_hz = hz[i];
 		assert_int_equal(pvclock_write_system(vm_bsp(vm), PLACE | 1), 0);
 		time = read_time(vm);
-		/* A second, to 10 ns; the multiplier has its highest bit, or all its precision is not used. */
+		/* A second, to 10 ns; the multiplier has its highest bit set, so that its precision is fully used. */
 		assert_in_range(to_ns(&time, hz[i]), 999999990, 1000000000);
 		assert_true(time.mul >> 31);
 	}

@@ -76,8 +76,8 @@ static void test_formats(void **state)
 }
 
 /*
- * Data sheet, "Update Cycle": the ten bytes of time, calendar and alarm are out of reach during one. One
- * that does not end is not waited for.
+ * Data sheet, "Update Cycle": during one, the ten bytes of time, calendar and alarm are undefined. The wait
+ * for its end is bounded.
  */
 static void test_during_an_update(void **state)
 {

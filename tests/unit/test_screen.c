@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which screen is taken, by the boot loader's tag or the BIOS data area, and its changes of page tables. */
+/* Which screen is used, by the boot loader's tag or the BIOS data area, and the changes of page tables. */
 /* link: arch/console/screen.c arch/console/framebuffer.c lib/terminal.c lib/log.c lib/printf.c lib/string.c */
 
 #include <stdarg.h>
@@ -172,7 +172,7 @@ static void assert_no_screen(void)
 	log_info("x");
 }
 
-/* UEFI leaves no BIOS data: whatever is there in its place is not taken for a text mode. */
+/* Under UEFI there is no BIOS data area: its contents are not taken for a text mode. */
 static void test_no_bios(void **state)
 {
 	memset(bda, 0xff, sizeof(bda));
@@ -312,7 +312,7 @@ static const struct CMUnitTest tests[] = {
 	screen_test(test_guests_are_shown_where_no_serial_port_is),
 };
 
-/* A screen is found once in a run of the machine: each test is a process of its own. */
+/* The screen is found once per boot, so each test is a process of its own. */
 int main(void)
 {
 	return run_apart("test_screen", tests, ARRAY_SIZE(tests));

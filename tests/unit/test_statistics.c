@@ -80,7 +80,7 @@ static void totals_and_maximum(void **state)
 	assert_int_equal(exit->log2[6], 1);	/* 64 to 127 */
 	assert_int_equal(exit->log2[7], 1);	/* 128 to 255 */
 	assert_int_equal(exit->log2[9], 1);	/* 512 to 1023 */
-	assert_int_equal(blocks, 1);		/* memory for what happened only */
+	assert_int_equal(blocks, 1);		/* memory only for kinds of exits that occurred */
 }
 
 static void an_exit_ends_once(void **state)
@@ -105,7 +105,7 @@ static void sleep_counts_as_idle(void **state)
 	assert_int_equal(vcpu.statistics.by_kind[KIND_HLT]->ticks, 150);
 }
 
-/* The console's keys end the exit, and the processor sleeps on. */
+/* The console's keys end the exit, and the processor continues to sleep. */
 static void sleep_after_an_exit_was_counted_is_idle_only(void **state)
 {
 	account(KIND_HLT, 100);

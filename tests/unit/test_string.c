@@ -127,7 +127,7 @@ static void test_bounded_functions_stay_in_bounds(void **state)
 	free(text);
 }
 
-static void test_str_copy_terminates_and_tells_of_a_cut(void **state)
+static void test_str_copy_terminates_and_reports_a_cut(void **state)
 {
 	char to[4];
 
@@ -262,7 +262,7 @@ int main(void)
 		cmocka_unit_test(test_memcmp_compares_unsigned),
 		cmocka_unit_test(test_strings_agree_with_the_c_library),
 		cmocka_unit_test(test_bounded_functions_stay_in_bounds),
-		cmocka_unit_test(test_str_copy_terminates_and_tells_of_a_cut),
+		cmocka_unit_test(test_str_copy_terminates_and_reports_a_cut),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_parse_u64),
 		cmocka_unit_test(test_parse_size),

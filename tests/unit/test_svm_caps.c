@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What Lamina says of a processor's SVM: the firmware's lock, which no emulator has, and each
+ * Lamina's report on a processor's SVM: the firmware's lock, which no emulator has, and each
  * capability found, missing and replaced, or missing and required.
  * AMD APM vol. 2, "Enabling SVM", "SVM Lock"; vol. 3, "CPUID Fn8000_000A".
  */
@@ -103,7 +103,7 @@ static void without_the_lock_feature_the_bit_means_nothing(void **state)
 	assert_non_null(strstr(text, "SVM enabled, not locked"));
 }
 
-static void an_unreadable_vm_cr_is_left_to_efer(void **state)
+static void an_unreadable_vm_cr_leaves_it_to_efer(void **state)
 {
 	vm_cr_faults = true;
 	assert_int_equal(probe(16, NESTED_PAGING), 0);
@@ -230,7 +230,7 @@ int main(void)
 		cmocka_unit_test_setup(firmware_switched_it_off, set_up),
 		cmocka_unit_test_setup(a_lock_with_svm_on_does_no_harm, set_up),
 		cmocka_unit_test_setup(without_the_lock_feature_the_bit_means_nothing, set_up),
-		cmocka_unit_test_setup(an_unreadable_vm_cr_is_left_to_efer, set_up),
+		cmocka_unit_test_setup(an_unreadable_vm_cr_leaves_it_to_efer, set_up),
 		cmocka_unit_test_setup(nested_paging_is_required, set_up),
 		cmocka_unit_test_setup(two_asids_are_required, set_up),
 		cmocka_unit_test_setup(each_optional_feature_is_seen_alone, set_up),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The grid of characters, against a screen that knows what was drawn where. */
+/* The grid of characters, against a screen that records what is drawn where. */
 /* link: lib/terminal.c lib/string.c */
 
 #include <stdarg.h>
@@ -106,7 +106,7 @@ static void test_escape_sequences_are_swallowed(void **state)
 	assert_screen("red", "AB", "x", "");
 }
 
-/* A guest that begins one and never ends it does not hide the log's next line. */
+/* A guest that begins an escape sequence and never ends it does not hide the log's next line. */
 static void test_unfinished_escape_sequences(void **state)
 {
 	write("a\033]0;\nb\033[\nc\033\nd");
@@ -145,7 +145,7 @@ static void test_the_smallest(void **state)
 	assert_int_equal(screen[0][0], 'd');
 }
 
-/* An NMI may have left any state behind: no index leaves the grid. */
+/* An NMI may leave any state: no index may be outside the grid. */
 static void test_hostile_state(void **state)
 {
 	u64 random = 3;

@@ -175,8 +175,8 @@ static void an_empty_ring_prints_nothing(void **state)
 	assert_string_equal(screen, "");
 }
 
-/* A record must not take the rest of another one, a lap ago, for its own. */
-static void details_of_the_last_lap_are_not_taken(void **state)
+/* A record must not contain parts of the record that was in its place a lap earlier. */
+static void details_of_the_lap_before_are_not_printed(void **state)
 {
 	exit_info.info2 = 0xbad;
 	leave(1, 30);
@@ -267,7 +267,7 @@ int main(void)
 		cmocka_unit_test_setup(the_ring_keeps_the_newest, set_up),
 		cmocka_unit_test_setup(the_last_lines_oldest_first, set_up),
 		cmocka_unit_test_setup(an_empty_ring_prints_nothing, set_up),
-		cmocka_unit_test_setup(details_of_the_last_lap_are_not_taken, set_up),
+		cmocka_unit_test_setup(details_of_the_lap_before_are_not_printed, set_up),
 		cmocka_unit_test_setup(an_exit_takes_what_follows_it, set_up),
 		cmocka_unit_test_setup(each_vm_sees_its_own, set_up),
 		cmocka_unit_test_setup(modes, set_up),

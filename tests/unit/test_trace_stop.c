@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The option trace.stop=: what it takes, what matches, and what is asked for then. */
+/* The option trace.stop=: its values, what matches, and the stop that is requested then. */
 /* link: core/observe/trace.c core/observe/trace_print.c core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
@@ -90,7 +90,7 @@ static void nothing(void) { }
 
 static void (*const events[])(void) = { exit_cpuid_at_1234, exit_io, port_80, mmio_80, msr_80, nothing };
 
-/* Of all these, each stops at its own and at nothing else. */
+/* Each condition stops at its own event and at no other. */
 static void only_what_was_asked_for(void **state)
 {
 	static const struct {
@@ -115,7 +115,7 @@ static void only_what_was_asked_for(void **state)
 	assert_int_equal(entries_forced, 0);
 }
 
-static void the_end_is_told_with_the_trace(void **state)
+static void the_end_is_reported_with_the_trace(void **state)
 {
 	assert_int_equal(ask("port:0x80"), 0);
 	assert_true(stops_at(port_80, true));
@@ -125,16 +125,16 @@ static void the_end_is_told_with_the_trace(void **state)
 	assert_true(lines_shown() >= 2);
 }
 
-static void three_at_once(void) { port_80(); port_80(); mmio_80(); }
+static void three_events_in_one_exit(void) { port_80(); port_80(); mmio_80(); }
 
-static void it_is_told_once(void **state)
+static void a_stop_is_reported_once(void **state)
 {
 	assert_int_equal(ask("port:0x80"), 0);
-	assert_true(stops_at(three_at_once, true));
+	assert_true(stops_at(three_events_in_one_exit, true));
 	assert_null(strstr(strstr(screen, "stop from the trace") + 1, "stop from the trace"));
 }
 
-/* What an earlier VM has left is not looked at. */
+/* Records of an earlier VM do not count. */
 static void records_from_before(void **state)
 {
 	port_80();
@@ -142,7 +142,7 @@ static void records_from_before(void **state)
 	assert_false(stops_at(nothing, true));
 }
 
-static void what_cannot_be_meant(void **state)
+static void invalid_conditions_are_refused(void **state)
 {
 	static const char *const wrong[] = {
 		"", "exit", "exit:", "port:", "port:x", "msr:0x", "CPUID", "cpuid:1", "rip:CPUID", ":", "port=0x80",
@@ -167,10 +167,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(only_what_was_asked_for, set_up),
-		cmocka_unit_test_setup(the_end_is_told_with_the_trace, set_up),
-		cmocka_unit_test_setup(it_is_told_once, set_up),
+		cmocka_unit_test_setup(the_end_is_reported_with_the_trace, set_up),
+		cmocka_unit_test_setup(a_stop_is_reported_once, set_up),
 		cmocka_unit_test_setup(records_from_before, set_up),
-		cmocka_unit_test_setup(what_cannot_be_meant, set_up),
+		cmocka_unit_test_setup(invalid_conditions_are_refused, set_up),
 		cmocka_unit_test_setup(it_switches_the_trace_on, set_up),
 	};
 

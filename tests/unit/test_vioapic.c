@@ -203,7 +203,7 @@ static void test_masked_level_comes_when_unmasked(void **state)
 	assert_int_equal(pending(vm, 0), 0x45);
 }
 
-/* An EOI for another vector, or of an edge-triggered interrupt, is none of its business. */
+/* An EOI for another vector, or of an edge-triggered interrupt, has no effect. */
 static void test_eoi_of_others(void **state)
 {
 	struct vm *vm = *state;
@@ -263,7 +263,7 @@ static void test_edge_mode_clears_remote_irr(void **state)
 	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
 }
 
-/* Nobody took it: nobody will end it either. It is tried again, not forgotten. */
+/* No local APIC accepted it, so no EOI will come. It is sent again, not lost. */
 static void test_level_that_nobody_accepts(void **state)
 {
 	struct vm *vm = *state;
@@ -350,7 +350,7 @@ static void test_extint(void **state)
 	assert_int_equal(pending(vm, 1), -1);
 }
 
-/* Whoever owes the guest edges asks before it raises the next one. */
+/* A device that makes up for late edges asks before it raises the next one. */
 static void test_line_waiting(void **state)
 {
 	struct vm *vm = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC in xAPIC mode: registers, priorities, acceptance, IPIs. What is expected stands
- * in the Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
+ * The local APIC in xAPIC mode: registers, priorities, acceptance, IPIs. The expected values are
+ * from the Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
@@ -206,7 +206,7 @@ static void test_task_priority(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_PPR), 0x50);
 }
 
-/* Whoever injects has to hear of it when something becomes deliverable, or not any more. */
+/* The vCPU is notified when an interrupt becomes deliverable, or no longer is. */
 static void test_changes_are_announced(void **state)
 {
 	struct vm *vm = *state;
@@ -259,7 +259,7 @@ static void test_software_disable(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_LINT0), 0x10700);
 	apic_set(vm, 0, LAPIC_LVT + LVT_ERROR, 0x33);
 	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_ERROR), 0x10033);
-	/* What is pending stays; nothing new is accepted, but for NMI and the like. */
+	/* Pending interrupts stay; new ones are not accepted, except NMI, INIT and so on. */
 	assert_int_equal(pending(vm, 0), 0x40);
 	self_ipi(vm, 0, 0x50);
 	assert_int_equal(pending(vm, 0), 0x40);

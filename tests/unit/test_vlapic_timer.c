@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC's timer in its three modes. What is expected stands in the Intel SDM, "APIC
- * Timer". The fake TSC runs at an odd frequency, so that roundings would show.
+ * The local APIC's timer in its three modes. The expected values are from the Intel SDM, "APIC
+ * Timer". The fake TSC runs at an odd frequency, so that rounding errors would show.
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
@@ -164,7 +164,7 @@ static void test_periodic_keeps_its_phase(void **state)
 	assert_near(vtimer_scale(second, LAPIC_TIMER_HZ, fake_hz) % (LAPIC_TIMER_HZ / 1000), 0, 1);
 }
 
-/* A guest cannot drown itself or the host in interrupts. */
+/* A guest cannot flood itself or the host with interrupts. */
 static void test_shortest_period(void **state)
 {
 	struct vm *vm = *state;
@@ -214,7 +214,7 @@ static void test_one_shot_that_ended_does_not_restart(void **state)
 	assert_int_equal(count(vm), 0);
 }
 
-/* Due already, and the host has not come to it: it happens with the vector that it had then. */
+/* Due, but not yet run by the busy host: it fires with the vector that was set when it was due. */
 static void test_due_before_the_entry_changes(void **state)
 {
 	struct vm *vm = *state;

@@ -45,7 +45,7 @@ static struct vcpu *loaded;
 static unsigned spaces, vendors, vcpus, cpuids, msrs, rams, blocks;
 static unsigned steps, failing_step;		/* the step with this number fails; 0: none */
 static unsigned fpu_resets, vcpu_resets, irqchip_resets, offsets_changed, msr_resets, traced, passthroughs;
-static bool watched;				/* somebody looks at each exit */
+static bool watched;				/* an option needs to see each exit */
 static u64 now;
 
 static bool step_fails(void)
@@ -281,7 +281,7 @@ static void a_new_vm(void **state)
 	vm_destroy(&vm);
 }
 
-/* Checks and stops of the trace come between: then no exit is handled in the entry stub. */
+/* Entry checks and trace stops need every exit: then no exit is handled in the entry stub. */
 static void a_watched_vm(void **state)
 {
 	watched = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is made of VMX's capability MSRs: controls, replacements, and the words where it ends. */
+/* The use of VMX's capability MSRs: controls, replacements, and the messages when a required one is missing. */
 /* link: vmx/caps.c core/cpu/capability.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,7 +97,7 @@ static void everything(void **state)
 	assert_false(strstr(said, "error"));
 }
 
-/* A window would exit at once, and the guest's mode is not known yet. */
+/* A window would exit immediately, and the guest's mode is not known yet. */
 static void on_demand_controls_start_off(void **state)
 {
 	assert_int_equal(vmx_probe(), 0);
@@ -106,7 +106,7 @@ static void on_demand_controls_start_off(void **state)
 }
 
 /* The older MSRs fix the CR3 exits to 1; where the newer ones exist, they are off. */
-static void true_controls_spare_cr3_exits(void **state)
+static void true_controls_turn_cr3_exits_off(void **state)
 {
 	const u32 cr3 = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE;
 
@@ -189,7 +189,7 @@ static void required_ones_are_named(void **state)
 	assert_said("has VMX but no 4-level EPT");
 }
 
-/* What a processor does not announce may not even be readable. */
+/* An MSR that the processor does not announce may raise #GP when read. */
 static void unannounced_msrs_are_not_read(void **state)
 {
 	take_away(MSR_VMX_TRUE_PRIMARY, PRIMARY_SECONDARY);
@@ -228,7 +228,7 @@ static void firmware_lock(void **state)
 	assert_said("not locked, VMX off, Lamina switches it on and locks it");
 }
 
-/* Last of all: what an erratum takes away stays away. */
+/* The last test, since a control that was turned off because of an erratum stays off. */
 static void timer_with_an_erratum(void **state)
 {
 	cpu_features.vendor = CPU_VENDOR_INTEL;
@@ -255,7 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(everything, setup),
 		cmocka_unit_test_setup(on_demand_controls_start_off, setup),
-		cmocka_unit_test_setup(true_controls_spare_cr3_exits, setup),
+		cmocka_unit_test_setup(true_controls_turn_cr3_exits_off, setup),
 		cmocka_unit_test_setup(optional_ones_are_replaced, setup),
 		cmocka_unit_test_setup(halves_are_dropped, setup),
 		cmocka_unit_test_setup(required_ones_are_named, setup),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A failed VM entry told in words: each kind of failure, and the rules that explain it. */
+/* The report of a failed VM entry: each kind of failure, and the rules that explain it. */
 /* link: vmx/check.c vmx/entry_state.c vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c */
 /* link: vmx/rules/guest.c vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
 /* link: core/observe/entry_rule.c tests/unit/fake_vmcs.c core/vm_log.c lib/log.c lib/string.c */
@@ -140,7 +140,7 @@ static void whole_line(void **state)
 		    "[SDM, \"Checks on Guest RIP, RFLAGS, and SSP\"]\n");
 }
 
-/* The processor stops at the first; whoever repairs the state wants all of them. */
+/* The processor stops at the first broken rule; the report names all of them. */
 static void every_broken_rule_has_a_line(void **state)
 {
 	valid_state();
@@ -197,7 +197,7 @@ static void refused_msr(void **state)
 	vmx.efer_lists = NULL;
 }
 
-/* For some rules the processor says itself which one it was. */
+/* For some rules the processor reports which one was broken. */
 static void qualification_tells(void **state)
 {
 	valid_state();
@@ -258,7 +258,7 @@ static unsigned check_next(void)
 	return broken;
 }
 
-/* What has passed is not looked at again, and what has not is, however often. */
+/* A state that has passed is not checked again; one that has not is, every time. */
 static void each_entry_is_judged(void **state)
 {
 	valid_state();

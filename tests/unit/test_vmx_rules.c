@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rules of VM entry: each is broken by exactly what the manual forbids, and by nothing else. */
+/* The rules of VM entry: each is broken by what the manual forbids, and by nothing else. */
 /* link: vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c vmx/rules/guest.c */
 /* link: vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
 /* link: vmx/rules/exempt.c core/observe/entry_rule.c lib/string.c */
@@ -179,7 +179,7 @@ struct rule_case {
 	const char *name;	/* the rule that is broken; NULL: none may be */
 	void (*base)(void);
 	struct change changes[4];
-	const char *also;	/* a rule that cannot but break too */
+	const char *also;	/* a rule that is inevitably broken, too */
 };
 
 static void apply(const struct change *change)

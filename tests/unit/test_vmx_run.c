@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry and exit under VMX with a fake VMCS: what no emulator raises, and the order in which an
- * exit is looked at. Each letter of the diary is a step: I self-IPI, p look for it in the IRR, E
+ * Entry and exit under VMX with a fake VMCS: events that no emulator raises, and the order of the steps
+ * after an exit. Each letter of the record is a step: I self-IPI, p look for it in the IRR, E
  * entry, r exit reason read, q qualification read, e VM-instruction error read, M host's
  * machine-check handler, V IDT-vectoring information read, N host's NMI handler, X timers run, H the
  * exit's handler.
@@ -122,7 +122,7 @@ void vmx_host_nmi(void)
 void exit_machine_check(struct vcpu *v, bool entered)
 {
 	assert_ptr_equal(v, vcpu);
-	/* At an entry that failed there is no guest that could be told. */
+	/* After a failed entry there is no guest that could be informed. */
 	assert_int_equal(entered, !(vcpu->exit_reason & FAILED_ENTRY));
 	note('M');
 	reason_at_machine_check = vcpu->exit_reason;
@@ -223,7 +223,7 @@ static int setup(void **state)
 
 /* --- entries that fail --- */
 
-/* VMfailInvalid: nothing of the VMCS can be trusted, nor read. */
+/* VMfailInvalid: no field of the VMCS is valid or can be read. */
 static void vmfail_invalid(void **state)
 {
 	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
@@ -254,8 +254,8 @@ static void vmfail_valid(void **state)
 }
 
 /*
- * A machine check during VM entry comes as a failed entry. The test for bit 31 stood before that
- * for basic reason 41 once, elsewhere, and the host never heard of its machine check.
+ * A machine check during VM entry is reported as a failed entry. If bit 31 were tested before basic reason
+ * 41, the host would not handle its machine check.
  */
 static void machine_check_during_entry(void **state)
 {
@@ -283,7 +283,7 @@ static void failed_entry_is_not_an_exit(void **state)
 		setup(state);
 		next_reason = FAILED_ENTRY | cases[i].basic;
 		vmcs[EXIT_QUALIFICATION.encoding] = 4;
-		/* Left by an earlier exit: an interrupt in delivery, which must not be taken up. */
+		/* From an earlier exit: an interrupt in delivery, which must not be injected again. */
 		vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x30;
 		vcpu->events.injected = (struct event){ .type = EVENT_NMI, .vector = 2 };
 		assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_ENTRY_FAILED);
@@ -331,7 +331,7 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* --- exits that the stub does not come back for --- */
+/* --- exits that are handled within the stub --- */
 
 static struct exit_statistics counted;
 
@@ -345,7 +345,7 @@ static void let_answer(u32 reason)
 	vmcs[GUEST_RFLAGS.encoding] = RFLAGS_FIXED;
 }
 
-static void cpuid_is_answered_at_once(void **state)
+static void cpuid_is_handled_on_the_fast_path(void **state)
 {
 	let_answer(EXIT_REASON_CPUID);
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
@@ -361,8 +361,8 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 
-/* What has to happen at an instruction's end, or in a mode where RIP wraps, is not done at once. */
-static void what_is_not_plain_goes_the_long_way(void **state)
+/* Cases that need work at an instruction's end, or a mode where RIP wraps, are not on the fast path. */
+static void special_cases_take_the_slow_path(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
 		setup(state);
@@ -432,8 +432,8 @@ static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 	assert_int_equal(again, 0);
 }
 
-/* Machine checks, NMIs and failed entries are never for a handler in the stub. */
-static void events_of_the_machine_leave(void **state)
+/* Machine checks, NMIs and failed entries are never handled in the stub. */
+static void host_events_leave_the_stub(void **state)
 {
 	static const u32 reasons[] = {
 		EXIT_REASON_EXCEPTION_OR_NMI, EXIT_REASON_EXTERNAL_INTERRUPT, EXIT_REASON_PREEMPTION_TIMER,
@@ -450,7 +450,7 @@ static void events_of_the_machine_leave(void **state)
 	}
 }
 
-static void an_answered_exit_sets_the_timer_anew(void **state)
+static void a_handled_exit_arms_the_timer_again(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		setup(state);
@@ -464,7 +464,7 @@ static void an_answered_exit_sets_the_timer_anew(void **state)
 
 /* --- more of exits --- */
 
-/* Bits 26 to 29 tell more about an exit; they must not change which exit it is. */
+/* Bits 26 to 29 give details of an exit; they must not change its reason. */
 static void upper_bits_do_not_change_the_basic_reason(void **state)
 {
 	for (unsigned bit = 16; bit <= 30; bit++) {
@@ -489,7 +489,7 @@ static void exit_reason_layout(void **state)
 			 0x28000000);
 }
 
-static void host_events_are_served_at_once(void **state)
+static void host_events_are_served_immediately(void **state)
 {
 	next_reason = EXIT_REASON_EXCEPTION_OR_NMI;
 	vmcs[EXIT_INTERRUPTION_INFO.encoding] =
@@ -551,7 +551,7 @@ static void timer_fires_because_the_exit_is_forced(void **state)
 	}
 }
 
-/* Forcing ends with the entry that it was asked for: the timer is set anew for each. */
+/* A forced exit is for one entry only: the timer is set again for each entry. */
 static void forced_exit_does_not_stick(void **state)
 {
 	vmx_vcpu_run(vcpu, true);
@@ -682,7 +682,7 @@ static void lost_self_ipi_does_not_hang(void **state)
 	assert_in_range(polls, 2, 1000);
 }
 
-/* --- what was being delivered --- */
+/* --- interrupted deliveries --- */
 
 static void exit_while_delivering(u32 info)
 {
@@ -699,7 +699,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	exit_while_delivering(INTERRUPTION_VALID | 0x30);
 	assert_int_equal(event->type, EVENT_INTERRUPT);
-	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
+	assert_true(vcpu->requests & REQ_EVENT);	/* or the event would stay unnoticed */
 	assert_int_equal(event->vector, 0x30);
 	assert_false(event->has_error_code);
 	assert_int_equal(event->length, 0);
@@ -835,16 +835,16 @@ int main(void)
 		cmocka_unit_test_setup(failed_entry_is_not_an_exit, setup),
 		cmocka_unit_test_setup(launched_after_the_first_real_exit, setup),
 		cmocka_unit_test_setup(ordinary_exit, setup),
-		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
-		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(cpuid_is_handled_on_the_fast_path, setup),
+		cmocka_unit_test_setup(special_cases_take_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
-		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
-		cmocka_unit_test_setup(an_answered_exit_sets_the_timer_anew, setup),
+		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
+		cmocka_unit_test_setup(a_handled_exit_arms_the_timer_again, setup),
 		cmocka_unit_test_setup(upper_bits_do_not_change_the_basic_reason, setup),
 		cmocka_unit_test_setup(exit_reason_layout, setup),
-		cmocka_unit_test_setup(host_events_are_served_at_once, setup),
+		cmocka_unit_test_setup(host_events_are_served_immediately, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(timer_fires_while_soft_disabled, setup),
 		cmocka_unit_test_setup(timer_fires_because_the_exit_is_forced, setup),

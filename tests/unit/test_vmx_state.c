@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the setters of guest state under VMX write to the VMCS, and what the guest reads back. */
+/* What the setters of guest state under VMX write to the VMCS, and what the guest reads. */
 /* link: vmx/state.c tests/unit/fake_vmcs.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,7 +152,7 @@ static void cr0_reads_as_it_was_written(void **state)
 	assert_int_equal(vmx_control_get(vcpu, CTL_CR0), reset);
 }
 
-static void cr4_hides_what_is_the_machines(void **state)
+static void cr4_hides_the_host_bits(void **state)
 {
 	FAKE(HOST_CR4) = CR4_MCE | CR4_SMAP;
 	vmx_control_set(vcpu, CTL_CR4, CR4_PAE);
@@ -172,7 +172,7 @@ static void cr4_bits_not_allowed_exit(void **state)
 	vmx_control_set(vcpu, CTL_CR4, 0);
 	assert_int_equal(~FAKE(CR4_GUEST_HOST_MASK), CR4_PGE | CR4_PSE | CR4_TSD | CR4_SMEP);
 
-	/* Nor may one be owned that the processor does not take in VMX operation. */
+	/* Nor may the guest own a bit that the processor does not allow in VMX operation. */
 	vmx_caps.cr4_fixed1 &= ~CR4_SMEP;
 	vmx_control_set(vcpu, CTL_CR4, 0);
 	assert_int_equal(~FAKE(CR4_GUEST_HOST_MASK), CR4_PGE | CR4_PSE | CR4_TSD);
@@ -198,7 +198,7 @@ static void pdptes_are_loaded_as_mov_does(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(FAKE(guest_pdpte(i)), 0x1001 + i);
 
-	/* The guest has loaded others since, without an exit: what loads none must leave them. */
+	/* The guest has loaded other PDPTEs since, without an exit: a write that loads none must keep those. */
 	FAKE(guest_pdpte(0)) = 0x9001;
 	vmx_control_set(vcpu, CTL_CR0, CR0_PE | CR0_PG | CR0_ET | CR0_NE);
 	vmx_control_set(vcpu, CTL_CR4, CR4_PAE | CR4_MCE);
@@ -275,8 +275,8 @@ static void skipping_takes_the_length_of_what_exited(void **state)
 	assert_int_equal(advanced, 0);
 }
 
-/* A step to report, flags to store, or a carry that 32-bit code does not have: core/emulate/emulate.c sees to it. */
-static void skipping_leaves_what_is_not_plain(void **state)
+/* A single step, flags to store, or RIP wrapping in 32-bit code: core/emulate/emulate.c handles these. */
+static void skipping_leaves_special_cases_to_the_slow_path(void **state)
 {
 	for (unsigned i = 0; i < 3; i++) {
 		FAKE(EXIT_INSTRUCTION_LENGTH) = 3;
@@ -289,7 +289,7 @@ static void skipping_leaves_what_is_not_plain(void **state)
 	}
 }
 
-/* An EPT violation saves RF set: the instruction that is over now clears it, as each does. */
+/* An EPT violation saves RF set; completing the instruction clears it, as every instruction does. */
 static void skipping_clears_rf(void **state)
 {
 	FAKE(EXIT_INSTRUCTION_LENGTH) = 3;
@@ -357,14 +357,14 @@ int main(void)
 		cmocka_unit_test_setup(long_mode_does_not_depend_on_the_order, setup),
 		cmocka_unit_test_setup(efer_goes_through_the_list_without_fields, setup),
 		cmocka_unit_test_setup(cr0_reads_as_it_was_written, setup),
-		cmocka_unit_test_setup(cr4_hides_what_is_the_machines, setup),
+		cmocka_unit_test_setup(cr4_hides_the_host_bits, setup),
 		cmocka_unit_test_setup(cr4_bits_not_allowed_exit, setup),
 		cmocka_unit_test_setup(pdptes_are_loaded_as_mov_does, setup),
 		cmocka_unit_test_setup(long_mode_has_no_pdptes, setup),
 		cmocka_unit_test_setup(paging_controls_flush, setup),
 		cmocka_unit_test_setup(segments_round_trip, setup),
 		cmocka_unit_test_setup(skipping_takes_the_length_of_what_exited, setup),
-		cmocka_unit_test_setup(skipping_leaves_what_is_not_plain, setup),
+		cmocka_unit_test_setup(skipping_leaves_special_cases_to_the_slow_path, setup),
 		cmocka_unit_test_setup(skipping_clears_rf, setup),
 		cmocka_unit_test_setup(done_ends_the_shadow, setup),
 		cmocka_unit_test_setup(done_reports_the_step, setup),

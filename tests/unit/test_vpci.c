@@ -17,7 +17,7 @@ static struct platform platform;
 static unsigned reset_reads, reset_writes;
 static u8 reset_value;
 
-/* What the power management model does at 0xcf9 is its own test's concern. */
+/* The power management model's part of 0xcf9 is tested in test_vpm.c. */
 u8 vpm_reset_read(struct vpm *vpm)
 {
 	reset_reads++;

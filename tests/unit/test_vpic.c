@@ -404,7 +404,7 @@ static void test_wide_access(void **state)
 	assert_int_equal(in16(vm, MASTER), 0xa500);
 }
 
-/* Whatever a guest does: the vectors are its own, INT and the registers agree. */
+/* Whatever a guest does, vectors are those that it has set, and INT agrees with the registers. */
 static void test_hostile(void **state)
 {
 	static const u16 ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1 };

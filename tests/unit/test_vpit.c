@@ -221,7 +221,7 @@ static void test_mode2(void **state)
 	}
 	/* Only an edge of the gate triggers. */
 	out8(vm, SYSTEM, GATE2 | 0x02);
-	/* Gate low: output high at once. Its rise starts over. */
+	/* Gate low: output high immediately. Its rise restarts the count. */
 	clocks(vm, 4);			/* 39 */
 	assert_false(output2(vm));
 	out8(vm, SYSTEM, 0);
@@ -497,7 +497,7 @@ static void test_untaken_ticks(void **state)
 	assert_in_range(fake_of(vm)->lines[0].rises, 33 + 300 - 1, 33 + 300);
 }
 
-/* An absurd frequency costs at most 10000 ticks a second. */
+/* A very high frequency causes at most 10000 ticks a second. */
 static void test_no_storm(void **state)
 {
 	struct vm *vm = *state;

@@ -192,7 +192,7 @@ static void test_set_holds_the_time(void **state)
 	assert_int_equal(get(vm, SEC), 0x06);
 }
 
-/* The time may be set while it runs too. The weekday is whatever the guest says. */
+/* The time may be set while the clock runs, too. The weekday is any that the guest sets. */
 static void test_single_register_written(void **state)
 {
 	struct vm *vm = *state;

@@ -155,7 +155,7 @@ static void scale_has_128_bits_in_between(void **state)
 	assert_int_equal(vtimer_scale(1ull << 63, 6, 12), 1ull << 62);
 	assert_int_equal(vtimer_scale(~0ull, 5, 5), ~0ull);
 	assert_int_equal(vtimer_scale(0, ~0ull, 1), 0);
-	/* What does not fit into 64 bits is never. */
+	/* A deadline that does not fit into 64 bits never comes. */
 	assert_int_equal(vtimer_scale(1ull << 63, 2, 1), VTIMER_NEVER);
 	assert_int_equal(vtimer_scale(1ull << 63, 4, 1), VTIMER_NEVER);
 	assert_int_equal(vtimer_scale(1ull << 63, 2, 2), 1ull << 63);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IA32_APIC_BASE, the modes of the local APIC, and its x2APIC registers. What is expected stands
- * in the Intel SDM, "Extended XAPIC (x2APIC)".
+ * IA32_APIC_BASE, the modes of the local APIC, and its x2APIC registers. The expected values are
+ * from the Intel SDM, "Extended XAPIC (x2APIC)".
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One vCPU and what is logged about it, for the tests of the accounting and of the trace. */
+/* One vCPU and the log lines about it, for the tests of the accounting and of the trace. */
 #pragma once
 
 #include <setjmp.h>

@@ -12,7 +12,7 @@ struct floor_regs {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
 };
 
-/* Both run guest() on that stack, in a VM, and come back only if the processor refuses. */
+/* Both run guest() on that stack, in a VM, and return only if the processor refuses. */
 void floor_svm(void (*guest)(void), uint64_t stack);
 void floor_vmx(void (*guest)(void), uint64_t stack);
 

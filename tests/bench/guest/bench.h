@@ -18,9 +18,9 @@
 #define CHANGED_FLAGS	"cc", "memory"
 
 /*
- * The operation is `insn`. What is in `before` and `after` is not measured; what is in `setup` is,
- * and is subtracted again. ESI holds `arg`; EDI is not to be changed; EAX to EDX are free. An
- * operation that traps goes on behind itself, and trap.vector says so.
+ * The operation is `insn`. `before` and `after` are not measured; `setup` is measured, and subtracted
+ * again. ESI holds `arg`; EDI must not be changed; EAX to EDX are free. An operation that traps
+ * continues after itself, with the vector in trap.vector.
  */
 #define SAMPLE(arg, before, setup, insn, after) ({					\
 	u32 ticks_, b_, c_, d_;								\
@@ -35,7 +35,7 @@
 	ticks_;										\
 })
 
-/* Two functions: the operation with what is around it, and the same without the operation. */
+/* Two functions: one with the operation, one without it. */
 #define OPERATION(name, before, setup, insn, after)					\
 	static u32 name(ulong arg) { return SAMPLE(arg, before, setup, insn, after); }	\
 	static u32 name##_empty(ulong arg) { return SAMPLE(arg, "", setup, "", ""); }
@@ -46,8 +46,8 @@
 struct bench {
 	const char *name;
 	u32 count;			/* samples; 0 is DEFAULT_COUNT */
-	bool (*present)(void);		/* NULL: always; also makes ready what the operation needs */
-	ulong (*arg)(u32 i);		/* what sample i finds in ESI; NULL: 0 */
+	bool (*present)(void);		/* NULL: always; also prepares what the operation needs */
+	ulong (*arg)(u32 i);		/* the value of ESI for sample i; NULL: 0 */
 	u32 (*op)(ulong arg);
 	u32 (*empty)(ulong arg);	/* NULL: nothing to subtract */
 };

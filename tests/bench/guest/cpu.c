@@ -9,7 +9,7 @@ OPERATION(cpuid_1, "", "mov $1, %%eax", "cpuid", "")
 OPERATION(cpuid_7, "", "mov $7, %%eax\n\txor %%ecx, %%ecx", "cpuid", "")
 OPERATION(cpuid_brand, "", "mov $0x80000004, %%eax", "cpuid", "")
 
-/* A number that neither KVM nor Xen knows, so that each returns an error immediately. */
+/* A number that neither KVM nor Xen defines, so that both return an error immediately. */
 #define HYPERCALL	"mov $0xfff, %%eax"
 OPERATION(vmcall, "", HYPERCALL, "vmcall", "")
 OPERATION(vmmcall, "", HYPERCALL, "vmmcall", "")
@@ -64,7 +64,7 @@ static bool xsave(void)
 	return FEATURE(26);
 }
 
-/* RAM that nobody has touched yet: 16 to 64 MiB, a part for each mode. */
+/* RAM that was never accessed: 16 to 64 MiB, a part for each mode. */
 #define FRESH		(sizeof(ulong) == 8 ? 40u << 20 : 16u << 20)
 #define FRESH_2M	(FRESH + (4u << 20))
 #define FRESH_COUNT	8

@@ -28,13 +28,13 @@ OPERATION(self_ipi, CLEAR_DONE "\n\tsti", AT_LAPIC(0x300), ICR_SELF_IPI AWAIT(1)
 /* The interrupt is pending when IF becomes 1. */
 OPERATION(irq_window, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI, "",
 	  "sti\n\tnop" AWAIT(1), "cli")
-/* To its own id: the shorthand for oneself is for fixed interrupts only. */
+/* To its own ID: the shorthand "self" is for fixed interrupts only. */
 #define NMI_TO_SELF	"mov $0xfee00000, %%esi\n\tmov 0x20(" R(si) "), %%eax\n\tmov %%eax, 0x310(" R(si) ")"
 #define SEND_NMI	"movl $0x4400, (" R(si) ")"
 OPERATION(self_nmi, CLEAR_DONE "\n\t" NMI_TO_SELF, AT_LAPIC(0x300), SEND_NMI AWAIT(1), "")
 /*
- * An interrupt is pending when STI lets it in, but the NMI comes first. So one event is injected and
- * another waits right behind it: this is what makes a hypervisor force an exit.
+ * An interrupt is pending when STI enables interrupts, but the NMI comes first. So one event is injected
+ * and another one is pending: this makes a hypervisor force an exit.
  */
 OPERATION(nmi_and_irq, CLEAR_DONE "\n\t" AT_LAPIC(0x300) "\n\t" ICR_SELF_IPI "\n\t" NMI_TO_SELF,
 	  AT_LAPIC(0x300), "sti\n\t" SEND_NMI AWAIT(2), "cli")
@@ -50,7 +50,7 @@ OPERATION(x2apic_self_ipi, CLEAR_DONE "\n\tsti",
 /* A deadline that will not be reached before it is replaced. */
 OPERATION(tsc_deadline_arm, "", "mov $0x6e0, %%ecx\n\tmov $-1, %%eax\n\tmov $1 << 30, %%edx", "wrmsr", "")
 
-/* Far enough away that arming is over, and a halted machine asleep. */
+/* So far in the future that the arming is finished, and a halted machine is asleep, before it. */
 #define DISTANCE	200000
 
 static u64 arm(void)
@@ -104,7 +104,7 @@ static bool x2apic(void)
 	return FEATURE(21);
 }
 
-/* There is no way from x2APIC to xAPIC but through an APIC that is off. */
+/* The only way from x2APIC to xAPIC mode is to switch the APIC off. */
 static void xapic(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
@@ -115,7 +115,7 @@ static void xapic(void)
 	}
 }
 
-/* Nothing is subtracted: the operation itself says how late it was. */
+/* Nothing is subtracted: the operation itself returns how late it was. */
 #define LATENESS(f)	.name = #f, .op = f
 
 void bench_interrupts(void)

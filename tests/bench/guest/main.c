@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures what it costs to leave the guest, once in flat 32-bit mode and once in long mode: this
- * file is compiled for both, and the flat program starts the other when it is done.
+ * Measures the cost of exits, in flat 32-bit mode and in long mode: this file is compiled for both, and
+ * the flat program starts the other one at its end.
  */
 #include "bench.h"
 
@@ -10,7 +10,7 @@ const char guest_name[] = "bench";
 OPERATION(nops_100, "", "", ".rept 100\n\tnop\n\t.endr", "")
 OPERATION(loop_2000, "", "mov $1000, %%ecx", "1: dec %%ecx\n\tjnz 1b", "")
 
-/* 100 and 2000 instructions: their figures say how many ticks one takes. */
+/* 100 and 2000 instructions: their figures show how many ticks an instruction takes. */
 static const struct bench calibration[] = { { OP(nops_100) }, { OP(loop_2000) } };
 
 int main(void)

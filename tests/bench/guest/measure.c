@@ -87,7 +87,7 @@ static void measure(const struct bench *b)
 		samples[i] = b->op(b->arg ? b->arg(i) : 0);
 	empty = minimum(b, b->empty, 16);
 	sort(samples, count);
-	/* Print only now, so that messages of the hypervisor on the operation come before the line. */
+	/* Print only now, so that the hypervisor's messages about the operation come before the line. */
 	say("bench " MODE ".");
 	say_name(b->name);
 	say_value(": min ", samples[0]);

@@ -12,7 +12,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1
 	exit 1
 fi
 
-# The package that a name without a version means.
+# The package that a name without a version depends on.
 depends()
 {
 	apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)\$/\1/p" | head -n 1
@@ -50,4 +50,4 @@ mv root/boot/xen-*.gz ../xen.gz
 cd ..
 { echo "$kernel"; echo "$xen"; } > versions
 rm -rf packages
-touch vmlinuz xen.gz	# as new as make expects what it made to be
+touch vmlinuz xen.gz	# make expects its targets to be new

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The first and only program of a Linux that is to run the benchmark guest under KVM: loads the
- * modules in /modules in their order, makes a VM with the interrupt controllers and the timer in the
+ * The only program of a Linux that runs the benchmark guest under KVM: loads the modules in /modules in
+ * their order, creates a VM with the interrupt controllers and the timer in the
  * kernel, and runs /bench.elf as a Multiboot1 loader would. What the guest writes to COM1 goes to the
  * console; its write to port 0xf4 ends it, and the machine is switched off.
  */
@@ -31,7 +31,7 @@
 #define MULTIBOOT_MAGIC	0x2badb002
 #define MULTIBOOT_INFO	0x1000		/* zeroes: nothing is known */
 
-/* The console is a serial line: all output must have been sent before the power goes off. */
+/* The console is a serial line: send all output before the power goes off. */
 static void power_off(void)
 {
 	fflush(stdout);
@@ -65,7 +65,7 @@ static int visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* kvm-intel refuses an AMD machine and the other way round: one of them must load. */
+/* kvm-intel refuses AMD machines, kvm-amd refuses Intel machines: one of them must load. */
 static void load_modules(void)
 {
 	struct dirent **names;
@@ -110,7 +110,7 @@ static uint32_t load_elf(const char *path, uint8_t *memory)
 	return header->e_entry;
 }
 
-/* All that KVM has, and the timer that it implements itself. */
+/* All features that KVM supports, and the timer that it implements itself. */
 static void set_cpuid(int kvm, int vcpu)
 {
 	enum { ENTRIES = 200 };

@@ -2,7 +2,7 @@
 /*
  * Checks that CPUID is right: leaves agree with each other, with the registers that they
  * describe and with what the instructions do. A hypervisor must also announce itself, and must
- * not offer what it would have to emulate but does not.
+ * not announce features that it would have to emulate but does not.
  */
 #include "guest.h"
 
@@ -158,7 +158,7 @@ static void xsave(void)
 	WRITE_CR(4, READ_CR(4) & ~BIT(18));
 }
 
-/* What CPUID offers works, and what it does not offer is not there. */
+/* Features that CPUID announces work, and others do not exist. */
 static void instructions(void)
 {
 	u32 rdtscp = TRY("rdtscp", : : : "eax", "ecx", "edx");

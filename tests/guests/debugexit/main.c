@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Checks that the guest was loaded with its command line, and that a write to the debug-exit
- * port ends the VM with just that status: the one given as `status=`, otherwise that of the result.
+ * port ends the VM with the written status: the one given as `status=`, otherwise that of the result.
  * It is also linked with a single boot header each, as debugexit-mb1, -mb2 and -pvh.
  */
 #include "guest.h"

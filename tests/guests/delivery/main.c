@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks that an event whose delivery an exit interrupts is delivered once, with its error code and
- * its return address: the IDT, the GDT, the TSS and the stack lie in pages that a test device (see
+ * Checks that an event whose delivery is interrupted by an exit is delivered once, with its error code
+ * and its return address: the IDT, the GDT, the TSS and the stack lie in pages that a test device (see
  * tests/selftest/test_device.c) takes out of the nested page tables until their next use. It can
  * also make an NMI or an interrupt arrive at that moment. Without the device there is no test.
  */

@@ -44,7 +44,7 @@ static void event_de(void) { EVENT("xorl %%eax, %%eax; divb %%al"); }
 static const struct event {
 	const char *name;
 	void (*raise)(void);
-	u32 vector, error, offset;	/* of the instruction that faults; TRAP: it is after it */
+	u32 vector, error, offset;	/* of the instruction that faults; TRAP: of the next one */
 } events[] = {
 #define TRAP 99
 	{ "INTO", event_into, OF, 0, TRAP },
@@ -79,7 +79,7 @@ static void on_leave(struct regs *regs)
 	regs->ip = (ulong)back_in_ring_0;
 }
 
-/* There by IRET, back by an interrupt whose handler returns to ring 0. */
+/* Go to ring 3 by IRET, and back by an interrupt whose handler returns to ring 0. */
 static void visit_ring_3(void)
 {
 	asm volatile("pushal; movl %%esp, stack_of_ring_0\n\t"

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The real-mode half of the guest: linked for 0x8000, copied there by main.c, which also judges the
-; records. Each event is raised with a page missing that its delivery needs: between the moment it
-; is taken away and the event nothing uses the stack.
+; records. Each event is raised while a page that its delivery needs is missing: between the page's removal
+; and the event nothing uses the stack.
 
 %define CODE16	0x50			; spare GDT entries, filled in by main.c
 %define DATA16	0x58
@@ -89,7 +89,7 @@ undefined:
 	mov word [bx + 12], .at
 	mov word [go_on], raised
 .at:	ud2
-; They arrive while the access to a missing page is made good, and so before it.
+; They arrive while the fault of an access to a missing page is handled, and so before that access.
 interrupt:
 	mov word [bx + 12], .at
 	mov eax, DATA | AT_LINE

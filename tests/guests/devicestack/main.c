@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Takes an exception whose stack lies where there is no RAM. The VM must end by an error that names
+ * Raises an exception while the stack is where there is no RAM. The VM must end by an error that names
  * vector and address; there is no result line, and nothing may be printed after "now".
  */
 #include "guest.h"

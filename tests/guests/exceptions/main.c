@@ -96,7 +96,7 @@ static void check_dr6(u32 bit, const char *name)
 		check_eq(dr6 & bit, bit, name);
 }
 
-/* A trap after each instruction, also after those that a hypervisor carries out. */
+/* A trap after each instruction, also after those that a hypervisor emulates. */
 static void single_step(void)
 {
 	ulong first;

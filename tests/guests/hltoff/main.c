@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Halts with interrupts off. Nothing can wake this CPU any more, so the VM must end and say
- * so. There is no result line, and nothing may be printed after "now".
+ * Halts with interrupts off. Nothing can wake this CPU any more, so the VM must end, with a
+ * message. There is no result line, and nothing may be printed after "now".
  */
 #include "guest.h"
 

@@ -11,7 +11,7 @@
 #define RAM_WORDS	65536
 
 static u32 state = 1, rounds = 300;
-static u32 ram[RAM_WORDS];		/* nothing here may write to it */
+static u32 ram[RAM_WORDS];		/* none of the accesses may change it */
 
 static u32 random32(void)		/* xorshift */
 {
@@ -59,7 +59,7 @@ static void msrs(void)
 	check(refused || qemu_tcg(), "random MSRs: survived, some refused");
 }
 
-/* Not the resets by keyboard, 0x92 and 0xcf9, nor the exit, the UART and the power switch. */
+/* Without those that reset (keyboard controller, 0x92, 0xcf9), debug exit, UART and power-off. */
 static bool safe_port(u32 port, u32 size)
 {
 	static const u16 keep[][2] = {

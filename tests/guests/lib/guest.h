@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a test guest can use: text on COM1, checks, traps that can be expected, and a
+ * The library of the test guests: text on COM1, checks, traps that can be expected, and a
  * PC's ports, MSRs and interrupt controllers. A guest is one main(); when it returns, the
  * result is printed and written to the debug-exit port 0xf4 (0 = all checks passed).
  */

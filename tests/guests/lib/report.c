@@ -102,7 +102,7 @@ void skip(const char *name, const char *why)
 	print("\n");
 }
 
-/* A machine without the debug-exit device runs on: stop at Bochs' break point, then for good. */
+/* A machine without the debug-exit device continues: stop at Bochs' break point, then halt forever. */
 void debug_exit(u8 status)
 {
 	uart_wait(0x60);

@@ -37,7 +37,7 @@ void trap_init(void)
 		gate_set(i, trap_stubs[i], wide ? CODE64 : CODE32, 0x8e, 0);
 	asm volatile("lidt %0" : : "m"(idtr));
 
-	/* Ring 0's stack for traps out of ring 3: a page below the one in use. */
+	/* Ring 0's stack for traps from ring 3: a page below the current one. */
 	if (!wide)
 		*(u32 *)(tss + 8) = DATA;
 	*(u32 *)(tss + 4) = (u32)(ulong)stack_top - 8192;

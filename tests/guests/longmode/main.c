@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks 64-bit mode: four-level paging as the guest's own tables say it, a compatibility-mode
+ * Checks 64-bit mode: four-level paging by the guest's own tables, a compatibility-mode
  * segment, SYSCALL and SYSRET, and exceptions with error codes and CR2, through the IDT and IST.
  */
 #include "guest.h"
@@ -132,13 +132,13 @@ static void compatibility(void)
 	check_eq(eax, 0x0f, "compatibility mode decodes 0x48 as DEC EAX");
 }
 
-/* From ring 3 and back: SYSRET drops the privilege, SYSCALL takes it again. */
+/* To ring 3 by SYSRET, and back to ring 0 by SYSCALL. */
 static void system_calls(void)
 {
 	u64 return_ip, return_flags;
 	u32 user_cs, kernel_cs, kernel_flags;
 
-	pd[0] |= 4;			/* ring 3 runs this very page */
+	pd[0] |= 4;			/* ring 3 executes this page */
 	WRITE_CR(3, pml4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
 	wrmsr(MSR_STAR, (u64)(USER_CODE32) << 48 | (u64)CODE64 << 32);

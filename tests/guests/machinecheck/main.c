@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine check that reports damaged memory: a test device (tests/selftest/test_device.c) lets the
- * processor find a page damaged at its next use. The handler must find the page's address in its
- * bank, and the access is restarted.
+ * A machine check that reports damaged memory: a test device (tests/selftest/test_device.c) makes
+ * the next use of a page a machine check. The handler must find the page's address in its bank, and
+ * the access is restarted.
  */
 #include "guest.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks accesses to memory-mapped I/O: what an instruction does to a device's register, to its
- * other operand and to the flags is what it does to RAM, for every form that code uses on
- * devices; and addresses without a device read as all ones.
+ * Checks accesses to memory-mapped I/O: an instruction must change a device's register, its other
+ * operand and the flags as it does with RAM, in every form that code uses on devices; and
+ * addresses without a device read as all ones.
  */
 #include "guest.h"
 
@@ -129,7 +129,7 @@ static void interlocked(void)
 	REGISTER("btcl $31, (%%rbx)");
 }
 
-/* The same register, named in every way that 64-bit code can. */
+/* The same register, by every addressing form of 64-bit code. */
 static void addresses(void)
 {
 	REGISTER("mov $0x1234, %%r8d; mov %%r8d, -128+128(%%rbx)");

@@ -34,7 +34,7 @@ static void refuses(u32 msr, u64 value, const char *name)
 	check_eq(rdmsr(msr), old, "... and the value stays");
 }
 
-/* What a hypervisor leaves to the CPU, QEMU's CPU does not check, below a hypervisor either. */
+/* Writes that a hypervisor leaves to the CPU: QEMU's CPU does not check them, with or without a hypervisor. */
 static void cpu_refuses(u32 msr, u64 value, const char *name)
 {
 	u64 old = rdmsr(msr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Checks how NMIs are blocked: from the first one's delivery to the next IRET, in whichever handler,
- * with one more NMI latched meanwhile; and that NMIs go before interrupts.
+ * with one more NMI latched meanwhile; and that NMIs have priority over interrupts.
  * SDM, "Handling Multiple NMIs".
  */
 #include "guest.h"

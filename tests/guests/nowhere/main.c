@@ -8,7 +8,7 @@
 int main(void)
 {
 	print("guest nowhere: now\n");
-	outb(0x80, 0x5a);		/* the last thing that it does: the trace must show it */
+	outb(0x80, 0x5a);		/* its last access before that: the trace must show it */
 	((void (*)(void))0xa0000000)();
 	check(false, "the machine executed at 0xa0000000");
 	return 0;

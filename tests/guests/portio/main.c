@@ -8,7 +8,7 @@
 #define SCRATCH		0x3ff			/* the UART's scratch register */
 #define PCI_ADDRESS	0xcf8
 #define PCI_DATA	0xcfc
-#define FAR		0x8000000000ul		/* two pages whose frames are the wrong way round */
+#define FAR		0x8000000000ul		/* two adjacent pages whose frames are in the opposite order */
 #define EDGE		(FAR + 4096)
 
 static u64 far_pdpt[512] __attribute__((aligned(4096))), far_pd[512] __attribute__((aligned(4096)));

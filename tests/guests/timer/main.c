@@ -62,7 +62,7 @@ static void on_ipi(struct regs *regs)
 	apic_write(EOI, 0);
 }
 
-/* Halts until there were `count` ticks; the microseconds since `start`. */
+/* Halts until `count` ticks have come; returns the microseconds since `start`. */
 static u64 halt_until(u32 count, u64 start)
 {
 	while (ticks < count)
@@ -76,7 +76,7 @@ static u64 halt_for(u32 count)
 	return halt_until(count, rdtsc());
 }
 
-static void window(void)		/* interrupts may come in here */
+static void window(void)		/* interrupts may be delivered here */
 {
 	sti();
 	for (u32 i = 0; i < 100; i++)

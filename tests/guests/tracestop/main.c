@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does, one after the other, things that the trace records. tests/test_trace_stop.py stops the
- * VM at each of them, and the last line says where: after each is a label, with an instruction
- * that would change RIP. There is no result line; nothing may be printed after "now".
+ * Causes one of each kind of trace record. tests/test_trace_stop.py stops the VM at each of them,
+ * and the last line says at which RIP: after each is a label, with an instruction that would
+ * change RIP. There is no result line; nothing may be printed after "now".
  */
 #include "guest.h"
 
@@ -31,13 +31,13 @@ int main(void)
 	asm volatile("movl $0, (%0)" LABEL("behind_mmio") MOVES_ON : : "r"(0xfee00080ul) : "memory");
 	asm volatile(LABEL("at_cpuid") "cpuid" LABEL("behind_cpuid") MOVES_ON
 		     : : "a"(0), "c"(0) : "ebx", "edx", "memory");
-	/* More than one exit handles. */
+	/* A REP that takes more than one exit. */
 	asm volatile(LABEL("at_string") "rep outsb" LABEL("behind_string") MOVES_ON
 		     : : "S"(pd), "c"(0x400), "d"(0xe1) : "memory");
-	/* The exception that it raises is delivered, and nothing else, although interrupts are on. */
+	/* Only the exception that it raises is delivered, no interrupt, although interrupts are on. */
 	asm volatile("sti; nop; rdmsr" LABEL("behind_no_such_msr") "cli\n"
 		     : : "c"(NO_SUCH_MSR) : "eax", "edx", "memory");
-	/* An interrupt is due immediately, and stays so. */
+	/* An interrupt becomes pending immediately, and stays pending. */
 	asm volatile("sti; nop; movl %0, (%1)" LABEL("behind_ipi") MOVES_ON
 		     LABEL("at_interrupt") MOVES_ON "hlt"
 		     : : "r"(SELF_IPI), "r"(APIC_ICR) : "memory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ends in a triple fault: with an empty IDT neither #UD nor the #DF after it can be delivered.
- * There is no result line; the VM must end and say why, and nothing may be printed after "now".
+ * There is no result line; the VM must end with the reason, and nothing may be printed after "now".
  */
 #include "guest.h"
 

@@ -48,7 +48,7 @@ static void registers(void)
 	check(wait_lsr(0x60), "LSR says that the transmitter is empty");
 }
 
-/* What Bochs or QEMU deviate in without a hypervisor. */
+/* Deviations of Bochs and QEMU without a hypervisor. */
 static void check_emulated(u64 got, u64 expected, const char *name, const char *why)
 {
 	if (got != expected && !hypervisor_present())
