@@ -21,9 +21,9 @@ MAY_INCLUDE = {
 # A device model reaches its guest through these only, so that it can move out of ring 0 some day.
 DEVICE_FACING = {f"core/{name}.h" for name in
                  ("device", "mem/guest_mem", "vtimer", "irqchip", "vm_alloc", "vm_log")}
-# Within a folder: its subfolders from the ground up. One may include those before it. Files at the top
-# of arch and dev may include all of them; core's top, the heart, and its subfolders know
-# each other; but nothing of the heart calls the emulator, which stands on it.
+# Within a folder: its subfolders, the lowest first. Each may include those before it. Files at the top of
+# arch and dev may include all subfolders; files at the top of core and its subfolders may include each other,
+# except that nothing at the top of core may call the emulator, which is built on it.
 ORDER = {
     "arch": ("cpu", "mem", "fault", "pci", "bootinfo", "acpi", "time", "apic", "console"),
     "core": ("mem", "observe", "cpu", "emulate", "load"),

@@ -14,7 +14,7 @@
 #define MAX_TABLE      MIB(16)	/* no sane table is larger */
 #define MAX_TABLES     256	/* nor are there more of them */
 
-/* What the RSDT or XSDT points to. Each is read once: another map and look cost page tables. */
+/* The tables that the RSDT or XSDT points to. Kept, because every mapping of a header takes page tables. */
 static struct {
 	hpa_t pa;
 	char signature[4];

@@ -19,8 +19,8 @@
 #define PM1_SLEEP_MASK	(7u << PM1_SLEEP_TYPE | BIT(13))
 #define PM1_SLEEP_ENABLE BIT(13)
 
-static struct acpi_fadt fadt;	/* a copy; zero where the table is older and shorter */
-static volatile u8 *reset_register;	/* where it is in memory */
+static struct acpi_fadt fadt;	/* a copy; 0 in the fields that an older, shorter table lacks */
+static volatile u8 *reset_register;	/* NULL: not in memory */
 static bool have_s5;
 static u8 s5_type_a, s5_type_b;
 

@@ -7,13 +7,13 @@
 
 #include "lib/types.h"
 
-/* Read the FADT, and the sleep type of S5 from the DSDT. From acpi_init(). */
+/* Read the FADT, map its reset register, and find the sleep type of S5 in the DSDT or an SSDT. From acpi_init(). */
 void acpi_power_init(void);
 
 /* "Power Management Timer": 3,579,545 ticks a second, 24 bits. -ENODEV where there is none. */
 int acpi_pm_timer_read(u32 *ticks);
 
-/* Enter S5. Returns only if that did not work; then it has said why. */
+/* Enter S5 (soft off). Returns only if that fails, after logging why. */
 void acpi_poweroff(void);
-/* Reset by the FADT's register, port 0xcf9, the keyboard controller, a triple fault. */
+/* Reset by the FADT's register; if that fails, by port 0xcf9, the keyboard controller, a triple fault. */
 void machine_reset(void);

@@ -8,16 +8,16 @@
  * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
  * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
  * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
- * access where the deadline is the one that is armed already.
+ * access if that deadline is armed already.
  */
 #define LAPIC_TIMER_OFF (~0ull)
 void lapic_timer_arm(u64 tsc_deadline);
-/* What it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
+/* The TSC time it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
 extern u64 lapic_timer_armed;
-/* Called by the timer interrupt's handler: what was armed has fired. */
+/* Called by the timer interrupt's handler: the timer has fired and is no longer armed. */
 void lapic_timer_fired(void);
 
-/* Calibration, for arch/time/clock.c: let it run down from its maximum, masked. */
+/* Calibration, for arch/time/clock.c: count down from the maximum, with the interrupt masked. */
 void lapic_timer_start_calibration(void);
 u32 lapic_timer_count(void);	/* ticks left */
 /* Stop it, set its frequency as measured, and unmask its interrupt. */

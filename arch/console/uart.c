@@ -15,10 +15,10 @@
 #define LCR_8N1		 LCR_LENGTH
 
 #define RING_SIZE  1024u	/* a power of two */
-#define MAX_READS  (4 * UART_FIFO_SIZE) /* per visit: a port stuck at "received" must not hold us */
-#define NOBODY	   0xff		/* where no register is */
-#define LEAST_BAUD 50u		/* that anything has ever spoken */
-#define UNKNOWN_BAUD 9600u	/* assumed where the divisor that was left makes no sense */
+#define MAX_READS  (4 * UART_FIFO_SIZE) /* per call: a port stuck at "received" must not cause an endless loop */
+#define NOBODY	   0xff		/* read where there is no register */
+#define LEAST_BAUD 50u		/* the slowest speed in use */
+#define UNKNOWN_BAUD 9600u	/* assumed if the divisor that was found is invalid */
 #define PATIENCE_US 1000000u
 
 static struct {
@@ -331,7 +331,7 @@ int uart_enable_interrupt(void)
 		return -EOPNOTSUPP;
 	put(UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
 	put(UART_IER, IER_RECEIVE);
-	/* The line is edge-triggered: what came before would hold it high for ever. */
+	/* The line is edge-triggered: a character from before would keep it high, and no edge would ever come. */
 	uart_poll();
 	return 0;
 }
