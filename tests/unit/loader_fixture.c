@@ -217,12 +217,16 @@ void check_places(const struct vm *vm, const struct places *places)
 void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count)
 {
 	u64 ram = 0, end = 0;
+	bool tables = false;
 
 	for (unsigned i = 0; i < count; i++) {
 		assert_true(map[i].start >= end && map[i].size > 0);
 		end = map[i].start + map[i].size;
-		if (map[i].type != 1)
+		if (map[i].type != 1) {
+			assert_int_equal(map[i].type, 2);
+			tables |= map[i].start == 0xe0000 && end == 0x100000;
 			continue;
+		}
 		ram += map[i].size;
 		if (map[i].start >= GIB(4))
 			assert_true(end <= GIB(4) + vm->high);
@@ -230,6 +234,7 @@ void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned
 			assert_true(end <= 0x9fc00 || (map[i].start >= 0x100000 && end <= vm->low));
 	}
 	assert_int_equal(ram, 0x9fc00 + (vm->low - 0x100000) + vm->high);
+	assert_true(tables);
 }
 
 static void check_flat(const struct segment *segment, u8 type)

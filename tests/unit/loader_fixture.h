@@ -74,7 +74,7 @@ struct map_piece {
 
 /*
  * What the map must say: RAM only where RAM is, none of it below the PC's extended BIOS data area,
- * in the VGA hole and over the ACPI tables; all of it from 1 MiB on.
+ * in the VGA hole and over the ACPI tables, which are reserved; all of it from 1 MiB on.
  */
 void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count);
 

@@ -272,6 +272,41 @@ static void test_each_rule(void **state)
 	assert_int_equal(strlen(config.vms[1].name), 23);
 }
 
+/* The characters on both sides of each range that a name may be made of. */
+static void test_characters_of_a_name(void **state)
+{
+	static const char good[] = "azAZ09_.-", bad[] = "`{@[/:,^+~!";
+	char line[] = "vm=x";
+
+	for (const char *c = good; *c; c++) {
+		line[3] = *c;
+		parse(line);
+		assert_int_equal(errors, 0);
+		assert_true(config.vms[0].valid);
+	}
+	for (const char *c = bad; *c; c++) {
+		line[3] = *c;
+		parse(line);
+		said(": expected vm=NAME");
+		assert_false(config.vms[0].valid);
+	}
+	parse("vm=good", "vm=ab/");	/* in the last place, too */
+	said("vm=ab/: expected vm=NAME");
+}
+
+static void test_time_limits(void **state)
+{
+	static const u64 limits[] = { 1, 2, 31535999, 31536000 };
+	char line[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		snprintf(line, sizeof(line), "limit=%llu", (unsigned long long)limits[i]);
+		parse(line);
+		assert_int_equal(errors, 0);
+		assert_int_equal(config.vms[0].time_limit_s, limits[i]);
+	}
+}
+
 static void test_all_errors_of_a_line_are_told(void **state)
 {
 	parse("colour=red mem=0 limit=never");
@@ -288,6 +323,33 @@ static void test_long_texts_are_quoted_in_part(void **state)
 	memset(line + 4, '9', sizeof(line) - 5);
 	parse(line);
 	said("...): mem=9999999999999999999999999999999999999999: expected mem=SIZE, ");
+}
+
+/* Of a line up to 48 characters, of a word up to 40. */
+static void test_lengths_that_are_quoted(void **state)
+{
+	static const char word[] = "1234567890123456789012345678901234567890x";
+	char line[64];
+
+	snprintf(line, sizeof(line), "-- %-45s", "x");		/* 48 characters, and right */
+	parse(line);
+	assert_int_equal(errors, 0);
+	snprintf(line, sizeof(line), "vm=/ -- %-40s", "x");
+	parse(line);
+	said("x                                       ): vm=/: expected");
+	snprintf(line, sizeof(line), "vm=/ -- %-41s", "x");
+	parse(line);
+	said("x                                       ...): vm=/: expected");
+
+	snprintf(line, sizeof(line), "a %.40s", word);
+	parse(line);
+	said("unknown key \"1234567890123456789012345678901234567890\":");
+	snprintf(line, sizeof(line), "a %.39s", word);
+	parse(line);
+	said("unknown key \"123456789012345678901234567890123456789\":");
+	snprintf(line, sizeof(line), "a %s", word);
+	parse(line);
+	said("unknown key \"1234567890123456789012345678901234567890\":");
 }
 
 static void test_too_many_modules_of_a_vm(void **state)
@@ -308,6 +370,27 @@ static void test_initrd_of_nobody(void **state)
 	said("role=initrd: expected a kernel's module before it, or vm=NAME");
 	assert_int_equal(config.vm_count, 1);
 	assert_true(vm_named("good")->valid);
+	assert_int_equal(config.modules_unused, 1);
+}
+
+/* Those for which the boot loader's information had no room were counted there. */
+static void test_unused_modules_are_counted(void **state)
+{
+	info.modules_left_out = 5;
+	parse("vm=good");
+	assert_int_equal(config.modules_unused, 5);
+	parse("role=initrd", "role=initrd", "vm=good");
+	assert_int_equal(config.modules_unused, 7);
+	info.modules_left_out = 0;
+}
+
+static void test_nothing_of_a_line_with_an_open_quote_is_for_the_guest(void **state)
+{
+	parse("mem=64M \"vm=x -- quiet");
+	assert_int_equal(errors, 1);
+	assert_string_equal(config.vms[0].cmdline, "");
+	assert_int_equal(config.vms[0].memory, 64 << 20);
+	assert_false(config.vms[0].valid);
 }
 
 static void test_command_line_of_an_initrd(void **state)
@@ -422,10 +505,15 @@ int main(void)
 		cmocka_unit_test(test_names_left_out),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_each_rule),
+		cmocka_unit_test(test_characters_of_a_name),
+		cmocka_unit_test(test_time_limits),
 		cmocka_unit_test(test_all_errors_of_a_line_are_told),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
+		cmocka_unit_test(test_lengths_that_are_quoted),
 		cmocka_unit_test(test_too_many_modules_of_a_vm),
 		cmocka_unit_test(test_initrd_of_nobody),
+		cmocka_unit_test(test_unused_modules_are_counted),
+		cmocka_unit_test(test_nothing_of_a_line_with_an_open_quote_is_for_the_guest),
 		cmocka_unit_test(test_command_line_of_an_initrd),
 		cmocka_unit_test(test_length_of_the_command_line),
 		cmocka_unit_test(test_every_module_a_vm),

@@ -47,7 +47,7 @@ static void check_mb1_map(struct vm *vm, u64 info)
 	while (at < end) {
 		u64 size = guest_number(vm, at, 4);
 
-		assert_true(size >= 20);
+		assert_int_equal(size, 20);
 		map[count++] = (struct map_piece){ guest_number(vm, at + 4, 8),
 						   guest_number(vm, at + 12, 8),
 						   (u32)guest_number(vm, at + 20, 4) };
@@ -111,6 +111,8 @@ static void test_mb1_module(void **state)
 	entry = guest_number(vm, info + 24, 4);
 	check_module(vm, guest_number(vm, entry, 4), guest_number(vm, entry + 4, 4), module,
 		     sizeof(module), &places);
+	assert_int_equal(guest_number(vm, entry + 12, 4), 0);	/* reserved */
+	fixture_said(vm, "entry 0x100410, initrd 0x201000-0x202387, command line \"\"");
 	assert_string_equal(guest_text(vm, guest_number(vm, entry + 8, 4)), "initrd");
 	assert_int_equal(guest_number(vm, entry, 4), 0x201000);	/* right behind the kernel */
 	place(&places, info, 116);
@@ -138,6 +140,49 @@ static void test_mb1_addresses(void **state)
 	check_mb1(vm, "");
 	assert_memory_equal(vm->ram + 0x300000, image, 0x500);
 	assert_int_equal(guest_number(vm, 0x300500, 8), 0);
+	fixture_destroy(vm);
+}
+
+/* What is loaded begins in the file as far before the header as in memory. */
+static void test_addresses_may_leave_out_the_beginning_of_the_file(void **state)
+{
+	struct vm *vm = fixture_create(MIB(16), 0);
+	u8 image[0x600];
+
+	fill(image, sizeof(image));
+	put_mb1(image, 0x140, 0x10003);
+	put(image, 0x14c, 0x300040, 4);	/* header */
+	put(image, 0x150, 0x300000, 4);	/* load, which is 0x100 in the file */
+	put(image, 0x154, 0x300400, 4);	/* load end */
+	put(image, 0x158, 0, 4);	/* no bss */
+	put(image, 0x15c, 0x300000, 4);	/* entry */
+	assert_int_equal(fixture_load(vm, image, sizeof(image), "", NULL, 0), 0);
+	check_protected_mode(vm, 0x300000);
+	assert_memory_equal(vm->ram + 0x300000, image + 0x100, 0x400);
+	assert_int_equal(guest_number(vm, 0x300400, 8), 0);
+	put(image, 0x15c, 0x300400, 4);
+	fixture_refused(vm, image, sizeof(image), "the entry address must lie in what is loaded");
+	put(image, 0x15c, 0x3003ff, 4);
+	vm->errors = 0;
+	assert_int_equal(fixture_load(vm, image, sizeof(image), "", NULL, 0), 0);
+	fixture_destroy(vm);
+}
+
+/* As many program headers count as the ELF header says: what is behind them is none. */
+static void test_entry_behind_the_program_headers(void **state)
+{
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = mb1_elf(3);
+
+	put_segment(image, 3, PT_LOAD, ELF_DATA_AT, 0xd0000000, 0x300000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+	put(image, 24, 0xd0000010, 4);
+	fixture_refused(vm, image, ELF_SIZE, "the ELF entry 0xd0000010: expected it in a segment");
+	assert_int_equal(guest_number(vm, 0x300000, 8), 0);
+	put(image, 44, 4, 2);
+	vm->errors = 0;
+	assert_int_equal(fixture_load(vm, image, ELF_SIZE, "", NULL, 0), 0);
+	check_protected_mode(vm, 0x300010);
+	free(image);
 	fixture_destroy(vm);
 }
 
@@ -349,6 +394,8 @@ int main(void)
 		cmocka_unit_test(test_mb1),
 		cmocka_unit_test(test_mb1_module),
 		cmocka_unit_test(test_mb1_addresses),
+		cmocka_unit_test(test_addresses_may_leave_out_the_beginning_of_the_file),
+		cmocka_unit_test(test_entry_behind_the_program_headers),
 		cmocka_unit_test(test_entry_in_the_second_segment),
 		cmocka_unit_test(test_mb1_refused),
 		cmocka_unit_test(test_mb1_asks_for_video),
