@@ -31,6 +31,7 @@ struct fake_machine {
 
 	u8 *ram, *mmio;			/* heap blocks of exactly their size */
 	unsigned mmio_reads, mmio_writes;
+	gpa_t last_mmio_gpa;
 	unsigned last_mmio_size;
 	u64 now;			/* ns, and ticks of the TSC */
 	/* Called at each access to device memory or a port, if set. */

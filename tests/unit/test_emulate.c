@@ -171,6 +171,63 @@ static void test_access_crosses_from_ram_to_device(void **state)
 	assert_memory_equal(fake.mmio, "45678", 5);
 }
 
+static struct {
+	unsigned count;
+	struct {
+		gpa_t gpa;
+		unsigned size;
+	} list[8];
+} pieces;
+
+static void note_piece(void)
+{
+	assert_true(pieces.count < ARRAY_SIZE(pieces.list));
+	pieces.list[pieces.count].gpa = fake.last_mmio_gpa;
+	pieces.list[pieces.count++].size = fake.last_mmio_size;
+}
+
+/* Devices see sizes that are powers of two, from the lowest address up. */
+static void test_pieces_come_in_order(void **state)
+{
+	static const struct {
+		u64 offset;
+		unsigned sizes[5];
+	} cases[] = {
+		{ 0xff8, { 8 } },
+		{ 0xff9, { 4, 2, 1, 1 } },	/* 7 bytes in the first page, 1 in the second */
+		{ 0xffa, { 4, 2, 2 } },
+		{ 0xffb, { 4, 1, 2, 1 } },
+		{ 0xffc, { 4, 4 } },
+		{ 0xffd, { 2, 1, 4, 1 } },
+		{ 0xffe, { 2, 4, 2 } },
+		{ 0xfff, { 1, 4, 2, 1 } },
+	};
+
+	fake.on_access = note_piece;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		const unsigned *sizes = cases[i / 2].sizes;
+		gpa_t gpa = FAKE_MMIO + cases[i / 2].offset;
+		bool write = i & 1;
+
+		PLACE(CODE, 0x48, write ? 0x89 : 0x8b, 0x03);	/* MOV of 8 bytes */
+		set(REG_RBX, DEVICE + cases[i / 2].offset);
+		set(REG_RAX, 0x8877665544332211ull);
+		memcpy(fake.mmio + cases[i / 2].offset, "\x18\x27\x36\x45\x54\x63\x72\x81", 8);
+		pieces.count = 0;
+		access_device(gpa, write ? TDP_WRITE : TDP_READ);
+		expect_done(CODE + 3);
+		for (unsigned n = 0; n < pieces.count; gpa += sizes[n++]) {
+			assert_int_equal(pieces.list[n].gpa, gpa);
+			assert_int_equal(pieces.list[n].size, sizes[n]);
+		}
+		assert_int_equal(gpa, FAKE_MMIO + cases[i / 2].offset + 8);
+		if (write)
+			assert_memory_equal(fake.mmio + cases[i / 2].offset, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+		else
+			assert_int_equal(get(REG_RAX), 0x8172635445362718ull);
+	}
+}
+
 /* Two pages of a device that are not neighbours, and a fault with the operand's offset. */
 static void test_access_crosses_device_pages(void **state)
 {
@@ -245,6 +302,48 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DEVICE + 0x10, CODE);
 }
 
+/* The processor has translated the page that it faulted on: for this kind of access at this offset. */
+static void test_the_faulted_page_is_not_walked_again(void **state)
+{
+	static const struct {
+		u64 offset, faulted;
+		enum tdp_access access;
+		bool trusted;
+	} cases[] = {
+		{ 0x10, 0x10, TDP_WRITE, true },
+		{ 0, 0, TDP_WRITE, true },
+		{ 0xffc, 0xffc, TDP_WRITE, true },	/* up to the page's end */
+		{ 0xffd, 0xffd, TDP_WRITE, false },
+		{ 0x10, 0x11, TDP_WRITE, false },
+		{ 0x10, 0x10, TDP_READ, false },
+	};
+
+	PLACE(CODE, 0x89, 0x03);			/* MOV [RBX], EAX */
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		*pte(DEVICE) = 0;
+		set(REG_RIP, CODE);
+		set(REG_RBX, DEVICE + cases[i].offset);
+		fake_forget();
+		access_device(FAKE_MMIO + 0x1000 + cases[i].faulted, cases[i].access);
+		if (!cases[i].trusted) {
+			expect_raised(X86_PF, PF_WRITE, DEVICE + cases[i].offset, CODE);
+			continue;
+		}
+		expect_done(CODE + 2);
+		assert_int_equal(fake.mmio_writes, 1);
+	}
+
+	PLACE(CODE, 0x8b, 0x03);			/* MOV EAX, [RBX] */
+	*pte(DEVICE) = 0;
+	set(REG_RBX, DEVICE);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_done(CODE + 2);
+	set(REG_RIP, CODE);
+	fake_forget();
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_raised(X86_PF, 0, DEVICE, CODE);
+}
+
 static void test_segment_faults(void **state)
 {
 	fake_protected_mode(true);
@@ -317,6 +416,79 @@ static void test_refusals_name_the_bytes(void **state)
 	}
 }
 
+/* Some of the opcodes that ModR/M.reg extends. SDM, "Opcode Extensions for One- and Two-byte Opcodes" */
+static void test_opcode_extensions(void **state)
+{
+	static const struct {
+		u8 opcode, emulated;	/* bit n: /n */
+	} cases[] = {
+		{ 0x80, 0xff }, { 0x81, 0xff }, { 0x83, 0xff },
+		{ 0xc6, BIT(0) }, { 0xc7, BIT(0) },
+		{ 0xf6, BIT(0) | BIT(1) | BIT(2) | BIT(3) }, { 0xf7, BIT(0) | BIT(1) | BIT(2) | BIT(3) },
+		{ 0xfe, BIT(0) | BIT(1) }, { 0xff, BIT(0) | BIT(1) },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned digit = 0; digit < 8; digit++) {
+			PLACE(CODE, cases[i].opcode, (u8)(digit << 3 | 3), 1, 0, 0, 0);
+			set(REG_RBX, DEVICE);
+			access_device(FAKE_MMIO, TDP_WRITE);
+			assert_int_equal(fake.instructions_done, cases[i].emulated >> digit & 1);
+			assert_int_equal(fake.ended, !fake.instructions_done);
+			assert_int_equal(fake.mmio_reads + fake.mmio_writes != 0, fake.instructions_done);
+		}
+	}
+}
+
+/* The same bytes mean something else in another opcode map or mode. */
+static void test_opcodes_of_other_maps_and_modes(void **state)
+{
+	static const u8 others[][5] = {
+		{ 0x0f, 0x88, 0, 0, 0 },	/* JS, which is MOV in map 1 */
+		{ 0x0f, 0x6f, 0x03 },		/* MOVQ MM0, [RBX] */
+		{ 0x0f, 0xa4, 0x03, 0x01 },	/* SHLD; MOVSB in map 1 */
+		{ 0x0f, 0xac, 0x03, 0x01 },	/* SHRD; LODSB */
+		{ 0x0f, 0xae, 0x03 },		/* FXSAVE; SCASB */
+		{ 0x0f, 0x38, 0x00, 0x03 },	/* PSHUFB; ADD */
+		{ 0x0f, 0x38, 0xf2, 0x03 },	/* nothing; MOVBE is F0 and F1 */
+		{ 0xa8, 0x03 },			/* TEST AL, 3, between the string instructions */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		place(CODE, others[i], sizeof(others[i]));
+		set(REG_RBX, DEVICE);
+		set(REG_RSI, DEVICE);
+		set(REG_RDI, DEVICE);
+		access_device(FAKE_MMIO, TDP_READ);
+		if (!fake.ended)
+			fail_msg("%02x %02x is emulated", others[i][0], others[i][1]);
+		assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
+	}
+
+	fake_protected_mode(true);
+	PLACE(CODE, 0x63, 0x03);			/* ARPL; MOVSXD in 64-bit mode */
+	set(REG_RBX, FAKE_MMIO);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("read of 0x50000000, device memory, by an instruction that is not emulated; "
+		     "the bytes at RIP are 63 03");
+}
+
+static void test_refusals_name_no_byte_beyond_the_limit(void **state)
+{
+	fake_protected_mode(true);
+	fake.segments[SEG_CS].limit = CODE + 2;
+	PLACE(CODE, 0x0f, 0x28, 0x03, 0xcc);
+	set(REG_RBX, FAKE_MMIO);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("the bytes at RIP are 0f 28 03");
+	assert_null(strstr(fake.words, "0f 28 03 "));
+	fake.segments[SEG_CS].limit = CODE + 14;
+	PLACE(CODE, 0x0f, 0x28, 0x03, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("are 0f 28 03 03 04 05 06 07 08 09 0a 0b 0c 0d 0e");
+	assert_null(strstr(fake.words, "0e 0f"));
+}
+
 /* Code that changed since the exit runs as it is now: nothing is done, and RIP stays. */
 static void test_code_that_changed_since(void **state)
 {
@@ -332,6 +504,11 @@ static void test_code_that_changed_since(void **state)
 	emulate_string_io(&fake.vcpu, &io);
 	assert_false(fake.ended || fake.faulted);
 	assert_int_equal(fake.instructions_done, 0);
+
+	PLACE(CODE, 0x0f, 0x6c, 0xc0);			/* PUNPCKLQDQ, the same opcode in another map */
+	emulate_string_io(&fake.vcpu, &io);
+	assert_false(fake.ended || fake.faulted);
+	assert_int_equal(fake.instructions_done + fake.port_size, 0);
 }
 
 /* The instruction at RIP has nothing to do with what pushed to a stack in device memory. */
@@ -359,14 +536,19 @@ int main(void)
 		TEST(test_undecodable_code),
 		TEST(test_advance),
 		TEST(test_access_crosses_from_ram_to_device),
+		TEST(test_pieces_come_in_order),
 		TEST(test_access_crosses_device_pages),
 		TEST(test_fault_in_the_second_page_writes_nothing),
 		TEST(test_accesses_that_reach_the_device),
 		TEST(test_access_with_the_rights_of_the_guest),
+		TEST(test_the_faulted_page_is_not_walked_again),
 		TEST(test_segment_faults),
 		TEST(test_real_mode_addressing),
 		TEST(test_gs_base_in_64_bit_code),
 		TEST(test_refusals_name_the_bytes),
+		TEST(test_opcode_extensions),
+		TEST(test_opcodes_of_other_maps_and_modes),
+		TEST(test_refusals_name_no_byte_beyond_the_limit),
 		TEST(test_code_that_changed_since),
 		TEST(test_event_delivery_to_device_memory),
 	};

@@ -108,6 +108,131 @@ static void plain_accesses_are_taken(void **state)
 	}
 }
 
+/* --- every form of the operand, with every register --- */
+
+struct operand {
+	unsigned mod, base, reg, index, scale;	/* index 4: none */
+	bool sib;
+};
+
+/* Write MOV of 64 bits, reg from [operand], to `bytes`. Returns the length. */
+static unsigned encode(u8 *bytes, const struct operand *operand, s32 displacement)
+{
+	unsigned at = 0, size = operand->mod == 0 ? 0 : operand->mod == 1 ? 1 : 4;
+
+	bytes[at++] = (u8)(0x48 | operand->reg >> 3 << 2 | (operand->sib ? operand->index >> 3 << 1 : 0) |
+			   operand->base >> 3);
+	bytes[at++] = 0x8b;
+	bytes[at++] = (u8)(operand->mod << 6 | (operand->reg & 7) << 3 | (operand->sib ? 4 : operand->base & 7));
+	if (operand->sib)
+		bytes[at++] = (u8)(operand->scale << 6 | (operand->index & 7) << 3 | (operand->base & 7));
+	memcpy(bytes + at, &displacement, size);
+	return at + size;
+}
+
+/* Not on the fast path: RSP in any place, and what means RIP or a displacement in place of RBP and R13. */
+static bool is_fast(const struct operand *operand)
+{
+	bool special = operand->mod == 0 && (operand->base & 7) == 5;
+
+	return operand->reg != REG_RSP && operand->base != REG_RSP && !special;
+}
+
+static void check_operand(const struct operand *operand, s32 displacement)
+{
+	const u64 value = 0x8877665544332211ull, offset = 0x6c8;
+	bool indexed = operand->sib && operand->index != 4;
+	u64 rest, bytes_of_index;
+	u8 bytes[16] = { 0 };
+	unsigned length;
+
+	if (!operand->sib && (operand->base & 7) == 4)
+		return;		/* this encoding is that of a SIB byte */
+	if (indexed && operand->index == operand->base)
+		return;
+	if (operand->mod == 0)
+		displacement = 0;
+	length = encode(bytes, operand, displacement);
+	for (unsigned i = 0; i < 16; i++)
+		fake.vcpu.regs[i] = 0x1111111111111111ull * i + 0x123;
+	bytes_of_index = indexed ? 0x35ull << operand->scale : 0;
+	if (indexed)
+		fake.vcpu.regs[operand->index] = 0x35;
+	rest = DEVICE + offset - (u64)(s64)displacement - bytes_of_index;
+	fake.vcpu.regs[operand->base] = rest;
+	memcpy(fake.mmio + offset, &value, sizeof(value));
+	place(CODE, bytes, sizeof(bytes));
+	if (fast(FAKE_MMIO + offset, TDP_READ) != is_fast(operand))
+		fail_msg("mod %u, base %u, register %u, index %u", operand->mod, operand->base, operand->reg,
+			 operand->index);
+	if (!is_fast(operand))
+		return;
+	assert_int_equal(fake.last_mmio_gpa, FAKE_MMIO + offset);
+	assert_int_equal(fake.vcpu.regs[operand->reg], value);
+	assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + length);
+}
+
+static void every_register_has_its_place_in_the_operand(void **state)
+{
+	static const s32 displacements[] = { 0x55, -0x55, 0x7f, -0x80 };
+
+	for (unsigned i = 0; i < 16 * 16 * 3; i++) {
+		struct operand operand = { .base = i & 15, .reg = i >> 4 & 15, .mod = i >> 8, .index = 4 };
+
+		for (unsigned d = 0; d < ARRAY_SIZE(displacements); d++) {
+			operand.sib = false;
+			check_operand(&operand, displacements[d]);
+			operand.sib = true;
+			check_operand(&operand, displacements[d]);
+		}
+	}
+	for (unsigned i = 0; i < 16 * 16 * 4 * 3; i++) {
+		struct operand operand = {
+			.base = i & 15, .index = i >> 4 & 15, .scale = i >> 8 & 3, .mod = i >> 10, .sib = true,
+		};
+
+		check_operand(&operand, 0x55);
+		operand.reg = 15;
+		check_operand(&operand, operand.mod == 2 ? 0x12345 : 0x21);
+	}
+}
+
+/* A SIB byte without a base: the displacement of 32 bits takes its place. */
+static void an_index_without_a_base(void **state)
+{
+	for (unsigned scale = 0; scale < 4; scale++) {
+		u32 displacement = DEVICE + 0x6c8 - (0x35 << scale);
+		u8 bytes[] = { 0x8b, 0x04, (u8)(scale << 6 | REG_RDX << 3 | 5), (u8)displacement,
+			       (u8)(displacement >> 8), (u8)(displacement >> 16), (u8)(displacement >> 24) };
+
+		fake.vcpu.regs[REG_RDX] = 0x35;
+		fake.vcpu.regs[REG_RBP] = 0x777;
+		fake.vcpu.regs[REG_RAX] = ~0ull;
+		memcpy(fake.mmio + 0x6c8, "\x44\x33\x22\x11", 4);
+		place(CODE, bytes, sizeof(bytes));
+		assert_true(fast(FAKE_MMIO + 0x6c8, TDP_READ));
+		assert_int_equal(fake.vcpu.regs[REG_RAX], 0x11223344);
+		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(bytes));
+	}
+}
+
+/* Outside of 64-bit mode ModR/M names an address where there it is relative to RIP. */
+static void an_address_in_32_bit_code(void **state)
+{
+	static const u8 mov[] = { 0x8b, 0x05, 0xc8, 0x06, 0x00, 0x50 };	/* mov eax, [FAKE_MMIO + 0x6c8] */
+
+	flat_mode();
+	memcpy(fake.mmio + 0x6c8, "\x44\x33\x22\x11", 4);
+	place(CODE, mov, sizeof(mov));
+	assert_true(fast(FAKE_MMIO + 0x6c8, TDP_READ));
+	assert_int_equal(fake.vcpu.regs[REG_RAX], 0x11223344);
+	assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(mov));
+	/* And 4x is no REX prefix, but INC or DEC. */
+	place(CODE, "\x48\x8b\x03", 3);
+	fake.vcpu.regs[REG_RBX] = FAKE_MMIO;
+	assert_false(fast(FAKE_MMIO, TDP_READ));
+}
+
 /* And these are not: nothing has happened then. */
 static void the_rest_is_left_alone(void **state)
 {
@@ -236,6 +361,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(plain_accesses_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_register_has_its_place_in_the_operand, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_index_without_a_base, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_in_32_bit_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_ways_agree, setup, teardown),
