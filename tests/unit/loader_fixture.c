@@ -31,6 +31,9 @@ static void control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 {
 	u64 *controls = vcpu->vm->controls;
 
+	/* SDM, "Initializing IA-32e Mode": LME changes before paging is enabled. */
+	if (control == CTL_EFER && (controls[CTL_CR0] & CR0_PG))
+		assert_int_equal((controls[CTL_EFER] ^ value) & EFER_LME, 0);
 	controls[control] = value;
 	controls[CTL_EFER] &= ~EFER_LMA;
 	if ((controls[CTL_EFER] & EFER_LME) && (controls[CTL_CR0] & CR0_PG)) {

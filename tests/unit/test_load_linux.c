@@ -124,6 +124,8 @@ static void check_entry_state(struct vm *vm, u64 kernel)
 	assert_int_equal(vm->controls[CTL_CR4], CR4_PAE);
 	assert_int_equal(vm->controls[CTL_EFER], EFER_LME | EFER_LMA);
 
+	assert_int_equal(vm->gdt.limit % 8, 7);	/* SDM, "Segment Descriptor Tables": 8 * N - 1 */
+	assert_int_equal(vm->gdt.limit, 0x1f);
 	check_descriptor(vm, 0x10, &vm->segments[SEG_CS]);
 	assert_true(vm->segments[SEG_CS].l && !vm->segments[SEG_CS].db);
 	assert_int_equal(vm->segments[SEG_CS].type & 10, 10);	/* execute, read */
@@ -136,7 +138,9 @@ static void check_entry_state(struct vm *vm, u64 kernel)
 	for (u64 linear = 0; linear < GIB(4); linear += MIB(1) + 4099)
 		assert_int_equal(walk(vm, linear, NULL), linear);
 	assert_int_equal(walk(vm, GIB(4) - 1, NULL), GIB(4) - 1);
-	for (u64 linear = GIB(4); linear < GIB(512); linear += GIB(1))	/* nothing else is mapped */
+	for (u64 linear = GIB(4); linear < GIB(6); linear += MIB(2))	/* nothing else is mapped */
+		assert_int_equal(walk(vm, linear, NULL), ~0ull);
+	for (u64 linear = GIB(6); linear < GIB(512); linear += GIB(1))
 		assert_int_equal(walk(vm, linear, NULL), ~0ull);
 	for (u64 linear = GIB(512); linear < GIB(512) * 512; linear += GIB(512))
 		assert_int_equal(walk(vm, linear, NULL), ~0ull);
