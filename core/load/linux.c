@@ -112,10 +112,9 @@ static int write_zero_page(struct load *load, const struct bzimage *bzimage, gpa
 	       bzimage->setup_header_size);
 	params->header.type_of_loader = LINUX_LOADER_UNDEFINED;
 	params->header.cmd_line_ptr = (u32)cmdline;
-	if (load->initrd) {
+	if (load->initrd) {	/* below 4 GiB, so that ext_ramdisk_image and ext_ramdisk_size stay 0 */
 		params->header.ramdisk_image = (u32)load->initrd;
 		params->header.ramdisk_size = (u32)load->image->initrd_size;
-		params->ext_ramdisk_size = (u32)(load->image->initrd_size >> 32);
 	}
 	params->acpi_rsdp_addr = GUEST_RSDP_ADDRESS;
 	fill_e820(load, params);
