@@ -267,6 +267,10 @@ static void test_each_rule(void **state)
 		assert_true(config.vms[0].valid);
 		assert_false(config.vms[1].valid);
 	}
+	parse("vm=bad role=initrd", "vm=good");		/* the first VM is looked at, too */
+	said("VM bad has no kernel");
+	assert_false(config.vms[0].valid);
+	assert_true(config.vms[1].valid);
 	parse("vm=good", "vm=abcdefghijklmnopqrstuvw");
 	assert_int_equal(errors, 0);
 	assert_int_equal(strlen(config.vms[1].name), 23);

@@ -6,6 +6,8 @@
 
 #include "loader_fixture.h"
 
+#include <stdio.h>
+
 /* Header tags are given with their end tag. */
 static void put_mb2(u8 *image, size_t at, const u32 *tags, size_t count)
 {
@@ -67,6 +69,8 @@ static u64 check_mb1(struct vm *vm, const char *cmdline)
 	assert_int_equal(guest_number(vm, info + 8, 4), (vm->low - MIB(1)) / 1024);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 16, 4)), cmdline);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 64, 4)), "Lamina 7.8");
+	assert_int_equal(info, vm->block.start);
+	assert_true(guest_number(vm, info + 16, 4) + strlen(cmdline) + 1 <= info + vm->block.size);
 	check_mb1_map(vm, info);
 	return info;
 }
@@ -372,6 +376,29 @@ static void test_mb2_demands(void **state)
 	fixture_destroy(vm);
 }
 
+/* MB2, "Information request header tag": each type is demanded alone, up to the last that there is. */
+static void test_mb2_each_demand(void **state)
+{
+	const u32 given = BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(6) | BIT(14) | BIT(15);
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = elf_image();
+
+	for (u32 type = 1; type <= 21; type++) {
+		const u32 tags[] = { 1, 12, type, 0, 0, 8 };
+		char words[64];
+
+		put_mb2(image, ELF_HEADER_AT, tags, ARRAY_SIZE(tags));
+		vm->errors = 0;
+		snprintf(words, sizeof(words), "requires the information tag of type %u,", type);
+		if (given >> type & 1)
+			assert_int_equal(fixture_load(vm, image, ELF_SIZE, "", NULL, 0), 0);
+		else
+			fixture_refused(vm, image, ELF_SIZE, words);
+	}
+	free(image);
+	fixture_destroy(vm);
+}
+
 /* --- hostile ones --- */
 
 static void test_hostile(void **state)
@@ -404,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_mb2_wins_over_mb1),
 		cmocka_unit_test(test_mb2_entry_tag),
 		cmocka_unit_test(test_mb2_demands),
+		cmocka_unit_test(test_mb2_each_demand),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -132,6 +132,8 @@ static void the_highest_free_place_is_taken(void **state)
 		{ { }, PAGE, PAGE, MIB(3) - PAGE, MIB(3), MIB(3) - PAGE },
 		{ { }, PAGE + 1, PAGE, MIB(3) - PAGE, MIB(3), 0 },
 		{ { }, PAGE - 1, PAGE, MIB(3) - PAGE + 1, MIB(3), 0 },
+		{ { }, RAM + PAGE, PAGE, MIB(1), RAM, 0 },
+		{ { }, RAM, PAGE, MIB(1), RAM, 0 },
 		{ { }, 1, 1, MIB(3), MIB(3), 0 },
 		{ { }, 1, 1, MIB(3), MIB(2), 0 },
 		{ { }, 1, 1, RAM, GIB(3), 0 },
@@ -170,6 +172,30 @@ static void information_gets_a_page_of_its_own(void **state)
 	assert_null(load_place_info(&load, RAM, &gpa));
 	assert_int_equal(load.vm->errors, 1);
 	fixture_said(load.vm, "no room for 16777216 bytes of boot information");
+}
+
+/* Ranges in any order; what is behind the last in the list does not count. */
+static void an_initrd_goes_behind_the_kernel(void **state)
+{
+	static const struct {
+		struct load_range taken[2];
+		gpa_t expected;
+	} cases[] = {
+		{ { { MIB(2), MIB(3) }, { MIB(1), MIB(1) + PAGE } }, MIB(3) },
+		{ { { MIB(1), MIB(1) + PAGE }, { MIB(2), MIB(3) + 1 } }, MIB(3) + PAGE },
+		{ { { 0x10000, 0x11000 } }, MIB(1) },
+	};
+	static const u8 initrd[5] = { 1, 2, 3, 4, 5 };
+	const struct guest_image image = { .initrd = initrd, .initrd_size = sizeof(initrd), .cmdline = "" };
+
+	load.image = &image;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_before(cases[i].taken, ARRAY_SIZE(cases[i].taken));
+		load.taken[load.taken_count] = (struct load_range){ MIB(4), MIB(5) };
+		assert_int_equal(load_initrd_low(&load), 0);
+		assert_int_equal(load.initrd, cases[i].expected);
+		assert_memory_equal(load.vm->ram + load.initrd, initrd, sizeof(initrd));
+	}
 }
 
 /* --- places that the image names --- */
@@ -313,6 +339,7 @@ int main(void)
 		TEST(the_lowest_free_place_is_taken),
 		TEST(the_highest_free_place_is_taken),
 		TEST(a_full_list_of_ranges_leaves_no_place),
+		TEST(an_initrd_goes_behind_the_kernel),
 		TEST(information_gets_a_page_of_its_own),
 		TEST(an_image_may_ask_for_ram_that_is_free),
 		TEST(a_full_list_of_ranges_is_an_error),

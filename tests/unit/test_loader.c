@@ -51,6 +51,9 @@ static void test_pvh(void **state)
 	assert_int_equal(guest_number(vm, info + 12, 4), 1);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 24, 8)), "one two");
 	assert_int_equal(guest_number(vm, info + 32, 8), 0xe0000);
+	assert_int_equal(info, vm->block.start);
+	assert_true(guest_number(vm, info + 24, 8) + sizeof("one two") <= info + vm->block.size);
+	assert_int_equal(vm->vcpu.regs[REG_RAX], 0);	/* the ABI leaves it open: as after a reset */
 	check_pvh_map(vm, info);
 	entry = guest_number(vm, info + 16, 8);
 	check_module(vm, guest_number(vm, entry, 8),
