@@ -73,6 +73,8 @@ static void test_fetch_up_to_the_limit(void **state)
 	fake.segments[SEG_CS].limit = CODE + 1;
 	PLACE(CODE, 0x0f, 0xa2);
 	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), 0);
+	PLACE(CODE + 1, 0x90);
+	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), 0);
 	PLACE(CODE, 0x66, 0x0f, 0xa2);
 	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), -EFAULT);
 	expect_raised(X86_GP, 0, 0, CODE);
@@ -147,6 +149,37 @@ static void test_advance(void **state)
 	set(REG_RIP, 0xfffffffe);
 	emulate_advance(&fake.vcpu, 3);
 	assert_int_equal(get(REG_RIP), 1);
+}
+
+static unsigned mode_reads;
+static u64 (*control_get_before)(struct vcpu *vcpu, enum vcpu_control control);
+
+static u64 count_mode_reads(struct vcpu *vcpu, enum vcpu_control control)
+{
+	mode_reads += control == CTL_EFER;
+	return control_get_before(vcpu, control);
+}
+
+/* Reading the mode accesses the VMCS: only where RIP carries into its upper half. */
+static void test_advance_rarely_reads_the_mode(void **state)
+{
+	struct vcpu_ops ops = *fake.vcpu.ops;
+
+	control_get_before = ops.control_get;
+	ops.control_get = count_mode_reads;
+	fake.vcpu.ops = &ops;
+	mode_reads = 0;
+	set(REG_RIP, CODE);
+	emulate_advance(&fake.vcpu, 3);
+	set(REG_RIP, 0xfffffffc);
+	emulate_advance(&fake.vcpu, 3);
+	set(REG_RIP, 0x7fffffff);
+	emulate_advance(&fake.vcpu, 3);
+	assert_int_equal(mode_reads, 0);
+	set(REG_RIP, 0xffffffff);
+	emulate_advance(&fake.vcpu, 1);
+	assert_int_equal(mode_reads, 1);
+	assert_int_equal(get(REG_RIP), 0x100000000ull);
 }
 
 /* --- memory --- */
@@ -489,6 +522,18 @@ static void test_refusals_name_no_byte_beyond_the_limit(void **state)
 	assert_null(strstr(fake.words, "0e 0f"));
 }
 
+static void test_refusals_read_no_byte_that_they_do_not_name(void **state)
+{
+	static const u8 refused[INSN_MAX_LENGTH] = { 0x0f, 0x28, 0x03 };
+
+	place(CODE + PAGE_SIZE - INSN_MAX_LENGTH, refused, sizeof(refused));
+	set(REG_RBX, DEVICE);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("the bytes at RIP are 0f 28 03 00");
+	assert_int_equal(*pte(CODE) & PTE_ACCESSED, PTE_ACCESSED);
+	assert_int_equal(*pte(CODE + PAGE_SIZE) & PTE_ACCESSED, 0);
+}
+
 /* Code that changed since the exit runs as it is now: nothing is done, and RIP stays. */
 static void test_code_that_changed_since(void **state)
 {
@@ -535,6 +580,7 @@ int main(void)
 		TEST(test_fetch_from_the_cs_of_real_mode),
 		TEST(test_undecodable_code),
 		TEST(test_advance),
+		TEST(test_advance_rarely_reads_the_mode),
 		TEST(test_access_crosses_from_ram_to_device),
 		TEST(test_pieces_come_in_order),
 		TEST(test_access_crosses_device_pages),
@@ -549,6 +595,7 @@ int main(void)
 		TEST(test_opcode_extensions),
 		TEST(test_opcodes_of_other_maps_and_modes),
 		TEST(test_refusals_name_no_byte_beyond_the_limit),
+		TEST(test_refusals_read_no_byte_that_they_do_not_name),
 		TEST(test_code_that_changed_since),
 		TEST(test_event_delivery_to_device_memory),
 	};

@@ -298,6 +298,93 @@ static void large_pages(void **state)
 	assert_ptr_equal(code_at(&fake.vm, &view, 0xfffffffffull * 0x100000000 + CODE - 0x1000), fake.ram + CODE);
 }
 
+static const u8 *code_in(u8 mode, u8 paging, u64 rip)
+{
+	const struct code_view view = { .mode = mode, .paging = paging, .cr3 = PML4 };
+
+	return code_at(&fake.vm, &view, rip);
+}
+
+/* All of it must lie in one page, above the VGA hole and below the end of low RAM. */
+static void code_that_is_in_plain_ram(void **state)
+{
+	static const struct {
+		u64 rip;
+		bool found;
+	} cases[] = {
+		{ GUEST_VGA_HOLE_END, true }, { GUEST_VGA_HOLE_END - 15, false }, { GUEST_VGA_HOLE_END - 16, false },
+		{ 0, false }, { 0x7c00, false }, { 0x110000, true }, { 0x110ff1, true }, { 0x110ff2, false },
+		{ 0x110fff, false }, { FAKE_RAM_SIZE - 15, true }, { FAKE_RAM_SIZE - 14, false },
+		{ FAKE_RAM_SIZE, false }, { FAKE_RAM_SIZE + PAGE_SIZE, false }, { 2 * FAKE_RAM_SIZE, false },
+		{ FAKE_MMIO, false }, { 0xfffffff0, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u8 *expected = cases[i].found ? fake.ram + cases[i].rip : NULL;
+
+		assert_ptr_equal(code_in(INSN_MODE_32, CODE_UNPAGED, cases[i].rip), expected);
+		assert_null(code_in(INSN_MODE_32, CODE_OTHER_PAGING, cases[i].rip));
+	}
+	fake.vm.mem.damaged_count = 1;
+	assert_null(code_in(INSN_MODE_32, CODE_UNPAGED, CODE));
+}
+
+/* Each of the four tables, from the first place that there may be one to the last. */
+static void tables_that_are_in_plain_ram(void **state)
+{
+	static const struct {
+		u64 at;
+		bool found;
+	} cases[] = {
+		{ GUEST_VGA_HOLE_END, true }, { GUEST_VGA_HOLE_END - PAGE_SIZE, false }, { 0, false },
+		{ FAKE_RAM_SIZE - PAGE_SIZE, true }, { FAKE_RAM_SIZE, false }, { FAKE_RAM_SIZE + PAGE_SIZE, false },
+		{ 1ull << 51, false },
+	};
+	static const u64 tables[] = { PML4, PDPT, PD, PT };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u8 *expected = cases[i].found ? fake.ram + CODE : NULL;
+		struct code_view view = { .mode = INSN_MODE_64, .paging = CODE_4_LEVEL, .cr3 = cases[i].at };
+
+		for (unsigned table = 0; table < 4; table++) {
+			memset(fake.ram, 0, FAKE_RAM_SIZE);
+			long_mode();
+			if (cases[i].found)
+				memcpy(fake.ram + cases[i].at, fake.ram + tables[table], PAGE_SIZE);
+			view.cr3 = table ? PML4 : cases[i].at;
+			if (table)
+				*entry(tables[table - 1], 0) = cases[i].at | ALL;
+			assert_ptr_equal(code_at(&fake.vm, &view, CODE), expected);
+		}
+	}
+}
+
+/* Each bit of a linear address selects an entry, or is part of the offset. */
+static void each_bit_of_an_address_counts(void **state)
+{
+	for (unsigned level = 4; level >= 1; level--) {
+		static const u64 tables[] = { 0, PT, PD, PDPT, PML4 };
+
+		for (unsigned bit = 0; bit < 9; bit++) {
+			memset(fake.ram, 0, FAKE_RAM_SIZE);
+			for (unsigned i = 4; i >= 1; i--)
+				*entry(tables[i], i == level ? 1u << bit : 0) =
+					(i == 1 ? CODE : tables[i - 1]) | PTE_PRESENT;
+			assert_ptr_equal(code_in(INSN_MODE_64, CODE_4_LEVEL, 1ull << (12 + 9 * (level - 1) + bit)),
+					 fake.ram + CODE);
+			assert_null(code_in(INSN_MODE_64, CODE_4_LEVEL, 0));
+		}
+	}
+	for (unsigned bit = 0; bit < 11; bit++) {	/* no bits above where the page is large */
+		memset(fake.ram, 0, FAKE_RAM_SIZE);
+		*entry(PML4, 0) = PDPT | PTE_PRESENT;
+		*entry(PDPT, 0) = PD | PTE_PRESENT;
+		*entry(PD, 0) = 0x1000 | PTE_PRESENT | PTE_LARGE;	/* PAT, which is no address bit */
+		assert_ptr_equal(code_in(INSN_MODE_64, CODE_4_LEVEL, CODE + (1ull << bit)),
+				 fake.ram + CODE + (1ull << bit));
+	}
+}
+
 /* Random instructions, mostly of the shapes that are meant, on random registers: both ways agree. */
 static void both_ways_agree(void **state)
 {
@@ -366,6 +453,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_address_in_32_bit_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_that_is_in_plain_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(tables_that_are_in_plain_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_bit_of_an_address_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_ways_agree, setup, teardown),
 	};
 
