@@ -7,14 +7,14 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* What the 64-bit entry needs besides the zero page: 4 GiB mapped one to one, and a GDT. */
+/* What the 64-bit entry needs besides the zero page: an identity mapping of 4 GiB, and a GDT. */
 struct linux_tables {
 	u64 pml4[512], pdpt[512];
 	u64 directories[4][512];
 	u64 gdt[4];
 };
 
-/* Descriptors of what the boot protocol calls __BOOT_CS and __BOOT_DS. */
+/* Descriptors of the boot protocol's __BOOT_CS and __BOOT_DS. */
 #define GDT_CODE_64 0x00af9b000000ffffull
 #define GDT_DATA    0x00cf93000000ffffull
 
@@ -46,8 +46,8 @@ static int parse(const struct load *load, struct bzimage *bzimage)
 }
 
 /*
- * A relocatable kernel may go anywhere, but moves itself up to pref_address where it is put below
- * that: so that is the lowest address worth having.
+ * A relocatable kernel may be loaded anywhere, but moves itself up to pref_address if it was loaded
+ * below. So search upwards from there.
  */
 static int place_kernel(struct load *load, const struct bzimage *bzimage, gpa_t *address)
 {
