@@ -551,16 +551,20 @@ static void map_two_pages(const struct paging_mode *mode, gva_t gva, gpa_t first
 static void test_copies_cross_pages(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
-	gva_t gva = 0x400000000ffcull;
+	gva_t gva = 0x400000000ffdull;
 	struct guest_fault fault;
 	char text[9] = "";
 
 	map_two_pages(mode, gva, 0x5000, 0x3000);
 	assert_int_equal(gwalk_write(&fake.vcpu, gva, "abcdefgh", 8, 0, &fault), 0);
-	assert_memory_equal(fake.ram + 0x5ffc, "abcd", 4);
-	assert_memory_equal(fake.ram + 0x3000, "efgh", 4);
+	assert_memory_equal(fake.ram + 0x5ffc, "\0abc\0", 5);
+	assert_memory_equal(fake.ram + 0x3000, "defgh\0", 6);
 	assert_int_equal(gwalk_read(&fake.vcpu, gva, text, 8, 0, &fault), 0);
 	assert_string_equal(text, "abcdefgh");
+	assert_int_equal(gwalk_write(&fake.vcpu, gva - 2, "ABCDEF", 6, 0, &fault), 0);
+	memset(text, 0, sizeof(text));
+	assert_int_equal(gwalk_read(&fake.vcpu, gva - 2, text, 6, 0, &fault), 0);
+	assert_string_equal(text, "ABCDEF");
 	assert_true(entry_get(mode, gva, 1) & PTE_DIRTY);
 	assert_true(entry_get(mode, gva + PAGE_SIZE, 1) & PTE_DIRTY);
 }

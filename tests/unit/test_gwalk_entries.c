@@ -35,6 +35,35 @@ static void expect_address(gva_t gva, u32 access, gpa_t expected)
 	assert_int_equal(gpa, expected);
 }
 
+static void enter_pae(void)
+{
+	memset(fake.ram, 0, FAKE_RAM_SIZE);
+	fake_protected_mode(true);
+	fake.controls[CTL_CR0] |= CR0_PG;
+	fake.controls[CTL_CR4] = CR4_PAE;
+	fake.controls[CTL_CR3] = PDPT;
+	*(u64 *)(fake.ram + PDPT) = PD | PTE_PRESENT;
+	*(u64 *)(fake.ram + PD + 8) = PTE_LARGE | ALL;		/* 2 to 4 MiB of linear memory */
+}
+
+static u64 *entry_64(unsigned level)
+{
+	static const u64 tables[] = { 0, PT, PD, PDPT, PML4 };
+
+	return (u64 *)(fake.ram + tables[level]) + (GVA >> (12 + 9 * (level - 1)) & 511);
+}
+
+static void enter_64(void)
+{
+	memset(fake.ram, 0, FAKE_RAM_SIZE);
+	fake_long_mode();
+	fake.controls[CTL_CR3] = PML4;
+	*entry_64(4) = PDPT | ALL;
+	*entry_64(3) = PD | ALL;
+	*entry_64(2) = PT | ALL;
+	*entry_64(1) = PAGE | ALL;
+}
+
 /* --- 32-bit paging --- */
 
 static u32 *entry32(u64 table, gva_t gva, unsigned shift)
@@ -85,19 +114,131 @@ static void the_last_entry_of_ram(void **state)
 	expect_address(gva, 0, PAGE | (gva & 0xfff));
 }
 
+/* SDM, "Formats of CR3 and Paging-Structure Entries with 32-Bit Paging": addresses end with bit 31. */
+static void addresses_of_32_bits(void **state)
+{
+	enter_32();
+	*entry32(PT, GVA_32, 12) = 0x80000000u | ALL;
+	expect_address(GVA_32, 0, 0x80000000u | (GVA_32 & 0xfff));
+	/* Tables at 2 GiB, where no RAM is: all ones. */
+	*entry32(PD, GVA_32, 22) = 0x80000000u | PT | ALL;
+	expect_address(GVA_32, 0, 0xfffff000u | (GVA_32 & 0xfff));
+	enter_32();
+	fake.controls[CTL_CR3] = 0x80000000u | PD;
+	expect_address(GVA_32, 0, 0xfffff000u | (GVA_32 & 0xfff));
+}
+
+/* The fetch bit of the error code needs NXE and PAE, or SMEP. SDM, "Page-Fault Exceptions" */
+static void fetch_bit_without_pae(void **state)
+{
+	struct guest_fault fault;
+	gpa_t gpa;
+
+	enter_32();
+	fake.controls[CTL_EFER] = EFER_NXE;
+	*entry32(PT, GVA_32, 12) = 0;
+	assert_int_equal(gwalk_translate(&fake.vcpu, GVA_32, PF_FETCH, &gpa, &fault), -EFAULT);
+	expect_fault(&fault, X86_PF, 0, GVA_32);
+	fake.controls[CTL_CR4] = CR4_SMEP;
+	assert_int_equal(gwalk_translate(&fake.vcpu, GVA_32, PF_FETCH, &gpa, &fault), -EFAULT);
+	expect_fault(&fault, X86_PF, PF_FETCH, GVA_32);
+}
+
+/*
+ * PSE-36: of a 4 MiB page's address, bits M-1 to 32 are bits M-20 to 13 of the entry, and bits 21 to
+ * M-19 are reserved. M is the number of physical address bits, 40 at most.
+ */
+static void addresses_of_4_mib_pages(void **state)
+{
+	for (unsigned physical_bits = 32; physical_bits <= 52; physical_bits++) {
+		unsigned m = MIN(physical_bits, 40u);
+
+		for (unsigned bit = 13; bit <= 21; bit++) {
+			struct guest_fault fault;
+			gpa_t gpa = 0;
+			int error;
+
+			enter_32();
+			fake.controls[CTL_CR4] = CR4_PSE;
+			fake.physical_bits = (u8)physical_bits;
+			*entry32(PD, GVA_32, 22) = 0x80000000u | 1u << bit | ALL | PTE_LARGE;
+			error = gwalk_translate(&fake.vcpu, GVA_32, 0, &gpa, &fault);
+			if (bit <= m - 20) {
+				assert_int_equal(error, 0);
+				assert_int_equal(gpa, 1ull << (bit + 19) | 0x80000000u | (GVA_32 & 0x3fffff));
+			} else {
+				assert_int_equal(error, -EFAULT);
+				expect_fault(&fault, X86_PF, PF_PRESENT | PF_RESERVED, GVA_32);
+			}
+		}
+	}
+}
+
+/* --- CR3 --- */
+
+/* SDM, "Use of CR3" in each mode: the bits that are no address do not count. */
+static void bits_of_cr3_that_are_ignored(void **state)
+{
+	enter_32();
+	fake.controls[CTL_CR3] = PD | 0xfff | 1ull << 32 | 1ull << 35;
+	expect_address(GVA_32, 0, PAGE | (GVA_32 & 0xfff));
+
+	enter_pae();
+	fake.controls[CTL_CR3] = PDPT | 0x1f | 1ull << 32 | 1ull << 35;
+	expect_address(GVA, 0, GVA - MIB(2));
+
+	enter_64();
+	fake.controls[CTL_CR3] = PML4 | 0xfff;
+	expect_address(GVA, 0, PAGE | (GVA & 0xfff));
+}
+
+/* Bit 31 is the highest that counts: there is no RAM at 2 GiB, and all ones have reserved bits. */
+static void the_highest_bit_of_cr3_with_pae(void **state)
+{
+	struct guest_fault fault;
+	gpa_t gpa;
+
+	enter_pae();
+	fake.controls[CTL_CR3] = 0x80000000u | PDPT;
+	assert_int_equal(gwalk_translate(&fake.vcpu, GVA, 0, &gpa, &fault), -EFAULT);
+	expect_fault(&fault, X86_PF, PF_PRESENT | PF_RESERVED, GVA);
+}
+
+/* --- entries of 64 bits --- */
+
+/* SDM: with 52 physical address bits, bits 62 to 52 of an entry are ignored. */
+static void bits_above_the_address_are_ignored(void **state)
+{
+	const u64 ignored = 0x07f0000000000000ull;
+
+	for (unsigned level = 1; level <= 4; level++) {
+		enter_64();
+		fake.physical_bits = 52;
+		*entry_64(level) |= ignored;
+		expect_address(GVA, 0, PAGE | (GVA & 0xfff));
+	}
+	enter_64();
+	fake.physical_bits = 52;
+	*entry_64(1) |= 1ull << 51;
+	expect_address(GVA, 0, 1ull << 51 | PAGE | (GVA & 0xfff));
+}
+
 /* --- PAE --- */
+
+/* Bits 8 to 5 of a pointer were checked when CR3 was loaded: none of them makes a page of it. */
+static void a_pae_pointer_is_no_page(void **state)
+{
+	enter_pae();
+	*(u64 *)(fake.ram + PDPT) |= 0x1e0;
+	expect_address(GVA, 0, GVA - MIB(2));
+}
 
 /* Linear addresses have 32 bits: what is above is cut off, and not checked for being canonical. */
 static void linear_addresses_of_pae_have_32_bits(void **state)
 {
 	static const gva_t high[] = { 0, 1ull << 32, 1ull << 47, 1ull << 63, 0xffffffffull << 32 };
 
-	fake_protected_mode(true);
-	fake.controls[CTL_CR0] |= CR0_PG;
-	fake.controls[CTL_CR4] = CR4_PAE;
-	fake.controls[CTL_CR3] = PDPT;
-	*(u64 *)(fake.ram + PDPT) = PD | PTE_PRESENT;
-	*(u64 *)(fake.ram + PD + 8) = PTE_LARGE | ALL;		/* 2 to 4 MiB of linear memory */
+	enter_pae();
 	for (unsigned i = 0; i < ARRAY_SIZE(high); i++)
 		expect_address(high[i] | GVA, 0, GVA - MIB(2));
 }
@@ -121,26 +262,13 @@ static void segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segme
 		*other_cpu.entry += PAGE_SIZE;
 }
 
-static u64 *entry_64(unsigned level)
-{
-	static const u64 tables[] = { 0, PT, PD, PDPT, PML4 };
-
-	return (u64 *)(fake.ram + tables[level]) + (GVA >> (12 + 9 * (level - 1)) & 511);
-}
-
 static void enter_with_another_cpu(unsigned level, unsigned changes)
 {
 	static struct vcpu_ops ops;
 
-	memset(fake.ram, 0, FAKE_RAM_SIZE);
-	fake_long_mode();
-	fake.controls[CTL_CR3] = PML4;
+	enter_64();
 	fake.controls[CTL_CR4] |= CR4_SMAP;
 	vcpu_reg_write(&fake.vcpu, REG_RFLAGS, RFLAGS_FIXED | RFLAGS_AC);
-	*entry_64(4) = PDPT | ALL;
-	*entry_64(3) = PD | ALL;
-	*entry_64(2) = PT | ALL;
-	*entry_64(1) = PAGE | ALL;
 	if (fake.vcpu.ops->segment_get != segment_get) {
 		ops = *fake.vcpu.ops;
 		segment_get_before = ops.segment_get;
@@ -203,6 +331,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(entries_of_32_bits_have_neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_entry_of_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(addresses_of_32_bits, setup, teardown),
+		cmocka_unit_test_setup_teardown(fetch_bit_without_pae, setup, teardown),
+		cmocka_unit_test_setup_teardown(addresses_of_4_mib_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(bits_of_cr3_that_are_ignored, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_highest_bit_of_cr3_with_pae, setup, teardown),
+		cmocka_unit_test_setup_teardown(bits_above_the_address_are_ignored, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pae_pointer_is_no_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(linear_addresses_of_pae_have_32_bits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_leaf_is_walked_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_table_is_walked_again, setup, teardown),
