@@ -118,7 +118,8 @@ static void the_last_entry_of_ram(void **state)
 static void addresses_of_32_bits(void **state)
 {
 	enter_32();
-	*entry32(PT, GVA_32, 12) = 0x80000000u | ALL;
+	*entry32(PD, GVA_32, 22) |= 0xe00;		/* ignored */
+	*entry32(PT, GVA_32, 12) = 0x80000e00u | ALL;
 	expect_address(GVA_32, 0, 0x80000000u | (GVA_32 & 0xfff));
 	/* Tables at 2 GiB, where no RAM is: all ones. */
 	*entry32(PD, GVA_32, 22) = 0x80000000u | PT | ALL;
@@ -161,7 +162,7 @@ static void addresses_of_4_mib_pages(void **state)
 			enter_32();
 			fake.controls[CTL_CR4] = CR4_PSE;
 			fake.physical_bits = (u8)physical_bits;
-			*entry32(PD, GVA_32, 22) = 0x80000000u | 1u << bit | ALL | PTE_LARGE;
+			*entry32(PD, GVA_32, 22) = 0x80000000u | 1u << bit | ALL | PTE_LARGE | 0x1000;	/* PAT */
 			error = gwalk_translate(&fake.vcpu, GVA_32, 0, &gpa, &fault);
 			if (bit <= m - 20) {
 				assert_int_equal(error, 0);
@@ -214,13 +215,33 @@ static void bits_above_the_address_are_ignored(void **state)
 	for (unsigned level = 1; level <= 4; level++) {
 		enter_64();
 		fake.physical_bits = 52;
-		*entry_64(level) |= ignored;
+		*entry_64(level) |= ignored | 0xe00;
 		expect_address(GVA, 0, PAGE | (GVA & 0xfff));
 	}
 	enter_64();
 	fake.physical_bits = 52;
 	*entry_64(1) |= 1ull << 51;
 	expect_address(GVA, 0, 1ull << 51 | PAGE | (GVA & 0xfff));
+}
+
+/* Tables at the highest bit of a physical address, where no RAM is: all ones, with reserved bits. */
+static void the_highest_bit_of_a_physical_address(void **state)
+{
+	struct guest_fault fault;
+	gpa_t gpa;
+
+	for (unsigned level = 2; level <= 5; level++) {
+		enter_64();
+		if (level == 5)
+			fake.controls[CTL_CR3] |= 1ull << (fake.physical_bits - 1);
+		else
+			*entry_64(level) |= 1ull << (fake.physical_bits - 1);
+		assert_int_equal(gwalk_translate(&fake.vcpu, GVA, 0, &gpa, &fault), -EFAULT);
+		expect_fault(&fault, X86_PF, PF_PRESENT | PF_RESERVED, GVA);
+	}
+	enter_64();
+	*entry_64(1) |= 1ull << (fake.physical_bits - 1);
+	expect_address(GVA, 0, 1ull << (fake.physical_bits - 1) | PAGE | (GVA & 0xfff));
 }
 
 /* --- PAE --- */
@@ -337,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bits_of_cr3_that_are_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_highest_bit_of_cr3_with_pae, setup, teardown),
 		cmocka_unit_test_setup_teardown(bits_above_the_address_are_ignored, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_highest_bit_of_a_physical_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_pae_pointer_is_no_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(linear_addresses_of_pae_have_32_bits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_leaf_is_walked_again, setup, teardown),
