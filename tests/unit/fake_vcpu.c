@@ -302,7 +302,7 @@ u8 cpuid_physical_bits(const struct vcpu *vcpu)
 	return fake.physical_bits;
 }
 
-/* --- what comes of it --- */
+/* --- results --- */
 
 static void raise(u8 vector, bool has_code, u32 error_code, u64 payload)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory and ports
- * that remember what they were written. Link: tests/unit/fake_vcpu.c core/cpu/control.c.
+ * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory, and ports that
+ * record what is written to them. Link: tests/unit/fake_vcpu.c core/cpu/control.c.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ struct fake_machine {
 	/* Called at each access to device memory or a port, if set. */
 	void (*on_access)(void);
 
-	/* What came of it. */
+	/* Results of the emulated instruction. */
 	bool faulted;
 	u8 vector;
 	bool has_code;
@@ -55,7 +55,7 @@ struct fake_machine {
 
 extern struct fake_machine fake;
 
-/* All memory zero, power-up values; what came of earlier instructions forgotten. */
+/* Memory zero, vCPU in its power-up state; fake_forget() clears the results of earlier instructions. */
 void fake_machine_create(void);
 void fake_machine_destroy(void);
 void fake_forget(void);
@@ -66,7 +66,7 @@ void fake_protected_mode(bool code_32);
 void fake_long_mode(void);	/* with EFER.LMA and CS.L; the page tables are the caller's */
 void fake_set_cpl(unsigned cpl);
 
-/* The page fault (or other exception) that is expected in place of an answer. */
+/* *fault must be this exception; the address counts only for a page fault. */
 void expect_fault(const struct guest_fault *fault, u8 vector, u32 error_code, u64 address);
 
 u64 fake_random(u64 *state);

@@ -54,7 +54,7 @@ static const struct vcpu_ops ops = {
 
 /* --- set-up --- */
 
-/* Not valid, but recognisable. */
+/* Not a valid RSDP, but recognisable. */
 static const char rsdp[36] = "RSD PTR \x11LAMINA\x02\x00\x10\x0e\x00\x24\x00\x00\x00";
 
 struct vm *fixture_create(u64 low, u64 high)
@@ -194,7 +194,7 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	va_end(args);
 }
 
-/* --- what must hold --- */
+/* --- checks --- */
 
 void place(struct places *places, gpa_t start, u64 size)
 {
@@ -244,7 +244,7 @@ static void check_flat(const struct segment *segment, u8 type)
 {
 	assert_int_equal(segment->base, 0);
 	assert_int_equal(segment->limit, 0xffffffff);
-	assert_int_equal(segment->type & ~1, type);	/* but for the accessed bit */
+	assert_int_equal(segment->type & ~1, type);	/* without the accessed bit */
 	assert_true(segment->s && segment->present && segment->db && segment->g);
 	assert_false(segment->unusable || segment->l);
 	assert_int_equal(segment->dpl, 0);

@@ -107,7 +107,7 @@ static void test_modes_of_code(void **state)
 	assert_int_equal(insn.rex, 0);
 }
 
-/* Right after PE is set CS is still what real mode made of it: it runs, whatever its type. */
+/* Right after CR0.PE is set, CS still has the type of real mode: fetches must not check it. */
 static void test_fetch_from_the_cs_of_real_mode(void **state)
 {
 	struct insn insn;
@@ -143,7 +143,7 @@ static void test_advance(void **state)
 	fake.vcpu.regs_dirty = 0;
 	emulate_advance(&fake.vcpu, 3);
 	assert_int_equal(get(REG_RIP), 0x100000001ull);
-	assert_int_equal(fake.vcpu.regs_dirty, BIT(REG_RIP));	/* the flags are as they were */
+	assert_int_equal(fake.vcpu.regs_dirty, BIT(REG_RIP));	/* the flags are not written */
 
 	fake.segments[SEG_CS].l = false;
 	set(REG_RIP, 0xfffffffe);
@@ -261,7 +261,7 @@ static void test_pieces_come_in_order(void **state)
 	}
 }
 
-/* Two pages of a device that are not neighbours, and a fault with the operand's offset. */
+/* Two device pages that are not adjacent in guest-physical memory. */
 static void test_access_crosses_device_pages(void **state)
 {
 	*pte(DEVICE + PAGE_SIZE) = (FAKE_MMIO + 0x8000) | ALL;
@@ -285,7 +285,7 @@ static void test_fault_in_the_second_page_writes_nothing(void **state)
 	assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
 }
 
-/* Reading must not write: devices would take it for a command. */
+/* Reads must not write: a device would take the write for a command. */
 static void test_accesses_that_reach_the_device(void **state)
 {
 	static const struct {
@@ -324,7 +324,7 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	set(REG_RBX, DEVICE + 0x10);
 	fake_set_cpl(3);
 	*pte(DEVICE) &= ~PTE_USER;
-	/* What was faulted on is another kind of access: it proves nothing about this one. */
+	/* The fault was for a read: it says nothing about the rights of this write. */
 	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_USER | PF_WRITE, DEVICE + 0x10, CODE);
 	fake_set_cpl(0);
@@ -335,7 +335,7 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DEVICE + 0x10, CODE);
 }
 
-/* The processor has translated the page that it faulted on: for this kind of access at this offset. */
+/* The processor has translated the faulted page, but only for this kind of access at this offset. */
 static void test_the_faulted_page_is_not_walked_again(void **state)
 {
 	static const struct {
@@ -414,7 +414,7 @@ static void test_real_mode_addressing(void **state)
 static void test_gs_base_in_64_bit_code(void **state)
 {
 	fake.segments[SEG_GS].base = DEVICE;
-	fake.segments[SEG_DS].base = 0x1000;		/* does not count */
+	fake.segments[SEG_DS].base = 0x1000;		/* ignored */
 	fake.mmio[0x20] = 0x77;
 	PLACE(CODE, 0x65, 0x0f, 0xb6, 0x04, 0x25, 0x20, 0, 0, 0);
 	access_device(FAKE_MMIO + 0x20, TDP_READ);
@@ -473,7 +473,7 @@ static void test_opcode_extensions(void **state)
 	}
 }
 
-/* The same bytes mean something else in another opcode map or mode. */
+/* In another opcode map or mode the same opcode is another instruction. */
 static void test_opcodes_of_other_maps_and_modes(void **state)
 {
 	static const u8 others[][5] = {
@@ -534,7 +534,7 @@ static void test_refusals_read_no_byte_that_they_do_not_name(void **state)
 	assert_int_equal(*pte(CODE + PAGE_SIZE) & PTE_ACCESSED, 0);
 }
 
-/* Code that changed since the exit runs as it is now: nothing is done, and RIP stays. */
+/* If the code has changed since the exit, nothing is emulated and RIP stays: the guest runs the new code. */
 static void test_code_that_changed_since(void **state)
 {
 	const struct io_exit io = { .port = 0x60, .size = 1, .in = true };
@@ -556,7 +556,7 @@ static void test_code_that_changed_since(void **state)
 	assert_int_equal(fake.instructions_done + fake.port_size, 0);
 }
 
-/* The instruction at RIP has nothing to do with what pushed to a stack in device memory. */
+/* Event delivery pushed to a stack in device memory: the instruction at RIP did not make the access. */
 static void test_event_delivery_to_device_memory(void **state)
 {
 	PLACE(CODE, 0x89, 0x03);

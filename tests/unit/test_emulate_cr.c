@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control register accesses that only the instruction itself tells apart. */
+/* Control register accesses whose instruction the hardware does not report. */
 /* link: core/emulate/emulate.c core/emulate/cr.c core/emulate/operand.c core/emulate/gwalk.c */
 /* link: core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "core/emulate/emulate.h"
@@ -106,7 +106,7 @@ static void test_smsw_to_nowhere(void **state)
 	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DATA, CODE);
 }
 
-/* They access two bytes, whatever the operand size. */
+/* LMSW and SMSW access two bytes of memory, whatever the operand size. */
 static void test_memory_operands_of_16_bits(void **state)
 {
 	*pte(DATA + PAGE_SIZE) = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fast path for MMIO does what the full emulation does, or nothing at all. */
+/* The fast path for MMIO does the same as the full emulation, or nothing at all. */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
 /* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
@@ -12,7 +12,7 @@
 #define ROUNDS 200000
 #define ALL (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
 
-/* Above the VGA hole, where systems keep them. */
+/* Above the VGA hole: the fast path looks nowhere else. */
 enum { PML4 = 0x101000, PDPT = 0x102000, PD = 0x103000, PT = 0x104000, CODE = 0x110000, DEVICE = 0x120000 };
 
 static u64 seed = 0x9e3779b97f4a7c15ull;
@@ -66,7 +66,7 @@ static bool fast(u64 gpa, enum tdp_access access)
 	return emulate_mmio_fast(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
 
-/* The shapes that drivers of local APICs and the like use are taken. */
+/* The forms that drivers of local APICs and similar devices use. */
 static void plain_accesses_are_taken(void **state)
 {
 	static const struct {
@@ -130,7 +130,7 @@ static unsigned encode(u8 *bytes, const struct operand *operand, s32 displacemen
 	return at + size;
 }
 
-/* Not on the fast path: RSP in any place, and what means RIP or a displacement in place of RBP and R13. */
+/* Not on the fast path: RSP in any role; with mod 0, RBP and R13 stand for RIP or a displacement. */
 static bool is_fast(const struct operand *operand)
 {
 	bool special = operand->mod == 0 && (operand->base & 7) == 5;
@@ -216,7 +216,7 @@ static void an_index_without_a_base(void **state)
 	}
 }
 
-/* Outside of 64-bit mode ModR/M names an address where there it is relative to RIP. */
+/* Outside of 64-bit mode mod 0, rm 5 is an absolute address, not relative to RIP. */
 static void an_address_in_32_bit_code(void **state)
 {
 	static const u8 mov[] = { 0x8b, 0x05, 0xc8, 0x06, 0x00, 0x50 };	/* mov eax, [FAKE_MMIO + 0x6c8] */
@@ -227,13 +227,13 @@ static void an_address_in_32_bit_code(void **state)
 	assert_true(fast(FAKE_MMIO + 0x6c8, TDP_READ));
 	assert_int_equal(fake.vcpu.regs[REG_RAX], 0x11223344);
 	assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(mov));
-	/* And 4x is no REX prefix, but INC or DEC. */
+	/* 4x is INC or DEC, not a REX prefix. */
 	place(CODE, "\x48\x8b\x03", 3);
 	fake.vcpu.regs[REG_RBX] = FAKE_MMIO;
 	assert_false(fast(FAKE_MMIO, TDP_READ));
 }
 
-/* And these are not: nothing has happened then. */
+/* Everything else is left to the full emulation, and nothing has changed. */
 static void the_rest_is_left_alone(void **state)
 {
 	static const u8 mov[] = { 0x8b, 0x03 };
@@ -244,7 +244,7 @@ static void the_rest_is_left_alone(void **state)
 		{ { 0x66, 0x8b, 0x03 }, "a prefix" },
 		{ { 0x8a, 0x03 }, "a byte" },
 		{ { 0x8b, 0xc3 }, "no memory" },
-		{ { 0x8b, 0x24, 0x03 }, "RSP, which is elsewhere" },
+		{ { 0x8b, 0x24, 0x03 }, "RSP, which may not be in regs[]" },
 		{ { 0x8b, 0x04, 0x24 }, "RSP as base" },
 		{ { 0x8b, 0x05, 0, 0, 0, 0 }, "relative to RIP" },
 		{ { 0xc7, 0x0b, 1, 2, 3, 4 }, "no MOV: C7 /1" },
@@ -266,7 +266,7 @@ static void the_rest_is_left_alone(void **state)
 	fake.vcpu.events.reinject.type = EVENT_NONE;
 	assert_false(fast(0x1000, TDP_READ));		/* RAM */
 	assert_false(fast(FAKE_MMIO, TDP_FETCH));
-	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may go on in another page */
+	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may continue in another page */
 	assert_false(fast(FAKE_MMIO, TDP_READ));
 	place(CODE, mov, sizeof(mov));
 	*entry(PD, 0) &= ~PTE_PRESENT;
@@ -329,7 +329,7 @@ static void code_that_is_in_plain_ram(void **state)
 	assert_null(code_in(INSN_MODE_32, CODE_UNPAGED, CODE));
 }
 
-/* Each of the four tables, from the first place that there may be one to the last. */
+/* Each of the four tables, at the lowest and highest address in plain RAM and beside them. */
 static void tables_that_are_in_plain_ram(void **state)
 {
 	static const struct {
@@ -375,7 +375,7 @@ static void each_bit_of_an_address_counts(void **state)
 			assert_null(code_in(INSN_MODE_64, CODE_4_LEVEL, 0));
 		}
 	}
-	for (unsigned bit = 0; bit < 11; bit++) {	/* no bits above where the page is large */
+	for (unsigned bit = 0; bit < 11; bit++) {	/* with a large page, offsets */
 		memset(fake.ram, 0, FAKE_RAM_SIZE);
 		*entry(PML4, 0) = PDPT | PTE_PRESENT;
 		*entry(PDPT, 0) = PD | PTE_PRESENT;
@@ -385,7 +385,7 @@ static void each_bit_of_an_address_counts(void **state)
 	}
 }
 
-/* Random instructions, mostly of the shapes that are meant, on random registers: both ways agree. */
+/* Random instructions, mostly of the supported forms, with random registers: both ways agree. */
 static void both_ways_agree(void **state)
 {
 	static const u8 opcodes[] = { 0x8b, 0x89, 0xc7 };
@@ -408,7 +408,7 @@ static void both_ways_agree(void **state)
 		if (round & 1)
 			bytes[at++] = 0x40 | (bytes[0] & 15);
 		bytes[at++] = opcodes[fake_random(&seed) % 3];
-		/* Registers that make the operand's offset in its page right, where one of them is the base. */
+		/* With any register as the base, the operand's offset in its page is right. */
 		for (unsigned i = 0; i < 16; i++)
 			fake.vcpu.regs[i] = (round % 3 ? DEVICE : FAKE_MMIO) + (gpa & ~PAGE_MASK);
 		if (round % 5)

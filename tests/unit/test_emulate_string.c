@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* String instructions: ports and memory, faults in the middle, bounds. */
+/* String instructions: ports and memory, faults between iterations, bounds. */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
 /* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
@@ -70,13 +70,13 @@ static void test_string_addresses_wrap_at_16_bits(void **state)
 static void test_rep_of_nothing(void **state)
 {
 	PLACE(CODE, 0xf3, 0x6c);
-	set(REG_RDI, 0x800000000000ull);		/* not even looked at */
+	set(REG_RDI, 0x800000000000ull);		/* not accessed */
 	set(REG_RCX, 0);
 	string_io(true, 1);
 	expect_done(CODE + 2);
 }
 
-/* What was moved before the fault stays moved, and nothing was taken from the port in vain. */
+/* A fault keeps what was copied before it, and no data read from the port is lost. */
 static void test_fault_in_the_middle(void **state)
 {
 	*pte(DATA + PAGE_SIZE) = 0;
@@ -91,7 +91,7 @@ static void test_fault_in_the_middle(void **state)
 	assert_int_equal(fake.port_in, 8);
 	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 0);
 
-	/* The guest brings the page in, and the instruction goes on. */
+	/* The guest maps the page, and the instruction continues. */
 	*pte(DATA + PAGE_SIZE) = 0x60000 | ALL;
 	fake_forget();
 	string_io(true, 4);
@@ -126,7 +126,7 @@ static void take_time(void)
 	fake.now += 250000;
 }
 
-/* As long as a slow console makes it: timers and keys are served in between. */
+/* A slow console ends the batch early, so that timers and keys are served. */
 static void test_slow_ports_are_left_in_time(void **state)
 {
 	PLACE(CODE, 0xf3, 0x6e);			/* REP OUTSB */

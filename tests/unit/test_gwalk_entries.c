@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries of guest page tables: what is beside them, and what another CPU changes during a walk. */
+/* Entries of guest page tables: address bits, neighbours, and changes by another CPU during a walk. */
 /* link: core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c tests/unit/fake_vcpu.c */
 #include "fake_vcpu.h"
 
@@ -71,7 +71,7 @@ static u32 *entry32(u64 table, gva_t gva, unsigned shift)
 	return (u32 *)(fake.ram + table) + (gva >> shift & 1023);
 }
 
-/* All entries present but for the two that lead to the page, and with all other bits. */
+/* Two entries map the page; all others have all bits set. */
 static void enter_32(void)
 {
 	fake_protected_mode(true);
@@ -177,7 +177,7 @@ static void addresses_of_4_mib_pages(void **state)
 
 /* --- CR3 --- */
 
-/* SDM, "Use of CR3" in each mode: the bits that are no address do not count. */
+/* SDM, "Use of CR3" in each mode: bits that are not part of the address are ignored. */
 static void bits_of_cr3_that_are_ignored(void **state)
 {
 	enter_32();
@@ -254,7 +254,7 @@ static void a_pae_pointer_is_no_page(void **state)
 	expect_address(GVA, 0, GVA - MIB(2));
 }
 
-/* Linear addresses have 32 bits: what is above is cut off, and not checked for being canonical. */
+/* Linear addresses have 32 bits: upper bits are cut off, not checked for being canonical. */
 static void linear_addresses_of_pae_have_32_bits(void **state)
 {
 	static const gva_t high[] = { 0, 1ull << 32, 1ull << 47, 1ull << 63, 0xffffffffull << 32 };
@@ -267,7 +267,8 @@ static void linear_addresses_of_pae_have_32_bits(void **state)
 /* --- changes during a walk --- */
 
 static struct {
-	unsigned walks, changes;	/* that were seen, and how many of the first meet a change */
+	unsigned walks;		/* so far */
+	unsigned changes;	/* how many of the first walks meet a change */
 	u64 *entry;
 } other_cpu;
 
@@ -313,7 +314,7 @@ static void a_changed_leaf_is_walked_again(void **state)
 	}
 }
 
-/* The path that leads to the page at last is the one that counts. */
+/* Only the entries of the last walk get accessed flags and give the address. */
 static void a_changed_table_is_walked_again(void **state)
 {
 	const struct {
@@ -334,7 +335,7 @@ static void a_changed_table_is_walked_again(void **state)
 	}
 }
 
-/* Then the guest takes a page fault, finds its tables in order and tries again. */
+/* The guest gets a page fault, finds its tables correct and repeats the access. */
 static void a_walk_gives_up_where_each_try_meets_a_change(void **state)
 {
 	struct guest_fault fault;

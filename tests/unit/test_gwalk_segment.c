@@ -44,9 +44,9 @@ static void test_real_mode_segments(void **state)
 	expect_linear(SEG_DS, 0xfffc, 4, PF_WRITE, 0x10ffec);
 	expect_segment_fault(SEG_DS, 0xfffd, 4, 0, X86_GP);
 	expect_segment_fault(SEG_SS, 0xffff, 2, PF_WRITE, X86_SS);
-	/* Code may be written there; what the cached type says does not count. */
+	/* Real mode may write to the code segment: the cached type is not checked. */
 	expect_linear(SEG_CS, 0x100, 4, PF_WRITE, 0x100);
-	/* Limits that protected mode has left behind stay. */
+	/* A limit that was set in protected mode stays in effect. */
 	fake.segments[SEG_ES].limit = 0xffffffff;
 	expect_linear(SEG_ES, 0xfee00000, 4, PF_WRITE, 0xfee00000);
 }
@@ -123,7 +123,7 @@ static void test_64_bit_segments(void **state)
 	expect_segment_fault(SEG_DS, 0x800000000000ull, 1, 0, X86_GP);
 	expect_segment_fault(SEG_DS, 0x7ffffffffffcull, 8, 0, X86_GP);
 	expect_segment_fault(SEG_SS, 0xffff7fffffffffffull, 1, 0, X86_SS);
-	/* The same segments in compatibility mode count again. */
+	/* In compatibility mode the limits apply again. */
 	fake.segments[SEG_CS].l = false;
 	fake.segments[SEG_GS].unusable = false;
 	expect_segment_fault(SEG_GS, 0x5000, 8, PF_WRITE, X86_GP);

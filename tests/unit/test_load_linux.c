@@ -26,7 +26,7 @@ enum field {
 	INIT_SIZE = 0x260, E820_TABLE = 0x2d0,
 };
 
-/* Bytes that make the CRC-32 of all of it zero, as the kernel's build does. */
+/* Append a CRC-32, as the kernel's build does: it makes the CRC-32 of the whole image zero. */
 static void put_checksum(u8 *image)
 {
 	u32 crc = 0xffffffff;
@@ -77,7 +77,7 @@ static u64 field(struct vm *vm, enum field at, size_t width)
 	return guest_number(vm, zero_page(vm) + at, width);
 }
 
-/* SDM, "4-Level Paging": what the tables make of a linear address, or ~0. */
+/* SDM, "4-Level Paging": translate a linear address with the guest's tables. ~0: not mapped. */
 static u64 walk(struct vm *vm, u64 linear, struct places *tables)
 {
 	u64 entry = vm->controls[CTL_CR3];
@@ -178,7 +178,7 @@ static void test_kernel_alone(void **state)
 	struct vm *vm = fixture_create(MIB(64), 0);
 	u8 *image = good();
 
-	put(image, 0x268, 0x11223344, 4);	/* the setup header's last field, and what is behind it */
+	put(image, 0x268, 0x11223344, 4);	/* the setup header's last field, and bytes behind it */
 	put(image, 0x26c, ~0ull, 8);
 	put_checksum(image);
 	assert_int_equal(fixture_load(vm, image, IMAGE, "console=ttyS0 quiet", NULL, 0), 0);
@@ -236,7 +236,7 @@ static void test_initrd(void **state)
 	check_initrd(GIB(3), GIB(2), 0x7fffffff, GIB(2));
 	check_initrd(GIB(3), 0, 0xffffffff, GIB(3));
 	check_initrd(MIB(64), 0, 0x37fffff, MIB(56));
-	/* Where the kernel is in the way: below it. */
+	/* Below the kernel, where the kernel occupies the end of RAM. */
 	check_initrd(PREF + INIT, 0, 0x7fffffff, PREF);
 	check_initrd(PREF + INIT + MIB(2), 0, PREF + INIT + 0x2fff, PREF);
 }
@@ -286,7 +286,7 @@ static void test_fixed_address(void **state)
 	fixture_destroy(vm);
 }
 
-/* The last place there is ends at 3 GiB, where the hole for devices begins. */
+/* The highest possible address: the kernel ends at 3 GiB, where the hole for devices begins. */
 static void test_highest_address(void **state)
 {
 	struct vm *vm = fixture_create(GIB(3), 0);
@@ -300,7 +300,7 @@ static void test_highest_address(void **state)
 	fixture_destroy(vm);
 }
 
-/* The advice is in steps of 2 MiB, as mem= is. */
+/* The message recommends a multiple of 2 MiB, the step of mem=. */
 static void test_memory_that_is_advised(void **state)
 {
 	struct vm *vm = fixture_create(MIB(24), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiboot kernels: what they find in registers and memory, by the words of the specifications. */
+/* Multiboot kernels: registers and memory at entry, as both specifications require. */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* Header tags are given with their end tag. */
+/* `tags` includes the end tag. */
 static void put_mb2(u8 *image, size_t at, const u32 *tags, size_t count)
 {
 	u32 length = (u32)(16 + 4 * count);
@@ -126,7 +126,7 @@ static void test_mb1_module(void **state)
 	fixture_destroy(vm);
 }
 
-/* The header's own addresses win; the file need not be ELF. */
+/* Addresses in the header take precedence; the file need not be ELF. */
 static void test_mb1_addresses(void **state)
 {
 	struct vm *vm = fixture_create(MIB(16), 0);
@@ -147,7 +147,7 @@ static void test_mb1_addresses(void **state)
 	fixture_destroy(vm);
 }
 
-/* What is loaded begins in the file as far before the header as in memory. */
+/* Load and header address are as far apart in the file: the load begins at 0x100 in it. */
 static void test_addresses_may_leave_out_the_beginning_of_the_file(void **state)
 {
 	struct vm *vm = fixture_create(MIB(16), 0);
@@ -172,7 +172,7 @@ static void test_addresses_may_leave_out_the_beginning_of_the_file(void **state)
 	fixture_destroy(vm);
 }
 
-/* As many program headers count as the ELF header says: what is behind them is none. */
+/* The ELF header says how many program headers there are: bytes behind them are none. */
 static void test_entry_behind_the_program_headers(void **state)
 {
 	struct vm *vm = fixture_create(MIB(4), 0);
@@ -376,7 +376,7 @@ static void test_mb2_demands(void **state)
 	fixture_destroy(vm);
 }
 
-/* MB2, "Information request header tag": each type is demanded alone, up to the last that there is. */
+/* MB2, "Information request header tag": each type of the specification, required alone. */
 static void test_mb2_each_demand(void **state)
 {
 	const u32 given = BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(6) | BIT(14) | BIT(15);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the loaders share: where something may be put in guest memory, the memory map, flat segments. */
+/* What the loaders share: places in guest memory, the memory map, flat segments. */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
@@ -38,7 +38,7 @@ static void take_before(const struct load_range *ranges, u32 count)
 /* --- free places --- */
 
 struct search {
-	struct load_range taken[2];	/* those with an end */
+	struct load_range taken[2];	/* end 0: not used */
 	u64 size, align;
 	gpa_t min, max, expected;	/* 0: there is no place */
 };
@@ -87,7 +87,7 @@ static void the_lowest_free_place_is_taken(void **state)
 		{ { }, 1, 1, 0xe0000, RAM, 0x100000 },
 		{ { }, 1, 1, 0xfffff, RAM, 0x100000 },
 		{ { }, 1, 1, 0x100000, RAM, 0x100000 },
-		/* The end of RAM, and of what was asked for. */
+		/* The end of RAM, and max. */
 		{ { }, PAGE, PAGE, RAM - PAGE, GIB(3), RAM - PAGE },
 		{ { }, PAGE + 1, PAGE, RAM - PAGE, GIB(3), 0 },
 		{ { }, PAGE, PAGE, RAM, GIB(3), 0 },
@@ -174,7 +174,7 @@ static void information_gets_a_page_of_its_own(void **state)
 	fixture_said(load.vm, "no room for 16777216 bytes of boot information");
 }
 
-/* Ranges in any order; what is behind the last in the list does not count. */
+/* The order of the ranges does not matter; entries behind the last are ignored. */
 static void an_initrd_goes_behind_the_kernel(void **state)
 {
 	static const struct {
@@ -227,7 +227,7 @@ static void an_image_may_ask_for_ram_that_is_free(void **state)
 		}
 	}
 	load.vm->errors = 0;
-	assert_int_equal(load_take(&load, RAM, 0, "nothing"), 0);	/* takes nothing, wherever that is */
+	assert_int_equal(load_take(&load, RAM, 0, "nothing"), 0);	/* size 0 takes nothing, at any address */
 	assert_int_equal(load.vm->errors, 0);
 }
 

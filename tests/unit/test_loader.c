@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PVH guests and flat binaries: what they find in registers and memory; ELF segments; what is no
- * guest at all. Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
+ * PVH guests and flat binaries: registers and memory at entry; ELF segments; files that are no guest.
+ * Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
@@ -125,7 +125,7 @@ static void test_segments_that_do_not_fit(void **state)
 	fixture_destroy(vm);
 }
 
-/* What the guest is told moves out of the way of a kernel in low memory. */
+/* The boot information moves out of the way of a kernel in low memory. */
 static void test_kernel_in_low_memory(void **state)
 {
 	static const struct {
@@ -252,7 +252,7 @@ static void test_hostile(void **state)
 	free(image);
 }
 
-/* More segments than anybody has, each of one byte. */
+/* More segments than any real kernel has, one byte each. */
 static void test_many_segments(void **state)
 {
 	enum { COUNT = 1000 };
