@@ -304,7 +304,8 @@ static void test_accesses_that_reach_the_device(void **state)
 		{ { 0x09, 0x03 }, 2, 1, 1 },			/* OR [RBX], EAX */
 		{ { 0x0b, 0x03 }, 2, 1, 0 },			/* OR EAX, [RBX] */
 		{ { 0x87, 0x03 }, 2, 1, 1 },			/* XCHG */
-		{ { 0x0f, 0xb1, 0x0b }, 3, 1, 1 },		/* CMPXCHG, equal or not */
+		{ { 0x0f, 0xb1, 0x0b }, 3, 1, 1 },		/* CMPXCHG */
+		{ { 0x0f, 0xc1, 0x0b }, 3, 1, 1 },		/* XADD */
 		{ { 0xf7, 0x13 }, 2, 1, 1 },			/* NOT */
 	};
 
@@ -315,6 +316,25 @@ static void test_accesses_that_reach_the_device(void **state)
 		expect_done(CODE + cases[i].length);
 		assert_int_equal(fake.mmio_reads, cases[i].reads);
 		assert_int_equal(fake.mmio_writes, cases[i].writes);
+	}
+}
+
+/* SDM, "CMPXCHG": the destination gets a write cycle in any case, and RAX the value that differs. */
+static void test_cmpxchg_always_writes(void **state)
+{
+	for (unsigned equal = 0; equal < 2; equal++) {
+		memcpy(fake.mmio + 0x10, "\x78\x56\x34\x12", 4);
+		PLACE(CODE, 0x0f, 0xb1, 0x0b);			/* CMPXCHG [RBX], ECX */
+		set(REG_RBX, DEVICE + 0x10);
+		set(REG_RCX, 0x99);
+		set(REG_RAX, equal ? 0x12345678 : 0x12345679);
+		access_device(FAKE_MMIO + 0x10, TDP_WRITE);
+		expect_done(CODE + 3);
+		assert_int_equal(fake.mmio_reads, 1);
+		assert_int_equal(fake.mmio_writes, 1);
+		assert_int_equal(get(REG_RAX), 0x12345678);
+		assert_memory_equal(fake.mmio + 0x10, equal ? "\x99\0\0" : "\x78\x56\x34\x12", 4);
+		assert_int_equal(!!(get(REG_RFLAGS) & RFLAGS_ZF), equal);
 	}
 }
 
@@ -586,6 +606,7 @@ int main(void)
 		TEST(test_access_crosses_device_pages),
 		TEST(test_fault_in_the_second_page_writes_nothing),
 		TEST(test_accesses_that_reach_the_device),
+		TEST(test_cmpxchg_always_writes),
 		TEST(test_access_with_the_rights_of_the_guest),
 		TEST(test_the_faulted_page_is_not_walked_again),
 		TEST(test_segment_faults),
