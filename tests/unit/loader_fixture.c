@@ -98,6 +98,24 @@ int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmd
 	return error;
 }
 
+int fixture_load_cramped(struct vm *vm, int (*loader)(struct load *load), const struct guest_image *image,
+			 u32 pages, const struct load_range *kernel)
+{
+	struct load load = {
+		.vm = vm, .vcpu = &vm->vcpu, .image = image,
+		.taken = {
+			{ LOAD_INFO_START + pages * PAGE_SIZE, LOAD_LOW_END },
+			{ LOAD_HIGH_START, kernel->start },
+			{ kernel->end, vm->low },
+		},
+		.taken_count = 3,
+	};
+
+	vm->log[0] = 0;
+	vm->errors = 0;
+	return loader(&load);
+}
+
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words)
 {
 	vm->log[0] = 0;

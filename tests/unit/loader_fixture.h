@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "core/load/load.h"
 #include "core/load/loader.h"
 #include "core/vcpu.h"
 #include "hostile.h"
@@ -40,7 +41,13 @@ void fixture_destroy(struct vm *vm);
 /* Load the image. A failure must log exactly one error, a success none. */
 int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
 		 const void *initrd, size_t initrd_size);
-/* The same, and it must fail with this text in its message. */
+/*
+ * Try one loader, with only `pages` pages of memory free for boot information, from 64 KiB on, and the
+ * memory at `kernel`. Returns what it returns.
+ */
+int fixture_load_cramped(struct vm *vm, int (*loader)(struct load *load), const struct guest_image *image,
+			 u32 pages, const struct load_range *kernel);
+/* As fixture_load(), but it must fail with this text in its message. */
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words);
 /* The log must contain this text. */
 void fixture_said(const struct vm *vm, const char *words);

@@ -313,6 +313,30 @@ static void test_memory_that_is_advised(void **state)
 	fixture_destroy(vm);
 }
 
+/* Command line and zero page take a page each, the page tables and the GDT seven. */
+static void test_no_room_for_information(void **state)
+{
+	static const char *const words[] = {
+		"no room for 4 bytes of boot information", "no room for 4096 bytes of boot information",
+		"no room for 24608 bytes of boot information",
+	};
+	const struct load_range kernel = { PREF, PREF + INIT };
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+	const struct guest_image guest = { .kernel = image, .kernel_size = IMAGE, .cmdline = "abc" };
+
+	for (u32 pages = 0; pages <= 9; pages++) {
+		int error = fixture_load_cramped(vm, load_linux, &guest, pages, &kernel);
+
+		assert_int_equal(error, pages < 9 ? -ENOMEM : 0);
+		assert_int_equal(vm->errors, pages < 9);
+		if (error)
+			fixture_said(vm, words[MIN(pages, 2u)]);
+	}
+	free(image);
+	fixture_destroy(vm);
+}
+
 static void test_version_that_is_not_given(void **state)
 {
 	struct vm *vm = fixture_create(MIB(64), 0);
@@ -436,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_fixed_address),
 		cmocka_unit_test(test_highest_address),
 		cmocka_unit_test(test_memory_that_is_advised),
+		cmocka_unit_test(test_no_room_for_information),
 		cmocka_unit_test(test_version_that_is_not_given),
 		cmocka_unit_test(test_low_address),
 		cmocka_unit_test(test_command_line),

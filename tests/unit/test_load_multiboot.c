@@ -399,6 +399,25 @@ static void test_mb2_each_demand(void **state)
 	fixture_destroy(vm);
 }
 
+static void test_no_room_for_information(void **state)
+{
+	const struct load_range kernel = { 0x100000, 0x103000 + ELF_DATA_SIZE };
+	struct vm *vm = fixture_create(MIB(16), 0);
+	u8 *images[] = { mb1_elf(3), mb2_elf() };
+
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		const struct guest_image guest = { .kernel = images[i], .kernel_size = ELF_SIZE, .cmdline = "" };
+
+		put_segment(images[i], 1, PT_LOAD, ELF_DATA_AT, 0xc0103000, 0x103000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+		assert_int_equal(fixture_load_cramped(vm, load_multiboot, &guest, 1, &kernel), 0);
+		assert_int_equal(fixture_load_cramped(vm, load_multiboot, &guest, 0, &kernel), -ENOMEM);
+		fixture_said(vm, "bytes of boot information: expected a larger mem=");
+		assert_int_equal(vm->errors, 1);
+		free(images[i]);
+	}
+	fixture_destroy(vm);
+}
+
 /* --- hostile ones --- */
 
 static void test_hostile(void **state)
@@ -432,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_mb2_entry_tag),
 		cmocka_unit_test(test_mb2_demands),
 		cmocka_unit_test(test_mb2_each_demand),
+		cmocka_unit_test(test_no_room_for_information),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -89,6 +89,21 @@ static void test_pvh_entry_elsewhere(void **state)
 	fixture_destroy(vm);
 }
 
+static void test_pvh_without_room_for_information(void **state)
+{
+	const struct load_range kernel = { 0x100000, 0x103000 + ELF_DATA_SIZE };
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = pvh_elf(ELF_ENTRY);
+	const struct guest_image guest = { .kernel = image, .kernel_size = ELF_SIZE, .cmdline = "" };
+
+	put_segment(image, 1, PT_LOAD, ELF_DATA_AT, 0xc0103000, 0x103000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+	assert_int_equal(fixture_load_cramped(vm, load_pvh, &guest, 1, &kernel), 0);
+	assert_int_equal(fixture_load_cramped(vm, load_pvh, &guest, 0, &kernel), -ENOMEM);
+	assert_int_equal(vm->errors, 1);
+	free(image);
+	fixture_destroy(vm);
+}
+
 /* --- ELF segments --- */
 
 static void test_segments_that_do_not_fit(void **state)
@@ -284,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_pvh),
 		cmocka_unit_test(test_pvh_without_module),
 		cmocka_unit_test(test_pvh_entry_elsewhere),
+		cmocka_unit_test(test_pvh_without_room_for_information),
 		cmocka_unit_test(test_segments_that_do_not_fit),
 		cmocka_unit_test(test_kernel_in_low_memory),
 		cmocka_unit_test(test_no_room_beside_the_kernel),
