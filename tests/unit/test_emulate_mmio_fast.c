@@ -278,6 +278,72 @@ static void the_rest_is_left_alone(void **state)
 	assert_false(fast(FAKE_MMIO, TDP_READ));
 }
 
+/* Accesses between the end of low RAM and 4 GiB, within one page. */
+static void addresses_that_are_taken(void **state)
+{
+	static const struct {
+		u8 bytes[3];
+		u64 gpa;
+		bool taken;
+	} cases[] = {
+		{ { 0x8b, 0x03 }, FAKE_RAM_SIZE, true },
+		{ { 0x8b, 0x03 }, FAKE_RAM_SIZE - PAGE_SIZE, false },
+		{ { 0x8b, 0x03 }, GIB(4) - PAGE_SIZE, true },
+		{ { 0x8b, 0x03 }, GIB(4), false },
+		{ { 0x8b, 0x03 }, FAKE_MMIO + 0xffc, true },
+		{ { 0x8b, 0x03 }, FAKE_MMIO + 0xffd, false },
+		{ { 0x48, 0x8b, 0x03 }, FAKE_MMIO + 0xff8, true },
+		{ { 0x48, 0x8b, 0x03 }, FAKE_MMIO + 0xff9, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake.vcpu.regs[REG_RBX] = DEVICE + (cases[i].gpa & 0xfff);
+		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
+		assert_int_equal(fast(cases[i].gpa, TDP_READ), cases[i].taken);
+		assert_int_equal(fake.mmio_reads, cases[i].taken);
+		if (cases[i].taken)
+			assert_int_equal(fake.last_mmio_gpa, cases[i].gpa);
+	}
+}
+
+/* Only reads and writes by the instruction itself. */
+static void causes_that_are_taken(void **state)
+{
+	static const u8 load[] = { 0x8b, 0x03 }, store[] = { 0x89, 0x03 };
+	static const struct {
+		const u8 *bytes;
+		enum tdp_access access;
+		bool walk, taken;
+	} cases[] = {
+		{ load, TDP_READ, false, true }, { load, TDP_READ, true, false },
+		{ load, TDP_WRITE, false, false }, { load, TDP_FETCH, false, false },
+		{ store, TDP_WRITE, false, true }, { store, TDP_WRITE, true, false },
+		{ store, TDP_READ, false, false }, { store, TDP_FETCH, false, false },
+		{ store, TDP_FETCH, true, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct tdp_fault fault = {
+			.gpa = FAKE_MMIO, .access = cases[i].access, .walk = cases[i].walk, .what = "test",
+		};
+
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		place(CODE, cases[i].bytes, 2);
+		assert_int_equal(emulate_mmio_fast(&fake.vcpu, &fault), cases[i].taken);
+		assert_int_equal(fake.mmio_reads + fake.mmio_writes, cases[i].taken);
+	}
+}
+
+/* 16-bit code has other operands: it is left to the full emulation. */
+static void code_of_16_bits_is_not_taken(void **state)
+{
+	fake_protected_mode(false);
+	place(CODE, "\x8b\x07", 2);		/* mov ax, [bx] */
+	fake.vcpu.regs[REG_RBX] = fake.vcpu.regs[REG_RDI] = FAKE_MMIO;
+	assert_false(fast(FAKE_MMIO, TDP_READ));
+	assert_int_equal(fake.mmio_reads, 0);
+}
+
 static void large_pages(void **state)
 {
 	static const u8 mov[] = { 0x8b, 0x03 };
@@ -452,6 +518,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_index_without_a_base, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_address_in_32_bit_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(addresses_that_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(causes_that_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_of_16_bits_is_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_that_is_in_plain_ram, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_that_are_in_plain_ram, setup, teardown),
