@@ -255,6 +255,23 @@ static void test_strings_with_the_rights_of_the_guest(void **state)
 	}
 }
 
+/* The code was there for the first instruction, and is gone for the second. */
+static void test_no_port_is_read_without_code(void **state)
+{
+	PLACE(CODE, 0x6c);				/* INSB */
+	set(REG_RDI, DATA);
+	string_io(true, 1);
+	expect_done(CODE + 1);
+	fake.port_in = 7;
+	*pte(CODE) = 0;
+	set(REG_RIP, CODE);
+	fake_forget();
+	string_io(true, 1);
+	expect_raised(X86_PF, 0, CODE, CODE);
+	assert_int_equal(fake.port_in, 7);
+	assert_int_equal(get(REG_RDI), DATA + 1);
+}
+
 static void test_port_strings_with_the_rights_of_the_guest(void **state)
 {
 	fake_set_cpl(3);
@@ -285,6 +302,7 @@ int main(void)
 		TEST(test_movs_between_ram_and_device),
 		TEST(test_movs_within_ram_reaches_no_device),
 		TEST(test_strings_with_the_rights_of_the_guest),
+		TEST(test_no_port_is_read_without_code),
 		TEST(test_port_strings_with_the_rights_of_the_guest),
 	};
 
