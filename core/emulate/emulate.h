@@ -39,8 +39,9 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 bool emulate_is_string(const struct insn *insn);
 
 /*
- * Emulate one of these. With a REP prefix, at most 256 iterations or about a millisecond of them: then
- * RIP still points to the instruction, which continues from its registers when the guest is entered.
+ * Emulate one of these. With a REP prefix it stops after 256 iterations, after a millisecond, or when the
+ * vCPU has a request pending: then RIP still points to the instruction, which continues from its
+ * registers when the guest is entered again.
  */
 void emulate_string(struct vcpu *vcpu, const struct insn *insn);
 

@@ -19,7 +19,7 @@ _Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WI
 
 enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD };
 
-/* What one module's command line says. */
+/* One command line of a module, parsed. */
 struct module_line {
 	int index;
 	const char *text;
