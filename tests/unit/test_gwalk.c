@@ -565,6 +565,10 @@ static void test_copies_cross_pages(void **state)
 	memset(text, 0, sizeof(text));
 	assert_int_equal(gwalk_read(&fake.vcpu, gva - 2, text, 6, 0, &fault), 0);
 	assert_string_equal(text, "ABCDEF");
+	/* Up to the end of the page, and not a byte beyond. */
+	assert_int_equal(gwalk_write(&fake.vcpu, gva, "xyz", 3, 0, &fault), 0);
+	assert_memory_equal(fake.ram + 0x5ffc, "Bxyz", 4);
+	assert_memory_equal(fake.ram + 0x3000, "Fefgh", 5);
 	assert_true(entry_get(mode, gva, 1) & PTE_DIRTY);
 	assert_true(entry_get(mode, gva + PAGE_SIZE, 1) & PTE_DIRTY);
 }

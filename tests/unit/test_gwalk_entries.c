@@ -162,11 +162,11 @@ static void addresses_of_4_mib_pages(void **state)
 			enter_32();
 			fake.controls[CTL_CR4] = CR4_PSE;
 			fake.physical_bits = (u8)physical_bits;
-			*entry32(PD, GVA_32, 22) = 0x80000000u | 1u << bit | ALL | PTE_LARGE | 0x1000;	/* PAT */
+			*entry32(PD, GVA_32, 22) = 0x40000000u | 1u << bit | ALL | PTE_LARGE | 0x1000;	/* PAT */
 			error = gwalk_translate(&fake.vcpu, GVA_32, 0, &gpa, &fault);
 			if (bit <= m - 20) {
 				assert_int_equal(error, 0);
-				assert_int_equal(gpa, 1ull << (bit + 19) | 0x80000000u | (GVA_32 & 0x3fffff));
+				assert_int_equal(gpa, 1ull << (bit + 19) | 0x40000000u | (GVA_32 & 0x3fffff));
 			} else {
 				assert_int_equal(error, -EFAULT);
 				expect_fault(&fault, X86_PF, PF_PRESENT | PF_RESERVED, GVA_32);
