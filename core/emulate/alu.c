@@ -9,7 +9,7 @@
 #define IN_AH	  (RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 #define ALL_FLAGS (IN_AH | RFLAGS_OF)
 
-/* CF is the only flag that goes in. LAHF and SETO bring out all six; PUSHF would need the stack. */
+/* CF is the only flag that is an input. LAHF and SETO read all six status flags without the stack that PUSHF uses. */
 #define EXECUTE(instruction)						\
 	__asm__("btl $0, %k[flags]\n\t" instruction "\n\t"		\
 		"lahf\n\t"						\
@@ -70,7 +70,7 @@ DEFINE_BIT_TEST(btc)
 
 static const struct {
 	u64 (*execute)(unsigned size, u64 a, u64 b, u64 *flags);
-	u64 flags;	/* that it changes */
+	u64 flags;	/* those that it changes */
 } operations[ALU_OPERATIONS] = {
 	[ALU_ADD] = { alu_add, ALL_FLAGS },
 	[ALU_OR] = { alu_or, ALL_FLAGS },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Intel SDM, "4-Level Paging and 5-Level Paging". */
+/* Find code in guest RAM on the fast path. Intel SDM, "4-Level Paging and 5-Level Paging". */
 #include "core/emulate/code.h"
 
 #include "arch/cpu/x86.h"
@@ -11,7 +11,7 @@
 #define LAST_LEVEL  12
 #define PER_LEVEL   9
 
-/* RAM from the VGA hole's end up to the hole below 4 GiB, where nearly all tables and code are. NULL: not there. */
+/* Only RAM between the VGA hole and the hole below 4 GiB, where nearly all tables and code are. NULL: elsewhere. */
 static inline const void *in_plain_ram(const struct vm *vm, gpa_t gpa, u64 size)
 {
 	if (unlikely(gpa - GUEST_VGA_HOLE_END > vm->mem.low_size - GUEST_VGA_HOLE_END - size))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A look at the code that the vCPU has just executed, without changing anything: the way that most
- * accesses to devices take. What it cannot tell, core/emulate/gwalk.c can.
+ * Fast path: find the instruction that the vCPU has just executed in guest RAM, without side effects.
+ * It knows code without paging and 4-level paging; core/emulate/gwalk.c handles everything else.
+ * Intel SDM, "4-Level Paging and 5-Level Paging".
  */
 #pragma once
 
@@ -12,17 +13,18 @@ struct vm;
 
 enum code_paging { CODE_UNPAGED, CODE_4_LEVEL, CODE_OTHER_PAGING };
 
-/* Filled in by the vendor in one go. */
+/* All that code_at() needs of the vCPU, filled in by one call of vcpu_ops.code_view(). */
 struct code_view {
 	u8 mode;	/* enum insn_mode */
 	u8 paging;	/* enum code_paging */
-	u64 cr3;	/* of CODE_4_LEVEL */
+	u64 cr3;	/* for CODE_4_LEVEL */
 	u64 cs_base;	/* 0 in 64-bit mode */
 };
 
 /*
- * Where the instruction at `rip` is in guest RAM, INSN_MAX_LENGTH bytes of it within one page;
- * else NULL. The processor has fetched it, so rights and limits held, and the tables are not marked.
- * The guest may change it at any time: read once. Touches the guest window only.
+ * Pointer to the instruction at `rip` in the guest window of the VM's address space, which must be the
+ * one in use. NULL: the INSN_MAX_LENGTH bytes from it are not in one page of RAM, or the slow path
+ * has to find them. The processor has just fetched the instruction, so access rights and limits are not
+ * checked again, and no accessed flags are set. The guest may change the bytes at any time: read them once.
  */
 const u8 *code_at(const struct vm *vm, const struct code_view *view, u64 rip);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses to control registers that the hardware reports without saying which instruction it was.
+ * Control register accesses whose instruction the hardware does not report.
  * Intel SDM, "MOV—Move to/from Control Registers", "CLTS", "LMSW", "SMSW".
  */
 #include "arch/cpu/x86.h"
@@ -9,7 +9,7 @@
 #include "core/exit.h"
 #include "core/vcpu.h"
 
-/* AMD APM vol. 3, "MOV CRn": LOCK MOV CR0 is another name of CR8, for code that cannot use REX. */
+/* AMD APM vol. 3, "MOV CRn": LOCK MOV CR0 accesses CR8, for code that cannot use a REX prefix. */
 static unsigned control_register(const struct insn *insn)
 {
 	return insn->lock && insn->modrm_reg == 0 ? 8 : insn->modrm_reg;
@@ -25,7 +25,7 @@ static void lmsw(struct vcpu *vcpu, const struct insn *insn)
 		exit_lmsw(vcpu, (u16)operand_read(vcpu, &span));
 }
 
-/* A register takes CR0 in its operand size, memory takes 16 bits of it. */
+/* A register gets as much of CR0 as the operand size says, memory always 16 bits. */
 static void smsw(struct vcpu *vcpu, const struct insn *insn)
 {
 	u64 cr0 = vcpu->ops->control_get(vcpu, CTL_CR0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fetching the instruction that exited, and stepping over it. */
+/* Fetch and decode the instruction that exited, and step over it. */
 #include "core/emulate/emulate.h"
 
 #include "arch/cpu/x86.h"
@@ -14,7 +14,7 @@ struct code {
 	unsigned length;
 };
 
-/* Bytes that one translation reaches: to the end of the page, or of the code segment. */
+/* How many of the wanted bytes one translation covers: up to the end of the page or of the code segment. */
 static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wanted)
 {
 	u64 rest = MIN((u64)wanted, PAGE_SIZE - (gva & ~PAGE_MASK));
@@ -26,7 +26,7 @@ static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wan
 	return (unsigned)MIN(rest, cs.limit - (u64)(u32)offset + 1);
 }
 
-/* Fetch some bytes behind those that are there. -EFAULT: a fault was raised, or the VM ended. */
+/* Append the bytes that follow, up to the end of a page. -EFAULT: a fault was raised, or the VM ended. */
 static int fetch_more(struct vcpu *vcpu, struct code *code)
 {
 	u32 access = PF_FETCH | gwalk_privilege(vcpu);
@@ -78,7 +78,7 @@ void emulate_refuse(struct vcpu *vcpu, const char *why)
 	exit_unexpected(vcpu, "%s; the bytes at RIP are%s", why, text);
 }
 
-/* The second page is asked for only where the instruction really goes on there. */
+/* Read the second page only if the instruction continues there: otherwise it need not be mapped. */
 int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
 {
 	enum insn_mode mode = code_mode(vcpu);
@@ -98,14 +98,14 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
 }
 
 /*
- * Code of 16 bits that runs on past 0xffff does not wrap: the limit check of the next fetch stops
- * it, as on the processor.
+ * 16-bit code that runs past 0xffff does not wrap: the next fetch fails its limit check, as on the
+ * processor.
  */
 void emulate_advance(struct vcpu *vcpu, unsigned length)
 {
 	u64 old = vcpu_reg_read(vcpu, REG_RIP), rip = old + length, rflags = vcpu_rflags(vcpu);
 
-	/* Asking for the mode and storing flags costs accesses to the VMCS: only where it matters. */
+	/* Reading the mode and writing the flags access the VMCS, which is slow: only where they matter. */
 	if ((old ^ rip) >> 32 && !vcpu_code_64(vcpu))
 		rip = (u32)rip;
 	vcpu_reg_write(vcpu, REG_RIP, rip);

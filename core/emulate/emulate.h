@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Emulation of the instructions that exit and that the hardware does not explain. */
+/*
+ * Emulation of instructions that exit, where the hardware does not report what they do. All functions:
+ * interrupts off, on the CPU where the vCPU is loaded.
+ */
 #pragma once
 
 #include "lib/insn.h"
@@ -26,40 +29,44 @@ struct tdp_fault {
 void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /*
- * Fetch and decode the instruction at the guest's CS:RIP. 0; -EFAULT: a fault was raised in the
- * guest (or the VM ended) and the caller just returns.
+ * Fetch and decode the instruction at the guest's CS:RIP. 0, or -EFAULT: a fault was raised in the
+ * guest, or the VM ended, and the caller has nothing left to do.
  */
 int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 
-/* Carry out one memory access to MMIO (or one bounded batch of a REP string) and step over it. */
+/*
+ * Emulate the instruction that accessed MMIO, and step over it. A REP string instruction may stay at
+ * RIP, to continue at the next entry: see emulate_string().
+ */
 void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 
-/* Fast path for a plain MOV. False: it is some other access, and nothing has been done. */
+/* Fast path for a plain MOV. False: the slow path must emulate the access; nothing has changed. */
 bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /*
- * An access to a control register where the hardware does not report the instruction: decode it and
- * call exit_mov_to_cr(), exit_mov_from_cr(), exit_clts() or exit_lmsw(), or carry out SMSW.
+ * A control register access whose instruction the hardware does not report: decode it and call
+ * exit_mov_to_cr(), exit_mov_from_cr(), exit_clts() or exit_lmsw(), or emulate SMSW.
  */
 void exit_cr_decode(struct vcpu *vcpu);
 
-/* Handle the exit of INS or OUTS, with REP in bounded batches. */
+/* Emulate INS or OUTS; with REP as emulate_string() does. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 
-/* String instructions on memory: MOVS, CMPS, STOS, LODS, SCAS. */
+/* Is it a string instruction on memory: MOVS, CMPS, STOS, LODS or SCAS? */
 bool emulate_is_string(const struct insn *insn);
 
 /*
- * Carry one out. A REP prefix runs for a bounded number of iterations: then the guest is entered with
- * RIP unchanged, and the instruction continues from its registers.
+ * Emulate one of these. With a REP prefix it stops after 256 iterations, after a millisecond, or when the
+ * vCPU has a request pending: then RIP still points to the instruction, which continues from its
+ * registers when the guest is entered again.
  */
 void emulate_string(struct vcpu *vcpu, const struct insn *insn);
 
 /*
- * The instruction is done: RIP moves on by `length`, cut to 32 bits outside of 64-bit code. All
- * that a completed instruction brings about happens here (see also vcpu_ops.instruction_done).
+ * Complete an instruction of `length` bytes: advance RIP, truncated to 32 bits outside of 64-bit code,
+ * clear RFLAGS.RF, and call vcpu_ops.instruction_done().
  */
 void emulate_advance(struct vcpu *vcpu, unsigned length);
 
-/* End the VM with the reason and the instruction's bytes: it is none that is emulated here. */
+/* End the VM because the instruction is not emulated: log `why` and the bytes at RIP. */
 void emulate_refuse(struct vcpu *vcpu, const char *why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's page tables, walked in software as the processor walks them.
+ * Walks of the guest's page tables in software, as the processor does them.
  * Intel SDM, "32-Bit Paging", "PAE Paging", "4-Level Paging and 5-Level Paging", "Access Rights".
  */
 #include "core/emulate/gwalk.h"
@@ -13,7 +13,7 @@
 #include "lib/string.h"
 
 #define LEVELS_MAX 5
-#define RETRIES	   8	/* of a walk whose entries another CPU changes meanwhile */
+#define RETRIES	   8	/* how often a walk is tried while other CPUs change its entries */
 
 struct walk {
 	struct vcpu *vcpu;
@@ -24,7 +24,7 @@ struct walk {
 	unsigned physical_bits;
 	u64 rights;		/* PTE_WRITE and PTE_USER where all levels grant them */
 	bool no_execute;
-	unsigned level;		/* of the leaf, when the walk has got there */
+	unsigned level;		/* of the current entry; after the walk, of the leaf */
 	struct {
 		void *where;	/* NULL: not in RAM */
 		u64 value;
@@ -72,13 +72,13 @@ static bool is_leaf(const struct walk *w, unsigned level, u64 entry)
 	return level == 3 && w->levels > 3;
 }
 
-/* PAE's top level is four pointers that grant nothing and are never marked. */
+/* The four pointers of PAE's top level have no access rights and no accessed flag. */
 static bool is_pae_pointer(const struct walk *w, unsigned level)
 {
 	return w->levels == 3 && level == 3;
 }
 
-/* Bits first to last; none where last < first. */
+/* A mask of bits `first` to `last`; 0 if last < first. */
 static u64 bits(unsigned first, unsigned last)
 {
 	return last < first ? 0 : (~0ull >> (63 - last)) & (~0ull << first);
@@ -98,7 +98,7 @@ static u64 reserved_bits(const struct walk *w, unsigned level, u64 entry)
 
 	if (!wide_entries(w))
 		return reserved_bits_32(w, level, entry);
-	/* The low bits were checked when CR3 was loaded; a processor may have marked them since. */
+	/* The reserved low bits were checked when CR3 was loaded; a processor may have set accessed flags since. */
 	if (is_pae_pointer(w, level))
 		return bits(w->physical_bits, 63);
 
@@ -126,7 +126,7 @@ static gpa_t top_table(const struct walk *w)
 	}
 }
 
-/* What no memory answers reads as all ones. */
+/* Tables outside of RAM read as all ones. */
 static u64 read_entry(struct walk *w, unsigned level, gpa_t table)
 {
 	unsigned size = wide_entries(w) ? 8 : 4;
@@ -167,7 +167,7 @@ static int walk_tables(struct walk *w, struct guest_fault *fault)
 	}
 }
 
-/* SMAP lets RFLAGS.AC open user pages, but not for accesses that CPL 3 causes by implication. */
+/* RFLAGS.AC allows explicit supervisor accesses to user pages, but not implicit ones at CPL 3. */
 static bool smap_forbids(const struct walk *w)
 {
 	if (!(w->cr4 & CR4_SMAP))
@@ -204,7 +204,7 @@ static bool replace(void *where, bool wide, u64 old, u64 new)
 					   __ATOMIC_RELAXED);
 }
 
-/* Accessed and dirty flags. False where an entry is no longer what the walk has seen. */
+/* Set accessed and dirty flags. False if an entry has changed since the walk read it. */
 static bool mark_entries(const struct walk *w)
 {
 	for (unsigned level = w->levels; level >= w->level; level--) {
@@ -287,17 +287,17 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 			return 0;
 		}
 	}
-	/* A guest that keeps changing its tables takes a fault, finds all well and tries again. */
+	/* The entries kept changing: the guest gets a fault, finds its tables correct and repeats the access. */
 	return page_fault(&w, 0, fault);
 }
 
-/* Linear addresses wrap at 4 GiB everywhere but in 64-bit code. */
+/* Outside of 64-bit code linear addresses wrap at 4 GiB. */
 gva_t gwalk_wrap(struct vcpu *vcpu, gva_t gva)
 {
 	return vcpu_code_64(vcpu) ? gva : (u32)gva;
 }
 
-/* Translate all of it before any byte moves: a fault in the second page leaves the first alone. */
+/* Both pages are translated before any byte is copied: a fault in the second leaves the first unchanged. */
 int gwalk_span(struct vcpu *vcpu, gva_t gva, unsigned size, u32 access, struct guest_span *span,
 	       struct guest_fault *fault)
 {

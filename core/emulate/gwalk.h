@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest address translation in software: segmentation and the guest's page tables in every paging
- * mode. Intel SDM, "Paging"; bounded: a walk reads at most five entries, and starts anew at most
- * eight times where they change meanwhile. Interrupts off, on the CPU where the vCPU is loaded.
+ * mode. Intel SDM, "Paging". Bounded: a walk reads at most five entries, and is tried at most eight
+ * times while other CPUs change them. Interrupts off, on the CPU where the vCPU is loaded.
  */
 #pragma once
 
@@ -17,45 +17,47 @@ struct guest_fault {
 	gva_t address;		/* #PF: for CR2 */
 };
 
-/* Up to a page of linear memory in guest-physical pieces; size[1] is 0 where one holds all. */
+/* Up to a page of linear memory as one or two guest-physical pieces; size[1] is 0 if there is one. */
 struct guest_span {
 	gpa_t gpa[2];
 	unsigned size[2];
 };
 
 /*
- * Linear to guest-physical. `access` says which access is meant: PF_WRITE, PF_USER and PF_FETCH of
- * arch/cpu/x86.h; without PF_USER it is a supervisor's. 0, or -EFAULT with *fault filled in. Sets
- * accessed and dirty bits as the processor would. Tables outside of RAM read as all ones.
+ * Translate a linear to a guest-physical address. `access`: PF_WRITE, PF_USER and PF_FETCH of
+ * arch/cpu/x86.h; without PF_USER it is a supervisor access. 0, or -EFAULT with *fault filled in. Sets
+ * accessed and dirty flags as the processor does. Tables outside of RAM read as all ones.
  */
 int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
 		    struct guest_fault *fault);
 
-/* As above for size bytes, 1 to PAGE_SIZE. */
+/* The same for `size` bytes, 1 to PAGE_SIZE, which may lie in two pages. */
 int gwalk_span(struct vcpu *vcpu, gva_t gva, unsigned size, u32 access, struct guest_span *span,
 	       struct guest_fault *fault);
 
 /*
- * Logical to linear, with the limit, type and canonical checks of the vCPU's mode. `offset` is cut
- * to the address size already; size >= 1. 0, or -EFAULT with *fault filled in.
+ * Translate a logical to a linear address, with the limit, type and canonical checks of the vCPU's mode.
+ * The caller has truncated `offset` to the address size; size >= 1. 0, or -EFAULT with *fault filled in.
  */
 int gwalk_linear(struct vcpu *vcpu, enum vcpu_segment segment, u64 offset, unsigned size,
 		 u32 access, gva_t *gva, struct guest_fault *fault);
 
-/* PF_USER at CPL 3, else 0: the privilege of what the guest's instructions access. */
+/* PF_USER at CPL 3, else 0: the privilege of explicit accesses by the guest's instructions. */
 u32 gwalk_privilege(struct vcpu *vcpu);
 
+/* Is the address canonical for the guest's CR4.LA57? */
 bool gwalk_canonical(struct vcpu *vcpu, gva_t gva);
-/* A linear address that arithmetic may have carried beyond the mode's width. */
+/* Wrap a linear address, computed by arithmetic, to the width of the guest's mode. */
 gva_t gwalk_wrap(struct vcpu *vcpu, gva_t gva);
 
 /*
- * Copy from/to guest-linear memory, up to PAGE_SIZE bytes. -EFAULT with *fault; -EIO where a page
- * is not RAM. Nothing is copied then.
+ * Copy 1 to PAGE_SIZE bytes from or to guest-linear memory. 0; -EFAULT with *fault filled in, or -EIO
+ * if a page is not RAM: then nothing is copied.
  */
 int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access,
 	       struct guest_fault *fault);
 int gwalk_write(struct vcpu *vcpu, gva_t gva, const void *from, unsigned size, u32 access,
 		struct guest_fault *fault);
 
+/* Queue the fault for injection at the next VM entry. */
 void guest_fault_raise(struct vcpu *vcpu, const struct guest_fault *fault);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Segmentation: from a segment and an offset to a linear address.
+ * Segmentation: translation of a segment and an offset to a linear address.
  * Intel SDM, "Limit Checking", "Type Checking", "Segmentation in IA-32e Mode".
  */
 #include "arch/cpu/x86.h"
@@ -32,8 +32,8 @@ static bool type_allows(const struct segment *segment, u32 access)
 	if (segment->unusable)
 		return false;
 	/*
-	 * CS is checked when it is loaded, not when it is used: code that has just set PE still runs
-	 * in what real mode may have left as a data segment.
+	 * The processor checks the type of CS when CS is loaded, not at each fetch: code that has just set
+	 * CR0.PE may still run in a segment that real mode left with a data type.
 	 */
 	if (access & PF_FETCH)
 		return true;
@@ -42,7 +42,7 @@ static bool type_allows(const struct segment *segment, u32 access)
 	return !(segment->type & TYPE_CODE) || (segment->type & TYPE_READABLE);
 }
 
-/* Real and virtual-8086 mode know no types, only the limit. */
+/* Real and virtual-8086 mode check the limit, but not the type. */
 static bool protected_types(struct vcpu *vcpu)
 {
 	return (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE) && !(vcpu_rflags(vcpu) & RFLAGS_VM);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory accesses to devices: the instructions that read or write one explicit memory operand.
+ * MMIO: emulation of instructions that read or write one explicit memory operand.
  * Intel SDM, "Instruction Set Reference", "Opcode Map".
  */
 #include "arch/cpu/x86.h"
@@ -21,7 +21,7 @@ struct access {
 /* 0: done; -EFAULT: a fault was raised. */
 typedef int emulator(struct access *a);
 
-/* The page that the processor faulted on it has translated and checked for this access already. */
+/* The processor has already translated the page that it faulted on, and checked it for this kind of access. */
 static bool is_faulted_page(const struct access *a, gva_t gva, unsigned size, u32 access)
 {
 	bool same_kind = (access == PF_WRITE) == (a->fault->access == TDP_WRITE);
@@ -30,7 +30,7 @@ static bool is_faulted_page(const struct access *a, gva_t gva, unsigned size, u3
 	return same_kind && offset == (a->fault->gpa & ~PAGE_MASK) && offset + size <= PAGE_SIZE;
 }
 
-/* Find the memory operand; access 0 or PF_WRITE. */
+/* Translate the memory operand to a->span, or raise the fault; `access` is 0 or PF_WRITE. */
 static int map_at(struct access *a, s64 displacement, unsigned size, u32 access)
 {
 	u32 rights = access | gwalk_privilege(a->vcpu);
@@ -87,7 +87,7 @@ static u64 alu(struct access *a, enum alu_operation operation, u64 left, u64 rig
 	return left;
 }
 
-/* memory = memory operation value, or only the flags of it. */
+/* memory = memory operation value; CMP, TEST and BT only set flags. */
 static int alu_on_memory(struct access *a, s64 displacement, enum alu_operation operation,
 			 u64 value)
 {
@@ -231,7 +231,7 @@ static int inc_dec(struct access *a)
 	return alu_on_memory(a, 0, a->insn->digit ? ALU_DEC : ALU_INC, 0);
 }
 
-/* A bit number in a register reaches beyond the operand, in both directions. */
+/* A bit number in a register is signed, and may select a bit outside of the addressed operand. */
 static int bit_test_register(struct access *a)
 {
 	enum alu_operation operation = ALU_BT + (a->insn->opcode >> 3 & 3);
@@ -276,7 +276,7 @@ static int xadd(struct access *a)
 	return 0;
 }
 
-/* The processor writes in any case: where the comparison fails, what was there. */
+/* The processor always writes: the old value if the comparison fails. */
 static int cmpxchg(struct access *a)
 {
 	unsigned size = a->insn->operand_size;
@@ -327,7 +327,7 @@ static emulator *const map_0f[256] = {
 	[0xc3] = mov_store,		/* MOVNTI */
 };
 
-/* Of these opcodes only some of /0 to /7 are for here. */
+/* Some of /0 to /7 of these opcodes are other instructions, or none. */
 static bool digit_fits(const struct insn *insn)
 {
 	switch (insn->opcode & ~1u) {
@@ -391,7 +391,7 @@ void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 	emulate = find(vcpu, &insn);
 	if (!emulate)
 		refuse(vcpu, fault);
-	/* A register form: another CPU of the guest has written here since. Let it run that. */
+	/* No memory operand: another CPU of the guest has changed the code since. Let the guest run the new code. */
 	else if (insn.has_memory && !emulate(&access))
 		emulate_advance(vcpu, insn.length);
 }

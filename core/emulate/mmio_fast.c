@@ -16,7 +16,7 @@ enum { MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7 };
 struct fast_mov {
 	const u8 *at;		/* the next byte of the instruction */
 	u8 opcode, rex, reg;
-	u32 low;		/* half of the operand's address */
+	u32 low;		/* low half of the operand's address */
 };
 
 static inline u32 take_u32(struct fast_mov *mov)
@@ -28,9 +28,9 @@ static inline u32 take_u32(struct fast_mov *mov)
 }
 
 /*
- * Compute only the low half of the address: the offset in the page is all that is compared with the
- * address that the processor reports. False for RIP-relative operands, which need the instruction's
- * length, and for RSP, which is not in regs[].
+ * Compute only the low half of the address: only the offset in the page is compared with the address
+ * that the processor reports. False for RIP-relative operands, which need the instruction's length, and
+ * for RSP, which is not always up to date in regs[].
  */
 static bool take_operand(struct fast_mov *mov, const struct vcpu *vcpu, bool code_64)
 {

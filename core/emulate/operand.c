@@ -96,7 +96,7 @@ int operand_map_explicit(struct vcpu *vcpu, const struct insn *insn, unsigned si
 	return operand_map(vcpu, (enum vcpu_segment)insn->segment, offset, size, access, span);
 }
 
-/* What lies in one page: RAM, or MMIO in accesses of a power of two. */
+/* The part of an operand in one page: RAM, or MMIO, in accesses whose sizes are powers of two. */
 static u64 piece_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
 	u64 value = 0;

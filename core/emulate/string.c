@@ -15,7 +15,7 @@
 #include "core/vtimer.h"
 
 /*
- * Iterations, and time, between two looks at what else the vCPU has to do. A console port can take
+ * Most iterations, and time, before the vCPU handles requests and timers again. A console port can take
  * milliseconds for a character.
  */
 #define BATCH	 256
@@ -117,7 +117,7 @@ static int scas(const struct string *s)
 	return 0;
 }
 
-/* Nothing is taken from the port before it is certain that there is a place for it. */
+/* Translate the destination first: reading a port may change the device, and a fault must come before that. */
 static int ins(const struct string *s)
 {
 	struct guest_span to;
@@ -153,7 +153,7 @@ static bool something_waits(const struct vcpu *vcpu)
 	return vcpu_requested(vcpu) || vcpu->vm->state != VM_RUNNING;
 }
 
-/* A trap for RFLAGS.TF comes after each iteration. The effects of the iterations before a fault stay. */
+/* Single-stepping traps after each iteration. A fault keeps the effects of the iterations before it. */
 static void repeat(const struct string *s, int (*once)(const struct string *s))
 {
 	unsigned left = vcpu_rflags(s->vcpu) & RFLAGS_TF ? 1 : BATCH;
@@ -182,7 +182,7 @@ static void run(const struct string *s, int (*once)(const struct string *s))
 		emulate_advance(s->vcpu, s->insn->length);
 }
 
-/* By the opcode without its width bit. */
+/* Indexed by the opcode without its width bit. */
 static int (*const memory_operations[])(const struct string *s) = {
 	[0xa4] = movs,
 	[0xa6] = cmps,
@@ -213,7 +213,7 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io)
 
 	if (emulate_fetch(vcpu, &insn))
 		return;
-	/* Another CPU of the guest has written here since: let it run what there is now. */
+	/* Another CPU of the guest has changed the code since: let the guest run the new code. */
 	if (insn.vex || insn.map != INSN_MAP_ONE || (insn.opcode & ~1u) != (io->in ? 0x6c : 0x6e))
 		return;
 	run(&s, io->in ? ins : outs);

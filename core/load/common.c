@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest loaders share. */
+/* What the guest loaders share: places in guest memory, the memory map, processor state. */
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
@@ -36,7 +36,7 @@ static bool take(struct load *load, gpa_t start, gpa_t end)
 	return true;
 }
 
-/* A PC's reserved area below 1 MiB is not for loading, though the guest may find RAM in it. */
+/* Nothing is loaded into a PC's reserved area from 639 KiB to 1 MiB, although some of it is guest RAM. */
 static bool is_loadable(const struct load *load, gpa_t start, u64 size)
 {
 	if (!guest_is_ram(load->vm, start, size))
@@ -160,7 +160,7 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 			continue;
 		snprintf(name, sizeof(name), "ELF segment %u", i);
 		error = load_take(load, segment.physical_address, segment.memory_size, name);
-		/* What is behind the file's bytes is zero already, as all RAM is. */
+		/* Guest RAM is zero already: the rest of the segment needs no clearing. */
 		if (!error)
 			error = guest_write(load->vm, segment.physical_address,
 					    elf->data + segment.offset, segment.file_size);
@@ -168,7 +168,7 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 	return error;
 }
 
-/* --- what guests are given --- */
+/* --- the memory map --- */
 
 u32 load_memory_map(const struct vm *vm, struct load_memory map[LOAD_MEMORY_PIECES])
 {

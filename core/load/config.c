@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Module command lines, read by a table of keys. */
+/* Parser of module command lines. Each key is a row of the table keys[]. */
 #include "core/load/config.h"
 
 #include "core/vm.h"
@@ -19,7 +19,7 @@ _Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WI
 
 enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD };
 
-/* What one module's command line says. */
+/* One command line of a module, parsed. */
 struct module_line {
 	int index;
 	const char *text;
@@ -29,7 +29,7 @@ struct module_line {
 	bool bad;					/* an error was logged */
 };
 
-/* As much of a user's text as an error line quotes: for %.*s. */
+/* Arguments for %.*s: at most 40 characters of a user's text in a message. */
 #define QUOTED(view) (int)MIN((view).len, (size_t)40), (view).ptr
 
 static void __printf(2, 3) complain(struct module_line *line, const char *format, ...)
@@ -54,7 +54,7 @@ static bool is_name_character(char c)
 	       c == '_' || c == '.' || c == '-';
 }
 
-/* A bad name is kept: it still tells which modules belong together. */
+/* An invalid name is kept too: it still groups the modules of one VM. */
 static int set_vm(struct module_line *line, struct str_view value)
 {
 	line->vm = value;
@@ -160,7 +160,7 @@ static void apply(struct module_line *line, const struct keyval *token)
 			 key->name, key->values, key->help);
 }
 
-/* A loader that puts file names in front may leave this one out: then the first word is a key. */
+/* Is the first word the module's file name? Even a boot loader that passes file names may omit one. */
 static bool is_file_name(const struct keyval *word, bool file_names)
 {
 	if (file_names && !find_key(word->key) && keyval_may_name_file(word))
@@ -211,7 +211,10 @@ static struct vm_config *add_vm(struct config *config, struct str_view name)
 	return vm;
 }
 
-/* "guest", "guest2" and so on; on from the last one, since looking for each is slow with hundreds. */
+/*
+ * The next free name of "guest", "guest2" and so on. It counts on from the last one: with hundreds of
+ * VMs a search from 1 is slow.
+ */
 static struct vm_config *add_unnamed_vm(struct config *config)
 {
 	char name[VM_NAME_SIZE];
@@ -269,7 +272,7 @@ static void take_role(struct vm_config *vm, struct module_line *line)
 		complain(line, "the guest's command line has %zu characters: expected at most %d",
 			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
 	else if (kernel)
-		vm->cmdline = line->cmdline.ptr;	/* up to the end of the module's text */
+		vm->cmdline = line->cmdline.ptr;	/* ends with the module's text, at its NUL */
 }
 
 static void take_settings(struct vm_config *vm, const struct module_line *line)

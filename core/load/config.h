@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the boot menu says: one struct per VM, made from the modules' command lines.
+ * The VMs' configuration: one struct per VM, parsed from the command lines of the boot modules.
  *
  *	module2 /vmlinuz vm=web role=kernel mem=512M -- console=ttyS0 quiet
  *	module2 /initrd  vm=web role=initrd
  *
- * Which VM a module belongs to: the one that vm= names, whatever the modules' order. Without vm=, a
- * module with role=initrd belongs to the VM of the module before it, and any other module is the
- * kernel of a new VM: "guest", "guest2" and so on.
- * What it is there: what role= says. Without role=, the kernel where the VM has none yet, or else
- * the initrd.
+ * A module belongs to the VM that vm= names; the modules' order does not matter. Without vm=, a module
+ * with role=initrd belongs to the VM of the module before it, and any other module is the kernel of a
+ * new VM, named "guest", "guest2" and so on. Without role=, a module is the kernel if its VM has none
+ * yet, otherwise the initrd.
  *
- * GRUB leaves the file's name out of the command line. QEMU and iPXE, by Multiboot1, put its path or
- * URI in front. There a first word is passed over that has no = and is no key, or that has a / in
- * front of the =; with every loader, one that begins with / or (.
+ * GRUB does not pass the file name in the command line. QEMU and iPXE, with Multiboot1, put its path or
+ * URI first. So with Multiboot1 the first word is a file name if it has no = and is no key, or has a / before
+ * the =. With every boot loader it is one if it begins with / or (.
  */
 #pragma once
 
@@ -25,10 +24,10 @@
 #define VM_CMDLINE_SIZE	 2048
 #define VM_CONFIG_MAX	 BOOT_MAX_MODULES	/* each module can be a VM's kernel */
 
-/* Where a module lies; its memory is freed when the VM's loader is done with it. */
+/* A boot module of a VM. Its memory is freed after the VM's loader has used it. */
 struct vm_module {
 	int index;			/* into boot_info's modules; -1: none */
-	char name[VM_MODULE_NAME];	/* for messages: "module 2", or the file's if known */
+	char name[VM_MODULE_NAME];	/* for messages: the file name if known, otherwise "module 2" */
 };
 
 struct vm_config {
@@ -37,20 +36,20 @@ struct vm_config {
 	u32 vcpus;
 	u64 time_limit_s;		/* 0: none */
 	struct vm_module kernel, initrd;
-	const char *cmdline;		/* for the guest: in the boot loader's information */
-	bool valid;			/* false: an error was logged, the VM does not start */
+	const char *cmdline;		/* the guest's; points into the module's command line, never NULL */
+	bool valid;			/* false: an error was logged; the VM does not start */
 };
 
 struct config {
 	struct vm_config vms[VM_CONFIG_MAX];
 	u32 vm_count;
-	u32 last_number;	/* given to a VM without a name */
-	u32 modules_unused;	/* that belong to no VM, each with an error logged */
+	u32 last_number;	/* of the last VM that was named "guestN" */
+	u32 modules_unused;	/* modules that belong to no VM; an error was logged for each */
 };
 
 /*
- * Parse all module command lines. Errors name the module, the key and what was expected, and make
- * the module's VM invalid; never fails as a whole.
+ * Parse all module command lines. An error is logged with the module, the key and what was expected, and
+ * makes that module's VM invalid; the other VMs can start. `info` must stay while *config is used.
  */
 void config_parse(const struct boot_info *info, struct config *config);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A flat binary: code without a header, run in real mode as a PC's firmware runs a boot sector. It
- * is put to 0x7c00 and may fill the memory from there to 0x9fc00. CS:IP = 0:7c00, SS:SP = 0:7c00,
- * the other segments 0, DL = 0x80, interrupts off. There are no BIOS services and no command line.
+ * A flat binary: code without a header, started in real mode as a PC's firmware starts a boot sector.
+ * It is loaded at 0x7c00 and may reach up to 0x9fc00. CS:IP = 0:7c00, SS:SP = 0:7c00, the other
+ * segments 0, DL = 0x80, interrupts off. There are no BIOS services and no command line.
  */
 #include "core/load/load.h"
 

@@ -7,7 +7,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* What the 64-bit entry needs besides the zero page: 4 GiB mapped one to one, and a GDT. */
+/* What the 64-bit entry needs besides the zero page: an identity mapping of 4 GiB, and a GDT. */
 struct linux_tables {
 	u64 pml4[512], pdpt[512];
 	u64 directories[4][512];
@@ -42,8 +42,8 @@ static int parse(const struct load *load, struct bzimage *bzimage)
 }
 
 /*
- * A relocatable kernel may go anywhere, but moves itself up to pref_address where it is put below
- * that: so that is the lowest address worth having.
+ * A relocatable kernel may be loaded anywhere, but moves itself up to pref_address if it was loaded
+ * below. So search upwards from there.
  */
 static int place_kernel(struct load *load, const struct bzimage *bzimage, gpa_t *address)
 {
@@ -108,10 +108,9 @@ static int write_zero_page(struct load *load, const struct bzimage *bzimage, gpa
 	       bzimage->setup_header_size);
 	params->header.type_of_loader = LINUX_LOADER_UNDEFINED;
 	params->header.cmd_line_ptr = (u32)cmdline;
-	if (load->initrd) {
+	if (load->initrd) {	/* below 4 GiB, so that ext_ramdisk_image and ext_ramdisk_size stay 0 */
 		params->header.ramdisk_image = (u32)load->initrd;
 		params->header.ramdisk_size = (u32)load->image->initrd_size;
-		params->ext_ramdisk_size = (u32)(load->image->initrd_size >> 32);
 	}
 	params->acpi_rsdp_addr = GUEST_RSDP_ADDRESS;
 	fill_e820(load, params);

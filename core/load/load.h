@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest loaders share: which guest memory is taken, the memory map that guests are given,
- * and the flat protected mode that most boot protocols start in.
+ * What the guest loaders share: which guest memory is taken, the guest's memory map, and the flat
+ * protected mode in which most boot protocols start a kernel. Addresses are guest-physical, sizes in
+ * bytes. The VM's address space is the one in use.
  */
 #pragma once
 
@@ -10,9 +11,9 @@
 #include "core/vm_log.h"
 #include "lib/elf.h"
 
-#define LOAD_LOW_END	   0x9fc00ull	/* where a PC's extended BIOS data would begin */
+#define LOAD_LOW_END	   0x9fc00ull	/* a PC's extended BIOS data area begins here */
 #define LOAD_HIGH_START	   MIB(1)
-#define LOAD_INFO_START	   0x10000ull	/* boot information goes here, or as low above as it fits */
+#define LOAD_INFO_START	   0x10000ull	/* boot information is placed as low as possible from here */
 #define LOAD_RANGES	   72
 #define LOAD_MEMORY_PIECES 5
 
@@ -20,69 +21,75 @@ struct load_range {
 	gpa_t start, end;
 };
 
-/* One guest on its way into memory. */
+/* The state of loading one guest. */
 struct load {
 	struct vm *vm;
 	struct vcpu *vcpu;
 	const struct guest_image *image;
 	struct load_range taken[LOAD_RANGES];
 	u32 taken_count;
-	gpa_t initrd;		/* where load_initrd() put it */
+	gpa_t initrd;		/* the initrd's address; 0: none */
 };
 
 /*
- * One per kind of image. 0; -ENOENT where the image is of another kind; anything else is an error,
- * logged.
+ * One loader per kind of image. 0; -ENOENT if the image is of another kind; any other error was logged.
  */
 int load_linux(struct load *load);
 int load_multiboot(struct load *load);
 int load_pvh(struct load *load);
 int load_flat(struct load *load);
 
-/* Log that the guest cannot be loaded, and why: a format and its arguments. -EINVAL. */
+/* Log why the guest cannot be loaded, from a format and its arguments. The value is -EINVAL. */
 #define load_fail(load, ...) \
 	(vm_error((load)->vm, "the guest cannot be loaded: " __VA_ARGS__), -EINVAL)
-/* Log what has been loaded, and where the guest begins. */
+/* Log what has been loaded, and the guest's entry address. */
 void load_report(const struct load *load, const char *what, gpa_t entry);
 
 /* --- guest memory --- */
 
-/* Take RAM for what the image wants just there. Errors are logged and bear its name. */
+/*
+ * Take RAM at the address that the image asks for. 0 (also for size 0, which takes nothing), or -EINVAL,
+ * logged with `name`: not free RAM, or too many ranges.
+ */
 int load_take(struct load *load, gpa_t start, u64 size, const char *name);
-/* Is the address in something that load_take() took? */
+/* Does the address lie in memory that was taken? */
 bool load_has_taken(const struct load *load, gpa_t gpa);
 /*
- * Take free RAM below 4 GiB, as low (or as high) as it goes within min and max. `align` is a power
- * of two. 0: there is none.
+ * Take free RAM below 4 GiB, at the lowest (or highest) address so that all of it lies from min up to
+ * max. `align` is a power of two, size >= 1. Returns the address; 0: there is none.
  */
 gpa_t load_place_low(struct load *load, u64 size, u64 align, gpa_t min, gpa_t max);
 gpa_t load_place_high(struct load *load, u64 size, u64 align, gpa_t min, gpa_t max);
 /*
- * Take and return zeroed guest RAM for information of `size` bytes; page-aligned, below 4 GiB.
- * NULL, and logged: there is none.
+ * Take zeroed guest RAM for boot information of `size` bytes; page-aligned, below 4 GiB. Returns a
+ * pointer to it in the guest window, and its address in *gpa. NULL: there is none, and an error was logged.
  */
 void *load_place_info(struct load *load, u64 size, gpa_t *gpa);
-/* Put the initrd, if there is one, behind the kernel at the lowest place, page-aligned. */
+/* Load the initrd, if there is one, at the lowest page behind the kernel. 0, or an error that was logged. */
 int load_initrd_low(struct load *load);
-/* Put all loadable segments of an ELF image to their physical addresses. */
+/* Load all PT_LOAD segments of an ELF image at their physical addresses. 0, or an error that was logged. */
 int load_elf_segments(struct load *load, const struct elf_image *elf);
 
-/* --- what guests are given --- */
+/* --- the memory map --- */
 
+/* The boot loader's name in Multiboot information. */
 extern const char load_boot_loader_name[];
 
 struct load_memory {
 	gpa_t start;
 	u64 size;
-	u32 type;	/* enum multiboot_memory_type; E820 and PVH have the same numbers */
+	u32 type;	/* enum multiboot_memory_type; E820 and PVH use the same numbers */
 };
 
-/* The guest's memory map, in order of address. Returns the number of pieces. */
+/* Fill in the guest's memory map, in ascending order. Returns the number of pieces. */
 u32 load_memory_map(const struct vm *vm, struct load_memory map[LOAD_MEMORY_PIECES]);
 
 /* --- processor state --- */
 
-/* CS (0x10) and the data segments (0x18) from 0 to 4 GiB; TR and LDTR as after a reset. */
+/* CS (selector 0x10) and the data segments (0x18) with base 0 and limit 4 GiB; a busy TSS, no LDT. */
 void load_flat_segments(struct vcpu *vcpu, bool code_64);
-/* 32-bit protected mode without paging, interrupts off, EAX and EBX as given: Multiboot and PVH. */
+/*
+ * The entry state of Multiboot ("Machine state") and PVH: 32-bit protected mode without paging,
+ * interrupts off, and these values in EIP, EAX and EBX.
+ */
 void load_enter_protected(struct vcpu *vcpu, u32 entry, u32 eax, u32 ebx);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Recognising a guest's image. */
+/* Recognise a guest's image, and call its loader. */
 #include "core/load/loader.h"
 
 #include "core/load/load.h"
 
-/* In this order: a Linux kernel or an ELF file can be a good flat binary, but not the other way. */
+/* The flat binary comes last: it has no magic number, so that any small file would be one. */
 static int (*const kinds[])(struct load *load) = {
 	load_linux, load_multiboot, load_pvh, load_flat,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernels with a Multiboot header of either version, as ELF files or as flat images that say where
- * they go. Multiboot and Multiboot2 Specification, "Machine state", "Boot information format".
+ * Kernels with a Multiboot or Multiboot2 header: ELF files, or flat images whose header has load
+ * addresses. Multiboot and Multiboot2 Specification, "Machine state", "Boot information format".
  */
 #include "core/load/load.h"
 
@@ -29,7 +29,7 @@ static int find_header(const struct load *load, struct multiboot_header *header)
 	return error;
 }
 
-/* What the kernel says that it cannot do without. */
+/* Does Lamina provide all that the header marks as required? */
 static int check_demands(const struct load *load, const struct multiboot_header *header)
 {
 	const u32 given = BIT(MB2_TAG_END) | BIT(MB2_TAG_CMDLINE) | BIT(MB2_TAG_LOADER_NAME) |
@@ -55,7 +55,7 @@ static int load_addressed(struct load *load, const struct multiboot_header *head
 	return error ? error : guest_write(load->vm, header->load_address, from, header->file_size);
 }
 
-/* The ELF header has a virtual address, and the kernel is entered without paging. */
+/* The entry in the ELF header is a virtual address, but the kernel is entered without paging. */
 static int physical_entry(const struct load *load, const struct elf_image *elf, u32 *entry)
 {
 	for (u32 i = 0; i < elf->segment_count; i++) {
@@ -95,7 +95,7 @@ static int load_elf(struct load *load, const struct multiboot_header *header, u3
 
 /* --- Multiboot information --- */
 
-/* All of a Multiboot1 kernel's boot information, in one piece. */
+/* All boot information of a Multiboot1 kernel, as one block. */
 struct mb1_block {
 	struct mb1_info info;
 	struct mb1_module module;

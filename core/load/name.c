@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The boot loader that guests see. A file of its own, as it changes with the version. */
+/* The boot loader name for guests. Only this file is compiled again when the version changes. */
 #include "core/load/load.h"
 
 #include "version.h"

@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct start_info) == 56, "PVH start info");
 _Static_assert(sizeof(struct start_info_module) == 32, "PVH module list");
 _Static_assert(sizeof(struct start_info_memory) == 24, "PVH memory map");
 
-/* All of the guest's boot information, in one piece. */
+/* All boot information of a PVH guest, as one block. */
 struct pvh_info {
 	struct start_info start;
 	struct start_info_module module;

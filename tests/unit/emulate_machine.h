@@ -89,6 +89,7 @@ static inline void expect_done(u64 rip)
 static inline void expect_raised(u8 vector, u32 error_code, u64 address, u64 rip)
 {
 	assert_true(fake.faulted);
+	assert_false(fake.ended);
 	assert_int_equal(fake.vector, vector);
 	assert_int_equal(fake.error_code, error_code);
 	if (vector == X86_PF)

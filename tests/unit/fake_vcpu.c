@@ -198,6 +198,7 @@ void *guest_window(gpa_t gpa)
 
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
 {
+	assert_true(size);
 	if (!guest_is_ram(vm, gpa, size))
 		return -EFAULT;
 	memcpy(to, fake.ram + gpa, size);
@@ -206,6 +207,7 @@ int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
 
 int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size)
 {
+	assert_true(size);
 	if (!guest_is_ram(vm, gpa, size))
 		return -EFAULT;
 	memcpy(fake.ram + gpa, from, size);
@@ -228,6 +230,7 @@ u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 
 	assert_true(is_power_of_two(size));
 	fake.mmio_reads++;
+	fake.last_mmio_gpa = gpa;
 	fake.last_mmio_size = size;
 	if (fake.on_access)
 		fake.on_access();
@@ -241,6 +244,7 @@ void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 	assert_true(is_power_of_two(size));
 	assert_true(size == 8 || value >> (8 * size) == 0);
 	fake.mmio_writes++;
+	fake.last_mmio_gpa = gpa;
 	fake.last_mmio_size = size;
 	if (fake.on_access)
 		fake.on_access();

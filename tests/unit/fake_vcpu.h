@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory and ports
- * that record the values written to them. Link: tests/unit/fake_vcpu.c core/cpu/control.c.
+ * A vCPU without a processor, in a VM with RAM from 0 on, one window of device memory, and ports that
+ * record what is written to them. Link: tests/unit/fake_vcpu.c core/cpu/control.c.
  */
 #pragma once
 
@@ -31,12 +31,13 @@ struct fake_machine {
 
 	u8 *ram, *mmio;			/* heap blocks of exactly their size */
 	unsigned mmio_reads, mmio_writes;
+	gpa_t last_mmio_gpa;
 	unsigned last_mmio_size;
 	u64 now;			/* ns, and ticks of the TSC */
 	/* Called at each access to device memory or a port, if set. */
 	void (*on_access)(void);
 
-	/* The results. */
+	/* Results of the emulated instruction. */
 	bool faulted;
 	u8 vector;
 	bool has_code;
@@ -54,7 +55,7 @@ struct fake_machine {
 
 extern struct fake_machine fake;
 
-/* Zero all memory, set power-up values, and reset the results of earlier instructions. */
+/* Memory zero, vCPU in its power-up state; fake_forget() clears the results of earlier instructions. */
 void fake_machine_create(void);
 void fake_machine_destroy(void);
 void fake_forget(void);
@@ -65,7 +66,7 @@ void fake_protected_mode(bool code_32);
 void fake_long_mode(void);	/* with EFER.LMA and CS.L; the page tables are the caller's */
 void fake_set_cpl(unsigned cpl);
 
-/* The page fault (or other exception) that is expected instead of a result. */
+/* *fault must be this exception; the address counts only for a page fault. */
 void expect_fault(const struct guest_fault *fault, u8 vector, u32 error_code, u64 address);
 
 u64 fake_random(u64 *state);

@@ -101,7 +101,7 @@ static const struct {
 
 static bool emulated_seen[ARRAY_SIZE(emulated)];
 
-/* One string, as decoded by Lamina and by Zydis. */
+/* One string, decoded by Lamina and by Zydis. */
 struct comparison {
 	const u8 *bytes;
 	enum insn_mode mode;
@@ -365,7 +365,7 @@ static bool is_string_or_xlat(const struct insn *insn)
 		(op >= 0xaa && op <= 0xaf) || op == 0xd7);
 }
 
-/* The segment must be that of the operand at rSI, or else of the only one. */
+/* The segment must be that of the operand at rSI; otherwise of the only memory operand. */
 static void check_string(const struct comparison *c)
 {
 	u8 expected = INSN_NO_REGISTER;

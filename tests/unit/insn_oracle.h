@@ -2,8 +2,8 @@
 /*
  * Compares the instruction decoder with Zydis, an independent implementation.
  *
- * What Zydis accepts, Lamina must accept, with the same length and fields. What only Lamina accepts must
- * have one of the reasons named below, which are counted.
+ * If Zydis accepts an instruction, we must accept it, with the same length and fields. If only we accept
+ * it, there must be a reason with a name below; these are counted.
  */
 #pragma once
 
@@ -41,7 +41,7 @@ extern unsigned long insn_verdicts[INSN_VERDICTS];
 int insn_oracle_open(void);
 void insn_oracle_close(void);
 
-/* Decode with our decoder, the bytes standing at the end of a heap block. size <= STRING_SIZE. */
+/* Decode with our decoder from the end of a heap block, so that overruns are found. size <= STRING_SIZE. */
 int insn_decode_at_end(const u8 *bytes, size_t size, enum insn_mode mode, struct insn *insn);
 
 /* Decode and compare. Returns the instruction's length if both accept it, else 0. */

@@ -31,6 +31,9 @@ static void control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 {
 	u64 *controls = vcpu->vm->controls;
 
+	/* SDM, "Initializing IA-32e Mode": LME changes before paging is enabled. */
+	if (control == CTL_EFER && (controls[CTL_CR0] & CR0_PG))
+		assert_int_equal((controls[CTL_EFER] ^ value) & EFER_LME, 0);
 	controls[control] = value;
 	controls[CTL_EFER] &= ~EFER_LMA;
 	if ((controls[CTL_EFER] & EFER_LME) && (controls[CTL_CR0] & CR0_PG)) {
@@ -51,7 +54,7 @@ static const struct vcpu_ops ops = {
 
 /* --- set-up --- */
 
-/* Not valid, but recognisable. */
+/* Not a valid RSDP, but recognisable. */
 static const char rsdp[36] = "RSD PTR \x11LAMINA\x02\x00\x10\x0e\x00\x24\x00\x00\x00";
 
 struct vm *fixture_create(u64 low, u64 high)
@@ -93,6 +96,24 @@ int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmd
 	if (!error)
 		assert_non_null(strstr(vm->log, "loaded: "));
 	return error;
+}
+
+int fixture_load_cramped(struct vm *vm, int (*loader)(struct load *load), const struct guest_image *image,
+			 u32 pages, const struct load_range *kernel)
+{
+	struct load load = {
+		.vm = vm, .vcpu = &vm->vcpu, .image = image,
+		.taken = {
+			{ LOAD_INFO_START + pages * PAGE_SIZE, LOAD_LOW_END },
+			{ LOAD_HIGH_START, kernel->start },
+			{ kernel->end, vm->low },
+		},
+		.taken_count = 3,
+	};
+
+	vm->log[0] = 0;
+	vm->errors = 0;
+	return loader(&load);
 }
 
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words)
@@ -191,7 +212,7 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	va_end(args);
 }
 
-/* --- what must hold --- */
+/* --- checks --- */
 
 void place(struct places *places, gpa_t start, u64 size)
 {
@@ -217,12 +238,16 @@ void check_places(const struct vm *vm, const struct places *places)
 void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count)
 {
 	u64 ram = 0, end = 0;
+	bool tables = false;
 
 	for (unsigned i = 0; i < count; i++) {
 		assert_true(map[i].start >= end && map[i].size > 0);
 		end = map[i].start + map[i].size;
-		if (map[i].type != 1)
+		if (map[i].type != 1) {
+			assert_int_equal(map[i].type, 2);
+			tables |= map[i].start == 0xe0000 && end == 0x100000;
 			continue;
+		}
 		ram += map[i].size;
 		if (map[i].start >= GIB(4))
 			assert_true(end <= GIB(4) + vm->high);
@@ -230,13 +255,14 @@ void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned
 			assert_true(end <= 0x9fc00 || (map[i].start >= 0x100000 && end <= vm->low));
 	}
 	assert_int_equal(ram, 0x9fc00 + (vm->low - 0x100000) + vm->high);
+	assert_true(tables);
 }
 
 static void check_flat(const struct segment *segment, u8 type)
 {
 	assert_int_equal(segment->base, 0);
 	assert_int_equal(segment->limit, 0xffffffff);
-	assert_int_equal(segment->type & ~1, type);	/* but for the accessed bit */
+	assert_int_equal(segment->type & ~1, type);	/* without the accessed bit */
 	assert_true(segment->s && segment->present && segment->db && segment->g);
 	assert_false(segment->unusable || segment->l);
 	assert_int_equal(segment->dpl, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM as the guest loaders see it: RAM, and a vCPU whose operations record what is set.
+ * A VM for the guest loaders: RAM, and a vCPU whose operations record what is set.
  * Link: tests/unit/loader_fixture.c.
  */
 #pragma once
@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "core/load/load.h"
 #include "core/load/loader.h"
 #include "core/vcpu.h"
 #include "hostile.h"
@@ -37,12 +38,18 @@ struct vm {
 struct vm *fixture_create(u64 low, u64 high);
 void fixture_destroy(struct vm *vm);
 
-/* Load. A failure must be reported, and a success must report none. */
+/* Load the image. A failure must log exactly one error, a success none. */
 int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
 		 const void *initrd, size_t initrd_size);
-/* The same; it must fail with a message that contains these words. */
+/*
+ * Try one loader, with only `pages` pages of memory free for boot information, from 64 KiB on, and the
+ * memory at `kernel`. Returns what it returns.
+ */
+int fixture_load_cramped(struct vm *vm, int (*loader)(struct load *load), const struct guest_image *image,
+			 u32 pages, const struct load_range *kernel);
+/* As fixture_load(), but it must fail with this text in its message. */
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words);
-/* The log must contain these words. */
+/* The log must contain this text. */
 void fixture_said(const struct vm *vm, const char *words);
 
 /* Little-endian numbers in an image under construction, and in guest memory. */
@@ -54,7 +61,7 @@ static inline void put(void *image, size_t at, u64 value, size_t width)
 u64 guest_number(struct vm *vm, gpa_t gpa, size_t width);
 const char *guest_text(struct vm *vm, gpa_t gpa);
 
-/* Places in guest memory that must not share a byte, and must be RAM that a PC's loader may use. */
+/* Ranges of guest memory that must not overlap, in RAM that a PC's loader may use. */
 struct places {
 	struct {
 		gpa_t start;
@@ -66,15 +73,15 @@ struct places {
 void place(struct places *places, gpa_t start, u64 size);
 void check_places(const struct vm *vm, const struct places *places);
 
-/* One piece of the memory map that the guest gets. */
+/* One piece of the guest's memory map. */
 struct map_piece {
 	u64 start, size;
 	u32 type;
 };
 
 /*
- * What the map must say: RAM only where RAM is, none of it below the PC's extended BIOS data area,
- * in the VGA hole and over the ACPI tables; all of it from 1 MiB on.
+ * Check the map, which must be in ascending order: available is exactly the RAM below the PC's extended
+ * BIOS data area, from 1 MiB on and from 4 GiB on; the ACPI tables are reserved.
  */
 void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned count);
 
@@ -82,9 +89,8 @@ void check_memory_map(const struct vm *vm, const struct map_piece *map, unsigned
 void check_protected_mode(struct vm *vm, u32 eip);
 
 /*
- * A 32-bit ELF image: code at 1 MiB with the virtual address 0xc0100000, data at 2 MiB. It has no
- * boot protocol's header: put_mb1() and put_segment() add those, at places of the code that are
- * reserved for them.
+ * A 32-bit ELF image: code at physical 1 MiB, linked at 0xc0100000, and data at 2 MiB. It has no boot
+ * protocol: put_mb1() and put_segment() add one, in parts of the code that are reserved for that.
  */
 #define ELF_CODE_AT   0x1000	/* in the file */
 #define ELF_CODE_SIZE 0x800

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Linux kernel image: a good one, each rule broken, its checksum, and hostile ones. */
+/* Linux kernel images: a valid one, a violation of each rule, the checksum, and hostile input. */
 /* link: lib/bzimage.c lib/string.c */
 
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #define VERSION 0x3a0
 #define PE	0x40
 
-/* Offsets in the file, as the boot protocol's tables of fields give them. */
+/* Offsets in the file. Linux boot protocol, "Details of Header Fields". */
 enum field {
 	SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, BOOT_FLAG = 0x1fe, JUMP = 0x200, MAGIC = 0x202,
 	PROTOCOL = 0x206, KERNEL_VERSION = 0x20e, LOADFLAGS = 0x211, INITRD_ADDR_MAX = 0x22c,
@@ -100,7 +100,7 @@ static void test_four_setup_sectors_by_default(void **state)
 	free(source);
 }
 
-/* A signed kernel has its signature after the part that syssize covers. */
+/* The signature of a signed kernel follows the bytes that syssize counts. */
 static void test_more_than_syssize_is_allowed(void **state)
 {
 	u8 *image = calloc(1, IMAGE + 100), *source = good();
@@ -218,7 +218,7 @@ static void test_checksum(void **state)
 	free(image);
 }
 
-/* Signing writes the PE header's checksum and the place of the certificates, and nothing else. */
+/* Signing changes only the PE header's checksum and the address and size of the certificates. */
 static void test_checksum_of_a_signed_kernel(void **state)
 {
 	u8 *image = good();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Module command lines: the meaning of each form, each rule broken, and hostile ones. */
+/* Module command lines: each valid form, a violation of each rule, and hostile input. */
 /* link: core/load/config.c lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
@@ -64,7 +64,7 @@ static void said(const char *words)
 		fail_msg("expected \"%s\" in:\n%s", words, logged);
 }
 
-/* --- what is right --- */
+/* --- valid lines --- */
 
 static void is_default_guest(void)
 {
@@ -136,7 +136,7 @@ static void test_file_name_in_front(void **state)
 	said("unknown key \"/boot/vmlinuz\"");
 }
 
-/* Multiboot1: the name that QEMU was given, iPXE's URI, and from GRUB none. */
+/* Multiboot1: QEMU passes the file's name, iPXE its URI, GRUB neither. */
 static void test_any_file_name_in_front(void **state)
 {
 	parse("vmlinuz mem=64M -- quiet", "a=b/initrd role=initrd");
@@ -220,7 +220,7 @@ static void test_memory(void **state)
 	assert_string_equal(logged, "");
 }
 
-/* --- what is wrong: the words, and that the other VM starts all the same --- */
+/* --- errors: the message, and that the other VM still starts --- */
 
 static void test_each_rule(void **state)
 {
@@ -267,9 +267,48 @@ static void test_each_rule(void **state)
 		assert_true(config.vms[0].valid);
 		assert_false(config.vms[1].valid);
 	}
+	parse("vm=bad role=initrd", "vm=good");		/* the first VM is checked, too */
+	said("VM bad has no kernel");
+	assert_false(config.vms[0].valid);
+	assert_true(config.vms[1].valid);
 	parse("vm=good", "vm=abcdefghijklmnopqrstuvw");
 	assert_int_equal(errors, 0);
 	assert_int_equal(strlen(config.vms[1].name), 23);
+}
+
+/* The first and last of each range of valid characters, and those beside them. */
+static void test_characters_of_a_name(void **state)
+{
+	static const char good[] = "azAZ09_.-", bad[] = "`{@[/:,^+~!";
+	char line[] = "vm=x";
+
+	for (const char *c = good; *c; c++) {
+		line[3] = *c;
+		parse(line);
+		assert_int_equal(errors, 0);
+		assert_true(config.vms[0].valid);
+	}
+	for (const char *c = bad; *c; c++) {
+		line[3] = *c;
+		parse(line);
+		said(": expected vm=NAME");
+		assert_false(config.vms[0].valid);
+	}
+	parse("vm=good", "vm=ab/");	/* the last character is checked, too */
+	said("vm=ab/: expected vm=NAME");
+}
+
+static void test_time_limits(void **state)
+{
+	static const u64 limits[] = { 1, 2, 31535999, 31536000 };
+	char line[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		snprintf(line, sizeof(line), "limit=%llu", (unsigned long long)limits[i]);
+		parse(line);
+		assert_int_equal(errors, 0);
+		assert_int_equal(config.vms[0].time_limit_s, limits[i]);
+	}
 }
 
 static void test_all_errors_of_a_line_are_reported(void **state)
@@ -290,6 +329,33 @@ static void test_long_texts_are_quoted_in_part(void **state)
 	said("...): mem=9999999999999999999999999999999999999999: expected mem=SIZE, ");
 }
 
+/* Messages quote at most 48 characters of a line, and 40 of a word. */
+static void test_lengths_that_are_quoted(void **state)
+{
+	static const char word[] = "1234567890123456789012345678901234567890x";
+	char line[64];
+
+	snprintf(line, sizeof(line), "-- %-45s", "x");		/* 48 characters, and valid */
+	parse(line);
+	assert_int_equal(errors, 0);
+	snprintf(line, sizeof(line), "vm=/ -- %-40s", "x");
+	parse(line);
+	said("x                                       ): vm=/: expected");
+	snprintf(line, sizeof(line), "vm=/ -- %-41s", "x");
+	parse(line);
+	said("x                                       ...): vm=/: expected");
+
+	snprintf(line, sizeof(line), "a %.40s", word);
+	parse(line);
+	said("unknown key \"1234567890123456789012345678901234567890\":");
+	snprintf(line, sizeof(line), "a %.39s", word);
+	parse(line);
+	said("unknown key \"123456789012345678901234567890123456789\":");
+	snprintf(line, sizeof(line), "a %s", word);
+	parse(line);
+	said("unknown key \"1234567890123456789012345678901234567890\":");
+}
+
 static void test_too_many_modules_of_a_vm(void **state)
 {
 	parse("vm=a", "vm=a role=kernel");
@@ -308,6 +374,27 @@ static void test_initrd_without_a_kernel(void **state)
 	said("role=initrd: expected a kernel's module before it, or vm=NAME");
 	assert_int_equal(config.vm_count, 1);
 	assert_true(vm_named("good")->valid);
+	assert_int_equal(config.modules_unused, 1);
+}
+
+/* Modules that do not fit into struct boot_info were counted when it was filled in. */
+static void test_unused_modules_are_counted(void **state)
+{
+	info.modules_left_out = 5;
+	parse("vm=good");
+	assert_int_equal(config.modules_unused, 5);
+	parse("role=initrd", "role=initrd", "vm=good");
+	assert_int_equal(config.modules_unused, 7);
+	info.modules_left_out = 0;
+}
+
+static void test_nothing_of_a_line_with_an_open_quote_is_for_the_guest(void **state)
+{
+	parse("mem=64M \"vm=x -- quiet");
+	assert_int_equal(errors, 1);
+	assert_string_equal(config.vms[0].cmdline, "");
+	assert_int_equal(config.vms[0].memory, 64 << 20);
+	assert_false(config.vms[0].valid);
 }
 
 static void test_command_line_of_an_initrd(void **state)
@@ -334,7 +421,7 @@ static void test_length_of_the_command_line(void **state)
 	assert_string_equal(config.vms[0].cmdline, line + 3);
 }
 
-/* As many as a boot loader's information is read for; names that are taken are passed over. */
+/* The most modules that are read from a boot loader's information; names in use are skipped. */
 static void test_every_module_a_vm(void **state)
 {
 	const char *lines[BOOT_MAX_MODULES];
@@ -422,10 +509,15 @@ int main(void)
 		cmocka_unit_test(test_names_left_out),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_each_rule),
+		cmocka_unit_test(test_characters_of_a_name),
+		cmocka_unit_test(test_time_limits),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
+		cmocka_unit_test(test_lengths_that_are_quoted),
 		cmocka_unit_test(test_too_many_modules_of_a_vm),
-		cmocka_unit_test(test_initrd_without_a_kernel),
+		cmocka_unit_test(test_initrd_of_nobody),
+		cmocka_unit_test(test_unused_modules_are_counted),
+		cmocka_unit_test(test_nothing_of_a_line_with_an_open_quote_is_for_the_guest),
 		cmocka_unit_test(test_command_line_of_an_initrd),
 		cmocka_unit_test(test_length_of_the_command_line),
 		cmocka_unit_test(test_every_module_a_vm),

@@ -73,6 +73,8 @@ static void test_fetch_up_to_the_limit(void **state)
 	fake.segments[SEG_CS].limit = CODE + 1;
 	PLACE(CODE, 0x0f, 0xa2);
 	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), 0);
+	PLACE(CODE + 1, 0x90);
+	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), 0);
 	PLACE(CODE, 0x66, 0x0f, 0xa2);
 	assert_int_equal(emulate_fetch(&fake.vcpu, &insn), -EFAULT);
 	expect_raised(X86_GP, 0, 0, CODE);
@@ -105,7 +107,7 @@ static void test_modes_of_code(void **state)
 	assert_int_equal(insn.rex, 0);
 }
 
-/* Right after PE is set, CS is still as real mode loaded it: its code runs, whatever its type. */
+/* Right after CR0.PE is set, CS still has the type of real mode: fetches must not check it. */
 static void test_fetch_from_the_cs_of_real_mode(void **state)
 {
 	struct insn insn;
@@ -141,12 +143,43 @@ static void test_advance(void **state)
 	fake.vcpu.regs_dirty = 0;
 	emulate_advance(&fake.vcpu, 3);
 	assert_int_equal(get(REG_RIP), 0x100000001ull);
-	assert_int_equal(fake.vcpu.regs_dirty, BIT(REG_RIP));	/* the flags are as they were */
+	assert_int_equal(fake.vcpu.regs_dirty, BIT(REG_RIP));	/* the flags are not written */
 
 	fake.segments[SEG_CS].l = false;
 	set(REG_RIP, 0xfffffffe);
 	emulate_advance(&fake.vcpu, 3);
 	assert_int_equal(get(REG_RIP), 1);
+}
+
+static unsigned mode_reads;
+static u64 (*control_get_before)(struct vcpu *vcpu, enum vcpu_control control);
+
+static u64 count_mode_reads(struct vcpu *vcpu, enum vcpu_control control)
+{
+	mode_reads += control == CTL_EFER;
+	return control_get_before(vcpu, control);
+}
+
+/* Reading the mode accesses the VMCS: only where RIP carries into its upper half. */
+static void test_advance_rarely_reads_the_mode(void **state)
+{
+	struct vcpu_ops ops = *fake.vcpu.ops;
+
+	control_get_before = ops.control_get;
+	ops.control_get = count_mode_reads;
+	fake.vcpu.ops = &ops;
+	mode_reads = 0;
+	set(REG_RIP, CODE);
+	emulate_advance(&fake.vcpu, 3);
+	set(REG_RIP, 0xfffffffc);
+	emulate_advance(&fake.vcpu, 3);
+	set(REG_RIP, 0x7fffffff);
+	emulate_advance(&fake.vcpu, 3);
+	assert_int_equal(mode_reads, 0);
+	set(REG_RIP, 0xffffffff);
+	emulate_advance(&fake.vcpu, 1);
+	assert_int_equal(mode_reads, 1);
+	assert_int_equal(get(REG_RIP), 0x100000000ull);
 }
 
 /* --- memory --- */
@@ -171,7 +204,64 @@ static void test_access_crosses_from_ram_to_device(void **state)
 	assert_memory_equal(fake.mmio, "45678", 5);
 }
 
-/* Two pages of a device that are not neighbours, and a fault with the operand's offset. */
+static struct {
+	unsigned count;
+	struct {
+		gpa_t gpa;
+		unsigned size;
+	} list[8];
+} pieces;
+
+static void note_piece(void)
+{
+	assert_true(pieces.count < ARRAY_SIZE(pieces.list));
+	pieces.list[pieces.count].gpa = fake.last_mmio_gpa;
+	pieces.list[pieces.count++].size = fake.last_mmio_size;
+}
+
+/* Devices see sizes that are powers of two, from the lowest address up. */
+static void test_pieces_come_in_order(void **state)
+{
+	static const struct {
+		u64 offset;
+		unsigned sizes[5];
+	} cases[] = {
+		{ 0xff8, { 8 } },
+		{ 0xff9, { 4, 2, 1, 1 } },	/* 7 bytes in the first page, 1 in the second */
+		{ 0xffa, { 4, 2, 2 } },
+		{ 0xffb, { 4, 1, 2, 1 } },
+		{ 0xffc, { 4, 4 } },
+		{ 0xffd, { 2, 1, 4, 1 } },
+		{ 0xffe, { 2, 4, 2 } },
+		{ 0xfff, { 1, 4, 2, 1 } },
+	};
+
+	fake.on_access = note_piece;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		const unsigned *sizes = cases[i / 2].sizes;
+		gpa_t gpa = FAKE_MMIO + cases[i / 2].offset;
+		bool write = i & 1;
+
+		PLACE(CODE, 0x48, write ? 0x89 : 0x8b, 0x03);	/* MOV of 8 bytes */
+		set(REG_RBX, DEVICE + cases[i / 2].offset);
+		set(REG_RAX, 0x8877665544332211ull);
+		memcpy(fake.mmio + cases[i / 2].offset, "\x18\x27\x36\x45\x54\x63\x72\x81", 8);
+		pieces.count = 0;
+		access_device(gpa, write ? TDP_WRITE : TDP_READ);
+		expect_done(CODE + 3);
+		for (unsigned n = 0; n < pieces.count; gpa += sizes[n++]) {
+			assert_int_equal(pieces.list[n].gpa, gpa);
+			assert_int_equal(pieces.list[n].size, sizes[n]);
+		}
+		assert_int_equal(gpa, FAKE_MMIO + cases[i / 2].offset + 8);
+		if (write)
+			assert_memory_equal(fake.mmio + cases[i / 2].offset, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+		else
+			assert_int_equal(get(REG_RAX), 0x8172635445362718ull);
+	}
+}
+
+/* Two device pages that are not adjacent in guest-physical memory. */
 static void test_access_crosses_device_pages(void **state)
 {
 	*pte(DEVICE + PAGE_SIZE) = (FAKE_MMIO + 0x8000) | ALL;
@@ -195,7 +285,7 @@ static void test_fault_in_the_second_page_writes_nothing(void **state)
 	assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
 }
 
-/* Instructions that only read must not write: a device would take that for a command. */
+/* Reads must not write: a device would take the write for a command. */
 static void test_accesses_that_reach_the_device(void **state)
 {
 	static const struct {
@@ -214,7 +304,8 @@ static void test_accesses_that_reach_the_device(void **state)
 		{ { 0x09, 0x03 }, 2, 1, 1 },			/* OR [RBX], EAX */
 		{ { 0x0b, 0x03 }, 2, 1, 0 },			/* OR EAX, [RBX] */
 		{ { 0x87, 0x03 }, 2, 1, 1 },			/* XCHG */
-		{ { 0x0f, 0xb1, 0x0b }, 3, 1, 1 },		/* CMPXCHG, equal or not */
+		{ { 0x0f, 0xb1, 0x0b }, 3, 1, 1 },		/* CMPXCHG */
+		{ { 0x0f, 0xc1, 0x0b }, 3, 1, 1 },		/* XADD */
 		{ { 0xf7, 0x13 }, 2, 1, 1 },			/* NOT */
 	};
 
@@ -228,13 +319,32 @@ static void test_accesses_that_reach_the_device(void **state)
 	}
 }
 
+/* SDM, "CMPXCHG": the destination gets a write cycle in any case, and RAX the value that differs. */
+static void test_cmpxchg_always_writes(void **state)
+{
+	for (unsigned equal = 0; equal < 2; equal++) {
+		memcpy(fake.mmio + 0x10, "\x78\x56\x34\x12", 4);
+		PLACE(CODE, 0x0f, 0xb1, 0x0b);			/* CMPXCHG [RBX], ECX */
+		set(REG_RBX, DEVICE + 0x10);
+		set(REG_RCX, 0x99);
+		set(REG_RAX, equal ? 0x12345678 : 0x12345679);
+		access_device(FAKE_MMIO + 0x10, TDP_WRITE);
+		expect_done(CODE + 3);
+		assert_int_equal(fake.mmio_reads, 1);
+		assert_int_equal(fake.mmio_writes, 1);
+		assert_int_equal(get(REG_RAX), 0x12345678);
+		assert_memory_equal(fake.mmio + 0x10, equal ? "\x99\0\0" : "\x78\x56\x34\x12", 4);
+		assert_int_equal(!!(get(REG_RFLAGS) & RFLAGS_ZF), equal);
+	}
+}
+
 static void test_access_with_the_rights_of_the_guest(void **state)
 {
 	PLACE(CODE, 0x89, 0x03);			/* MOV [RBX], EAX */
 	set(REG_RBX, DEVICE + 0x10);
 	fake_set_cpl(3);
 	*pte(DEVICE) &= ~PTE_USER;
-	/* The exit was caused by another kind of access, which proves nothing about this one. */
+	/* The fault was for a read: it says nothing about the rights of this write. */
 	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_USER | PF_WRITE, DEVICE + 0x10, CODE);
 	fake_set_cpl(0);
@@ -243,6 +353,48 @@ static void test_access_with_the_rights_of_the_guest(void **state)
 	fake.controls[CTL_CR0] |= CR0_WP;
 	access_device(FAKE_MMIO + 0x10, TDP_READ);
 	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DEVICE + 0x10, CODE);
+}
+
+/* The processor has translated the faulted page, but only for this kind of access at this offset. */
+static void test_the_faulted_page_is_not_walked_again(void **state)
+{
+	static const struct {
+		u64 offset, faulted;
+		enum tdp_access access;
+		bool trusted;
+	} cases[] = {
+		{ 0x10, 0x10, TDP_WRITE, true },
+		{ 0, 0, TDP_WRITE, true },
+		{ 0xffc, 0xffc, TDP_WRITE, true },	/* up to the page's end */
+		{ 0xffd, 0xffd, TDP_WRITE, false },
+		{ 0x10, 0x11, TDP_WRITE, false },
+		{ 0x10, 0x10, TDP_READ, false },
+	};
+
+	PLACE(CODE, 0x89, 0x03);			/* MOV [RBX], EAX */
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		*pte(DEVICE) = 0;
+		set(REG_RIP, CODE);
+		set(REG_RBX, DEVICE + cases[i].offset);
+		fake_forget();
+		access_device(FAKE_MMIO + 0x1000 + cases[i].faulted, cases[i].access);
+		if (!cases[i].trusted) {
+			expect_raised(X86_PF, PF_WRITE, DEVICE + cases[i].offset, CODE);
+			continue;
+		}
+		expect_done(CODE + 2);
+		assert_int_equal(fake.mmio_writes, 1);
+	}
+
+	PLACE(CODE, 0x8b, 0x03);			/* MOV EAX, [RBX] */
+	*pte(DEVICE) = 0;
+	set(REG_RBX, DEVICE);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_done(CODE + 2);
+	set(REG_RIP, CODE);
+	fake_forget();
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_raised(X86_PF, 0, DEVICE, CODE);
 }
 
 static void test_segment_faults(void **state)
@@ -282,7 +434,7 @@ static void test_real_mode_addressing(void **state)
 static void test_gs_base_in_64_bit_code(void **state)
 {
 	fake.segments[SEG_GS].base = DEVICE;
-	fake.segments[SEG_DS].base = 0x1000;		/* does not count */
+	fake.segments[SEG_DS].base = 0x1000;		/* ignored */
 	fake.mmio[0x20] = 0x77;
 	PLACE(CODE, 0x65, 0x0f, 0xb6, 0x04, 0x25, 0x20, 0, 0, 0);
 	access_device(FAKE_MMIO + 0x20, TDP_READ);
@@ -317,7 +469,92 @@ static void test_refusals_name_the_bytes(void **state)
 	}
 }
 
-/* Code that changed since the exit: nothing is emulated, and RIP stays, so that the new code runs. */
+/* Some of the opcodes that ModR/M.reg extends. SDM, "Opcode Extensions for One- and Two-byte Opcodes" */
+static void test_opcode_extensions(void **state)
+{
+	static const struct {
+		u8 opcode, emulated;	/* bit n: /n */
+	} cases[] = {
+		{ 0x80, 0xff }, { 0x81, 0xff }, { 0x83, 0xff },
+		{ 0xc6, BIT(0) }, { 0xc7, BIT(0) },
+		{ 0xf6, BIT(0) | BIT(1) | BIT(2) | BIT(3) }, { 0xf7, BIT(0) | BIT(1) | BIT(2) | BIT(3) },
+		{ 0xfe, BIT(0) | BIT(1) }, { 0xff, BIT(0) | BIT(1) },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned digit = 0; digit < 8; digit++) {
+			PLACE(CODE, cases[i].opcode, (u8)(digit << 3 | 3), 1, 0, 0, 0);
+			set(REG_RBX, DEVICE);
+			access_device(FAKE_MMIO, TDP_WRITE);
+			assert_int_equal(fake.instructions_done, cases[i].emulated >> digit & 1);
+			assert_int_equal(fake.ended, !fake.instructions_done);
+			assert_int_equal(fake.mmio_reads + fake.mmio_writes != 0, fake.instructions_done);
+		}
+	}
+}
+
+/* In another opcode map or mode the same opcode is another instruction. */
+static void test_opcodes_of_other_maps_and_modes(void **state)
+{
+	static const u8 others[][5] = {
+		{ 0x0f, 0x88, 0, 0, 0 },	/* JS, which is MOV in map 1 */
+		{ 0x0f, 0x6f, 0x03 },		/* MOVQ MM0, [RBX] */
+		{ 0x0f, 0xa4, 0x03, 0x01 },	/* SHLD; MOVSB in map 1 */
+		{ 0x0f, 0xac, 0x03, 0x01 },	/* SHRD; LODSB */
+		{ 0x0f, 0xae, 0x03 },		/* FXSAVE; SCASB */
+		{ 0x0f, 0x38, 0x00, 0x03 },	/* PSHUFB; ADD */
+		{ 0x0f, 0x38, 0xf2, 0x03 },	/* nothing; MOVBE is F0 and F1 */
+		{ 0xa8, 0x03 },			/* TEST AL, 3, between the string instructions */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		place(CODE, others[i], sizeof(others[i]));
+		set(REG_RBX, DEVICE);
+		set(REG_RSI, DEVICE);
+		set(REG_RDI, DEVICE);
+		access_device(FAKE_MMIO, TDP_READ);
+		if (!fake.ended)
+			fail_msg("%02x %02x is emulated", others[i][0], others[i][1]);
+		assert_int_equal(fake.mmio_reads + fake.mmio_writes + fake.instructions_done, 0);
+	}
+
+	fake_protected_mode(true);
+	PLACE(CODE, 0x63, 0x03);			/* ARPL; MOVSXD in 64-bit mode */
+	set(REG_RBX, FAKE_MMIO);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("read of 0x50000000, device memory, by an instruction that is not emulated; "
+		     "the bytes at RIP are 63 03");
+}
+
+static void test_refusals_name_no_byte_beyond_the_limit(void **state)
+{
+	fake_protected_mode(true);
+	fake.segments[SEG_CS].limit = CODE + 2;
+	PLACE(CODE, 0x0f, 0x28, 0x03, 0xcc);
+	set(REG_RBX, FAKE_MMIO);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("the bytes at RIP are 0f 28 03");
+	assert_null(strstr(fake.words, "0f 28 03 "));
+	fake.segments[SEG_CS].limit = CODE + 14;
+	PLACE(CODE, 0x0f, 0x28, 0x03, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("are 0f 28 03 03 04 05 06 07 08 09 0a 0b 0c 0d 0e");
+	assert_null(strstr(fake.words, "0e 0f"));
+}
+
+static void test_refusals_read_no_byte_that_they_do_not_name(void **state)
+{
+	static const u8 refused[INSN_MAX_LENGTH] = { 0x0f, 0x28, 0x03 };
+
+	place(CODE + PAGE_SIZE - INSN_MAX_LENGTH, refused, sizeof(refused));
+	set(REG_RBX, DEVICE);
+	access_device(FAKE_MMIO, TDP_READ);
+	expect_words("the bytes at RIP are 0f 28 03 00");
+	assert_int_equal(*pte(CODE) & PTE_ACCESSED, PTE_ACCESSED);
+	assert_int_equal(*pte(CODE + PAGE_SIZE) & PTE_ACCESSED, 0);
+}
+
+/* If the code has changed since the exit, nothing is emulated and RIP stays: the guest runs the new code. */
 static void test_code_that_changed_since(void **state)
 {
 	const struct io_exit io = { .port = 0x60, .size = 1, .in = true };
@@ -332,9 +569,14 @@ static void test_code_that_changed_since(void **state)
 	emulate_string_io(&fake.vcpu, &io);
 	assert_false(fake.ended || fake.faulted);
 	assert_int_equal(fake.instructions_done, 0);
+
+	PLACE(CODE, 0x0f, 0x6c, 0xc0);			/* PUNPCKLQDQ, the same opcode in another map */
+	emulate_string_io(&fake.vcpu, &io);
+	assert_false(fake.ended || fake.faulted);
+	assert_int_equal(fake.instructions_done + fake.port_size, 0);
 }
 
-/* The push to a stack in device memory was not made by the instruction at RIP. */
+/* Event delivery pushed to a stack in device memory: the instruction at RIP did not make the access. */
 static void test_event_delivery_to_device_memory(void **state)
 {
 	PLACE(CODE, 0x89, 0x03);
@@ -358,15 +600,23 @@ int main(void)
 		TEST(test_fetch_from_the_cs_of_real_mode),
 		TEST(test_undecodable_code),
 		TEST(test_advance),
+		TEST(test_advance_rarely_reads_the_mode),
 		TEST(test_access_crosses_from_ram_to_device),
+		TEST(test_pieces_come_in_order),
 		TEST(test_access_crosses_device_pages),
 		TEST(test_fault_in_the_second_page_writes_nothing),
 		TEST(test_accesses_that_reach_the_device),
+		TEST(test_cmpxchg_always_writes),
 		TEST(test_access_with_the_rights_of_the_guest),
+		TEST(test_the_faulted_page_is_not_walked_again),
 		TEST(test_segment_faults),
 		TEST(test_real_mode_addressing),
 		TEST(test_gs_base_in_64_bit_code),
 		TEST(test_refusals_name_the_bytes),
+		TEST(test_opcode_extensions),
+		TEST(test_opcodes_of_other_maps_and_modes),
+		TEST(test_refusals_name_no_byte_beyond_the_limit),
+		TEST(test_refusals_read_no_byte_that_they_do_not_name),
 		TEST(test_code_that_changed_since),
 		TEST(test_event_delivery_to_device_memory),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control register accesses whose kind is known only from the instruction's bytes. */
+/* Control register accesses whose instruction the hardware does not report. */
 /* link: core/emulate/emulate.c core/emulate/cr.c core/emulate/operand.c core/emulate/gwalk.c */
 /* link: core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "core/emulate/emulate.h"
@@ -96,11 +96,84 @@ static void test_smsw(void **state)
 	assert_int_equal(*(u32 *)(fake.ram + DATA), 0xffff0000 | (cr0 & 0xffff));
 }
 
+static void test_smsw_to_nowhere(void **state)
+{
+	PLACE(CODE, 0x0f, 0x01, 0x23);
+	set(REG_RBX, DATA);
+	*pte(DATA) &= ~PTE_WRITE;
+	fake.controls[CTL_CR0] |= CR0_WP;
+	exit_cr_decode(&fake.vcpu);
+	expect_raised(X86_PF, PF_PRESENT | PF_WRITE, DATA, CODE);
+}
+
+/* LMSW and SMSW access two bytes of memory, whatever the operand size. */
+static void test_memory_operands_of_16_bits(void **state)
+{
+	*pte(DATA + PAGE_SIZE) = 0;
+	set(REG_RBX, DATA + PAGE_SIZE - 2);
+	memcpy(fake.ram + DATA + PAGE_SIZE - 2, "\x78\x56", 2);
+	PLACE(CODE, 0x48, 0x0f, 0x01, 0x33);		/* LMSW [RBX] */
+	expect_control('l', 0, 0x5678);
+	PLACE(CODE, 0x48, 0x0f, 0x01, 0x23);		/* SMSW [RBX] */
+	exit_cr_decode(&fake.vcpu);
+	expect_done(CODE + 4);
+
+	set(REG_RBX, DATA + PAGE_SIZE - 1);
+	PLACE(CODE, 0x0f, 0x01, 0x33);
+	exit_cr_decode(&fake.vcpu);
+	expect_raised(X86_PF, 0, DATA + PAGE_SIZE, CODE);
+	PLACE(CODE, 0x0f, 0x01, 0x23);
+	exit_cr_decode(&fake.vcpu);
+	expect_raised(X86_PF, PF_WRITE, DATA + PAGE_SIZE, CODE);
+}
+
+/* AMD APM vol. 3, "MOV CRn": only LOCK MOV CR0 is CR8. */
+static void test_lock_prefix(void **state)
+{
+	PLACE(CODE, 0xf0, 0x0f, 0x22, 0xc1);
+	expect_control('w', 8, REG_RCX);
+	PLACE(CODE, 0x0f, 0x22, 0xc1);
+	expect_control('w', 0, REG_RCX);
+	PLACE(CODE, 0x0f, 0x20, 0xc1);
+	expect_control('r', 0, REG_RCX);
+}
+
 static void test_control_access_by_something_else(void **state)
 {
+	static const u8 others[][3] = {
+		{ 0x0f, 0xa2 },			/* CPUID */
+		{ 0x22, 0xd8 },			/* AND; MOV to a control register in map 0F */
+		{ 0x20, 0xd8 },
+		{ 0x06 },
+		{ 0x01, 0xf3 },			/* ADD; LMSW in map 0F */
+		{ 0x01, 0xe0 },
+		{ 0x0f, 0x01, 0xd8 },		/* 0F 01 /3 */
+		{ 0x0f, 0x01, 0x3b },		/* INVLPG [RBX] */
+		{ 0x0f, 0x21, 0xd8 },		/* MOV RAX, DR3 */
+		{ 0x0f, 0x23, 0xd8 },
+		{ 0x0f, 0x00, 0xf3 },		/* 0F 00 /6 */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		memset(&seen, 0, sizeof(seen));
+		place(CODE, others[i], sizeof(others[i]));
+		exit_cr_decode(&fake.vcpu);
+		expect_words("the bytes at RIP are");
+		assert_int_equal(seen.what, 0);
+	}
 	PLACE(CODE, 0x0f, 0xa2);
 	exit_cr_decode(&fake.vcpu);
 	expect_words("0f a2");
+}
+
+static void test_code_that_is_gone(void **state)
+{
+	memset(&seen, 0, sizeof(seen));
+	PLACE(CODE, 0x0f, 0x22, 0xd8);
+	*pte(CODE) = 0;
+	exit_cr_decode(&fake.vcpu);
+	expect_raised(X86_PF, 0, CODE, CODE);
+	assert_int_equal(seen.what, 0);
 }
 
 int main(void)
@@ -109,7 +182,11 @@ int main(void)
 		TEST(test_control_register_accesses),
 		TEST(test_lmsw_from_nowhere),
 		TEST(test_smsw),
+		TEST(test_smsw_to_nowhere),
+		TEST(test_memory_operands_of_16_bits),
+		TEST(test_lock_prefix),
 		TEST(test_control_access_by_something_else),
+		TEST(test_code_that_is_gone),
 	};
 
 	return cmocka_run_group_tests_name("emulate: control registers", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fast path for MMIO does what the full emulation does, or nothing at all. */
+/* The fast path for MMIO does the same as the full emulation, or nothing at all. */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
 /* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
@@ -12,7 +12,7 @@
 #define ROUNDS 200000
 #define ALL (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
 
-/* Above the VGA hole, where systems keep them. */
+/* Above the VGA hole: the fast path looks nowhere else. */
 enum { PML4 = 0x101000, PDPT = 0x102000, PD = 0x103000, PT = 0x104000, CODE = 0x110000, DEVICE = 0x120000 };
 
 static u64 seed = 0x9e3779b97f4a7c15ull;
@@ -66,7 +66,7 @@ static bool fast(u64 gpa, enum tdp_access access)
 	return emulate_mmio_fast(&fake.vcpu, &(struct tdp_fault){ .gpa = gpa, .access = access, .what = "test" });
 }
 
-/* The forms that drivers of local APICs and similar devices use are handled. */
+/* The forms that drivers of local APICs and similar devices use. */
 static void plain_accesses_are_taken(void **state)
 {
 	static const struct {
@@ -108,7 +108,132 @@ static void plain_accesses_are_taken(void **state)
 	}
 }
 
-/* These are not handled, and must change nothing. */
+/* --- every form of the operand, with every register --- */
+
+struct operand {
+	unsigned mod, base, reg, index, scale;	/* index 4: none */
+	bool sib;
+};
+
+/* Write MOV of 64 bits, reg from [operand], to `bytes`. Returns the length. */
+static unsigned encode(u8 *bytes, const struct operand *operand, s32 displacement)
+{
+	unsigned at = 0, size = operand->mod == 0 ? 0 : operand->mod == 1 ? 1 : 4;
+
+	bytes[at++] = (u8)(0x48 | operand->reg >> 3 << 2 | (operand->sib ? operand->index >> 3 << 1 : 0) |
+			   operand->base >> 3);
+	bytes[at++] = 0x8b;
+	bytes[at++] = (u8)(operand->mod << 6 | (operand->reg & 7) << 3 | (operand->sib ? 4 : operand->base & 7));
+	if (operand->sib)
+		bytes[at++] = (u8)(operand->scale << 6 | (operand->index & 7) << 3 | (operand->base & 7));
+	memcpy(bytes + at, &displacement, size);
+	return at + size;
+}
+
+/* Not on the fast path: RSP in any role; with mod 0, RBP and R13 stand for RIP or a displacement. */
+static bool is_fast(const struct operand *operand)
+{
+	bool special = operand->mod == 0 && (operand->base & 7) == 5;
+
+	return operand->reg != REG_RSP && operand->base != REG_RSP && !special;
+}
+
+static void check_operand(const struct operand *operand, s32 displacement)
+{
+	const u64 value = 0x8877665544332211ull, offset = 0x6c8;
+	bool indexed = operand->sib && operand->index != 4;
+	u64 rest, bytes_of_index;
+	u8 bytes[16] = { 0 };
+	unsigned length;
+
+	if (!operand->sib && (operand->base & 7) == 4)
+		return;		/* this encoding is that of a SIB byte */
+	if (indexed && operand->index == operand->base)
+		return;
+	if (operand->mod == 0)
+		displacement = 0;
+	length = encode(bytes, operand, displacement);
+	for (unsigned i = 0; i < 16; i++)
+		fake.vcpu.regs[i] = 0x1111111111111111ull * i + 0x123;
+	bytes_of_index = indexed ? 0x35ull << operand->scale : 0;
+	if (indexed)
+		fake.vcpu.regs[operand->index] = 0x35;
+	rest = DEVICE + offset - (u64)(s64)displacement - bytes_of_index;
+	fake.vcpu.regs[operand->base] = rest;
+	memcpy(fake.mmio + offset, &value, sizeof(value));
+	place(CODE, bytes, sizeof(bytes));
+	if (fast(FAKE_MMIO + offset, TDP_READ) != is_fast(operand))
+		fail_msg("mod %u, base %u, register %u, index %u", operand->mod, operand->base, operand->reg,
+			 operand->index);
+	if (!is_fast(operand))
+		return;
+	assert_int_equal(fake.last_mmio_gpa, FAKE_MMIO + offset);
+	assert_int_equal(fake.vcpu.regs[operand->reg], value);
+	assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + length);
+}
+
+static void every_register_has_its_place_in_the_operand(void **state)
+{
+	static const s32 displacements[] = { 0x55, -0x55, 0x7f, -0x80 };
+
+	for (unsigned i = 0; i < 16 * 16 * 3; i++) {
+		struct operand operand = { .base = i & 15, .reg = i >> 4 & 15, .mod = i >> 8, .index = 4 };
+
+		for (unsigned d = 0; d < ARRAY_SIZE(displacements); d++) {
+			operand.sib = false;
+			check_operand(&operand, displacements[d]);
+			operand.sib = true;
+			check_operand(&operand, displacements[d]);
+		}
+	}
+	for (unsigned i = 0; i < 16 * 16 * 4 * 3; i++) {
+		struct operand operand = {
+			.base = i & 15, .index = i >> 4 & 15, .scale = i >> 8 & 3, .mod = i >> 10, .sib = true,
+		};
+
+		check_operand(&operand, 0x55);
+		operand.reg = 15;
+		check_operand(&operand, operand.mod == 2 ? 0x12345 : 0x21);
+	}
+}
+
+/* A SIB byte without a base: the displacement of 32 bits takes its place. */
+static void an_index_without_a_base(void **state)
+{
+	for (unsigned scale = 0; scale < 4; scale++) {
+		u32 displacement = DEVICE + 0x6c8 - (0x35 << scale);
+		u8 bytes[] = { 0x8b, 0x04, (u8)(scale << 6 | REG_RDX << 3 | 5), (u8)displacement,
+			       (u8)(displacement >> 8), (u8)(displacement >> 16), (u8)(displacement >> 24) };
+
+		fake.vcpu.regs[REG_RDX] = 0x35;
+		fake.vcpu.regs[REG_RBP] = 0x777;
+		fake.vcpu.regs[REG_RAX] = ~0ull;
+		memcpy(fake.mmio + 0x6c8, "\x44\x33\x22\x11", 4);
+		place(CODE, bytes, sizeof(bytes));
+		assert_true(fast(FAKE_MMIO + 0x6c8, TDP_READ));
+		assert_int_equal(fake.vcpu.regs[REG_RAX], 0x11223344);
+		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(bytes));
+	}
+}
+
+/* Outside of 64-bit mode mod 0, rm 5 is an absolute address, not relative to RIP. */
+static void an_address_in_32_bit_code(void **state)
+{
+	static const u8 mov[] = { 0x8b, 0x05, 0xc8, 0x06, 0x00, 0x50 };	/* mov eax, [FAKE_MMIO + 0x6c8] */
+
+	flat_mode();
+	memcpy(fake.mmio + 0x6c8, "\x44\x33\x22\x11", 4);
+	place(CODE, mov, sizeof(mov));
+	assert_true(fast(FAKE_MMIO + 0x6c8, TDP_READ));
+	assert_int_equal(fake.vcpu.regs[REG_RAX], 0x11223344);
+	assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(mov));
+	/* 4x is INC or DEC, not a REX prefix. */
+	place(CODE, "\x48\x8b\x03", 3);
+	fake.vcpu.regs[REG_RBX] = FAKE_MMIO;
+	assert_false(fast(FAKE_MMIO, TDP_READ));
+}
+
+/* Everything else is left to the full emulation, and nothing has changed. */
 static void the_rest_is_left_alone(void **state)
 {
 	static const u8 mov[] = { 0x8b, 0x03 };
@@ -119,7 +244,7 @@ static void the_rest_is_left_alone(void **state)
 		{ { 0x66, 0x8b, 0x03 }, "a prefix" },
 		{ { 0x8a, 0x03 }, "a byte" },
 		{ { 0x8b, 0xc3 }, "no memory" },
-		{ { 0x8b, 0x24, 0x03 }, "RSP, which is elsewhere" },
+		{ { 0x8b, 0x24, 0x03 }, "RSP, which may not be in regs[]" },
 		{ { 0x8b, 0x04, 0x24 }, "RSP as base" },
 		{ { 0x8b, 0x05, 0, 0, 0, 0 }, "relative to RIP" },
 		{ { 0xc7, 0x0b, 1, 2, 3, 4 }, "no MOV: C7 /1" },
@@ -141,7 +266,7 @@ static void the_rest_is_left_alone(void **state)
 	fake.vcpu.events.reinject.type = EVENT_NONE;
 	assert_false(fast(0x1000, TDP_READ));		/* RAM */
 	assert_false(fast(FAKE_MMIO, TDP_FETCH));
-	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may go on in another page */
+	place(2 * PAGE_SIZE + CODE - 4, mov, sizeof(mov));	/* may continue in another page */
 	assert_false(fast(FAKE_MMIO, TDP_READ));
 	place(CODE, mov, sizeof(mov));
 	*entry(PD, 0) &= ~PTE_PRESENT;
@@ -151,6 +276,72 @@ static void the_rest_is_left_alone(void **state)
 	long_mode();
 	fake.controls[CTL_CR4] |= CR4_LA57;
 	assert_false(fast(FAKE_MMIO, TDP_READ));
+}
+
+/* Accesses between the end of low RAM and 4 GiB, within one page. */
+static void addresses_that_are_taken(void **state)
+{
+	static const struct {
+		u8 bytes[3];
+		u64 gpa;
+		bool taken;
+	} cases[] = {
+		{ { 0x8b, 0x03 }, FAKE_RAM_SIZE, true },
+		{ { 0x8b, 0x03 }, FAKE_RAM_SIZE - PAGE_SIZE, false },
+		{ { 0x8b, 0x03 }, GIB(4) - PAGE_SIZE, true },
+		{ { 0x8b, 0x03 }, GIB(4), false },
+		{ { 0x8b, 0x03 }, FAKE_MMIO + 0xffc, true },
+		{ { 0x8b, 0x03 }, FAKE_MMIO + 0xffd, false },
+		{ { 0x48, 0x8b, 0x03 }, FAKE_MMIO + 0xff8, true },
+		{ { 0x48, 0x8b, 0x03 }, FAKE_MMIO + 0xff9, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake.vcpu.regs[REG_RBX] = DEVICE + (cases[i].gpa & 0xfff);
+		place(CODE, cases[i].bytes, sizeof(cases[i].bytes));
+		assert_int_equal(fast(cases[i].gpa, TDP_READ), cases[i].taken);
+		assert_int_equal(fake.mmio_reads, cases[i].taken);
+		if (cases[i].taken)
+			assert_int_equal(fake.last_mmio_gpa, cases[i].gpa);
+	}
+}
+
+/* Only reads and writes by the instruction itself. */
+static void causes_that_are_taken(void **state)
+{
+	static const u8 load[] = { 0x8b, 0x03 }, store[] = { 0x89, 0x03 };
+	static const struct {
+		const u8 *bytes;
+		enum tdp_access access;
+		bool walk, taken;
+	} cases[] = {
+		{ load, TDP_READ, false, true }, { load, TDP_READ, true, false },
+		{ load, TDP_WRITE, false, false }, { load, TDP_FETCH, false, false },
+		{ store, TDP_WRITE, false, true }, { store, TDP_WRITE, true, false },
+		{ store, TDP_READ, false, false }, { store, TDP_FETCH, false, false },
+		{ store, TDP_FETCH, true, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct tdp_fault fault = {
+			.gpa = FAKE_MMIO, .access = cases[i].access, .walk = cases[i].walk, .what = "test",
+		};
+
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		place(CODE, cases[i].bytes, 2);
+		assert_int_equal(emulate_mmio_fast(&fake.vcpu, &fault), cases[i].taken);
+		assert_int_equal(fake.mmio_reads + fake.mmio_writes, cases[i].taken);
+	}
+}
+
+/* 16-bit code has other operands: it is left to the full emulation. */
+static void code_of_16_bits_is_not_taken(void **state)
+{
+	fake_protected_mode(false);
+	place(CODE, "\x8b\x07", 2);		/* mov ax, [bx] */
+	fake.vcpu.regs[REG_RBX] = fake.vcpu.regs[REG_RDI] = FAKE_MMIO;
+	assert_false(fast(FAKE_MMIO, TDP_READ));
+	assert_int_equal(fake.mmio_reads, 0);
 }
 
 static void large_pages(void **state)
@@ -173,7 +364,94 @@ static void large_pages(void **state)
 	assert_ptr_equal(code_at(&fake.vm, &view, 0xfffffffffull * 0x100000000 + CODE - 0x1000), fake.ram + CODE);
 }
 
-/* Random instructions, mostly of the handled forms, with random registers: both paths agree. */
+static const u8 *code_in(u8 mode, u8 paging, u64 rip)
+{
+	const struct code_view view = { .mode = mode, .paging = paging, .cr3 = PML4 };
+
+	return code_at(&fake.vm, &view, rip);
+}
+
+/* All of it must lie in one page, above the VGA hole and below the end of low RAM. */
+static void code_that_is_in_plain_ram(void **state)
+{
+	static const struct {
+		u64 rip;
+		bool found;
+	} cases[] = {
+		{ GUEST_VGA_HOLE_END, true }, { GUEST_VGA_HOLE_END - 15, false }, { GUEST_VGA_HOLE_END - 16, false },
+		{ 0, false }, { 0x7c00, false }, { 0x110000, true }, { 0x110ff1, true }, { 0x110ff2, false },
+		{ 0x110fff, false }, { FAKE_RAM_SIZE - 15, true }, { FAKE_RAM_SIZE - 14, false },
+		{ FAKE_RAM_SIZE, false }, { FAKE_RAM_SIZE + PAGE_SIZE, false }, { 2 * FAKE_RAM_SIZE, false },
+		{ FAKE_MMIO, false }, { 0xfffffff0, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u8 *expected = cases[i].found ? fake.ram + cases[i].rip : NULL;
+
+		assert_ptr_equal(code_in(INSN_MODE_32, CODE_UNPAGED, cases[i].rip), expected);
+		assert_null(code_in(INSN_MODE_32, CODE_OTHER_PAGING, cases[i].rip));
+	}
+	fake.vm.mem.damaged_count = 1;
+	assert_null(code_in(INSN_MODE_32, CODE_UNPAGED, CODE));
+}
+
+/* Each of the four tables, at the lowest and highest address in plain RAM and beside them. */
+static void tables_that_are_in_plain_ram(void **state)
+{
+	static const struct {
+		u64 at;
+		bool found;
+	} cases[] = {
+		{ GUEST_VGA_HOLE_END, true }, { GUEST_VGA_HOLE_END - PAGE_SIZE, false }, { 0, false },
+		{ FAKE_RAM_SIZE - PAGE_SIZE, true }, { FAKE_RAM_SIZE, false }, { FAKE_RAM_SIZE + PAGE_SIZE, false },
+		{ 1ull << 51, false },
+	};
+	static const u64 tables[] = { PML4, PDPT, PD, PT };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u8 *expected = cases[i].found ? fake.ram + CODE : NULL;
+		struct code_view view = { .mode = INSN_MODE_64, .paging = CODE_4_LEVEL, .cr3 = cases[i].at };
+
+		for (unsigned table = 0; table < 4; table++) {
+			memset(fake.ram, 0, FAKE_RAM_SIZE);
+			long_mode();
+			if (cases[i].found)
+				memcpy(fake.ram + cases[i].at, fake.ram + tables[table], PAGE_SIZE);
+			view.cr3 = table ? PML4 : cases[i].at;
+			if (table)
+				*entry(tables[table - 1], 0) = cases[i].at | ALL;
+			assert_ptr_equal(code_at(&fake.vm, &view, CODE), expected);
+		}
+	}
+}
+
+/* Each bit of a linear address selects an entry, or is part of the offset. */
+static void each_bit_of_an_address_counts(void **state)
+{
+	for (unsigned level = 4; level >= 1; level--) {
+		static const u64 tables[] = { 0, PT, PD, PDPT, PML4 };
+
+		for (unsigned bit = 0; bit < 9; bit++) {
+			memset(fake.ram, 0, FAKE_RAM_SIZE);
+			for (unsigned i = 4; i >= 1; i--)
+				*entry(tables[i], i == level ? 1u << bit : 0) =
+					(i == 1 ? CODE : tables[i - 1]) | PTE_PRESENT;
+			assert_ptr_equal(code_in(INSN_MODE_64, CODE_4_LEVEL, 1ull << (12 + 9 * (level - 1) + bit)),
+					 fake.ram + CODE);
+			assert_null(code_in(INSN_MODE_64, CODE_4_LEVEL, 0));
+		}
+	}
+	for (unsigned bit = 0; bit < 11; bit++) {	/* with a large page, offsets */
+		memset(fake.ram, 0, FAKE_RAM_SIZE);
+		*entry(PML4, 0) = PDPT | PTE_PRESENT;
+		*entry(PDPT, 0) = PD | PTE_PRESENT;
+		*entry(PD, 0) = 0x1000 | PTE_PRESENT | PTE_LARGE;	/* PAT, which is no address bit */
+		assert_ptr_equal(code_in(INSN_MODE_64, CODE_4_LEVEL, CODE + (1ull << bit)),
+				 fake.ram + CODE + (1ull << bit));
+	}
+}
+
+/* Random instructions, mostly of the supported forms, with random registers: both ways agree. */
 static void both_ways_agree(void **state)
 {
 	static const u8 opcodes[] = { 0x8b, 0x89, 0xc7 };
@@ -196,7 +474,7 @@ static void both_ways_agree(void **state)
 		if (round & 1)
 			bytes[at++] = 0x40 | (bytes[0] & 15);
 		bytes[at++] = opcodes[fake_random(&seed) % 3];
-		/* Registers that make the operand's offset in its page right, where one of them is the base. */
+		/* With any register as the base, the operand's offset in its page is right. */
 		for (unsigned i = 0; i < 16; i++)
 			fake.vcpu.regs[i] = (round % 3 ? DEVICE : FAKE_MMIO) + (gpa & ~PAGE_MASK);
 		if (round % 5)
@@ -236,8 +514,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(plain_accesses_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_register_has_its_place_in_the_operand, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_index_without_a_base, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_in_32_bit_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(addresses_that_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(causes_that_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_of_16_bits_is_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_that_is_in_plain_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(tables_that_are_in_plain_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_bit_of_an_address_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_ways_agree, setup, teardown),
 	};
 

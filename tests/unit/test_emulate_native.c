@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The emulator against this machine's processor: random instructions run on both, natively on a
- * buffer at the address of the emulator's device memory, and all registers, flags and memory must be
- * the same afterwards. Then random bytes, checked by the sanitizers.
+ * The emulator compared with this machine's processor: random instructions run on both, natively on a
+ * buffer at the address of the emulator's device memory; all registers, flags and memory must be equal.
+ * Then random bytes, under the sanitizers.
  */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
@@ -21,7 +21,7 @@
 
 /* --- running an instruction natively --- */
 
-/* Fixed addresses below 2 GiB, where the thunk can name them without a register. */
+/* Fixed addresses below 2 GiB, which the thunk can access without a register. */
 #define CODE  0x100000
 #define STATE 0x101000
 #define XSTR(x) STR(x)
@@ -34,8 +34,8 @@ struct native_state {
 };
 
 /*
- * In and out: STATE. The instruction is written over the NOPs before each run; from the loading of
- * RSP to its restoring nothing uses the stack.
+ * Input and output: STATE. The instruction is written over the NOPs before each run; nothing uses the
+ * stack while RSP has the instruction's value.
  */
 __asm__(
 	".pushsection .text\n"
@@ -238,7 +238,7 @@ static void put(struct trial *t, u64 value, unsigned size)
 		t->bytes[t->length++] = (u8)(value >> (8 * i));
 }
 
-/* Somewhere inside, often across the end of a page, with room for bit numbers and REP. */
+/* An address in the buffer, often just before the end of a page, with room for bit numbers and REP. */
 static u64 random_target(struct trial *t)
 {
 	if (random_below(t, 4) == 0)
@@ -246,7 +246,7 @@ static u64 random_target(struct trial *t)
 	return FAKE_MMIO + 0x4000 + random_below(t, 0x8000);
 }
 
-/* Values near the limits find more errors than uniform random numbers. */
+/* Values at the limits of each size find more errors than random numbers. */
 static u64 random_value(struct trial *t)
 {
 	static const u64 special[] = {
@@ -259,7 +259,7 @@ static u64 random_value(struct trial *t)
 	return fake_random(&t->seed);
 }
 
-/* A register that holds part of an address, in code of 32-bit addresses with garbage above. */
+/* Set a register that is part of the address; with 32-bit addresses its upper half is garbage. */
 static void set_address_reg(struct trial *t, unsigned reg, u64 value)
 {
 	t->regs[reg] = t->narrow_address ? (value & 0xffffffff) | random_value(t) << 32 : value;
@@ -286,7 +286,7 @@ static void put_prefixes(struct trial *t, u8 *rex)
 	t->size = flags & BYTE_FORM ? 1 : *rex & 8 ? 8 : word ? 2 : 4;
 }
 
-/* The base register points to the operand, whatever the others hold. */
+/* Encode the operand, and set its base register so that the address is t->address. */
 static void put_operand(struct trial *t, u8 rex, unsigned immediate_size)
 {
 	unsigned reg = t->form->digit >= 0 ? (unsigned)t->form->digit : random_below(t, 8);
@@ -335,7 +335,7 @@ static void put_operand(struct trial *t, u8 rex, unsigned immediate_size)
 	put(t, (u64)displacement, mod == 0 ? 0 : mod == 1 ? 1 : 4);
 }
 
-/* The offset that a bit number of this operand size adds to the address, kept within the buffer. */
+/* Choose a bit number that stays within the buffer, and add to the address what it adds. */
 static void aim_bit_string(struct trial *t, unsigned reg)
 {
 	s64 bit = (s64)random_below(t, 0x10000) - 0x8000;
@@ -409,7 +409,7 @@ static void fill_memory(struct trial *t)
 	for (u64 i = 0; i < FAKE_MMIO_SIZE; i += 8) {
 		u64 value = random_value(t);
 
-		/* Long equal runs, so that comparisons go on for some time. */
+		/* Long runs of equal values, so that comparisons repeat for some time. */
 		if (few_values)
 			value = random_below(t, 8) ? 0 : 1ull << random_below(t, 64);
 		memcpy(native_memory + i, &value, 8);
@@ -493,7 +493,7 @@ static void test_every_form(void **state)
 
 /* --- garbage --- */
 
-/* Whatever the bytes are, the instruction is emulated, faults, or ends the VM with a message. */
+/* Whatever the bytes are, the instruction completes, faults, or ends the VM with a message. */
 static void test_random_bytes(void **state)
 {
 	struct trial t = { .seed = 0x853c49e6748fea9bull, .form = &forms[0] };
@@ -516,7 +516,7 @@ static void test_random_bytes(void **state)
 			fake_protected_mode(mode & 1);
 		for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
 			fake.ram[at + i] = (u8)fake_random(&t.seed);
-		if (random_below(&t, 2)) {	/* the opcodes that are most of the emulator */
+		if (random_below(&t, 2)) {	/* an opcode that is emulated */
 			const struct form *form = &forms[random_below(&t, ARRAY_SIZE(forms))];
 
 			memcpy(fake.ram + at + random_below(&t, 3), form->opcode,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* String instructions: ports and memory, faults in the middle, bounds. */
+/* String instructions: ports and memory, faults between iterations, bounds. */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
 /* link: lib/insn_tables.c tests/unit/fake_vcpu.c */
@@ -56,27 +56,27 @@ static void test_string_addresses_wrap_at_16_bits(void **state)
 	fake_real_mode();
 	fake.port_in = 0x40;
 	PLACE(0x8000, 0xf3, 0x6c);			/* REP INSB */
-	set(REG_RDI, 0x12340000fffeull);
-	set(REG_RCX, 0x5678000000000003ull);
+	set(REG_RDI, 0x123456789abcfffeull);
+	set(REG_RCX, 0x56789abcdef00003ull);
 	string_io(true, 1);
 	expect_done(0x8002);
 	assert_int_equal(fake.ram[0xfffe], 0x40);
 	assert_int_equal(fake.ram[0xffff], 0x41);
 	assert_int_equal(fake.ram[0], 0x42);
-	assert_int_equal(get(REG_RDI), 0x123400000001ull);
-	assert_int_equal(get(REG_RCX), 0x5678000000000000ull);
+	assert_int_equal(get(REG_RDI), 0x123456789abc0001ull);
+	assert_int_equal(get(REG_RCX), 0x56789abcdef00000ull);
 }
 
 static void test_rep_of_nothing(void **state)
 {
 	PLACE(CODE, 0xf3, 0x6c);
-	set(REG_RDI, 0x800000000000ull);		/* not even looked at */
+	set(REG_RDI, 0x800000000000ull);		/* not accessed */
 	set(REG_RCX, 0);
 	string_io(true, 1);
 	expect_done(CODE + 2);
 }
 
-/* The iterations before the fault stay done, and no value that was read from the port is lost. */
+/* A fault keeps what was copied before it, and no data read from the port is lost. */
 static void test_fault_in_the_middle(void **state)
 {
 	*pte(DATA + PAGE_SIZE) = 0;
@@ -91,7 +91,7 @@ static void test_fault_in_the_middle(void **state)
 	assert_int_equal(fake.port_in, 8);
 	assert_int_equal(fake.ram[DATA + PAGE_SIZE - 1], 0);
 
-	/* The guest brings the page in, and the instruction goes on. */
+	/* The guest maps the page, and the instruction continues. */
 	*pte(DATA + PAGE_SIZE) = 0x60000 | ALL;
 	fake_forget();
 	string_io(true, 4);
@@ -126,7 +126,7 @@ static void take_time(void)
 	fake.now += 250000;
 }
 
-/* As long as a slow console makes it: timers and keys are served in between. */
+/* A slow console ends the batch early, so that timers and keys are served. */
 static void test_slow_ports_are_left_in_time(void **state)
 {
 	PLACE(CODE, 0xf3, 0x6e);			/* REP OUTSB */
@@ -193,6 +193,8 @@ static void test_movs_between_ram_and_device(void **state)
 	access_device(FAKE_MMIO + 0x100, TDP_WRITE);
 	expect_done(CODE + 2);
 	assert_string_equal(fake.mmio + 0x100, "from memory");
+	assert_int_equal(fake.mmio_reads, 0);
+	assert_int_equal(fake.mmio_writes, 12);
 
 	PLACE(CODE, 0xf3, 0xa4);
 	set(REG_RSI, DEVICE + 0x100);
@@ -201,6 +203,88 @@ static void test_movs_between_ram_and_device(void **state)
 	access_device(FAKE_MMIO + 0x100, TDP_READ);
 	expect_done(CODE + 2);
 	assert_string_equal(fake.ram + DATA + 0x100, "from memory");
+	assert_int_equal(fake.mmio_reads, 12);
+	assert_int_equal(fake.mmio_writes, 0);
+}
+
+static void test_movs_within_ram_reaches_no_device(void **state)
+{
+	memcpy(fake.ram + DATA, "from memory", 12);
+	PLACE(CODE, 0xf3, 0xa4);
+	set(REG_RSI, DATA);
+	set(REG_RDI, DATA + 0x200);
+	set(REG_RCX, 12);
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_done(CODE + 2);
+	assert_string_equal(fake.ram + DATA + 0x200, "from memory");
+	assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
+}
+
+/* Source and destination are accessed with the guest's privilege, and checked before any data moves. */
+static void test_strings_with_the_rights_of_the_guest(void **state)
+{
+	static const struct {
+		u8 opcode;
+		u32 source, destination;	/* error codes at CPL 3; 0: no access */
+	} cases[] = {
+		{ 0xa4, PF_PRESENT | PF_USER, PF_PRESENT | PF_USER | PF_WRITE },	/* MOVSB */
+		{ 0xa6, PF_PRESENT | PF_USER, PF_PRESENT | PF_USER },			/* CMPSB */
+		{ 0xaa, 0, PF_PRESENT | PF_USER | PF_WRITE },				/* STOSB */
+		{ 0xac, PF_PRESENT | PF_USER, 0 },					/* LODSB */
+		{ 0xae, 0, PF_PRESENT | PF_USER },					/* SCASB */
+	};
+
+	fake_set_cpl(3);
+	set(REG_RSI, DATA);
+	set(REG_RDI, DEVICE);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned destination = 0; destination < 2; destination++) {
+			u32 code = destination ? cases[i].destination : cases[i].source;
+
+			if (!code)
+				continue;
+			*pte(destination ? DEVICE : DATA) &= ~PTE_USER;
+			PLACE(CODE, cases[i].opcode);
+			access_device(FAKE_MMIO, TDP_WRITE);
+			expect_raised(X86_PF, code, destination ? DEVICE : DATA, CODE);
+			assert_int_equal(fake.mmio_reads + fake.mmio_writes, 0);
+			assert_int_equal(get(REG_RSI), DATA);
+			assert_int_equal(get(REG_RDI), DEVICE);
+			*pte(destination ? DEVICE : DATA) |= PTE_USER;
+		}
+	}
+}
+
+/* The code was there for the first instruction, and is gone for the second. */
+static void test_no_port_is_read_without_code(void **state)
+{
+	PLACE(CODE, 0x6c);				/* INSB */
+	set(REG_RDI, DATA);
+	string_io(true, 1);
+	expect_done(CODE + 1);
+	fake.port_in = 7;
+	*pte(CODE) = 0;
+	set(REG_RIP, CODE);
+	fake_forget();
+	string_io(true, 1);
+	expect_raised(X86_PF, 0, CODE, CODE);
+	assert_int_equal(fake.port_in, 7);
+	assert_int_equal(get(REG_RDI), DATA + 1);
+}
+
+static void test_port_strings_with_the_rights_of_the_guest(void **state)
+{
+	fake_set_cpl(3);
+	set(REG_RSI, DATA);
+	set(REG_RDI, DATA);
+	*pte(DATA) &= ~PTE_USER;
+	PLACE(CODE, 0x6c);				/* INSB */
+	string_io(true, 1);
+	expect_raised(X86_PF, PF_PRESENT | PF_USER | PF_WRITE, DATA, CODE);
+	PLACE(CODE, 0x6e);				/* OUTSB */
+	string_io(false, 1);
+	expect_raised(X86_PF, PF_PRESENT | PF_USER, DATA, CODE);
+	assert_int_equal(fake.port_size, 0);
 }
 
 int main(void)
@@ -216,6 +300,10 @@ int main(void)
 		TEST(test_batches_end_for_what_waits),
 		TEST(test_single_steps_through_strings),
 		TEST(test_movs_between_ram_and_device),
+		TEST(test_movs_within_ram_reaches_no_device),
+		TEST(test_strings_with_the_rights_of_the_guest),
+		TEST(test_no_port_is_read_without_code),
+		TEST(test_port_strings_with_the_rights_of_the_guest),
 	};
 
 	return cmocka_run_group_tests_name("emulate: strings", tests, NULL, NULL);

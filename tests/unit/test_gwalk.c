@@ -72,7 +72,7 @@ static bool is_pointer_level(const struct paging_mode *mode, unsigned level)
 	return mode->levels == 3 && level == 3;
 }
 
-/* Entries with all rights, down to a leaf of this level. */
+/* Map with entries that allow everything, down to a leaf of this level. */
 static void map(const struct paging_mode *mode, gva_t gva, gpa_t page, unsigned leaf)
 {
 	const u64 all = PTE_PRESENT | PTE_WRITE | PTE_USER;
@@ -160,7 +160,7 @@ static void test_every_page_size(void **state)
 			expect_address(mode->gva & ~(size - 1), PF_USER, page);
 			expect_address(mode->gva | (size - 1), PF_WRITE, page | (size - 1));
 			expect_address(mode->gva, PF_FETCH, page | (mode->gva & (size - 1)));
-			/* The neighbours have other entries. */
+			/* The pages beside it have other entries. */
 			expect_page_fault((mode->gva & ~(size - 1)) - 1, 0, 0);
 			expect_page_fault((mode->gva | (size - 1)) + 1, 0, 0);
 		}
@@ -234,7 +234,7 @@ static void test_pse_36(void **state)
 	expect_address(mode->gva, 0, 0x540000000ull | (mode->gva & 0x3fffff));
 }
 
-/* Without CR4.PSE bit 7 means nothing: the entry points to a table. */
+/* Without CR4.PSE bit 7 is ignored: the entry points to a table. */
 static void test_large_pages_need_pse(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_32];
@@ -276,7 +276,7 @@ static void test_canonical(void **state)
 	}
 }
 
-/* All ones come back from where there is no memory: present, with all the reserved bits. */
+/* Tables outside of RAM read as all ones: present, with reserved bits set. */
 static void test_tables_outside_of_ram(void **state)
 {
 	for (unsigned m = MODE_PAE; m < MODES; m++) {
@@ -298,7 +298,7 @@ static void test_tables_outside_of_ram(void **state)
 	expect_address(0x1234, PF_WRITE, 0xfffff234);
 }
 
-/* A walk through tables that point to themselves ends, too. */
+/* A walk of tables that point to themselves ends. */
 static void test_recursive_tables(void **state)
 {
 	FOR_EACH_MODE(mode) {
@@ -362,7 +362,7 @@ static void test_each_reserved_bit(void **state)
 			bool reserved = reserved_cases[i].reserved >> bit & 1;
 			bool leads_elsewhere = bit == 7 || (bit >= 12 && bit < 40);
 
-			/* The bits that make it a page, and the next table's address, must stay. */
+			/* Do not change what selects a large page or the next table. */
 			if (level > 1 && !large && !reserved && leads_elsewhere)
 				continue;
 			enter(mode);
@@ -478,7 +478,7 @@ static void check_rights(const struct paging_mode *mode, unsigned level, const s
 	} else {
 		u32 code = PF_PRESENT | r->access;
 
-		/* The error code's fetch bit is set only with SMEP, or in modes that have NX. */
+		/* The fetch bit is reported only with NX or SMEP. */
 		if (!r->smep && mode->entry_size == 4)
 			code &= ~PF_FETCH;
 		expect_page_fault(mode->gva, r->access, code);
@@ -509,7 +509,7 @@ static void test_rights(void **state)
 	}
 }
 
-/* SDM, "Access Rights": AC does not permit implicit accesses of CPL 3 to system structures. */
+/* SDM, "Access Rights": RFLAGS.AC does not allow implicit supervisor accesses at CPL 3. */
 static void test_implicit_supervisor_access(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
@@ -551,16 +551,24 @@ static void map_two_pages(const struct paging_mode *mode, gva_t gva, gpa_t first
 static void test_copies_cross_pages(void **state)
 {
 	const struct paging_mode *mode = &modes[MODE_4];
-	gva_t gva = 0x400000000ffcull;
+	gva_t gva = 0x400000000ffdull;
 	struct guest_fault fault;
 	char text[9] = "";
 
 	map_two_pages(mode, gva, 0x5000, 0x3000);
 	assert_int_equal(gwalk_write(&fake.vcpu, gva, "abcdefgh", 8, 0, &fault), 0);
-	assert_memory_equal(fake.ram + 0x5ffc, "abcd", 4);
-	assert_memory_equal(fake.ram + 0x3000, "efgh", 4);
+	assert_memory_equal(fake.ram + 0x5ffc, "\0abc\0", 5);
+	assert_memory_equal(fake.ram + 0x3000, "defgh\0", 6);
 	assert_int_equal(gwalk_read(&fake.vcpu, gva, text, 8, 0, &fault), 0);
 	assert_string_equal(text, "abcdefgh");
+	assert_int_equal(gwalk_write(&fake.vcpu, gva - 2, "ABCDEF", 6, 0, &fault), 0);
+	memset(text, 0, sizeof(text));
+	assert_int_equal(gwalk_read(&fake.vcpu, gva - 2, text, 6, 0, &fault), 0);
+	assert_string_equal(text, "ABCDEF");
+	/* Up to the end of the page, and not a byte beyond. */
+	assert_int_equal(gwalk_write(&fake.vcpu, gva, "xyz", 3, 0, &fault), 0);
+	assert_memory_equal(fake.ram + 0x5ffc, "Bxyz", 4);
+	assert_memory_equal(fake.ram + 0x3000, "Fefgh", 5);
 	assert_true(entry_get(mode, gva, 1) & PTE_DIRTY);
 	assert_true(entry_get(mode, gva + PAGE_SIZE, 1) & PTE_DIRTY);
 }
@@ -591,7 +599,7 @@ static void test_copies_outside_of_ram(void **state)
 	assert_int_equal(gwalk_read(&fake.vcpu, gva, text, 4, 0, &fault), 0);
 }
 
-/* Outside of 64-bit code, linear addresses wrap from the last byte to the first. */
+/* Outside of 64-bit code linear addresses wrap at 4 GiB. */
 static void test_linear_addresses_wrap(void **state)
 {
 	struct guest_span span;
@@ -607,7 +615,7 @@ static void test_linear_addresses_wrap(void **state)
 
 /* --- garbage --- */
 
-/* Random tables: every walk ends, and nothing outside of RAM is touched. */
+/* Random tables: every walk ends, and nothing outside of RAM is accessed. */
 static void test_random_tables(void **state)
 {
 	u64 seed = 0x9e3779b97f4a7c15ull;

@@ -44,9 +44,9 @@ static void test_real_mode_segments(void **state)
 	expect_linear(SEG_DS, 0xfffc, 4, PF_WRITE, 0x10ffec);
 	expect_segment_fault(SEG_DS, 0xfffd, 4, 0, X86_GP);
 	expect_segment_fault(SEG_SS, 0xffff, 2, PF_WRITE, X86_SS);
-	/* Code may be written there; the cached type does not matter. */
+	/* Real mode may write to the code segment: the cached type is not checked. */
 	expect_linear(SEG_CS, 0x100, 4, PF_WRITE, 0x100);
-	/* Limits that were loaded in protected mode remain. */
+	/* A limit that was set in protected mode stays in effect. */
 	fake.segments[SEG_ES].limit = 0xffffffff;
 	expect_linear(SEG_ES, 0xfee00000, 4, PF_WRITE, 0xfee00000);
 }
@@ -108,6 +108,25 @@ static void test_limits(void **state)
 	expect_segment_fault(SEG_SS, 0x10000, 1, PF_WRITE, X86_SS);
 }
 
+/* EIP and other offsets have 32 bits there: an address computed beyond 4 GiB wraps. */
+static void test_offsets_outside_of_64_bit_code(void **state)
+{
+	fake_protected_mode(true);
+	expect_linear(SEG_CS, 0x100000010ull, 1, PF_FETCH, 0x10);
+	fake.segments[SEG_DS].limit = 0xf;
+	expect_linear(SEG_DS, 0xffffffff0000000full, 1, 0, 0xf);
+	expect_segment_fault(SEG_DS, 0xffffffff00000010ull, 1, 0, X86_GP);
+}
+
+static void test_privilege(void **state)
+{
+	fake_protected_mode(true);
+	for (unsigned cpl = 0; cpl < 4; cpl++) {
+		fake_set_cpl(cpl);
+		assert_int_equal(gwalk_privilege(&fake.vcpu), cpl == 3 ? PF_USER : 0);
+	}
+}
+
 static void test_64_bit_segments(void **state)
 {
 	fake_long_mode();
@@ -121,9 +140,11 @@ static void test_64_bit_segments(void **state)
 	expect_linear(SEG_GS, 0x5000, 8, PF_WRITE, 0x1239000);
 	expect_linear(SEG_FS, 0xffffffffffffff00ull, 8, 0, 0x1233f00);
 	expect_segment_fault(SEG_DS, 0x800000000000ull, 1, 0, X86_GP);
+	expect_linear(SEG_DS, 0x7ffffffffff8ull, 8, 0, 0x7ffffffffff8ull);	/* up to the last canonical byte */
+	expect_segment_fault(SEG_DS, 0x7ffffffffff9ull, 8, 0, X86_GP);
 	expect_segment_fault(SEG_DS, 0x7ffffffffffcull, 8, 0, X86_GP);
 	expect_segment_fault(SEG_SS, 0xffff7fffffffffffull, 1, 0, X86_SS);
-	/* In compatibility mode the same segments are checked again. */
+	/* In compatibility mode the limits apply again. */
 	fake.segments[SEG_CS].l = false;
 	fake.segments[SEG_GS].unusable = false;
 	expect_segment_fault(SEG_GS, 0x5000, 8, PF_WRITE, X86_GP);
@@ -136,6 +157,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vm86_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segment_types, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offsets_outside_of_64_bit_code, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_privilege, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_64_bit_segments, setup, teardown),
 	};
 

@@ -2,7 +2,7 @@
 /* link: lib/insn.c lib/insn_tables.c tests/unit/insn_oracle.c */
 /* libs: -lZydis */
 /*
- * The instruction decoder against Zydis: every opcode with every ModRM, every SIB, and random
+ * The instruction decoder compared with Zydis: every opcode with every ModRM, every SIB, and random
  * strings, in all modes.
  */
 #include <setjmp.h>
@@ -49,7 +49,7 @@ static size_t append(u8 *bytes, size_t size, const char *text)
 	return size + strlen(text);
 }
 
-/* All opcodes of all maps with all ModRM bytes, behind a prefix; what follows is random. */
+/* All opcodes of all maps with all ModRM bytes, after a prefix; the bytes that follow are random. */
 static void compare_maps(enum insn_mode mode, const char *prefix)
 {
 	u8 bytes[STRING_SIZE];
@@ -113,7 +113,7 @@ static void every_sib(void **state)
 	assert_int_equal(insn_differences(), 0);
 }
 
-/* All opcodes and ModRM bytes behind the bytes of a vector prefix, map among them. */
+/* All opcodes and ModRM bytes after the bytes of a vector prefix, which select the map. */
 static void compare_vector_map(u8 first, unsigned int map, size_t payload_size)
 {
 	u8 bytes[STRING_SIZE];
@@ -174,7 +174,7 @@ static void random_strings(void **state)
 	assert_int_equal(insn_differences(), 0);
 }
 
-/* Random bytes. */
+/* Random bytes without any structure. */
 static void noise(void **state)
 {
 	u8 bytes[STRING_SIZE];
@@ -186,7 +186,7 @@ static void noise(void **state)
 	assert_int_equal(insn_differences(), 0);
 }
 
-/* An instruction may have 15 bytes and no more, however it got there. */
+/* An instruction has at most 15 bytes, whatever they consist of. */
 static void longest(void **state)
 {
 	u8 bytes[STRING_SIZE];
@@ -204,7 +204,7 @@ static void longest(void **state)
 	assert_int_equal(insn_decode(NULL, 0, INSN_MODE_64, &insn), -EAGAIN);
 }
 
-/* The other tests are valid only if every emulated instruction and every reason has occurred. */
+/* The other tests must have covered every verdict and every emulated instruction. */
 static void everything_was_met(void **state)
 {
 	const char *unseen = insn_emulated_unseen();

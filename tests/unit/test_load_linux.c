@@ -26,7 +26,7 @@ enum field {
 	INIT_SIZE = 0x260, E820_TABLE = 0x2d0,
 };
 
-/* Bytes that make the CRC-32 of all of it zero, as the kernel's build does. */
+/* Append a CRC-32, as the kernel's build does: it makes the CRC-32 of the whole image zero. */
 static void put_checksum(u8 *image)
 {
 	u32 crc = 0xffffffff;
@@ -77,7 +77,7 @@ static u64 field(struct vm *vm, enum field at, size_t width)
 	return guest_number(vm, zero_page(vm) + at, width);
 }
 
-/* SDM, "4-Level Paging": what the tables make of a linear address, or ~0. */
+/* SDM, "4-Level Paging": translate a linear address with the guest's tables. ~0: not mapped. */
 static u64 walk(struct vm *vm, u64 linear, struct places *tables)
 {
 	u64 entry = vm->controls[CTL_CR3];
@@ -120,11 +120,12 @@ static void check_entry_state(struct vm *vm, u64 kernel)
 
 	assert_int_equal(vcpu_reg_read(&vm->vcpu, REG_RIP), kernel + 0x200);
 	assert_int_equal(vcpu_rflags(&vm->vcpu), 2);
-	assert_int_equal(vm->controls[CTL_CR0] & (CR0_PE | CR0_PG), CR0_PE | CR0_PG);
-	assert_int_equal(vm->controls[CTL_CR0] & (CR0_CD | CR0_NW), 0);
-	assert_true(vm->controls[CTL_CR4] & CR4_PAE);
+	assert_int_equal(vm->controls[CTL_CR0], CR0_PE | CR0_ET | CR0_NE | CR0_PG);
+	assert_int_equal(vm->controls[CTL_CR4], CR4_PAE);
 	assert_int_equal(vm->controls[CTL_EFER], EFER_LME | EFER_LMA);
 
+	assert_int_equal(vm->gdt.limit % 8, 7);	/* SDM, "Segment Descriptor Tables": 8 * N - 1 */
+	assert_int_equal(vm->gdt.limit, 0x1f);
 	check_descriptor(vm, 0x10, &vm->segments[SEG_CS]);
 	assert_true(vm->segments[SEG_CS].l && !vm->segments[SEG_CS].db);
 	assert_int_equal(vm->segments[SEG_CS].type & 10, 10);	/* execute, read */
@@ -136,6 +137,13 @@ static void check_entry_state(struct vm *vm, u64 kernel)
 	assert_true(vm->segments[SEG_LDTR].unusable);
 	for (u64 linear = 0; linear < GIB(4); linear += MIB(1) + 4099)
 		assert_int_equal(walk(vm, linear, NULL), linear);
+	assert_int_equal(walk(vm, GIB(4) - 1, NULL), GIB(4) - 1);
+	for (u64 linear = GIB(4); linear < GIB(6); linear += MIB(2))	/* nothing else is mapped */
+		assert_int_equal(walk(vm, linear, NULL), ~0ull);
+	for (u64 linear = GIB(6); linear < GIB(512); linear += GIB(1))
+		assert_int_equal(walk(vm, linear, NULL), ~0ull);
+	for (u64 linear = GIB(512); linear < GIB(512) * 512; linear += GIB(512))
+		assert_int_equal(walk(vm, linear, NULL), ~0ull);
 }
 
 static void check_map(struct vm *vm)
@@ -170,6 +178,9 @@ static void test_kernel_alone(void **state)
 	struct vm *vm = fixture_create(MIB(64), 0);
 	u8 *image = good();
 
+	put(image, 0x268, 0x11223344, 4);	/* the setup header's last field, and bytes behind it */
+	put(image, 0x26c, ~0ull, 8);
+	put_checksum(image);
 	assert_int_equal(fixture_load(vm, image, IMAGE, "console=ttyS0 quiet", NULL, 0), 0);
 	assert_int_equal(vm->warnings, 0);
 	check_entry_state(vm, PREF);
@@ -188,7 +199,8 @@ static void test_kernel_alone(void **state)
 	assert_int_equal(field(vm, SETUP_SECTS, 1), 2);
 	assert_int_equal(field(vm, INIT_SIZE, 4), INIT);
 	assert_int_equal(field(vm, PROTOCOL, 2), 0x20f);
-	assert_int_equal(field(vm, 0x26c, 4), 0);
+	assert_int_equal(field(vm, 0x268, 4), 0x11223344);
+	assert_int_equal(field(vm, 0x26c, 8), 0);
 	fixture_said(vm, "Linux 6.1.0-test, entry 0x1000200, initrd none, "
 			 "command line \"console=ttyS0 quiet\"");
 	free(image);
@@ -224,7 +236,7 @@ static void test_initrd(void **state)
 	check_initrd(GIB(3), GIB(2), 0x7fffffff, GIB(2));
 	check_initrd(GIB(3), 0, 0xffffffff, GIB(3));
 	check_initrd(MIB(64), 0, 0x37fffff, MIB(56));
-	/* Where the kernel is in the way: below it. */
+	/* Below the kernel, where the kernel occupies the end of RAM. */
 	check_initrd(PREF + INIT, 0, 0x7fffffff, PREF);
 	check_initrd(PREF + INIT + MIB(2), 0, PREF + INIT + 0x2fff, PREF);
 }
@@ -235,7 +247,7 @@ static void test_initrd_that_does_not_fit(void **state)
 	u8 *image = good(), *initrd = calloc(1, MIB(16));
 
 	assert_int_not_equal(fixture_load(vm, image, IMAGE, "", initrd, MIB(16)), 0);
-	fixture_said(vm, "the initrd of 16384 KiB does not fit");
+	fixture_said(vm, "the initrd of 16384 KiB does not fit beside the kernel, which needs 8192 KiB");
 	vm->errors = 0;
 	assert_int_not_equal(fixture_load(vm, image, IMAGE, "", initrd, 0), 0);
 	fixture_said(vm, "the initrd's file is empty");
@@ -270,6 +282,70 @@ static void test_fixed_address(void **state)
 	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
 	check_entry_state(vm, 0x200000);
 	check_all_places(vm, 0x200000);
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* The highest possible address: the kernel ends at 3 GiB, where the hole for devices begins. */
+static void test_highest_address(void **state)
+{
+	struct vm *vm = fixture_create(GIB(3), 0);
+	u8 *image = good();
+
+	put(image, PREF_ADDRESS, GIB(3) - INIT, 8);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	check_entry_state(vm, GIB(3) - INIT);
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* The message recommends a multiple of 2 MiB, the step of mem=. */
+static void test_memory_that_is_advised(void **state)
+{
+	struct vm *vm = fixture_create(MIB(24), 0);
+	u8 *image = good();
+
+	put(image, INIT_SIZE, INIT + 0x1000, 4);
+	fixture_refused(vm, image, IMAGE,
+			"RAM from 0x1000000 to 0x1800fff, and the VM's ends at 0x17fffff: expected mem=26M");
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* Command line and zero page take a page each, the page tables and the GDT seven. */
+static void test_no_room_for_information(void **state)
+{
+	static const char *const words[] = {
+		"no room for 4 bytes of boot information", "no room for 4096 bytes of boot information",
+		"no room for 24608 bytes of boot information",
+	};
+	const struct load_range kernel = { PREF, PREF + INIT };
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+	const struct guest_image guest = { .kernel = image, .kernel_size = IMAGE, .cmdline = "abc" };
+
+	for (u32 pages = 0; pages <= 9; pages++) {
+		int error = fixture_load_cramped(vm, load_linux, &guest, pages, &kernel);
+
+		assert_int_equal(error, pages < 9 ? -ENOMEM : 0);
+		assert_int_equal(vm->errors, pages < 9);
+		if (error)
+			fixture_said(vm, words[MIN(pages, 2u)]);
+	}
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_version_that_is_not_given(void **state)
+{
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+
+	put(image, KERNEL_VERSION, 0, 2);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "", NULL, 0), 0);
+	fixture_said(vm, "loaded: Linux of an unknown version, entry 0x1000200");
 	free(image);
 	fixture_destroy(vm);
 }
@@ -320,7 +396,8 @@ static void test_damaged(void **state)
 		{ INIT_SIZE, 16, 4, "init_size" },
 		{ KERNEL_ALIGNMENT, 3, 4, "kernel_alignment" },
 		{ PREF_ADDRESS, 1ull << 40, 8, "damaged bzImage: it is to lie at 0x10000000000-" },
-		{ PREF_ADDRESS, 0xbfa00000, 8, "damaged bzImage: it is to lie at 0xbfa00000-" },
+		{ PREF_ADDRESS, 0xbfa00000, 8, 
+		  "damaged bzImage: it is to lie at 0xbfa00000-0xc01fffff, expected below 0xc0000000" },
 		{ PROTOCOL, 0x20b, 2, "this bzImage is not supported: the boot protocol" },
 		{ XLOADFLAGS, 0, 2, "this bzImage is not supported: not a 64-bit kernel" },
 	};
@@ -381,6 +458,10 @@ int main(void)
 		cmocka_unit_test(test_initrd_that_does_not_fit),
 		cmocka_unit_test(test_too_little_memory),
 		cmocka_unit_test(test_fixed_address),
+		cmocka_unit_test(test_highest_address),
+		cmocka_unit_test(test_memory_that_is_advised),
+		cmocka_unit_test(test_no_room_for_information),
+		cmocka_unit_test(test_version_that_is_not_given),
 		cmocka_unit_test(test_low_address),
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_damaged),

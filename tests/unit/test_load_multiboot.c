@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiboot kernels: what they find in registers and memory, by the specifications. */
+/* Multiboot kernels: registers and memory at entry, as both specifications require. */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"
 
-/* Header tags are given with their end tag. */
+#include <stdio.h>
+
+/* `tags` includes the end tag. */
 static void put_mb2(u8 *image, size_t at, const u32 *tags, size_t count)
 {
 	u32 length = (u32)(16 + 4 * count);
@@ -47,7 +49,7 @@ static void check_mb1_map(struct vm *vm, u64 info)
 	while (at < end) {
 		u64 size = guest_number(vm, at, 4);
 
-		assert_true(size >= 20);
+		assert_int_equal(size, 20);
 		map[count++] = (struct map_piece){ guest_number(vm, at + 4, 8),
 						   guest_number(vm, at + 12, 8),
 						   (u32)guest_number(vm, at + 20, 4) };
@@ -67,6 +69,8 @@ static u64 check_mb1(struct vm *vm, const char *cmdline)
 	assert_int_equal(guest_number(vm, info + 8, 4), (vm->low - MIB(1)) / 1024);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 16, 4)), cmdline);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 64, 4)), "Lamina 7.8");
+	assert_int_equal(info, vm->block.start);
+	assert_true(guest_number(vm, info + 16, 4) + strlen(cmdline) + 1 <= info + vm->block.size);
 	check_mb1_map(vm, info);
 	return info;
 }
@@ -111,6 +115,8 @@ static void test_mb1_module(void **state)
 	entry = guest_number(vm, info + 24, 4);
 	check_module(vm, guest_number(vm, entry, 4), guest_number(vm, entry + 4, 4), module,
 		     sizeof(module), &places);
+	assert_int_equal(guest_number(vm, entry + 12, 4), 0);	/* reserved */
+	fixture_said(vm, "entry 0x100410, initrd 0x201000-0x202387, command line \"\"");
 	assert_string_equal(guest_text(vm, guest_number(vm, entry + 8, 4)), "initrd");
 	assert_int_equal(guest_number(vm, entry, 4), 0x201000);	/* right behind the kernel */
 	place(&places, info, 116);
@@ -120,7 +126,7 @@ static void test_mb1_module(void **state)
 	fixture_destroy(vm);
 }
 
-/* The header's own addresses win; the file need not be ELF. */
+/* Addresses in the header take precedence; the file need not be ELF. */
 static void test_mb1_addresses(void **state)
 {
 	struct vm *vm = fixture_create(MIB(16), 0);
@@ -138,6 +144,49 @@ static void test_mb1_addresses(void **state)
 	check_mb1(vm, "");
 	assert_memory_equal(vm->ram + 0x300000, image, 0x500);
 	assert_int_equal(guest_number(vm, 0x300500, 8), 0);
+	fixture_destroy(vm);
+}
+
+/* Load and header address are as far apart in the file: the load begins at 0x100 in it. */
+static void test_addresses_may_leave_out_the_beginning_of_the_file(void **state)
+{
+	struct vm *vm = fixture_create(MIB(16), 0);
+	u8 image[0x600];
+
+	fill(image, sizeof(image));
+	put_mb1(image, 0x140, 0x10003);
+	put(image, 0x14c, 0x300040, 4);	/* header */
+	put(image, 0x150, 0x300000, 4);	/* load, which is 0x100 in the file */
+	put(image, 0x154, 0x300400, 4);	/* load end */
+	put(image, 0x158, 0, 4);	/* no bss */
+	put(image, 0x15c, 0x300000, 4);	/* entry */
+	assert_int_equal(fixture_load(vm, image, sizeof(image), "", NULL, 0), 0);
+	check_protected_mode(vm, 0x300000);
+	assert_memory_equal(vm->ram + 0x300000, image + 0x100, 0x400);
+	assert_int_equal(guest_number(vm, 0x300400, 8), 0);
+	put(image, 0x15c, 0x300400, 4);
+	fixture_refused(vm, image, sizeof(image), "the entry address must lie in what is loaded");
+	put(image, 0x15c, 0x3003ff, 4);
+	vm->errors = 0;
+	assert_int_equal(fixture_load(vm, image, sizeof(image), "", NULL, 0), 0);
+	fixture_destroy(vm);
+}
+
+/* The ELF header says how many program headers there are: bytes behind them are none. */
+static void test_entry_behind_the_program_headers(void **state)
+{
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = mb1_elf(3);
+
+	put_segment(image, 3, PT_LOAD, ELF_DATA_AT, 0xd0000000, 0x300000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+	put(image, 24, 0xd0000010, 4);
+	fixture_refused(vm, image, ELF_SIZE, "the ELF entry 0xd0000010: expected it in a segment");
+	assert_int_equal(guest_number(vm, 0x300000, 8), 0);
+	put(image, 44, 4, 2);
+	vm->errors = 0;
+	assert_int_equal(fixture_load(vm, image, ELF_SIZE, "", NULL, 0), 0);
+	check_protected_mode(vm, 0x300010);
+	free(image);
 	fixture_destroy(vm);
 }
 
@@ -327,6 +376,48 @@ static void test_mb2_demands(void **state)
 	fixture_destroy(vm);
 }
 
+/* MB2, "Information request header tag": each type of the specification, required alone. */
+static void test_mb2_each_demand(void **state)
+{
+	const u32 given = BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(6) | BIT(14) | BIT(15);
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = elf_image();
+
+	for (u32 type = 1; type <= 21; type++) {
+		const u32 tags[] = { 1, 12, type, 0, 0, 8 };
+		char words[64];
+
+		put_mb2(image, ELF_HEADER_AT, tags, ARRAY_SIZE(tags));
+		vm->errors = 0;
+		snprintf(words, sizeof(words), "requires the information tag of type %u,", type);
+		if (given >> type & 1)
+			assert_int_equal(fixture_load(vm, image, ELF_SIZE, "", NULL, 0), 0);
+		else
+			fixture_refused(vm, image, ELF_SIZE, words);
+	}
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_no_room_for_information(void **state)
+{
+	const struct load_range kernel = { 0x100000, 0x103000 + ELF_DATA_SIZE };
+	struct vm *vm = fixture_create(MIB(16), 0);
+	u8 *images[] = { mb1_elf(3), mb2_elf() };
+
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		const struct guest_image guest = { .kernel = images[i], .kernel_size = ELF_SIZE, .cmdline = "" };
+
+		put_segment(images[i], 1, PT_LOAD, ELF_DATA_AT, 0xc0103000, 0x103000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+		assert_int_equal(fixture_load_cramped(vm, load_multiboot, &guest, 1, &kernel), 0);
+		assert_int_equal(fixture_load_cramped(vm, load_multiboot, &guest, 0, &kernel), -ENOMEM);
+		fixture_said(vm, "bytes of boot information: expected a larger mem=");
+		assert_int_equal(vm->errors, 1);
+		free(images[i]);
+	}
+	fixture_destroy(vm);
+}
+
 /* --- hostile ones --- */
 
 static void test_hostile(void **state)
@@ -349,6 +440,8 @@ int main(void)
 		cmocka_unit_test(test_mb1),
 		cmocka_unit_test(test_mb1_module),
 		cmocka_unit_test(test_mb1_addresses),
+		cmocka_unit_test(test_addresses_may_leave_out_the_beginning_of_the_file),
+		cmocka_unit_test(test_entry_behind_the_program_headers),
 		cmocka_unit_test(test_entry_in_the_second_segment),
 		cmocka_unit_test(test_mb1_refused),
 		cmocka_unit_test(test_mb1_asks_for_video),
@@ -357,6 +450,8 @@ int main(void)
 		cmocka_unit_test(test_mb2_wins_over_mb1),
 		cmocka_unit_test(test_mb2_entry_tag),
 		cmocka_unit_test(test_mb2_demands),
+		cmocka_unit_test(test_mb2_each_demand),
+		cmocka_unit_test(test_no_room_for_information),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PVH guests and flat binaries: what they find in registers and memory; ELF segments; files that are no
- * guest at all. Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
+ * PVH guests and flat binaries: registers and memory at entry; ELF segments; files that are no guest.
+ * Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
@@ -51,6 +51,9 @@ static void test_pvh(void **state)
 	assert_int_equal(guest_number(vm, info + 12, 4), 1);
 	assert_string_equal(guest_text(vm, guest_number(vm, info + 24, 8)), "one two");
 	assert_int_equal(guest_number(vm, info + 32, 8), 0xe0000);
+	assert_int_equal(info, vm->block.start);
+	assert_true(guest_number(vm, info + 24, 8) + sizeof("one two") <= info + vm->block.size);
+	assert_int_equal(vm->vcpu.regs[REG_RAX], 0);	/* the ABI leaves it open: as after a reset */
 	check_pvh_map(vm, info);
 	entry = guest_number(vm, info + 16, 8);
 	check_module(vm, guest_number(vm, entry, 8),
@@ -82,6 +85,21 @@ static void test_pvh_entry_elsewhere(void **state)
 	u8 *image = pvh_elf(0x100000 + ELF_CODE_RAM);
 
 	fixture_refused(vm, image, ELF_SIZE, "the PVH entry 0x103000 lies outside");
+	free(image);
+	fixture_destroy(vm);
+}
+
+static void test_pvh_without_room_for_information(void **state)
+{
+	const struct load_range kernel = { 0x100000, 0x103000 + ELF_DATA_SIZE };
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = pvh_elf(ELF_ENTRY);
+	const struct guest_image guest = { .kernel = image, .kernel_size = ELF_SIZE, .cmdline = "" };
+
+	put_segment(image, 1, PT_LOAD, ELF_DATA_AT, 0xc0103000, 0x103000, ELF_DATA_SIZE, ELF_DATA_SIZE);
+	assert_int_equal(fixture_load_cramped(vm, load_pvh, &guest, 1, &kernel), 0);
+	assert_int_equal(fixture_load_cramped(vm, load_pvh, &guest, 0, &kernel), -ENOMEM);
+	assert_int_equal(vm->errors, 1);
 	free(image);
 	fixture_destroy(vm);
 }
@@ -122,7 +140,7 @@ static void test_segments_that_do_not_fit(void **state)
 	fixture_destroy(vm);
 }
 
-/* The start information for the guest is placed elsewhere if a kernel occupies low memory. */
+/* The boot information moves out of the way of a kernel in low memory. */
 static void test_kernel_in_low_memory(void **state)
 {
 	static const struct {
@@ -249,7 +267,7 @@ static void test_hostile(void **state)
 	free(image);
 }
 
-/* Far more segments than usual, each of one byte. */
+/* More segments than any real kernel has, one byte each. */
 static void test_many_segments(void **state)
 {
 	enum { COUNT = 1000 };
@@ -281,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_pvh),
 		cmocka_unit_test(test_pvh_without_module),
 		cmocka_unit_test(test_pvh_entry_elsewhere),
+		cmocka_unit_test(test_pvh_without_room_for_information),
 		cmocka_unit_test(test_segments_that_do_not_fit),
 		cmocka_unit_test(test_kernel_in_low_memory),
 		cmocka_unit_test(test_no_room_beside_the_kernel),

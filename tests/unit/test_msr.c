@@ -40,7 +40,7 @@ static unsigned tsc_changes, irqchip_tsc_changes, pvclock_updates, pages, microc
 static bool vendor_refuses, pvclock_refuses, no_microcode, no_memory;
 static struct { u32 msr; u64 value; } vendor, irqchip, mce;
 
-/* --- what the policy calls --- */
+/* --- fakes of what the policy calls --- */
 
 static int vendor_get(struct vcpu *v, u32 msr, u64 *value)
 {
@@ -241,7 +241,7 @@ static void assert_absent(u32 msr)
 	assert_refused(msr, 0);
 }
 
-/* Bits 63 to 47 have to be alike. */
+/* Canonical: bits 63 to 47 are equal. */
 static void addresses_are_canonical(void **state)
 {
 	static const u32 msrs[] = { 0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102 };
@@ -350,7 +350,7 @@ static void a_write_of_the_adjustment_moves_the_tsc(void **state)
 	assert_int_equal(irqchip_tsc_changes, 3);
 }
 
-/* A clock that the guest has enabled is updated when its TSC changes. */
+/* A change of the TSC updates the paravirtual clock, if the guest has enabled it. */
 static void pvclock(void **state)
 {
 	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
@@ -388,7 +388,7 @@ static void fixed_mtrrs(void **state)
 {
 	static const u32 msrs[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f };
 
-	/* Each has a place of its own. */
+	/* Each keeps its own value. */
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
 		assert_reads(msrs[i], msrs[i] == 0x259 ? 0 : 0x0606060606060606);
 		assert_int_equal(msr_guest_write(&vcpu, msrs[i], 1ull << (i % 8 * 8) | (u64)(i / 8 * 4) << 56), 0);
@@ -476,7 +476,7 @@ static void machine_check_registers(void **state)
 	assert_absent(MSR_MCG_CTL);
 }
 
-/* MSRs that accept writes and ignore them. A write of a different value is logged once. */
+/* MSRs that ignore writes. The first write of a value other than the one read is logged. */
 static void constants(void **state)
 {
 	assert_reads(MSR_DEBUGCTL, 0);
@@ -593,7 +593,7 @@ static void no_page_for_the_values(void **state)
 	assert_null(vcpu.msrs);
 }
 
-/* From the second read on, a value in memory is found without the policy, and is the current one. */
+/* From the second read on, a value kept in memory is found without the policy, and is up to date. */
 static void shortcuts(void **state)
 {
 	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
@@ -606,7 +606,7 @@ static void shortcuts(void **state)
 	assert_reads(0x26f, 0x0606060606060606);
 	assert_null(msr_shortcut(vcpu.msrs, MSR_MTRR_DEF_TYPE));
 	assert_int_equal(*msr_shortcut(vcpu.msrs, 0x26f), 0x0606060606060606);
-	/* MSRs whose value is computed have no slot. */
+	/* A computed value has no slot. */
 	assert_reads(MSR_TSC, now);
 	assert_null(msr_shortcut(vcpu.msrs, MSR_TSC));
 	msr_reset(&vcpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Multiboot headers of kernel images: good ones, each rule broken, and hostile ones. */
+/* Multiboot headers of kernel images: valid ones, a violation of each rule, and hostile input. */
 /* link: lib/multiboot.c lib/string.c */
 
 #include <stdarg.h>
@@ -76,7 +76,7 @@ static void tag(struct build *build, u16 type, u16 flags, const u32 *payload, u3
 	build->at = ALIGN_UP(build->at, 8);
 }
 
-/* The fixed part, when its length is known. */
+/* Write the fixed part, now that the length is known. */
 static void close_with(struct build *build, u32 architecture, u32 length)
 {
 	u32 checksum = -(MB2_MAGIC + architecture + length);
@@ -91,7 +91,7 @@ static void finish(struct build *build)
 	close_with(build, 0, (u32)(build->at - build->header));
 }
 
-/* The result of the search; frees the image. Checks that *why is set when it must be. */
+/* Search the image for a header, and free it. Each error but -ENOENT must come with a reason. */
 static int find(int (*finder)(const void *, size_t, struct multiboot_header *, const char **),
 		struct build build, struct multiboot_header *header)
 {
@@ -150,7 +150,7 @@ static void test_mb1_addresses(void **state)
 	assert_int_equal(header.file_size, 0x100);
 	assert_int_equal(header.memory_size, 0x8000);
 	assert_int_equal(header.entry, 0x100050);
-	/* Zero ends: to the end of the file, and no bss. */
+	/* An end of 0 means the end of the file, or no bss. */
 	assert_int_equal(find1(mb1_at(0x100020, 0x100000, 0, 0, 0x100000), &header), 0);
 	assert_int_equal(header.file_size, IMAGE - 0x20);
 	assert_int_equal(header.memory_size, IMAGE - 0x20);
@@ -194,7 +194,7 @@ static void test_mb1_where_it_may_be(void **state)
 	}
 }
 
-/* A boot loader's own code contains the magic as a constant: without the checksum it is no header. */
+/* The code of a boot loader contains the magic number too: without the checksum it is no header. */
 static void test_a_magic_without_its_checksum_is_passed_over(void **state)
 {
 	struct multiboot_header header;
@@ -337,7 +337,7 @@ static void test_mb2_structure(void **state)
 	tag(&build, 6, 0, NULL, 0);
 	close_with(&build, 0, 24);
 	assert_int_equal(find2(build, &header), -EINVAL);
-	/* a length that has not even room for itself */
+	/* a length smaller than the fixed part */
 	build = mb2();
 	close_with(&build, 0, 8);
 	assert_int_equal(find2(build, &header), -EINVAL);
@@ -346,7 +346,7 @@ static void test_mb2_structure(void **state)
 	tag(&build, 0, 0, NULL, 0);
 	close_with(&build, 0, IMAGE - MB2_AT + 8);
 	assert_int_equal(find2(build, &header), -EINVAL);
-	/* a tag of size 0, which would be an endless loop */
+	/* a tag of size 0, which would make the search endless */
 	build = mb2();
 	words(&build, (u32[]){ 6, 0, 0, 8 }, 4);
 	close_with(&build, 0, 32);
@@ -393,7 +393,7 @@ static void check(int err, const struct multiboot_header *header, const char *wh
 	assert_true(size >= header->file_size);
 }
 
-/* A wrong checksum would keep the code after its check from being tested: correct it. */
+/* Correct the checksum after each mutation: otherwise nothing after the checksum test would be reached. */
 static void use1(const u8 *data, size_t size)
 {
 	struct multiboot_header header;
