@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A 16550A serial port, from National Semiconductor's "PC16550D Universal Asynchronous
- * Receiver/Transmitter with FIFOs" data sheet. Sending takes no time: the transmitter is always
- * empty. Receiving takes none either, and waits in a backlog while the receive FIFO is full, so
- * that pasted text overruns nothing; only in loopback can the guest overrun itself.
+ * Receiver/Transmitter with FIFOs" data sheet. Sending and receiving take no time: the transmitter
+ * is always empty. Characters wait in a backlog while the receive FIFO is full, so pasted text causes
+ * no overrun; only in loopback can the guest cause one.
  */
 #include "dev/isa/vuart.h"
 
@@ -70,7 +70,7 @@ enum vuart_register {
 struct vuart {
 	struct vm *vm;
 	unsigned irq;
-	struct vtimer timeout;		/* characters wait below the trigger level */
+	struct vtimer timeout;		/* runs while characters wait below the trigger level */
 
 	u8 ier, fcr, lcr, mcr, msr, scratch;
 	u8 lsr_errors;			/* until LSR is read */
@@ -80,7 +80,7 @@ struct vuart {
 
 	u8 fifo[FIFO_SIZE];
 	u8 fifo_first, fifo_count;
-	u8 last_read;			/* what an empty RBR still shows */
+	u8 last_read;			/* what an empty RBR reads as */
 	u8 backlog[UART_BACKLOG];
 	u32 backlog_first, backlog_count;
 };

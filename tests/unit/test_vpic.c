@@ -561,6 +561,24 @@ static void test_initialization_clears_the_modes(void **state)
 	assert_int_equal(isr(vm, MASTER), 0);
 }
 
+/* ICW1: "IR7 input is assigned priority 7", whatever had the lowest priority before. */
+static void test_initialization_restores_the_priorities(void **state)
+{
+	static const u8 order[] = { 0, 1, 3, 4, 5, 6, 7 };	/* 2 is the slave's */
+	struct vm *vm = *state;
+
+	for (unsigned lowest = 0; lowest < 8; lowest++) {
+		out8(vm, MASTER, 0xc0 | lowest);
+		program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
+		for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
+			edge(vm, order[i]);
+		for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+			assert_int_equal(vpic_acknowledge(vm), BASE + order[i]);
+			out8(vm, MASTER, 0x20);
+		}
+	}
+}
+
 /* Two ports each. */
 static void test_ports_beside_them_are_free(void **state)
 {
@@ -655,6 +673,7 @@ int main(void)
 		TEST(test_poll_lowers_int),
 		TEST(test_initialization),
 		TEST(test_initialization_clears_the_modes),
+		TEST(test_initialization_restores_the_priorities),
 		TEST(test_wide_access),
 		TEST(test_ports_beside_them_are_free),
 		TEST(test_hostile),
