@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which messages a local APIC accepts, whom an IPI reaches, and that each change is announced to the
- * vCPU after it was made. Intel SDM, "Local APIC Acceptance", "Determining IPI Destination".
+ * vCPU after it was made. Intel SDM, "Interrupt Acceptance for Fixed
+ * Interrupts", "Determining IPI Destination".
  */
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */

@@ -192,6 +192,17 @@ static void test_off_forgets_everything(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_LINT0), 0x10000);
 }
 
+/* xAPIC mode does not have these bits, so the SDM leaves them open; here they start as 0. */
+static void test_upper_half_of_the_icr_starts_as_0(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_ICR_HIGH, 0x12000000);
+	apic_set(vm, 0, LAPIC_ICR, 0xc4500);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_X2APIC | BASE_BSP), 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ICR)), 0xc4500);
+}
+
 static void test_state_survives_the_way_to_x2apic(void **state)
 {
 	struct vm *vm = *state;
@@ -436,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		ON(test_off_forgets_everything),
 		ON(test_state_survives_the_way_to_x2apic),
+		ON(test_upper_half_of_the_icr_starts_as_0),
 		ON(test_same_mode_keeps_the_state),
 		ON(test_register_map),
 		ON(test_no_registers_outside_of_x2apic_mode),
