@@ -23,7 +23,10 @@ enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_ENTRIES = 0x10 };
 #define ENTRY_WRITABLE	   0xff0000000001afffull
 #define ENTRY_DELIVERY(e)  ((e) >> 8 & 7)
 
-/* Level-triggered fixed and lowest-priority interrupts do. Other delivery modes ignore the trigger bit. */
+/*
+ * Only level-triggered interrupts with fixed or lowest-priority delivery do. In other delivery modes the
+ * trigger bit is ignored.
+ */
 static bool waits_for_eoi(u64 entry)
 {
 	return (entry & ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;

@@ -86,7 +86,7 @@ static void edge_due(struct vtimer *timer)
 
 	if (due > vpit->delivered + MAX_OWED)
 		vpit->delivered = due - MAX_OWED;
-	/* With MAX_OWED ticks owed, edges come whether taken or not: the guest loses ticks, as on a real PC. */
+	/* MAX_OWED ticks owed: do not wait until the last one is taken. The guest loses ticks, as on a real PC. */
 	if (vpit->delivered + MAX_OWED == due ||
 	    (vpit->delivered < due && !irq_line_waiting(vpit->vm, PIT_IRQ))) {
 		vpit->delivered++;
@@ -194,7 +194,7 @@ struct vpit *vpit_create(struct vm *vm)
 	vpit->vm = vm;
 	vpit->clock = (struct counter){ .origin = vtimer_now(), .hz = PIT_HZ };
 	vtimer_init(&vpit->timer, vm_bsp(vm), edge_due);
-	/* As firmware leaves them, but idle: square waves whose count is not written yet. */
+	/* As firmware leaves them, in mode 3, but idle: no count is written yet. */
 	for (unsigned i = 0; i < CHANNELS; i++)
 		vpit_channel_init(&vpit->channels[i], 0x36, i != 2);
 	vpit->line = true;

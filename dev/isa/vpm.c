@@ -17,7 +17,7 @@
 #define PM1_TIMER	BIT(0)		/* the highest bit of the PM timer changed */
 #define PM1_GLOBAL	BIT(5)
 #define PM1_POWER_BUTTON BIT(8)
-#define PM1_RTC		BIT(10)		/* never comes (FIX_RTC), but Linux enables it */
+#define PM1_RTC		BIT(10)		/* never set (FADT flag FIX_RTC), but Linux enables it */
 #define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
 
 #define CONTROL_SCI_ENABLED BIT(0)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The real-time clock and CMOS memory of a PC. Motorola, "MC146818 Real-Time Clock plus RAM".
- */
+/* The real-time clock and CMOS memory of a PC. Motorola, "MC146818 Real-Time Clock plus RAM". */
 #pragma once
 
 #include "lib/types.h"

@@ -110,7 +110,7 @@ static u8 interrupt_id(const struct vuart *vuart)
 	return IIR_NONE;
 }
 
-/* OUT2 connects the interrupt, and loopback forces the modem outputs, OUT2 with them, inactive. */
+/* OUT2 connects the interrupt. Loopback forces all modem outputs inactive, OUT2 too. */
 static void update_irq(struct vuart *vuart)
 {
 	bool connected = (vuart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
@@ -156,7 +156,7 @@ static void fifo_put(struct vuart *vuart, u8 c)
 	c &= 0xff >> (3 - (vuart->lcr & LCR_LENGTH));
 	if (!fifo_room(vuart)) {
 		vuart->lsr_errors |= LSR_OVERRUN;
-		/* The FIFO keeps what it has; the single register of a 16450 does not. */
+		/* The FIFO drops the new character; the single register of a 16450 takes it. */
 		if (!(vuart->fcr & FCR_ENABLE))
 			vuart->fifo[vuart->fifo_first] = c;
 		return;
@@ -335,7 +335,7 @@ static void write_register(struct vuart *vuart, unsigned index, u8 value)
 	case UART_SCRATCH:
 		vuart->scratch = value;
 		break;
-	default:	/* LSR and MSR are read-only but for factory testing */
+	default:	/* writes of LSR and MSR are for factory testing only */
 		break;
 	}
 }
@@ -365,7 +365,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
 		return NULL;
 	vuart->vm = vm;
 	vuart->irq = irq;
-	/* As firmware leaves it: small kernels write to it without any set-up. */
+	/* As firmware leaves it: small kernels write to it without initializing it. */
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
 	vuart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
