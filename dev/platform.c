@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which devices a VM has, and where. */
+/* The guest's machine: which devices it has, and where. */
 #include "dev/platform.h"
 
 #include "core/device.h"

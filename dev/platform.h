@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All devices of a VM, created together. */
+/* The guest's machine: all devices of a VM, created together. */
 #pragma once
 
 #include "lib/types.h"
@@ -27,7 +27,7 @@ struct platform {
 /*
  * Create the devices and write the ACPI tables into the guest's RAM. RAM, the vCPUs and the buses
  * must exist. `now` is the wall clock in seconds since 1970, UTC, that the RTC starts with. Errors
- * are logged. Nothing has to be undone after an error: memory and timers are freed with the VM.
+ * are logged. There is nothing to undo after one: memory and timers are freed with the VM.
  */
 int platform_create(struct vm *vm, u64 now);
 
