@@ -17,7 +17,7 @@ enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_ENTRIES = 0x10 };
 #define ID_WRITABLE 0x0f000000u
 
 /* Redirection entries */
-#define ENTRY_REMOTE_IRR   BIT_ULL(14)	/* accepted by a local APIC, and not ended by an EOI yet */
+#define ENTRY_REMOTE_IRR   BIT_ULL(14)	/* a local APIC has it and has not ended it */
 #define ENTRY_LEVEL	   BIT_ULL(15)
 #define ENTRY_MASKED	   BIT_ULL(16)
 #define ENTRY_WRITABLE	   0xff0000000001afffull
