@@ -5,7 +5,7 @@
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
-/* Lowest priority first; among equals the lowest APIC id, so that runs can be repeated. */
+/* The addressed APIC of the lowest priority; of equals that of the lowest id, so that runs are reproducible. */
 static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *message)
 {
 	struct vlapic *lowest = NULL;

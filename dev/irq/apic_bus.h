@@ -12,8 +12,8 @@ struct vm;
 /* Delivery modes, as redirection entries, LVT entries and the ICR encode them. */
 enum apic_delivery {
 	APIC_FIXED,
-	APIC_LOWEST,		/* one of the addressed: the one with the lowest priority */
-	APIC_SMI,		/* accepted and dropped: the guest's machine has no SMM */
+	APIC_LOWEST,		/* only to the addressed APIC with the lowest priority */
+	APIC_SMI,		/* accepted and dropped: the VM has no SMM */
 	APIC_NMI = 4,
 	APIC_INIT,
 	APIC_STARTUP,
@@ -23,11 +23,14 @@ enum apic_delivery {
 struct apic_message {
 	u32 destination;	/* APIC id, or a set of logical ids */
 	bool logical;
-	bool wide;		/* from an x2APIC's ICR: 32 bits of destination, else 8 */
+	bool wide;		/* the destination has 32 bits, from an x2APIC's ICR; else 8 */
 	u8 delivery;		/* enum apic_delivery */
 	u8 vector;
-	bool level;		/* the EOI of this interrupt is to be broadcast */
+	bool level;		/* level-triggered: its EOI is broadcast to the IOAPIC */
 };
 
-/* Deliver to every local APIC that is addressed. Returns true where one accepted it. */
+/*
+ * Deliver to every local APIC that is addressed; APIC_LOWEST: to one of them. Returns true if at least
+ * one accepted the message.
+ */
 bool apic_bus_send(struct vm *vm, const struct apic_message *message);

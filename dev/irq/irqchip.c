@@ -17,7 +17,7 @@
 
 struct irqchip {
 	struct vioapic vioapic;
-	bool int_output;	/* of the 8259s, as LINT0 and the IOAPIC saw it last */
+	bool int_output;	/* of the 8259s, as last passed to LINT0 and the IOAPIC */
 };
 
 struct vioapic *irqchip_ioapic(struct vm *vm)
@@ -58,7 +58,7 @@ static void set_line(struct vm *vm, unsigned irq, bool level)
 	vioapic_set_pin(&irqchip->vioapic, pin_of(irq), level);
 }
 
-/* Does the 8259s' output reach this vCPU? */
+/* Does the 8259s' output reach this vCPU as ExtINT? */
 static bool extint_routed(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu_vm(vcpu);
@@ -67,7 +67,7 @@ static bool extint_routed(struct vcpu *vcpu)
 	       vioapic_passes_extint(irqchip_ioapic(vm), vcpu);
 }
 
-/* Do the 8259s interrupt this vCPU? ExtINT knows no priority: it passes whatever PPR says. */
+/* Is an ExtINT of the 8259s pending for this vCPU? It has no priority: PPR does not block it. */
 static bool extint_pending(struct vcpu *vcpu)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vcpu_vm(vcpu));

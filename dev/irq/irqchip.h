@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM's interrupt controllers together: the 8259s, the IOAPIC and the local APICs. Lines and
- * registers of the shared ones are not locked: callers come one at a time, as they do from a VM
- * with one vCPU.
+ * All interrupt controllers of a VM: the 8259s, the IOAPIC and the local APICs. The 8259s and the
+ * IOAPIC have no lock: calls for one VM must not run concurrently, and with one vCPU they do not.
  */
 #pragma once
 
@@ -13,5 +12,5 @@ struct vioapic;
 
 struct vioapic *irqchip_ioapic(struct vm *vm);
 
-/* Create the local APICs and the IOAPIC, and set the VM's irqchip. 0, -ENOMEM, -EEXIST, -ENOSPC. */
+/* Create the local APICs and the IOAPIC, and set the VM's irqchip. 0, -ENOMEM, -EEXIST, -ENOSPC; logged. */
 int apic_create(struct vm *vm);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of interrupt vectors: what a local APIC keeps as IRR, ISR and TMR. */
+/* A set of interrupt vectors, for a local APIC's IRR, ISR and TMR. */
 #pragma once
 
 #include "lib/types.h"
@@ -10,7 +10,7 @@ struct vector_set {
 	u64 words[VECTOR_WORDS];	/* bit n % 64 of word n / 64 */
 };
 
-/* -1: the set is empty. */
+/* The highest vector in the set; -1: the set is empty. */
 static inline int vector_set_highest(const struct vector_set *set)
 {
 	for (int i = VECTOR_WORDS - 1; i >= 0; i--) {
@@ -22,7 +22,7 @@ static inline int vector_set_highest(const struct vector_set *set)
 	return -1;
 }
 
-/* Atomic: interrupts come from any CPU. */
+/* Atomic: any CPU may send an interrupt. */
 static inline void vector_set_add(struct vector_set *set, u8 vector)
 {
 	__atomic_or_fetch(&set->words[vector / 64], BIT_ULL(vector % 64), __ATOMIC_SEQ_CST);
@@ -38,7 +38,7 @@ static inline bool vector_set_has(const struct vector_set *set, u8 vector)
 	return READ_ONCE(set->words[vector / 64]) >> (vector % 64) & 1;
 }
 
-/* 32 vectors from n * 32 on: a register of the local APIC. */
+/* Register n of the local APIC's eight: vectors n * 32 to n * 32 + 31. */
 static inline u32 vector_set_register(const struct vector_set *set, unsigned n)
 {
 	return (u32)(READ_ONCE(set->words[n / 2]) >> (n % 2 * 32));

@@ -20,7 +20,10 @@ enum { WINDOW_SELECT = 0x00, WINDOW_DATA = 0x10, WINDOW_EOI = 0x40 };
 #define ENTRY_WRITABLE	   0xff0000000001afffull
 #define ENTRY_DELIVERY(e)  ((e) >> 8 & 7)
 
-/* Only these two wait for an EOI: in other delivery modes the trigger bit has no effect. */
+/*
+ * Only level-triggered interrupts with fixed or lowest-priority delivery do. In other delivery modes the
+ * trigger bit is ignored.
+ */
 static bool waits_for_eoi(u64 entry)
 {
 	return (entry & IOAPIC_ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;
@@ -42,14 +45,14 @@ static void deliver(struct vioapic *vioapic, unsigned pin)
 	u64 *entry = &vioapic->entries[pin];
 	const struct apic_message message = message_of(*entry);
 
-	/* A start-up IPI cannot be sent from here. */
+	/* Reserved in the IOAPIC, which cannot send start-up IPIs. */
 	if (message.delivery == APIC_STARTUP)
 		return;
 	if (apic_bus_send(vioapic->vm, &message) && message.level)
 		*entry |= IOAPIC_ENTRY_REMOTE_IRR;
 }
 
-/* Deliver what a level-triggered pin has waiting. */
+/* Deliver a level-triggered interrupt if its pin is asserted, unmasked, and waits for no EOI. */
 static void service_level(struct vioapic *vioapic, unsigned pin)
 {
 	u64 entry = vioapic->entries[pin];
@@ -90,7 +93,7 @@ bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin)
 	return false;
 }
 
-/* One EOI ends each interrupt of this vector; a line that is still asserted interrupts again. */
+/* An EOI ends the interrupts of all pins with this vector. A pin that is still asserted interrupts again. */
 static void end_vector(struct vioapic *vioapic, u8 vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
@@ -141,11 +144,11 @@ static void write_entry(struct vioapic *vioapic, unsigned half, u32 value)
 	u64 writable = ENTRY_WRITABLE & 0xffffffffull << shift;
 
 	*entry = (*entry & ~writable) | ((u64)value << shift & writable);
-	/* Without an EOI register guests end an interrupt by making its pin edge-triggered. */
+	/* Guests for IOAPICs without an EOI register clear remote IRR by making the pin edge-triggered. */
 	if (!waits_for_eoi(*entry))
 		*entry &= ~IOAPIC_ENTRY_REMOTE_IRR;
 	service_level(vioapic, pin);
-	/* Where the 8259s' interrupts go may have changed. */
+	/* The routing of the 8259s' ExtINT may have changed. */
 	if (pin == IOAPIC_PIN_8259)
 		vcpu_interrupt_changed(vm_bsp(vioapic->vm));
 }
@@ -160,7 +163,7 @@ static void write_data(struct vioapic *vioapic, u32 value)
 		write_entry(vioapic, half, value);
 }
 
-/* Reads narrower than a register give the part that they cover; what is not a register reads 0. */
+/* A read narrower than a register returns the bytes that it covers; reserved offsets read 0. */
 static u64 mmio_read_ioapic(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
 {
 	const struct vioapic *vioapic = device;
@@ -177,7 +180,7 @@ static u64 mmio_read_ioapic(void *device, struct vcpu *vcpu, u64 offset, unsigne
 	return value >> (offset % 4 * 8);
 }
 
-/* The index register is one byte. The others take 32 bits in one access: narrower writes are dropped. */
+/* The index register is one byte. The others need an access of 32 bits: narrower writes are dropped. */
 static void mmio_write_ioapic(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
 	struct vioapic *vioapic = device;

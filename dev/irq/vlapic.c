@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC: what it accepts, what it delivers when, and what it sends. */
+/* The local APIC: priorities, acceptance of interrupts, IPIs, reset. */
 #include "dev/irq/vlapic.h"
 
 #include "core/device.h"
@@ -48,7 +48,7 @@ int vlapic_acknowledge(struct vlapic *vlapic)
 
 	if (vector < 0)
 		return -1;
-	/* The hint goes first: a sender that comes in between sets it again. */
+	/* Clear the hint before IRR is checked again, not after: a sender may set it in between. */
 	WRITE_ONCE(vlapic->irr_hint, false);
 	vector_set_remove(&vlapic->irr, (u8)vector);
 	if (vector_set_highest(&vlapic->irr) >= 0)
@@ -171,7 +171,7 @@ void vlapic_set_lint0(struct vlapic *vlapic, bool level)
 		vlapic_signal(vlapic, LVT_LINT0);
 }
 
-/* SDM, "Error Handling": the error interrupt is armed again by a write to the ESR. */
+/* SDM, "Error Handling": no further error interrupt until a write to ESR re-arms it. */
 void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error)
 {
 	bool armed = !vlapic->errors;
@@ -216,7 +216,7 @@ void vlapic_send(struct vlapic *vlapic, u64 icr)
 	vlapic->icr_low = low & ICR_WRITABLE;
 	vlapic->icr_high = (u32)(icr >> 32);
 
-	/* No IPI has these modes; INIT level de-assert does nothing since the P6. */
+	/* Both modes are reserved in the ICR. Current processors ignore an INIT level de-assert. */
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT || deassert)
 		return;
 	/* A processor cannot reset or start itself by shorthand. */

@@ -3,7 +3,7 @@
  * The local APIC of a vCPU, in xAPIC and x2APIC mode.
  * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  *
- * IRR and TMR may be changed by whoever sends an interrupt; everything else belongs to the vCPU.
+ * A sender on any CPU may change IRR and TMR; everything else is changed by the vCPU only.
  */
 #pragma once
 
@@ -52,27 +52,28 @@ struct vlapic {
 	struct vlapic_timer timer;
 };
 
-/* Allocate and attach it to the vCPU, with the handle of its page, in the state of vlapic_reset(). -ENOMEM. */
+/* Allocate a local APIC, attach it to the vCPU, reset it. `page`: MMIO handle of the xAPIC page. 0, -ENOMEM. */
 int vlapic_create(struct vcpu *vcpu, u32 page);
 
 /*
- * As firmware leaves it for an operating system: the boot processor's is enabled and takes the
- * 8259s' interrupts on LINT0 and NMI on LINT1, others are as after reset.
+ * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
+ * with ExtINT on LINT0 and NMI on LINT1; the others are as after a hardware reset.
  */
 void vlapic_reset(struct vlapic *vlapic);
-/* As after power-up, except for IA32_APIC_BASE: what switching it off does. */
+/* Reset all registers but IA32_APIC_BASE to their power-up state, as when the APIC is switched off there. */
 void vlapic_power_up(struct vlapic *vlapic);
 
-/* The most urgent vector that PPR lets through; -1: none. */
+/* The highest vector in IRR, if its class is above PPR's; else -1. */
 int vlapic_pending(const struct vlapic *vlapic);
-/* Move it into service. */
+/* Move that vector from IRR to ISR, and return it; -1: none. */
 int vlapic_acknowledge(struct vlapic *vlapic);
-/* Does an ExtINT of the 8259s get through LINT0, or past an APIC that is switched off? */
+/* Does LINT0 pass an ExtINT of the 8259s? true too where the APIC is switched off in IA32_APIC_BASE. */
 bool vlapic_passes_extint(const struct vlapic *vlapic);
+/* The level of LINT0, which is the 8259s' output. */
 void vlapic_set_lint0(struct vlapic *vlapic, bool level);
 
 bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message *message);
-/* Take a message, whatever its destination. false: it was not accepted. */
+/* Accept a message without looking at its destination. false: it was refused. */
 bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message);
 /* Signal an interrupt of the local vector table. */
 void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source);
@@ -81,19 +82,19 @@ void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error);
 void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr);
 void vlapic_end_of_interrupt(struct vlapic *vlapic);
 
-/* Write the 64 bits of the ICR: send. */
+/* A write of the 64-bit ICR: send the IPI. */
 void vlapic_send(struct vlapic *vlapic, u64 icr);
 void vlapic_send_self(struct vlapic *vlapic, u8 vector);
-/* dev/irq/vlapic_registers.c. As both modes see them; false: there is no such register. */
+/* dev/irq/vlapic_registers.c: registers of both modes, by enum lapic_register. false: there is no such one. */
 bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value);
 bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
-u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the bits */
+u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the writable bits */
 
-/* The xAPIC's page, an MMIO region of each VM; `device` is not used: the access tells the vCPU. */
+/* The xAPIC page, one MMIO region per VM. `device` is not used: `vcpu` accesses its own local APIC. */
 u64 vlapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
 void vlapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
 
-/* dev/irq/vlapic_msr.c. 0, or -EINVAL: #GP. */
+/* dev/irq/vlapic_msr.c. 0, or -EINVAL: the access must raise #GP. */
 int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value);
 int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value);
 
@@ -106,10 +107,10 @@ void vlapic_timer_set_divide(struct vlapic *vlapic, u32 value);
 u32 vlapic_timer_current(const struct vlapic *vlapic);
 void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc);
 u64 vlapic_timer_deadline(const struct vlapic *vlapic);
-/* The guest's TSC was changed. */
+/* The guest's TSC or its offset has changed: re-arm the TSC deadline. */
 void vlapic_timer_tsc_changed(struct vlapic *vlapic);
 
-/* Switched on in IA32_APIC_BASE and by software: accepts interrupts. */
+/* Enabled in IA32_APIC_BASE and in SVR: accepts interrupts. */
 static inline bool vlapic_enabled(const struct vlapic *vlapic)
 {
 	return (vlapic->base & LAPIC_BASE_ENABLED) && (vlapic->svr & SVR_ENABLED);

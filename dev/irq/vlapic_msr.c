@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC by MSR: IA32_APIC_BASE with its mode transitions, IA32_TSC_DEADLINE, and the
+ * MSRs of the local APIC: IA32_APIC_BASE with its mode transitions, IA32_TSC_DEADLINE, and the
  * registers of x2APIC mode. Intel SDM, "Extended XAPIC (x2APIC)".
  */
 #include "core/device.h"
@@ -21,7 +21,7 @@ static u64 base_address(const struct vlapic *vlapic, u64 value)
 	return value & (BIT_ULL(vcpu_physical_bits(vlapic->vcpu)) - 1) & PAGE_MASK;
 }
 
-/* SDM, "x2APIC State Transitions": what has no arrow there raises #GP. */
+/* SDM, "x2APIC State Transitions": transitions without an arrow in its diagram raise #GP. */
 static bool transition_allowed(u64 from, u64 to)
 {
 	from &= MODE_BITS;
@@ -56,7 +56,7 @@ static void enter_mode(struct vlapic *vlapic, u64 mode)
 	if (mode == 0) {
 		vlapic_power_up(vlapic);
 	} else if (mode == MODE_BITS) {
-		/* SDM, "Logical Destination Mode in x2APIC Mode": cluster of 16, one bit each. */
+		/* SDM, "Logical Destination Mode in x2APIC Mode": clusters of 16, one bit per APIC. */
 		vlapic->ldr = vlapic->id >> 4 << 16 | BIT(vlapic->id & 15);
 		vlapic->icr_high = 0;
 	}
@@ -93,7 +93,7 @@ static const u64 writable = BIT_ULL(LAPIC_TPR) | BIT_ULL(LAPIC_EOI) | BIT_ULL(LA
 			    REGISTERS(LAPIC_LVT, LAPIC_INITIAL_COUNT) | BIT_ULL(LAPIC_DIVIDE) |
 			    BIT_ULL(LAPIC_SELF_IPI);
 
-/* Read-only bits of LVT entries, which may be written as they were read. */
+/* Read-only bits of LVT entries: a write may set them, without effect. */
 #define LVT_DELIVERY_STATUS 0x1000u
 #define LVT_REMOTE_IRR	    0x4000u	/* LINT0 and LINT1 */
 

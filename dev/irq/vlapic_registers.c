@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC's registers, and the page in which xAPIC mode shows them. */
+/* The local APIC's registers, and the xAPIC page. */
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
@@ -9,7 +9,7 @@
 #define DIVIDE_WRITABLE	  0xbu
 #define DFR_RESERVED_ONES 0x0fffffffu
 
-/* SDM, "Arbitration Priority": of historical interest, but a register that can be read. */
+/* SDM, "Arbitration Priority": nothing arbitrates by it any more, but guests can read the register. */
 static u32 arbitration_priority(const struct vlapic *vlapic)
 {
 	u8 request = MAX(vector_set_highest(&vlapic->irr), 0) & 0xf0;
@@ -170,9 +170,8 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 }
 
 /*
- * SDM, "Local APIC Register Address Map": 32-bit accesses to 16-byte-aligned addresses; for others
- * the architecture defines nothing. Here they read what part of the register they cover, and
- * writes are dropped.
+ * SDM, "Local APIC Register Address Map": 32-bit accesses to 16-byte-aligned addresses. Others are
+ * undefined: here a read returns the bytes of the register that it covers, and a write is dropped.
  */
 u64 vlapic_mmio_read(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size)
 {

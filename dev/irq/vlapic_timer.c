@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC's timer. Nothing ticks: the count is computed from the TSC when the guest reads
- * it, and one vtimer waits for the next expiry that interrupts.
+ * The local APIC's timer. There is no periodic tick: the count is computed from the TSC when the guest
+ * reads it, and one vtimer waits for the next expiry that interrupts.
  */
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
@@ -42,7 +42,7 @@ static u32 count_at(const struct vlapic *vlapic, u64 now)
 	return timer->initial - (u32)((passed - timer->remaining) % timer->initial);
 }
 
-/* Host TSC at which the counter reaches 0 next. */
+/* Host TSC at which the counter reaches 0 next, or VTIMER_NEVER. */
 static u64 next_zero(const struct vlapic *vlapic, u64 now)
 {
 	const struct vlapic_timer *timer = &vlapic->timer;
@@ -53,7 +53,7 @@ static u64 next_zero(const struct vlapic *vlapic, u64 now)
 	if (passed >= counts) {
 		if (mode(vlapic) != TIMER_PERIODIC)
 			return VTIMER_NEVER;
-		/* Counted from the start: an interrupt that comes late does not delay the next. */
+		/* Periods are counted from `start`: a late interrupt does not delay the next one. */
 		counts += ((passed - counts) / timer->initial + 1) * timer->initial;
 	}
 	ticks = vtimer_scale(counts << divide_shift(timer), vtimer_hz(), LAPIC_TIMER_HZ);
@@ -74,7 +74,7 @@ static u64 deadline_to_host(const struct vlapic *vlapic, u64 now)
 	return now + (deadline - guest_now);
 }
 
-/* Wait for the next expiry, which is at `earliest` at the earliest. */
+/* Arm the vtimer for the next expiry, not before `earliest`. Both times are host TSC. */
 static void arm(struct vlapic *vlapic, u64 now, u64 earliest)
 {
 	u64 deadline = VTIMER_NEVER;
@@ -109,7 +109,7 @@ static void fire(struct vtimer *vtimer)
 	expire(container_of(vtimer, struct vlapic, timer.vtimer), vtimer_now());
 }
 
-/* Before settings change: what was due under the old ones happens under the old ones. */
+/* Call before settings change: an expiry that is due happens with the old ones. Returns the host TSC. */
 static u64 settle(struct vlapic *vlapic)
 {
 	struct vlapic_timer *timer = &vlapic->timer;
@@ -123,7 +123,7 @@ static u64 settle(struct vlapic *vlapic)
 	return now;
 }
 
-/* Count on from here: what was counted so far was counted under the old settings. */
+/* Call before settings change: fix the count at `now`, so the new ones apply from here on only. */
 static void restart(struct vlapic *vlapic, u64 now)
 {
 	vlapic->timer.remaining = count_at(vlapic, now);

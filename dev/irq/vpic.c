@@ -14,7 +14,7 @@
 #define CASCADE	 2			/* master's input that the slave's INT drives */
 #define SPURIOUS 7
 
-#define ICW1_INIT	BIT(4)		/* else, with A0 = 0: OCW2 or OCW3 */
+#define ICW1_INIT	BIT(4)		/* with A0 = 0: ICW1; clear: OCW2 or OCW3 */
 #define ICW1_SINGLE	BIT(1)
 #define ICW1_ICW4	BIT(0)
 #define ICW4_NESTED	BIT(4)		/* special fully nested mode */
@@ -30,15 +30,15 @@
 #define OCW3_READ_ISR	BIT(0)
 #define POLL_PENDING	BIT(7)
 
-/* What a write with A0 = 1 means. */
+/* Which word the next write with A0 = 1 is. */
 enum vpic_step { PIC_UNINITIALIZED, PIC_ICW2, PIC_ICW3, PIC_ICW4, PIC_READY };
 
 struct vpic_chip {
 	bool master;
-	u8 step;			/* enum pic_step */
-	u8 icw1, base;			/* base: of the vectors */
+	u8 step;			/* enum vpic_step */
+	u8 icw1, base;			/* base: vector of input 0 */
 	u8 irr, isr, imr;
-	u8 lines, level;		/* inputs now; ELCR: level-triggered ones */
+	u8 lines, level;		/* levels of the inputs; ELCR: which are level-triggered */
 	u8 elcr_writable;
 	u8 lowest;			/* input of the lowest priority */
 	bool read_isr, poll, special_mask;
@@ -83,7 +83,7 @@ static int chip_request(const struct vpic_chip *chip)
 	rank = highest_rank(chip, requests);
 	if (chip->special_mask)
 		in_service &= ~chip->imr;
-	/* The slave may interrupt its own service with something more urgent. */
+	/* A more urgent input of the slave may interrupt one that is in service. */
 	if (chip->fully_nested && chip->master)
 		in_service &= ~BIT(CASCADE);
 	if (rank >= highest_rank(chip, in_service))
@@ -91,7 +91,7 @@ static int chip_request(const struct vpic_chip *chip)
 	return (int)input_of_rank(chip, rank);
 }
 
-/* INTA or a poll: the input that is acknowledged, or -1, and then nothing changes. */
+/* INTA or a poll: acknowledge an input and return it; -1: there is none, and nothing changed. */
 static int chip_acknowledge(struct vpic_chip *chip)
 {
 	int input = chip_request(chip);
@@ -107,7 +107,7 @@ static int chip_acknowledge(struct vpic_chip *chip)
 	return input;
 }
 
-/* A request lasts no longer than its line is high, whatever the trigger mode. */
+/* In both trigger modes a request ends when its line falls. */
 static void chip_set_line(struct vpic_chip *chip, unsigned input, bool level)
 {
 	u8 bit = BIT(input);
@@ -123,13 +123,13 @@ static void chip_icw1(struct vpic_chip *chip, u8 value)
 {
 	chip->icw1 = value;
 	chip->step = PIC_ICW2;
-	/* The edge sense circuit is reset: an input that is high already must fall and rise. */
+	/* The edge sense circuit is reset: an input that is high already must fall and rise to request. */
 	chip->irr = chip->lines & chip->level;
 	chip->isr = 0;
 	chip->imr = 0;
 	chip->lowest = 7;
 	chip->read_isr = chip->poll = chip->special_mask = false;
-	/* Without ICW4 all its functions are 0. */
+	/* Without ICW4 the modes that it selects are off. */
 	chip->auto_eoi = chip->fully_nested = chip->rotate_on_auto_eoi = false;
 }
 
@@ -175,7 +175,7 @@ static void chip_write_data(struct vpic_chip *chip, u8 value)
 		else
 			chip->step = chip->icw1 & ICW1_ICW4 ? PIC_ICW4 : PIC_READY;
 		break;
-	case PIC_ICW3:		/* the cascade is wired: which input it is on is not a choice */
+	case PIC_ICW3:		/* ignored: the cascade's wiring is fixed */
 		chip->step = chip->icw1 & ICW1_ICW4 ? PIC_ICW4 : PIC_READY;
 		break;
 	case PIC_ICW4:
@@ -217,8 +217,8 @@ static void chip_write(struct vpic_chip *chip, bool data, u8 value)
 /* --- the pair --- */
 
 /*
- * The slave's INT goes to the master's input 2, which follows it like a level-triggered one: INT
- * falls with each acknowledge cycle, so a remaining request makes a new edge.
+ * The slave's INT drives the master's input 2, which behaves like a level-triggered one: INT falls
+ * with each acknowledge cycle, so a remaining request makes a new edge.
  */
 static void vpic_update(struct vpic *vpic)
 {
@@ -289,7 +289,7 @@ static u8 vpic_read(void *device, u16 port)
 	bool polled = chip->poll;
 	u8 value = chip_read(chip, port & 1);
 
-	if (polled)	/* which acknowledges */
+	if (polled)	/* a poll acknowledges */
 		vpic_update(vpic);
 	return value;
 }
@@ -315,7 +315,7 @@ static void elcr_write(void *device, u16 port, u8 value)
 	struct vpic_chip *chip = port == ELCR_PORT ? &vpic->master : &vpic->slave;
 
 	chip->level = value & chip->elcr_writable;
-	/* A level-triggered input requests for as long as it is high, edge or not. */
+	/* A level-triggered input requests as long as it is high; it needs no edge. */
 	chip->irr |= chip->lines & chip->level;
 	vpic_update(vpic);
 }

@@ -10,20 +10,20 @@ struct vpic;
 /* Claims its ports. NULL: no memory, or a port is taken; logged. Needs the VM's platform set. */
 struct vpic *vpic_create(struct vm *vm);
 
-/* A device's line, irq 0..15; 2, the cascade, is not wired and ignored. */
+/* Set the line of an ISA interrupt, 0..15. 2, the cascade input, is ignored. */
 void vpic_set_line(struct vm *vm, unsigned irq, bool level);
 
-/* Is a request of this line, not masked, still to be acknowledged? */
+/* Does this line have an unmasked request that is not acknowledged yet? */
 bool vpic_line_waiting(struct vm *vm, unsigned irq);
 
 /*
- * Is the INT output, wired to the BSP's LINT0, asserted? Each change of it is announced by
+ * Is the INT output, which drives the BSP's LINT0, asserted? Each change of it calls
  * vcpu_interrupt_changed(vm_bsp(vm)).
  */
 bool vpic_pending(struct vm *vm);
 
 /*
- * Interrupt acknowledge: the vector, and the interrupt moves to in-service. When the request went
- * away in the meantime that is, as in hardware, the spurious vector of IRQ 7 or 15. Never negative.
+ * Interrupt acknowledge cycle: moves the interrupt to in-service and returns its vector. If the request
+ * has gone in the meantime, returns the spurious vector of IRQ 7 or 15, as hardware does. Never negative.
  */
 int vpic_acknowledge(struct vm *vm);

@@ -32,7 +32,7 @@ void calendar_from_seconds(u64 seconds, struct calendar *calendar)
 	u32 year = days * 400 / DAYS_PER_400_YEARS;
 	unsigned month = 0;
 
-	/* The average is off by less than a year. */
+	/* By the average length of a year: off by less than one. */
 	if (days_before_year(year + 1) <= days)
 		year++;
 	else if (days_before_year(year) > days)

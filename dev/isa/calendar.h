@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Gregorian calendar, carried on backwards to the year 0, and seconds since that year began. */
+/* The proleptic Gregorian calendar from the year 0 on, and seconds since that year began. */
 #pragma once
 
 #include "lib/types.h"
@@ -17,5 +17,8 @@ struct calendar {
 
 void calendar_from_seconds(u64 seconds, struct calendar *calendar);
 
-/* The weekday is ignored. Values beyond their ranges carry on: 25 o'clock is 1 o'clock tomorrow. */
+/*
+ * The weekday is ignored. Days and times beyond their ranges carry over: 25 o'clock is 1 o'clock of the next
+ * day. A month above 12 counts as 12, a month or day 0 as 1.
+ */
 u64 calendar_to_seconds(const struct calendar *calendar);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A counter that runs at its own frequency from a given moment on. Always computed from that
- * moment, so that roundings do not add up: after a day it is still right to the tick.
+ * A counter that runs at its own frequency from `origin` on. Its value is always computed from `origin`,
+ * so rounding errors do not add up: after a day it is still exact to the tick.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * The reset line and the A20 gate of an AT: an 8042 keyboard controller without keyboard or mouse,
  * and system control port A. Every command completes immediately, so the guest never waits. The FADT
- * says that there is no 8042: only guests that do not read it, or that reset the machine, come here.
+ * says that there is no 8042: only guests that do not read the FADT, or that reset the machine, use it.
  * A20 is always on.
  */
 #include "dev/isa/vi8042.h"
@@ -20,7 +20,7 @@
 #define STATUS_SYSTEM	BIT(2)	/* self-test passed */
 #define STATUS_COMMAND	BIT(3)	/* the last write was to the command port */
 #define STATUS_UNLOCKED	BIT(4)
-#define STATUS_TIMEOUT	BIT(6)	/* nothing is at the other end of the cable */
+#define STATUS_TIMEOUT	BIT(6)	/* no device answered */
 
 #define COMMAND_READ_RAM	0x20	/* to 0x3f */
 #define COMMAND_WRITE_RAM	0x60	/* to 0x7f */
@@ -45,7 +45,7 @@
 struct vi8042 {
 	struct vm *vm;
 	u8 ram[RAM_SIZE];	/* 0 is the command byte */
-	u8 command;		/* whose data byte is to come; 0: none */
+	u8 command;		/* that waits for its data byte; 0: none */
 	u8 status, data;
 	u8 system_a;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reset line and the A20 gate of an AT: a keyboard controller without keyboard, and port 0x92. */
+/* The reset line and the A20 gate of an AT: a keyboard controller without a keyboard, and port 0x92. */
 #pragma once
 
 struct vm;

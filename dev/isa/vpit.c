@@ -3,9 +3,10 @@
  * The 8254 of a PC: channel 0 drives IRQ 0, channel 1 the memory refresh that port 0x61 shows,
  * channel 2 the speaker, with its gate and output on port 0x61.
  *
- * A tick is not lost when the host is late or the guest has not taken the one before: the ticks
- * owed follow MIN_INTERVAL_NS apart, each when its predecessor is taken. More than MAX_OWED are
- * forgotten. The same interval bounds the load of a guest that programs an absurd frequency.
+ * A tick is not lost when the host is late or the guest has not taken the one before: ticks that are
+ * owed are delivered later, at least MIN_INTERVAL_NS apart, each after the one before is taken. Of more
+ * than MAX_OWED the oldest are dropped. The same interval limits the load of a guest that programs a
+ * very high frequency.
  */
 #include "dev/isa/vpit.h"
 
@@ -25,7 +26,7 @@
 #define CHANNELS	3
 
 #define READ_BACK	3	/* in place of a channel */
-#define READ_BACK_COUNT	 BIT(5)	/* active low, both */
+#define READ_BACK_COUNT	 BIT(5)	/* both are active low */
 #define READ_BACK_STATUS BIT(4)
 
 #define SYSTEM_PORT	0x61
@@ -43,7 +44,7 @@ struct vpit {
 
 	struct vtimer timer;	/* channel 0's next rising edge */
 	bool line;		/* of IRQ 0 */
-	u64 delivered;		/* edges of channel 0 raised, or forgotten */
+	u64 delivered;		/* edges of channel 0 that were raised or dropped */
 	u64 last_edge;		/* TSC */
 };
 
@@ -54,7 +55,7 @@ static void arm(struct vpit *vpit, u64 now)
 	u64 interval = vtimer_from_ns(MIN_INTERVAL_NS), deadline, edge;
 
 	if (vpit->delivered < vpit_channel_edges(channel, now)) {
-		/* Not taken yet: look again, but not too often. */
+		/* Ticks are owed. If the last one is not taken yet, check again after half a period. */
 		if (irq_line_waiting(vpit->vm, PIT_IRQ))
 			interval = MAX(interval, half_period);
 		vtimer_arm(&vpit->timer, vtimer_now() + interval);
@@ -85,7 +86,7 @@ static void edge_due(struct vtimer *timer)
 
 	if (due > vpit->delivered + MAX_OWED)
 		vpit->delivered = due - MAX_OWED;
-	/* With MAX_OWED ticks owed the edges go on, taken or not: the guest loses ticks, as on any PC. */
+	/* MAX_OWED ticks owed: do not wait until the last one is taken. The guest loses ticks, as on a real PC. */
 	if (vpit->delivered + MAX_OWED == due ||
 	    (vpit->delivered < due && !irq_line_waiting(vpit->vm, PIT_IRQ))) {
 		vpit->delivered++;
@@ -96,7 +97,7 @@ static void edge_due(struct vtimer *timer)
 	arm(vpit, now);
 }
 
-/* Channel 0 was written: its output may have changed immediately, and its next edge has. */
+/* Channel 0 was written: its output may have changed, and the time of its next edge has. */
 static void channel0_changed(struct vpit *vpit, u64 now)
 {
 	if (vpit->delivered == vpit_channel_edges(&vpit->channels[0], now))
@@ -193,7 +194,7 @@ struct vpit *vpit_create(struct vm *vm)
 	vpit->vm = vm;
 	vpit->clock = (struct counter){ .origin = vtimer_now(), .hz = PIT_HZ };
 	vtimer_init(&vpit->timer, vm_bsp(vm), edge_due);
-	/* As firmware leaves them, but idle: square waves whose count is not written yet. */
+	/* As firmware leaves them, in mode 3, but idle: no count is written yet. */
 	for (unsigned i = 0; i < CHANNELS; i++)
 		vpit_channel_init(&vpit->channels[i], 0x36, i != 2);
 	vpit->line = true;

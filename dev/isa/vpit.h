@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The 8254 interval timer of a PC with port 0x61: IRQ 0, refresh and speaker. */
+/*
+ * The 8254 interval timer of a PC with port 0x61: IRQ 0, refresh and speaker.
+ * Intel, "8254 Programmable Interval Timer".
+ */
 #pragma once
 
 #include "lib/types.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One channel of an 8254, from Intel's "8254 Programmable Interval Timer" data sheet, "Mode
- * Definitions". A count is loaded by the clock after the one that it was written in.
+ * Definitions". A count is loaded by the clock after the write.
  */
 #include "dev/isa/vpit_channel.h"
 
@@ -25,13 +25,13 @@ static bool triggered(const struct vpit_channel *channel)
 	return channel->mode == 1 || channel->mode == 5;
 }
 
-/* Mode 3: clocks of the high half. An odd count makes it the longer one. */
+/* Mode 3: clocks of the high half, with an odd count one more than of the low half. */
 static u32 high_half(u32 period)
 {
 	return (period + 1) / 2;
 }
 
-/* The clock that loads the count is still to come. `start` may lie before clock 0: it wraps. */
+/* Is the clock that loads the count still to come? Signed, because `start` may be before clock 0. */
 static bool loading(const struct vpit_channel *channel, u64 now)
 {
 	return !channel->paused && (s64)(now - channel->start) < 0;
@@ -69,8 +69,8 @@ static u64 edges_at(const struct vpit_channel *channel, u64 clocks)
 }
 
 /*
- * Where the next count of a periodic mode starts. Mode 3 may load it in mid-period, and goes on
- * with the low half then.
+ * Clock at which the next count's period starts, in a periodic mode. Mode 3 may load the count in
+ * mid-period, and then continues with the low half.
  */
 static u64 next_origin(const struct vpit_channel *channel)
 {
@@ -79,7 +79,7 @@ static u64 next_origin(const struct vpit_channel *channel)
 	return middle ? channel->next_start - high_half(channel->next_period) : channel->next_start;
 }
 
-/* Let a waiting count take over when its time has come. */
+/* Load a waiting count if its time has come. */
 static void advance(struct vpit_channel *channel, u64 now)
 {
 	u64 origin;
@@ -93,7 +93,7 @@ static void advance(struct vpit_channel *channel, u64 now)
 	channel->next_valid = false;
 }
 
-/* Start over with the next clock. */
+/* Load a count with the next clock, and start over. */
 static void load(struct vpit_channel *channel, u32 period, u64 now)
 {
 	if (channel->counting)
@@ -119,7 +119,7 @@ static void count_written(struct vpit_channel *channel, u32 period, u64 now)
 	} else if (channel->paused) {
 		channel->next_start = PIT_NEVER;
 	} else {
-		/* The present period, in mode 3 the present half of it, is finished first. */
+		/* The current period, in mode 3 the current half of it, is finished first. */
 		clocks = elapsed(channel, now);
 		part = clocks % channel->period;
 		channel->next_start = channel->start + clocks - part;
@@ -144,7 +144,7 @@ static u32 from_bcd(u16 value)
 	       (value & 15);
 }
 
-/* What the counting element shows. */
+/* The value of the counting element. */
 static u16 count(struct vpit_channel *channel, u64 now)
 {
 	u64 clocks, value;
@@ -157,7 +157,7 @@ static u16 count(struct vpit_channel *channel, u64 now)
 	if (channel->mode == 2) {
 		value = channel->period - clocks % channel->period;
 	} else if (channel->mode == 3) {
-		/* Each half counts from the count, made even, in steps of two. */
+		/* Each half counts down in twos, from the count without its lowest bit. */
 		half = high_half(channel->period);
 		part = clocks % channel->period;
 		value = (channel->period & ~1u) - 2 * (part < half ? part : part - half);
@@ -248,7 +248,7 @@ void vpit_channel_control(struct vpit_channel *channel, u8 control)
 
 	*channel = (struct vpit_channel){ .control = control & 0x3f, .gate = gate };
 	channel->mode = CONTROL_MODE(control);
-	if (channel->mode >= 6)		/* 6 and 7 are 2 and 3: bit 2 does not matter there */
+	if (channel->mode >= 6)		/* 6 and 7 are modes 2 and 3 */
 		channel->mode -= 4;
 }
 
@@ -273,7 +273,7 @@ void vpit_channel_write(struct vpit_channel *channel, u8 value, u64 now)
 		channel->write_high = !channel->write_high;
 		if (channel->write_high) {
 			channel->write_low = value;
-			/* Mode 0 stops here, with its output low. */
+			/* In mode 0 the first byte stops counting, with the output low. */
 			if (channel->mode == 0 && channel->counting)
 				set_paused(channel, true, now);
 			return;

@@ -13,11 +13,11 @@
 #include "dev/isa/byte_ports.h"
 #include "dev/isa/counter.h"
 
-/* PM1 status; the enables have the same places. */
+/* PM1 status; the enables are the same bits. */
 #define PM1_TIMER	BIT(0)		/* the highest bit of the PM timer changed */
 #define PM1_GLOBAL	BIT(5)
 #define PM1_POWER_BUTTON BIT(8)
-#define PM1_RTC		BIT(10)		/* never comes (FIX_RTC), but Linux enables it */
+#define PM1_RTC		BIT(10)		/* never set (FADT flag FIX_RTC), but Linux enables it */
 #define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
 
 #define CONTROL_SCI_ENABLED BIT(0)
@@ -32,14 +32,14 @@ struct vpm {
 	u16 status, enable, control;
 	u16 gpe0_enable;
 	struct counter clock;
-	u64 timer_halves;		/* changes of the timer's highest bit, as far as seen */
+	u64 timer_halves;		/* changes of the timer's highest bit, at the last update_sci() */
 	struct vtimer overflow;
 	u8 reset_control;
 };
 
 /* --- events --- */
 
-/* Set TMR_STS if it is due, drive the SCI, and have the timer's next change noticed if enabled. */
+/* Set TMR_STS if it is due, set the SCI line, and arm the vtimer for the next TMR_STS if it is enabled. */
 static void update_sci(struct vpm *vpm)
 {
 	u64 halves = counter_now(&vpm->clock) >> TIMER_HIGHEST_SHIFT;

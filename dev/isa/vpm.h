@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI fixed hardware and the reset ports of the guest's machine: the register addresses that the
- * FADT announces, and the model behind them.
+ * ACPI fixed hardware and the reset ports of the VM: the register addresses that the FADT announces,
+ * and the model behind them.
  */
 #pragma once
 
@@ -30,15 +30,15 @@ struct vpm;
 
 #define DEBUG_EXIT_PORT		0xf4	/* customary among test kernels: a write ends the VM */
 
-/* Claims its ports but PM_RESET_PORT. NULL: no memory, or a port is taken; logged. */
+/* Claims all its ports but PM_RESET_PORT. NULL: no memory, or a port is taken; logged. */
 struct vpm *vpm_create(struct vm *vm);
 
 /* The user presses the power button: sets PWRBTN_STS and raises the SCI if the guest enabled it. */
 void vpm_power_button(struct vpm *vpm);
 
 /*
- * The reset control register at PM_RESET_PORT. It lies inside of the PCI address register, so
- * dev/pci/vpci.c claims ports 0xcf8-0xcff and passes byte accesses of 0xcf9 on to these.
+ * The reset control register at PM_RESET_PORT. It overlaps the PCI address register, so
+ * dev/pci/vpci.c claims ports 0xcf8-0xcff and passes byte accesses of 0xcf9 to these functions.
  */
 u8 vpm_reset_read(struct vpm *vpm);
 void vpm_reset_write(struct vpm *vpm, u8 value);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The real-time clock, from Motorola's "MC146818 Real-Time Clock plus RAM" data sheet. Time and
- * flags are updated on each access; a timer runs only while an enabled
- * interrupt is awaited, and not while one is waiting to be taken. So periods that end before the
- * guest has read register C count once, as in the chip, and no rate can flood the guest.
+ * flags are updated on each access; a timer runs only while an interrupt is enabled and none is
+ * pending. So all periods that end before the guest reads register C make one interrupt, as in the
+ * chip, and no rate can flood the guest.
  */
 #include "dev/isa/vrtc.h"
 
@@ -31,7 +31,7 @@ enum vrtc_register {
 #define B_BINARY	BIT(2)
 #define B_24_HOURS	BIT(1)
 #define C_REQUEST	BIT(7)
-#define C_PERIODIC	BIT(6)		/* the enables have the same places in B */
+#define C_PERIODIC	BIT(6)		/* the enables are the same bits of B */
 #define C_ALARM		BIT(5)
 #define C_UPDATED	BIT(4)
 #define C_FLAGS		(C_PERIODIC | C_ALARM | C_UPDATED)
@@ -48,17 +48,17 @@ struct vrtc {
 	struct vm *vm;
 	struct vtimer timer;
 	struct counter crystal;
-	u64 phase;		/* crystal's count at which the divider chain was at 0 */
-	u64 tick;		/* divider's count up to which all below is up to date */
+	u64 phase;		/* value of `crystal` at which the divider chain was 0 */
+	u64 tick;		/* divider's count when the fields below were last updated */
 	u64 seconds;		/* the time: dev/isa/calendar.h */
-	u8 weekday_shift;	/* days by which the guest's weekday is off the calendar's */
+	u8 weekday_shift;	/* days from the calendar's weekday to the guest's */
 	u8 index;
-	u8 ram[RTC_SIZE];	/* with the registers, as the guest sees them */
+	u8 ram[RTC_SIZE];	/* registers and CMOS memory, as the guest reads them */
 };
 
 static bool held(const struct vrtc *vrtc)
 {
-	return A_DIVIDER(vrtc->ram[RTC_A]) > 2;	/* reset or test; the others name the crystal */
+	return A_DIVIDER(vrtc->ram[RTC_A]) > 2;	/* reset or test; 0 to 2 select the crystal */
 }
 
 static bool updates(const struct vrtc *vrtc)
@@ -134,13 +134,13 @@ static bool alarm_any(u8 raw)
 	return (raw & ALARM_ANY) == ALARM_ANY;
 }
 
-/* Does an alarm register, decoded, ask for this value? */
+/* Does an alarm register, as written and decoded, match this value? */
 static bool alarm_matches(u8 raw, unsigned decoded, unsigned value)
 {
 	return alarm_any(raw) || decoded == value;
 }
 
-/* The first alarm after the present time, or VTIMER_NEVER. */
+/* The time, as in `seconds`, of the first alarm after the present time, or VTIMER_NEVER. */
 static u64 next_alarm(const struct vrtc *vrtc)
 {
 	const u8 *ram = vrtc->ram;
@@ -217,7 +217,7 @@ static u64 next_interrupt(const struct vrtc *vrtc)
 	return next;
 }
 
-/* Drive the line, and see to it that the next enabled interrupt is noticed in time. */
+/* Set the line, and arm the timer for the next enabled interrupt. */
 static void update_interrupt(struct vrtc *vrtc)
 {
 	bool request = vrtc->ram[RTC_C] & vrtc->ram[RTC_B] & C_FLAGS;
@@ -312,7 +312,7 @@ static u8 vrtc_read(void *device, u16 port)
 	if (port == RTC_PORT)
 		return 0xff;	/* write-only */
 	catch_up(vrtc);
-	/* C_REQUEST is up to date except for events since the last update. */
+	/* catch_up() may have set flags: update C_REQUEST with them. */
 	update_interrupt(vrtc);
 	value = read_register(vrtc, vrtc->index);
 	if (vrtc->index == RTC_C)
@@ -325,7 +325,7 @@ static void vrtc_write(void *device, u16 port, u8 value)
 	struct vrtc *vrtc = device;
 
 	if (port == RTC_PORT) {
-		/* Bit 7 masks the chipset's NMIs, of which this machine has none. */
+		/* Bit 7 masks the chipset's NMIs, which the VM does not have. */
 		vrtc->index = value % RTC_SIZE;
 		return;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The MC146818 real-time clock with the CMOS memory of a PC. */
+/* The real-time clock and CMOS memory of a PC. Motorola, "MC146818 Real-Time Clock plus RAM". */
 #pragma once
 
 #include "lib/types.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A 16550A serial port, from National Semiconductor's "PC16550D Universal Asynchronous
- * Receiver/Transmitter with FIFOs" data sheet. Sending takes no time: the transmitter is always
- * empty. Receiving takes none either, and waits in a backlog while the receive FIFO is full, so
- * that pasted text overruns nothing; only in loopback can the guest overrun itself.
+ * Receiver/Transmitter with FIFOs" data sheet. Sending and receiving take no time: the transmitter
+ * is always empty. Characters wait in a backlog while the receive FIFO is full, so pasted text causes
+ * no overrun; only in loopback can the guest cause one.
  */
 #include "dev/isa/vuart.h"
 
@@ -21,7 +21,7 @@
 struct vuart {
 	struct vm *vm;
 	unsigned irq;
-	struct vtimer timeout;		/* characters wait below the trigger level */
+	struct vtimer timeout;		/* runs while characters wait below the trigger level */
 
 	u8 ier, fcr, lcr, mcr, msr, scratch;
 	u8 lsr_errors;			/* until LSR is read */
@@ -31,7 +31,7 @@ struct vuart {
 
 	u8 fifo[UART_FIFO_SIZE];
 	u8 fifo_first, fifo_count;
-	u8 last_read;			/* what an empty RBR still shows */
+	u8 last_read;			/* what an empty RBR reads as */
 	u8 backlog[UART_BACKLOG];
 	u32 backlog_first, backlog_count;
 };
@@ -61,7 +61,7 @@ static u8 interrupt_id(const struct vuart *vuart)
 	return IIR_NONE;
 }
 
-/* OUT2 connects the interrupt, and loopback forces the modem outputs, OUT2 with them, inactive. */
+/* OUT2 connects the interrupt. Loopback forces all modem outputs inactive, OUT2 too. */
 static void update_irq(struct vuart *vuart)
 {
 	bool connected = (vuart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
@@ -107,7 +107,7 @@ static void fifo_put(struct vuart *vuart, u8 c)
 	c &= 0xff >> (3 - (vuart->lcr & LCR_LENGTH));
 	if (!fifo_room(vuart)) {
 		vuart->lsr_errors |= LSR_OVERRUN;
-		/* The FIFO keeps what it has; the single register of a 16450 does not. */
+		/* The FIFO drops the new character; the single register of a 16450 takes it. */
 		if (!(vuart->fcr & FCR_ENABLE))
 			vuart->fifo[vuart->fifo_first] = c;
 		return;
@@ -286,7 +286,7 @@ static void write_register(struct vuart *vuart, unsigned index, u8 value)
 	case UART_SCRATCH:
 		vuart->scratch = value;
 		break;
-	default:	/* LSR and MSR are read-only but for factory testing */
+	default:	/* writes of LSR and MSR are for factory testing only */
 		break;
 	}
 }
@@ -316,7 +316,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
 		return NULL;
 	vuart->vm = vm;
 	vuart->irq = irq;
-	/* As firmware leaves it: small kernels write to it without any set-up. */
+	/* As firmware leaves it: small kernels write to it without initializing it. */
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
 	vuart->msr = MSR_CTS | MSR_DSR | MSR_DCD;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A 16550A serial port. */
+/* A 16550A serial port. "PC16550D Universal Asynchronous Receiver/Transmitter with FIFOs". */
 #pragma once
 
 #include "lib/types.h"
@@ -15,5 +15,5 @@ struct vuart;
  */
 struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq);
 
-/* A character from the line. false: the backlog is full, the character is lost. */
+/* A character from the line. false: the backlog is full, and the character is dropped. */
 bool vuart_receive(struct vuart *vuart, u8 c);

@@ -9,6 +9,8 @@
 /* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 #include "apic_fixture.h"
 
+#include <stdlib.h>
+
 #define REMOTE_IRR 0x4000
 #define PIN	   5	/* also its ISA interrupt */
 
@@ -100,6 +102,43 @@ static void test_odd_accesses(void **state)
 	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x20, 4), 0);
 	assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + 0x41, 1) & 0xff, 0);
 	mmio_write(cpu(vm, 0), IOAPIC_BASE + 0xffc, 4, 0xffffffff);
+}
+
+/* Each byte of the index register, the data register, and of what lies between them. */
+static void test_narrow_reads(void **state)
+{
+	static const u8 low[32] = {
+		[0x00] = 0x1a, [0x10] = 0x45, [0x11] = 0xa7, [0x12] = 0x01,
+	};
+	static const u8 high[32] = { [0x00] = 0x1b, [0x13] = 0xe5 };
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, ENTRY_MASKED | 0xa745, 0xe5);
+	for (unsigned i = 0; i < 32; i++) {
+		mmio_write(cpu(vm, 0), IOAPIC_BASE, 1, 0x10 + 2 * PIN);
+		assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + i, 1) & 0xff, low[i]);
+		mmio_write(cpu(vm, 0), IOAPIC_BASE, 1, 0x11 + 2 * PIN);
+		assert_int_equal(mmio_read(cpu(vm, 0), IOAPIC_BASE + i, 1) & 0xff, high[i]);
+	}
+}
+
+/* In memory of its own size, where the sanitizer finds an access past the last entry. */
+static void test_no_entry_past_the_last(void **state)
+{
+	struct vioapic *vioapic = calloc(1, sizeof(*vioapic));
+	struct vm *vm = fake_create(0);
+
+	vioapic->id = 0x0f000000;	/* vioapic_create() sets it */
+	assert_int_equal(vioapic_create(vioapic, vm), 0);
+	assert_int_equal(vioapic_get(vm, 0), 0);
+	for (unsigned reg = 0x40; reg < 0x100; reg++) {
+		vioapic_set(vm, reg, 0xffffffff);
+		assert_int_equal(vioapic_get(vm, reg), 0);
+	}
+	for (unsigned vector = 0; vector < 256; vector++)
+		write_eoi_register(vm, vector);
+	fake_destroy(vm);
+	free(vioapic);
 }
 
 /* --- edges --- */
@@ -275,6 +314,24 @@ static void test_level_that_nobody_accepts(void **state)
 	assert_int_equal(pending(vm, 1), 0x45);
 }
 
+/* An APIC that is disabled by software, or a vector below 16. */
+static void test_level_that_is_refused(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x0f | ENTRY_LEVEL, 1);
+	line(vm, PIN, true);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+	line(vm, PIN, false);
+	apic_set(vm, 1, LAPIC_SVR, 0xff);
+	for (unsigned mode = 0; mode < 2; mode++) {
+		entry_set(vm, PIN, mode << 8 | 0x45 | ENTRY_LEVEL, 1);
+		line(vm, PIN, true);
+		assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+		line(vm, PIN, false);
+	}
+}
+
 /* --- delivery modes, wiring --- */
 
 static void test_nmi_and_init(void **state)
@@ -310,6 +367,49 @@ static void test_lowest_priority(void **state)
 	pulse(vm, PIN);
 	assert_int_equal(pending(vm, 0), -1);
 	assert_int_equal(pending(vm, 1), 0x45);
+}
+
+static void test_level_by_lowest_priority(void **state)
+{
+	struct vm *vm = *state;
+
+	entry_set(vm, PIN, 0x45 | 0x100 | ENTRY_LEVEL, 1);
+	line(vm, PIN, true);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, REMOTE_IRR);
+	assert_true(vm->irqchip->line_waiting(vm, PIN));
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+	assert_false(vm->irqchip->line_waiting(vm, PIN));
+	assert_true(apic_bit(vm, 1, LAPIC_TMR, 0x45));
+	end_interrupt(vm, 1);	/* still asserted */
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+	line(vm, PIN, false);
+	end_interrupt(vm, 1);
+	assert_int_equal(entry_get(vm, PIN) & REMOTE_IRR, 0);
+}
+
+static void program_master_pic(struct vm *vm)
+{
+	out8(vm, 0x20, 0x13);	/* single, with ICW4 */
+	out8(vm, 0x21, 0x20);
+	out8(vm, 0x21, 0x01);
+}
+
+/* The output of the 8259s is a line like any other to pin 0. */
+static void test_pin_of_the_8259s(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_LVT + LVT_LINT0, 0x10700);
+	program_master_pic(vm);
+	entry_set(vm, 0, 0x45 | ENTRY_LEVEL, 1);
+	line(vm, 1, true);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(acknowledge(vm, 1), 0x45);
+	assert_int_equal(entry_get(vm, 0) & REMOTE_IRR, REMOTE_IRR);
+	line(vm, 1, false);
+	end_interrupt(vm, 1);
+	assert_int_equal(entry_get(vm, 0) & REMOTE_IRR, 0);
+	assert_int_equal(pending(vm, 1), -1);
 }
 
 static void test_pins_of_isa_interrupts(void **state)
@@ -394,6 +494,20 @@ static void test_line_waiting_at_the_8259(void **state)
 	assert_false(ops->line_waiting(vm, 0));
 }
 
+/* Inputs from 16 on have no 8259: 16 is not ISA interrupt 8, the slave's input 0. */
+static void test_line_waiting_without_an_8259(void **state)
+{
+	struct vm *vm = *state;
+
+	program_master_pic(vm);
+	out8(vm, 0xa0, 0x13);
+	out8(vm, 0xa1, 0x70);
+	out8(vm, 0xa1, 0x01);
+	line(vm, 8, true);
+	assert_true(vm->irqchip->line_waiting(vm, 8));
+	assert_false(vm->irqchip->line_waiting(vm, 16));
+}
+
 #define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -404,6 +518,8 @@ int main(void)
 		ON(test_entry_bits),
 		ON(test_registers_that_do_not_exist),
 		ON(test_odd_accesses),
+		ON(test_narrow_reads),
+		cmocka_unit_test(test_no_entry_past_the_last),
 		ON(test_edge),
 		ON(test_edges_while_pending_merge),
 		ON(test_masked_edge_is_lost),
@@ -415,12 +531,16 @@ int main(void)
 		ON(test_eoi_register),
 		ON(test_edge_mode_clears_remote_irr),
 		ON(test_level_that_nobody_accepts),
+		ON(test_level_that_is_refused),
 		ON(test_nmi_and_init),
 		ON(test_lowest_priority),
+		ON(test_level_by_lowest_priority),
+		ON(test_pin_of_the_8259s),
 		ON(test_pins_of_isa_interrupts),
 		ON(test_extint),
 		ON(test_line_waiting),
 		ON(test_line_waiting_at_the_8259),
+		ON(test_line_waiting_without_an_8259),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

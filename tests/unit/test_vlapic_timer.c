@@ -89,6 +89,95 @@ static void test_count_is_zero_at_the_interrupt(void **state)
 	}
 }
 
+static void test_interrupt_at_the_first_tick_of_zero(void **state)
+{
+	static const u32 initials[] = { 1, 2, 999, 1000, 123457 };
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(initials); i++) {
+		start(vm, VECTOR, BY_1, initials[i]);
+		fake_advance(vm, fake_deadline(vm) - vtimer_now() - 1);
+		assert_int_equal(count(vm), 1);
+		fake_advance(vm, 1);
+		assert_int_equal(count(vm), 0);
+		assert_true(interrupted(vm));
+	}
+}
+
+/* SDM, "APIC Timer": at 0 the counter is reloaded, so software never reads 0 there. */
+static void test_periodic_reloads_at_zero(void **state)
+{
+	struct vm *vm = *state;
+
+	start(vm, VECTOR | PERIODIC, BY_1, 100000);
+	fake_advance(vm, fake_deadline(vm) - vtimer_now() - 1);
+	assert_int_equal(count(vm), 1);
+	fake_advance(vm, 1);
+	assert_true(interrupted(vm));
+	assert_int_equal(count(vm), 100000);
+}
+
+/* The first period after a change of the divider is what was left; the next ones are whole again. */
+static void test_periodic_after_a_change_of_the_divider(void **state)
+{
+	struct vm *vm = *state;
+
+	start(vm, VECTOR | PERIODIC, BY_1, LAPIC_TIMER_HZ / 100);	/* 10 ms */
+	fake_advance_ns(vm, 7 * MS);
+	apic_set(vm, 0, LAPIC_DIVIDE, 0);				/* by 2: 3 ms become 6 */
+	fake_advance_ns(vm, 6 * MS + US);
+	assert_true(interrupted(vm));
+	fake_advance_ns(vm, 10 * MS - US);				/* half of a period of 20 ms */
+	assert_near(count(vm), LAPIC_TIMER_HZ / 200, 2);
+	fake_advance_ns(vm, 10 * MS - US);
+	assert_false(interrupted(vm));
+	fake_advance_ns(vm, 2 * US);
+	assert_true(interrupted(vm));
+}
+
+static void test_initial_count_restarts(void **state)
+{
+	struct vm *vm = *state;
+
+	start(vm, VECTOR, BY_1, LAPIC_TIMER_HZ / 100);
+	fake_advance_ns(vm, 7 * MS);
+	apic_set(vm, 0, LAPIC_INITIAL_COUNT, LAPIC_TIMER_HZ / 100);
+	assert_near(count(vm), LAPIC_TIMER_HZ / 100, 1);
+	assert_near(fake_deadline(vm) - vtimer_now(), vtimer_from_ns(10 * MS), 2);
+}
+
+/* Ticks of the TSC that a count of the timer takes. */
+static u64 ticks_of(u64 counts)
+{
+	return vtimer_scale(counts, fake_hz, LAPIC_TIMER_HZ);
+}
+
+/* An expiry after the last value of the TSC never comes; it does not come early either. */
+static void test_expiry_at_the_end_of_time(void **state)
+{
+	const u32 initial = 1000000;
+	const u64 needed = ticks_of(initial) + 1;	/* ticks until the count is 0 */
+	const struct {
+		u64 left, deadline;
+	} rows[] = {
+		{ needed + 2, VTIMER_NEVER - 2 },
+		{ needed + 1, VTIMER_NEVER - 1 },
+		{ needed, VTIMER_NEVER },
+		{ needed - 1, VTIMER_NEVER },
+		{ needed - 2, VTIMER_NEVER },
+		{ 10, VTIMER_NEVER },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm *vm = apic_vm(1);
+
+		fake_stall(vm, VTIMER_NEVER - rows[i].left - vtimer_now());
+		start(vm, VECTOR, BY_1, initial);
+		assert_true(fake_deadline(vm) == rows[i].deadline);
+		fake_destroy(vm);
+	}
+}
+
 static void test_dividers(void **state)
 {
 	static const struct {
@@ -214,20 +303,29 @@ static void test_one_shot_that_ended_does_not_restart(void **state)
 	assert_int_equal(count(vm), 0);
 }
 
-/* Due, but not yet run by the busy host: it fires with the vector that was set when it was due. */
+/* Let the clock run `ticks` past the timer's deadline, without the timer noticing. */
+static void overslept(struct vm *vm, u64 ticks)
+{
+	u64 deadline = fake_deadline(vm);
+
+	cpu(vm, 0)->timers->deadline = VTIMER_NEVER - 1; /* hide it from the fake's clock */
+	fake_advance(vm, deadline - vtimer_now() + ticks);
+	cpu(vm, 0)->timers->deadline = deadline;
+}
+
+/* Due already, and the host has not come to it: it happens with the vector that it had then. */
 static void test_due_before_the_entry_changes(void **state)
 {
+	static const u64 late[] = { 0, 1, 10, 1000 };
 	struct vm *vm = *state;
-	u64 deadline;
 
-	start(vm, VECTOR, BY_1, 1000);
-	deadline = fake_deadline(vm);
-	cpu(vm, 0)->timers->deadline = VTIMER_NEVER - 1; /* hide it from the fake's clock */
-	fake_advance(vm, deadline - vtimer_now() + 10);
-	cpu(vm, 0)->timers->deadline = deadline;
-	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, 0x99);
-	assert_true(interrupted(vm));
-	assert_false(interrupted(vm));
+	for (unsigned i = 0; i < ARRAY_SIZE(late); i++) {
+		start(vm, VECTOR, BY_1, 1000);
+		overslept(vm, late[i]);
+		apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, 0x99);
+		assert_true(interrupted(vm));
+		assert_false(interrupted(vm));
+	}
 }
 
 /* --- TSC-deadline mode --- */
@@ -268,6 +366,17 @@ static void test_deadline_in_the_past(void **state)
 	assert_true(fake_deadline(vm) == VTIMER_NEVER);
 }
 
+/* The TSC has reached it: the interrupt comes with the write, not with a later exit. */
+static void test_deadline_of_now(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE);
+	msr_set(vm, 0, MSR_TSC_DEADLINE, guest_tsc(vm));
+	assert_true(interrupted(vm));
+	assert_true(fake_deadline(vm) == VTIMER_NEVER);
+}
+
 static void test_deadline_disarmed(void **state)
 {
 	struct vm *vm = *state;
@@ -287,6 +396,75 @@ static void test_deadline_far_away(void **state)
 	msr_set(vm, 0, MSR_TSC_DEADLINE, ~0ull);
 	assert_int_equal(msr_value(vm, 0, MSR_TSC_DEADLINE), ~0ull);
 	fake_advance_ns(vm, 1000 * MS);
+	assert_false(interrupted(vm));
+}
+
+/* The guest's TSC may run far ahead of the host's, or behind it. */
+static void test_deadline_as_host_tsc(void **state)
+{
+	struct vm *vm = *state;
+	u64 now = vtimer_now(), from_start = VTIMER_NEVER - now;
+	const struct {
+		u64 offset, deadline, host;
+	} rows[] = {
+		{ 0, now + 1, now + 1 },
+		{ 0, 1ull << 63, 1ull << 63 },
+		{ 0, VTIMER_NEVER - now, VTIMER_NEVER - now },
+		{ 0, VTIMER_NEVER - 1, VTIMER_NEVER - 1 },
+		{ 0, VTIMER_NEVER, VTIMER_NEVER },
+		{ -now, 1, now + 1 },
+		{ -now, 3 * now, 4 * now },
+		{ -now, from_start - 1, VTIMER_NEVER - 1 },
+		{ -now, from_start, VTIMER_NEVER },
+		{ -now, from_start + 1, VTIMER_NEVER },
+		{ -now, ~0ull, VTIMER_NEVER },
+		{ now, 2 * now + 5, now + 5 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		cpu(vm, 0)->tsc_offset = rows[i].offset;
+		apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE);
+		msr_set(vm, 0, MSR_TSC_DEADLINE, rows[i].deadline);
+		assert_true(fake_deadline(vm) == rows[i].host);
+	}
+}
+
+static void test_count_is_zero_in_deadline_mode(void **state)
+{
+	struct vm *vm = *state;
+
+	start(vm, VECTOR, BY_1, LAPIC_TIMER_HZ);
+	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE);
+	assert_int_equal(count(vm), 0);
+	assert_int_equal(apic_get(vm, 0, LAPIC_INITIAL_COUNT), 0);
+	assert_true(fake_deadline(vm) == VTIMER_NEVER);
+}
+
+/* It reads 0 from the tick on at which the TSC reaches it. */
+static void test_masked_deadline_reads_zero_when_reached(void **state)
+{
+	struct vm *vm = *state;
+	u64 deadline = guest_tsc(vm) + 1000;
+
+	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE | LVT_MASKED);
+	msr_set(vm, 0, MSR_TSC_DEADLINE, deadline);
+	fake_advance(vm, 999);
+	assert_int_equal(msr_value(vm, 0, MSR_TSC_DEADLINE), deadline);
+	fake_advance(vm, 1);
+	assert_int_equal(msr_value(vm, 0, MSR_TSC_DEADLINE), 0);
+}
+
+static void test_reset_disarms_the_deadline(void **state)
+{
+	struct vm *vm = *state;
+
+	cpu(vm, 0)->tsc_offset = -vtimer_now(); /* the guest's TSC starts at 0 */
+	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE);
+	msr_set(vm, 0, MSR_TSC_DEADLINE, 100000);
+	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	assert_int_equal(msr_value(vm, 0, MSR_TSC_DEADLINE), 0);
+	assert_true(fake_deadline(vm) == VTIMER_NEVER);
+	fake_advance(vm, 200000);
 	assert_false(interrupted(vm));
 }
 
@@ -367,6 +545,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON(test_one_shot),
 		ON(test_count_is_zero_at_the_interrupt),
+		ON(test_interrupt_at_the_first_tick_of_zero),
+		ON(test_periodic_reloads_at_zero),
+		ON(test_periodic_after_a_change_of_the_divider),
+		ON(test_initial_count_restarts),
+		cmocka_unit_test(test_expiry_at_the_end_of_time),
 		ON(test_dividers),
 		ON(test_divider_changes_while_counting),
 		ON(test_initial_count_zero_stops),
@@ -378,8 +561,13 @@ int main(void)
 		ON(test_due_before_the_entry_changes),
 		ON(test_deadline),
 		ON(test_deadline_in_the_past),
+		ON(test_deadline_of_now),
 		ON(test_deadline_disarmed),
 		ON(test_deadline_far_away),
+		ON(test_deadline_as_host_tsc),
+		ON(test_count_is_zero_in_deadline_mode),
+		ON(test_masked_deadline_reads_zero_when_reached),
+		ON(test_reset_disarms_the_deadline),
 		ON(test_the_clocks_do_not_mix),
 		ON(test_masked_deadline_passes_silently),
 		ON(test_deadline_follows_the_guest_tsc),

@@ -243,6 +243,27 @@ static void test_priorities(void **state)
 	assert_int_equal(vpic_acknowledge(vm), BASE + 6);
 }
 
+static void test_each_line_has_its_vector(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned irq = 0; irq < 16; irq++) {
+		if (irq == 2)
+			continue;
+		edge(vm, irq);
+		for (unsigned other = 0; other < 16; other++)
+			if (other != 2)	/* the master's input 2 is the slave's output */
+				assert_int_equal(vpic_line_waiting(vm, other), other == irq);
+		assert_int_equal(vpic_acknowledge(vm), irq < 8 ? BASE + irq : BASE2 + irq - 8);
+		if (irq >= 8)
+			out8(vm, SLAVE, 0x20);
+		out8(vm, MASTER, 0x20);		/* of IRQ 7 too, the lowest priority */
+		assert_int_equal(isr(vm, MASTER), 0);
+		assert_int_equal(isr(vm, SLAVE), 0);
+		vpic_set_line(vm, irq, false);
+	}
+}
+
 static void test_line_waiting(void **state)
 {
 	struct vm *vm = *state;
@@ -303,6 +324,63 @@ static void test_specific_eoi_and_rotation(void **state)
 	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
 }
 
+/* With 5 and 6 requested: is the order that of the highest priority first? */
+static bool order_is_fixed(struct vm *vm)
+{
+	int first;
+
+	out8(vm, MASTER + 1, 0);
+	edge(vm, 5);
+	edge(vm, 6);
+	first = vpic_acknowledge(vm);
+	out8(vm, MASTER, 0x65);
+	out8(vm, MASTER, 0x66);
+	vpic_set_line(vm, 5, false);
+	vpic_set_line(vm, 6, false);
+	return first == BASE + 5;
+}
+
+/* An EOI that finds nothing in service ends nothing, and rotates nothing. */
+static void test_eoi_without_service(void **state)
+{
+	static const u8 commands[] = { 0x20, 0xa0 };
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+		out8(vm, MASTER, 0xc5);		/* 5 is the lowest, 6 the highest */
+		out8(vm, MASTER, commands[i]);
+		assert_false(order_is_fixed(vm));
+		out8(vm, MASTER, 0xc7);
+		out8(vm, MASTER, commands[i]);
+		assert_true(order_is_fixed(vm));
+	}
+}
+
+/* "Operation Command Word 2": commands without EOI end nothing. */
+static void test_commands_without_eoi(void **state)
+{
+	static const u8 commands[] = { 0x00, 0x80, 0x00, 0x40, 0x43, 0xc7 };
+	struct vm *vm = *state;
+
+	edge(vm, 3);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 3);
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+		out8(vm, MASTER, commands[i]);
+		assert_int_equal(isr(vm, MASTER), 0x08);
+	}
+}
+
+static void test_no_operation_keeps_the_priorities(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, MASTER, 0x45);
+	assert_true(order_is_fixed(vm));
+	out8(vm, MASTER, 0xc5);
+	out8(vm, MASTER, 0x47);
+	assert_false(order_is_fixed(vm));
+}
+
 static void test_auto_eoi(void **state)
 {
 	struct vm *vm = *state;
@@ -324,6 +402,18 @@ static void test_auto_eoi(void **state)
 	assert_int_equal(vpic_acknowledge(vm), BASE + 3);	/* 1 is the lowest now */
 }
 
+static void test_rotation_on_auto_eoi_is_cleared(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x03);
+	out8(vm, MASTER, 0x80);
+	out8(vm, MASTER, 0x00);
+	edge(vm, 5);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 5);
+	assert_true(order_is_fixed(vm));
+}
+
 static void test_special_mask(void **state)
 {
 	struct vm *vm = *state;
@@ -341,6 +431,56 @@ static void test_special_mask(void **state)
 	out8(vm, MASTER, 0x48);		/* normal mask mode */
 	out8(vm, MASTER, 0x20);
 	assert_int_equal(isr(vm, MASTER), 0);
+}
+
+/* "Operation Command Word 3": without its enable bit a choice is kept. */
+static void test_choices_are_kept(void **state)
+{
+	struct vm *vm = *state;
+
+	edge(vm, 1);
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
+	edge(vm, 5);
+	out8(vm, MASTER + 1, 0x02);
+	out8(vm, MASTER, 0x28);		/* neither sets nor clears special mask mode */
+	assert_false(vpic_pending(vm));
+	out8(vm, MASTER, 0x68);
+	out8(vm, MASTER, 0x08);
+	assert_true(vpic_pending(vm));
+	out8(vm, MASTER, 0x0b);
+	out8(vm, MASTER, 0x08);
+	assert_int_equal(in8(vm, MASTER), 0x02);	/* ISR */
+	out8(vm, MASTER, 0x0a);
+	out8(vm, MASTER, 0x09);
+	assert_int_equal(in8(vm, MASTER), 0x20);	/* IRR */
+}
+
+/* All inputs in service are masked: the EOI ends none of them. */
+static void test_special_mask_hides_all_from_the_eoi(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned irq = 0; irq < 2; irq++) {
+		edge(vm, 1 - irq);
+		vpic_acknowledge(vm);
+	}
+	assert_int_equal(isr(vm, MASTER), 0x03);
+	out8(vm, MASTER, 0x68);
+	out8(vm, MASTER + 1, 0xff);
+	out8(vm, MASTER, 0x20);
+	assert_int_equal(isr(vm, MASTER), 0x03);
+}
+
+/* A poll is the acknowledge: INT falls with it. */
+static void test_poll_lowers_int(void **state)
+{
+	struct vm *vm = *state;
+
+	edge(vm, 3);
+	assert_true(vpic_pending(vm));
+	out8(vm, MASTER, 0x0c);
+	assert_int_equal(in8(vm, MASTER), 0x83);
+	assert_false(vpic_pending(vm));
 }
 
 static void test_poll(void **state)
@@ -391,6 +531,61 @@ static void test_initialization(void **state)
 	edge(vm, 1);
 	assert_int_equal(vpic_acknowledge(vm), 0x20 + 1);
 	assert_int_equal(isr(vm, MASTER), 0x02);
+}
+
+/* "Initialization Command Words": what ICW1 clears, and what is 0 without ICW4. */
+static void test_initialization_clears_the_modes(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, MASTER, 0x11, BASE, 0x04, 0x13);	/* automatic EOI, fully nested */
+	out8(vm, MASTER, 0x80);				/* which rotates */
+	out8(vm, MASTER, 0xc5);
+	out8(vm, MASTER, 0x6b);				/* special mask mode, ISR is read */
+	out8(vm, MASTER, 0x0c);				/* poll */
+	out8(vm, MASTER, 0x10);				/* no ICW4 */
+	out8(vm, MASTER + 1, BASE);
+	out8(vm, MASTER + 1, 0x04);
+	out8(vm, MASTER + 1, 0x81);			/* so this is the mask */
+	assert_int_equal(in8(vm, MASTER + 1), 0x81);
+	edge(vm, 1);
+	assert_int_equal(in8(vm, MASTER), 0x02);	/* IRR, and no poll */
+	assert_int_equal(vpic_acknowledge(vm), BASE + 1);
+	assert_int_equal(isr(vm, MASTER), 0x02);	/* no automatic EOI */
+	out8(vm, MASTER + 1, 0x02);
+	edge(vm, 3);
+	assert_false(vpic_pending(vm));			/* no special mask mode */
+	out8(vm, MASTER, 0x20);
+	vpic_set_line(vm, 3, false);
+	assert_true(order_is_fixed(vm));
+	assert_int_equal(isr(vm, MASTER), 0);
+}
+
+/* ICW1: "IR7 input is assigned priority 7", whatever had the lowest priority before. */
+static void test_initialization_restores_the_priorities(void **state)
+{
+	static const u8 order[] = { 0, 1, 3, 4, 5, 6, 7 };	/* 2 is the slave's */
+	struct vm *vm = *state;
+
+	for (unsigned lowest = 0; lowest < 8; lowest++) {
+		out8(vm, MASTER, 0xc0 | lowest);
+		program(vm, MASTER, 0x11, BASE, 0x04, 0x01);
+		for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
+			edge(vm, order[i]);
+		for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+			assert_int_equal(vpic_acknowledge(vm), BASE + order[i]);
+			out8(vm, MASTER, 0x20);
+		}
+	}
+}
+
+/* Two ports each. */
+static void test_ports_beside_them_are_free(void **state)
+{
+	static const u16 ports[] = { MASTER - 1, MASTER + 2, SLAVE - 1, SLAVE + 2, 0x4cf, 0x4d2 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		assert_int_equal(in8(*state, ports[i]), 0xff);
 }
 
 static void test_wide_access(void **state)
@@ -462,14 +657,25 @@ int main(void)
 		TEST(test_cascade),
 		TEST(test_special_fully_nested),
 		TEST(test_priorities),
+		TEST(test_each_line_has_its_vector),
 		TEST(test_line_waiting),
 		TEST(test_mask),
 		TEST(test_specific_eoi_and_rotation),
+		TEST(test_eoi_without_service),
+		TEST(test_commands_without_eoi),
+		TEST(test_no_operation_keeps_the_priorities),
 		TEST(test_auto_eoi),
+		TEST(test_rotation_on_auto_eoi_is_cleared),
 		TEST(test_special_mask),
+		TEST(test_choices_are_kept),
+		TEST(test_special_mask_hides_all_from_the_eoi),
 		TEST(test_poll),
+		TEST(test_poll_lowers_int),
 		TEST(test_initialization),
+		TEST(test_initialization_clears_the_modes),
+		TEST(test_initialization_restores_the_priorities),
 		TEST(test_wide_access),
+		TEST(test_ports_beside_them_are_free),
 		TEST(test_hostile),
 	};
 

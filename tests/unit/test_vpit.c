@@ -74,6 +74,41 @@ static void test_no_memory(void **state)
 	fake_destroy(vm);
 }
 
+/* As firmware leaves them: square waves, both bytes, binary; no count is loaded. */
+static void test_initial_state(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned channel = 0; channel < 3; channel++)
+		assert_int_equal(status(vm, channel), 0xf6);
+	assert_int_equal(in8(vm, SYSTEM) & 0xcf, 0);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+}
+
+/* The gates of channels 0 and 1 are always high; channel 2's is low until port 0x61 raises it. */
+static void test_initial_gates(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned channel = 0; channel < 3; channel++)
+		program(vm, channel, 0x04, 1000);
+	clocks(vm, 1 + 100);
+	assert_int_equal(latched(vm, 0), 900);
+	assert_int_equal(latched(vm, 1), 900);
+	assert_int_equal(latched(vm, 2), 1000);
+	out8(vm, SYSTEM, GATE2);
+	clocks(vm, 1 + 100);
+	assert_int_equal(latched(vm, 2), 900);
+}
+
+static void test_ports_beside_it_are_free(void **state)
+{
+	static const u16 ports[] = { CH0 - 1, CONTROL + 1, SYSTEM - 1, SYSTEM + 1 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		assert_int_equal(in8(*state, ports[i]), 0xff);
+}
+
 /* Interrupt on terminal count: the output rises N + 1 clocks after the count is written. */
 static void test_mode0(void **state)
 {
@@ -404,6 +439,43 @@ static void test_latches(void **state)
 	assert_int_equal(in8(vm, CONTROL), 0xff);
 }
 
+/* "Read-Back Command": the count of each channel that it selects, and of no other. */
+static void test_read_back_of_some_channels(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, SYSTEM, GATE2);
+	for (unsigned selected = 0; selected < 8; selected++) {
+		for (unsigned channel = 0; channel < 3; channel++)
+			program(vm, channel, 0x04, 0x0200);
+		clocks(vm, 1);
+		out8(vm, CONTROL, 0xd0 | selected << 1);	/* counts, not statuses */
+		clocks(vm, 0x20);
+		for (unsigned channel = 0; channel < 3; channel++) {
+			bool is_latched = selected & BIT(channel);
+
+			assert_int_equal(in8(vm, CH0 + channel), is_latched ? 0x00 : 0xe0);
+			assert_int_equal(in8(vm, CH0 + channel), is_latched ? 0x02 : 0x01);
+		}
+	}
+}
+
+/* "Counter Latch Command": the low four bits are "don't care". */
+static void test_latch_command_with_any_low_bits(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, SYSTEM, GATE2);
+	program(vm, 2, 0x04, 1000);
+	for (u8 low = 0; low < 16; low++) {
+		clocks(vm, 1);
+		out8(vm, CONTROL, 0x80 | low);
+		assert_int_equal(status(vm, 2) & 0x3f, 0x34);
+		assert_int_equal(in8(vm, CH2), (1000 - low) & 0xff);
+		assert_int_equal(in8(vm, CH2), (1000 - low) >> 8);
+	}
+}
+
 static void test_status_of_mode_aliases(void **state)
 {
 	struct vm *vm = *state;
@@ -497,7 +569,38 @@ static void test_untaken_ticks(void **state)
 	assert_in_range(fake_of(vm)->lines[0].rises, 33 + 300 - 1, 33 + 300);
 }
 
-/* A very high frequency causes at most 10000 ticks a second. */
+/* A guest that has not taken a tick is looked at again after half a period, but not within 100 us. */
+static void test_how_often_an_untaken_tick_is_tried(void **state)
+{
+	static const struct {
+		u16 count;
+		u64 ticks;
+	} rows[] = {
+		{ 0, 32768 * 100 }, { 10000, 5000 * 100 }, { 1000, 500 * 100 }, { 100, 11931 },
+	};
+	struct vm *vm = *state;
+
+	fake_of(vm)->lines[0].waiting = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		program(vm, 0, 0x04, rows[i].count);
+		fake_advance(vm, fake_deadline(vm) - vtimer_now());
+		assert_int_equal(fake_deadline(vm) - vtimer_now(), rows[i].ticks);
+	}
+	assert_int_equal(fake_of(vm)->lines[0].rises, 0);
+}
+
+/* A control word stops the channel, and with it the timer of its next tick. */
+static void test_control_word_cancels_the_tick(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, 0, 0x04, 1193);
+	assert_int_not_equal(fake_deadline(vm), VTIMER_NEVER);
+	out8(vm, CONTROL, 0x34);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+}
+
+/* An absurd frequency costs at most 10000 ticks a second. */
 static void test_no_storm(void **state)
 {
 	struct vm *vm = *state;
@@ -572,6 +675,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_memory),
+		TEST(test_initial_state),
+		TEST(test_initial_gates),
+		TEST(test_ports_beside_it_are_free),
 		TEST(test_mode0),
 		TEST(test_mode0_rewritten),
 		TEST(test_mode0_gate),
@@ -587,11 +693,15 @@ int main(void)
 		TEST(test_zero_is_65536),
 		TEST(test_single_bytes),
 		TEST(test_latches),
+		TEST(test_read_back_of_some_channels),
+		TEST(test_latch_command_with_any_low_bits),
 		TEST(test_status_of_mode_aliases),
 		TEST(test_port_61),
 		cmocka_unit_test(test_no_drift),
 		TEST(test_late_ticks),
 		TEST(test_untaken_ticks),
+		TEST(test_how_often_an_untaken_tick_is_tried),
+		TEST(test_control_word_cancels_the_tick),
 		TEST(test_no_storm),
 		TEST(test_period_change_keeps_the_phase),
 		TEST(test_hostile),

@@ -2,6 +2,7 @@
 /* Power management against ACPI's "Fixed Hardware Registers", and the ways to the reset line. */
 /* link: dev/isa/vpm.c dev/isa/vi8042.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -Xlinker --wrap=log_line */
 #include "fake_vm.h"
 
 #include "dev/isa/vi8042.h"
@@ -17,6 +18,14 @@
 #define SECOND 1000000000ull
 
 static struct vpm *vpm;
+static unsigned warnings;
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...);
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	warnings += level == LOG_WARN;
+}
 
 static int setup(void **state)
 {
@@ -79,13 +88,14 @@ static void test_other_sleep_types(void **state)
 {
 	struct vm *vm = *state;
 
+	warnings = 0;
 	for (unsigned type = 0; type < 8; type++)
 		if (type != PM_SLEEP_TYPE_S5)
 			out16(vm, CONTROL, type << 10 | SLP_EN);
 	assert_int_equal(vm->end, VM_END_NONE);
-	assert_int_equal(fake_of(vm)->logged, 7);	/* each is told, once */
+	assert_int_equal(warnings, 7);	/* each is reported, once */
 	out16(vm, CONTROL, SLP_EN);
-	assert_int_equal(fake_of(vm)->logged, 7);
+	assert_int_equal(warnings, 7);
 }
 
 static void test_power_button(void **state)
@@ -106,6 +116,36 @@ static void test_power_button(void **state)
 	assert_true(fake_of(vm)->lines[SCI].level);
 	out8(vm, STATUS + 1, 0x01);
 	assert_false(fake_of(vm)->lines[SCI].level);
+}
+
+/* The registers are 16 bits wide: a byte write leaves the other byte alone. */
+static void test_byte_writes(void **state)
+{
+	struct vm *vm = *state;
+
+	out16(vm, ENABLE, 0x0521);
+	out8(vm, ENABLE, 0x20);
+	assert_int_equal(in16(vm, ENABLE), 0x0520);
+	out8(vm, ENABLE + 1, 0x01);
+	assert_int_equal(in16(vm, ENABLE), 0x0120);
+	out8(vm, ENABLE, 0x01);
+	assert_int_equal(in16(vm, ENABLE), 0x0101);
+}
+
+static void test_status_is_cleared_by_bytes(void **state)
+{
+	struct vm *vm = *state;
+
+	vpm_power_button(vpm);
+	fake_advance_ns(vm, 600 * SECOND);	/* and the timer's highest bit changes */
+	assert_int_equal(in16(vm, STATUS), 0x0101);
+	out8(vm, STATUS + 1, 0xfe);
+	out8(vm, STATUS, 0xfe);
+	assert_int_equal(in16(vm, STATUS), 0x0101);
+	out8(vm, STATUS + 1, 0x01);
+	assert_int_equal(in16(vm, STATUS), 0x0001);
+	out8(vm, STATUS, 0x01);
+	assert_int_equal(in16(vm, STATUS), 0);
 }
 
 static void test_enables(void **state)
@@ -162,10 +202,22 @@ static void test_timer_carry(void **state)
 	assert_int_equal(fake_of(vm)->lines[SCI].rises, 2);
 }
 
+static void test_no_timer_without_its_enable(void **state)
+{
+	struct vm *vm = *state;
+
+	out16(vm, ENABLE, 0x0001);
+	assert_int_not_equal(fake_deadline(vm), VTIMER_NEVER);
+	out16(vm, ENABLE, 0x0000);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+}
+
 static void test_gpe(void **state)
 {
 	struct vm *vm = *state;
 
+	out16(vm, PM_GPE0_PORT, 0xffff);	/* status */
+	assert_int_equal(in32(vm, PM_GPE0_PORT), 0);
 	out32(vm, PM_GPE0_PORT, 0xa55affff);
 	assert_int_equal(in32(vm, PM_GPE0_PORT), 0xa55a0000);
 	assert_false(fake_of(vm)->lines[SCI].level);
@@ -178,6 +230,22 @@ static void test_debug_exit(void **state)
 	out8(vm, DEBUG_EXIT_PORT, 0x10);
 	assert_int_equal(vm->end, VM_END_DEBUG_EXIT);
 	assert_int_equal(vm->exit_status, 0x10);
+}
+
+static void test_debug_exit_reads_ones(void **state)
+{
+	assert_int_equal(in8(*state, DEBUG_EXIT_PORT), 0xff);
+	assert_int_equal(in32(*state, DEBUG_EXIT_PORT), 0xffffffff);
+}
+
+/* A write there ends the VM: no port more than the four of one wide access. */
+static void test_ports_beside_debug_exit_are_free(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, DEBUG_EXIT_PORT - 1, 0);
+	out8(vm, DEBUG_EXIT_PORT + 4, 0);
+	assert_int_equal(vm->end, VM_END_NONE);
 }
 
 static void test_wide_debug_exit(void **state)
@@ -338,11 +406,16 @@ int main(void)
 		TEST(test_other_sleep_types),
 		TEST(test_power_button),
 		TEST(test_enables),
+		TEST(test_byte_writes),
+		TEST(test_status_is_cleared_by_bytes),
 		TEST(test_timer_counts),
 		TEST(test_timer_carry),
+		TEST(test_no_timer_without_its_enable),
 		TEST(test_gpe),
 		TEST(test_debug_exit),
 		TEST(test_wide_debug_exit),
+		TEST(test_debug_exit_reads_ones),
+		TEST(test_ports_beside_debug_exit_are_free),
 		TEST(test_reset_register),
 		TEST(test_8042_commands),
 		TEST(test_8042_has_no_keyboard),

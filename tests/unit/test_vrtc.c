@@ -100,6 +100,31 @@ static void test_calendar_carries_on(void **state)
 	assert_int_equal(even.second, 1);
 }
 
+/* A month out of its range is the nearest one; a day 0 is day 1. */
+static void test_calendar_out_of_range(void **state)
+{
+	static const struct {
+		struct calendar odd;
+		u8 month, day;
+	} rows[] = {
+		{ { .year = 2023, .month = 0, .day = 5 }, 1, 5 },
+		{ { .year = 2023, .month = 1, .day = 5 }, 1, 5 },
+		{ { .year = 2023, .month = 12, .day = 5 }, 12, 5 },
+		{ { .year = 2023, .month = 13, .day = 5 }, 12, 5 },
+		{ { .year = 2023, .month = 255, .day = 5 }, 12, 5 },
+		{ { .year = 2023, .month = 7, .day = 0 }, 7, 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct calendar even;
+
+		calendar_from_seconds(calendar_to_seconds(&rows[i].odd), &even);
+		assert_int_equal(even.year, 2023);
+		assert_int_equal(even.month, rows[i].month);
+		assert_int_equal(even.day, rows[i].day);
+	}
+}
+
 /* --- clock --- */
 
 static void test_no_memory(void **state)
@@ -175,6 +200,65 @@ static void test_formats(void **state)
 	assert_time(vm, 0x81, 0x00, 0x00);
 }
 
+static void test_each_hour_of_12(void **state)
+{
+	struct vm *vm = *state;
+
+	set(vm, B, 0x80);		/* BCD, 12 hours */
+	set(vm, HOUR, 0x12);		/* 12 am */
+	set(vm, B, 0x00);
+	for (unsigned hour = 0; hour < 24; hour++) {
+		unsigned shown = hour % 12 ? hour % 12 : 12;
+
+		assert_int_equal(get(vm, HOUR), (shown / 10 << 4 | shown % 10) | (hour >= 12 ? 0x80 : 0));
+		fake_advance_ns(vm, 3600 * SECOND);
+	}
+}
+
+/* The second before the new year in each of some centuries. */
+static void test_century(void **state)
+{
+	static const struct {
+		u8 century, year, next_century, next_year;
+	} rows[] = {
+		{ 0x19, 0x99, 0x20, 0x00 },
+		{ 0x20, 0x98, 0x20, 0x99 },
+		{ 0x98, 0x99, 0x99, 0x00 },
+		{ 0x99, 0x00, 0x99, 0x01 },
+		{ 0x99, 0x99, 0x00, 0x00 },
+	};
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set(vm, B, 0x82);
+		set(vm, RTC_CENTURY, rows[i].century);
+		set(vm, YEAR, rows[i].year);
+		set(vm, MONTH, 0x12);
+		set(vm, DAY, 0x31);
+		set(vm, HOUR, 0x23);
+		set(vm, MIN_, 0x59);
+		set(vm, SEC, 0x59);
+		set(vm, B, 0x02);
+		fake_advance_ns(vm, SECOND);
+		assert_int_equal(get(vm, RTC_CENTURY), rows[i].next_century);
+		assert_int_equal(get(vm, YEAR), rows[i].next_year);
+		assert_int_equal(get(vm, DAY), 0x01);
+	}
+}
+
+/* The seven days go round, also from a number that is none of them. */
+static void test_weekday_goes_round(void **state)
+{
+	struct vm *vm = *state;
+
+	set(vm, WEEKDAY, 7);
+	fake_advance_ns(vm, 86400 * SECOND);
+	assert_int_equal(get(vm, WEEKDAY), 1);
+	set(vm, WEEKDAY, 8);
+	fake_advance_ns(vm, 86400 * SECOND);
+	assert_int_equal(get(vm, WEEKDAY), 2);
+}
+
 static void test_set_holds_the_time(void **state)
 {
 	struct vm *vm = *state;
@@ -192,7 +276,17 @@ static void test_set_holds_the_time(void **state)
 	assert_int_equal(get(vm, SEC), 0x06);
 }
 
-/* The time may be set while the clock runs, too. The weekday is any that the guest sets. */
+/* The time may be set while it runs too. The weekday is whatever the guest says. */
+/* What passed until then counts, though nobody looked. */
+static void test_set_holds_the_present_time(void **state)
+{
+	struct vm *vm = *state;
+
+	fake_advance_ns(vm, 10 * SECOND);
+	set(vm, B, 0x82);
+	assert_int_equal(get(vm, SEC), 0x30);
+}
+
 static void test_single_register_written(void **state)
 {
 	struct vm *vm = *state;
@@ -224,6 +318,37 @@ static void test_divider_reset(void **state)
 	assert_int_equal(get(vm, SEC), 0x31);
 	fake_advance_ns(vm, 2 * MS);
 	assert_int_equal(get(vm, SEC), 0x32);
+}
+
+/* "Divider Control": a time base for each of three crystals; all else resets or tests the divider. */
+static void test_divider_settings(void **state)
+{
+	for (u8 divider = 0; divider < 8; divider++) {
+		struct vm *vm = fake_create(0);
+
+		assert_non_null(vrtc_create(vm, NOW));
+		set(vm, A, divider << 4 | 6);
+		assert_int_equal(get(vm, A), divider << 4 | 6);
+		assert_int_equal(get(vm, B), 0x02);
+		fake_advance_ns(vm, 10 * SECOND);
+		assert_int_equal(get(vm, SEC), divider < 3 ? 0x30 : 0x20);
+		assert_int_equal(get(vm, C), divider < 3 ? 0x50 : 0);
+		fake_destroy(vm);
+	}
+}
+
+static void test_divider_reset_after_a_while(void **state)
+{
+	struct vm *vm = *state;
+
+	fake_advance_ns(vm, 100 * SECOND);
+	assert_time(vm, 0x22, 0x15, 0x00);
+	set(vm, A, 0x76);
+	set(vm, A, 0x26);
+	fake_advance_ns(vm, 499 * MS);
+	assert_time(vm, 0x22, 0x15, 0x00);
+	fake_advance_ns(vm, 2 * MS);
+	assert_time(vm, 0x22, 0x15, 0x01);
 }
 
 /* UIP is high for 244 us before each update. */
@@ -347,6 +472,46 @@ static void test_alarm(void **state)
 	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
 }
 
+/* At a full minute, from within an earlier one. */
+static void test_alarm_at_second_0(void **state)
+{
+	struct vm *vm = *state;
+
+	set_alarm(vm, 0x22, 0x15, 0x00);
+	set(vm, B, 0x22);
+	fake_advance_ns(vm, 100 * SECOND - MS);
+	assert_false(fake_of(vm)->lines[RTC_IRQ].level);
+	fake_advance_ns(vm, 2 * MS);
+	assert_true(fake_of(vm)->lines[RTC_IRQ].level);
+	assert_time(vm, 0x22, 0x15, 0x00);
+}
+
+static void test_alarm_without_its_enable(void **state)
+{
+	struct vm *vm = *state;
+
+	set_alarm(vm, 0x22, 0x15, 0x00);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+	set(vm, B, 0x42);		/* the periodic interrupt alone: 1024 Hz */
+	assert_in_range(fake_deadline(vm) - vtimer_now(), 0, vtimer_from_ns(MS));
+	set(vm, B, 0x02);
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+}
+
+/* The interrupt is due, and the host has not come to it: register C shows it all the same. */
+static void test_register_c_before_the_interrupt(void **state)
+{
+	struct vm *vm = *state;
+	u64 deadline;
+
+	set(vm, B, 0x12);
+	deadline = fake_deadline(vm);
+	vm_bsp(vm)->timers->deadline = VTIMER_NEVER - 1;	/* hide it from the fake's clock */
+	fake_advance(vm, deadline - vtimer_now());
+	vm_bsp(vm)->timers->deadline = deadline;
+	assert_int_equal(get(vm, C), 0xd0);
+}
+
 static void test_alarm_wildcards(void **state)
 {
 	struct vm *vm = *state;
@@ -421,6 +586,53 @@ static void test_memory_size(void **state)
 	assert_int_equal(get(vm, 0x2e) << 8 | get(vm, 0x2f), sum);
 }
 
+static u32 cmos(struct vm *vm, u8 index, unsigned bytes)
+{
+	u32 value = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		value |= (u32)get(vm, index + i) << (8 * i);
+	return value;
+}
+
+/* In KiB up to 640 and from 1 MiB to 64, in 64 KiB from 16 MiB and from 4 GiB on. */
+static void test_memory_sizes(void **state)
+{
+	static const struct {
+		u64 low, high;
+		u32 base_kib, above_1m_kib, above_16m, above_4g;
+	} rows[] = {
+		{ KIB(512), 0, 512, 0, 0, 0 },
+		{ KIB(640), 0, 640, 0, 0, 0 },
+		{ MIB(1), 0, 640, 0, 0, 0 },
+		{ MIB(1) + KIB(64), 0, 640, 64, 0, 0 },
+		{ MIB(8), 0, 640, 7 * 1024, 0, 0 },
+		{ MIB(16), 0, 640, 15 * 1024, 0, 0 },
+		{ MIB(17), MIB(1), 640, 16 * 1024, 16, 16 },
+		{ MIB(64), 0, 640, 63 * 1024, 48 * 16, 0 },
+		{ GIB(3), GIB(64), 640, 63 * 1024, 0xbf00, 0x100000 },
+		/* As much as the bytes can tell. */
+		{ GIB(8), GIB(1024) - KIB(64), 640, 63 * 1024, 0xffff, 0xffffff },
+		{ GIB(8), GIB(1024), 640, 63 * 1024, 0xffff, 0xffffff },
+		{ GIB(8), GIB(2048), 640, 63 * 1024, 0xffff, 0xffffff },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm *vm = fake_create(0);
+
+		fake_of(vm)->ram_size = rows[i].low;
+		fake_of(vm)->high_ram = rows[i].high;
+		assert_non_null(vrtc_create(vm, 0));
+		assert_int_equal(cmos(vm, 0x15, 2), rows[i].base_kib);
+		assert_int_equal(cmos(vm, 0x17, 2), rows[i].above_1m_kib);
+		assert_int_equal(cmos(vm, 0x30, 2), rows[i].above_1m_kib);
+		assert_int_equal(cmos(vm, 0x34, 2), rows[i].above_16m);
+		assert_int_equal(cmos(vm, 0x5b, 3), rows[i].above_4g);
+		fake_of(vm)->ram_size = 0;
+		fake_destroy(vm);
+	}
+}
+
 static void test_much_memory(void **state)
 {
 	struct vm *vm = fake_create(0);
@@ -433,6 +645,12 @@ static void test_much_memory(void **state)
 	assert_int_equal(get(vm, 0x5b) | get(vm, 0x5c) << 8 | get(vm, 0x5d) << 16, 0x14000);
 	assert_date(vm, 0x19, 0x70, 0x01, 0x01, 5);
 	fake_destroy(vm);
+}
+
+static void test_ports_beside_it_are_free(void **state)
+{
+	assert_int_equal(in8(*state, 0x6f), 0xff);
+	assert_int_equal(in8(*state, 0x72), 0xff);
 }
 
 static void test_cmos_keeps_what_is_written(void **state)
@@ -498,25 +716,37 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calendar),
 		cmocka_unit_test(test_calendar_carries_on),
+		cmocka_unit_test(test_calendar_out_of_range),
 		cmocka_unit_test(test_no_memory),
 		TEST(test_starts_with_the_hosts_time),
 		TEST(test_runs),
 		TEST(test_formats),
+		TEST(test_each_hour_of_12),
+		TEST(test_century),
+		TEST(test_weekday_goes_round),
 		TEST(test_set_holds_the_time),
+		TEST(test_set_holds_the_present_time),
 		TEST(test_single_register_written),
 		TEST(test_divider_reset),
+		cmocka_unit_test(test_divider_settings),
+		TEST(test_divider_reset_after_a_while),
 		TEST(test_update_in_progress),
 		TEST(test_nmi_bit_is_not_part_of_the_index),
 		TEST(test_update_interrupt),
 		TEST(test_periodic_rates),
 		TEST(test_flags_without_enables),
 		TEST(test_alarm),
+		TEST(test_alarm_at_second_0),
+		TEST(test_alarm_without_its_enable),
+		TEST(test_register_c_before_the_interrupt),
 		TEST(test_alarm_wildcards),
 		TEST(test_alarm_flag_is_found_later),
 		TEST(test_alarm_in_12_hours),
 		TEST(test_memory_size),
+		cmocka_unit_test(test_memory_sizes),
 		cmocka_unit_test(test_much_memory),
 		TEST(test_cmos_keeps_what_is_written),
+		TEST(test_ports_beside_it_are_free),
 		TEST(test_hostile),
 	};
 

@@ -124,6 +124,47 @@ static void test_divisor_and_scratch(void **state)
 	assert_int_equal(in8(vm, MCR), 0x1f);
 }
 
+static void test_divisor_from_the_start(void **state)
+{
+	struct vm *vm = fake_create(0);
+
+	vuart_create(vm, COM1, IRQ);
+	out8(vm, LCR, 0x83);
+	assert_int_equal(in8(vm, DATA), 1);	/* 115200 baud */
+	assert_int_equal(in8(vm, IER), 0);
+	fake_destroy(vm);
+}
+
+/* In either order, and each half by itself. */
+static void test_divisor_halves(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, LCR, 0x83);
+	out8(vm, DATA, 0x35);
+	out8(vm, IER, 0xff);
+	assert_int_equal(in8(vm, DATA), 0x35);
+	out8(vm, DATA, 0xca);
+	assert_int_equal(in8(vm, IER), 0xff);
+	out8(vm, IER, 0x12);
+	assert_int_equal(in8(vm, DATA), 0xca);
+	assert_int_equal(in8(vm, IER), 0x12);
+}
+
+static void test_registers_do_not_share_bits(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, SCR, 0x5a);
+	out8(vm, MCR, 0x0b);
+	out8(vm, LCR, 0x14);
+	out8(vm, IER, 0x0a);
+	assert_int_equal(in8(vm, SCR), 0x5a);
+	assert_int_equal(in8(vm, MCR), 0x0b);
+	assert_int_equal(in8(vm, LCR), 0x14);
+	assert_int_equal(in8(vm, IER), 0x0a);
+}
+
 static void test_transmit_interrupt(void **state)
 {
 	struct vm *vm = *state;
@@ -197,6 +238,46 @@ static void test_fifo_bits(void **state)
 	assert_int_equal(in8(vm, DATA), 'z');
 }
 
+/* "FCR0 must be a 1 when other FCR bits are written to or they will not be programmed." */
+static void test_fcr_without_its_enable(void **state)
+{
+	struct vm *vm = *state;
+
+	type("x");
+	out8(vm, FCR, 0xc2);		/* would clear the receiver */
+	assert_int_equal(in8(vm, LSR), 0x61);
+	assert_int_equal(in8(vm, DATA), 'x');
+}
+
+/* Another trigger level clears nothing. */
+static void test_fcr_keeps_the_fifo(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, FCR, 0x01);
+	type("xy");
+	out8(vm, FCR, 0x41);
+	assert_int_equal(in8(vm, DATA), 'x');
+	assert_int_equal(in8(vm, DATA), 'y');
+	assert_int_equal(in8(vm, LSR), 0x60);
+}
+
+static void test_received_data_without_its_enable(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x0c);		/* line status and modem */
+	in8(vm, MSR);
+	type("x");
+	assert_int_equal(in8(vm, IIR), 0x01);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	out8(vm, FCR, 0x81);
+	type("yz");
+	fake_advance_ns(vm, 1000000);	/* longer than the time-out */
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+}
+
 static void test_trigger_levels(void **state)
 {
 	static const unsigned levels[] = { 1, 4, 8, 14 };
@@ -250,6 +331,45 @@ static void test_character_timeout(void **state)
 	out8(vm, FCR, 0x83);
 	fake_advance_ns(vm, 1000000000);
 	assert_int_equal(in8(vm, IIR), 0xc1);	/* cleared, likewise */
+}
+
+static void test_clearing_ends_the_timeout(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x01);
+	out8(vm, FCR, 0x81);
+	type("a");
+	fake_advance_ns(vm, 348000);
+	assert_int_equal(in8(vm, IIR), 0xcc);
+	out8(vm, FCR, 0x83);
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+}
+
+static void test_no_timeout_without_fifo(void **state)
+{
+	struct vm *vm = *state;
+
+	type("a");
+	assert_int_equal(fake_deadline(vm), VTIMER_NEVER);
+}
+
+/* A divisor of 0 makes no baud rate: it counts as 1. */
+static void test_timeout_with_divisor_0(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, LCR, 0x83);
+	out8(vm, DATA, 0);
+	out8(vm, LCR, 0x03);
+	out8(vm, IER, 0x01);
+	out8(vm, FCR, 0x81);
+	type("a");
+	fake_advance_ns(vm, 347000);
+	assert_int_equal(in8(vm, IIR), 0xc1);
+	fake_advance_ns(vm, 1000);
+	assert_int_equal(in8(vm, IIR), 0xcc);
 }
 
 static void test_timeout_follows_the_format(void **state)
@@ -435,12 +555,21 @@ int main(void)
 		TEST(test_output),
 		TEST(test_word_length),
 		TEST(test_divisor_and_scratch),
+		cmocka_unit_test(test_divisor_from_the_start),
+		TEST(test_divisor_halves),
+		TEST(test_registers_do_not_share_bits),
 		TEST(test_transmit_interrupt),
 		TEST(test_receive_without_fifo),
 		TEST(test_backlog),
 		TEST(test_fifo_bits),
+		TEST(test_fcr_without_its_enable),
+		TEST(test_fcr_keeps_the_fifo),
+		TEST(test_received_data_without_its_enable),
 		TEST(test_trigger_levels),
 		TEST(test_character_timeout),
+		TEST(test_clearing_ends_the_timeout),
+		TEST(test_no_timeout_without_fifo),
+		TEST(test_timeout_with_divisor_0),
 		TEST(test_timeout_follows_the_format),
 		TEST(test_loopback_overrun),
 		TEST(test_loopback_modem_lines),

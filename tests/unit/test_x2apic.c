@@ -7,12 +7,23 @@
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
+/* cflags: -Xlinker --wrap=log_line */
 #include "apic_fixture.h"
 #include "dev/irq/irqchip.h"
+
+static unsigned logged;
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...);
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	logged++;
+}
 
 static int set_up(void **state)
 {
 	*state = apic_vm(1);
+	logged = 0;
 	return 0;
 }
 
@@ -107,6 +118,62 @@ static void test_page_moves(void **state)
 	assert_int_equal(mmio_read(cpu(vm, 0), 0xfee00030, 4), 0x50014);
 }
 
+static void test_page_at_the_end_of_ram(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, (MIB(2) - PAGE_SIZE) | 0x800), -EINVAL);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, MIB(2) | 0x800), 0);
+	assert_int_equal(mmio_read(cpu(vm, 0), MIB(2) + 0x30, 4), 0x50014);
+}
+
+/* Each address once, or a guest could fill the log. */
+static void test_page_in_ram_is_logged_once(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, 0x00100800), -EINVAL);
+	assert_int_equal(logged, 1);
+}
+
+static u64 read_nothing(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
+{
+	return 0x12345678;
+}
+
+static void write_nothing(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
+{
+}
+
+/* The local APICs move their own page, which need not be the first MMIO region of the VM. */
+static void test_page_moves_and_no_other_region(void **state)
+{
+	const struct io_region other = { "other", 0xd0000000, PAGE_SIZE, read_nothing, write_nothing, NULL };
+	struct vm *vm = fake_create(MIB(2));
+
+	vm_set_platform(vm, &fixture_platform);
+	fixture_platform.vpic = vpic_create(vm);
+	assert_int_equal(mmio_register(vm, &other, NULL), 0);
+	assert_int_equal(apic_create(vm), 0);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, 0xfd00000800ull), 0);
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xd0000000, 4), 0x12345678);
+	assert_int_equal(mmio_read(cpu(vm, 0), 0xfd00000030ull, 4), 0x50014);
+	fake_destroy(vm);
+}
+
+static void test_no_memory(void **state)
+{
+	struct vm *vm = fake_create(MIB(2));
+
+	for (unsigned limit = 0; limit < 2; limit++) {
+		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
+		vm->mmio.count = 0;
+		assert_int_equal(apic_create(vm), -ENOMEM);
+	}
+	fake_destroy(vm);
+}
+
 static void test_off_forgets_everything(void **state)
 {
 	struct vm *vm = *state;
@@ -125,6 +192,17 @@ static void test_off_forgets_everything(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_LVT + LVT_LINT0), 0x10000);
 }
 
+/* xAPIC mode does not have these bits, so the SDM leaves them open; here they start as 0. */
+static void test_upper_half_of_the_icr_starts_as_0(void **state)
+{
+	struct vm *vm = *state;
+
+	apic_set(vm, 0, LAPIC_ICR_HIGH, 0x12000000);
+	apic_set(vm, 0, LAPIC_ICR, 0xc4500);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_X2APIC | BASE_BSP), 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ICR)), 0xc4500);
+}
+
 static void test_state_survives_the_way_to_x2apic(void **state)
 {
 	struct vm *vm = *state;
@@ -141,6 +219,19 @@ static void test_state_survives_the_way_to_x2apic(void **state)
 	assert_int_equal(apic_get(vm, 0, LAPIC_VERSION), 0xffffffff);
 	apic_set(vm, 0, LAPIC_TPR, 0);
 	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_TPR)), 0x25);
+}
+
+/* A write of IA32_APIC_BASE that changes no mode. */
+static void test_same_mode_keeps_the_state(void **state)
+{
+	struct vm *vm = *state;
+
+	enter_x2apic(vm, 0);
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_ICR), 0x12345678000c4500), 0);
+	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_TPR), 0x33), 0);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_X2APIC | BASE_BSP), 0);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ICR)), 0x12345678000c4500);
+	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_TPR)), 0x33);
 }
 
 /* --- registers --- */
@@ -232,6 +323,43 @@ static void test_reserved_bits_fault(void **state)
 	assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_SVR), 0x11ff), -EINVAL);
 }
 
+/* Each bit that is not reserved may be written, and is kept unless it is read-only. */
+static void test_other_bits_are_kept(void **state)
+{
+	static const struct {
+		unsigned reg;
+		u64 writable, kept, others;	/* others: what is written with each bit */
+	} registers[] = {
+		{ LAPIC_TPR, 0xff, 0xff, 0 },
+		{ LAPIC_SVR, 0x3ff, 0x3ff, 0x100 },
+		{ LAPIC_LVT + LVT_TIMER, 0x710ff, 0x700ff, 0 },
+		{ LAPIC_LVT + LVT_THERMAL, 0x117ff, 0x107ff, 0 },
+		{ LAPIC_LVT + LVT_PERFORMANCE, 0x117ff, 0x107ff, 0 },
+		{ LAPIC_LVT + LVT_LINT0, 0x1f7ff, 0x1a7ff, 0 },
+		{ LAPIC_LVT + LVT_LINT1, 0x1f7ff, 0x1a7ff, 0 },
+		{ LAPIC_LVT + LVT_ERROR, 0x110ff, 0x100ff, 0 },
+		{ LAPIC_INITIAL_COUNT, 0xffffffff, 0xffffffff, 0 },
+		{ LAPIC_DIVIDE, 0xb, 0xb, 0 },
+		/* To the others, of which there are none. */
+		{ LAPIC_ICR, 0xffffffff000cdfff, 0xffffffff000ccfff, 0xc0000 },
+	};
+	struct vm *vm = *state;
+
+	enter_x2apic(vm, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
+		for (unsigned bit = 0; bit < 64; bit++) {
+			u64 value = BIT_ULL(bit) | registers[i].others;
+			u32 msr = X2APIC(registers[i].reg);
+
+			if (!(registers[i].writable >> bit & 1))
+				continue;
+			assert_int_equal(msr_set(vm, 0, msr, value), 0);
+			assert_int_equal(msr_value(vm, 0, msr), value & registers[i].kept);
+		}
+		assert_int_equal(msr_set(vm, 0, X2APIC(LAPIC_LVT + LVT_TIMER), 0x10000), 0);
+	}
+}
+
 static void test_ids(void **state)
 {
 	struct vm *vm = *state;
@@ -313,11 +441,18 @@ int main(void)
 		cmocka_unit_test(test_mode_transitions),
 		ON(test_reserved_bits_of_the_base),
 		ON(test_page_moves),
+		ON(test_page_at_the_end_of_ram),
+		ON(test_page_in_ram_is_logged_once),
+		cmocka_unit_test(test_page_moves_and_no_other_region),
+		cmocka_unit_test(test_no_memory),
 		ON(test_off_forgets_everything),
 		ON(test_state_survives_the_way_to_x2apic),
+		ON(test_upper_half_of_the_icr_starts_as_0),
+		ON(test_same_mode_keeps_the_state),
 		ON(test_register_map),
 		ON(test_no_registers_outside_of_x2apic_mode),
 		ON(test_reserved_bits_fault),
+		ON(test_other_bits_are_kept),
 		ON_X2APIC(test_ids),
 		ON_X2APIC(test_destinations),
 		ON_X2APIC(test_self_ipi),

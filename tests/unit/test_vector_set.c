@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The set of interrupt vectors that a local APIC keeps as IRR, ISR and TMR. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "dev/irq/vector_set.h"
+
+static void an_empty_set_has_no_highest_vector(void **state)
+{
+	const struct vector_set set = { };
+
+	assert_int_equal(vector_set_highest(&set), -1);
+	for (unsigned vector = 0; vector < 256; vector++)
+		assert_false(vector_set_has(&set, vector));
+}
+
+static void each_vector_is_kept_apart(void **state)
+{
+	for (unsigned vector = 0; vector < 256; vector++) {
+		struct vector_set set = { };
+
+		vector_set_add(&set, vector);
+		assert_int_equal(vector_set_highest(&set), vector);
+		for (unsigned other = 0; other < 256; other++)
+			assert_int_equal(vector_set_has(&set, other), other == vector);
+		vector_set_remove(&set, vector);
+		assert_int_equal(vector_set_highest(&set), -1);
+	}
+}
+
+static void the_highest_vector_comes_first(void **state)
+{
+	struct vector_set set = { };
+
+	for (unsigned vector = 0; vector < 256; vector++)
+		vector_set_add(&set, vector);
+	for (int vector = 255; vector >= 0; vector--) {
+		assert_int_equal(vector_set_highest(&set), vector);
+		vector_set_remove(&set, vector);
+	}
+	assert_int_equal(vector_set_highest(&set), -1);
+}
+
+/* SDM, "IRR, ISR and TMR Registers": 32 vectors in each of eight registers. */
+static void registers_show_32_vectors_each(void **state)
+{
+	struct vector_set set = { };
+
+	for (unsigned reg = 0; reg < 8; reg++)
+		vector_set_add(&set, reg * 32 + reg + 20);
+	for (unsigned reg = 0; reg < 8; reg++)
+		assert_int_equal(vector_set_register(&set, reg), BIT(reg + 20));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_set_has_no_highest_vector),
+		cmocka_unit_test(each_vector_is_kept_apart),
+		cmocka_unit_test(the_highest_vector_comes_first),
+		cmocka_unit_test(registers_show_32_vectors_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
