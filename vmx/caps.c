@@ -11,9 +11,6 @@
 #include "lib/log.h"
 #include "vmx/vmx.h"
 
-#define BASIC_TRUE_CONTROLS BIT_ULL(55)
-#define MISC_TIMER_SHIFT    0x1full
-
 struct vmx_caps vmx_caps;
 
 /* Options that take away what a processor may lack, to try what replaces it. */
@@ -273,7 +270,7 @@ int vmx_probe(void)
 	}
 	basic = read_capability(MSR_VMX_BASIC);
 	vmx_caps = (struct vmx_caps){
-		.revision = basic & 0x7fffffff,
+		.revision = basic & BASIC_REVISION,
 		.timer_shift = read_capability(MSR_VMX_MISC) & MISC_TIMER_SHIFT,
 		.cr0_fixed0 = read_capability(MSR_VMX_CR0_FIXED0),
 		.cr0_fixed1 = read_capability(MSR_VMX_CR0_FIXED1),

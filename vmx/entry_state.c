@@ -4,8 +4,6 @@
 #include "arch/cpu/cpufeature.h"
 #include "vmx/vmx.h"
 
-#define BASIC_TRUE_CONTROLS BIT_ULL(55)
-
 /* The same capability without the bits that older software expects to be 1. */
 static u32 true_msr(u32 msr)
 {

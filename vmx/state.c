@@ -30,10 +30,9 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 void vmx_end_shadow(void)
 {
 	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
-	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
-	if (unlikely(interruptibility & shadow))
-		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
+	if (unlikely(interruptibility & INTERRUPTIBILITY_SHADOWS))
+		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~(u32)INTERRUPTIBILITY_SHADOWS);
 }
 
 /* Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */

@@ -7,6 +7,8 @@
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
+/* A table's column: the register of struct cpuid_regs, in its order. */
+enum cpuid_reg { EAX, EBX, ECX, EDX };
 
 #ifdef LAMINA_HOST_TEST
 /* The processor of a test that has its own. Where it defines none, the build host's is asked. */

@@ -24,10 +24,9 @@ bool vmx_canonical(const struct vmx_entry_state *s, u64 address)
 	return (u64)((s64)(address << unused) >> unused) == address;
 }
 
-/* IA32_VMX_BASIC[48]: addresses of VMX's structures have 32 bits. */
 bool vmx_above_physical(const struct vmx_entry_state *s, u64 address)
 {
-	return address >> (s->basic & BIT_ULL(48) ? 32 : s->physical_bits);
+	return address >> (s->basic & BASIC_32_BIT_ADDRESSES ? 32 : s->physical_bits);
 }
 
 bool vmx_injects(const struct vmx_entry_state *s, enum interruption_type type)

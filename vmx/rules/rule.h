@@ -35,6 +35,15 @@ struct vmx_rule_section {
 
 #define FIELD(member) (VMX_FIELD(member) + 1)
 #define CONTROL(member, bit) (FIELD(member) << 5 | __builtin_ctz(bit))
+/* A control, by the name that vmx/vmcs_fields.h gives its bit. */
+#define PIN(bit)       CONTROL(pin, PIN_##bit)
+#define PRIMARY(bit)   CONTROL(primary, PRIMARY_##bit)
+#define SECONDARY(bit) CONTROL(secondary, SECONDARY_##bit)
+#define TERTIARY(bit)  CONTROL(tertiary, TERTIARY_##bit)
+#define EXIT(bit)      CONTROL(exit, EXIT_##bit)
+#define ENTRY(bit)     CONTROL(entry, ENTRY_##bit)
+/* The entry injects an event: no control, but a bit that rules depend on in the same way. */
+#define INJECTS_EVENT  CONTROL(event, INTERRUPTION_VALID)
 #define RULE_SECTION(title, rules) { title, rules, ARRAY_SIZE(rules) }
 
 /* In the manual's order: of each file, what it has. */
@@ -78,9 +87,20 @@ bool rule_efer(const struct vmx_check *c);
 bool rule_s_cet(const struct vmx_check *c);
 bool rule_ssp(const struct vmx_check *c);
 
+/* Titles of the manual that the rules and the exemptions from them share. */
+#define TITLE_EXECUTION     "VM-Execution Control Fields"
+#define TITLE_ENTRY         "VM-Entry Control Fields"
+#define TITLE_HOST          "Checks on Host Control Registers, MSRs, and SSP"
+#define TITLE_ADDRESS_SPACE "Checks Related to Address-Space Size"
+#define TITLE_REGISTERS     "Checks on Guest Control Registers, Debug Registers, and MSRs"
+#define TITLE_NONREGISTER   "Checks on Guest Non-Register State"
+#define TITLE_MSR_LOAD      "Loading MSRs"
+
 /* Texts that several rules share. */
 #define TEXT_PAGE "must be 4 KiB-aligned and within the physical-address width"
 #define TEXT_CANONICAL "must be canonical"
 #define TEXT_ALLOWED "must have what the capability MSR fixes to 1, and nothing that it forbids"
 #define TEXT_PAT "each byte must be 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB) or 7 (UC-)"
 #define TEXT_EFER "reserved bits must be 0"
+
+#define CANONICAL(name, member) { name, TEXT_CANONICAL, rule_canonical, { FIELD(member) } }

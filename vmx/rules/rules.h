@@ -8,6 +8,7 @@
 #include "core/cpu/segment.h"
 #include "core/observe/entry_rule.h"
 #include "lib/types.h"
+#include "vmx/capability_msrs.h"
 
 /* --- the state. X(member, VMCS encoding, name in reports and dumps) --- */
 
@@ -122,21 +123,21 @@
 
 /* What the processor allows: not in the VMCS. X(member, MSR or 0, name) */
 #define VMX_PROCESSOR_FIELDS(X)						\
-	X(basic, 0x480, "IA32_VMX_BASIC")				\
-	X(allowed_pin, 0x481, "allowed pin-based controls")		\
-	X(allowed_primary, 0x482, "allowed primary controls")		\
-	X(allowed_exit, 0x483, "allowed VM-exit controls")		\
-	X(allowed_entry, 0x484, "allowed VM-entry controls")		\
-	X(misc, 0x485, "IA32_VMX_MISC")					\
-	X(cr0_fixed0, 0x486, "IA32_VMX_CR0_FIXED0")			\
-	X(cr0_fixed1, 0x487, "IA32_VMX_CR0_FIXED1")			\
-	X(cr4_fixed0, 0x488, "IA32_VMX_CR4_FIXED0")			\
-	X(cr4_fixed1, 0x489, "IA32_VMX_CR4_FIXED1")			\
-	X(allowed_secondary, 0x48b, "allowed secondary controls")	\
-	X(ept_vpid, 0x48c, "IA32_VMX_EPT_VPID_CAP")			\
-	X(allowed_functions, 0x491, "IA32_VMX_VMFUNC")			\
-	X(allowed_tertiary, 0x492, "IA32_VMX_PROCBASED_CTLS3")		\
-	X(allowed_secondary_exit, 0x493, "IA32_VMX_EXIT_CTLS2")		\
+	X(basic, MSR_VMX_BASIC, "IA32_VMX_BASIC")			\
+	X(allowed_pin, MSR_VMX_PIN, "allowed pin-based controls")	\
+	X(allowed_primary, MSR_VMX_PRIMARY, "allowed primary controls")	\
+	X(allowed_exit, MSR_VMX_EXIT, "allowed VM-exit controls")	\
+	X(allowed_entry, MSR_VMX_ENTRY, "allowed VM-entry controls")	\
+	X(misc, MSR_VMX_MISC, "IA32_VMX_MISC")				\
+	X(cr0_fixed0, MSR_VMX_CR0_FIXED0, "IA32_VMX_CR0_FIXED0")	\
+	X(cr0_fixed1, MSR_VMX_CR0_FIXED1, "IA32_VMX_CR0_FIXED1")	\
+	X(cr4_fixed0, MSR_VMX_CR4_FIXED0, "IA32_VMX_CR4_FIXED0")	\
+	X(cr4_fixed1, MSR_VMX_CR4_FIXED1, "IA32_VMX_CR4_FIXED1")	\
+	X(allowed_secondary, MSR_VMX_SECONDARY, "allowed secondary controls")	\
+	X(ept_vpid, MSR_VMX_EPT_VPID, "IA32_VMX_EPT_VPID_CAP")		\
+	X(allowed_functions, MSR_VMX_FUNCTIONS, "IA32_VMX_VMFUNC")	\
+	X(allowed_tertiary, MSR_VMX_TERTIARY, "IA32_VMX_PROCBASED_CTLS3")	\
+	X(allowed_secondary_exit, MSR_VMX_SECONDARY_EXIT, "IA32_VMX_EXIT_CTLS2")	\
 	X(physical_bits, 0, "physical-address width")			\
 	X(linear_bits, 0, "linear-address width")			\
 	X(perf_valid, 0, "PERF_GLOBAL_CTRL's valid bits")		\
