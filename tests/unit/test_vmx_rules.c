@@ -226,6 +226,7 @@ static const struct rule_case host[] = {
 	{ "host.efer.mode", long_mode, { OFF(host_efer, EFER_LME) } },
 	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(6)) } },
 	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(10) | BIT(11)) } },
+	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(10) | BIT(11) | 0x3f) } },
 	{ NULL, long_mode, { SET(host_s_cet, BIT(10) | 0x3f) } },
 	{ "host.ssp.aligned", long_mode, { SET(host_ssp, 2) } },
 	{ "host.ssp.canonical", long_mode, { SET(host_ssp, ODD) } },
@@ -530,6 +531,11 @@ static void bits_that_no_rule_looks_at(void **state)
 		}
 	}
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(rsp)), 0);
+	/* CF, PF, AF, ZF, SF, DF and OF: instructions change them, and no rule is about them. */
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rflags)), ~0xcd5ull);
+	/* RIP mostly moves within 2 GiB. */
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rip)) & 0x7fffffff, 0);
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rip)) >> 32, ~0u);
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(cr0)), ~0ull);
 }
 
@@ -548,6 +554,28 @@ static void values_name_the_fields(void **state)
 	check();
 	assert_string_equal(last.values,
 			    "DS 0x10, DS base 0x0, DS limit 0xffffffff, DS access rights 0xc092");
+}
+
+/* A control that needs another one: both words, or the one that holds both. */
+static void values_name_the_words_of_controls(void **state)
+{
+	long_mode();
+	s.secondary = SECONDARY_X2APIC;
+	check();
+	assert_string_equal(last.name, "control.x2apic-mode.tpr-shadow");
+	assert_string_equal(last.values, "secondary controls 0x10, primary controls 0x90020000");
+
+	long_mode();
+	s.secondary &= ~(u64)SECONDARY_EPT;
+	check();
+	assert_string_equal(last.name, "control.unrestricted-guest.ept");
+	assert_string_equal(last.values, "secondary controls 0xa0");
+
+	long_mode();
+	s.pin &= ~(u64)PIN_NMI;
+	check();
+	assert_string_equal(last.name, "control.virtual-nmis.nmi-exiting");
+	assert_string_equal(last.values, "pin-based controls 0x77");
 }
 
 /* Each field has a name and a number of its own, so that dumps can be read back. */
@@ -627,6 +655,7 @@ int main(void)
 		cmocka_unit_test(each_rule_has_a_case_and_a_name_of_its_own),
 		cmocka_unit_test(bits_that_no_rule_looks_at),
 		cmocka_unit_test(values_name_the_fields),
+		cmocka_unit_test(values_name_the_words_of_controls),
 		cmocka_unit_test(fields_are_told_apart),
 		cmocka_unit_test(fields_have_the_numbers_of_the_vmcs),
 		cmocka_unit_test(refused_msrs),

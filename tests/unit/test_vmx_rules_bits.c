@@ -113,18 +113,18 @@ static const struct bits controls[] = {
 	/* Two fit here; each further one is out, though the table begins below the end. */
 	{ "control.ipi-virtualization.table", long_mode, F(pid_last), 0xfffe,
 	  { ON(tertiary, BIT(4)), SET(pid_table, FAR - 16) } },
-	/* Of 8 KiB, the table's largest size with an index of 10 bits, each byte must be below the end. */
-	{ "control.ipi-virtualization.table", long_mode, F(pid_last), 0xfc00,
-	  { ON(tertiary, BIT(4)), SET(pid_table, FAR - 0x2000), SET(pid_last, 0x3ff) } },
+	/* 1023 entries, the last one's index being 1022. */
+	{ "control.ipi-virtualization.table", long_mode, F(pid_last), 0xfc01,
+	  { ON(tertiary, BIT(4)), SET(pid_table, FAR - 0x1ff8), SET(pid_last, 0x3fe) } },
 	{ "control.exit-msr-store", long_mode, F(exit_store), ABOVE_40 | 15, { SET(exit_store_count, 1) } },
 	{ "control.exit-msr-load", long_mode, F(exit_load), ABOVE_40 | 15, { SET(exit_load_count, 1) } },
 	{ "control.entry-msr-load", long_mode, F(entry_load), ABOVE_40 | 15, { SET(entry_load_count, 1) } },
 	/* From one entry, which fits below the end, to none, and to three and more. */
 	{ "control.entry-msr-load", long_mode, F(entry_load_count), 0xfffffffe,
 	  { SET(entry_load_count, 1), SET(entry_load, FAR - 16) } },
-	/* 511 entries end at the end; the counts below fit. */
-	{ "control.exit-msr-store", long_mode, F(exit_store_count), 0xfffffe00,
-	  { SET(exit_store_count, 0x1ff), SET(exit_store, FAR - 0x1ff0) } },
+	/* 512 entries take 8 KiB: none more fits. */
+	{ "control.exit-msr-store", long_mode, F(exit_store_count), 0xfffffdff,
+	  { SET(exit_store_count, 0x200), SET(exit_store, FAR - 0x2000) } },
 	{ "control.event.reserved", long_mode, F(event), 0x7ffff000, { SET(event, EVENT(0u, 0x30)) } },
 	{ "control.event.error-code.reserved", long_mode, F(event_error), 0xffff0000,
 	  { SET(event, EVENT(3u, 13) | ERROR_CODE) } },
@@ -347,6 +347,8 @@ static const struct bits segments[] = {
 	{ "guest.cs.d", long_mode, SEGMENT(SEG_CS, rights), BIT(13), { RIGHTS(SEG_CS, 0xc09b) } },
 	{ "guest.tr.s", long_mode, SEGMENT(SEG_TR, rights), BIT(4) },
 	{ "guest.tr.present", long_mode, SEGMENT(SEG_TR, rights), BIT(7) },
+	{ "guest.tr.present", virtual_8086_mode, SEGMENT(SEG_TR, rights), BIT(7) },
+	{ "guest.ldtr.present", virtual_8086_mode, SEGMENT(SEG_LDTR, rights), BIT(7) },
 	{ "guest.tr.reserved", long_mode, SEGMENT(SEG_TR, rights), 0xfffe0f00 },
 	{ "guest.tr.unusable", long_mode, SEGMENT(SEG_TR, rights), BIT(16) },
 	{ "guest.tr.granularity", long_mode, SEGMENT(SEG_TR, limit), 0xfff00000 },
