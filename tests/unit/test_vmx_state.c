@@ -291,6 +291,7 @@ static void skipping_leaves_what_is_not_plain(void **state)
 		advanced = 0;
 		vmx_skip_instruction(vcpu);
 		assert_int_equal(advanced, 3);
+		assert_false(WRITTEN(GUEST_RIP));
 	}
 }
 
@@ -359,18 +360,36 @@ static void pat_without_fields_is_kept_aside(void **state)
 
 static void registers_are_fetched_from_their_fields(void **state)
 {
-	FAKE(GUEST_RSP) = 0x1111;
-	FAKE(GUEST_RIP) = 0x2222;
-	FAKE(GUEST_RFLAGS) = 0x3333;
-	vmx_reg_fetch(vcpu, REG_RSP);
-	assert_int_equal(vcpu->regs[REG_RSP], 0x1111);
-	assert_int_equal(vcpu->regs_available, BIT(REG_RSP));
-	vmx_reg_fetch(vcpu, REG_RIP);
-	assert_int_equal(vcpu->regs[REG_RIP], 0x2222);
-	assert_int_equal(vcpu->regs_available, BIT(REG_RSP) | BIT(REG_RIP));
-	vmx_reg_fetch(vcpu, REG_RFLAGS);
-	assert_int_equal(vcpu->regs[REG_RFLAGS], 0x3333);
-	assert_int_equal(vcpu->regs_available, BIT(REG_RSP) | BIT(REG_RIP) | BIT(REG_RFLAGS));
+	static const u8 registers[] = { REG_RSP, REG_RIP, REG_RFLAGS };
+	u32 available = 0;
+
+	FAKE(GUEST_RSP) = 0x1000 + REG_RSP;
+	FAKE(GUEST_RIP) = 0x1000 + REG_RIP;
+	FAKE(GUEST_RFLAGS) = 0x1000 + REG_RFLAGS;
+	for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
+		available |= BIT(registers[i]);
+		vmx_reg_fetch(vcpu, registers[i]);
+		assert_int_equal(vcpu->regs_available, available);
+		for (unsigned j = 0; j < ARRAY_SIZE(registers); j++)
+			assert_int_equal(vcpu->regs[registers[j]], j <= i ? 0x1000 + registers[j] : 0);
+	}
+}
+
+static void writing_one_control_leaves_the_others(void **state)
+{
+	static const u8 controls[] = { CTL_CR0, CTL_CR3, CTL_CR4, CTL_EFER, CTL_DR7 };
+	static const u64 values[] = { CR0_PE | CR0_ET, 0x3000, CR4_PAE | CR4_PGE, EFER_NXE, 0x401 };
+	u64 expected[ARRAY_SIZE(controls)];
+
+	vmx_control_set(vcpu, CTL_CR0, CR0_ET);
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		expected[i] = vmx_control_get(vcpu, controls[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++) {
+		expected[i] = values[i];
+		vmx_control_set(vcpu, controls[i], values[i]);
+		for (unsigned j = 0; j < ARRAY_SIZE(controls); j++)
+			assert_int_equal(vmx_control_get(vcpu, controls[j]), expected[j]);
+	}
 }
 
 static void cr3_and_dr7_are_in_the_vmcs(void **state)
@@ -672,6 +691,7 @@ int main(void)
 		cmocka_unit_test_setup(msrs, setup),
 		cmocka_unit_test_setup(pat_without_fields_is_kept_aside, setup),
 		cmocka_unit_test_setup(registers_are_fetched_from_their_fields, setup),
+		cmocka_unit_test_setup(writing_one_control_leaves_the_others, setup),
 		cmocka_unit_test_setup(cr3_and_dr7_are_in_the_vmcs, setup),
 		cmocka_unit_test_setup(xcr0_without_xsave_is_1, setup),
 		cmocka_unit_test_setup(each_attribute_has_its_bit_of_the_access_rights, setup),
