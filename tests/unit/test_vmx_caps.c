@@ -194,6 +194,7 @@ static void unannounced_msrs_are_not_read(void **state)
 	take_away(MSR_VMX_TRUE_PRIMARY, PRIMARY_SECONDARY);
 	unreadable[MSR_VMX_SECONDARY] = unreadable[MSR_VMX_EPT_VPID] = true;
 	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_int_equal(vmx_caps.secondary, 0);
 	assert_false(strstr(said, "cannot be read"));
 
 	setup(state);
@@ -207,6 +208,7 @@ static void unannounced_msrs_are_not_read(void **state)
 	unreadable[MSR_VMX_TRUE_PIN] = true;
 	assert_int_equal(vmx_probe(), -ENODEV);
 	assert_said("MSR 0x48d cannot be read");
+	assert_int_equal(vmx_caps.pin, 0);
 }
 
 static void firmware_lock(void **state)

@@ -94,6 +94,7 @@ static int setup(void **state)
 static bool long_mode_control(void)
 {
 	assert_int_equal(FAKE(ENTRY_CONTROLS), vmx.entry_controls);
+	assert_int_equal(vmx.entry_controls & ~ENTRY_IA32E_GUEST, vmx_caps.entry);
 	return FAKE(ENTRY_CONTROLS) & ENTRY_IA32E_GUEST;
 }
 
