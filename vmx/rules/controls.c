@@ -25,7 +25,6 @@ static bool threshold_above_tpr(const struct vmx_check *c)
 	       (s->tpr_threshold & 15) > (s->virtual_tpr >> 4 & 15);
 }
 
-
 static bool notification_vector(const struct vmx_check *c)
 {
 	return c->s->notification_vector >> 8;

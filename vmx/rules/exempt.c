@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the manual's about VM entry that the checker leaves out, each with the reason. */
+/* The manual's rules of VM entry that the checker leaves out, each with the reason. */
 #include "vmx/rules/rule.h"
 
 #define SMM	"Lamina makes no entry from SMM: it has no dual-monitor treatment"

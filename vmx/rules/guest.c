@@ -7,7 +7,7 @@
 
 /* --- control registers, debug registers, MSRs --- */
 
-/* CD and NW are not checked, as entries do not change them; PE and PG are free if unrestricted. */
+/* CD and NW are not checked, as entries do not change them. An unrestricted guest may clear PE and PG. */
 static bool cr0_fixed(const struct vmx_check *c)
 {
 	u64 must = c->s->cr0_fixed0, may = c->s->cr0_fixed1 | CR0_CD | CR0_NW;
@@ -32,7 +32,7 @@ static bool cet_without_wp(const struct vmx_check *c)
 	return (c->s->cr4 & CR4_CET) && !(c->s->cr0 & CR0_WP);
 }
 
-/* Of the manual's model-specific list: 5:3 and 63:16 have no meaning on any processor. */
+/* Which bits are reserved depends on the model; bits 5:3 and 63:16 are on every processor. */
 static bool debugctl(const struct vmx_check *c)
 {
 	return c->s->debugctl & ~0xffc7ull;

@@ -17,7 +17,7 @@ static bool rip_high(const struct vmx_check *c)
 	return !code_64(c->s) && c->s->rip >> 32;
 }
 
-/* Bits 63:N must be equal, for N linear-address bits: less than canonical. */
+/* Bits 63:N must be equal, N being the linear-address width. Canonical would include bit N-1. */
 static bool linear_high(const struct vmx_check *c)
 {
 	u64 high = (u64)((s64)rule_field(c, 0) >> c->s->linear_bits);
@@ -130,7 +130,7 @@ static bool interrupt_in_shadow(const struct vmx_check *c)
 	return vmx_injects(c->s, INTERRUPTION_EXTERNAL) && (c->s->interruptibility & INTERRUPTIBILITY_SHADOWS);
 }
 
-/* An NMI is injected while this bit is set. */
+/* Does the entry inject an NMI although this bit of the interruptibility state is set? */
 static bool nmi_blocked_by(const struct vmx_check *c, u32 bit)
 {
 	return vmx_injects(c->s, INTERRUPTION_NMI) && (c->s->interruptibility & bit);
@@ -177,12 +177,13 @@ static bool pending_reserved(const struct vmx_check *c)
 	return c->s->pending_debug & ~valid;
 }
 
-/* In a shadow, and where the processor is halted: does RFLAGS.TF cause a single step? */
+/* BS is checked only while STI or MOV SS blocks events, and in HLT. */
 static bool step_pends(const struct vmx_entry_state *s)
 {
 	return (s->interruptibility & INTERRUPTIBILITY_SHADOWS) || s->activity == ACTIVITY_HLT;
 }
 
+/* Does RFLAGS.TF step instructions? With DEBUGCTL.BTF it steps branches. */
 static bool steps(const struct vmx_entry_state *s)
 {
 	return (s->rflags & RFLAGS_TF) && !(s->debugctl & BIT(1));
@@ -289,7 +290,7 @@ static const struct vmx_rule nonregister[] = {
 
 /* --- PDPTEs --- */
 
-/* Present ones, in PAE paging: bits 2:1, 8:5 and those beyond the physical-address width. */
+/* In PAE paging: are reserved bits of a present entry 1 (2:1, 8:5, beyond the physical-address width)? */
 static bool pdpte(const struct vmx_check *c)
 {
 	const struct vmx_entry_state *s = c->s;

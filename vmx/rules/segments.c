@@ -7,7 +7,7 @@
 #define SS	      BIT(SEG_SS)
 #define LDTR	      BIT(SEG_LDTR)
 #define TR	      BIT(SEG_TR)
-#define CODE_AND_DATA (DATA_SEGMENTS | CS | SS)	/* what virtual-8086 mode has rules of its own for */
+#define CODE_AND_DATA (DATA_SEGMENTS | CS | SS)	/* virtual-8086 mode has rules of its own for them */
 
 static bool virtual_8086(const struct vmx_check *c)
 {
@@ -30,10 +30,10 @@ static bool usable(const struct vmx_check *c)
 }
 
 /*
- * Whether the access rights are looked at: those of a segment that is usable, and always those of
- * CS and TR. For CS, SS and the data segments, virtual-8086 mode has rules of its own.
+ * Do the rules about access rights apply? To usable segments, and to CS and TR in any case; but in
+ * virtual-8086 mode other rules replace them for CS, SS and the data segments.
  */
-static bool described(const struct vmx_check *c)
+static bool rights_apply(const struct vmx_check *c)
 {
 	bool always = c->index == SEG_CS || c->index == SEG_TR;
 
@@ -110,48 +110,48 @@ static bool cs_type(const struct vmx_check *c)
 {
 	unsigned type = type_of(c->segment);
 
-	return described(c) && (type & 9) != 9 && !(type == 3 && unrestricted(c));
+	return rights_apply(c) && (type & 9) != 9 && !(type == 3 && unrestricted(c));
 }
 
 static bool ss_type(const struct vmx_check *c)
 {
-	return described(c) && type_of(c->segment) != 3 && type_of(c->segment) != 7;
+	return rights_apply(c) && type_of(c->segment) != 3 && type_of(c->segment) != 7;
 }
 
 static bool data_type(const struct vmx_check *c)
 {
 	unsigned type = type_of(c->segment);
 
-	return described(c) && (!(type & 1) || ((type & 8) && !(type & 2)));
+	return rights_apply(c) && (!(type & 1) || ((type & 8) && !(type & 2)));
 }
 
 static bool system_segment(const struct vmx_check *c)
 {
-	return described(c) && !(c->segment->rights & BIT(4));
+	return rights_apply(c) && !(c->segment->rights & BIT(4));
 }
 
 static bool memory_segment(const struct vmx_check *c)
 {
-	return described(c) && (c->segment->rights & BIT(4));
+	return rights_apply(c) && (c->segment->rights & BIT(4));
 }
 
 static bool cs_dpl_flat(const struct vmx_check *c)
 {
-	return described(c) && type_of(c->segment) == 3 && dpl_of(c->segment);
+	return rights_apply(c) && type_of(c->segment) == 3 && dpl_of(c->segment);
 }
 
 static bool cs_dpl_nonconforming(const struct vmx_check *c)
 {
 	unsigned type = type_of(c->segment);
 
-	return described(c) && (type == 9 || type == 11) && dpl_of(c->segment) != dpl_of(ss(c));
+	return rights_apply(c) && (type == 9 || type == 11) && dpl_of(c->segment) != dpl_of(ss(c));
 }
 
 static bool cs_dpl_conforming(const struct vmx_check *c)
 {
 	unsigned type = type_of(c->segment);
 
-	return described(c) && (type == 13 || type == 15) && dpl_of(c->segment) > dpl_of(ss(c));
+	return rights_apply(c) && (type == 13 || type == 15) && dpl_of(c->segment) > dpl_of(ss(c));
 }
 
 static bool ss_dpl_rpl(const struct vmx_check *c)
@@ -167,32 +167,32 @@ static bool ss_dpl_real(const struct vmx_check *c)
 
 static bool data_dpl(const struct vmx_check *c)
 {
-	return described(c) && !unrestricted(c) && type_of(c->segment) <= 11 &&
+	return rights_apply(c) && !unrestricted(c) && type_of(c->segment) <= 11 &&
 	       dpl_of(c->segment) < rpl_of(c->segment);
 }
 
 static bool absent(const struct vmx_check *c)
 {
-	return described(c) && !(c->segment->rights & BIT(7));
+	return rights_apply(c) && !(c->segment->rights & BIT(7));
 }
 
 static bool reserved(const struct vmx_check *c)
 {
-	return described(c) && (c->segment->rights & 0xfffe0f00);
+	return rights_apply(c) && (c->segment->rights & 0xfffe0f00);
 }
 
 static bool cs_default_size(const struct vmx_check *c)
 {
 	const u64 both = ACCESS_RIGHTS_L | ACCESS_RIGHTS_DB;
 
-	return described(c) && ia32e(c) && (c->segment->rights & both) == both;
+	return rights_apply(c) && ia32e(c) && (c->segment->rights & both) == both;
 }
 
 static bool granularity(const struct vmx_check *c)
 {
 	bool g = c->segment->rights & BIT(15);
 
-	return described(c) && ((g && (c->segment->limit & 0xfff) != 0xfff) ||
+	return rights_apply(c) && ((g && (c->segment->limit & 0xfff) != 0xfff) ||
 				(!g && c->segment->limit >> 20));
 }
 
@@ -210,7 +210,7 @@ static bool tr_unusable(const struct vmx_check *c)
 
 static bool ldtr_type(const struct vmx_check *c)
 {
-	return described(c) && type_of(c->segment) != 2;
+	return rights_apply(c) && type_of(c->segment) != 2;
 }
 
 #define RULE(name, text, broken, segments) { name, text, broken, {}, segments }
