@@ -285,6 +285,43 @@ static void which_entry_of_the_msr_list(void **state)
 	vmx.efer_lists = NULL;
 }
 
+static unsigned lines_said(void)
+{
+	unsigned lines = 0;
+
+	for (const char *c = said; *c; c++)
+		lines += *c == '\n';
+	return lines;
+}
+
+/* One line for each broken rule, or one that says what is known; never both. */
+static void a_failure_is_reported_once(void **state)
+{
+	struct vmx_msr_entry list[1] = { { .index = MSR_FS_BASE } };
+	const struct failure_record failures[] = {
+		{ .kind = ENTRY_INVALID_STATE, .reason = 0x80000021 },
+		{ .kind = ENTRY_VMFAIL_VALID, .instruction_error = 7 },
+		{ .kind = ENTRY_VMFAIL_VALID, .instruction_error = 5 },
+		{ .kind = ENTRY_VMFAIL_INVALID },
+		{ .kind = ENTRY_MSR_LOADING, .reason = 0x80000022, .qualification = 1 },
+		{ .kind = ENTRY_MSR_LOADING, .reason = 0x80000022, .qualification = 2 },
+		{ .kind = ENTRY_MACHINE_CHECK, .reason = 0x80000029 },
+		{ .kind = ENTRY_UNKNOWN, .reason = 0x80000031 },
+	};
+
+	vmx.efer_lists = list;
+	for (unsigned broken = 0; broken < 2; broken++)
+		for (unsigned i = 0; i < ARRAY_SIZE(failures); i++) {
+			valid_state();
+			FAKE(ENTRY_MSR_LOAD_COUNT) = 1;
+			FAKE(GUEST_RFLAGS) = broken ? 0 : RFLAGS_FIXED;
+			vcpu->failure = failures[i];
+			vmx_explain_failure(vcpu);
+			assert_int_equal(lines_said(), 1);
+		}
+	vmx.efer_lists = NULL;
+}
+
 /* Others than 2, 3 and 4 have no meaning; and where a rule is broken, it says more. */
 static void other_qualifications_tell_nothing(void **state)
 {
@@ -377,6 +414,7 @@ int main(void)
 		cmocka_unit_test(each_instruction_error_has_a_name),
 		cmocka_unit_test(an_entry_that_succeeded_needs_no_words),
 		cmocka_unit_test(which_entry_of_the_msr_list),
+		cmocka_unit_test(a_failure_is_reported_once),
 		cmocka_unit_test(other_qualifications_tell_nothing),
 		cmocka_unit_test(another_vmcs_is_another_state),
 	};

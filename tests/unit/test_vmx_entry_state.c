@@ -2,7 +2,7 @@
 /* What the rules of VM entry look at, as it is read from the VMCS and from the processor. */
 /* link: vmx/entry_state.c vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c */
 /* link: vmx/rules/guest.c vmx/rules/segments.c vmx/rules/nonregister.c core/observe/entry_rule.c lib/string.c */
-/* cflags: -Wno-missing-field-initializers */
+/* cflags: -Wno-missing-field-initializers -Wl,--wrap=vmx_check_entry */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +24,7 @@ static struct vcpu_vmx vmx;
 
 static bool msr_absent[0x500], field_absent[0x8000];
 static u64 basic;
+static u64 field_xor[0x8000];
 static unsigned reads;
 static struct cpuid_regs leaf_7, leaf_7_1, leaf_10;
 
@@ -39,7 +40,7 @@ u64 fake_vmread(u32 encoding, bool *fail)
 	assert_true(encoding < ARRAY_SIZE(field_absent));
 	reads++;
 	*fail = field_absent[encoding];
-	return 0x10000 + encoding;
+	return (0x10000 + encoding) ^ field_xor[encoding];
 }
 
 void fake_vmwrite(u32 encoding, u64 value, bool *fail) { fail_msg("VMWRITE to 0x%x", encoding); }
@@ -63,6 +64,7 @@ static int set_up(void **state)
 {
 	memset(msr_absent, 0, sizeof(msr_absent));
 	memset(field_absent, 0, sizeof(field_absent));
+	memset(field_xor, 0, sizeof(field_xor));
 	basic = BIT_ULL(55);
 	reads = 0;
 	leaf_7 = leaf_7_1 = leaf_10 = (struct cpuid_regs){ 0 };
@@ -152,7 +154,7 @@ static void counters_of_the_performance_monitor(void **state)
 		u64 valid;
 	} cases[] = {
 		{ 0x07300403, 0x603, 10, 0x70000000f }, { 0x00000805, 0x04, 10, 0xf000000ff },
-		{ 0x00000001, 0x00, 10, 0 }, { 0x07300403, 0x603, 9, 0 },
+		{ 0x00000302, 0x00, 10, 7 }, { 0x00000001, 0x00, 10, 0 }, { 0x07300403, 0x603, 9, 0 },
 		/* Counts that no processor has are cut to what fits. */
 		{ 0x0000ff00, 0xffffffe1, 10, 0x17fffffff }, { 0x00002000, 0, 10, 0x7fffffff },
 		{ 0x00001e00, 0, 10, 0x3fffffff }, { 0, 0x1f, 10, 0x7fffffff00000000 },
@@ -204,17 +206,74 @@ static void features_that_cpuid_announces(void **state)
 
 /* --- before each entry --- */
 
-static void ignore(void *context, const struct violation *violation) {}
+static unsigned checks, broken;
 
-/* A field that is not there is asked for once, and not before each entry. */
+unsigned __wrap_vmx_check_entry(const struct vmx_entry_state *checked, violation_sink *sink, void *context);
+unsigned __wrap_vmx_check_entry(const struct vmx_entry_state *checked, violation_sink *sink, void *context)
+{
+	checks++;
+	return broken;
+}
+
+/* Is the state of the next entry checked against the rules? */
+static bool next_is_checked(void)
+{
+	unsigned found;
+
+	checks = 0;
+	found = vmx_check_next_entry(&vmx.vcpu, NULL, NULL);
+	assert_int_equal(found, checks ? broken : 0);
+	assert_true(checks <= 1);
+	return checks;
+}
+
+/* The fields that there are do not change while Lamina runs, so the first entry finds them: run this first. */
 static void absent_fields_are_asked_for_once(void **state)
 {
 	field_absent[0x2042] = field_absent[0x2818] = true;
-	assert_true(vmx_check_next_entry(&vmx.vcpu, ignore, NULL) > 0);
+	broken = 1;
+	assert_true(next_is_checked());
 	assert_int_equal(reads, 2 * VMX_FIRST_PROCESSOR - 2);
 	reads = 0;
-	vmx_check_next_entry(&vmx.vcpu, ignore, NULL);
+	assert_true(next_is_checked());
 	assert_int_equal(reads, VMX_FIRST_PROCESSOR - 2);
+}
+
+static void a_state_is_checked_until_it_has_passed(void **state)
+{
+	broken = 2;
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(next_is_checked());
+	broken = 0;
+	assert_true(next_is_checked());
+	for (unsigned i = 0; i < 3; i++)
+		assert_false(next_is_checked());
+}
+
+static void what_rules_look_at_is_checked_when_it_changes(void **state)
+{
+	broken = 0;
+	next_is_checked();
+	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
+		for (unsigned bit = 0; bit < 64; bit++) {
+			u32 number = vmx_field_number(i);
+
+			if (number == 0x2042 || number == 0x2818)	/* found to be absent */
+				continue;
+			field_xor[number] ^= BIT_ULL(bit);
+			assert_int_equal(next_is_checked(), vmx_rule_bits(i) >> bit & 1);
+		}
+}
+
+static void another_vmcs_is_checked(void **state)
+{
+	broken = 0;
+	vmx.vmcs = phys_to_virt(0x6000);
+	next_is_checked();
+	assert_false(next_is_checked());
+	vmx.vmcs = phys_to_virt(0x7000);
+	assert_true(next_is_checked());
+	assert_false(next_is_checked());
 }
 
 int main(void)
@@ -227,6 +286,9 @@ int main(void)
 		cmocka_unit_test_setup(counters_of_the_performance_monitor, set_up),
 		cmocka_unit_test_setup(features_that_cpuid_announces, set_up),
 		cmocka_unit_test_setup(absent_fields_are_asked_for_once, set_up),
+		cmocka_unit_test_setup(a_state_is_checked_until_it_has_passed, set_up),
+		cmocka_unit_test_setup(what_rules_look_at_is_checked_when_it_changes, set_up),
+		cmocka_unit_test_setup(another_vmcs_is_checked, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
