@@ -608,6 +608,59 @@ static void fields_have_the_numbers_of_the_vmcs(void **state)
 		assert_int_equal(vmx_field_number(pairs[i].field), pairs[i].encoding);
 }
 
+/* The rules list all fields with their encodings, since they read dumps, too: vmx/vmcs_fields.h has the same ones. */
+static void encodings_are_those_of_the_accessors(void **state)
+{
+#define SAME(member, name) { VMX_FIELD(member), (name).encoding }
+	const struct {
+		u8 field;
+		u32 encoding;
+	} pairs[] = {
+		SAME(vpid, VPID), SAME(msr_bitmap, MSR_BITMAP), SAME(tsc_offset, TSC_OFFSET),
+		SAME(ept_pointer, EPT_POINTER), SAME(pin, PIN_BASED_CONTROLS),
+		SAME(primary, PRIMARY_CONTROLS), SAME(exception_bitmap, EXCEPTION_BITMAP),
+		SAME(cr3_target_count, CR3_TARGET_COUNT), SAME(secondary, SECONDARY_CONTROLS),
+		SAME(cr0_mask, CR0_GUEST_HOST_MASK), SAME(cr4_mask, CR4_GUEST_HOST_MASK),
+		SAME(cr0_shadow, CR0_READ_SHADOW), SAME(cr4_shadow, CR4_READ_SHADOW),
+		SAME(exit_load, EXIT_MSR_LOAD_ADDRESS), SAME(entry_load, ENTRY_MSR_LOAD_ADDRESS),
+		SAME(exit, EXIT_CONTROLS), SAME(exit_store_count, EXIT_MSR_STORE_COUNT),
+		SAME(exit_load_count, EXIT_MSR_LOAD_COUNT), SAME(entry, ENTRY_CONTROLS),
+		SAME(entry_load_count, ENTRY_MSR_LOAD_COUNT), SAME(event, ENTRY_INTERRUPTION_INFO),
+		SAME(event_error, ENTRY_EXCEPTION_ERROR_CODE), SAME(event_length, ENTRY_INSTRUCTION_LENGTH),
+		SAME(link_pointer, VMCS_LINK_POINTER), SAME(debugctl, GUEST_DEBUGCTL), SAME(pat, GUEST_PAT),
+		SAME(efer, GUEST_EFER), SAME(gdtr_limit, GUEST_GDTR_LIMIT),
+		SAME(idtr_limit, GUEST_IDTR_LIMIT), SAME(interruptibility, GUEST_INTERRUPTIBILITY),
+		SAME(activity, GUEST_ACTIVITY), SAME(sysenter_cs, GUEST_SYSENTER_CS), SAME(cr0, GUEST_CR0),
+		SAME(cr3, GUEST_CR3), SAME(cr4, GUEST_CR4), SAME(gdtr_base, GUEST_GDTR_BASE),
+		SAME(idtr_base, GUEST_IDTR_BASE), SAME(dr7, GUEST_DR7), SAME(rsp, GUEST_RSP),
+		SAME(rip, GUEST_RIP), SAME(rflags, GUEST_RFLAGS), SAME(pending_debug, GUEST_PENDING_DEBUG),
+		SAME(sysenter_esp, GUEST_SYSENTER_ESP), SAME(sysenter_eip, GUEST_SYSENTER_EIP),
+		SAME(host_es, HOST_ES_SELECTOR), SAME(host_cs, HOST_CS_SELECTOR),
+		SAME(host_ss, HOST_SS_SELECTOR), SAME(host_ds, HOST_DS_SELECTOR),
+		SAME(host_fs, HOST_FS_SELECTOR), SAME(host_gs, HOST_GS_SELECTOR),
+		SAME(host_tr, HOST_TR_SELECTOR), SAME(host_pat, HOST_PAT), SAME(host_efer, HOST_EFER),
+		SAME(host_cr0, HOST_CR0), SAME(host_cr3, HOST_CR3), SAME(host_cr4, HOST_CR4),
+		SAME(host_fs_base, HOST_FS_BASE), SAME(host_gs_base, HOST_GS_BASE),
+		SAME(host_tr_base, HOST_TR_BASE), SAME(host_gdtr_base, HOST_GDTR_BASE),
+		SAME(host_idtr_base, HOST_IDTR_BASE), SAME(host_sysenter_esp, HOST_SYSENTER_ESP),
+		SAME(host_sysenter_eip, HOST_SYSENTER_EIP), SAME(host_rip, HOST_RIP),
+		{ VMX_FIELD(host_rsp), HOST_RSP_ENCODING },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++)
+		assert_int_equal(vmx_field_number(pairs[i].field), pairs[i].encoding);
+	for (enum vcpu_segment i = SEG_ES; i <= SEG_TR; i++) {
+		unsigned first = VMX_FIRST_SEGMENT + 4 * i;
+
+		assert_int_equal(vmx_field_number(first), guest_selector(i).encoding);
+		assert_int_equal(vmx_field_number(first + 1), guest_base(i).encoding);
+		assert_int_equal(vmx_field_number(first + 2), guest_limit(i).encoding);
+		assert_int_equal(vmx_field_number(first + 3), guest_access_rights(i).encoding);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vmx_field_number(VMX_FIELD(pdpte0) + i), guest_pdpte(i).encoding);
+}
+
 /* --- MSR lists --- */
 
 static void refused_msrs(void **state)
@@ -658,6 +711,7 @@ int main(void)
 		cmocka_unit_test(values_name_the_words_of_controls),
 		cmocka_unit_test(fields_are_told_apart),
 		cmocka_unit_test(fields_have_the_numbers_of_the_vmcs),
+		cmocka_unit_test(encodings_are_those_of_the_accessors),
 		cmocka_unit_test(refused_msrs),
 	};
 
