@@ -240,14 +240,14 @@ void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 		.base = vmcs_readn(guest_base(index)),
 		.limit = vmcs_read32(guest_limit(index)),
 		.selector = vmcs_read16(guest_selector(index)),
-		.type = rights & 15,
-		.s = rights & BIT(4),
-		.dpl = rights >> 5 & 3,
-		.present = rights & BIT(7),
-		.avl = rights & BIT(12),
-		.l = rights & BIT(13),
-		.db = rights & BIT(14),
-		.g = rights & BIT(15),
+		.type = rights & ACCESS_RIGHTS_TYPE,
+		.s = rights & ACCESS_RIGHTS_S,
+		.dpl = ACCESS_RIGHTS_DPL(rights),
+		.present = rights & ACCESS_RIGHTS_PRESENT,
+		.avl = rights & ACCESS_RIGHTS_AVL,
+		.l = rights & ACCESS_RIGHTS_L,
+		.db = rights & ACCESS_RIGHTS_DB,
+		.g = rights & ACCESS_RIGHTS_G,
 		.unusable = rights & ACCESS_RIGHTS_UNUSABLE,
 	};
 }
@@ -255,10 +255,10 @@ void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 		     const struct segment *segment)
 {
-	u32 rights = (segment->type & 15) | (segment->s ? BIT(4) : 0) | (segment->dpl & 3u) << 5 |
-		     (segment->present ? BIT(7) : 0) | (segment->avl ? BIT(12) : 0) |
-		     (segment->l ? BIT(13) : 0) | (segment->db ? BIT(14) : 0) |
-		     (segment->g ? BIT(15) : 0);
+	u32 rights = (segment->type & ACCESS_RIGHTS_TYPE) | (segment->dpl & 3u) << 5 |
+		     (segment->s ? ACCESS_RIGHTS_S : 0) | (segment->present ? ACCESS_RIGHTS_PRESENT : 0) |
+		     (segment->avl ? ACCESS_RIGHTS_AVL : 0) | (segment->l ? ACCESS_RIGHTS_L : 0) |
+		     (segment->db ? ACCESS_RIGHTS_DB : 0) | (segment->g ? ACCESS_RIGHTS_G : 0);
 
 	/* Loading a segment register sets the accessed bit, and VM entry requires it. */
 	if (segment->s)

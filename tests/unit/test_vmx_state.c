@@ -409,7 +409,7 @@ static void xcr0_without_xsave_is_1(void **state)
 	assert_int_equal(vmx_control_get(vcpu, CTL_XCR0), 1);
 }
 
-/* SDM, "Segment Access Rights" */
+/* SDM, "Guest Register State", "Format of Access Rights" */
 static void each_attribute_has_its_bit_of_the_access_rights(void **state)
 {
 	static const struct {

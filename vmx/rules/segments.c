@@ -42,12 +42,12 @@ static bool rights_apply(const struct vmx_check *c)
 
 static unsigned type_of(const struct vmx_segment_fields *segment)
 {
-	return segment->rights & 15;
+	return segment->rights & ACCESS_RIGHTS_TYPE;
 }
 
 static unsigned dpl_of(const struct vmx_segment_fields *segment)
 {
-	return segment->rights >> 5 & 3;
+	return ACCESS_RIGHTS_DPL(segment->rights);
 }
 
 static unsigned rpl_of(const struct vmx_segment_fields *segment)
@@ -127,12 +127,12 @@ static bool data_type(const struct vmx_check *c)
 
 static bool system_segment(const struct vmx_check *c)
 {
-	return rights_apply(c) && !(c->segment->rights & BIT(4));
+	return rights_apply(c) && !(c->segment->rights & ACCESS_RIGHTS_S);
 }
 
 static bool memory_segment(const struct vmx_check *c)
 {
-	return rights_apply(c) && (c->segment->rights & BIT(4));
+	return rights_apply(c) && (c->segment->rights & ACCESS_RIGHTS_S);
 }
 
 static bool cs_dpl_flat(const struct vmx_check *c)
@@ -173,7 +173,7 @@ static bool data_dpl(const struct vmx_check *c)
 
 static bool absent(const struct vmx_check *c)
 {
-	return rights_apply(c) && !(c->segment->rights & BIT(7));
+	return rights_apply(c) && !(c->segment->rights & ACCESS_RIGHTS_PRESENT);
 }
 
 static bool reserved(const struct vmx_check *c)
@@ -190,7 +190,7 @@ static bool cs_default_size(const struct vmx_check *c)
 
 static bool granularity(const struct vmx_check *c)
 {
-	bool g = c->segment->rights & BIT(15);
+	bool g = c->segment->rights & ACCESS_RIGHTS_G;
 
 	return rights_apply(c) && ((g && (c->segment->limit & 0xfff) != 0xfff) ||
 				(!g && c->segment->limit >> 20));
