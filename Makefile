@@ -194,7 +194,7 @@ HOSTCFLAGS   ?= -O2 -g
 .PHONY: tools
 tools: $(BUILD)/explain ## build/explain, which says what is wrong with the VMCS or VMCB in a dump
 
-$(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rules/*.h core/observe/*.h lib/*.h) svm/vmcb.h Makefile
+$(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rules/*.h core/observe/*.h lib/*.h vmx/*.h) svm/vmcb.h Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=gnu11 $(HOSTCFLAGS) -Wall -Wextra -Wmissing-prototypes -Wno-unused-parameter \
@@ -245,15 +245,15 @@ MAX_SIZE   := 524288
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-homes check-words check-docs check-headers check-unit check-fuzz check-builds check-size check-repro \
-	check-bench check-boot check-lab
+.PHONY: check check-layers check-homes check-twice check-words check-docs check-headers check-unit check-fuzz \
+	check-builds check-size check-repro check-bench check-boot check-lab
 check: ## run all of the following checks but check-long
 	@tests/setup.sh check
 	@set -e; for target in $(CHECKS); do \
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
-CHECKS := check-layers check-homes check-words check-docs check-headers check-builds check-size check-repro check-unit check-fuzz \
-	check-bench check-boot check-lab
+CHECKS := check-layers check-homes check-twice check-words check-docs check-headers check-builds check-size \
+	check-repro check-unit check-fuzz check-bench check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
@@ -261,7 +261,10 @@ check-layers: ## the include directions between the folders
 check-homes: ## each function is declared in the header of the file that defines it
 	$(Q)$(PYTHON) tests/check_homes.py
 
-check-words: ## no words of our own where the field has one
+check-twice: ## no macro, constant or type is defined in two files
+	$(Q)$(PYTHON) tests/check_twice.py
+
+check-words: ## the field's words where it has one
 	$(Q)$(PYTHON) tests/check_words.py
 
 check-docs: ## files, functions and names in the documents exist

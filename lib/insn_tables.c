@@ -6,21 +6,21 @@
 #define PAIR(even, attributes) [(even)] = (attributes) | BYTE, [(even) + 1] = (attributes)
 
 /* The six forms of ADD, OR, ADC, SBB, AND, SUB, XOR and CMP. */
-#define ALU(first)								\
+#define ALU_ROW(first)								\
 	[(first) + 0] = MODRM | BYTE,	[(first) + 1] = MODRM,			\
 	[(first) + 2] = MODRM | BYTE,	[(first) + 3] = MODRM,			\
 	[(first) + 4] = IMM8 | BYTE,	[(first) + 5] = IMMZ
 
 /* Intel SDM, "One-Byte Opcode Map". Prefixes and the 0F escape have no entry. */
 const u16 insn_map_one[256] = {
-	ALU(0x00),			[0x06 ... 0x07] = DEFINED | NOT64,
-	ALU(0x08),			[0x0e]		= DEFINED | NOT64,
-	ALU(0x10),			[0x16 ... 0x17] = DEFINED | NOT64,
-	ALU(0x18),			[0x1e ... 0x1f] = DEFINED | NOT64,
-	ALU(0x20),			[0x27]		= DEFINED | NOT64,
-	ALU(0x28),			[0x2f]		= DEFINED | NOT64,
-	ALU(0x30),			[0x37]		= DEFINED | NOT64,
-	ALU(0x38),			[0x3f]		= DEFINED | NOT64,
+	ALU_ROW(0x00),			[0x06 ... 0x07] = DEFINED | NOT64,
+	ALU_ROW(0x08),			[0x0e]		= DEFINED | NOT64,
+	ALU_ROW(0x10),			[0x16 ... 0x17] = DEFINED | NOT64,
+	ALU_ROW(0x18),			[0x1e ... 0x1f] = DEFINED | NOT64,
+	ALU_ROW(0x20),			[0x27]		= DEFINED | NOT64,
+	ALU_ROW(0x28),			[0x2f]		= DEFINED | NOT64,
+	ALU_ROW(0x30),			[0x37]		= DEFINED | NOT64,
+	ALU_ROW(0x38),			[0x3f]		= DEFINED | NOT64,
 	[0x40 ... 0x4f] = DEFINED,			/* INC, DEC; REX in 64-bit mode */
 	[0x50 ... 0x5f] = STACK,			/* PUSH, POP */
 	[0x60 ... 0x61] = DEFINED | NOT64,		/* PUSHA, POPA */

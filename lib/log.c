@@ -5,12 +5,12 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-#define RING_SIZE 32768u /* a power of two */
-#define TEXT_MAX  512u	 /* characters of one call, with all its lines */
+#define LOG_SIZE 32768u /* a power of two */
+#define TEXT_MAX  512u	 /* of one call, with all its lines */
 #define UNLOCKED  0u
 
-static char ring[RING_SIZE];
-static u64 ring_end; /* characters ever written; the newest is ring[(ring_end - 1) % RING_SIZE] */
+static char ring[LOG_SIZE];
+static u64 ring_end; /* characters ever written; the newest is ring[(ring_end - 1) % LOG_SIZE] */
 static u64 lines_overwritten;
 
 static struct log_console *consoles;
@@ -56,9 +56,9 @@ static void unlock(void)
 
 static void remember(char c)
 {
-	char *place = &ring[ring_end % RING_SIZE];
+	char *place = &ring[ring_end % LOG_SIZE];
 
-	if (ring_end++ >= RING_SIZE)
+	if (ring_end++ >= LOG_SIZE)
 		lines_overwritten += *place == '\n';
 	*place = c;
 }
@@ -163,13 +163,13 @@ static u64 oldest_whole_line(void)
 {
 	u64 start;
 
-	if (ring_end <= RING_SIZE)
+	if (ring_end <= LOG_SIZE)
 		return 0;
-	for (start = ring_end - RING_SIZE; start < ring_end; start++) {
-		if (ring[start % RING_SIZE] == '\n')
+	for (start = ring_end - LOG_SIZE; start < ring_end; start++) {
+		if (ring[start % LOG_SIZE] == '\n')
 			return start + 1;
 	}
-	return ring_end - RING_SIZE;
+	return ring_end - LOG_SIZE;
 }
 
 static void tell_loss(struct log_console *console)
@@ -177,7 +177,7 @@ static void tell_loss(struct log_console *console)
 	char text[80];
 
 	snprintf(text, sizeof(text), "(%llu earlier lines are lost: the log in memory keeps %u KiB)\n",
-		 (unsigned long long)lines_overwritten + 1, RING_SIZE / 1024);
+		 (unsigned long long)lines_overwritten + 1, LOG_SIZE / 1024);
 	console->write(console, text, strlen(text));
 }
 
@@ -188,9 +188,9 @@ static void replay(struct log_console *console)
 	if (from)
 		tell_loss(console);
 	while (from < ring_end) {
-		u64 piece = MIN(ring_end - from, RING_SIZE - from % RING_SIZE);
+		u64 piece = MIN(ring_end - from, LOG_SIZE - from % LOG_SIZE);
 
-		console->write(console, &ring[from % RING_SIZE], piece);
+		console->write(console, &ring[from % LOG_SIZE], piece);
 		from += piece;
 	}
 }

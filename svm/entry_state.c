@@ -5,9 +5,7 @@
 #include "arch/cpu/x86.h"
 #include "svm/svm.h"
 
-enum { EBX, ECX, EDX, EAX };
-
-/* A bit of a register, `value`, and the CPUID bit that announces it. */
+/* A bit of a control register and the CPUID bit that announces it. */
 struct announced {
 	u32 leaf;
 	u8 reg, bit;
@@ -41,7 +39,7 @@ static const struct announced efer_bits[] = {
 };
 #define EFER_LMSLE	     BIT_ULL(13)
 #define NO_LMSLE	     BIT(20)	/* CPUID.80000008h:EBX */
-#define NMI_VIRTUALIZATION   BIT(25)	/* CPUID.8000000Ah:EDX */
+#define VNMI		     BIT(25)	/* CPUID.8000000Ah:EDX */
 
 static struct cpuid_regs leaf(u32 number)
 {
@@ -76,7 +74,7 @@ void svm_entry_state_read(struct vcpu *vcpu, struct svm_entry_state *state)
 			.efer_valid = EFER_ALWAYS | announced_bits(efer_bits, ARRAY_SIZE(efer_bits)),
 			.cr4_valid = CR4_ALWAYS | announced_bits(cr4_bits, ARRAY_SIZE(cr4_bits)),
 			.host_cr0 = read_cr0(),
-			.nmi_virtualization = leaf(0x8000000a).edx & NMI_VIRTUALIZATION,
+			.nmi_virtualization = leaf(0x8000000a).edx & VNMI,
 		},
 	};
 	if (!(leaf(0x80000008).ebx & NO_LMSLE))

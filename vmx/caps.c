@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this processor has of VMX, and the controls that follow from it.
+ * Which VMX features this processor has, and the VMCS's controls that follow from them.
  * Intel SDM, "VMX Capability Reporting Facility", "Algorithms for Determining VMX Capabilities".
  */
 #include "arch/bootinfo/option.h"
@@ -11,12 +11,9 @@
 #include "lib/log.h"
 #include "vmx/vmx.h"
 
-#define BASIC_TRUE_CONTROLS BIT_ULL(55)
-#define MISC_TIMER_SHIFT    0x1full
-
 struct vmx_caps vmx_caps;
 
-/* Options that take away what a processor may lack, to try what replaces it. */
+/* Options that hide features which some processors lack, to test what replaces them. */
 static struct {
 	bool preemption_timer, virtual_nmis, vpid, efer, true_controls;
 } hidden;
@@ -40,19 +37,19 @@ DEFINE_HIDE_OPTION(notrue, "vmx.notrue", "do without true controls: guest CR3 ac
 		   true_controls);
 
 enum need {
-	NEED_COMMON,	/* required, and always there: named only where it is missing */
-	NEED_ON_DEMAND,	/* as common, but a new VMCS has it off */
+	NEED_COMMON,	/* required, and on every processor: logged only if it is missing */
+	NEED_ON_DEMAND,	/* as NEED_COMMON, but a new VMCS has it off */
 	NEED_REQUIRED,
 	NEED_OPTIONAL,
 };
 
-/* A bit of a capability: a control that may be set, or a feature of EPT. */
+/* A wanted bit of a capability MSR: a control, or a feature of EPT. */
 struct wish {
 	u64 bit;
 	enum need need;
 	const char *name;
 	const char *replacement;	/* if optional */
-	const bool *hidden;		/* set by an option that takes it away; may be NULL */
+	const bool *hidden;		/* set by the option that hides it; may be NULL */
 };
 
 #define COMMON(bit_, name_)    { .bit = bit_, .need = NEED_COMMON, .name = name_ }
@@ -135,7 +132,7 @@ static bool has(const struct wish *wish, u64 available)
 	}
 }
 
-/* Take what is wished for and available. Returns the name of a required bit that is missing. */
+/* Set the wanted bits that are available. Returns the first required bit's name that is missing, or NULL. */
 static const char *choose(const struct wish *wishes, unsigned count, u64 available, u64 *chosen)
 {
 	const char *missing = NULL;
@@ -151,7 +148,7 @@ static const char *choose(const struct wish *wishes, unsigned count, u64 availab
 	return missing;
 }
 
-/* One that cannot be read announces nothing. */
+/* An MSR that cannot be read counts as 0: it announces nothing. */
 static u64 read_capability(u32 msr)
 {
 	u64 value = 0;
@@ -161,7 +158,7 @@ static u64 read_capability(u32 msr)
 	return value;
 }
 
-/* In an order in which a capability comes after the one that announces it. */
+/* Each set comes after the one that announces it: secondary controls after primary ones. */
 static const struct control_set {
 	const struct wish *wishes;
 	unsigned count;
@@ -178,7 +175,7 @@ static const struct control_set {
 	  &vmx_caps.entry },
 };
 
-/* The low half has the bits that must be 1, the high half those that may be. */
+/* The capability MSR's low half has the controls that must be 1, its high half those that may be 1. */
 static const char *adjust(const struct control_set *set, bool true_controls)
 {
 	bool absent = set->msr == MSR_VMX_SECONDARY && !(vmx_caps.primary & PRIMARY_SECONDARY);
@@ -192,7 +189,7 @@ static const char *adjust(const struct control_set *set, bool true_controls)
 
 /*
  * Errata "VMX-preemption timer does not count down at the rate specified": BA86, AAU65 and others.
- * Only processors that run unrestricted guests, since the rest does not come this far.
+ * Processors without unrestricted guests are not listed: Lamina does not run on them.
  */
 static bool timer_counts_wrong(void)
 {
@@ -209,7 +206,7 @@ static bool timer_counts_wrong(void)
 	return false;
 }
 
-/* What is of use only together with something else. */
+/* Clear controls that are of no use without another one, which is missing. */
 static void drop_halves(void)
 {
 	if (!(vmx_caps.ept_vpid & EPT_INVVPID))
@@ -273,7 +270,7 @@ int vmx_probe(void)
 	}
 	basic = read_capability(MSR_VMX_BASIC);
 	vmx_caps = (struct vmx_caps){
-		.revision = basic & 0x7fffffff,
+		.revision = basic & BASIC_REVISION,
 		.timer_shift = read_capability(MSR_VMX_MISC) & MISC_TIMER_SHIFT,
 		.cr0_fixed0 = read_capability(MSR_VMX_CR0_FIXED0),
 		.cr0_fixed1 = read_capability(MSR_VMX_CR0_FIXED1),

@@ -63,7 +63,7 @@ static void print_failure(const struct failure_text *failure)
 		 failure->text);
 }
 
-/* Where no rule explains it: for some rules the qualification says which one it was. */
+/* For a failure that no rule explains: the exit qualification names the cause of some. */
 static const char *qualification_words(u64 qualification)
 {
 	static const char *const words[] = {
@@ -77,7 +77,7 @@ static const char *qualification_words(u64 qualification)
 	return ": no rule that Lamina knows is broken; the state follows";
 }
 
-/* Every rule that is broken: the processor stops at the first that it looks at. */
+/* Print all broken rules: the processor stops at the first one, and does not say which. */
 static void explain_state(struct failure_text *failure, u64 qualification)
 {
 	struct vmx_entry_state state;
@@ -88,7 +88,7 @@ static void explain_state(struct failure_text *failure, u64 qualification)
 			 failure->text, qualification_words(qualification));
 }
 
-/* The qualification counts the entries from 1. Lamina's own list is all that there is. */
+/* `number` is the exit qualification: from 1 on. Lamina's only MSR-load list is that of EFER. */
 static void explain_msr_load(struct failure_text *failure, u64 number)
 {
 	const struct vmx_msr_entry *list = to_vmx(failure->vcpu)->efer_lists;

@@ -4,9 +4,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "vmx/vmx.h"
 
-#define BASIC_TRUE_CONTROLS BIT_ULL(55)
-
-/* The same capability without the bits that older software expects to be 1. */
+/* The TRUE variant of a capability MSR, which lets the "default1" controls be 0. */
 static u32 true_msr(u32 msr)
 {
 	return msr - MSR_VMX_PIN + MSR_VMX_TRUE_PIN;
@@ -82,13 +80,13 @@ void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
 	read_vmcs(vcpu, s);
 }
 
-/* --- before every entry: cheaply, so that a guest does not notice much --- */
+/* --- before every entry: only what has changed, so that the guest is slowed down little --- */
 
 static struct vmx_entry_state next, passed;	/* `passed` is the last one that broke no rule */
 static struct {
-	u64 bits;	/* those that a rule looks at */
+	u64 bits;	/* vmx_rule_bits() */
 	u32 number;
-	bool there;	/* the VMCS has such a field */
+	bool there;	/* the VMCS has this field */
 } watched[VMX_FIRST_PROCESSOR];
 
 static void list_fields(void)
@@ -119,7 +117,7 @@ unsigned vmx_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *con
 		vmread(watched[i].number, &fields[i]);
 		changed |= (fields[i] ^ before[i]) & watched[i].bits;
 	}
-	/* The rules are pure: what passed once passes again. */
+	/* The rules look at nothing else: a state that passed once passes again. */
 	if (!changed)
 		return 0;
 	broken = vmx_check_entry(&next, sink, context);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest state in the VMCS and in registers that stay live, in and out. */
+/* Reads and writes guest state: in the VMCS, and in registers that hold it while the guest is loaded. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
@@ -30,10 +30,9 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 void vmx_end_shadow(void)
 {
 	u32 interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY);
-	const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
-	if (unlikely(interruptibility & shadow))
-		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~shadow);
+	if (unlikely(interruptibility & INTERRUPTIBILITY_SHADOWS))
+		vmcs_write32(GUEST_INTERRUPTIBILITY, interruptibility & ~(u32)INTERRUPTIBILITY_SHADOWS);
 }
 
 /* Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */
@@ -51,7 +50,7 @@ void vmx_step_over(struct vcpu *vcpu, unsigned length)
 		emulate_advance(vcpu, length);
 		return;
 	}
-	/* Processors save it set where a fault-like exit, as an EPT violation, came before the end. */
+	/* Fault-like exits, such as EPT violations, save RF as 1; an instruction that is over has cleared it. */
 	if (rflags & RFLAGS_RF) {
 		vmcs_writen(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
 		vcpu->regs_available &= ~(u32)BIT(REG_RFLAGS);
@@ -61,7 +60,7 @@ void vmx_step_over(struct vcpu *vcpu, unsigned length)
 	vmx_end_shadow();
 }
 
-/* The length is that of an instruction that exited: there is none for what only touched memory. */
+/* For exits that an instruction causes. After an EPT violation the length is undefined. */
 int vmx_skip_instruction(struct vcpu *vcpu)
 {
 	vmx_step_over(vcpu, vmcs_read32(EXIT_INSTRUCTION_LENGTH));
@@ -69,9 +68,9 @@ int vmx_skip_instruction(struct vcpu *vcpu)
 }
 
 /*
- * Single steps are the processor's to report, but it has not executed this one. Raised as an
- * exception, and not left pending in the VMCS: what is pending there is lost to an entry that
- * injects an interrupt. SDM, "Delivery of Pending Debug Exceptions after VM Entry".
+ * Lamina has executed this instruction, not the processor, so Lamina must report the single step. As
+ * an exception, not as a pending debug exception in the VMCS, which an entry that injects an
+ * interrupt loses. SDM, "Delivery of Pending Debug Exceptions after VM Entry".
  */
 void vmx_instruction_done(struct vcpu *vcpu)
 {
@@ -106,8 +105,8 @@ static u64 cr4_get(const struct vcpu_vmx *vmx)
 }
 
 /*
- * With PAE paging the processor takes the four top entries from the VMCS: where Lamina takes the
- * place of the MOV that loads them, control.c has read and checked them. SDM, "PDPTE Registers".
+ * With PAE paging the processor takes the PDPTEs from the VMCS. Where Lamina emulates the MOV that
+ * loads them, core/cpu/control.c has read and checked them. SDM, "PDPTE Registers".
  */
 static void load_pdptes(const struct vcpu_vmx *vmx)
 {
@@ -117,7 +116,7 @@ static void load_pdptes(const struct vcpu_vmx *vmx)
 		vmcs_write64(guest_pdpte(i), vmx->vcpu.pdptes[i]);
 }
 
-/* IA-32e mode needs a busy 64-bit TSS in TR; hardware does not look at TR until it is used. */
+/* VM entry to IA-32e mode requires a busy 64-bit TSS; without VMX, TR is not checked until it is used. */
 static void widen_tss(void)
 {
 	u32 rights = vmcs_read32(guest_access_rights(SEG_TR));
@@ -143,7 +142,7 @@ static void efer_set(struct vcpu_vmx *vmx, u64 value)
 	vmcs_write32(ENTRY_CONTROLS, vmx->entry_controls);
 }
 
-/* Caches are not the guest's to switch off, and without CR0.NE there is no VMX operation. */
+/* The guest cannot switch off caches (CD, NW), and VMX operation needs CR0.NE. */
 static void cr0_set(struct vcpu_vmx *vmx, u64 value)
 {
 	u64 fixed = vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG), changed = value ^ cr0_get();
@@ -241,14 +240,14 @@ void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 		.base = vmcs_readn(guest_base(index)),
 		.limit = vmcs_read32(guest_limit(index)),
 		.selector = vmcs_read16(guest_selector(index)),
-		.type = rights & 15,
-		.s = rights & BIT(4),
-		.dpl = rights >> 5 & 3,
-		.present = rights & BIT(7),
-		.avl = rights & BIT(12),
-		.l = rights & BIT(13),
-		.db = rights & BIT(14),
-		.g = rights & BIT(15),
+		.type = rights & ACCESS_RIGHTS_TYPE,
+		.s = rights & ACCESS_RIGHTS_S,
+		.dpl = ACCESS_RIGHTS_DPL(rights),
+		.present = rights & ACCESS_RIGHTS_PRESENT,
+		.avl = rights & ACCESS_RIGHTS_AVL,
+		.l = rights & ACCESS_RIGHTS_L,
+		.db = rights & ACCESS_RIGHTS_DB,
+		.g = rights & ACCESS_RIGHTS_G,
 		.unusable = rights & ACCESS_RIGHTS_UNUSABLE,
 	};
 }
@@ -256,12 +255,12 @@ void vmx_segment_get(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 		     const struct segment *segment)
 {
-	u32 rights = (segment->type & 15) | (segment->s ? BIT(4) : 0) | (segment->dpl & 3u) << 5 |
-		     (segment->present ? BIT(7) : 0) | (segment->avl ? BIT(12) : 0) |
-		     (segment->l ? BIT(13) : 0) | (segment->db ? BIT(14) : 0) |
-		     (segment->g ? BIT(15) : 0);
+	u32 rights = (segment->type & ACCESS_RIGHTS_TYPE) | (segment->dpl & 3u) << 5 |
+		     (segment->s ? ACCESS_RIGHTS_S : 0) | (segment->present ? ACCESS_RIGHTS_PRESENT : 0) |
+		     (segment->avl ? ACCESS_RIGHTS_AVL : 0) | (segment->l ? ACCESS_RIGHTS_L : 0) |
+		     (segment->db ? ACCESS_RIGHTS_DB : 0) | (segment->g ? ACCESS_RIGHTS_G : 0);
 
-	/* The processor marks what it loads as accessed, and VM entry insists on it. */
+	/* Loading a segment register sets the accessed bit, and VM entry requires it. */
 	if (segment->s)
 		rights |= BIT(0);
 	if (segment->unusable)

@@ -241,6 +241,7 @@ enum {
 	INTERRUPTIBILITY_SMI = BIT(2),
 	INTERRUPTIBILITY_NMI = BIT(3),
 	INTERRUPTIBILITY_ENCLAVE = BIT(4),
+	INTERRUPTIBILITY_SHADOWS = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS,
 };
 enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI };
 #define PENDING_DEBUG_BUS_LOCK BIT_ULL(11)
@@ -248,10 +249,16 @@ enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI 
 #define PENDING_DEBUG_BS       BIT_ULL(14)
 #define PENDING_DEBUG_RTM      BIT_ULL(16)
 
-/* SDM, "Segment Access Rights": a bit that descriptors do not have. */
+/* SDM, "Guest Register State", "Format of Access Rights". */
+#define ACCESS_RIGHTS_TYPE     0xfu
+#define ACCESS_RIGHTS_S	       BIT(4)
+#define ACCESS_RIGHTS_DPL(rights) ((rights) >> 5 & 3)
+#define ACCESS_RIGHTS_PRESENT  BIT(7)
+#define ACCESS_RIGHTS_AVL      BIT(12)
 #define ACCESS_RIGHTS_L	       BIT(13)
 #define ACCESS_RIGHTS_DB       BIT(14)
-#define ACCESS_RIGHTS_UNUSABLE BIT(16)
+#define ACCESS_RIGHTS_G	       BIT(15)
+#define ACCESS_RIGHTS_UNUSABLE BIT(16)	/* not in descriptors */
 
 /* SDM, "VM-Entry Controls for Event Injection", "Information for VM Exits During Event Delivery" */
 #define INTERRUPTION_VECTOR	0xffu

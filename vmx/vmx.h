@@ -4,41 +4,15 @@
 
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "vmx/capability_msrs.h"
 #include "vmx/rules/rules.h"
 #include "vmx/vmcs.h"
 
 struct percpu;
 
-/* Model-specific registers that announce VMX. Intel SDM, "VMX Capability Reporting Facility". */
-#define MSR_VMX_BASIC		0x480	/* CPUID.1:ECX[5] */
-#define MSR_VMX_PIN		0x481
-#define MSR_VMX_PRIMARY		0x482
-#define MSR_VMX_EXIT		0x483
-#define MSR_VMX_ENTRY		0x484
-#define MSR_VMX_MISC		0x485
-#define MSR_VMX_CR0_FIXED0	0x486
-#define MSR_VMX_CR0_FIXED1	0x487
-#define MSR_VMX_CR4_FIXED0	0x488
-#define MSR_VMX_CR4_FIXED1	0x489
-#define MSR_VMX_SECONDARY	0x48b	/* VMX_PRIMARY[63] */
-#define MSR_VMX_EPT_VPID	0x48c	/* VMX_SECONDARY[33] (EPT) or [37] (VPID) */
-#define MSR_VMX_TRUE_PIN	0x48d	/* VMX_BASIC[55] */
-#define MSR_VMX_TRUE_PRIMARY	0x48e
-#define MSR_VMX_TRUE_EXIT	0x48f
-#define MSR_VMX_TRUE_ENTRY	0x490
-
+/* MSR_FEATURE_CONTROL */
 #define FEATURE_CONTROL_LOCKED	  BIT_ULL(0)
 #define FEATURE_CONTROL_VMX	  BIT_ULL(2)	/* outside SMX operation */
-
-/* MSR_VMX_EPT_VPID */
-#define EPT_WALK_4		  BIT_ULL(6)
-#define EPT_WRITE_BACK		  BIT_ULL(14)
-#define EPT_PAGES_2M		  BIT_ULL(16)
-#define EPT_PAGES_1G		  BIT_ULL(17)
-#define EPT_INVEPT		  BIT_ULL(20)
-#define EPT_INVEPT_SINGLE	  BIT_ULL(25)
-#define EPT_INVVPID		  BIT_ULL(32)
-#define EPT_INVVPID_SINGLE	  BIT_ULL(41)
 
 /* What the processor offers and Lamina uses: filled by vmx_probe(). */
 struct vmx_caps {

@@ -7,6 +7,8 @@
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
+/* A table's column: the register of struct cpuid_regs, in its order. */
+enum cpuid_reg { EAX, EBX, ECX, EDX };
 
 #ifdef LAMINA_HOST_TEST
 /* A unit test may define its own CPUID; without that, the build host's is used. */

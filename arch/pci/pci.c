@@ -8,7 +8,7 @@
 #define CONFIG_DATA    0xcfc
 #define CONFIG_ENABLE  BIT(31)
 
-#define NOBODY		 0xffffffff
+#define NO_DEVICE	 0xffffffff
 #define MULTI_FUNCTION	 BIT(23)	/* of the header type */
 #define HEADER_LAYOUT	 0x007f0000
 #define BAR_IO		 BIT(0)
@@ -63,11 +63,11 @@ bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *ar
 		struct pci_address at = { device / 32, device % 32, 0 };
 		unsigned functions = pci_read32(at, PCI_HEADER) & MULTI_FUNCTION ? 8 : 1;
 
-		if (pci_read32(at, PCI_VENDOR) == NOBODY)
+		if (pci_read32(at, PCI_VENDOR) == NO_DEVICE)
 			continue;
 		for (; at.function < functions; at.function++) {
-			/* Bridges (other header layouts) have other registers in the place of base addresses. */
-			if (pci_read32(at, PCI_VENDOR) != NOBODY &&
+			/* Bridges have other registers where devices have base addresses. */
+			if (pci_read32(at, PCI_VENDOR) != NO_DEVICE &&
 			    !(pci_read32(at, PCI_HEADER) & HEADER_LAYOUT) && visit(at, argument))
 				return true;
 		}

@@ -290,7 +290,6 @@ static void drop_inconsistent(struct cpuid_table *table)
 
 static void collect_features(struct cpuid_table *table)
 {
-	enum { EAX, EBX, ECX, EDX };
 	static const struct {
 		u32 leaf;
 		u8 reg, bit, feature;

@@ -249,18 +249,18 @@ static int write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
 
 /* --- the policy --- */
 
-#define ADDRESS		.read = read_vendor, .write = write_address
+#define CANONICAL_ONLY	.read = read_vendor, .write = write_address
 #define CONSTANT(v)	.place = place_constant, .constant = (v)
 #define IGNORED		.write = write_ignored
 
 static const struct msr_policy policy[] = {
 	/* System calls, segments: hardware switches them, and checks what is written. */
 	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, .passthrough = true, .read = read_vendor, .write = write_vendor },
-	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, .passthrough = true, ADDRESS },
+	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, .passthrough = true, CANONICAL_ONLY },
 	{ MSR_STAR, MSR_STAR, .passthrough = true, .read = read_vendor, .write = write_vendor },
-	{ MSR_LSTAR, MSR_CSTAR, .passthrough = true, ADDRESS },
+	{ MSR_LSTAR, MSR_CSTAR, .passthrough = true, CANONICAL_ONLY },
 	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, .passthrough = true, .read = read_vendor, .write = write_low_half },
-	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = true, ADDRESS },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = true, CANONICAL_ONLY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = true, .read = read_vendor, .write = write_low_half },
 
 	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },

@@ -6,7 +6,6 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-#define ADDRESS	    0x000ffffffffff000ull
 #define TOP_LEVEL   39		/* the lowest bit of its index */
 #define LAST_LEVEL  12
 #define PER_LEVEL   9
@@ -25,7 +24,7 @@ static inline bool walk(const struct vm *vm, u64 entry, gva_t gva, gpa_t *gpa)
 
 #pragma GCC unroll 4
 	for (unsigned shift = TOP_LEVEL; shift >= LAST_LEVEL; shift -= PER_LEVEL) {
-		table = in_plain_ram(vm, entry & ADDRESS, PAGE_SIZE);
+		table = in_plain_ram(vm, entry & PTE_ADDRESS, PAGE_SIZE);
 		if (unlikely(!table))
 			return false;
 		entry = __atomic_load_n(&table[gva >> shift & 511], __ATOMIC_RELAXED);
@@ -34,7 +33,7 @@ static inline bool walk(const struct vm *vm, u64 entry, gva_t gva, gpa_t *gpa)
 		if (shift == LAST_LEVEL || (shift != TOP_LEVEL && (entry & PTE_LARGE))) {
 			u64 offset = (1ull << shift) - 1;
 
-			*gpa = (entry & ADDRESS & ~offset) | (gva & offset);
+			*gpa = (entry & PTE_ADDRESS & ~offset) | (gva & offset);
 			return true;
 		}
 	}

@@ -80,17 +80,17 @@ static int write_base(struct vlapic *vlapic, u64 value)
 
 /* --- x2APIC registers: SDM, "x2APIC Register Address Space" --- */
 
-#define REGISTERS(first, last) (((2ull << ((last) - (first))) - 1) << (first))
+#define RANGE(first, last) (((2ull << ((last) - (first))) - 1) << (first))
 
 static const u64 readable = BIT_ULL(LAPIC_ID) | BIT_ULL(LAPIC_VERSION) | BIT_ULL(LAPIC_TPR) |
 			    BIT_ULL(LAPIC_PPR) | BIT_ULL(LAPIC_LDR) | BIT_ULL(LAPIC_SVR) |
-			    REGISTERS(LAPIC_ISR, LAPIC_IRR + 7) | BIT_ULL(LAPIC_ESR) |
-			    BIT_ULL(LAPIC_ICR) | REGISTERS(LAPIC_LVT, LAPIC_CURRENT_COUNT) |
+			    RANGE(LAPIC_ISR, LAPIC_IRR + 7) | BIT_ULL(LAPIC_ESR) |
+			    BIT_ULL(LAPIC_ICR) | RANGE(LAPIC_LVT, LAPIC_CURRENT_COUNT) |
 			    BIT_ULL(LAPIC_DIVIDE);
 
 static const u64 writable = BIT_ULL(LAPIC_TPR) | BIT_ULL(LAPIC_EOI) | BIT_ULL(LAPIC_SVR) |
 			    BIT_ULL(LAPIC_ESR) | BIT_ULL(LAPIC_ICR) |
-			    REGISTERS(LAPIC_LVT, LAPIC_INITIAL_COUNT) | BIT_ULL(LAPIC_DIVIDE) |
+			    RANGE(LAPIC_LVT, LAPIC_INITIAL_COUNT) | BIT_ULL(LAPIC_DIVIDE) |
 			    BIT_ULL(LAPIC_SELF_IPI);
 
 /* Read-only bits of LVT entries: a write may set them, without effect. */

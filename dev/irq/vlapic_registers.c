@@ -3,7 +3,7 @@
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
-#define VERSION (0x14 | (LVT_COUNT - 1) << 16)
+#define VLAPIC_VERSION (0x14 | (LVT_COUNT - 1) << 16)
 
 #define SVR_WRITABLE	  0x3ffu
 #define DIVIDE_WRITABLE	  0xbu
@@ -65,7 +65,7 @@ bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
 		*value = vlapic_in_x2apic_mode(vlapic) ? vlapic->id : vlapic->id << 24;
 		return true;
 	case LAPIC_VERSION:
-		*value = VERSION;
+		*value = VLAPIC_VERSION;
 		return true;
 	case LAPIC_TPR:
 		*value = vlapic->tpr;

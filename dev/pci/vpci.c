@@ -13,7 +13,7 @@
 #define ADDRESS_WRITABLE 0x80fffffcu
 #define ALL_ONES	 0xffffffffu
 
-#define DATA 4	/* offset of the data ports */
+#define DATA_PORTS 4	/* their offset */
 
 struct vpci_bus {
 	struct vm *vm;
@@ -92,8 +92,8 @@ static u64 ports_read(void *device, struct vcpu *vcpu __maybe_unused, u64 offset
 {
 	struct vpci_bus *bus = device;
 
-	if (offset >= DATA)
-		return config_read(bus, offset - DATA, size);
+	if (offset >= DATA_PORTS)
+		return config_read(bus, offset - DATA_PORTS, size);
 	if (offset == 0 && size == 4)
 		return bus->address;
 	if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)
@@ -106,8 +106,8 @@ static void ports_write(void *device, struct vcpu *vcpu __maybe_unused, u64 offs
 {
 	struct vpci_bus *bus = device;
 
-	if (offset >= DATA)
-		config_write(bus, offset - DATA, size, (u32)value);
+	if (offset >= DATA_PORTS)
+		config_write(bus, offset - DATA_PORTS, size, (u32)value);
 	else if (offset == 0 && size == 4)
 		bus->address = value & ADDRESS_WRITABLE;
 	else if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The use of VMX's capability MSRs: controls, replacements, and the messages when a required one is missing. */
-/* link: vmx/caps.c core/cpu/capability.c lib/log.c */
+/* What is made of VMX's capability MSRs: controls, replacements, and the words where it ends. */
+/* link: core/cpu/capability.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu/cpu.h"
-#include "arch/cpu/cpufeature.h"
-#include "lib/log.h"
-#include "vmx/vmx.h"
+/* For the functions that its options call, and for what they leave behind. */
+#include "vmx/caps.c"
 
 #define TRUE_CONTROLS BIT_ULL(55)
 
@@ -51,6 +49,7 @@ static int setup(void **state)
 	memset(msrs, 0, sizeof(msrs));
 	memset(unreadable, 0, sizeof(unreadable));
 	memset(said, 0, sizeof(said));
+	memset(&hidden, 0, sizeof(hidden));
 	cpu_features = (struct cpu_features){
 		.vmx = true, .tsc_deadline = true, .x2apic = true, .invariant_tsc = true,
 	};
@@ -195,6 +194,7 @@ static void unannounced_msrs_are_not_read(void **state)
 	take_away(MSR_VMX_TRUE_PRIMARY, PRIMARY_SECONDARY);
 	unreadable[MSR_VMX_SECONDARY] = unreadable[MSR_VMX_EPT_VPID] = true;
 	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_int_equal(vmx_caps.secondary, 0);
 	assert_false(strstr(said, "cannot be read"));
 
 	setup(state);
@@ -208,6 +208,7 @@ static void unannounced_msrs_are_not_read(void **state)
 	unreadable[MSR_VMX_TRUE_PIN] = true;
 	assert_int_equal(vmx_probe(), -ENODEV);
 	assert_said("MSR 0x48d cannot be read");
+	assert_int_equal(vmx_caps.pin, 0);
 }
 
 static void firmware_lock(void **state)
@@ -228,19 +229,169 @@ static void firmware_lock(void **state)
 	assert_said("not locked, VMX off, Lamina switches it on and locks it");
 }
 
-/* The last test, since a control that was turned off because of an erratum stays off. */
-static void timer_with_an_erratum(void **state)
+/* Of the errata's processors, model and stepping are both meant; the neighbours count right. */
+static void timers_with_an_erratum(void **state)
 {
-	cpu_features.vendor = CPU_VENDOR_INTEL;
-	cpu_features.family = 6;
-	cpu_features.model = 0x25;
-	cpu_features.stepping = 4;
+	static const struct {
+		enum cpu_vendor vendor;
+		u32 family, model, stepping;
+		bool wrong;
+	} cases[] = {
+		{ CPU_VENDOR_INTEL, 6, 0x2e, 6, true }, { CPU_VENDOR_INTEL, 6, 0x25, 2, true },
+		{ CPU_VENDOR_INTEL, 6, 0x25, 5, true }, { CPU_VENDOR_INTEL, 6, 0x3a, 8, true },
+		{ CPU_VENDOR_INTEL, 6, 0x2e, 5, false }, { CPU_VENDOR_INTEL, 6, 0x25, 3, false },
+		{ CPU_VENDOR_INTEL, 6, 0x2c, 2, false }, { CPU_VENDOR_INTEL, 6, 0x3a, 9, false },
+		{ CPU_VENDOR_INTEL, 15, 0x25, 2, false }, { CPU_VENDOR_AMD, 6, 0x25, 2, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		cpu_features.vendor = cases[i].vendor;
+		cpu_features.family = cases[i].family;
+		cpu_features.model = cases[i].model;
+		cpu_features.stepping = cases[i].stepping;
+		assert_int_equal(vmx_probe(), 0);
+		assert_int_equal(vmx_has_preemption_timer(), !cases[i].wrong);
+		assert_int_equal(!!strstr(said, "does not keep time"), cases[i].wrong);
+	}
+}
+
+/* The reserved bits that are fixed to 1, and those that the manual gives what Lamina asks for. */
+static void exactly_these_controls(void **state)
+{
 	assert_int_equal(vmx_probe(), 0);
-	assert_true(vmx_has_preemption_timer());
-	cpu_features.stepping = 5;
+	assert_int_equal(vmx_caps.pin, 0x16 | BIT(0) | BIT(3) | BIT(5) | BIT(6));
+	assert_int_equal(vmx_caps.primary, 0x04006172 | BIT(3) | BIT(7) | BIT(10) | BIT(11) | BIT(19) | BIT(20) |
+					   BIT(24) | BIT(28) | BIT(29) | BIT(31));
+	assert_int_equal(vmx_caps.exit, 0x36dfb | BIT(2) | BIT(9) | BIT(18) | BIT(19) | BIT(21));
+	assert_int_equal(vmx_caps.entry, 0x11fb | BIT(2) | BIT(14) | BIT(15));
+	assert_int_equal(vmx_caps.ept_vpid, ~0ull);
+}
+
+/* SDM, "Basic VMX Information", "Miscellaneous Data": bit 31 and what is above bit 4 mean something else. */
+static void fields_of_the_capability_msrs(void **state)
+{
+	msrs[MSR_VMX_BASIC] = ~0ull;
+	msrs[MSR_VMX_MISC] = ~0ull;
+	msrs[MSR_VMX_CR0_FIXED0] = 0x80000021;
+	msrs[MSR_VMX_CR0_FIXED1] = 0xffffffff;
+	msrs[MSR_VMX_CR4_FIXED0] = 0x2000;
+	msrs[MSR_VMX_CR4_FIXED1] = 0x3727ff;
 	assert_int_equal(vmx_probe(), 0);
-	assert_false(vmx_has_preemption_timer());
-	assert_said("preemption timer does not keep time");
+	assert_int_equal(vmx_caps.revision, 0x7fffffff);
+	assert_int_equal(vmx_caps.timer_shift, 31);
+	assert_int_equal(vmx_caps.cr0_fixed0, 0x80000021);
+	assert_int_equal(vmx_caps.cr0_fixed1, 0xffffffff);
+	assert_int_equal(vmx_caps.cr4_fixed0, 0x2000);
+	assert_int_equal(vmx_caps.cr4_fixed1, 0x3727ff);
+}
+
+static void the_log_has_what_was_found(void **state)
+{
+	assert_int_equal(vmx_probe(), 0);
+	assert_said("capabilities: Intel VMX, VMCS revision 0x1234");
+	assert_said("IA32_FEATURE_CONTROL               locked, VMX on");
+	assert_said("preemption timer's unit            2097152 TSC ticks");
+	assert_said("forced exits by                    preemption timer = 0");
+	assert_said("true controls                      found");
+	assert_said("TSC deadline timer                 found");
+	assert_said("x2APIC                             found");
+	assert_said("invariant TSC                      found");
+
+	setup(state);
+	cpu_features = (struct cpu_features){ .vmx = true };
+	take_away(MSR_VMX_TRUE_PIN, BIT(6));
+	assert_int_equal(vmx_probe(), 0);
+	assert_said("TSC deadline timer                 missing: calibrated one-shot timer");
+	assert_said("x2APIC                             missing: xAPIC");
+	assert_said("invariant TSC                      missing: TSC is taken to be constant");
+	assert_false(strstr(said, "preemption timer's unit"));
+}
+
+/* Each takes away one thing, as if the processor lacked it, and nothing else. */
+static void options_hide_capabilities(void **state)
+{
+	static const struct {
+		int (*set)(struct str_view value);
+		u32 pin, primary, secondary, exit, entry;	/* what is missing or more than without it */
+	} options[] = {
+		{ set_nopreempt, .pin = BIT(6) }, { set_novnmi, .pin = BIT(5) }, { set_novpid, .secondary = BIT(5) },
+		{ set_noefer, .exit = BIT(21), .entry = BIT(15) },
+		{ set_notrue, .primary = BIT(15) | BIT(16) },
+	};
+	struct vmx_caps all;
+
+	assert_int_equal(vmx_probe(), 0);
+	all = vmx_caps;
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+		setup(state);
+		assert_int_equal(options[i].set((struct str_view){ 0 }), 0);
+		assert_int_equal(vmx_probe(), 0);
+		assert_int_equal(vmx_caps.pin ^ all.pin, options[i].pin);
+		assert_int_equal(vmx_caps.primary ^ all.primary, options[i].primary);
+		assert_int_equal(vmx_caps.secondary ^ all.secondary, options[i].secondary);
+		assert_int_equal(vmx_caps.exit ^ all.exit, options[i].exit);
+		assert_int_equal(vmx_caps.entry ^ all.entry, options[i].entry);
+		assert_said("missing: ");
+	}
+}
+
+/* A half that loads on entry only, or on exit only, is dropped with the other one. */
+static void each_half_is_dropped(void **state)
+{
+	static const struct {
+		u32 msr, bit;
+		u32 exit, entry;	/* what goes */
+	} cases[] = {
+		{ MSR_VMX_TRUE_EXIT, EXIT_LOAD_EFER, EXIT_LOAD_EFER, ENTRY_LOAD_EFER },
+		{ MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER, EXIT_LOAD_EFER, ENTRY_LOAD_EFER },
+		{ MSR_VMX_TRUE_EXIT, EXIT_SAVE_PAT, EXIT_SAVE_PAT | EXIT_LOAD_PAT, ENTRY_LOAD_PAT },
+		{ MSR_VMX_TRUE_EXIT, EXIT_LOAD_PAT, EXIT_SAVE_PAT | EXIT_LOAD_PAT, ENTRY_LOAD_PAT },
+		{ MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_PAT, EXIT_SAVE_PAT | EXIT_LOAD_PAT, ENTRY_LOAD_PAT },
+	};
+	struct vmx_caps all;
+
+	assert_int_equal(vmx_probe(), 0);
+	all = vmx_caps;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		take_away(cases[i].msr, cases[i].bit);
+		assert_int_equal(vmx_probe(), 0);
+		assert_int_equal(vmx_caps.exit, all.exit & ~cases[i].exit);
+		assert_int_equal(vmx_caps.entry, all.entry & ~cases[i].entry);
+	}
+}
+
+/* In the order in which they are looked at: what is missing of EPT is named last. */
+static void the_first_missing_one_is_named(void **state)
+{
+	static const u64 ept[] = { EPT_WALK_4, EPT_WRITE_BACK, EPT_INVEPT };
+	static const char *const names[] = { "4-level EPT", "write-back EPT structures", "INVEPT" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ept); i++) {
+		setup(state);
+		msrs[MSR_VMX_EPT_VPID] &= ~ept[i];
+		assert_int_equal(vmx_probe(), -ENODEV);
+		assert_said("has VMX but no ");
+		assert_said(names[i]);
+	}
+	setup(state);
+	msrs[MSR_VMX_EPT_VPID] &= ~(EPT_WALK_4 | EPT_INVEPT);
+	take_away(MSR_VMX_SECONDARY, BIT(7));
+	take_away(MSR_VMX_TRUE_PRIMARY, BIT(28) | BIT(7));
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_said("has VMX but no HLT exiting; ");
+}
+
+/* Without EPT there is no MSR that says what it can do. */
+static void ept_is_not_asked_for_where_it_is_missing(void **state)
+{
+	take_away(MSR_VMX_SECONDARY, BIT(1));
+	unreadable[MSR_VMX_EPT_VPID] = true;
+	assert_int_equal(vmx_probe(), -ENODEV);
+	assert_int_equal(vmx_caps.ept_vpid, 0);
+	assert_false(strstr(said, "cannot be read"));
+	assert_false(vmx_has_vpid());
 }
 
 static void no_vmx(void **state)
@@ -262,7 +413,14 @@ int main(void)
 		cmocka_unit_test_setup(unannounced_msrs_are_not_read, setup),
 		cmocka_unit_test_setup(firmware_lock, setup),
 		cmocka_unit_test_setup(no_vmx, setup),
-		cmocka_unit_test_setup(timer_with_an_erratum, setup),
+		cmocka_unit_test_setup(timers_with_an_erratum, setup),
+		cmocka_unit_test_setup(exactly_these_controls, setup),
+		cmocka_unit_test_setup(fields_of_the_capability_msrs, setup),
+		cmocka_unit_test_setup(the_log_has_what_was_found, setup),
+		cmocka_unit_test_setup(options_hide_capabilities, setup),
+		cmocka_unit_test_setup(each_half_is_dropped, setup),
+		cmocka_unit_test_setup(the_first_missing_one_is_named, setup),
+		cmocka_unit_test_setup(ept_is_not_asked_for_where_it_is_missing, setup),
 	};
 
 	log_add_console(&console);

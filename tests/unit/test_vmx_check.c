@@ -14,6 +14,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
+#include "arch/mem/memory.h"
 #include "lib/log.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"
@@ -238,6 +239,106 @@ static void other_failures(void **state)
 	}
 }
 
+/* SDM, "VM-Instruction Error Numbers": 1 to 28, but 14, 21 and 27. */
+static void each_instruction_error_has_a_name(void **state)
+{
+	for (u32 error = 0; error < 40; error++) {
+		bool known = error >= 1 && error <= 28 && error != 14 && error != 21 && error != 27;
+
+		valid_state();
+		vcpu->failure = (struct failure_record){ .kind = ENTRY_VMFAIL_VALID, .instruction_error = error };
+		vmx_explain_failure(vcpu);
+		assert_said("VMfailValid: ");
+		assert_int_equal(!!strstr(said, "unknown error"), !known);
+		/* Only invalid fields are explained by rules. */
+		assert_int_equal(!!strstr(said, "no rule that Lamina knows"), error == 7 || error == 8);
+	}
+}
+
+static void an_entry_that_succeeded_needs_no_words(void **state)
+{
+	valid_state();
+	vcpu->failure = (struct failure_record){ .kind = ENTRY_OK };
+	vmx_explain_failure(vcpu);
+	assert_string_equal(said, "");
+}
+
+/* The qualification is the number of the MSR's entry, from 1 to the count. */
+static void which_entry_of_the_msr_list(void **state)
+{
+	struct vmx_msr_entry list[3] = { { .index = MSR_FS_BASE }, { .index = 0x808 }, { .index = 0x9b } };
+	static const char *const explained[] = { NULL, "msr-load.fs-gs-base", "msr-load.x2apic", NULL };
+
+	for (u64 number = 0; number < ARRAY_SIZE(explained); number++) {
+		valid_state();
+		FAKE(ENTRY_MSR_LOAD_COUNT) = 2;
+		vmx.efer_lists = list;
+		vcpu->failure = (struct failure_record){
+			.kind = ENTRY_MSR_LOADING, .reason = 0x80000022, .qualification = number,
+		};
+		vmx_explain_failure(vcpu);
+		assert_said("of the list is refused");
+		if (explained[number])
+			assert_said(explained[number]);
+		assert_int_equal(!!strstr(said, "msr-load."), !!explained[number]);
+	}
+	vmx.efer_lists = NULL;
+}
+
+static unsigned lines_said(void)
+{
+	unsigned lines = 0;
+
+	for (const char *c = said; *c; c++)
+		lines += *c == '\n';
+	return lines;
+}
+
+/* One line for each broken rule, or one that says what is known; never both. */
+static void a_failure_is_reported_once(void **state)
+{
+	struct vmx_msr_entry list[1] = { { .index = MSR_FS_BASE } };
+	const struct failure_record failures[] = {
+		{ .kind = ENTRY_INVALID_STATE, .reason = 0x80000021 },
+		{ .kind = ENTRY_VMFAIL_VALID, .instruction_error = 7 },
+		{ .kind = ENTRY_VMFAIL_VALID, .instruction_error = 5 },
+		{ .kind = ENTRY_VMFAIL_INVALID },
+		{ .kind = ENTRY_MSR_LOADING, .reason = 0x80000022, .qualification = 1 },
+		{ .kind = ENTRY_MSR_LOADING, .reason = 0x80000022, .qualification = 2 },
+		{ .kind = ENTRY_MACHINE_CHECK, .reason = 0x80000029 },
+		{ .kind = ENTRY_UNKNOWN, .reason = 0x80000031 },
+	};
+
+	vmx.efer_lists = list;
+	for (unsigned broken = 0; broken < 2; broken++)
+		for (unsigned i = 0; i < ARRAY_SIZE(failures); i++) {
+			valid_state();
+			FAKE(ENTRY_MSR_LOAD_COUNT) = 1;
+			FAKE(GUEST_RFLAGS) = broken ? 0 : RFLAGS_FIXED;
+			vcpu->failure = failures[i];
+			vmx_explain_failure(vcpu);
+			assert_int_equal(lines_said(), 1);
+		}
+	vmx.efer_lists = NULL;
+}
+
+/* Others than 2, 3 and 4 have no meaning; and where a rule is broken, it says more. */
+static void other_qualifications_tell_nothing(void **state)
+{
+	static const u64 others[] = { 0, 1, 5, 1ull << 32 | 2 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		valid_state();
+		explain(others[i]);
+		assert_said("no rule that Lamina knows is broken; the state follows");
+	}
+	valid_state();
+	FAKE(GUEST_RFLAGS) = 0;
+	explain(2);
+	assert_said("guest.rflags.reserved");
+	assert_false(strstr(said, "exit qualification"));
+}
+
 /* --- before each entry --- */
 
 static unsigned heard;
@@ -285,6 +386,19 @@ static void each_entry_is_judged(void **state)
 	assert_true(check_next() > 1);
 }
 
+/* Which VMCS is current is a part of the state: the link pointer must be another one's. */
+static void another_vmcs_is_another_state(void **state)
+{
+	valid_state();
+	FAKE(VMCS_LINK_POINTER) = 0x5000;
+	vmx.vmcs = phys_to_virt(0x6000);
+	assert_int_equal(check_next(), 0);
+	vmx.vmcs = phys_to_virt(0x5000);
+	assert_int_equal(check_next(), 1);
+	vmx.vmcs = phys_to_virt(0x6000);
+	assert_int_equal(check_next(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +411,12 @@ int main(void)
 		cmocka_unit_test(qualification_tells),
 		cmocka_unit_test(other_failures),
 		cmocka_unit_test(each_entry_is_judged),
+		cmocka_unit_test(each_instruction_error_has_a_name),
+		cmocka_unit_test(an_entry_that_succeeded_needs_no_words),
+		cmocka_unit_test(which_entry_of_the_msr_list),
+		cmocka_unit_test(a_failure_is_reported_once),
+		cmocka_unit_test(other_qualifications_tell_nothing),
+		cmocka_unit_test(another_vmcs_is_another_state),
 	};
 
 	log_add_console(&console);

@@ -4,138 +4,7 @@
 /* link: vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c */
 /* link: vmx/rules/exempt.c core/observe/entry_rule.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "vmx/rules/rule.h"
-
-/* --- states that no rule objects to, on a processor that allows every control --- */
-
-static struct vmx_entry_state s;
-
-static void set_segment(enum vcpu_segment index, u64 selector, u64 base, u64 limit, u64 rights)
-{
-	s.segments[index] = (struct vmx_segment_fields){ selector, base, limit, rights };
-}
-
-/* A 64-bit guest at CPL 0 in a 64-bit host, as an unrestricted guest. */
-static void long_mode(void)
-{
-	s = (struct vmx_entry_state){
-		.pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER,
-		.primary = PRIMARY_SECONDARY | PRIMARY_TERTIARY | PRIMARY_MSR_BITMAP,
-		.secondary = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST | SECONDARY_VPID,
-		.exit = EXIT_HOST_64BIT | EXIT_LOAD_EFER | EXIT_LOAD_PAT | EXIT_LOAD_PERF |
-			EXIT_LOAD_CET | EXIT_LOAD_PKRS | EXIT_SECONDARY,
-		.entry = ENTRY_IA32E_GUEST | ENTRY_LOAD_EFER | ENTRY_LOAD_PAT | ENTRY_LOAD_DEBUG |
-			 ENTRY_LOAD_PERF | ENTRY_LOAD_BNDCFGS | ENTRY_LOAD_CET | ENTRY_LOAD_PKRS,
-		.vpid = 1, .ept_pointer = 0x10000 | 3 << 3 | 6, .msr_bitmap = 0x20000,
-		.tsc_multiplier = 1,
-
-		.host_cr0 = CR0_PG | CR0_WP | CR0_NE | CR0_PE, .host_cr3 = 0x1000,
-		.host_cr4 = CR4_PAE | CR4_VMXE, .host_rip = 0xffffffff80000000,
-		.host_cs = 8, .host_tr = 0x40, .host_pat = 0x0007040600070406,
-		.host_efer = EFER_LMA | EFER_LME | EFER_NXE,
-
-		.cr0 = CR0_PG | CR0_NE | CR0_PE, .cr3 = 0x1000, .cr4 = CR4_PAE | CR4_VMXE,
-		.efer = EFER_LMA | EFER_LME, .pat = 0x0007040600070406, .dr7 = 0x400,
-		.rip = 0xffffffff81000000, .rflags = RFLAGS_FIXED, .link_pointer = ~0ull,
-		.gdtr_limit = 0xffff, .idtr_limit = 0xffff,
-
-		.basic = 0x2b, .misc = 7 << 6 | 4 << 16,
-		.allowed_pin = ~0u * BIT_ULL(32) | 0x16, .allowed_primary = ~0u * BIT_ULL(32),
-		.allowed_secondary = ~0u * BIT_ULL(32), .allowed_tertiary = 0xff,
-		.allowed_exit = ~0u * BIT_ULL(32), .allowed_secondary_exit = 0xff,
-		.allowed_entry = ~0u * BIT_ULL(32), .allowed_functions = 1,
-		.ept_vpid = BIT(6) | BIT(14) | BIT(21) | BIT(23),
-		.cr0_fixed0 = CR0_PG | CR0_NE | CR0_PE, .cr0_fixed1 = 0xffffffff,
-		.cr4_fixed0 = CR4_VMXE, .cr4_fixed1 = 0xffffff,
-		.physical_bits = 40, .linear_bits = 48, .perf_valid = 0x70000000f,
-		.features = VMX_FEATURE_VIRTUAL_TPR | VMX_FEATURE_LINKED | VMX_FEATURE_RTM,
-		.virtual_tpr = 0x20, .link_revision = 0x2b, .current_vmcs = 0x5000,
-	};
-	s.pin |= 0x16;
-	for (enum vcpu_segment i = SEG_ES; i <= SEG_GS; i++)
-		set_segment(i, 0x10, 0, 0xffffffff, 0xc093);
-	set_segment(SEG_CS, 0x8, 0, 0xffffffff, 0xa09b);
-	set_segment(SEG_LDTR, 0, 0, 0xfff, 0x82);
-	set_segment(SEG_TR, 0x40, 0xffff800000001000, 0x67, 0x8b);
-}
-
-static void real_mode(void)
-{
-	long_mode();
-	s.entry &= ~(u64)ENTRY_IA32E_GUEST;
-	s.cr0 = CR0_NE;
-	s.cr4 = CR4_VMXE;
-	s.efer = 0;
-	s.rip = 0xfff0;
-	for (enum vcpu_segment i = SEG_ES; i <= SEG_GS; i++)
-		set_segment(i, 0, 0, 0xffff, 0x93);
-	set_segment(SEG_CS, 0xf000, 0xffff0000, 0xffff, 0x9b);
-	set_segment(SEG_TR, 0, 0, 0xffff, 0x8b);
-}
-
-static void virtual_8086_mode(void)
-{
-	real_mode();
-	s.cr0 |= CR0_PE;
-	s.rflags |= RFLAGS_VM;
-	for (enum vcpu_segment i = SEG_ES; i <= SEG_GS; i++)
-		set_segment(i, 0x1000, 0x10000, 0xffff, 0xf3);
-}
-
-/* 32-bit, with PAE paging and loaded PDPTEs. */
-static void pae_mode(void)
-{
-	real_mode();
-	s.cr0 |= CR0_PG | CR0_PE;
-	s.cr4 |= CR4_PAE;
-	s.pdpte0 = s.pdpte1 = s.pdpte2 = s.pdpte3 = 0x1001;
-}
-
-/* As pae_mode(), without "unrestricted guest": what that relaxes applies. */
-static void restricted(void)
-{
-	pae_mode();
-	s.secondary &= ~(u64)SECONDARY_UNRESTRICTED_GUEST;
-}
-
-/* A 32-bit host, whose processor would have to be outside IA-32e mode. */
-static void host_32(void)
-{
-	pae_mode();
-	s.exit &= ~(u64)EXIT_HOST_64BIT;
-	s.host_efer = 0;
-	s.host_ss = 0x10;
-	s.host_rip = 0x1000;
-}
-
-/* --- what a check says --- */
-
-static const char *broken[16];
-static unsigned broken_count;
-static struct violation last;
-
-static void listen(void *context, const struct violation *violation)
-{
-	assert_true(broken_count < ARRAY_SIZE(broken));
-	last = *violation;
-	for (unsigned i = 0; i < broken_count; i++)
-		if (!strcmp(broken[i], violation->name))
-			return;
-	broken[broken_count++] = violation->name;
-}
-
-static unsigned check(void)
-{
-	broken_count = 0;
-	return vmx_check_entry(&s, listen, NULL);
-}
+#include "tests/unit/vmx_entry_states.h"
 
 static const char *all_broken(void)
 {
@@ -164,48 +33,12 @@ static void valid_states_break_nothing(void **state)
 
 /* --- each rule --- */
 
-struct change {
-	u8 field;
-	char how;	/* '=', '|', '&' */
-	u64 value;
-};
-
-#define SET(member, value) { VMX_FIELD(member), '=', value }
-#define ON(member, bits)   { VMX_FIELD(member), '|', bits }
-#define OFF(member, bits)  { VMX_FIELD(member), '&', ~(u64)(bits) }
-#define RIGHTS(segment, value) SET(segments[segment].rights, value)
-
 struct rule_case {
 	const char *name;	/* the rule that is broken; NULL: none may be */
 	void (*base)(void);
 	struct change changes[4];
 	const char *also;	/* a rule that is inevitably broken, too */
 };
-
-static void apply(const struct change *change)
-{
-	u64 *field = (u64 *)&s + change->field;
-
-	switch (change->how) {
-	case '=':
-		*field = change->value;
-		break;
-	case '|':
-		*field |= change->value;
-		break;
-	case '&':
-		*field &= change->value;
-		break;
-	}
-}
-
-static bool was_broken(const char *name)
-{
-	for (unsigned i = 0; i < broken_count; i++)
-		if (!strcmp(broken[i], name))
-			return true;
-	return false;
-}
 
 static void run_case(const struct rule_case *c, unsigned index)
 {
@@ -222,14 +55,6 @@ static void run_case(const struct rule_case *c, unsigned index)
 	if (c->name && !last.values[0])
 		fail_msg("%s shows no values", c->name);
 }
-
-#define EXTINT (INTERRUPTION_VALID | 0x30)
-#define EVENT(type, vector) (INTERRUPTION_VALID | (type) << 8 | (vector))
-#define ERROR_CODE INTERRUPTION_ERROR_CODE
-#define NMI EVENT(2u, 2)
-#define FAR (1ull << 40)		/* beyond the physical-address width */
-#define ODD (1ull << 47)		/* not canonical */
-#define IF (RFLAGS_FIXED | RFLAGS_IF)
 
 static const struct rule_case controls[] = {
 	{ "control.pin.reserved", long_mode, { OFF(pin, BIT(1)) } },
@@ -401,6 +226,7 @@ static const struct rule_case host[] = {
 	{ "host.efer.mode", long_mode, { OFF(host_efer, EFER_LME) } },
 	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(6)) } },
 	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(10) | BIT(11)) } },
+	{ "host.s-cet", long_mode, { SET(host_s_cet, BIT(10) | BIT(11) | 0x3f) } },
 	{ NULL, long_mode, { SET(host_s_cet, BIT(10) | 0x3f) } },
 	{ "host.ssp.aligned", long_mode, { SET(host_ssp, 2) } },
 	{ "host.ssp.canonical", long_mode, { SET(host_ssp, ODD) } },
@@ -705,6 +531,11 @@ static void bits_that_no_rule_looks_at(void **state)
 		}
 	}
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(rsp)), 0);
+	/* CF, PF, AF, ZF, SF, DF and OF: instructions change them, and no rule is about them. */
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rflags)), ~0xcd5ull);
+	/* RIP mostly moves within 2 GiB. */
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rip)) & 0x7fffffff, 0);
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(rip)) >> 32, ~0u);
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(cr0)), ~0ull);
 }
 
@@ -723,6 +554,28 @@ static void values_name_the_fields(void **state)
 	check();
 	assert_string_equal(last.values,
 			    "DS 0x10, DS base 0x0, DS limit 0xffffffff, DS access rights 0xc092");
+}
+
+/* A control that needs another one: both words, or the one that holds both. */
+static void values_name_the_words_of_controls(void **state)
+{
+	long_mode();
+	s.secondary = SECONDARY_X2APIC;
+	check();
+	assert_string_equal(last.name, "control.x2apic-mode.tpr-shadow");
+	assert_string_equal(last.values, "secondary controls 0x10, primary controls 0x90020000");
+
+	long_mode();
+	s.secondary &= ~(u64)SECONDARY_EPT;
+	check();
+	assert_string_equal(last.name, "control.unrestricted-guest.ept");
+	assert_string_equal(last.values, "secondary controls 0xa0");
+
+	long_mode();
+	s.pin &= ~(u64)PIN_NMI;
+	check();
+	assert_string_equal(last.name, "control.virtual-nmis.nmi-exiting");
+	assert_string_equal(last.values, "pin-based controls 0x77");
 }
 
 /* Each field has a name and a number of its own, so that dumps can be read back. */
@@ -753,6 +606,59 @@ static void fields_have_the_numbers_of_the_vmcs(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++)
 		assert_int_equal(vmx_field_number(pairs[i].field), pairs[i].encoding);
+}
+
+/* The rules list all fields with their encodings, since they read dumps, too: vmx/vmcs_fields.h has the same ones. */
+static void encodings_are_those_of_the_accessors(void **state)
+{
+#define SAME(member, name) { VMX_FIELD(member), (name).encoding }
+	const struct {
+		u8 field;
+		u32 encoding;
+	} pairs[] = {
+		SAME(vpid, VPID), SAME(msr_bitmap, MSR_BITMAP), SAME(tsc_offset, TSC_OFFSET),
+		SAME(ept_pointer, EPT_POINTER), SAME(pin, PIN_BASED_CONTROLS),
+		SAME(primary, PRIMARY_CONTROLS), SAME(exception_bitmap, EXCEPTION_BITMAP),
+		SAME(cr3_target_count, CR3_TARGET_COUNT), SAME(secondary, SECONDARY_CONTROLS),
+		SAME(cr0_mask, CR0_GUEST_HOST_MASK), SAME(cr4_mask, CR4_GUEST_HOST_MASK),
+		SAME(cr0_shadow, CR0_READ_SHADOW), SAME(cr4_shadow, CR4_READ_SHADOW),
+		SAME(exit_load, EXIT_MSR_LOAD_ADDRESS), SAME(entry_load, ENTRY_MSR_LOAD_ADDRESS),
+		SAME(exit, EXIT_CONTROLS), SAME(exit_store_count, EXIT_MSR_STORE_COUNT),
+		SAME(exit_load_count, EXIT_MSR_LOAD_COUNT), SAME(entry, ENTRY_CONTROLS),
+		SAME(entry_load_count, ENTRY_MSR_LOAD_COUNT), SAME(event, ENTRY_INTERRUPTION_INFO),
+		SAME(event_error, ENTRY_EXCEPTION_ERROR_CODE), SAME(event_length, ENTRY_INSTRUCTION_LENGTH),
+		SAME(link_pointer, VMCS_LINK_POINTER), SAME(debugctl, GUEST_DEBUGCTL), SAME(pat, GUEST_PAT),
+		SAME(efer, GUEST_EFER), SAME(gdtr_limit, GUEST_GDTR_LIMIT),
+		SAME(idtr_limit, GUEST_IDTR_LIMIT), SAME(interruptibility, GUEST_INTERRUPTIBILITY),
+		SAME(activity, GUEST_ACTIVITY), SAME(sysenter_cs, GUEST_SYSENTER_CS), SAME(cr0, GUEST_CR0),
+		SAME(cr3, GUEST_CR3), SAME(cr4, GUEST_CR4), SAME(gdtr_base, GUEST_GDTR_BASE),
+		SAME(idtr_base, GUEST_IDTR_BASE), SAME(dr7, GUEST_DR7), SAME(rsp, GUEST_RSP),
+		SAME(rip, GUEST_RIP), SAME(rflags, GUEST_RFLAGS), SAME(pending_debug, GUEST_PENDING_DEBUG),
+		SAME(sysenter_esp, GUEST_SYSENTER_ESP), SAME(sysenter_eip, GUEST_SYSENTER_EIP),
+		SAME(host_es, HOST_ES_SELECTOR), SAME(host_cs, HOST_CS_SELECTOR),
+		SAME(host_ss, HOST_SS_SELECTOR), SAME(host_ds, HOST_DS_SELECTOR),
+		SAME(host_fs, HOST_FS_SELECTOR), SAME(host_gs, HOST_GS_SELECTOR),
+		SAME(host_tr, HOST_TR_SELECTOR), SAME(host_pat, HOST_PAT), SAME(host_efer, HOST_EFER),
+		SAME(host_cr0, HOST_CR0), SAME(host_cr3, HOST_CR3), SAME(host_cr4, HOST_CR4),
+		SAME(host_fs_base, HOST_FS_BASE), SAME(host_gs_base, HOST_GS_BASE),
+		SAME(host_tr_base, HOST_TR_BASE), SAME(host_gdtr_base, HOST_GDTR_BASE),
+		SAME(host_idtr_base, HOST_IDTR_BASE), SAME(host_sysenter_esp, HOST_SYSENTER_ESP),
+		SAME(host_sysenter_eip, HOST_SYSENTER_EIP), SAME(host_rip, HOST_RIP),
+		{ VMX_FIELD(host_rsp), HOST_RSP_ENCODING },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++)
+		assert_int_equal(vmx_field_number(pairs[i].field), pairs[i].encoding);
+	for (enum vcpu_segment i = SEG_ES; i <= SEG_TR; i++) {
+		unsigned first = VMX_FIRST_SEGMENT + 4 * i;
+
+		assert_int_equal(vmx_field_number(first), guest_selector(i).encoding);
+		assert_int_equal(vmx_field_number(first + 1), guest_base(i).encoding);
+		assert_int_equal(vmx_field_number(first + 2), guest_limit(i).encoding);
+		assert_int_equal(vmx_field_number(first + 3), guest_access_rights(i).encoding);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vmx_field_number(VMX_FIELD(pdpte0) + i), guest_pdpte(i).encoding);
 }
 
 /* --- MSR lists --- */
@@ -802,8 +708,10 @@ int main(void)
 		cmocka_unit_test(each_rule_has_a_case_and_a_name_of_its_own),
 		cmocka_unit_test(bits_that_no_rule_looks_at),
 		cmocka_unit_test(values_name_the_fields),
+		cmocka_unit_test(values_name_the_words_of_controls),
 		cmocka_unit_test(fields_are_told_apart),
 		cmocka_unit_test(fields_have_the_numbers_of_the_vmcs),
+		cmocka_unit_test(encodings_are_those_of_the_accessors),
 		cmocka_unit_test(refused_msrs),
 	};
 

@@ -6,12 +6,12 @@
 
 static bool cr3_targets(const struct vmx_check *c)
 {
-	return c->s->cr3_target_count > (c->s->misc >> 16 & 0x1ff);
+	return c->s->cr3_target_count > MISC_CR3_TARGETS(c->s->misc);
 }
 
 static bool threshold_reserved(const struct vmx_check *c)
 {
-	return !vmx_control(c->s, CONTROL(secondary, SECONDARY_INTERRUPT_DELIVERY)) &&
+	return !vmx_control(c->s, SECONDARY(INTERRUPT_DELIVERY)) &&
 	       c->s->tpr_threshold >> 4;
 }
 
@@ -20,11 +20,10 @@ static bool threshold_above_tpr(const struct vmx_check *c)
 	const struct vmx_entry_state *s = c->s;
 
 	return (s->features & VMX_FEATURE_VIRTUAL_TPR) &&
-	       !vmx_control(s, CONTROL(secondary, SECONDARY_APIC_ACCESSES)) &&
-	       !vmx_control(s, CONTROL(secondary, SECONDARY_INTERRUPT_DELIVERY)) &&
+	       !vmx_control(s, SECONDARY(APIC_ACCESSES)) &&
+	       !vmx_control(s, SECONDARY(INTERRUPT_DELIVERY)) &&
 	       (s->tpr_threshold & 15) > (s->virtual_tpr >> 4 & 15);
 }
-
 
 static bool notification_vector(const struct vmx_check *c)
 {
@@ -42,26 +41,26 @@ static bool ept_memory_type(const struct vmx_check *c)
 {
 	unsigned type = c->s->ept_pointer & 7;
 
-	return !((type == 0 && (c->s->ept_vpid & BIT_ULL(8))) ||
-		 (type == 6 && (c->s->ept_vpid & BIT_ULL(14))));
+	return !((type == 0 && (c->s->ept_vpid & EPT_UNCACHEABLE)) ||
+		 (type == 6 && (c->s->ept_vpid & EPT_WRITE_BACK)));
 }
 
 static bool ept_walk_length(const struct vmx_check *c)
 {
 	unsigned length = (c->s->ept_pointer >> 3 & 7) + 1;
 
-	return !((length == 4 && (c->s->ept_vpid & BIT_ULL(6))) ||
-		 (length == 5 && (c->s->ept_vpid & BIT_ULL(7))));
+	return !((length == 4 && (c->s->ept_vpid & EPT_WALK_4)) ||
+		 (length == 5 && (c->s->ept_vpid & EPT_WALK_5)));
 }
 
 static bool ept_accessed_dirty(const struct vmx_check *c)
 {
-	return (c->s->ept_pointer & BIT(6)) && !(c->s->ept_vpid & BIT_ULL(21));
+	return (c->s->ept_pointer & BIT(6)) && !(c->s->ept_vpid & EPT_ACCESSED_DIRTY);
 }
 
 static bool ept_shadow_stack(const struct vmx_check *c)
 {
-	return (c->s->ept_pointer & BIT(7)) && !(c->s->ept_vpid & BIT_ULL(23));
+	return (c->s->ept_pointer & BIT(7)) && !(c->s->ept_vpid & EPT_SHADOW_STACK);
 }
 
 static bool ept_reserved(const struct vmx_check *c)
@@ -91,14 +90,6 @@ static bool pid_table(const struct vmx_check *c)
 	return (c->s->pid_table & 7) || vmx_above_physical(c->s, c->s->pid_table) ||
 	       vmx_above_physical(c->s, last);
 }
-
-/* Short names for this file's tables. */
-#define PIN(bit)       CONTROL(pin, PIN_##bit)
-#define PRIMARY(bit)   CONTROL(primary, PRIMARY_##bit)
-#define SECONDARY(bit) CONTROL(secondary, SECONDARY_##bit)
-#define TERTIARY(bit)  CONTROL(tertiary, TERTIARY_##bit)
-#define EXIT(bit)      CONTROL(exit, EXIT_##bit)
-#define ENTRY(bit)     CONTROL(entry, ENTRY_##bit)
 
 #define RESERVED(name, member) \
 	{ name, TEXT_ALLOWED, rule_controls_reserved, \
@@ -254,8 +245,6 @@ static const struct vmx_rule exit_fields[] = {
 
 /* --- VM-entry control fields --- */
 
-#define EVENT_VALID CONTROL(event, INTERRUPTION_VALID)
-
 static bool event_type(const struct vmx_check *c)
 {
 	bool monitor_trap = c->s->allowed_primary >> 32 & PRIMARY_MONITOR_TRAP;
@@ -287,10 +276,9 @@ static bool real_mode(const struct vmx_entry_state *s)
 	return vmx_control(s, SECONDARY(UNRESTRICTED_GUEST)) && !(s->cr0 & CR0_PE);
 }
 
-/* IA32_VMX_BASIC[56]: hardware exceptions may come with or without an error code. */
 static bool any_error_code(const struct vmx_entry_state *s)
 {
-	return s->basic & BIT_ULL(56);
+	return s->basic & BASIC_ANY_ERROR_CODE;
 }
 
 static bool vector_has_error_code(const struct vmx_entry_state *s)
@@ -329,7 +317,6 @@ static bool error_code_reserved(const struct vmx_check *c)
 	return delivers_error_code(c->s) && c->s->event_error >> 16;
 }
 
-/* IA32_VMX_MISC[30]: software events may have length 0. */
 static bool event_length(const struct vmx_check *c)
 {
 	u64 length = c->s->event_length;
@@ -337,10 +324,10 @@ static bool event_length(const struct vmx_check *c)
 			vmx_injects(c->s, INTERRUPTION_PRIVILEGED_EXCEPTION) ||
 			vmx_injects(c->s, INTERRUPTION_SOFT_EXCEPTION);
 
-	return software && (length > 15 || (!length && !(c->s->misc & BIT_ULL(30))));
+	return software && (length > 15 || (!length && !(c->s->misc & MISC_NO_LENGTH)));
 }
 
-#define EVENT(name, text, broken) { name, text, broken, { FIELD(event) }, 0, EVENT_VALID }
+#define EVENT(name, text, broken) { name, text, broken, { FIELD(event) }, 0, INJECTS_EVENT }
 
 static const struct vmx_rule entry_fields[] = {
 	RESERVED("control.entry.reserved", entry),
@@ -350,7 +337,7 @@ static const struct vmx_rule entry_fields[] = {
 	      "the vector must be 2 for an NMI, at most 31 for an exception, 0 for type 7",
 	      event_vector),
 	{ "control.event.error-code.real-mode", "no error code may be delivered in real mode",
-	  error_code_in_real_mode, { FIELD(event), FIELD(cr0) }, 0, EVENT_VALID },
+	  error_code_in_real_mode, { FIELD(event), FIELD(cr0) }, 0, INJECTS_EVENT },
 	EVENT("control.event.error-code.type", "only hardware exceptions deliver an error code",
 	      error_code_of_no_exception),
 	EVENT("control.event.error-code.unexpected", "this exception has no error code",
@@ -359,15 +346,15 @@ static const struct vmx_rule entry_fields[] = {
 	      error_code_missing),
 	EVENT("control.event.reserved", "bits 30:12 must be 0", event_reserved),
 	{ "control.event.error-code.reserved", "bits 31:16 of the error code must be 0",
-	  error_code_reserved, { FIELD(event_error), FIELD(event) }, 0, EVENT_VALID },
+	  error_code_reserved, { FIELD(event_error), FIELD(event) }, 0, INJECTS_EVENT },
 	{ "control.event.instruction-length",
 	  "must be 1 to 15 for software events, or 0 where IA32_VMX_MISC[30] allows it",
-	  event_length, { FIELD(event_length), FIELD(event), FIELD(misc) }, 0, EVENT_VALID },
+	  event_length, { FIELD(event_length), FIELD(event), FIELD(misc) }, 0, INJECTS_EVENT },
 	MSR_AREA("control.entry-msr-load", entry_load),
 };
 
 const struct vmx_rule_section vmx_control_rules[3] = {
-	RULE_SECTION("VM-Execution Control Fields", execution),
+	RULE_SECTION(TITLE_EXECUTION, execution),
 	RULE_SECTION("VM-Exit Control Fields", exit_fields),
-	RULE_SECTION("VM-Entry Control Fields", entry_fields),
+	RULE_SECTION(TITLE_ENTRY, entry_fields),
 };

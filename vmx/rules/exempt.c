@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the manual's about VM entry that the checker leaves out, each with the reason. */
+/* The manual's rules of VM entry that the checker leaves out, each with the reason. */
 #include "vmx/rules/rule.h"
 
 #define SMM	"Lamina makes no entry from SMM: it has no dual-monitor treatment"
@@ -7,39 +7,33 @@
 #define UNUSED	"Lamina never sets the control, and no dump tells what the processor allows"
 #define EARLIER "VMLAUNCH and VMRESUME report it by an error number of its own"
 
-#define EXECUTION  "VM-Execution Control Fields"
-#define ENTRY	   "VM-Entry Control Fields"
-#define ADDRESS    "Checks Related to Address-Space Size"
-#define REGISTERS  "Checks on Guest Control Registers, Debug Registers, and MSRs"
-#define HOST	   "Checks on Host Control Registers, MSRs, and SSP"
-#define NONREG	   "Checks on Guest Non-Register State"
-#define BASIC	   "Basic VM-Entry Checks"
-#define MSRS	   "Loading MSRs"
+#define TITLE_BASIC "Basic VM-Entry Checks"
 
 const struct rule_exemption vmx_exemptions[] = {
-	{ "basic.current-vmcs", BASIC, EARLIER " (VMfailInvalid)" },
-	{ "basic.mov-ss", BASIC, EARLIER " (26)" },
-	{ "basic.launch-state", BASIC, EARLIER " (4, 5)" },
-	{ "control.entry-to-smm", ENTRY, SMM },
-	{ "control.deactivate-dual-monitor", ENTRY, SMM },
-	{ "control.smm-exclusive", ENTRY, SMM },
-	{ "control.event.fred-nested", ENTRY, UNUSED },
-	{ "control.event.fred-vector", ENTRY, UNUSED },
-	{ "control.enclv", EXECUTION, "the bitmaps of enclaves' instructions have no checks" },
-	{ "control.seam", EXECUTION, "for guests of a TDX module only" },
-	{ "control.spec-ctrl-shadow", EXECUTION, "the fields have no checks" },
-	{ "host.uinv", HOST, UNUSED },
-	{ "host.fred", HOST, UNUSED },
-	{ "host.lam-sup", HOST, "CR4's fixed bits cover it" },
-	{ "host.address-space.outside-ia32e-guest", ADDRESS, LEGACY },
-	{ "host.address-space.outside-ia32e-host", ADDRESS, LEGACY },
-	{ "guest.rtit", REGISTERS, UNUSED ", and the valid bits depend on CPUID.14H" },
-	{ "guest.lbr", REGISTERS, UNUSED ", and the valid bits depend on CPUID.1CH" },
-	{ "guest.uinv", REGISTERS, UNUSED },
-	{ "guest.fred", REGISTERS, UNUSED },
-	{ "guest.activity.smm", NONREG, SMM },
-	{ "guest.interruptibility.smm", NONREG, SMM },
-	{ "guest.link-pointer.smm", NONREG, SMM },
-	{ "msr-load.count", MSRS, "a list that is too long is undefined behaviour, no failure" },
+	{ "basic.current-vmcs", TITLE_BASIC, EARLIER " (VMfailInvalid)" },
+	{ "basic.mov-ss", TITLE_BASIC, EARLIER " (26)" },
+	{ "basic.launch-state", TITLE_BASIC, EARLIER " (4, 5)" },
+	{ "control.entry-to-smm", TITLE_ENTRY, SMM },
+	{ "control.deactivate-dual-monitor", TITLE_ENTRY, SMM },
+	{ "control.smm-exclusive", TITLE_ENTRY, SMM },
+	{ "control.event.fred-nested", TITLE_ENTRY, UNUSED },
+	{ "control.event.fred-vector", TITLE_ENTRY, UNUSED },
+	{ "control.enclv", TITLE_EXECUTION, "the bitmaps of enclaves' instructions have no checks" },
+	{ "control.seam", TITLE_EXECUTION, "for guests of a TDX module only" },
+	{ "control.spec-ctrl-shadow", TITLE_EXECUTION, "the fields have no checks" },
+	{ "host.uinv", TITLE_HOST, UNUSED },
+	{ "host.fred", TITLE_HOST, UNUSED },
+	{ "host.lam-sup", TITLE_HOST, "CR4's fixed bits cover it" },
+	{ "host.address-space.outside-ia32e-guest", TITLE_ADDRESS_SPACE, LEGACY },
+	{ "host.address-space.outside-ia32e-host", TITLE_ADDRESS_SPACE, LEGACY },
+	{ "guest.rtit", TITLE_REGISTERS, UNUSED ", and the valid bits depend on CPUID.14H" },
+	{ "guest.lbr", TITLE_REGISTERS, UNUSED ", and the valid bits depend on CPUID.1CH" },
+	{ "guest.uinv", TITLE_REGISTERS, UNUSED },
+	{ "guest.fred", TITLE_REGISTERS, UNUSED },
+	{ "guest.activity.smm", TITLE_NONREGISTER, SMM },
+	{ "guest.interruptibility.smm", TITLE_NONREGISTER, SMM },
+	{ "guest.link-pointer.smm", TITLE_NONREGISTER, SMM },
+	{ "msr-load.count", TITLE_MSR_LOAD,
+	  "a list that is too long is undefined behaviour, no failure" },
 };
 const unsigned vmx_exemption_count = ARRAY_SIZE(vmx_exemptions);

@@ -5,18 +5,14 @@
  */
 #include "vmx/rules/rule.h"
 
-#define IA32E		  CONTROL(entry, ENTRY_IA32E_GUEST)
-#define GUEST_LOADS(what) CONTROL(entry, ENTRY_LOAD_##what)
-#define UNRESTRICTED	  CONTROL(secondary, SECONDARY_UNRESTRICTED_GUEST)
-
 /* --- control registers, debug registers, MSRs --- */
 
-/* CD and NW are not checked, as entries do not change them; PE and PG are free if unrestricted. */
+/* CD and NW are not checked, as entries do not change them. An unrestricted guest may clear PE and PG. */
 static bool cr0_fixed(const struct vmx_check *c)
 {
 	u64 must = c->s->cr0_fixed0, may = c->s->cr0_fixed1 | CR0_CD | CR0_NW;
 
-	if (vmx_control(c->s, UNRESTRICTED))
+	if (vmx_control(c->s, SECONDARY(UNRESTRICTED_GUEST)))
 		must &= ~(CR0_PE | CR0_PG);
 	return (must & ~c->s->cr0) || (c->s->cr0 & ~may);
 }
@@ -36,7 +32,7 @@ static bool cet_without_wp(const struct vmx_check *c)
 	return (c->s->cr4 & CR4_CET) && !(c->s->cr0 & CR0_WP);
 }
 
-/* Of the manual's model-specific list: 5:3 and 63:16 have no meaning on any processor. */
+/* Which bits are reserved depends on the model; bits 5:3 and 63:16 are on every processor. */
 static bool debugctl(const struct vmx_check *c)
 {
 	return c->s->debugctl & ~0xffc7ull;
@@ -54,12 +50,12 @@ static bool no_pae(const struct vmx_check *c)
 
 static bool pcid(const struct vmx_check *c)
 {
-	return (c->s->cr4 & CR4_PCIDE) && !vmx_control(c->s, IA32E);
+	return (c->s->cr4 & CR4_PCIDE) && !vmx_control(c->s, ENTRY(IA32E_GUEST));
 }
 
 static bool efer_lma(const struct vmx_check *c)
 {
-	return !!(c->s->efer & EFER_LMA) != vmx_control(c->s, IA32E);
+	return !!(c->s->efer & EFER_LMA) != vmx_control(c->s, ENTRY(IA32E_GUEST));
 }
 
 static bool efer_lme(const struct vmx_check *c)
@@ -77,8 +73,6 @@ static bool bndcfgs_canonical(const struct vmx_check *c)
 	return !vmx_canonical(c->s, c->s->bndcfgs & PAGE_MASK);
 }
 
-#define CANONICAL(name, member) { name, TEXT_CANONICAL, rule_canonical, { FIELD(member) } }
-
 static const struct vmx_rule registers[] = {
 	{ "guest.cr0.fixed",
 	  "must have the bits that VMX operation fixes; PE and PG only if not unrestricted",
@@ -88,37 +82,37 @@ static const struct vmx_rule registers[] = {
 	  { FIELD(cr4), FIELD(cr4_fixed0), FIELD(cr4_fixed1) } },
 	{ "guest.cr4.cet-wp", "CR4.CET needs CR0.WP", cet_without_wp, { FIELD(cr4), FIELD(cr0) } },
 	{ "guest.debugctl", "reserved bits must be 0", debugctl, { FIELD(debugctl) }, 0,
-	  GUEST_LOADS(DEBUG) },
+	  ENTRY(LOAD_DEBUG) },
 	{ "guest.ia32e.pg", "\"IA-32e mode guest\" needs CR0.PG", no_paging,
-	  { FIELD(cr0), FIELD(entry) }, 0, IA32E },
+	  { FIELD(cr0), FIELD(entry) }, 0, ENTRY(IA32E_GUEST) },
 	{ "guest.ia32e.pae", "\"IA-32e mode guest\" needs CR4.PAE", no_pae,
-	  { FIELD(cr4), FIELD(entry) }, 0, IA32E },
+	  { FIELD(cr4), FIELD(entry) }, 0, ENTRY(IA32E_GUEST) },
 	{ "guest.cr4.pcide", "CR4.PCIDE needs \"IA-32e mode guest\"", pcid,
 	  { FIELD(cr4), FIELD(entry) } },
 	{ "guest.cr3.width", "must not exceed the physical-address width", rule_physical,
 	  { FIELD(cr3), FIELD(physical_bits) } },
 	{ "guest.dr7", "bits 63:32 must be 0", rule_high_half, { FIELD(dr7) }, 0,
-	  GUEST_LOADS(DEBUG) },
+	  ENTRY(LOAD_DEBUG) },
 	CANONICAL("guest.sysenter-esp", sysenter_esp),
 	CANONICAL("guest.sysenter-eip", sysenter_eip),
 	{ "guest.s-cet", "bits 9:6 must be 0, bits 11:10 not both 1, bits 63:12 canonical",
-	  rule_s_cet, { FIELD(s_cet) }, 0, GUEST_LOADS(CET) },
+	  rule_s_cet, { FIELD(s_cet) }, 0, ENTRY(LOAD_CET) },
 	{ "guest.ssp-table", TEXT_CANONICAL, rule_canonical, { FIELD(ssp_table) }, 0,
-	  GUEST_LOADS(CET) },
+	  ENTRY(LOAD_CET) },
 	{ "guest.perf-global-ctrl", "reserved bits must be 0", rule_perf,
-	  { FIELD(perf), FIELD(perf_valid) }, 0, GUEST_LOADS(PERF) },
-	{ "guest.pat", TEXT_PAT, rule_pat, { FIELD(pat) }, 0, GUEST_LOADS(PAT) },
-	{ "guest.efer.reserved", TEXT_EFER, rule_efer, { FIELD(efer) }, 0, GUEST_LOADS(EFER) },
+	  { FIELD(perf), FIELD(perf_valid) }, 0, ENTRY(LOAD_PERF) },
+	{ "guest.pat", TEXT_PAT, rule_pat, { FIELD(pat) }, 0, ENTRY(LOAD_PAT) },
+	{ "guest.efer.reserved", TEXT_EFER, rule_efer, { FIELD(efer) }, 0, ENTRY(LOAD_EFER) },
 	{ "guest.efer.lma", "LMA must equal \"IA-32e mode guest\"", efer_lma,
-	  { FIELD(efer), FIELD(entry) }, 0, GUEST_LOADS(EFER) },
+	  { FIELD(efer), FIELD(entry) }, 0, ENTRY(LOAD_EFER) },
 	{ "guest.efer.lme", "LME must equal LMA while CR0.PG is 1", efer_lme,
-	  { FIELD(efer), FIELD(cr0) }, 0, GUEST_LOADS(EFER) },
+	  { FIELD(efer), FIELD(cr0) }, 0, ENTRY(LOAD_EFER) },
 	{ "guest.bndcfgs.reserved", "bits 11:2 must be 0", bndcfgs_reserved, { FIELD(bndcfgs) }, 0,
-	  GUEST_LOADS(BNDCFGS) },
+	  ENTRY(LOAD_BNDCFGS) },
 	{ "guest.bndcfgs.canonical", "bits 63:12 must be a canonical address", bndcfgs_canonical,
-	  { FIELD(bndcfgs) }, 0, GUEST_LOADS(BNDCFGS) },
+	  { FIELD(bndcfgs) }, 0, ENTRY(LOAD_BNDCFGS) },
 	{ "guest.pkrs", "bits 63:32 must be 0", rule_high_half, { FIELD(pkrs) }, 0,
-	  GUEST_LOADS(PKRS) },
+	  ENTRY(LOAD_PKRS) },
 };
 
 /* --- descriptor tables --- */
@@ -138,6 +132,6 @@ static const struct vmx_rule tables[] = {
 };
 
 const struct vmx_rule_section vmx_guest_rules[2] = {
-	RULE_SECTION("Checks on Guest Control Registers, Debug Registers, and MSRs", registers),
+	RULE_SECTION(TITLE_REGISTERS, registers),
 	RULE_SECTION("Checks on Guest Descriptor-Table Registers", tables),
 };

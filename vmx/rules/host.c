@@ -2,9 +2,6 @@
 /* Intel SDM, "Checks on Host-State Area". A rule broken here means VM-instruction error 8. */
 #include "vmx/rules/rule.h"
 
-#define HOST_64BIT	 CONTROL(exit, EXIT_HOST_64BIT)
-#define HOST_LOADS(what) CONTROL(exit, EXIT_LOAD_##what)
-
 /* --- control registers, MSRs, and SSP --- */
 
 static bool cr0_fixed(const struct vmx_check *c)
@@ -26,10 +23,8 @@ static bool efer_mode(const struct vmx_check *c)
 {
 	const u64 both = EFER_LMA | EFER_LME;
 
-	return (c->s->host_efer & both) != (vmx_control(c->s, HOST_64BIT) ? both : 0);
+	return (c->s->host_efer & both) != (vmx_control(c->s, EXIT(HOST_64BIT)) ? both : 0);
 }
-
-#define CANONICAL(name, member) { name, TEXT_CANONICAL, rule_canonical, { FIELD(member) } }
 
 static const struct vmx_rule registers[] = {
 	{ "host.cr0.fixed", "must have the bits that VMX operation fixes, PE and PG included",
@@ -43,21 +38,21 @@ static const struct vmx_rule registers[] = {
 	CANONICAL("host.sysenter-esp", host_sysenter_esp),
 	CANONICAL("host.sysenter-eip", host_sysenter_eip),
 	{ "host.perf-global-ctrl", "reserved bits must be 0", rule_perf,
-	  { FIELD(host_perf), FIELD(perf_valid) }, 0, HOST_LOADS(PERF) },
-	{ "host.pat", TEXT_PAT, rule_pat, { FIELD(host_pat) }, 0, HOST_LOADS(PAT) },
-	{ "host.efer.reserved", TEXT_EFER, rule_efer, { FIELD(host_efer) }, 0, HOST_LOADS(EFER) },
+	  { FIELD(host_perf), FIELD(perf_valid) }, 0, EXIT(LOAD_PERF) },
+	{ "host.pat", TEXT_PAT, rule_pat, { FIELD(host_pat) }, 0, EXIT(LOAD_PAT) },
+	{ "host.efer.reserved", TEXT_EFER, rule_efer, { FIELD(host_efer) }, 0, EXIT(LOAD_EFER) },
 	{ "host.efer.mode", "LMA and LME must equal \"host address-space size\"", efer_mode,
-	  { FIELD(host_efer), FIELD(exit) }, 0, HOST_LOADS(EFER) },
+	  { FIELD(host_efer), FIELD(exit) }, 0, EXIT(LOAD_EFER) },
 	{ "host.s-cet", "bits 9:6 must be 0, bits 11:10 not both 1, bits 63:12 canonical",
-	  rule_s_cet, { FIELD(host_s_cet) }, 0, HOST_LOADS(CET) },
+	  rule_s_cet, { FIELD(host_s_cet) }, 0, EXIT(LOAD_CET) },
 	{ "host.ssp.aligned", "bits 1:0 must be 0", rule_ssp, { FIELD(host_ssp) }, 0,
-	  HOST_LOADS(CET) },
+	  EXIT(LOAD_CET) },
 	{ "host.ssp.canonical", TEXT_CANONICAL, rule_canonical, { FIELD(host_ssp) }, 0,
-	  HOST_LOADS(CET) },
+	  EXIT(LOAD_CET) },
 	{ "host.ssp-table", TEXT_CANONICAL, rule_canonical, { FIELD(host_ssp_table) }, 0,
-	  HOST_LOADS(CET) },
+	  EXIT(LOAD_CET) },
 	{ "host.pkrs", "bits 63:32 must be 0", rule_high_half, { FIELD(host_pkrs) }, 0,
-	  HOST_LOADS(PKRS) },
+	  EXIT(LOAD_PKRS) },
 };
 
 /* --- segment and descriptor-table registers --- */
@@ -70,7 +65,7 @@ static bool selector(const struct vmx_check *c)
 
 static bool ss_null(const struct vmx_check *c)
 {
-	return !c->s->host_ss && !vmx_control(c->s, HOST_64BIT);
+	return !c->s->host_ss && !vmx_control(c->s, EXIT(HOST_64BIT));
 }
 
 #define SELECTOR(name, member) { name, "RPL and TI must be 0", selector, { FIELD(member) } }
@@ -99,12 +94,12 @@ static const struct vmx_rule segments[] = {
 
 static bool not_64_bit(const struct vmx_check *c)
 {
-	return !vmx_control(c->s, HOST_64BIT);
+	return !vmx_control(c->s, EXIT(HOST_64BIT));
 }
 
 static bool guest_above_host(const struct vmx_check *c)
 {
-	return not_64_bit(c) && vmx_control(c->s, CONTROL(entry, ENTRY_IA32E_GUEST));
+	return not_64_bit(c) && vmx_control(c->s, ENTRY(IA32E_GUEST));
 }
 
 static bool pcid_32_bit(const struct vmx_check *c)
@@ -134,13 +129,13 @@ static const struct vmx_rule address_space[] = {
 	{ "host.address-space.rip", "bits 63:32 must be 0 for a 32-bit host", rip_32_bit,
 	  { FIELD(host_rip), FIELD(exit) } },
 	{ "host.address-space.pae", "CR4.PAE must be 1 for a 64-bit host", no_pae,
-	  { FIELD(host_cr4) }, 0, HOST_64BIT },
+	  { FIELD(host_cr4) }, 0, EXIT(HOST_64BIT) },
 	{ "host.rip.canonical", "must be canonical for a 64-bit host", rule_canonical,
-	  { FIELD(host_rip) }, 0, HOST_64BIT },
+	  { FIELD(host_rip) }, 0, EXIT(HOST_64BIT) },
 };
 
 const struct vmx_rule_section vmx_host_rules[3] = {
-	RULE_SECTION("Checks on Host Control Registers, MSRs, and SSP", registers),
+	RULE_SECTION(TITLE_HOST, registers),
 	RULE_SECTION("Checks on Host Segment and Descriptor-Table Registers", segments),
-	RULE_SECTION("Checks Related to Address-Space Size", address_space),
+	RULE_SECTION(TITLE_ADDRESS_SPACE, address_space),
 };

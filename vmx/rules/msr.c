@@ -82,7 +82,7 @@ void vmx_explain_msr_load(const struct vmx_entry_state *s, const struct vmx_msr_
 	while (!rules[i].broken(s, entry))
 		i++;
 	*violation = (struct violation){
-		.name = rules[i].name, .text = rules[i].text, .section = "Loading MSRs",
+		.name = rules[i].name, .text = rules[i].text, .section = TITLE_MSR_LOAD,
 	};
 	violation_add_value(violation, "MSR", entry->index);
 	violation_add_value(violation, "value", entry->value);

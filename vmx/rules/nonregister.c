@@ -5,16 +5,11 @@
  */
 #include "vmx/rules/rule.h"
 
-#define IA32E	    CONTROL(entry, ENTRY_IA32E_GUEST)
-#define LOAD_CET    CONTROL(entry, ENTRY_LOAD_CET)
-#define EVENT_VALID CONTROL(event, INTERRUPTION_VALID)
-#define SHADOWS	    (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
-
 /* --- RIP, RFLAGS, and SSP --- */
 
 static bool code_64(const struct vmx_entry_state *s)
 {
-	return vmx_control(s, IA32E) && (s->segments[SEG_CS].rights & BIT(13));
+	return vmx_control(s, ENTRY(IA32E_GUEST)) && (s->segments[SEG_CS].rights & ACCESS_RIGHTS_L);
 }
 
 static bool rip_high(const struct vmx_check *c)
@@ -22,7 +17,7 @@ static bool rip_high(const struct vmx_check *c)
 	return !code_64(c->s) && c->s->rip >> 32;
 }
 
-/* Bits 63:N must be equal, for N linear-address bits: less than canonical. */
+/* Bits 63:N must be equal, N being the linear-address width. Canonical would include bit N-1. */
 static bool linear_high(const struct vmx_check *c)
 {
 	u64 high = (u64)((s64)rule_field(c, 0) >> c->s->linear_bits);
@@ -38,7 +33,7 @@ static bool rflags_reserved(const struct vmx_check *c)
 static bool rflags_vm(const struct vmx_check *c)
 {
 	return (c->s->rflags & RFLAGS_VM) &&
-	       (vmx_control(c->s, IA32E) || !(c->s->cr0 & CR0_PE));
+	       (vmx_control(c->s, ENTRY(IA32E_GUEST)) || !(c->s->cr0 & CR0_PE));
 }
 
 static bool rflags_if(const struct vmx_check *c)
@@ -61,12 +56,12 @@ static const struct vmx_rule instruction_pointer[] = {
 	{ "guest.rflags.vm", "RFLAGS.VM must be 0 in IA-32e mode and in real mode", rflags_vm,
 	  { FIELD(rflags), FIELD(cr0), FIELD(entry) } },
 	{ "guest.rflags.if-for-extint", "RFLAGS.IF must be 1 to inject an external interrupt",
-	  rflags_if, { FIELD(rflags), FIELD(event) }, 0, EVENT_VALID },
-	{ "guest.ssp.aligned", "bits 1:0 must be 0", rule_ssp, { FIELD(ssp) }, 0, LOAD_CET },
+	  rflags_if, { FIELD(rflags), FIELD(event) }, 0, INJECTS_EVENT },
+	{ "guest.ssp.aligned", "bits 1:0 must be 0", rule_ssp, { FIELD(ssp) }, 0, ENTRY(LOAD_CET) },
 	{ "guest.ssp.high", "bits 63:32 must be 0 outside 64-bit mode", ssp_high, { FIELD(ssp) }, 0,
-	  LOAD_CET },
+	  ENTRY(LOAD_CET) },
 	{ "guest.ssp.width", "the bits beyond the linear-address width must be equal", linear_high,
-	  { FIELD(ssp), FIELD(linear_bits) }, 0, LOAD_CET },
+	  { FIELD(ssp), FIELD(linear_bits) }, 0, ENTRY(LOAD_CET) },
 };
 
 /* --- activity state --- */
@@ -76,7 +71,7 @@ static bool activity_unknown(const struct vmx_check *c)
 	u64 activity = c->s->activity;
 
 	return activity > ACTIVITY_WAIT_FOR_SIPI ||
-	       (activity && !(c->s->misc >> (5 + activity) & 1));
+	       (activity && !MISC_HAS_ACTIVITY(c->s->misc, activity));
 }
 
 static bool halted_user(const struct vmx_check *c)
@@ -86,7 +81,7 @@ static bool halted_user(const struct vmx_check *c)
 
 static bool idle_in_shadow(const struct vmx_check *c)
 {
-	return c->s->activity != ACTIVITY_ACTIVE && (c->s->interruptibility & SHADOWS);
+	return c->s->activity != ACTIVITY_ACTIVE && (c->s->interruptibility & INTERRUPTIBILITY_SHADOWS);
 }
 
 static bool injects_exception(const struct vmx_entry_state *s, unsigned vector)
@@ -122,7 +117,7 @@ static bool interruptibility_reserved(const struct vmx_check *c)
 
 static bool two_shadows(const struct vmx_check *c)
 {
-	return (c->s->interruptibility & SHADOWS) == SHADOWS;
+	return (c->s->interruptibility & INTERRUPTIBILITY_SHADOWS) == INTERRUPTIBILITY_SHADOWS;
 }
 
 static bool sti_without_if(const struct vmx_check *c)
@@ -132,10 +127,10 @@ static bool sti_without_if(const struct vmx_check *c)
 
 static bool interrupt_in_shadow(const struct vmx_check *c)
 {
-	return vmx_injects(c->s, INTERRUPTION_EXTERNAL) && (c->s->interruptibility & SHADOWS);
+	return vmx_injects(c->s, INTERRUPTION_EXTERNAL) && (c->s->interruptibility & INTERRUPTIBILITY_SHADOWS);
 }
 
-/* An NMI is injected while this bit is set. */
+/* Does the entry inject an NMI although this bit of the interruptibility state is set? */
 static bool nmi_blocked_by(const struct vmx_check *c, u32 bit)
 {
 	return vmx_injects(c->s, INTERRUPTION_NMI) && (c->s->interruptibility & bit);
@@ -158,7 +153,7 @@ static bool smi_blocked(const struct vmx_check *c)
 
 static bool nmi_while_blocked(const struct vmx_check *c)
 {
-	return vmx_control(c->s, CONTROL(pin, PIN_VIRTUAL_NMI)) &&
+	return vmx_control(c->s, PIN(VIRTUAL_NMI)) &&
 	       nmi_blocked_by(c, INTERRUPTIBILITY_NMI);
 }
 
@@ -182,12 +177,13 @@ static bool pending_reserved(const struct vmx_check *c)
 	return c->s->pending_debug & ~valid;
 }
 
-/* In a shadow, and where the processor is halted: does RFLAGS.TF cause a single step? */
+/* BS is checked only while STI or MOV SS blocks events, and in HLT. */
 static bool step_pends(const struct vmx_entry_state *s)
 {
-	return (s->interruptibility & SHADOWS) || s->activity == ACTIVITY_HLT;
+	return (s->interruptibility & INTERRUPTIBILITY_SHADOWS) || s->activity == ACTIVITY_HLT;
 }
 
+/* Does RFLAGS.TF step instructions? With DEBUGCTL.BTF it steps branches. */
 static bool steps(const struct vmx_entry_state *s)
 {
 	return (s->rflags & RFLAGS_TF) && !(s->debugctl & BIT(1));
@@ -227,10 +223,10 @@ static bool link_address(const struct vmx_check *c)
 static bool link_revision(const struct vmx_check *c)
 {
 	const struct vmx_entry_state *s = c->s;
-	u64 shadow = vmx_control(s, CONTROL(secondary, SECONDARY_SHADOWING)) ? BIT_ULL(31) : 0;
+	u64 shadow = vmx_control(s, SECONDARY(SHADOWING)) ? BIT_ULL(31) : 0;
 
 	return linked(s) && (s->features & VMX_FEATURE_LINKED) &&
-	       s->link_revision != ((s->basic & 0x7fffffff) | shadow);
+	       s->link_revision != ((s->basic & BASIC_REVISION) | shadow);
 }
 
 static bool link_current(const struct vmx_check *c)
@@ -251,7 +247,7 @@ static const struct vmx_rule nonregister[] = {
 	ACTIVITY("guest.activity.shadow",
 		 "must be active while STI or MOV SS blocks events", idle_in_shadow),
 	{ "guest.activity.event", "this activity state does not take this event", cannot_wake,
-	  { FIELD(activity), FIELD(event) }, 0, EVENT_VALID },
+	  { FIELD(activity), FIELD(event) }, 0, INJECTS_EVENT },
 	BLOCKING("guest.interruptibility.reserved", "bits 31:5 must be 0",
 		 interruptibility_reserved),
 	BLOCKING("guest.interruptibility.sti-mov-ss", "STI and MOV SS must not both block",
@@ -294,19 +290,19 @@ static const struct vmx_rule nonregister[] = {
 
 /* --- PDPTEs --- */
 
-/* Present ones, in PAE paging: bits 2:1, 8:5 and those beyond the physical-address width. */
+/* In PAE paging: are reserved bits of a present entry 1 (2:1, 8:5, beyond the physical-address width)? */
 static bool pdpte(const struct vmx_check *c)
 {
 	const struct vmx_entry_state *s = c->s;
 	u64 entry = rule_field(c, 0);
 
-	return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !vmx_control(s, IA32E) &&
+	return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !vmx_control(s, ENTRY(IA32E_GUEST)) &&
 	       (entry & PTE_PRESENT) && ((entry & 0x1e6) || entry >> s->physical_bits);
 }
 
 #define PDPTE(name, member) \
 	{ name, "bits 2:1, 8:5 and those beyond the physical-address width must be 0", pdpte, \
-	  { FIELD(member) }, 0, CONTROL(secondary, SECONDARY_EPT) }
+	  { FIELD(member) }, 0, SECONDARY(EPT) }
 
 static const struct vmx_rule pdptes[] = {
 	PDPTE("guest.pdpte0", pdpte0),
@@ -317,6 +313,6 @@ static const struct vmx_rule pdptes[] = {
 
 const struct vmx_rule_section vmx_nonregister_rules[3] = {
 	RULE_SECTION("Checks on Guest RIP, RFLAGS, and SSP", instruction_pointer),
-	RULE_SECTION("Checks on Guest Non-Register State", nonregister),
+	RULE_SECTION(TITLE_NONREGISTER, nonregister),
 	RULE_SECTION("Checks on Guest Page-Directory-Pointer-Table Entries", pdptes),
 };

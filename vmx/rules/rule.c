@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Kinds of rules, and the questions that rules ask about a state. */
+/* Checks that many rules of VM entry share. */
 #include "vmx/rules/rule.h"
 
-/* --- what rules ask --- */
+/* --- questions about a state --- */
 
 bool vmx_control(const struct vmx_entry_state *s, u16 control)
 {
@@ -24,10 +24,9 @@ bool vmx_canonical(const struct vmx_entry_state *s, u64 address)
 	return (u64)((s64)(address << unused) >> unused) == address;
 }
 
-/* IA32_VMX_BASIC[48]: addresses of VMX's structures have 32 bits. */
 bool vmx_above_physical(const struct vmx_entry_state *s, u64 address)
 {
-	return address >> (s->basic & BIT_ULL(48) ? 32 : s->physical_bits);
+	return address >> (s->basic & BASIC_32_BIT_ADDRESSES ? 32 : s->physical_bits);
 }
 
 bool vmx_injects(const struct vmx_entry_state *s, enum interruption_type type)
@@ -43,7 +42,7 @@ bool vmx_pat_broken(u64 pat)
 	return false;
 }
 
-/* --- kinds of rules --- */
+/* --- checks of a rule's fields --- */
 
 bool rule_controls_reserved(const struct vmx_check *c)
 {
@@ -94,7 +93,7 @@ bool rule_pat(const struct vmx_check *c)
 	return vmx_pat_broken(rule_field(c, 0));
 }
 
-/* Of CR3: with linear-address masking bits 62:61 have a meaning. */
+/* For CR3: with linear-address masking, bits 62:61 switch it on and are not reserved. */
 bool rule_physical(const struct vmx_check *c)
 {
 	u64 lam = c->s->features & VMX_FEATURE_LAM ? 3ull << 61 : 0;

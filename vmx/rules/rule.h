@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a rule of VM entry is written down, and the kinds of rules that come up again and again. */
+/* What a rule of VM entry consists of, and checks that many rules share. */
 #pragma once
 
 #include "arch/cpu/x86.h"
@@ -11,7 +11,7 @@ struct vmx_rule;
 struct vmx_check {
 	const struct vmx_entry_state *s;
 	const struct vmx_rule *rule;
-	/* Where the rule is one for segments: which one. */
+	/* If the rule is about segments: the one to check. */
 	enum vcpu_segment index;
 	const struct vmx_segment_fields *segment;
 };
@@ -19,10 +19,10 @@ struct vmx_check {
 struct vmx_rule {
 	const char *name, *text;
 	bool (*broken)(const struct vmx_check *c);
-	u8 fields[3];		/* FIELD(): what it is about and the report shows; 0 ends them */
-	u8 segments;		/* bits by enum vcpu_segment: checked for each of them */
+	u8 fields[3];		/* FIELD()s that it is about, which the report shows; 0 ends them */
+	u8 segments;		/* bits by enum vcpu_segment: the segments that it is checked for */
 	u16 when;		/* CONTROL() that must be 1 for the rule to apply; 0: none */
-	u16 need;		/* CONTROL() that the kind of rule looks at */
+	u16 need;		/* CONTROL() that rule_needs() and rule_excludes() look at */
 };
 _Static_assert(sizeof(struct vmx_rule) == 32, "many rules: no room to waste");
 
@@ -35,9 +35,20 @@ struct vmx_rule_section {
 
 #define FIELD(member) (VMX_FIELD(member) + 1)
 #define CONTROL(member, bit) (FIELD(member) << 5 | __builtin_ctz(bit))
+
+/* A control, by the name that vmx/vmcs_fields.h gives its bit. */
+#define PIN(bit)       CONTROL(pin, PIN_##bit)
+#define PRIMARY(bit)   CONTROL(primary, PRIMARY_##bit)
+#define SECONDARY(bit) CONTROL(secondary, SECONDARY_##bit)
+#define TERTIARY(bit)  CONTROL(tertiary, TERTIARY_##bit)
+#define EXIT(bit)      CONTROL(exit, EXIT_##bit)
+#define ENTRY(bit)     CONTROL(entry, ENTRY_##bit)
+/* The entry injects an event. Not a control, but a bit that rules depend on in the same way. */
+#define INJECTS_EVENT  CONTROL(event, INTERRUPTION_VALID)
+
 #define RULE_SECTION(title, rules) { title, rules, ARRAY_SIZE(rules) }
 
-/* In the manual's order: of each file, what it has. */
+/* The rules of each file, in the manual's order. */
 extern const struct vmx_rule_section vmx_control_rules[3], vmx_host_rules[3], vmx_guest_rules[2];
 extern const struct vmx_rule_section vmx_segment_rules[1], vmx_nonregister_rules[3];
 
@@ -47,7 +58,7 @@ struct vmx_rule_group {
 };
 extern const struct vmx_rule_group vmx_rule_groups[5];
 
-/* Is a control on? Those of a word that is not activated are off. */
+/* Is the control 1? Controls of a word that is not activated count as 0. */
 bool vmx_control(const struct vmx_entry_state *s, u16 control);
 
 static inline u64 rule_field(const struct vmx_check *c, unsigned which)
@@ -61,7 +72,7 @@ bool vmx_injects(const struct vmx_entry_state *s, enum interruption_type type);
 bool vmx_pat_broken(u64 pat);
 #define EFER_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 
-/* --- kinds of rules: each is about fields[0], if not said otherwise --- */
+/* --- checks that many rules share: does fields[0], unless noted, break the rule? --- */
 
 bool rule_controls_reserved(const struct vmx_check *c);	/* fields[1]: allowed 0- and 1-settings */
 bool rule_allowed_1(const struct vmx_check *c);		/* fields[1]: allowed 1-settings, 64 bits */
@@ -78,9 +89,20 @@ bool rule_efer(const struct vmx_check *c);
 bool rule_s_cet(const struct vmx_check *c);
 bool rule_ssp(const struct vmx_check *c);
 
+/* Titles of the manual that the rules and the exemptions from them share. */
+#define TITLE_EXECUTION     "VM-Execution Control Fields"
+#define TITLE_ENTRY         "VM-Entry Control Fields"
+#define TITLE_HOST          "Checks on Host Control Registers, MSRs, and SSP"
+#define TITLE_ADDRESS_SPACE "Checks Related to Address-Space Size"
+#define TITLE_REGISTERS     "Checks on Guest Control Registers, Debug Registers, and MSRs"
+#define TITLE_NONREGISTER   "Checks on Guest Non-Register State"
+#define TITLE_MSR_LOAD      "Loading MSRs"
+
 /* Texts that several rules share. */
 #define TEXT_PAGE "must be 4 KiB-aligned and within the physical-address width"
 #define TEXT_CANONICAL "must be canonical"
 #define TEXT_ALLOWED "must have what the capability MSR fixes to 1, and nothing that it forbids"
 #define TEXT_PAT "each byte must be 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB) or 7 (UC-)"
 #define TEXT_EFER "reserved bits must be 0"
+
+#define CANONICAL(name, member) { name, TEXT_CANONICAL, rule_canonical, { FIELD(member) } }

@@ -6,7 +6,6 @@
 #include "lib/string.h"
 #include "vmx/rules/rule.h"
 
-
 /* --- fields by index --- */
 
 u32 vmx_field_number(unsigned index)
@@ -42,7 +41,7 @@ static struct vmx_field_name segment_name(unsigned within)
 
 struct vmx_field_name vmx_field_name(unsigned index)
 {
-	/* One after the other, each with its terminator. */
+	/* All names in one string, each with its terminator: smaller than a table of pointers. */
 #define VMX_NAME(member, number, name) name "\0"
 	static const char names[] = VMX_CONTROL_FIELDS(VMX_NAME) VMX_HOST_FIELDS(VMX_NAME)
 		VMX_GUEST_FIELDS(VMX_NAME) VMX_PROCESSOR_FIELDS(VMX_NAME);
@@ -64,7 +63,7 @@ u64 vmx_rule_bits(unsigned index)
 {
 	if (index == VMX_FIELD(rsp))
 		return 0;
-	/* Whether it is canonical and whether it has 32 bits is all that is asked. */
+	/* Rules ask only whether it is canonical and whether it fits in 32 bits. */
 	if (index == VMX_FIELD(rip))
 		return ~0ull << 31;
 	if (index == VMX_FIELD(rflags))
@@ -87,7 +86,7 @@ static void add_field(struct violation *violation, const struct vmx_entry_state 
 	violation_add_value(violation, name.text, vmx_field(s, index));
 }
 
-/* Fields whose number is known as a rule is written, the segment's, and the words of controls. */
+/* What a report shows: the segment's fields, those that the rule names, and the words of its controls. */
 static void add_values(struct violation *violation, const struct vmx_check *c)
 {
 	const struct vmx_rule *rule = c->rule;

@@ -8,6 +8,7 @@
 #include "core/cpu/segment.h"
 #include "core/observe/entry_rule.h"
 #include "lib/types.h"
+#include "vmx/capability_msrs.h"
 
 /* --- the state. X(member, VMCS encoding, name in reports and dumps) --- */
 
@@ -120,23 +121,23 @@
 	X(pdpte2, 0x280e, "PDPTE2")					\
 	X(pdpte3, 0x2810, "PDPTE3")
 
-/* What the processor allows: not in the VMCS. X(member, MSR or 0, name) */
+/* What the processor allows, which is not in the VMCS. X(member, MSR or 0, name) */
 #define VMX_PROCESSOR_FIELDS(X)						\
-	X(basic, 0x480, "IA32_VMX_BASIC")				\
-	X(allowed_pin, 0x481, "allowed pin-based controls")		\
-	X(allowed_primary, 0x482, "allowed primary controls")		\
-	X(allowed_exit, 0x483, "allowed VM-exit controls")		\
-	X(allowed_entry, 0x484, "allowed VM-entry controls")		\
-	X(misc, 0x485, "IA32_VMX_MISC")					\
-	X(cr0_fixed0, 0x486, "IA32_VMX_CR0_FIXED0")			\
-	X(cr0_fixed1, 0x487, "IA32_VMX_CR0_FIXED1")			\
-	X(cr4_fixed0, 0x488, "IA32_VMX_CR4_FIXED0")			\
-	X(cr4_fixed1, 0x489, "IA32_VMX_CR4_FIXED1")			\
-	X(allowed_secondary, 0x48b, "allowed secondary controls")	\
-	X(ept_vpid, 0x48c, "IA32_VMX_EPT_VPID_CAP")			\
-	X(allowed_functions, 0x491, "IA32_VMX_VMFUNC")			\
-	X(allowed_tertiary, 0x492, "IA32_VMX_PROCBASED_CTLS3")		\
-	X(allowed_secondary_exit, 0x493, "IA32_VMX_EXIT_CTLS2")		\
+	X(basic, MSR_VMX_BASIC, "IA32_VMX_BASIC")			\
+	X(allowed_pin, MSR_VMX_PIN, "allowed pin-based controls")	\
+	X(allowed_primary, MSR_VMX_PRIMARY, "allowed primary controls")	\
+	X(allowed_exit, MSR_VMX_EXIT, "allowed VM-exit controls")	\
+	X(allowed_entry, MSR_VMX_ENTRY, "allowed VM-entry controls")	\
+	X(misc, MSR_VMX_MISC, "IA32_VMX_MISC")				\
+	X(cr0_fixed0, MSR_VMX_CR0_FIXED0, "IA32_VMX_CR0_FIXED0")	\
+	X(cr0_fixed1, MSR_VMX_CR0_FIXED1, "IA32_VMX_CR0_FIXED1")	\
+	X(cr4_fixed0, MSR_VMX_CR4_FIXED0, "IA32_VMX_CR4_FIXED0")	\
+	X(cr4_fixed1, MSR_VMX_CR4_FIXED1, "IA32_VMX_CR4_FIXED1")	\
+	X(allowed_secondary, MSR_VMX_SECONDARY, "allowed secondary controls")	\
+	X(ept_vpid, MSR_VMX_EPT_VPID, "IA32_VMX_EPT_VPID_CAP")		\
+	X(allowed_functions, MSR_VMX_FUNCTIONS, "IA32_VMX_VMFUNC")	\
+	X(allowed_tertiary, MSR_VMX_TERTIARY, "IA32_VMX_PROCBASED_CTLS3")	\
+	X(allowed_secondary_exit, MSR_VMX_SECONDARY_EXIT, "IA32_VMX_EXIT_CTLS2")	\
 	X(physical_bits, 0, "physical-address width")			\
 	X(linear_bits, 0, "linear-address width")			\
 	X(perf_valid, 0, "PERF_GLOBAL_CTRL's valid bits")		\
@@ -145,14 +146,14 @@
 	X(link_revision, 0, "revision of the linked VMCS")		\
 	X(current_vmcs, 0, "current VMCS")
 
-/* Features that allow values which are reserved without them. */
+/* Features without which some values are reserved; and which members are known. */
 enum vmx_feature {
 	VMX_FEATURE_SGX = BIT(0),		/* CPUID.7.0:EBX[2] */
 	VMX_FEATURE_RTM = BIT(1),		/* CPUID.7.0:EBX[11] */
 	VMX_FEATURE_BUS_LOCK = BIT(2),		/* CPUID.7.0:ECX[24] */
 	VMX_FEATURE_LAM = BIT(3),		/* CPUID.7.1:EAX[26] */
-	VMX_FEATURE_VIRTUAL_TPR = BIT(4),	/* virtual_tpr holds what memory holds */
-	VMX_FEATURE_LINKED = BIT(5),		/* link_revision holds what memory holds */
+	VMX_FEATURE_VIRTUAL_TPR = BIT(4),	/* virtual_tpr has been read from the page */
+	VMX_FEATURE_LINKED = BIT(5),		/* link_revision has been read from that VMCS */
 };
 
 struct vmx_segment_fields {
@@ -160,8 +161,8 @@ struct vmx_segment_fields {
 };
 
 /*
- * Fields that the VMCS does not have are 0. A checker on another machine, which cannot know what
- * the processor allows, fills in what allows everything.
+ * Fields that this processor's VMCS lacks are 0. Whoever checks a dump from another machine does not
+ * know what its processor allows, and fills in values that allow everything.
  */
 struct vmx_entry_state {
 #define VMX_MEMBER(member, number, name) u64 member;
@@ -174,8 +175,8 @@ struct vmx_entry_state {
 };
 
 /*
- * A field's index is its place in the structure, in units of u64: first those of the VMCS, at last
- * the processor's.
+ * A field's index is its offset in the structure, in u64s: the VMCS's fields come first, then what
+ * the processor allows.
  */
 #define VMX_FIELD(member)     ((u8)(offsetof(struct vmx_entry_state, member) / sizeof(u64)))
 #define VMX_FIRST_SEGMENT     VMX_FIELD(segments)
@@ -188,9 +189,9 @@ static inline u64 vmx_field(const struct vmx_entry_state *s, unsigned index)
 	return ((const u64 *)s)[index];
 }
 
-/* Encoding in the VMCS; from VMX_FIRST_PROCESSOR on the number of the MSR, or 0. */
+/* The field's encoding in the VMCS; from VMX_FIRST_PROCESSOR on the MSR's number, 0 if it is in none. */
 u32 vmx_field_number(unsigned index);
-/* As reports and dumps have it: "RFLAGS", "CS base". */
+/* The field's name in reports and dumps: "RFLAGS", "CS base". */
 struct vmx_field_name {
 	char text[40];
 };
@@ -199,14 +200,15 @@ struct vmx_field_name vmx_field_name(unsigned index);
 /* --- the checks --- */
 
 /*
- * SDM, "Checks on VMX Controls and Host-State Area", "Checks on the Guest State Area". In the
- * manual's order; returns how many rules are broken. A rule for segments counts once for each.
+ * SDM, "Checks on VMX Controls and Host-State Area", "Checks on the Guest State Area". Calls `sink`
+ * for each broken rule, in the manual's order; returns how often. A rule about segments counts once
+ * for each segment that breaks it.
  */
 unsigned vmx_check_entry(const struct vmx_entry_state *s, violation_sink *sink, void *context);
 
 /*
- * The bits of a field that a rule may look at: all, except in what changes with most exits. Two
- * states that are alike in these break the same rules.
+ * The bits of a field that rules may look at: all, except in RIP, RSP and RFLAGS, which change with
+ * most exits. Two states that agree in these bits break the same rules.
  */
 u64 vmx_rule_bits(unsigned index);
 
@@ -217,10 +219,10 @@ struct vmx_msr_entry {
 	u64 value;
 };
 
-/* SDM, "Loading MSRs": why the processor refused an entry of the VM-entry MSR-load area. */
+/* SDM, "Loading MSRs": fills in why the processor refused this entry of the VM-entry MSR-load area. */
 void vmx_explain_msr_load(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry,
 			  struct violation *violation);
 
-/* Rules of the manual's that are not among those: they cannot concern a VM of Lamina's. */
+/* The manual's rules that are not checked, because they cannot concern a VM of Lamina's. */
 extern const struct rule_exemption vmx_exemptions[];
 extern const unsigned vmx_exemption_count;
