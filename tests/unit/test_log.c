@@ -137,6 +137,22 @@ static void test_a_text_that_is_too_long_says_so(void **state)
 	assert_string_equal(screen.text + screen.length - 6, "xx...\n");
 }
 
+/* One call takes 511 characters; the last three of a longer text are dots. */
+static void test_where_a_text_is_cut(void **state)
+{
+	for (int length = 500; length < 530; length++) {
+		char text[600], expected[600];
+
+		memset(text, 'x', sizeof(text));
+		text[length] = '\0';
+		snprintf(expected, sizeof(expected), "[    0.000000 cpu0] %.*s%s\n",
+			 length > 511 ? 508 : length, text, length > 511 ? "..." : "");
+		screen.length = 0;
+		log_info("%s", text);
+		assert_string_equal(screen.text, expected);
+	}
+}
+
 static void guest(const char *text)
 {
 	log_guest_output(text, strlen(text));
@@ -348,6 +364,7 @@ int main(void)
 		log_test(test_levels),
 		log_test(test_embedded_newlines_get_prefixes),
 		log_test(test_a_text_that_is_too_long_says_so),
+		log_test(test_where_a_text_is_cut),
 		log_test(test_guest_output_passes_through),
 		log_test(test_a_line_never_continues_a_guests_line),
 		log_test(test_a_full_ring_replays_whole_lines),
