@@ -103,6 +103,17 @@ static void test_a_long_tag_is_cut(void **state)
 	assert_string_equal(screen.text, expected);
 }
 
+/* With the largest numbers and the longest tag it needs 80 characters, one more than there is room for. */
+static void test_the_longest_prefix_loses_its_last_blank(void **state)
+{
+	now = UINT64_MAX;
+	cpu = UINT32_MAX - 1;
+	log_line(LOG_WARN, "12345678901234567890123456789012", "text");
+	assert_string_equal(screen.text, "[18446744073709.551615 cpu4294967294 "
+					 "12345678901234567890123456789012] warning:text\n");
+	assert_int_equal(screen.length, strlen(screen.text));
+}
+
 static void test_levels(void **state)
 {
 	log_error("e");
@@ -264,6 +275,26 @@ static void test_a_complaint_waits_for_the_end_of_the_line(void **state)
 					 "[    0.000000 cpu0] warning: the cable is out\n");
 }
 
+static struct capture complaining = { .console.write = capture_write };
+
+static void complain_of_the_replay(void)
+{
+	complaining.console.complaint = "too slow";
+}
+
+static void test_a_complaint_of_a_replay_follows_it(void **state)
+{
+	static const char warning[] = "[    0.000000 cpu0] warning: too slow\n";
+
+	complaining.interrupt = complain_of_the_replay;
+	log_add_console(&complaining.console);
+	assert_string_equal(screen.text, warning);
+	screen.length = 0;
+	complaining.interrupt = complain_of_the_replay;
+	log_replay(&complaining.console);
+	assert_string_equal(screen.text, warning);
+}
+
 static void test_replay_to_another_place(void **state)
 {
 	log_info("a");
@@ -361,6 +392,7 @@ int main(void)
 		log_test(test_a_later_console_gets_what_was_said),
 		log_test(test_prefix),
 		log_test(test_a_long_tag_is_cut),
+		log_test(test_the_longest_prefix_loses_its_last_blank),
 		log_test(test_levels),
 		log_test(test_embedded_newlines_get_prefixes),
 		log_test(test_a_text_that_is_too_long_says_so),
@@ -371,6 +403,7 @@ int main(void)
 		log_test(test_a_ring_without_a_line_end_is_replayed_whole),
 		log_test(test_a_console_without_guests),
 		log_test(test_a_complaint_waits_for_the_end_of_the_line),
+		log_test(test_a_complaint_of_a_replay_follows_it),
 		log_test(test_replay_to_another_place),
 		log_test(test_a_line_may_be_interrupted_by_a_line),
 		log_test(test_force_unlock_takes_the_lock_from_a_stopped_cpu),
