@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -190,6 +191,21 @@ static void test_a_line_never_continues_a_guests_line(void **state)
 					 "progress 10%\r\n[    0.000000 cpu0] d\n");
 }
 
+/* Output of a single character begins and ends lines, too. */
+static void test_single_characters_of_a_guest(void **state)
+{
+	guest("$");
+	log_info("a");
+	guest("$ ");
+	guest("\n");
+	log_info("b");
+	guest("%");
+	guest("\r");
+	log_info("c");
+	assert_string_equal(screen.text, "$\n[    0.000000 cpu0] a\n$ \n[    0.000000 cpu0] b\n"
+					 "%\r\n[    0.000000 cpu0] c\n");
+}
+
 static void test_a_later_console_gets_what_was_said(void **state)
 {
 	static struct capture late = { .console.write = capture_write };
@@ -202,6 +218,24 @@ static void test_a_later_console_gets_what_was_said(void **state)
 					  "[    0.000000 cpu0] after\n"));
 	/* From the very first line on. */
 	assert_memory_equal(late.text, "[    0.000000 cpu0] first\n", 26);
+}
+
+/* The console added first has everything: a ring that is just full has lost nothing of it yet. */
+static void test_a_ring_that_is_just_full_replays_everything(void **state)
+{
+	static struct capture full = { .console.write = capture_write };
+	static struct capture over = { .console.write = capture_write };
+
+	assert_true(whole.length < RING);
+	while (whole.length < RING)
+		guest("x");
+	log_add_console(&full.console);
+	assert_string_equal(full.text, whole.text);
+
+	guest("y");
+	log_add_console(&over.console);
+	assert_non_null(strstr(over.text, "(1 earlier lines are lost: the log in memory keeps 32 KiB)\n"));
+	assert_string_equal(strchr(over.text, '\n') + 1, strchr(whole.text, '\n') + 1);
 }
 
 static void test_a_full_ring_replays_whole_lines(void **state)
@@ -342,6 +376,60 @@ static void test_force_unlock_takes_the_lock_from_a_stopped_cpu(void **state)
 	assert_non_null(strstr(screen.text, "cpu6] free\n"));
 }
 
+static pthread_t other_cpu;
+static struct capture *interrupted;
+
+static void *log_on_another_cpu(void *unused)
+{
+	cpu = 7;
+	log_info("other");
+	return NULL;
+}
+
+/* While a line is interrupted, even by lines of its own CPU, another CPU has to wait. */
+static void start_another_cpu(void)
+{
+	size_t before;
+
+	log_info("nested");
+	before = interrupted->length;
+	assert_int_equal(pthread_create(&other_cpu, NULL, log_on_another_cpu, NULL), 0);
+	usleep(50000);
+	assert_int_equal(interrupted->length, before);
+}
+
+static void interrupt(struct capture *capture)
+{
+	interrupted = capture;
+	capture->interrupt = start_another_cpu;
+}
+
+static void assert_other_cpu_waited(void)
+{
+	assert_int_equal(pthread_join(other_cpu, NULL), 0);
+	assert_non_null(strstr(screen.text, "cpu7] other\n"));
+	screen.length = 0;
+	screen.text[0] = '\0';
+}
+
+static void test_other_cpus_wait_for_each_kind_of_output(void **state)
+{
+	static struct capture late = { .console.write = capture_write };
+
+	interrupt(&screen);
+	log_info("a");
+	assert_other_cpu_waited();
+	interrupt(&screen);
+	guest("b\n");
+	assert_other_cpu_waited();
+	interrupt(&late);
+	log_add_console(&late.console);
+	assert_other_cpu_waited();
+	interrupt(&late);
+	log_replay(&late.console);
+	assert_other_cpu_waited();
+}
+
 #define THREADS 4
 #define LINES	500
 
@@ -389,6 +477,7 @@ int main(void)
 {
 	/* The replay of the first line comes first, as long as the ring still has it. */
 	const struct CMUnitTest tests[] = {
+		log_test(test_single_characters_of_a_guest),
 		log_test(test_a_later_console_gets_what_was_said),
 		log_test(test_prefix),
 		log_test(test_a_long_tag_is_cut),
@@ -399,6 +488,7 @@ int main(void)
 		log_test(test_where_a_text_is_cut),
 		log_test(test_guest_output_passes_through),
 		log_test(test_a_line_never_continues_a_guests_line),
+		log_test(test_a_ring_that_is_just_full_replays_everything),
 		log_test(test_a_full_ring_replays_whole_lines),
 		log_test(test_a_ring_without_a_line_end_is_replayed_whole),
 		log_test(test_a_console_without_guests),
@@ -407,6 +497,7 @@ int main(void)
 		log_test(test_replay_to_another_place),
 		log_test(test_a_line_may_be_interrupted_by_a_line),
 		log_test(test_force_unlock_takes_the_lock_from_a_stopped_cpu),
+		log_test(test_other_cpus_wait_for_each_kind_of_output),
 		log_test(test_lines_of_many_cpus_do_not_mix),
 	};
 
