@@ -76,9 +76,11 @@ static int set_up(void **state)
 {
 	log_add_console(&whole.console);
 	log_add_console(&screen.console);
+	/* An empty line, so that the first character that a full ring loses is a line. */
+	log_guest_output("\n", 1);
 	/* Before there is a clock, the prefix has zeros. */
 	log_info("first");
-	assert_string_equal(screen.text, "[    0.000000 cpu0] first\n");
+	assert_string_equal(screen.text, "\n[    0.000000 cpu0] first\n");
 	log_set_hooks(&hooks);
 	return 0;
 }
@@ -217,7 +219,7 @@ static void test_a_later_console_gets_what_was_said(void **state)
 	assert_non_null(strstr(late.text, "[    0.000000 cpu0] before\nguest\n"
 					  "[    0.000000 cpu0] after\n"));
 	/* From the very first line on. */
-	assert_memory_equal(late.text, "[    0.000000 cpu0] first\n", 26);
+	assert_memory_equal(late.text, "\n[    0.000000 cpu0] first\n", 27);
 }
 
 /* The console added first has everything: a ring that is just full has lost nothing of it yet. */
@@ -234,8 +236,9 @@ static void test_a_ring_that_is_just_full_replays_everything(void **state)
 
 	guest("y");
 	log_add_console(&over.console);
-	assert_non_null(strstr(over.text, "(1 earlier lines are lost: the log in memory keeps 32 KiB)\n"));
-	assert_string_equal(strchr(over.text, '\n') + 1, strchr(whole.text, '\n') + 1);
+	/* The empty line, and with it the next one, as if its first characters were lost, too. */
+	assert_non_null(strstr(over.text, "(2 earlier lines are lost: the log in memory keeps 32 KiB)\n"));
+	assert_string_equal(strchr(over.text, '\n') + 1, strchr(strchr(whole.text, '\n') + 1, '\n') + 1);
 }
 
 static void test_a_full_ring_replays_whole_lines(void **state)

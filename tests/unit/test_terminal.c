@@ -192,6 +192,23 @@ static void test_scrolling_clears_what_was_longer(void **state)
 	assert_screen("", "", "", "");
 }
 
+/* Only rows that were written to are compared with the screen, and only once. */
+static void test_which_rows_are_compared(void **state)
+{
+	terminal.draw = NULL;
+	write("\n\nx");
+	assert_int_equal(terminal.dirty_from, 2);
+	assert_int_equal(terminal.dirty_to, 3);
+	write("\ry\rz");
+	assert_int_equal(terminal.dirty_from, 2);
+	assert_int_equal(terminal.dirty_to, 3);
+	terminal.draw = draw;
+	write("");
+	assert_screen("", "", "z", "");
+	assert_int_equal(terminal.dirty_from, ROWS);
+	assert_int_equal(terminal.dirty_to, 0);
+}
+
 /* What was written without a screen is drawn as soon as there is one, and only once. */
 static void test_drawing_later(void **state)
 {
@@ -253,6 +270,7 @@ int main(void)
 		terminal_test(test_tabs_stop_at_each_eighth_column),
 		terminal_test(test_backspace_stops_at_the_first_column),
 		terminal_test(test_scrolling_clears_what_was_longer),
+		terminal_test(test_which_rows_are_compared),
 		terminal_test(test_drawing_later),
 		terminal_test(test_the_smallest),
 		terminal_test(test_hostile_state),
