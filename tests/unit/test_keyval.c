@@ -139,11 +139,15 @@ static void check_views(const u8 *text, size_t size)
 	struct keyval_cursor cursor;
 	struct keyval keyval;
 	size_t count = 0;
+	int err;
 
 	keyval_begin(&cursor, (struct str_view){ at, size });
-	while (keyval_next(&cursor, &keyval) != -ENOENT) {
+	while ((err = keyval_next(&cursor, &keyval)) != -ENOENT) {
 		assert_true(keyval.key.ptr >= at);
 		at = keyval.key.ptr + keyval.key.len;
+		keyval_may_name_file(&keyval);	/* for AddressSanitizer to see what it reads */
+		if (!err && !keyval.has_value)
+			assert_true(keyval.value.ptr == at && !keyval.value.len);
 		if (keyval.has_value) {
 			assert_true(keyval.value.ptr > at);
 			at = keyval.value.ptr + keyval.value.len;
