@@ -175,6 +175,121 @@ static void test_each_rule(void **state)
 	}
 }
 
+/* The last value that each rule allows. */
+static void test_each_rule_at_its_limit(void **state)
+{
+	static const struct {
+		struct {
+			enum field field;
+			u64 value;
+			size_t width;
+		} changes[3];
+	} cases[] = {
+		{ { { PROTOCOL, 0x20c, 2 } } },
+		{ { { LOADFLAGS, 0x01, 1 }, { XLOADFLAGS, 0x01, 2 } } },
+		{ { { JUMP, 0x66eb, 2 } } },		/* the header ends at 268 */
+		{ { { JUMP, 0x8eeb, 2 } } },		/* and at 290 */
+		{ { { SYSSIZE, 0x21, 4 }, { PAYLOAD_LENGTH, 0x110, 4 } } },
+		{ { { PAYLOAD_OFFSET, KERNEL - 0x200, 4 } } },
+		{ { { PAYLOAD_LENGTH, KERNEL - 0x100, 4 } } },
+		{ { { INIT_SIZE, KERNEL, 4 } } },
+		{ { { KERNEL_ALIGNMENT, 1, 4 }, { PREF_ADDRESS, 0x1000001, 8 } } },
+		{ { { KERNEL_ALIGNMENT, 0x80000000, 4 }, { PREF_ADDRESS, 0x180000000, 8 } } },
+		{ { { PREF_ADDRESS, 0xffffffffffe00000, 8 }, { INIT_SIZE, 0x1fffff, 4 } } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u8 *image = good();
+		struct bzimage bzimage;
+		const char *why = "nothing";
+
+		for (size_t k = 0; k < 3 && cases[i].changes[k].field; k++)
+			put(image, cases[i].changes[k].field, cases[i].changes[k].value,
+			    cases[i].changes[k].width);
+		if (bzimage_parse(image, IMAGE, &bzimage, &why))
+			fail_msg("case %zu: %s", i, why);
+		free(image);
+	}
+}
+
+/* What goes into struct boot_params ends where the jump over the header goes. */
+static void test_the_size_of_the_setup_header(void **state)
+{
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+
+	for (u32 distance = 0x66; distance <= 0x8e; distance++) {
+		put(image, JUMP + 1, distance, 1);
+		assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+		assert_int_equal(LINUX_SETUP_HEADER + bzimage.setup_header_size, 0x202 + distance);
+	}
+	free(image);
+}
+
+static void test_fields_of_other_values(void **state)
+{
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+
+	put(image, RELOCATABLE, 0, 1);
+	put(image, INITRD_ADDR_MAX, 0xffffffff, 4);
+	assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+	assert_false(bzimage.relocatable);
+	assert_int_equal(bzimage.initrd_end_max, 0x100000000);
+	free(image);
+}
+
+/* The setup header of protocol 2.12 ends at offset 268. */
+static void test_the_header_must_be_in_the_file(void **state)
+{
+	u8 *image = good();
+
+	for (size_t size = 0; size < 0x300; size++) {
+		u8 *copy = exact_copy(image, size);
+		struct bzimage bzimage;
+		const char *why = "nothing";
+
+		assert_int_equal(bzimage_has_magic(copy, size), size >= 0x268);
+		assert_int_equal(bzimage_parse(copy, size, &bzimage, &why), -EINVAL);
+		assert_non_null(strstr(why, size < 0x268 ? "within the setup header" : "cut off"));
+		free(copy);
+	}
+	free(image);
+}
+
+static void test_both_magics_are_needed(void **state)
+{
+	u8 *image = good();
+
+	put(image, BOOT_FLAG, 0xaa54, 2);
+	assert_false(bzimage_has_magic(image, IMAGE));
+	put(image, BOOT_FLAG, 0xaa55, 2);
+	image[MAGIC + 3] = 's';
+	assert_false(bzimage_has_magic(image, IMAGE));
+	free(image);
+}
+
+/* A text that the end of the setup code cuts off ends there. */
+static void test_the_version_ends_with_the_setup_code(void **state)
+{
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why = NULL;
+	char version[32];
+
+	memcpy(image + SETUP - 2, "6.", 2);
+	image[SETUP] = 'x';
+	for (u32 length = 1; length <= 2; length++) {
+		put(image, KERNEL_VERSION, SETUP - length - 0x200, 2);
+		assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+		bzimage_version(&bzimage, version, sizeof(version));
+		assert_string_equal(version, length == 1 ? "." : "6.");
+	}
+	free(image);
+}
+
 /* Bit by bit, as the polynomial is defined, without the final inversion. */
 static u32 slow_crc(const u8 *bytes, size_t size)
 {
@@ -238,7 +353,61 @@ static void test_checksum_of_a_signed_kernel(void **state)
 	free(image);
 }
 
-/* Any accepted image must be safe to load: read every byte that a loader would. */
+/* Which bytes the checksum leaves out: `from` to `to`, exclusive, and `from2` to `to2`. */
+static void assert_checked_but(u8 *image, size_t from, size_t to, size_t from2, size_t to2)
+{
+	put(image, IMAGE - 4, slow_crc(image, IMAGE - 4), 4);
+	/* All of the setup code, where the fields are, and some of the kernel. */
+	for (size_t at = 0; at < IMAGE; at += at < SETUP ? 1 : 97) {
+		struct bzimage bzimage;
+		const char *why = NULL;
+		bool left_out = (at >= from && at < to) || (at >= from2 && at < to2);
+
+		image[at] ^= 0x40;
+		if (bzimage_parse(image, IMAGE, &bzimage, &why) == 0 &&
+		    bzimage_checksum_matches(&bzimage) != left_out)
+			fail_msg("offset %#zx", at);
+		image[at] ^= 0x40;
+	}
+}
+
+/* PE Format: the checksum 64 bytes into the optional header, the certificates' entry at 144 of PE32+. */
+static void test_each_byte_counts_but_those_of_a_signature(void **state)
+{
+	/* In the middle, and where the certificates' entry ends with the setup code. */
+	static const u32 headers[] = { PE, SETUP - (24 + 144 + 8) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+		u8 *image = good();
+		u32 optional = headers[i] + 24;
+
+		put(image, 0x3c, headers[i], 4);
+		memcpy(image + headers[i], "PE\0\0", 4);
+		assert_checked_but(image, optional + 64, optional + 68, optional + 144, optional + 152);
+		free(image);
+	}
+}
+
+static void test_without_a_pe_header_each_byte_counts(void **state)
+{
+	/* Nothing there; cut off by the end of the setup code by one byte; far outside. */
+	static const struct {
+		u32 at;
+		const char *magic;
+	} headers[] = { { PE, "PE\0\1" }, { SETUP - (24 + 144 + 7), "PE\0" }, { 0xffffffff, NULL } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+		u8 *image = good();
+
+		put(image, 0x3c, headers[i].at, 4);
+		if (headers[i].magic)
+			memcpy(image + headers[i].at, headers[i].magic, 4);
+		assert_checked_but(image, 0, 0, 0, 0);
+		free(image);
+	}
+}
+
+/* Whatever is accepted must be safe to load: read every byte that a loader would. */
 static void use(const u8 *data, size_t size)
 {
 	struct bzimage bzimage;
@@ -282,9 +451,17 @@ int main(void)
 		cmocka_unit_test(test_more_than_syssize_is_allowed),
 		cmocka_unit_test(test_version_text_is_optional),
 		cmocka_unit_test(test_each_rule),
+		cmocka_unit_test(test_each_rule_at_its_limit),
+		cmocka_unit_test(test_the_size_of_the_setup_header),
+		cmocka_unit_test(test_fields_of_other_values),
+		cmocka_unit_test(test_the_header_must_be_in_the_file),
+		cmocka_unit_test(test_both_magics_are_needed),
+		cmocka_unit_test(test_the_version_ends_with_the_setup_code),
 		cmocka_unit_test(test_the_reference_crc),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_checksum_of_a_signed_kernel),
+		cmocka_unit_test(test_each_byte_counts_but_those_of_a_signature),
+		cmocka_unit_test(test_without_a_pe_header_each_byte_counts),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -216,6 +216,92 @@ static void test_each_rule_of_a_segment(void **state)
 	REFUSED_WITH(segments[2].p_offset = IMAGE, "outside");
 }
 
+#define ACCEPTED_WITH(change) do {						\
+	struct image64 image = good64();				\
+	struct elf_image elf;						\
+	const char *why = "nothing";					\
+									\
+	image.change;							\
+	if (elf_parse(&image, sizeof(image), &elf, &why))		\
+		fail_msg("%s: %s", #change, why);			\
+} while (0)
+
+/* The last value that each rule allows. */
+static void test_each_rule_at_its_limit(void **state)
+{
+	ACCEPTED_WITH(header.e_type = ET_DYN);
+	ACCEPTED_WITH(header.e_machine = EM_386);
+	ACCEPTED_WITH(segments[1].p_memsz = IMAGE - LOAD_AT);
+	ACCEPTED_WITH(segments[1].p_memsz = UINT64_MAX - 0xffffffff81000000);
+	ACCEPTED_WITH(segments[1].p_paddr = UINT64_MAX - 0x5000);
+	ACCEPTED_WITH(segments[1].p_vaddr = UINT64_MAX - 0x5000);
+	/* These rules are not for notes, and none is for other segments. */
+	ACCEPTED_WITH(segments[2].p_paddr = UINT64_MAX);
+	ACCEPTED_WITH(segments[2].p_vaddr = UINT64_MAX);
+	ACCEPTED_WITH(segments[2].p_memsz = 1);
+}
+
+static void test_a_segment_may_end_with_the_file(void **state)
+{
+	for (u64 size = 0; size <= 2; size++) {
+		struct image64 image = good64();
+		struct elf_image elf;
+		const char *why = NULL;
+
+		image.segments[1].p_filesz = size;
+		image.segments[1].p_offset = IMAGE - size;
+		assert_int_equal(elf_parse(&image, sizeof(image), &elf, &why), 0);
+		image.segments[1].p_offset++;
+		refused(&image, sizeof(image), "outside");
+	}
+}
+
+static void test_the_program_headers_may_end_with_the_file(void **state)
+{
+	struct image64 image = good64();
+	struct elf_image elf;
+	const char *why = NULL;
+
+	image.header.e_phoff = IMAGE - sizeof(image.segments);
+	memcpy((u8 *)&image + image.header.e_phoff, image.segments, sizeof(image.segments));
+	memset(image.segments, 0, sizeof(image.segments));
+	assert_int_equal(elf_parse(&image, sizeof(image), &elf, &why), 0);
+	assert_int_equal(elf_segment(&elf, 1).memory_size, 0x5000);
+}
+
+static void test_a_segment_without_memory_is_none_to_load(void **state)
+{
+	struct image64 image = good64();
+
+	image.segments[1].p_filesz = image.segments[1].p_memsz = 0;
+	refused(&image, sizeof(image), "PT_LOAD");
+}
+
+/* Every shorter file, up to the ELF header's end: 52 bytes in the 32-bit class, 64 in the other. */
+static void test_a_file_that_ends_within_the_header(void **state)
+{
+	struct image64 image64 = good64();
+	struct image32 image32 = good32();
+
+	for (size_t size = 0; size <= 64; size++) {
+		u8 *copy64 = exact_copy(&image64, size), *copy32 = exact_copy(&image32, size);
+
+		assert_int_equal(elf_has_magic(copy64, size), size >= 4);
+		refused((void *)copy64, size, size < 4 ? "magic" : size < 64 ? "ends within" : "outside");
+		refused((void *)copy32, size, size < 4 ? "magic" : size < 52 ? "ends within" : "outside");
+		free(copy64);
+		free(copy32);
+	}
+}
+
+static void test_program_headers_too_small_for_the_32_bit_class(void **state)
+{
+	struct image32 image = good32();
+
+	image.header.e_phentsize = sizeof(Elf32_Phdr) - 1;
+	refused((void *)&image, sizeof(image), "too small");
+}
+
 static void test_larger_program_headers_are_stepped_over(void **state)
 {
 	struct image64 image = good64();
@@ -266,6 +352,70 @@ static void test_pvh_notes(void **state)
 	assert_int_equal(entry, 0x1000);
 }
 
+static void test_the_entry_of_a_pvh_note(void **state)
+{
+	static const struct {
+		u64 value;
+		u32 size;
+		int err;
+	} cases[] = {
+		{ 0xffffffff, 4, 0 }, { 0xffffffff, 8, 0 }, { 0x100000000, 8, -EINVAL }, { 0x1000, 0, -EINVAL },
+		{ 0x1000, 3, -EINVAL }, { 0x1000, 5, -EINVAL }, { 0x1000, 7, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct image64 image = good64();
+		u32 size = put_note(image.notes, "Xen", 18, &cases[i].value, cases[i].size), entry = 0;
+
+		assert_int_equal(pvh_of(&image, size, 4, &entry), cases[i].err);
+		if (!cases[i].err)
+			assert_int_equal(entry, cases[i].value);
+	}
+}
+
+static void test_names_of_the_same_length_and_longer_are_others(void **state)
+{
+	static const char *const names[] = { "Xeo", "xen", "Xen4" };
+	u64 low = 0x1000;
+	u32 entry;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct image64 image = good64();
+
+		assert_int_equal(pvh_of(&image, put_note(image.notes, names[i], 18, &low, 4), 4, &entry),
+				 -ENOENT);
+	}
+}
+
+/* Less than the 12 bytes of a note's header ends the notes; 12 bytes are a note, which may be too long. */
+static void test_what_remains_behind_the_last_note(void **state)
+{
+	struct image64 image = good64();
+	u64 low = 0;
+	u32 entry, size = put_note(image.notes, "GNU", 3, &low, 4);
+
+	memset(image.notes + size, 0xff, 12);
+	for (u32 rest = 0; rest < 12; rest++)
+		assert_int_equal(pvh_of(&image, size + rest, 4, &entry), -ENOENT);
+	assert_int_equal(pvh_of(&image, size + 12, 4, &entry), -EINVAL);
+}
+
+/* The last note's padding need not be in the file, and the PVH note may come behind others. */
+static void test_the_padding_of_the_last_note_may_be_missing(void **state)
+{
+	struct image64 image = good64();
+	u64 low = 0x1000;
+	u32 entry, size = put_note(image.notes, "GNU", 3, &low, 5);
+
+	assert_int_equal(pvh_of(&image, size - 3, 4, &entry), -ENOENT);
+	assert_int_equal(pvh_of(&image, size - 4, 4, &entry), -EINVAL);
+	size += put_note(image.notes + size, "Xen", 18, &low, 4);
+	/* Any alignment but 8 is 4. */
+	assert_int_equal(pvh_of(&image, size, 0, &entry), 0);
+	assert_int_equal(pvh_of(&image, size, 1, &entry), 0);
+	assert_int_equal(pvh_of(&image, size, 16, &entry), 0);
+}
+
 /* In a segment aligned to 8, so are the notes in it and what they hold. */
 static void test_notes_aligned_to_eight(void **state)
 {
@@ -306,7 +456,37 @@ static void test_the_search_for_notes_is_bounded(void **state)
 	free(image);
 }
 
-/* Any accepted image must be safe to load: read every byte that a loader would. */
+/* An image with so many empty notes before the PVH note. */
+static int pvh_behind(u32 others, u32 *entry)
+{
+	size_t size = sizeof(struct image64) + others * sizeof(Elf64_Nhdr) + 64;
+	u8 *image = calloc(1, size);
+	struct image64 good = good64();
+	u64 low = 0x1000;
+	struct elf_image elf;
+	const char *why = NULL;
+	int err;
+
+	good.segments[2].p_offset = sizeof(good);
+	good.segments[2].p_filesz = size - sizeof(good) - 64;
+	good.segments[2].p_filesz += put_note(image + size - 64, "Xen", 18, &low, 4);
+	memcpy(image, &good, sizeof(good));
+	assert_int_equal(elf_parse(image, size, &elf, &why), 0);
+	err = elf_pvh_entry(&elf, entry, &why);
+	free(image);
+	return err;
+}
+
+static void test_1024_notes_are_searched(void **state)
+{
+	u32 entry = 0;
+
+	assert_int_equal(pvh_behind(1023, &entry), 0);
+	assert_int_equal(entry, 0x1000);
+	assert_int_equal(pvh_behind(1024, &entry), -EINVAL);
+}
+
+/* Whatever is accepted must be safe to load: read every byte that a loader would. */
 static void use(const u8 *data, size_t size)
 {
 	struct elf_image elf;
@@ -362,8 +542,19 @@ int main(void)
 		cmocka_unit_test(test_32bit),
 		cmocka_unit_test(test_each_rule_of_the_header),
 		cmocka_unit_test(test_each_rule_of_a_segment),
+		cmocka_unit_test(test_each_rule_at_its_limit),
+		cmocka_unit_test(test_a_segment_may_end_with_the_file),
+		cmocka_unit_test(test_the_program_headers_may_end_with_the_file),
+		cmocka_unit_test(test_a_segment_without_memory_is_none_to_load),
+		cmocka_unit_test(test_a_file_that_ends_within_the_header),
+		cmocka_unit_test(test_program_headers_too_small_for_the_32_bit_class),
 		cmocka_unit_test(test_larger_program_headers_are_stepped_over),
 		cmocka_unit_test(test_pvh_notes),
+		cmocka_unit_test(test_the_entry_of_a_pvh_note),
+		cmocka_unit_test(test_names_of_the_same_length_and_longer_are_others),
+		cmocka_unit_test(test_what_remains_behind_the_last_note),
+		cmocka_unit_test(test_the_padding_of_the_last_note_may_be_missing),
+		cmocka_unit_test(test_1024_notes_are_searched),
 		cmocka_unit_test(test_notes_aligned_to_eight),
 		cmocka_unit_test(test_the_search_for_notes_is_bounded),
 		cmocka_unit_test(test_truncations),

@@ -81,6 +81,28 @@ static void test_tokens(void **state)
 		assert_string_equal(tokens(cases[i].text), cases[i].expected);
 }
 
+/* A path or URI has a / before any =, or no = at all. */
+static void test_what_may_be_a_file_name(void **state)
+{
+	static const struct {
+		const char *text;
+		bool may;
+	} cases[] = {
+		{ "vmlinuz", true }, { "/boot/vmlinuz", true }, { "(hd0)/a=b", true }, { "/=", true },
+		{ "http://host/vmlinuz?a=b", true }, { "vm=web", false }, { "dir=/boot", false }, { "=", false },
+		{ "=/", false }, { "a.b=", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct keyval_cursor cursor;
+		struct keyval keyval;
+
+		keyval_begin(&cursor, str_view_of(cases[i].text));
+		assert_int_equal(keyval_next(&cursor, &keyval), 0);
+		assert_int_equal(keyval_may_name_file(&keyval), cases[i].may);
+	}
+}
+
 static void test_the_end_stays_the_end(void **state)
 {
 	struct keyval_cursor cursor;
@@ -117,11 +139,15 @@ static void check_views(const u8 *text, size_t size)
 	struct keyval_cursor cursor;
 	struct keyval keyval;
 	size_t count = 0;
+	int err;
 
 	keyval_begin(&cursor, (struct str_view){ at, size });
-	while (keyval_next(&cursor, &keyval) != -ENOENT) {
+	while ((err = keyval_next(&cursor, &keyval)) != -ENOENT) {
 		assert_true(keyval.key.ptr >= at);
 		at = keyval.key.ptr + keyval.key.len;
+		keyval_may_name_file(&keyval);	/* for AddressSanitizer to see what it reads */
+		if (!err && !keyval.has_value)
+			assert_true(keyval.value.ptr == at && !keyval.value.len);
 		if (keyval.has_value) {
 			assert_true(keyval.value.ptr > at);
 			at = keyval.value.ptr + keyval.value.len;
@@ -161,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_what_may_be_a_file_name),
 		cmocka_unit_test(test_the_end_stays_the_end),
 		cmocka_unit_test(test_a_nul_or_the_length_ends_the_text),
 		cmocka_unit_test(test_random_texts),

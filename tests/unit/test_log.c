@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -75,9 +76,11 @@ static int set_up(void **state)
 {
 	log_add_console(&whole.console);
 	log_add_console(&screen.console);
+	/* An empty line, so that the first character that a full ring loses is a line. */
+	log_guest_output("\n", 1);
 	/* Before there is a clock, the prefix has zeros. */
 	log_info("first");
-	assert_string_equal(screen.text, "[    0.000000 cpu0] first\n");
+	assert_string_equal(screen.text, "\n[    0.000000 cpu0] first\n");
 	log_set_hooks(&hooks);
 	return 0;
 }
@@ -101,6 +104,17 @@ static void test_a_long_tag_is_cut(void **state)
 	log_line(LOG_ERROR, tag, "x");
 	snprintf(expected, sizeof(expected), "[    0.000000 cpu0 %.32s] error: x\n", tag);
 	assert_string_equal(screen.text, expected);
+}
+
+/* With the largest numbers and the longest tag it needs 80 characters, one more than there is room for. */
+static void test_the_longest_prefix_loses_its_last_blank(void **state)
+{
+	now = UINT64_MAX;
+	cpu = UINT32_MAX - 1;
+	log_line(LOG_WARN, "12345678901234567890123456789012", "text");
+	assert_string_equal(screen.text, "[18446744073709.551615 cpu4294967294 "
+					 "12345678901234567890123456789012] warning:text\n");
+	assert_int_equal(screen.length, strlen(screen.text));
 }
 
 static void test_levels(void **state)
@@ -137,6 +151,22 @@ static void test_a_text_that_is_too_long_says_so(void **state)
 	assert_string_equal(screen.text + screen.length - 6, "xx...\n");
 }
 
+/* One call takes 511 characters; the last three of a longer text are dots. */
+static void test_where_a_text_is_cut(void **state)
+{
+	for (int length = 500; length < 530; length++) {
+		char text[600], expected[600];
+
+		memset(text, 'x', sizeof(text));
+		text[length] = '\0';
+		snprintf(expected, sizeof(expected), "[    0.000000 cpu0] %.*s%s\n",
+			 length > 511 ? 508 : length, text, length > 511 ? "..." : "");
+		screen.length = 0;
+		log_info("%s", text);
+		assert_string_equal(screen.text, expected);
+	}
+}
+
 static void guest(const char *text)
 {
 	log_guest_output(text, strlen(text));
@@ -163,6 +193,21 @@ static void test_a_line_never_continues_a_guests_line(void **state)
 					 "progress 10%\r\n[    0.000000 cpu0] d\n");
 }
 
+/* Output of a single character begins and ends lines, too. */
+static void test_single_characters_of_a_guest(void **state)
+{
+	guest("$");
+	log_info("a");
+	guest("$ ");
+	guest("\n");
+	log_info("b");
+	guest("%");
+	guest("\r");
+	log_info("c");
+	assert_string_equal(screen.text, "$\n[    0.000000 cpu0] a\n$ \n[    0.000000 cpu0] b\n"
+					 "%\r\n[    0.000000 cpu0] c\n");
+}
+
 static void test_a_later_console_gets_what_was_said(void **state)
 {
 	static struct capture late = { .console.write = capture_write };
@@ -174,7 +219,26 @@ static void test_a_later_console_gets_what_was_said(void **state)
 	assert_non_null(strstr(late.text, "[    0.000000 cpu0] before\nguest\n"
 					  "[    0.000000 cpu0] after\n"));
 	/* From the very first line on. */
-	assert_memory_equal(late.text, "[    0.000000 cpu0] first\n", 26);
+	assert_memory_equal(late.text, "\n[    0.000000 cpu0] first\n", 27);
+}
+
+/* The console added first has everything: a ring that is just full has lost nothing of it yet. */
+static void test_a_ring_that_is_just_full_replays_everything(void **state)
+{
+	static struct capture full = { .console.write = capture_write };
+	static struct capture over = { .console.write = capture_write };
+
+	assert_true(whole.length < RING);
+	while (whole.length < RING)
+		guest("x");
+	log_add_console(&full.console);
+	assert_string_equal(full.text, whole.text);
+
+	guest("y");
+	log_add_console(&over.console);
+	/* The empty line, and with it the next one, as if its first characters were lost, too. */
+	assert_non_null(strstr(over.text, "(2 earlier lines are lost: the log in memory keeps 32 KiB)\n"));
+	assert_string_equal(strchr(over.text, '\n') + 1, strchr(strchr(whole.text, '\n') + 1, '\n') + 1);
 }
 
 static void test_a_full_ring_replays_whole_lines(void **state)
@@ -248,6 +312,26 @@ static void test_a_complaint_waits_for_the_end_of_the_line(void **state)
 					 "[    0.000000 cpu0] warning: the cable is out\n");
 }
 
+static struct capture complaining = { .console.write = capture_write };
+
+static void complain_of_the_replay(void)
+{
+	complaining.console.complaint = "too slow";
+}
+
+static void test_a_complaint_of_a_replay_follows_it(void **state)
+{
+	static const char warning[] = "[    0.000000 cpu0] warning: too slow\n";
+
+	complaining.interrupt = complain_of_the_replay;
+	log_add_console(&complaining.console);
+	assert_string_equal(screen.text, warning);
+	screen.length = 0;
+	complaining.interrupt = complain_of_the_replay;
+	log_replay(&complaining.console);
+	assert_string_equal(screen.text, warning);
+}
+
 static void test_replay_to_another_place(void **state)
 {
 	log_info("a");
@@ -293,6 +377,60 @@ static void test_force_unlock_takes_the_lock_from_a_stopped_cpu(void **state)
 	cpu = 6;
 	log_info("free");
 	assert_non_null(strstr(screen.text, "cpu6] free\n"));
+}
+
+static pthread_t other_cpu;
+static struct capture *interrupted;
+
+static void *log_on_another_cpu(void *unused)
+{
+	cpu = 7;
+	log_info("other");
+	return NULL;
+}
+
+/* While a line is interrupted, even by lines of its own CPU, another CPU has to wait. */
+static void start_another_cpu(void)
+{
+	size_t before;
+
+	log_info("nested");
+	before = interrupted->length;
+	assert_int_equal(pthread_create(&other_cpu, NULL, log_on_another_cpu, NULL), 0);
+	usleep(50000);
+	assert_int_equal(interrupted->length, before);
+}
+
+static void interrupt(struct capture *capture)
+{
+	interrupted = capture;
+	capture->interrupt = start_another_cpu;
+}
+
+static void assert_other_cpu_waited(void)
+{
+	assert_int_equal(pthread_join(other_cpu, NULL), 0);
+	assert_non_null(strstr(screen.text, "cpu7] other\n"));
+	screen.length = 0;
+	screen.text[0] = '\0';
+}
+
+static void test_other_cpus_wait_for_each_kind_of_output(void **state)
+{
+	static struct capture late = { .console.write = capture_write };
+
+	interrupt(&screen);
+	log_info("a");
+	assert_other_cpu_waited();
+	interrupt(&screen);
+	guest("b\n");
+	assert_other_cpu_waited();
+	interrupt(&late);
+	log_add_console(&late.console);
+	assert_other_cpu_waited();
+	interrupt(&late);
+	log_replay(&late.console);
+	assert_other_cpu_waited();
 }
 
 #define THREADS 4
@@ -342,21 +480,27 @@ int main(void)
 {
 	/* The replay of the first line comes first, as long as the ring still has it. */
 	const struct CMUnitTest tests[] = {
+		log_test(test_single_characters_of_a_guest),
 		log_test(test_a_later_console_gets_what_was_said),
 		log_test(test_prefix),
 		log_test(test_a_long_tag_is_cut),
+		log_test(test_the_longest_prefix_loses_its_last_blank),
 		log_test(test_levels),
 		log_test(test_embedded_newlines_get_prefixes),
 		log_test(test_a_text_that_is_too_long_says_so),
+		log_test(test_where_a_text_is_cut),
 		log_test(test_guest_output_passes_through),
 		log_test(test_a_line_never_continues_a_guests_line),
+		log_test(test_a_ring_that_is_just_full_replays_everything),
 		log_test(test_a_full_ring_replays_whole_lines),
 		log_test(test_a_ring_without_a_line_end_is_replayed_whole),
 		log_test(test_a_console_without_guests),
 		log_test(test_a_complaint_waits_for_the_end_of_the_line),
+		log_test(test_a_complaint_of_a_replay_follows_it),
 		log_test(test_replay_to_another_place),
 		log_test(test_a_line_may_be_interrupted_by_a_line),
 		log_test(test_force_unlock_takes_the_lock_from_a_stopped_cpu),
+		log_test(test_other_cpus_wait_for_each_kind_of_output),
 		log_test(test_lines_of_many_cpus_do_not_mix),
 	};
 

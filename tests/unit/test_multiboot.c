@@ -178,6 +178,87 @@ static void test_mb1_addresses_that_make_no_sense(void **state)
 	}
 }
 
+/* The last values that are allowed, with the file's offset and size, and the memory's, that follow. */
+static void test_mb1_addresses_at_their_limits(void **state)
+{
+	static const struct {
+		u32 fields[5];
+		u32 file_offset, file_size, memory_size;
+	} cases[] = {
+		/* the header first in what is loaded; the file first */
+		{ { 0x100000, 0x100000, 0, 0, 0x100000 }, MB1_AT, IMAGE - MB1_AT, IMAGE - MB1_AT },
+		{ { 0x100040, 0x100000, 0, 0, 0x100000 }, 0, IMAGE, IMAGE },
+		/* the least and the most of the file; the entry at the last byte */
+		{ { 0x100040, 0x100000, 0x100041, 0, 0x100040 }, 0, 0x41, 0x41 },
+		{ { 0x100040, 0x100000, 0x100400, 0, 0x1003ff }, 0, IMAGE, IMAGE },
+		/* a bss of no byte and of one, where the entry may be, too */
+		{ { 0x100040, 0x100000, 0x100200, 0x100200, 0x1001ff }, 0, 0x200, 0x200 },
+		{ { 0x100040, 0x100000, 0x100200, 0x100201, 0x100200 }, 0, 0x200, 0x201 },
+		{ { 0x100040, 0x100000, 0, 0x100400, 0x100000 }, 0, IMAGE, IMAGE },
+		/* as high as an image may end */
+		{ { 0xfffffc3f, 0xfffffbff, 0, 0, 0xfffffbff }, 0, IMAGE, IMAGE },
+		{ { 0x40, 0, 0, 0xffffffff, 0 }, 0, IMAGE, 0xffffffff },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u32 *f = cases[i].fields;
+		struct multiboot_header header;
+
+		assert_int_equal(find1(mb1_at(f[0], f[1], f[2], f[3], f[4]), &header), 0);
+		assert_int_equal(header.load_address, f[1]);
+		assert_int_equal(header.file_offset, cases[i].file_offset);
+		assert_int_equal(header.file_size, cases[i].file_size);
+		assert_int_equal(header.memory_size, cases[i].memory_size);
+		assert_int_equal(header.entry, f[4]);
+	}
+}
+
+static void test_mb1_addresses_past_their_limits(void **state)
+{
+	static const u32 cases[][5] = {
+		{ 0x100040, 0x100000, 0x100200, 0x100201, 0x100201 },	/* entry behind the bss */
+		{ 0x100040, 0x100000, 0, 0x1003ff, 0x100000 },		/* bss ends in the file's last byte */
+		{ 0xfffffc40, 0xfffffc00, 0, 0, 0xfffffc00 },		/* ends at 4 GiB */
+	};
+	struct multiboot_header header;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const u32 *c = cases[i];
+
+		assert_int_equal(find1(mb1_at(c[0], c[1], c[2], c[3], c[4]), &header), -EINVAL);
+	}
+}
+
+/* The header has 32 bytes with its address fields, which are missing without flag 16. */
+static void test_mb1_cut_off_by_the_end_of_the_file(void **state)
+{
+	for (size_t size = MB1_AT; size <= MB1_AT + 40; size++) {
+		struct build build = mb1_at(0x100040, 0x100000, 0, 0, 0x100000), elf = mb1(0);
+		struct multiboot_header header;
+
+		build.image = realloc(build.image, size);
+		build.size = size;
+		assert_int_equal(find1(build, &header), size < MB1_AT + 12 ? -ENOENT :
+				 size < MB1_AT + 32 ? -EINVAL : 0);
+		elf.image = realloc(elf.image, size);
+		elf.size = size;
+		assert_int_equal(find1(elf, &header), size < MB1_AT + 12 ? -ENOENT : 0);
+	}
+}
+
+static void test_each_mb1_flag_is_one_wish(void **state)
+{
+	struct multiboot_header header;
+
+	for (u32 flags = 0; flags < 8; flags++) {
+		assert_int_equal(find1(mb1(flags), &header), 0);
+		assert_int_equal(header.page_align_modules, flags & 1);
+		assert_int_equal(header.wants_memory_info, flags >> 1 & 1);
+		assert_int_equal(header.requires_framebuffer, flags >> 2 & 1);
+		assert_false(header.has_addresses || header.has_entry || header.requires_console);
+	}
+}
+
 static void test_mb1_where_it_may_be(void **state)
 {
 	struct { size_t at, size; int err; } cases[] = {
@@ -300,6 +381,47 @@ static void test_mb2_requirements(void **state)
 	assert_int_equal(with_tag(1, 0, (u32[]){ 22 }, 1, &header), -EOPNOTSUPP);
 }
 
+/* Each type that is known, at its least size; none of them is an error, and each has its own effect. */
+static void test_mb2_tags_of_their_least_size(void **state)
+{
+	static const struct {
+		u16 type;
+		u32 words;
+	} tags[] = { { 1, 0 }, { 3, 1 }, { 4, 1 }, { 5, 3 }, { 6, 0 }, { 8, 1 }, { 9, 1 }, { 10, 4 } };
+	const u32 ones[4] = { 1, 1, 1, 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+		struct multiboot_header header;
+		u16 type = tags[i].type;
+
+		assert_int_equal(with_tag(type, 0, ones, tags[i].words, &header), 0);
+		assert_int_equal(header.required_info, 0);
+		assert_int_equal(header.has_entry, type == 3);
+		assert_int_equal(header.entry, type == 3 ? 1 : 0);
+		assert_int_equal(header.requires_console, type == 4);
+		assert_int_equal(header.requires_framebuffer, type == 5);
+		assert_int_equal(header.page_align_modules, type == 6);
+		assert_false(header.has_addresses);
+	}
+}
+
+/* A request list whose last word is cut off ends before it. */
+static void test_mb2_request_of_half_a_word(void **state)
+{
+	for (u32 rest = 0; rest < 4; rest++) {
+		struct build build = mb2();
+		struct multiboot_header header;
+
+		word(&build, 1);
+		word(&build, 8 + 4 + rest);
+		words(&build, (u32[]){ 6, 8 }, 2);
+		build.at = ALIGN_UP(build.header + 16 + 8 + 4 + rest, 8);
+		finish(&build);
+		assert_int_equal(find2(build, &header), 0);
+		assert_int_equal(header.required_info, BIT(6));
+	}
+}
+
 static void test_mb2_tags_that_are_too_small(void **state)
 {
 	static const u8 least_words[] = {
@@ -356,6 +478,49 @@ static void test_mb2_structure(void **state)
 	words(&build, (u32[]){ 6, 24, 0, 8 }, 4);
 	close_with(&build, 0, 32);
 	assert_int_equal(find2(build, &header), -EINVAL);
+}
+
+/* The last tag is an end tag of 8 bytes or more; 7 are no tag, and one byte too many is beyond the header. */
+static void test_mb2_sizes_of_the_end_tag(void **state)
+{
+	static const struct {
+		u32 size, length;
+		int err;
+	} cases[] = {
+		{ 8, 24, 0 }, { 7, 24, -EINVAL }, { 9, 24, -EINVAL }, { 9, 25, 0 }, { 16, 32, 0 }, { 16, 31, -EINVAL },
+		{ 8, 23, -EINVAL }, { 0xffffffff, 24, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct build build = mb2();
+		struct multiboot_header header;
+
+		words(&build, (u32[]){ 0, cases[i].size }, 2);
+		close_with(&build, 0, cases[i].length);
+		assert_int_equal(find2(build, &header), cases[i].err);
+	}
+}
+
+/* The header may end where the file does, but not behind its first 32 KiB. */
+static void test_mb2_where_it_may_end(void **state)
+{
+	static const struct {
+		size_t file;
+		u32 length;
+		int err;
+	} cases[] = {
+		{ 0x400, 0x400, 0 }, { 0x400, 0x401, -EINVAL }, { 40000, 32768, 0 }, { 40000, 32769, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct build build = begin(cases[i].file, 0);
+		struct multiboot_header header;
+
+		build.at = 16;
+		tag(&build, 0, 0, NULL, 0);
+		close_with(&build, 0, cases[i].length);
+		assert_int_equal(find2(build, &header), cases[i].err);
+	}
 }
 
 static void test_mb2_where_it_may_be(void **state)
@@ -457,15 +622,23 @@ int main(void)
 		cmocka_unit_test(test_mb1_unknown_requirements),
 		cmocka_unit_test(test_mb1_addresses),
 		cmocka_unit_test(test_mb1_addresses_that_make_no_sense),
+		cmocka_unit_test(test_mb1_addresses_at_their_limits),
+		cmocka_unit_test(test_mb1_addresses_past_their_limits),
+		cmocka_unit_test(test_mb1_cut_off_by_the_end_of_the_file),
+		cmocka_unit_test(test_each_mb1_flag_is_one_wish),
 		cmocka_unit_test(test_mb1_where_it_may_be),
 		cmocka_unit_test(test_a_magic_without_its_checksum_is_passed_over),
 		cmocka_unit_test(test_mb2_of_an_elf_file),
 		cmocka_unit_test(test_mb2_addresses_and_entry),
 		cmocka_unit_test(test_mb2_whole_file),
 		cmocka_unit_test(test_mb2_requirements),
+		cmocka_unit_test(test_mb2_tags_of_their_least_size),
+		cmocka_unit_test(test_mb2_request_of_half_a_word),
 		cmocka_unit_test(test_mb2_tags_that_are_too_small),
 		cmocka_unit_test(test_mb2_needs_an_entry_for_addresses),
 		cmocka_unit_test(test_mb2_structure),
+		cmocka_unit_test(test_mb2_sizes_of_the_end_tag),
+		cmocka_unit_test(test_mb2_where_it_may_end),
 		cmocka_unit_test(test_mb2_where_it_may_be),
 		cmocka_unit_test(test_hostile),
 	};

@@ -119,6 +119,96 @@ static void test_other_characters(void **state)
 	assert_screen("? ? .", "", "", "");
 }
 
+/* The first and last byte of each kind: printable, a character's first byte in UTF-8, ignored. */
+static void test_each_byte(void **state)
+{
+	for (unsigned byte = ' '; byte < 0x100; byte++) {
+		char both[] = { (char)byte, '|', 0 }, expected[3];
+
+		begin(NULL);
+		write(both);
+		snprintf(expected, sizeof(expected), "%.*s|", byte < 0x7f || byte >= 0xc0,
+			 byte < 0x7f ? both : "?");
+		assert_screen(expected, "", "", "");
+	}
+}
+
+/* A control sequence ends with a byte of 40 to 7e (hexadecimal), and nothing below belongs to the text. */
+static void test_each_end_of_a_control_sequence(void **state)
+{
+	for (char byte = ' '; byte < 0x7f; byte++) {
+		char sequence[] = { '\033', '[', byte, 'm', 0 };
+
+		begin(NULL);
+		write(sequence);
+		assert_screen(byte < '@' ? "" : "m", "", "", "");
+	}
+}
+
+/* ESC and one more byte, unless that begins a longer sequence. */
+static void test_each_short_escape_sequence(void **state)
+{
+	for (char byte = ' '; byte < 0x7f; byte++) {
+		char sequence[] = { '\033', byte, 'm', 'x', 0 };
+
+		begin(NULL);
+		write(sequence);
+		assert_screen(byte == ']' ? "" : byte == '[' ? "x" : "mx", "", "", "");
+	}
+}
+
+static void test_tabs_stop_at_each_eighth_column(void **state)
+{
+	static const struct {
+		const char *text, *row;
+	} cases[] = {
+		{ "\tx", "        x" }, { "1234567\tx", "1234567 x" }, { "12345678\tx", "12345678 x" },
+		{ "123456789\tx", "123456789x" }, { "\t\tx", "         x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin(NULL);
+		write(cases[i].text);
+		assert_screen(cases[i].row, "", "", "");
+	}
+}
+
+static void test_backspace_stops_at_the_first_column(void **state)
+{
+	write("ab\b\b\b\bx\n\b\by");
+	assert_screen("xb", "y", "", "");
+	/* Behind a full line it goes back to the line's last column. */
+	begin(NULL);
+	write("0123456789\bx");
+	assert_screen("012345678x", "", "", "");
+}
+
+/* Scrolling leaves an empty row at the bottom, and draws blanks where the text was longer. */
+static void test_scrolling_clears_what_was_longer(void **state)
+{
+	write("a\nlonger\nb\nlongest\n");
+	assert_screen("longer", "b", "longest", "");
+	write("\n\n\n\n");
+	assert_screen("", "", "", "");
+}
+
+/* Only rows that were written to are compared with the screen, and only once. */
+static void test_which_rows_are_compared(void **state)
+{
+	terminal.draw = NULL;
+	write("\n\nx");
+	assert_int_equal(terminal.dirty_from, 2);
+	assert_int_equal(terminal.dirty_to, 3);
+	write("\ry\rz");
+	assert_int_equal(terminal.dirty_from, 2);
+	assert_int_equal(terminal.dirty_to, 3);
+	terminal.draw = draw;
+	write("");
+	assert_screen("", "", "z", "");
+	assert_int_equal(terminal.dirty_from, ROWS);
+	assert_int_equal(terminal.dirty_to, 0);
+}
+
 /* What was written without a screen is drawn as soon as there is one, and only once. */
 static void test_drawing_later(void **state)
 {
@@ -174,6 +264,13 @@ int main(void)
 		terminal_test(test_escape_sequences_are_swallowed),
 		terminal_test(test_unfinished_escape_sequences),
 		terminal_test(test_other_characters),
+		terminal_test(test_each_byte),
+		terminal_test(test_each_end_of_a_control_sequence),
+		terminal_test(test_each_short_escape_sequence),
+		terminal_test(test_tabs_stop_at_each_eighth_column),
+		terminal_test(test_backspace_stops_at_the_first_column),
+		terminal_test(test_scrolling_clears_what_was_longer),
+		terminal_test(test_which_rows_are_compared),
 		terminal_test(test_drawing_later),
 		terminal_test(test_the_smallest),
 		terminal_test(test_hostile_state),
