@@ -515,7 +515,7 @@ int main(void)
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_lengths_that_are_quoted),
 		cmocka_unit_test(test_too_many_modules_of_a_vm),
-		cmocka_unit_test(test_initrd_of_nobody),
+		cmocka_unit_test(test_initrd_without_a_kernel),
 		cmocka_unit_test(test_unused_modules_are_counted),
 		cmocka_unit_test(test_nothing_of_a_line_with_an_open_quote_is_for_the_guest),
 		cmocka_unit_test(test_command_line_of_an_initrd),
