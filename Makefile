@@ -261,11 +261,11 @@ check-layers: ## the include directions between the folders
 check-homes: ## each function is declared in the header of the file that defines it
 	$(Q)$(PYTHON) tests/check_homes.py
 
-check-twice: ## no macro, constant or type is defined in two files
-	$(Q)$(PYTHON) tests/check_twice.py
-
 check-words: ## the field's words where it has one
 	$(Q)$(PYTHON) tests/check_words.py
+
+check-twice: ## no macro, constant or type is defined in two files
+	$(Q)$(PYTHON) tests/check_twice.py
 
 check-docs: ## files, functions and names in the documents exist
 	$(Q)$(PYTHON) tests/check_docs.py
