@@ -285,6 +285,19 @@ static void test_no_registers_outside_of_x2apic_mode(void **state)
 	}
 }
 
+static void test_other_msrs_are_not_its_own(void **state)
+{
+	static const u32 msrs[] = { 0x1a, 0x1c, 0x6df, 0x6e1, 0x7ff, 0x900 };
+	struct vm *vm = *state;
+	u64 value;
+
+	enter_x2apic(vm, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		assert_int_equal(msr_get(vm, 0, msrs[i], &value), -EINVAL);
+		assert_int_equal(msr_set(vm, 0, msrs[i], 0), -EINVAL);
+	}
+}
+
 static void test_reserved_bits_fault(void **state)
 {
 	/* What may be written with any value; delivery status and remote IRR are read-only. */
@@ -451,6 +464,7 @@ int main(void)
 		ON(test_same_mode_keeps_the_state),
 		ON(test_register_map),
 		ON(test_no_registers_outside_of_x2apic_mode),
+		ON(test_other_msrs_are_not_its_own),
 		ON(test_reserved_bits_fault),
 		ON(test_other_bits_are_kept),
 		ON_X2APIC(test_ids),
