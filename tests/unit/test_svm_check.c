@@ -86,7 +86,6 @@ static int set_up(void **state)
 /* SCE, LME, LMA, SVME; LMSLE, whose CPUID bit says that it is missing. */
 #define EFER_OF_ANY (BIT_ULL(0) | BIT_ULL(8) | BIT_ULL(10) | BIT_ULL(12) | BIT_ULL(13))
 
-
 static const struct {
 	u32 leaf;
 	u8 reg, bit;
