@@ -10,8 +10,21 @@
 
 /* Enable this CPU's APIC; mask its LVTs. -ENODEV with words in the log where there is none. */
 int lapic_init(void);
+/*
+ * The same on another CPU, in the boot CPU's mode. Logs nothing, and takes no lock. -EINVAL: its APIC
+ * is at another address than the boot CPU's.
+ */
+int lapic_init_secondary(void);
 u32 lapic_id(void);
 void lapic_eoi(void);
+
+/*
+ * To another CPU, by its local APIC's id. Stores made before are visible to it when it acts on these.
+ * Intel SDM, "MP Initialization Protocol Algorithm for MP Systems".
+ */
+void lapic_send_init(u32 apic_id);
+void lapic_send_startup(u32 apic_id, hpa_t page);	/* real-mode code at a page below 1 MiB */
+void lapic_send_nmi(u32 apic_id);
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);

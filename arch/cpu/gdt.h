@@ -45,8 +45,8 @@ struct tss {
 } __packed;
 _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
-/* Make the tables of a CPU, by its index. */
-void gdt_create(struct percpu *cpu);
+/* Make the tables of a CPU, by its index. -ENOMEM. */
+int gdt_create(struct percpu *cpu);
 /*
  * Give the running CPU its GDT and TSS, with the stacks that percpu_init() mapped, and its GS base.
  * After a VM exit VMX leaves other limits behind, 0xffff for GDTR and IDTR: nothing relies on them.

@@ -20,6 +20,9 @@ void stop(const char *format, ...) __printf(1, 2) __noreturn;
 void panic_begin(void);
 void panic_end(const char *why) __noreturn;
 
+/* Is another CPU reporting a crash? Then this one has to stop. Any context. */
+bool panic_elsewhere(void);
+
 /* A line that is always printed, whatever loglevel= says: the last one is what a reader looks for. */
 void log_last_line(const char *format, ...) __printf(1, 2);
 
