@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's machine: which devices it has, and where. */
+/* The guest's machine: creates its devices. */
 #include "dev/platform.h"
 
 #include "core/device.h"
@@ -30,7 +30,7 @@ static u8 post_read(void *device, u16 port)
 
 static void post_write(void *device, u16 port, u8 value)
 {
-	/* No POST card shows it. */
+	/* There is no POST card to show it. */
 }
 
 static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
@@ -52,7 +52,7 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 {
 	int error;
 
-	/* The interrupt controllers first: the others drive lines into them. */
+	/* The interrupt controllers first: the other devices drive their lines. */
 	platform->vpic = vpic_create(vm);
 	error = platform->vpic ? apic_create(vm) : -ENOMEM;
 	if (!error)

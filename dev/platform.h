@@ -31,5 +31,5 @@ struct platform {
  */
 int platform_create(struct vm *vm, u64 now);
 
-/* A character that the user typed. false: no room, the guest has not read the earlier ones. */
+/* Send a character that the user typed to COM1. false: its backlog is full, the character is lost. */
 bool platform_console_input(struct vm *vm, char c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI, "ACPI Software Programming Model": the tables' layout. */
+/* The layout of the ACPI tables. ACPI, "ACPI Software Programming Model". */
 #pragma once
 
 #include "lib/types.h"
@@ -12,7 +12,7 @@ struct acpi_rsdp {
 	u32 rsdt;
 	u32 length;
 	u64 xsdt;
-	u8 extended_checksum;	/* of all */
+	u8 extended_checksum;	/* of all 36 bytes */
 	u8 reserved[3];
 } __packed;
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI: RSDP");

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The Linux kernel image for x86. Documentation/arch/x86/boot.rst. */
+/* Reads a Linux kernel image for x86. Linux, Documentation/arch/x86/boot.rst. */
 #include "lib/bzimage.h"
 
 #include "lib/errno.h"
 #include "lib/string.h"
 
 #define SECTOR		 512u
-#define PARAGRAPH	 16u	   /* what syssize counts in */
+#define PARAGRAPH	 16u	   /* the unit of syssize */
 #define BOOT_FLAG	 0xaa55
 #define MAGIC		 0x53726448 /* "HdrS" */
 #define LEAST_VERSION	 0x020c	   /* the first with xloadflags */
 #define DEFAULT_SECTS	 4	   /* what a setup_sects of zero means */
-#define JUMP_END	 0x202	   /* what the header's jump_distance counts from */
+#define JUMP_END	 0x202	   /* the offset that jump_distance counts from */
 #define HEADER_END	 (LINUX_SETUP_HEADER + sizeof(struct linux_setup_header))
 
 static int fail(const char **why, const char *words)
@@ -126,8 +126,8 @@ void bzimage_version(const struct bzimage *bzimage, char *text, size_t size)
 }
 
 /*
- * The fields of the PE header that a UEFI signature writes: the checksum and the place of the
- * certificates. They were zero when the kernel's own checksum was made. PE Format, "Optional
+ * The fields of the PE header that signing for UEFI changes: the checksum and the place of the
+ * certificates. They were zero when the kernel's own checksum was computed. PE Format, "Optional
  * Header".
  */
 struct signature_fields {
@@ -184,6 +184,6 @@ bool bzimage_checksum_matches(const struct bzimage *bzimage)
 	}
 	for (; at < end; at++)
 		crc = crc >> 8 ^ table[(crc ^ bzimage->data[at]) & 0xff];
-	/* The checksum is at the end, so that the remainder of all of it is zero. */
+	/* The kernel ends with its checksum, so that the remainder over all bytes is zero. */
 	return crc == 0;
 }

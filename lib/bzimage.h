@@ -3,17 +3,17 @@
  * The Linux kernel image for x86, bzImage, as its 64-bit boot protocol sees it.
  *
  * Linux, Documentation/arch/x86/boot.rst, "Details of Header Fields", "64-bit Boot Protocol";
- * zero-page.rst for struct boot_params. Offsets are from the beginning of the file, which are also
- * those in struct boot_params.
+ * zero-page.rst for struct boot_params. Offsets count from the beginning of the file; the setup header has
+ * the same offset in struct boot_params.
  */
 #pragma once
 
 #include "lib/types.h"
 
 #define LINUX_SETUP_HEADER     0x1f1 /* offset of struct linux_setup_header */
-#define LINUX_SETUP_HEADER_MAX 0x290 /* struct boot_params has something else from here on */
+#define LINUX_SETUP_HEADER_MAX 0x290 /* in struct boot_params, other fields start here */
 #define LINUX_ENTRY64	       0x200 /* offset of the 64-bit entry in the protected-mode kernel */
-#define LINUX_LOADER_UNDEFINED 0xff  /* type_of_loader: one without a number of its own */
+#define LINUX_LOADER_UNDEFINED 0xff  /* type_of_loader: a loader without an assigned number */
 
 enum linux_load_flags {
 	LINUX_LOADED_HIGH = BIT(0),
@@ -41,7 +41,7 @@ struct linux_setup_header {
 	u16 version;
 	u32 realmode_swtch;
 	u16 start_sys_seg;
-	u16 kernel_version; /* offset of the version's text, less 0x200 */
+	u16 kernel_version; /* offset of the version's text minus 0x200; 0: none */
 	u8 type_of_loader;
 	u8 loadflags; /* enum linux_load_flags */
 	u16 setup_move_size;
@@ -97,7 +97,7 @@ struct linux_e820_entry {
 
 #define LINUX_E820_MAX 128
 
-/* The "zero page", which a boot loader hands over in RSI. */
+/* The "zero page": the boot loader passes its address in RSI. */
 struct boot_params {
 	u8 screen_info[0x40];
 	u8 apm_bios_info[0x14];
@@ -108,7 +108,7 @@ struct boot_params {
 	u8 reserved3[0x1e8 - 0xcc];
 	u8 e820_entries;
 	u8 reserved4[0x1ef - 0x1e9];
-	u8 sentinel; /* 0, or Linux takes all but the setup header for garbage */
+	u8 sentinel; /* must be 0: otherwise Linux clears most other fields */
 	u8 reserved5;
 	struct linux_setup_header header;
 	u8 reserved6[0x2d0 - LINUX_SETUP_HEADER - sizeof(struct linux_setup_header)];
@@ -128,19 +128,19 @@ struct bzimage {
 	const u8 *data;
 	size_t size;
 	struct linux_setup_header header; /* a copy */
-	/* How much of the file's setup header goes to its place in struct boot_params, in bytes. */
+	/* Bytes of the file's setup header to copy into struct boot_params. */
 	u32 setup_header_size;
-	/* The protected-mode kernel, within the file, and what memory it needs where it is put. */
+	/* The protected-mode kernel: its place in the file, and the memory it needs at its load address. */
 	u64 kernel_offset, kernel_size;
 	u64 memory_size; /* at least kernel_size */
 	bool relocatable;
 	u64 alignment; /* of the load address, a power of two */
-	u64 load_address; /* preferred, or if not relocatable the only one */
-	u64 initrd_end_max; /* exclusive: the end of an initrd may be as high as this */
+	u64 load_address; /* the preferred one; if not relocatable, the only one */
+	u64 initrd_end_max; /* the highest address at which an initrd may end, exclusive */
 	u32 cmdline_max;    /* characters, without the NUL */
 };
 
-/* Does the file carry a Linux setup header? Says nothing of its being valid. */
+/* Does the file have a Linux setup header? The header may still be invalid. */
 bool bzimage_has_magic(const void *image, size_t size);
 
 /*
@@ -150,11 +150,11 @@ bool bzimage_has_magic(const void *image, size_t size);
 int bzimage_parse(const void *image, size_t size, struct bzimage *bzimage, const char **why);
 
 /*
- * Does the file's CRC-32 match, "The Image Checksum"? No means damaged, or that the kernel was
- * built without it, as Linux is since 6.16. A UEFI signature added later is allowed for. Reads the
- * whole file, at some six cycles a byte.
+ * Does the file's CRC-32 match, "The Image Checksum"? false: the file is damaged, or the kernel was
+ * built without a checksum, as Linux is since 6.16. A UEFI signature that was added later does not
+ * matter. Reads the whole kernel, at some six cycles a byte.
  */
 bool bzimage_checksum_matches(const struct bzimage *bzimage);
 
-/* The kernel's version as text ("6.1.0-25-cloud-amd64 ..."), copied; empty where there is none. */
+/* Copy the kernel's version as text ("6.1.0-25-cloud-amd64 ..."); empty if the image has none. */
 void bzimage_version(const struct bzimage *bzimage, char *text, size_t size);

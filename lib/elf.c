@@ -13,10 +13,10 @@
 #define TYPE_DYN	  3
 #define MACHINE_386	  3
 #define MACHINE_X86_64	  62
-#define PHNUM_IN_SECTIONS 0xffff /* the real number did not fit */
+#define PHNUM_IN_SECTIONS 0xffff /* the number is in a section header: it needs more than 16 bits */
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
-#define MAX_NOTES 1024 /* a kernel has about ten; a hostile file could keep us busy for hours */
+#define MAX_NOTES 1024 /* a kernel has about ten; a hostile file could take hours */
 
 struct elf_ident {
 	u8 magic[4];
@@ -214,7 +214,7 @@ int elf_parse(const void *image, size_t size, struct elf_image *elf, const char 
 	return check_segments(elf, why);
 }
 
-/* The entry point is as wide as an address of the guest; zero-extended when it is 8 bytes wide. */
+/* The note holds the entry point in 4 bytes, or in 8 bytes whose upper half is zero. */
 static int read_pvh_entry(const u8 *desc, u32 size, u32 *entry, const char **why)
 {
 	u64 wide = 0;

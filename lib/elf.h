@@ -30,7 +30,10 @@ struct elf_image {
 	u32 segment_entry_size;
 };
 
-/* A program header. What an accepted image gives lies within it, and no sum of these overflows. */
+/*
+ * A program header. In an accepted image, the contents of ELF_PT_LOAD and ELF_PT_NOTE lie within the
+ * image, and neither address of an ELF_PT_LOAD plus its memory_size overflows.
+ */
 struct elf_segment {
 	u32 type;  /* enum elf_segment_type, or one that Lamina does not know */
 	u32 flags; /* enum elf_segment_flags */
@@ -42,12 +45,12 @@ struct elf_segment {
 	u64 alignment;
 };
 
-/* Does the image begin as an ELF file does? Says nothing of its being valid. */
+/* Does the image begin like an ELF file? It may still be invalid. */
 bool elf_has_magic(const void *image, size_t size);
 
 /*
- * Validate the ELF header and all program headers. 0, or -EINVAL and in *why what was expected,
- * as a static string. An accepted image has at least one ELF_PT_LOAD segment.
+ * Validate the ELF header and all program headers. 0, or -EINVAL with what was expected in *why, a
+ * static string. An accepted image has at least one ELF_PT_LOAD segment that takes memory.
  */
 int elf_parse(const void *image, size_t size, struct elf_image *elf, const char **why);
 
@@ -55,7 +58,7 @@ int elf_parse(const void *image, size_t size, struct elf_image *elf, const char 
 struct elf_segment elf_segment(const struct elf_image *elf, u32 index);
 
 /*
- * The 32-bit physical entry point of the PVH note, XEN_ELFNOTE_PHYS32_ENTRY. 0; -ENOENT where the
- * image has no such note; -EINVAL and *why where a note is malformed.
+ * The 32-bit physical entry point of the PVH note, XEN_ELFNOTE_PHYS32_ENTRY. 0; -ENOENT: the image has
+ * no such note; -EINVAL: a note is malformed, with the reason in *why, a static string.
  */
 int elf_pvh_entry(const struct elf_image *elf, u32 *entry, const char **why);

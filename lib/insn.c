@@ -2,9 +2,9 @@
 /*
  * The instruction decoder: prefixes, opcode, ModRM and SIB, displacement and immediate, in this order.
  *
- * Undefined opcodes are refused. Encodings that are undefined for a finer reason (a mandatory
+ * Undefined opcodes are refused. Encodings that are undefined for another reason (a mandatory
  * prefix, a register that does not exist, LOCK where it is not allowed) are accepted: the
- * processor has raised #UD for them before anybody asks this decoder.
+ * processor has already raised #UD for them, so they never get here.
  */
 #include "lib/insn.h"
 
@@ -31,7 +31,7 @@ struct decoder {
 	size_t available;	/* bytes; no more than an instruction can have */
 	enum insn_mode mode;
 	bool address_size_prefix;
-	int error;		/* the first one; what is decoded after it does not matter */
+	int error;		/* the first one; what is decoded after it is meaningless */
 	struct insn *insn;
 };
 
@@ -335,7 +335,7 @@ static void decode_legacy(struct decoder *d, u8 first)
 		insn->immediate = fetch_signed(d, insn->immediate_size);
 }
 
-/* VEX, EVEX and XOP begin like LES, LDS, BOUND and POP with a ModRM that is undefined there. */
+/* VEX, EVEX and XOP begin like LDS, LES, BOUND and POP with a ModRM that is undefined for those. */
 static bool is_vex(const struct decoder *d, u8 first)
 {
 	u8 next = d->insn->length < d->available ? d->bytes[d->insn->length] : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A length-exact x86 instruction decoder, small enough to read: what Lamina needs to emulate memory
- * accesses and to step over instructions on processors that do not report the next RIP.
+ * A small x86 instruction decoder with exact lengths: what Lamina needs to emulate memory accesses, and
+ * to step over instructions on processors that do not report the next RIP.
  *
  * Intel SDM, "Instruction Format", "Opcode Map"; AMD APM vol. 3, "Instruction Encoding".
  */
@@ -36,7 +36,7 @@ struct insn {
 	u8 length;		/* bytes, 1 to 15 */
 	u8 map;			/* enum insn_map */
 	u8 opcode;		/* last opcode byte */
-	/* F0, F3, F2 seen, F3 and F2 also as mandatory prefixes. The last of these two counts. */
+	/* F0, F3, F2 seen; F3 and F2 also as mandatory prefixes. Of these two only the last one counts. */
 	bool lock, rep, repne;
 	bool operand_size_prefix;
 	bool vex;		/* VEX, EVEX or XOP: nothing but the length is meaningful */
@@ -63,18 +63,16 @@ struct insn {
 	u8 scale;		/* 1, 2, 4, 8 */
 	s64 displacement;	/* sign-extended; for a moffs the absolute offset, zero-extended */
 	/*
-	 * Bytes, 0 if there is none. Two immediates (ENTER, far pointers, EXTRQ) are taken for one
-	 * number, the first in its low bytes. No more than 4 are encoded except by MOV (8) and far
-	 * pointers (4 or 6).
+	 * Bytes, 0 if there is none. Two immediates (ENTER, far pointers, EXTRQ) become one number, with
+	 * the first in its low bytes. At most 4 bytes, except for MOV (8) and far pointers (4 or 6).
 	 */
 	u8 immediate_size;
 	s64 immediate;		/* sign-extended to 64 bits */
 };
 
 /*
- * Decode the instruction in bytes[0..available). Returns 0; -EAGAIN where more bytes are needed
- * than available (and available < 15); -EINVAL where no instruction is encoded or it is longer
- * than 15 bytes. Never reads beyond bytes[available - 1]. What *insn holds after an error is
- * undefined.
+ * Decode the instruction in bytes[0..available). Returns 0; -EAGAIN: more bytes are needed than
+ * available (and available < 15); -EINVAL: the opcode is undefined, or the instruction is longer
+ * than 15 bytes. Never reads beyond bytes[available - 1]. After an error *insn is undefined.
  */
 int insn_decode(const u8 *bytes, size_t available, enum insn_mode mode, struct insn *insn);

@@ -2,7 +2,7 @@
 /* The opcode maps: what follows each opcode, and how large its operands are. */
 #include "lib/insn_tables.h"
 
-/* An even opcode for bytes and the next one for words. */
+/* Two opcodes: the even one is for bytes, the next one for the other operand sizes. */
 #define PAIR(even, attributes) [(even)] = (attributes) | BYTE, [(even) + 1] = (attributes)
 
 /* The six forms of ADD, OR, ADC, SBB, AND, SUB, XOR and CMP. */
@@ -87,7 +87,7 @@ const u16 insn_map_one[256] = {
 	[0xe5]		= IMM8 | IO,
 	[0xe6]		= IMM8 | BYTE,			/* OUT */
 	[0xe7]		= IMM8 | IO,
-	/* 66 in 64-bit mode: 2 bytes on AMD, 4 on Intel and here. Nobody steps over a branch. */
+	/* With 66 in 64-bit mode: rel16 on AMD, rel32 on Intel and here. Branches are never stepped over. */
 	[0xe8 ... 0xe9] = IMMZ | NEAR,			/* CALL, JMP */
 	[0xea]		= FAR | NOT64,			/* JMP */
 	[0xeb]		= IMM8 | NEAR,			/* JMP */

@@ -27,8 +27,8 @@ static struct str_view skip_blanks(struct str_view text)
 }
 
 /*
- * The length of the text before the first character that is outside of quotes and for which
- * stop() holds. *open tells whether a quote is open there, which only the text's end can do.
+ * The length of the text before the first character outside of quotes for which stop() is true, or of
+ * all the text. *open: the text ends within quotes.
  */
 static size_t span(struct str_view text, bool (*stop)(char), bool *open)
 {
@@ -48,7 +48,7 @@ static size_t span(struct str_view text, bool (*stop)(char), bool *open)
 	return i;
 }
 
-/* Take off the quotes of a text that is one quoted piece from the first to the last character. */
+/* Remove the quotes of a text that is quoted as a whole. */
 static struct str_view unquote(struct str_view text)
 {
 	size_t i;

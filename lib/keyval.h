@@ -6,8 +6,9 @@
  *
  * Tokens are separated by blanks (space, tab, line end). Double quotes protect blanks, around the
  * value or around the whole token, which is what GRUB makes of name="two words". A backslash
- * protects the character behind it. What surrounds a value or a token is cut off; quotes and
- * backslashes inside of it stay. A bare -- ends the tokens; the rest is for somebody else.
+ * protects the character after it. Quotes around a whole value or token are removed; quotes and
+ * backslashes inside of it stay. A bare -- ends the tokens; in a boot module's line, the guest's own
+ * command line comes after it.
  */
 #pragma once
 
@@ -15,11 +16,11 @@
 
 struct keyval {
 	struct str_view key;
-	struct str_view value; /* empty where there is none */
-	bool has_value;	       /* there is a '=' */
+	struct str_view value; /* empty if there is none */
+	bool has_value;	       /* there is an '=' */
 };
 
-/* A word that may be a file's path or URI, rather than KEY=VALUE: it has no =, or a / before it. */
+/* May this token be a file's path or URI, rather than KEY=VALUE? It has no =, or a / before the =. */
 bool keyval_may_name_file(const struct keyval *keyval);
 
 struct keyval_cursor {
@@ -31,7 +32,7 @@ struct keyval_cursor {
 void keyval_begin(struct keyval_cursor *cursor, struct str_view text);
 
 /*
- * The next token: 0; -ENOENT where there is none, at the end or at a --; -EINVAL where a quote is
- * not closed (keyval.key then is the token's text, and the tokens are at their end).
+ * The next token: 0; -ENOENT: there is none, at the end or at a --; -EINVAL: a quote is not closed
+ * (keyval->key is then the token's text, and no token follows).
  */
 int keyval_next(struct keyval_cursor *cursor, struct keyval *keyval);

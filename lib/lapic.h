@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC as the hardware has it, for the host's driver and the guest's model.
+ * The local APIC's registers and MSRs, for the host's driver and the guest's model.
  * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  */
 #pragma once
@@ -43,7 +43,7 @@ enum lapic_register {
 	LAPIC_SELF_IPI = 0x3f,	/* x2APIC only */
 };
 
-/* The local vector table in the order of its registers, without CMCI's, which lies apart. */
+/* The local vector table in the order of its registers. LAPIC_LVT_CMCI is not next to them. */
 enum lapic_lvt {
 	LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR,
 	LVT_COUNT,

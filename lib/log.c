@@ -6,7 +6,7 @@
 #include "lib/string.h"
 
 #define RING_SIZE 32768u /* a power of two */
-#define TEXT_MAX  512u	 /* of one call, with all its lines */
+#define TEXT_MAX  512u	 /* characters of one call, with all its lines */
 #define UNLOCKED  0u
 
 static char ring[RING_SIZE];
@@ -19,8 +19,8 @@ static enum log_level max_level = LOG_INFO;
 static bool line_unfinished; /* by a guest */
 
 /*
- * Holds the CPU's index plus one. An NMI or exception that interrupts a line must be able to log
- * on the same CPU, so one compare-and-exchange takes the lock or finds its owner.
+ * UNLOCKED, or the index of the CPU that holds the lock plus one. An NMI or exception must be able to
+ * log on the CPU whose line it interrupted, so one compare-and-exchange takes the lock or finds its owner.
  */
 static u32 lock_owner = UNLOCKED;
 
@@ -29,7 +29,7 @@ static u32 this_cpu(void)
 	return hooks && hooks->cpu ? hooks->cpu() : 0;
 }
 
-/* Returns false where this CPU holds the lock already; the caller prints in between, unlocked. */
+/* false: this CPU already holds the lock. The caller prints into the interrupted line, and must not unlock. */
 static bool lock(void)
 {
 	u32 me = this_cpu() + 1;
@@ -49,7 +49,7 @@ static void unlock(void)
 {
 	u32 me = this_cpu() + 1;
 
-	/* Leave the lock alone where log_force_unlock() has given it to another CPU. */
+	/* After log_force_unlock() another CPU may hold the lock: leave it alone then. */
 	__atomic_compare_exchange_n(&lock_owner, &me, UNLOCKED, false, __ATOMIC_RELEASE,
 				    __ATOMIC_RELAXED);
 }
@@ -103,7 +103,7 @@ static void emit_lines(enum log_level level, const char *tag, const char *text)
 	}
 }
 
-/* A console must not log while it writes: its warning waits for the end of the line. */
+/* A console must not log while it writes: its warning is printed after the line. */
 static void print_complaints(void)
 {
 	for (struct log_console *console = consoles; console; console = console->next) {
@@ -158,7 +158,7 @@ void log_guest_output(const char *text, size_t length)
 	print_complaints();
 }
 
-/* The oldest line of a full ring has lost its beginning: start behind it. */
+/* In a full ring the oldest line has lost its beginning: start with the next one. */
 static u64 oldest_whole_line(void)
 {
 	u64 start;

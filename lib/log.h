@@ -15,12 +15,12 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /*
- * A place where log text appears. write() must be bounded in time and may be called at any time,
- * also while it runs, by an NMI. Lines end with a \n alone; what else a terminal needs is its work.
+ * A device that shows log text. write() must be bounded in time, and an NMI may call it at any time,
+ * even while it runs. Lines end with \n alone; write() adds what its device needs, such as \r.
  */
 struct log_console {
 	void (*write)(struct log_console *console, const char *text, size_t length);
-	bool without_guests;	/* guests' output is not for it, unless in a replay */
+	bool without_guests;	/* gets no output of guests, except in a replay */
 	/* Set by write(), which must not log: a warning, printed once when the line is over. */
 	const char *complaint;
 	struct log_console *next;
@@ -38,11 +38,11 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 /*
- * The console stays owned by the caller and must live for ever. The memory ring is replayed to it,
- * behind a line that says how many earlier lines the ring has lost, if any.
+ * The console stays owned by the caller and must never be freed. The memory ring is replayed to it,
+ * after a line that says how many earlier lines the ring has lost, if any.
  */
 void log_add_console(struct log_console *console);
-/* The same replay to a console that was added before and now writes to another place. */
+/* The same replay, to a console that was added earlier and now writes to another device. */
 void log_replay(struct log_console *console);
 
 /*
@@ -66,4 +66,5 @@ void log_vline(enum log_level level, const char *tag, const char *format, va_lis
  */
 void log_guest_output(const char *text, size_t length);
 
+/* Release the lock, whichever CPU holds it: for a CPU that crashes. */
 void log_force_unlock(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Multiboot header of a kernel image. "OS image format" in both specifications. */
+/* Reads the Multiboot header of a kernel image. "OS image format" in both specifications. */
 #include "lib/multiboot.h"
 
 #include "lib/errno.h"
@@ -11,7 +11,7 @@
 #define MB2_SEARCH	 32768u
 #define MB2_ARCH_I386	 0u
 
-/* Bits 0 to 15 are requirements, which a boot loader must refuse when it does not know them. */
+/* Bits 0 to 15 are requirements: a boot loader must refuse an image that sets one it does not know. */
 enum mb1_header_flags {
 	MB1_PAGE_ALIGN = BIT(0),
 	MB1_MEMORY_INFO = BIT(1),
@@ -20,7 +20,7 @@ enum mb1_header_flags {
 	MB1_ADDRESSES = BIT(16),
 };
 
-/* Where the header says that the image goes; MB1's fields and MB2's address tag are the same. */
+/* Where the image is loaded: the same fields in MB1's header and MB2's address tag. */
 struct addresses {
 	u32 header_addr, load_addr, load_end_addr, bss_end_addr;
 };
@@ -102,11 +102,11 @@ static s64 find(const u8 *image, size_t size, u32 magic, u32 step, u32 words)
 	return -ENOENT;
 }
 
-/* "The address fields of Multiboot header"; zero ends mean the whole file and no bss. */
+/* "The address fields of Multiboot header". load_end_addr 0: the whole file; bss_end_addr 0: no bss. */
 static int take_addresses(const struct addresses *from, size_t size,
 			  struct multiboot_header *header, const char **why)
 {
-	u32 before = from->header_addr - from->load_addr; /* bytes in front of the header */
+	u32 before = from->header_addr - from->load_addr; /* bytes before the header */
 	u64 file_size;
 
 	if (from->header_addr < from->load_addr || before > header->offset)
@@ -176,7 +176,7 @@ int mb1_find_header(const void *image, size_t size, struct multiboot_header *hea
 	return check_entry(header, why);
 }
 
-/* One tag of a Multiboot2 header, with the bytes behind its type, flags and size. */
+/* One tag of a Multiboot2 header, with the bytes after its type, flags and size. */
 struct header_tag {
 	const u8 *payload;
 	u32 payload_size;
@@ -184,7 +184,7 @@ struct header_tag {
 	size_t image_size;
 };
 
-/* What a tag of each type has at least behind type, flags and size. */
+/* The least number of bytes after a tag's type, flags and size. */
 static const u8 least_payload[MB2_HEADER_TYPES] = {
 	[MB2_HEADER_ADDRESS] = sizeof(struct addresses),
 	[MB2_HEADER_ENTRY] = 4,
@@ -251,7 +251,7 @@ static int take_tag(u16 type, const struct header_tag *tag, struct multiboot_hea
 		return 0;
 	case MB2_HEADER_EFI_BOOT_SERVICES:
 		return tag->optional ? 0 : not_supported(why, "EFI boot services are required");
-	default: /* EFI entries count only with boot services; a relocatable image may stay */
+	default: /* EFI entries count only with boot services; a relocatable image need not be moved */
 		return 0;
 	}
 }

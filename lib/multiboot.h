@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The Multiboot formats: constants and structures of both versions, as a boot loader or Lamina
- * itself writes them, and the header that a kernel image carries.
+ * itself writes them, and the header in a kernel image.
  *
  * "Multiboot Specification version 0.6.96" (here MB1) and "Multiboot2 Specification version 2.0"
  * (here MB2); the names follow their sections "OS image format" and "Boot information format".
@@ -28,7 +28,7 @@ enum mb1_info_flags {
 };
 
 struct mb1_info {
-	u32 flags; /* enum mb1_info_flags: which of the following are valid */
+	u32 flags; /* enum mb1_info_flags: which of these fields are valid */
 	u32 mem_lower, mem_upper; /* KiB from 0 and from 1 MiB */
 	u32 boot_device;
 	u32 cmdline;
@@ -111,10 +111,10 @@ struct mb2_info_header {
 
 struct mb2_tag {
 	u32 type; /* enum mb2_tag_type */
-	u32 size; /* bytes, with this header, without the padding behind it */
+	u32 size; /* bytes, with this header, without the padding after it */
 };
 
-/* The texts of these tags begin right behind the fixed part and end with a NUL. */
+/* The string of these tags follows the fixed part and ends with a NUL. */
 struct mb2_string_tag {
 	struct mb2_tag tag;
 	char string[];
@@ -139,7 +139,7 @@ struct mb2_memory_entry {
 
 struct mb2_memory_map_tag {
 	struct mb2_tag tag;
-	u32 entry_size;	   /* distance of the entries, a multiple of 8 */
+	u32 entry_size;	   /* from one entry to the next, a multiple of 8 */
 	u32 entry_version; /* 0 */
 	struct mb2_memory_entry entries[];
 };
@@ -160,7 +160,7 @@ struct mb2_framebuffer_tag {
 	u16 reserved;
 };
 
-/* What follows the framebuffer's tag, by its type. Nothing with text. */
+/* What follows the framebuffer's tag, by its type; nothing for text. */
 struct mb2_framebuffer_rgb {
 	u8 red_position, red_size; /* bits */
 	u8 green_position, green_size;
@@ -200,7 +200,7 @@ enum efi_memory_type {
 };
 
 struct efi_memory_descriptor {
-	u32 type; /* enum efi_memory_type: those that are free once the boot services are left */
+	u32 type; /* enum efi_memory_type, which lists those that are free after ExitBootServices() */
 	u32 padding;
 	u64 physical_start, virtual_start;
 	u64 pages; /* of 4 KiB */
@@ -241,20 +241,20 @@ struct multiboot_header {
 	bool requires_console;	/* MB2: "at least one of the supported consoles must be present" */
 	bool requires_framebuffer; /* MB1's video mode; MB2's framebuffer tag, if not optional */
 
-	/* A flat image that says itself where it goes; otherwise the image must be ELF. */
+	/* A flat image whose header says where to load it; without this, the image must be ELF. */
 	bool has_addresses;
 	u32 load_address; /* physical */
-	u32 file_offset, file_size; /* what of the image goes there, within the image */
+	u32 file_offset, file_size; /* the part of the image to load there */
 	u32 memory_size;  /* at least file_size; the rest is zero */
 
-	bool has_entry; /* otherwise the ELF header has it */
+	bool has_entry; /* otherwise the entry is the ELF header's */
 	u32 entry;	/* physical */
 };
 
 /*
- * Find and validate a header in the first 8 KiB (MB1) or 32 KiB (MB2) of an image. 0; -ENOENT where
- * there is none; -EINVAL where it is malformed and -EOPNOTSUPP where it requires what is unknown,
- * both with the reason in *why, a static string.
+ * Find and validate a header in the first 8 KiB (MB1) or 32 KiB (MB2) of an image. 0; -ENOENT: there is
+ * none; -EINVAL: it is malformed; -EOPNOTSUPP: it requires something unknown; the last two with the
+ * reason in *why, a static string.
  */
 int mb1_find_header(const void *image, size_t size, struct multiboot_header *header,
 		    const char **why);

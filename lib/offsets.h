@@ -3,9 +3,8 @@
  * Offsets for assembly, taken from the C structures.
  *
  * A <dir>/offsets.c that holds one function full of DEFINE()s is compiled to
- * assembly text and never linked. The Makefile picks the marked lines out and
- * writes build/<dir>/offsets.inc, which NASM reads with
- * %include "<dir>/offsets.inc".
+ * assembly text and never linked. From the lines marked "->" the Makefile writes
+ * build/<dir>/offsets.inc, which NASM reads with %include "<dir>/offsets.inc".
  */
 #pragma once
 

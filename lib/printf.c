@@ -130,7 +130,7 @@ static void put_string(struct output *out, const struct spec *spec, const char *
 	put_padded(out, spec, s, (int)strnlen(s, (size_t)max));
 }
 
-/* The width and the precision share this: "*" or digits, clamped to what an int holds. */
+/* A width or a precision: "*" or digits, clamped to what an int holds. */
 static int parse_count(const char **format, va_list *args)
 {
 	int count = 0;
@@ -176,7 +176,7 @@ static enum length parse_length(const char **format)
 	}
 }
 
-/* *format is behind the '%'; it is left behind the conversion, but never behind the NUL. */
+/* *format: from just after the '%' to just after the conversion, but never past the NUL. */
 static struct spec parse_spec(const char **format, va_list *args)
 {
 	struct spec spec = { .precision = -1 };
@@ -241,7 +241,7 @@ static void convert(struct output *out, const struct spec *spec, va_list *args)
 		break;
 	case '\0':
 		break;
-	default: /* "%%", and a mistake stays visible */
+	default: /* "%%"; an unknown conversion shows as it is */
 		put(out, spec->conversion);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ticket spinlock: CPUs get it in the order in which they came.
+ * A ticket spinlock: CPUs get it in the order in which they asked for it.
  *
  * It does not touch the interrupt flag. A lock that an interrupt handler takes must be taken with
  * interrupts off everywhere else; an NMI, #MC or exception handler takes no lock at all.
@@ -10,8 +10,8 @@
 #include "lib/types.h"
 
 struct spinlock {
-	u16 next;   /* ticket for the next CPU that comes */
-	u16 served; /* ticket that holds the lock */
+	u16 next;   /* ticket for the next CPU that asks */
+	u16 served; /* ticket of the CPU that holds the lock, or may take it */
 };
 
 #define SPINLOCK_INIT { 0, 0 }

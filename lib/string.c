@@ -19,7 +19,7 @@ void *memmove(void *to, const void *from, size_t n)
 	const char *last_from = (const char *)from + n - 1;
 	char *last_to = (char *)to + n - 1;
 
-	/* Unsigned, this is also true for every destination below the source. */
+	/* The difference is unsigned, so this is true for every destination below the source too. */
 	if ((uintptr_t)to - (uintptr_t)from >= n)
 		return memcpy(to, from, n);
 	asm volatile("std; rep movsb; cld"
@@ -123,7 +123,7 @@ static unsigned int digit_value(char c)
 	return 16;
 }
 
-/* Parse the digits at the beginning of *text and cut them off. */
+/* Parse the number at the beginning of *text and remove it from *text. */
 static int parse_digits(struct str_view *text, u64 *value)
 {
 	const char *p = text->ptr, *end = p + text->len, *first;

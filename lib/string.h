@@ -18,10 +18,10 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 #endif
 
-/* Copy at most size-1 characters and always terminate. Returns false where the text was cut. */
+/* Copy at most size-1 characters and always terminate, unless size is 0. false: the text was cut. */
 bool str_copy(char *to, const char *from, size_t size);
 
-/* A piece of text inside of a longer one: not terminated, owned by whoever owns that text. */
+/* A part of a longer text: not terminated, and owned by the owner of that text. */
 struct str_view {
 	const char *ptr;
 	size_t len;
@@ -34,8 +34,8 @@ bool str_view_equals(struct str_view view, const char *s);
 bool str_view_copy(char *to, struct str_view from, size_t size);
 
 /*
- * Parse a whole string as an unsigned number: decimal, or hexadecimal after 0x. 0, or -EINVAL for
- * anything else in the string, -ERANGE for a number above 64 bits. *value changes on success only.
+ * Parse a whole string as an unsigned number: decimal, or hexadecimal after 0x. 0; -EINVAL: the string
+ * is not a number; -ERANGE: the number needs more than 64 bits. *value changes on success only.
  */
 int parse_u64(const char *s, u64 *value);
 int parse_u64_view(struct str_view text, u64 *value);

@@ -40,7 +40,7 @@ static void new_line(struct terminal *t)
 	touch(t, 0, t->rows);
 }
 
-/* The line breaks before the character that has no room, not behind the one that fills it. */
+/* Wrap before a character that has no room, so that a full line with a \n takes only one row. */
 static void put(struct terminal *t, char c)
 {
 	unsigned row, column;
@@ -77,8 +77,9 @@ static void control(struct terminal *t, char c)
 }
 
 /*
- * Part of an escape sequence. A control character within one takes effect; a new ESC starts anew, and a
- * new line ends it: what a guest leaves unfinished must not swallow the lines that follow.
+ * A character of an escape sequence. Control characters do not get here: they take effect even within
+ * a sequence. ESC starts a new one, and \n ends it: a guest's unfinished sequence must not swallow the
+ * following lines.
  */
 static void escaped(struct terminal *t, char c)
 {

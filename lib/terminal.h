@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A terminal that can only be written on: a grid of characters that scrolls, kept in memory and
- * drawn cell by cell, each only when it changes. Of a terminal's control characters it knows \n \r \b
- * \t; escape sequences are swallowed, and what is not ASCII shows as a question mark.
+ * An output-only terminal: a scrolling grid of characters, kept in memory, of which a cell is drawn only
+ * when it changes. It obeys \n \r \b \t, ignores escape sequences, and shows a question mark for each
+ * character outside ASCII. ECMA-48, "Control sequences".
  */
 #pragma once
 
@@ -11,20 +11,23 @@
 struct terminal {
 	unsigned columns, rows;
 	char *text, *shown;	/* columns * rows each; owned by the caller */
-	/* NULL: nothing is drawn, until terminal_redraw(). Bytes from ' ' to '~'. */
+	/* Draw one character, ' ' to '~'. NULL: nothing is drawn; set it, then call terminal_redraw(). */
 	void (*draw)(unsigned column, unsigned row, char c);
 
 	unsigned column, row;	/* where the next character goes */
-	unsigned dirty_from, dirty_to;	/* rows that may not be shown as they are */
+	unsigned dirty_from, dirty_to;	/* rows, `to` exclusive, that may differ from the screen */
 	u8 escape;
 };
 
-/* An empty grid, in which at least one cell must fit. Assumes an empty screen. */
+/* Start with an empty grid of at least one cell. The screen must be empty. */
 void terminal_init(struct terminal *terminal, unsigned columns, unsigned rows, char *text,
 		   char *shown);
 
-/* Every index is checked where it is used: a call may interrupt another, which then may misdraw. */
+/*
+ * An NMI may call it while another call runs: that one may then draw wrong characters, but never writes
+ * outside of the grid.
+ */
 void terminal_write(struct terminal *terminal, const char *text, size_t length);
 
-/* Draw all cells that are not empty on a screen that is. */
+/* Draw all cells that are not blank. The screen must be empty. */
 void terminal_redraw(struct terminal *terminal);

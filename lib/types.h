@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Integer and address types, and the handful of macros that every file uses. */
+/* Integer and address types, and the few macros that every file uses. */
 #pragma once
 
 #include <stdbool.h>
@@ -50,6 +50,6 @@ typedef u64 hpa_t; /* host physical address */
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 
-/* Hide a value or a memory access from the optimizer: device and guest memory change under us. */
+/* Access memory exactly once, as written: devices, guests and other CPUs may change it. */
 #define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))

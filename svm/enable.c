@@ -8,12 +8,22 @@
 #include "lib/log.h"
 #include "svm/svm.h"
 
+static void free_pages(struct percpu *cpu)
+{
+	if (cpu->host_vmcb)
+		page_free(cpu->host_vmcb);
+	if (cpu->vendor_page)
+		page_free(cpu->vendor_page);
+	cpu->host_vmcb = cpu->vendor_page = NULL;
+}
+
 int svm_cpu_enable(struct percpu *cpu)
 {
 	cpu->vendor_page = page_alloc();
 	cpu->host_vmcb = page_alloc();
 	if (!cpu->vendor_page || !cpu->host_vmcb) {
 		log_error("no memory for the host save area of CPU %u", cpu->index);
+		free_pages(cpu);
 		return -ENOMEM;
 	}
 	cpu->vendor_page_pa = virt_to_phys(cpu->vendor_page);
@@ -21,6 +31,7 @@ int svm_cpu_enable(struct percpu *cpu)
 
 	if (wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME) || !(rdmsr(MSR_EFER) & EFER_SVME)) {
 		log_error("CPU %u does not accept EFER.SVME: SVM is switched off by the firmware", cpu->index);
+		free_pages(cpu);
 		return -ENODEV;
 	}
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vendor_page_pa);
@@ -34,7 +45,5 @@ void svm_cpu_disable(struct percpu *cpu)
 {
 	wrmsr(MSR_VM_HSAVE_PA, 0);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-	page_free(cpu->host_vmcb);
-	page_free(cpu->vendor_page);
-	cpu->host_vmcb = cpu->vendor_page = NULL;
+	free_pages(cpu);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The mutation operators, the choice of mutants, and the list of equivalent ones: tests/mutants."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -198,7 +199,7 @@ def candidates(text):
 
 
 def test_an_equivalent_mutant_has_its_reason():
-    listed = equivalents.Equivalents("list", equivalents.parse(ENTRY))
+    listed = equivalents.Equivalents("list", *equivalents.parse(ENTRY))
     reasons = {mutant.operator: listed.reason(mutant) for mutant in candidates(SOURCE)["core/f.c"]}
     assert reasons["relational"] == "f() is never called"
     assert not reasons["condition"] and not reasons["deletion"]
@@ -208,7 +209,7 @@ def test_an_equivalent_mutant_has_its_reason():
 
 @pytest.mark.parametrize("text", [SOURCE.replace("3", "4"), SOURCE.replace("==", ">"), "int y;\n"])
 def test_a_stale_entry_is_an_error(text):
-    listed = equivalents.Equivalents("list", equivalents.parse(ENTRY))
+    listed = equivalents.Equivalents("list", *equivalents.parse(ENTRY))
     assert listed.stale(candidates(text)) == ["list:2: core/f.c has no such mutant any more"]
     assert len(listed.stale({})) == 1
 
@@ -247,3 +248,25 @@ def test_again_are_the_survivors_wherever_their_lines_are_now(tmp_path):
     (tmp_path / "survivors.txt").write_text("".join(mutants.describe(each) + "\n" for each in survivors))
     chosen = mutants.only_survivors({"core/f.c": after}, mutants.read_survivors(tmp_path / "survivors.txt"))
     assert [each.after for each in chosen["core/f.c"]] == [each.after for each in survivors]
+
+
+FAMILY = "core/*.c: order\n\t~ mark(\n\t= it is looked at much later\n"
+
+
+def test_a_family_has_every_exchange_of_its_call():
+    listed = equivalents.Equivalents("list", *equivalents.parse(FAMILY))
+    found = operators.mutants_of(c_source.Source("core/f.c", "void f(int x)\n{\n\tg(x);\n\tmark(x);\n\th(x);\n}\n"))
+    reasons = {mutant.before: listed.reason(mutant) for mutant in found if mutant.operator == "order"}
+    assert set(reasons) == {("g(x);", "mark(x);"), ("mark(x);", "h(x);")}
+    assert set(reasons.values()) == {"it is looked at much later"}
+    assert not any(listed.reason(mutant) for mutant in found if mutant.operator != "order")
+    assert not listed.stale({"core/f.c": found})
+    assert listed.stale({"dev/f.c": [dataclasses.replace(mutant, path="dev/f.c") for mutant in found]})
+
+
+@pytest.mark.parametrize("text", ["core/*.c\n\t~ f(\n\t= why\n", "core/*.c: order\n\t~ f(\n",
+                                  "core/*.c: order\n\t~ f(\n\t~ g(\n\t= why\n",
+                                  "core/*.c: order\n\t~ f(\n\t- g(\n\t= why\n"])
+def test_a_family_has_one_call_and_a_reason(text):
+    with pytest.raises(equivalents.ListProblem):
+        equivalents.parse(text)

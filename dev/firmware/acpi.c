@@ -16,8 +16,8 @@
 #include "lib/string.h"
 
 /*
- * The tables are built in place, one after the other: the guest whose RAM it is does not run yet.
- * The area is zero at first, so what is not mentioned is 0.
+ * The tables are built in place in the guest's RAM, one after the other: the guest does not run yet.
+ * The area is zeroed first, so fields that are not set here are 0.
  */
 struct area {
 	u8 *start;
@@ -29,7 +29,7 @@ static size_t room(const struct area *area)
 	return area->size - area->used;
 }
 
-/* NULL: no room. */
+/* Reserve `size` bytes at the next multiple of `alignment`. NULL: no room. */
 static void *take(struct area *area, size_t size, size_t alignment)
 {
 	void *memory;
@@ -47,7 +47,7 @@ static u32 address_of(const struct area *area, const void *table)
 	return (u32)(GUEST_RSDP_ADDRESS + (size_t)((const u8 *)table - area->start));
 }
 
-/* The byte that makes the sum of all 0. The field that it goes to must be 0 at the time. */
+/* The checksum byte: with it, all bytes add up to 0. The checksum field itself must still be 0. */
 static u8 checksum(const void *data, size_t size)
 {
 	const u8 *bytes = data;
@@ -74,7 +74,7 @@ static void *open_table(struct area *area, const char *signature, u8 revision, s
 	return header;
 }
 
-/* The table reaches from its header up to what was taken last. */
+/* Set the length and checksum of a table that ends where the used part of the area ends. */
 static void close_table(struct area *area, void *table)
 {
 	struct acpi_header *header = table;
@@ -147,7 +147,7 @@ static struct acpi_fadt *write_fadt(struct area *area, u32 facs, u32 dsdt)
 	fadt->gpe0 = PM_GPE0_PORT;
 	fadt->gpe0_length = PM_GPE0_LENGTH;
 	fadt->x_gpe0 = io_register(PM_GPE0_PORT, PM_GPE0_LENGTH, ACPI_ACCESS_BYTE);
-	fadt->c2_latency = 0xfff;	/* above 100 and 1000 us: not supported */
+	fadt->c2_latency = 0xfff;	/* C2 above 100 us, C3 above 1000 us: not supported */
 	fadt->c3_latency = 0xfff;
 	fadt->century = RTC_CENTURY;
 	fadt->boot_flags = FADT_LEGACY_DEVICES | FADT_NO_VGA;

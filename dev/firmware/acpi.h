@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's ACPI tables: RSDP, RSDT and XSDT, FADT, FACS, DSDT, MADT, from GUEST_RSDP_ADDRESS up
- * to 1 MiB.
+ * to 1 MiB. ACPI, "ACPI Software Programming Model".
  */
 #pragma once
 
@@ -15,7 +15,7 @@ struct aml;
 #define ACPI_OEM_TABLE_ID "LAMINAVM"
 #define ACPI_CREATOR_ID	  "LMNA"
 
-/* dev/firmware/acpi_dsdt.c: declare the devices of a machine with `processors` vCPUs in the DSDT. */
+/* Write the DSDT's contents, behind its header: the devices of a machine with `processors` vCPUs. */
 void acpi_declare_machine(struct aml *aml, u32 processors);
 
 /* Write the ACPI tables into the guest's RAM. 0; -ENOSPC: no room, -EFAULT: no RAM there; both logged. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The DSDT: which devices the guest's machine has, and where. */
+/* The DSDT: the devices of the guest's machine, with their ports, interrupts and memory windows. */
 #include "core/mem/guest_mem.h"
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/aml.h"
@@ -26,7 +26,7 @@ static const struct isa_device isa_devices[] = {
 	{ "TIMR", "PNP0100", { { 0x40, 4 } }, 0 },
 	{ "RTC_", "PNP0B00", { { 0x70, 2 } }, 8 },
 	{ "COM1", "PNP0501", { { 0x3f8, 8 } }, 4 },
-	/* Resources of the machine itself, to be kept clear of others. */
+	/* Ports of the machine itself, which the guest must not assign to other devices. */
 	{ "SYSR", "PNP0C02", {
 		{ 0x60, 2 },
 		{ 0x64, 1 },
@@ -56,7 +56,7 @@ static void declare_isa_device(struct aml *aml, const struct isa_device *device)
 	aml_close(aml, block);
 }
 
-/* Pins A to D of neighbouring slots start at different inputs, so that they seldom share one. */
+/* From slot to slot, pin A moves to the next IOAPIC input, so that neighbours seldom share one. */
 static void declare_pci_routing(struct aml *aml)
 {
 	const unsigned inputs = PCI_LAST_GSI - PCI_FIRST_GSI + 1;
@@ -67,9 +67,9 @@ static void declare_pci_routing(struct aml *aml)
 	for (u32 slot = 1; slot < PCI_SLOTS; slot++) {
 		for (u32 pin = 0; pin < 4; pin++) {
 			entry = aml_open_package(aml, 4);
-			aml_integer(aml, slot << 16 | 0xffff);	/* all its functions */
+			aml_integer(aml, slot << 16 | 0xffff);	/* all functions of the slot */
 			aml_integer(aml, pin);
-			aml_integer(aml, 0);			/* an IOAPIC input, no link */
+			aml_integer(aml, 0);			/* no link device: an IOAPIC input follows */
 			aml_integer(aml, PCI_FIRST_GSI + (slot + pin) % inputs);
 			aml_close(aml, entry);
 		}

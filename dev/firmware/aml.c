@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The AML writer. */
+/* The AML writer. Opcodes: ACPI, "AML Grammar Definition". */
 #include "dev/firmware/aml.h"
 
 #include "lib/string.h"
@@ -19,7 +19,7 @@ enum {
 	OP_EXTENDED_DEVICE = 0x82,
 };
 
-/* Large and small resource items, with their lengths where those are part of the byte. */
+/* The first byte of each resource descriptor: of a small one, it includes the length. */
 enum {
 	ITEM_IRQ = 0x22,
 	ITEM_IO = 0x47,
@@ -30,7 +30,7 @@ enum {
 
 enum { SPACE_MEMORY, SPACE_IO, SPACE_BUS };
 
-#define SPACE_FIXED	   0x0c	/* neither end moves */
+#define SPACE_FIXED	   0x0c	/* minimum and maximum are fixed: _MIF, _MAF */
 #define SPACE_IO_ENTIRE	   0x03	/* ISA and non-ISA ranges */
 #define SPACE_MEMORY_WRITE 0x01	/* not cacheable, read and write */
 
@@ -72,7 +72,7 @@ void aml_close(struct aml *aml, size_t block)
 
 	if (aml_overflowed(aml))
 		return;
-	/* "Package Length Encoding": two more bytes follow; 4 bits, then 8, then 8. */
+	/* "Package Length Encoding": the count of further bytes and 4 bits, then 8 bits, then 8. */
 	aml->buffer[block] = (u8)((LENGTH_BYTES - 1) << 6 | (length & 0xf));
 	aml->buffer[block + 1] = (u8)(length >> 4);
 	aml->buffer[block + 2] = (u8)(length >> 12);
@@ -109,7 +109,7 @@ size_t aml_open_package(struct aml *aml, u8 elements)
 	return block;
 }
 
-/* A buffer, whose size comes as a 16-bit integer right behind the block's length. */
+/* A buffer: the block's length is followed by the buffer's size as a 16-bit integer. */
 #define RESOURCES_HEADER (LENGTH_BYTES + 3)
 
 size_t aml_open_resources(struct aml *aml)
@@ -205,7 +205,7 @@ void aml_irq(struct aml *aml, u8 irq)
 	number(aml, BIT(irq), 2);
 }
 
-/* An address space that a bridge passes on, in units of `unit` bytes per number. */
+/* A range of addresses that a bridge forwards. Each number in the descriptor takes `unit` bytes. */
 static void window(struct aml *aml, u8 item, unsigned unit, u8 type, u8 flags, u32 first, u32 last)
 {
 	byte(aml, item);

@@ -9,7 +9,7 @@
 
 struct aml {
 	u8 *buffer;
-	size_t size, used;	/* bytes; used goes past size when the buffer was too small */
+	size_t size, used;	/* bytes; used > size: the buffer was too small */
 };
 
 static inline bool aml_overflowed(const struct aml *aml)
@@ -17,7 +17,7 @@ static inline bool aml_overflowed(const struct aml *aml)
 	return aml->used > aml->size;
 }
 
-/* Blocks: what is between open and close belongs to them. close takes what open returned. */
+/* Blocks: what is written between open and close is their contents. Pass close what open returned. */
 size_t aml_open_scope(struct aml *aml, const char *path);	/* "\\_SB_" */
 size_t aml_open_device(struct aml *aml, const char *name);	/* four characters, as all names */
 size_t aml_open_package(struct aml *aml, u8 elements);
@@ -25,7 +25,7 @@ size_t aml_open_resources(struct aml *aml);
 void aml_close(struct aml *aml, size_t block);
 void aml_close_resources(struct aml *aml, size_t block);
 
-/* Name (name, what is written next). */
+/* Name (name, object): the object is what is written next. */
 void aml_name(struct aml *aml, const char *name);
 void aml_integer(struct aml *aml, u32 value);
 void aml_string(struct aml *aml, const char *text);

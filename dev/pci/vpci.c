@@ -17,7 +17,7 @@
 
 struct vpci_bus {
 	struct vm *vm;
-	u32 address;	/* what was written to PCI_CONFIG_PORT */
+	u32 address;	/* the address register, at PCI_CONFIG_PORT */
 	struct vpci_function *functions[PCI_FUNCTIONS];
 	struct vpci_function host_bridge;
 };
@@ -25,8 +25,8 @@ struct vpci_bus {
 /* --- the host bridge, 00:00.0 --- */
 
 /*
- * The generic host bridge that QEMU defined: it promises nothing beyond this header. The chipsets
- * of real machines have identities for which operating systems carry workarounds and drivers.
+ * QEMU's generic host bridge, which has no registers beyond this header. For the IDs of real chipsets,
+ * operating systems have workarounds and drivers.
  */
 static const u32 host_bridge_config[] = {
 	[0] = 0x00081b36,	/* device, vendor */
@@ -52,7 +52,7 @@ static void host_bridge_write(struct vpci_function *function __maybe_unused,
 
 /* --- configuration mechanism #1 --- */
 
-/* NULL: no such function, or the address register is switched off. */
+/* NULL: no such function, or the address register's enable bit is 0. */
 static struct vpci_function *addressed(const struct vpci_bus *bus)
 {
 	u32 address = bus->address;

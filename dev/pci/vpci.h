@@ -25,8 +25,8 @@ struct vpci_function {
 	void (*write)(struct vpci_function *function, unsigned offset, unsigned size, u32 value);
 };
 
-/* Plug a function in. -EEXIST, logged, where its place is taken. */
+/* Put a function on the bus. 0; -EEXIST, logged: another one has its slot and function number. */
 int vpci_plug(struct vm *vm, struct vpci_function *function);
 
-/* Create the bus with its host bridge. 0, -ENOMEM, -EEXIST, -ENOSPC. */
+/* Create the bus with its host bridge, and claim the ports. 0, -ENOMEM, or as pio_register(). */
 int vpci_create(struct vm *vm);

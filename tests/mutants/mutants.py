@@ -401,10 +401,11 @@ def main(arguments):
     reach = Reach(sources, measure(baseline, tests, options.jobs))
     print(f"mutants: coverage of {len(tests)} unit tests, {time.monotonic() - start:.0f} s")
     reached = {path: [mutant for mutant in mutants if reach.of(mutant)] for path, mutants in candidates.items()}
+    chosen = candidates if options.include_unreached else reached
     if options.again:
-        reached = only_survivors(reached, read_survivors(folder / "survivors.txt"))
+        chosen = only_survivors(chosen, read_survivors(folder / "survivors.txt"))
         options.count = 0
-    orders, shares = choose(candidates if options.include_unreached else reached, options)
+    orders, shares = choose(chosen, options)
     if options.list:
         for path, count in shares.items():
             print("\n".join(describe(mutant) for mutant in orders[path][:count]))
@@ -421,7 +422,7 @@ def conclude(folder, verdicts, listed, unreached, seconds):
     write_lists(folder, verdicts, listed, unreached[1])
     good = report(verdicts, listed, unreached[0])
     kinds = collections.Counter(verdict.kind for verdict in verdicts)
-    wrong = [verdict for verdict in verdicts if verdict.kind == "killed" and listed.reason(verdict.mutant)]
+    wrong = [verdict for verdict in verdicts if verdict.kind == "killed" and listed.own_reason(verdict.mutant)]
     for verdict in wrong:
         print(f"{describe(verdict.mutant)}\n\tis listed as equivalent, but {verdict.by} notices it")
     print(f"\nmutants: {len(verdicts) - kinds['invalid']} in {seconds:.0f} s; {kinds['same code']} give the same "

@@ -135,6 +135,34 @@ static void each_optional_feature_is_seen_alone(void **state)
 	assert_false(svm_features.nrip_save);
 }
 
+/* The screen's order, and what each line says where the processor has it. */
+static void every_capability_has_its_line(void **state)
+{
+	static const char *const lines[] = {
+		"address space identifiers (ASID)   16\n", "next RIP saved on exit             found\n",
+		"decode assists                     missing: ", "flush by ASID                      found\n",
+		"VMCB clean bits                    missing: ", "1 GiB pages                        found\n",
+		"TSC deadline timer                 missing: ", "x2APIC                             found\n",
+		"invariant TSC                      missing: ",
+	};
+	const char *at = text;
+
+	cpu_features = (struct cpu_features){ .pages_1g = true, .x2apic = true };
+	assert_int_equal(probe(16, NESTED_PAGING | NRIP_SAVE | FLUSH_BY_ASID), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		at = strstr(at, lines[i]);
+		if (!at)
+			fail_msg("\"%s\" is not in its place in:\n%s", lines[i], text);
+	}
+	cpu_features = (struct cpu_features){ .tsc_deadline = true, .invariant_tsc = true };
+	text[0] = '\0';
+	probe(16, NESTED_PAGING);
+	assert_non_null(strstr(text, "TSC deadline timer                 found\n"));
+	assert_non_null(strstr(text, "invariant TSC                      found\n"));
+	assert_non_null(strstr(text, "1 GiB pages                        missing: 2 MiB pages\n"));
+	assert_non_null(strstr(text, "x2APIC                             missing: xAPIC\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +173,7 @@ int main(void)
 		cmocka_unit_test_setup(nested_paging_is_required, set_up),
 		cmocka_unit_test_setup(two_asids_are_required, set_up),
 		cmocka_unit_test_setup(each_optional_feature_is_seen_alone, set_up),
+		cmocka_unit_test_setup(every_capability_has_its_line, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_group, NULL);

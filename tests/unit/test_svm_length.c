@@ -86,7 +86,12 @@ static void others_have_to_be_decoded(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0);
 	PLACE(~0ull, 0x0f, 0xa2);
 	assert_int_equal(svm_next_rip(&svm), 0);
+	PLACE(VMEXIT_DR_READ, 0x0f, 0x22, 0xc0);
+	assert_int_equal(svm_next_rip(&svm), 0);
+	PLACE(VMEXIT_XSETBV + 1, 0x0f, 0x01, 0xfd);	/* RDPRU: beyond the table */
+	assert_int_equal(svm_next_rip(&svm), 0);
 	PLACE(VMEXIT_CPUID, 0x0f, 0xa2);
+	assert_int_equal(svm_next_rip(&svm), 0x1002);
 	there = false;
 	assert_int_equal(svm_next_rip(&svm), 0);
 }
@@ -109,6 +114,9 @@ static void moves_of_control_registers(void **state)
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 0), -ENOENT);		/* of another register */
 	PLACE(VMEXIT_CR_READ + 4, 0x0f, 0x20, 0xe0);
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 4), REG_RAX);
+	PLACE(VMEXIT_CR_WRITE + 3, 0x0f, 0x22, 0xd8);			/* mov cr3, rax */
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 3), REG_RAX);
+	assert_int_equal(svm_unprefixed_mov_cr(&svm, 2), -ENOENT);
 	PLACE(VMEXIT_CR_WRITE + 8, 0x44, 0x0f, 0x22, 0xc1);		/* mov cr8, rcx */
 	assert_int_equal(svm_unprefixed_mov_cr(&svm, 8), REG_RCX);
 	PLACE(VMEXIT_CR_WRITE + 4, 0x41, 0x0f, 0x22, 0xe7);		/* mov cr4, r15 */

@@ -39,6 +39,8 @@ static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 
 static struct exit_statistics counted;
 static u32 request_by_handler;
 static u64 next_code, next_int_info, reason_at_machine_check;
+static u64 rax_by_handler, rsp_by_handler, rax_at_second_entry, rsp_at_second_entry, rax_after_exit;
+static u8 reinject_at_handler;
 
 static void note(char step)
 {
@@ -66,6 +68,12 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 	for (;; again++) {
 		note('E');
 		tsc += 1000;
+		if (again) {
+			rax_at_second_entry = vmcb.save.rax;
+			rsp_at_second_entry = vmcb.save.rsp;
+		}
+		if (rax_after_exit)
+			vmcb.save.rax = rax_after_exit;
 		if (!svm_exit_fastpath(vcpu)) {
 			note('d');
 			note('g');
@@ -91,6 +99,11 @@ void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 void svm_handle_exit(struct vcpu *v)
 {
 	note('H');
+	reinject_at_handler = v->events.reinject.type;
+	if (rax_by_handler)
+		v->regs[REG_RAX] = rax_by_handler;
+	if (rsp_by_handler)
+		vcpu_reg_write(v, REG_RSP, rsp_by_handler);
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
@@ -125,6 +138,8 @@ static int setup(void **state)
 	request_by_handler = 0;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
+	rax_by_handler = rsp_by_handler = rax_at_second_entry = rsp_at_second_entry = rax_after_exit = 0;
+	reinject_at_handler = EVENT_NONE;
 	return 0;
 }
 
@@ -212,6 +227,11 @@ static void handlers_run_within_the_stub(void **state)
 	assert_true(trace_ring.records[1].entry_tsc);
 
 	setup(state);
+	let_answer(VMEXIT_IOIO, VMEXIT_IOIO);
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+
+	setup(state);
 	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
 	request_by_handler = REQ_EVENT;
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
@@ -224,6 +244,137 @@ static void handlers_run_within_the_stub(void **state)
 	lapic_timer_armed = 5;				/* the host's timer is not armed for the guest's */
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
+}
+
+/* What a handler changed is in the VMCB when the stub enters again. */
+static void a_handlers_changes_are_stored_within_the_stub(void **state)
+{
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	vcpu->regs_available = ~0u;
+	rax_by_handler = 0x77;
+	rsp_by_handler = 0x8000;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(again, 1);
+	assert_int_equal(rax_at_second_entry, 0x77);
+	assert_int_equal(rsp_at_second_entry, 0x8000);
+
+	setup(state);				/* the loop stores it where the stub does not enter again */
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	rax_by_handler = 0x77;
+	request_by_handler = REQ_EVENT;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vmcb.save.rax, 0);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x77);
+}
+
+static void registers_are_stored_at_entry(void **state)
+{
+	static const enum vcpu_reg lazy[] = { REG_RIP, REG_RSP, REG_RFLAGS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lazy); i++) {
+		setup(state);
+		next_code = VMEXIT_INTR;
+		vmcb.save.rip = 1, vmcb.save.rsp = 2, vmcb.save.rflags = 4;
+		vcpu->regs[REG_RIP] = vcpu->regs[REG_RSP] = vcpu->regs[REG_RFLAGS] = 0x800;
+		vcpu->regs[REG_RAX] = 0x99;
+		vcpu->regs_dirty = BIT(lazy[i]);
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(vmcb.save.rip, lazy[i] == REG_RIP ? 0x800 : 1);
+		assert_int_equal(vmcb.save.rsp, lazy[i] == REG_RSP ? 0x800 : 2);
+		assert_int_equal(vmcb.save.rflags, lazy[i] == REG_RFLAGS ? 0x800 : 4);
+		assert_int_equal(vmcb.save.rax, 0x99);
+		assert_int_equal(vcpu->regs_dirty, 0);
+	}
+	setup(state);
+	next_code = VMEXIT_INTR;
+	vmcb.save.rsp = 2;
+	vcpu->regs[REG_RSP] = 0x800;		/* read once, not written */
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vmcb.save.rsp, 2);
+}
+
+/* The trace's first record is of the entry: it shows the state that was stored. */
+static void the_trace_shows_what_is_entered(void **state)
+{
+	next_code = VMEXIT_INTR;
+	vcpu->regs[REG_RIP] = 0x4321;
+	vcpu->regs_available = vcpu->regs_dirty = BIT(REG_RIP);
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(trace_ring.records[0].rip, 0x4321);
+}
+
+static void the_snapshot_is_whole(void **state)
+{
+	next_int_info = 0x1234567880000b0d;
+	next_code = VMEXIT_IOIO;
+	vmcb.control.exit_info1 = 0x11;
+	vmcb.control.exit_info2 = 0x22;
+	vmcb.save.rax = 0;
+	vcpu->regs[REG_RAX] = 0x5566;
+	vcpu->regs_available = ~0u;
+	vcpu->events.injected.type = EVENT_NMI;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x5566);
+	assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
+	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));	/* all others are the hardware's again */
+	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
+	assert_int_equal(trace_ring.records[1].info1, 0x11);
+	assert_int_equal(trace_ring.records[1].info2, 0x22);
+	assert_int_equal(trace_ring.records[1].intr_info, 0x80000b0d);
+	assert_int_equal(trace_ring.records[1].error_code, 0x12345678);
+}
+
+/* RAX as the processor left it: not what it was at the entry. */
+static void rax_comes_from_the_vmcb(void **state)
+{
+	next_code = VMEXIT_INTR;
+	rax_after_exit = 0xabcd;
+	vcpu->regs[REG_RAX] = 1;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->regs[REG_RAX], 0xabcd);
+}
+
+/* Within the stub, too: clean, nothing to inject, what was cut off taken up before the handler looks. */
+static void an_exit_in_the_stub_is_an_exit(void **state)
+{
+	vmcb.control.exit_code = VMEXIT_NPF;
+	vmcb.control.exit_int_info = EVENT_VALID | 0x31;
+	vmcb.control.event_injection = EVENT_VALID | 0x30;
+	vmcb.control.tlb_control = TLB_FLUSH_ALL;
+	vmcb.control.clean = 0;
+	vcpu->statistics.by_kind[SVM_INDEX_NPF] = &counted;
+	svm_exit_in_stub(&svm);
+	assert_int_equal(vmcb.control.event_injection, 0);
+	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
+	assert_int_equal(vmcb.control.clean, CLEAN_ALL);
+	assert_int_equal(vcpu->events.reinject.vector, 0x31);
+	assert_int_equal(reinject_at_handler, EVENT_INTERRUPT);
+	assert_int_equal(vcpu->exit_index, SVM_INDEX_NPF);
+}
+
+static void a_fast_path_exit_is_an_exit(void **state)
+{
+	let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
+	vmcb.control.exit_code = VMEXIT_CPUID;
+	vmcb.control.event_injection = EVENT_VALID | 0x30;
+	vmcb.control.tlb_control = TLB_FLUSH_ALL;
+	vmcb.control.clean = 0;
+	assert_true(svm_exit_fastpath(vcpu));
+	assert_int_equal(vmcb.control.event_injection, 0);
+	assert_int_equal(vmcb.control.tlb_control, TLB_KEEP);
+	assert_int_equal(vmcb.control.clean, CLEAN_ALL);
+}
+
+static void exit_codes_have_their_index(void **state)
+{
+	assert_int_equal(svm_exit_index(0), 0);
+	assert_int_equal(svm_exit_index(0xef), 0xef);
+	assert_int_equal(svm_exit_index(0xf0), SVM_INDEX_UNKNOWN);
+	assert_int_equal(svm_exit_index(0x400), SVM_INDEX_NPF);
+	assert_int_equal(svm_exit_index(0x401), SVM_INDEX_UNKNOWN);
+	assert_int_equal(svm_exit_index(~0ull), SVM_INDEX_INVALID);
+	assert_int_equal(svm_exit_index(0xffffffff), SVM_INDEX_INVALID);
+	assert_int_equal(svm_exit_index(0x100000072), SVM_INDEX_UNKNOWN);
 }
 
 /* Machine checks, NMIs and the like, and failed entries are never for a handler in the stub. */
@@ -357,6 +508,14 @@ int main(void)
 		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(a_handlers_changes_are_stored_within_the_stub, setup),
+		cmocka_unit_test_setup(registers_are_stored_at_entry, setup),
+		cmocka_unit_test_setup(the_trace_shows_what_is_entered, setup),
+		cmocka_unit_test_setup(the_snapshot_is_whole, setup),
+		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
+		cmocka_unit_test_setup(an_exit_in_the_stub_is_an_exit, setup),
+		cmocka_unit_test_setup(a_fast_path_exit_is_an_exit, setup),
+		cmocka_unit_test_setup(exit_codes_have_their_index, setup),
 		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),

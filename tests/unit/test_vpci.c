@@ -115,6 +115,25 @@ static void test_host_bridge(void **state)
 	assert_int_equal(in32(vm, DATA), id);
 }
 
+/* The generic host bridge of QEMU, 1b36:0008, revision 0, byte by byte as each access size sees it. */
+static void test_each_part_of_the_host_bridge(void **state)
+{
+	static const u8 config[256] = { 0x36, 0x1b, 0x08, 0x00, [0xb] = 0x06 };
+	struct vm *vm = *state;
+
+	for (unsigned offset = 0; offset < 256; offset++) {
+		const u8 *at = &config[offset & 0xfc];
+		unsigned byte = offset & 3;
+
+		out32(vm, ADDRESS, config_address(0, 0, 0, offset));
+		assert_int_equal(in8(vm, DATA + byte), at[byte]);
+		if (byte < 3)
+			assert_int_equal(in16(vm, DATA + byte), at[byte] | at[byte + 1] << 8);
+		if (byte == 0)
+			assert_int_equal(in32(vm, DATA), at[0] | at[1] << 8 | at[2] << 16 | (u32)at[3] << 24);
+	}
+}
+
 static void test_the_rest_is_absent(void **state)
 {
 	struct vm *vm = *state;
@@ -168,6 +187,26 @@ static void test_parts_of_registers(void **state)
 	out8(vm, DATA + 3, 0x77);
 	assert_int_equal(recorder.config[0xff], 0x77);
 	assert_int_equal(config_read(vm, 3, 1, 0x40), 0xffffffff);
+}
+
+/* Bits 7:2 of the address choose the register; bits 1:0 are not kept. */
+static void test_each_register_is_reached_at_its_offset(void **state)
+{
+	struct recorder recorder = recorder_at(9, 5);
+	struct vm *vm = *state;
+
+	assert_int_equal(vpci_plug(vm, &recorder.function), 0);
+	for (unsigned offset = 0; offset < 256; offset++) {
+		out32(vm, ADDRESS, config_address(0, 9, 5, 0) | (offset & 0xfc) | 3);
+		out8(vm, DATA + offset % 4, (u8)(offset ^ 0xa5));
+		assert_int_equal(recorder.config[offset], offset ^ 0xa5);
+	}
+	for (unsigned offset = 0; offset < 256; offset++) {
+		out32(vm, ADDRESS, config_address(0, 9, 5, 0) | (offset & 0xfc) | 3);
+		assert_int_equal(in8(vm, DATA + offset % 4), offset ^ 0xa5);
+	}
+	assert_int_equal(recorder.writes, 256);
+	assert_int_equal(recorder.reads, 256);
 }
 
 static void test_a_place_is_taken_once(void **state)
@@ -247,9 +286,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON(test_host_bridge),
+		ON(test_each_part_of_the_host_bridge),
 		ON(test_the_rest_is_absent),
 		ON(test_address_register),
 		ON(test_parts_of_registers),
+		ON(test_each_register_is_reached_at_its_offset),
 		ON(test_a_place_is_taken_once),
 		ON(test_reset_port),
 		cmocka_unit_test(test_no_memory),

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The creation of a VM's devices: in which order, with which ports and lines, and what each failure
+ * returns and logs. The devices are fakes that record their creation; each has its own test.
+ */
+/* link: dev/platform.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* cflags: -Xlinker --wrap=log_line */
+#include "fake_vm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "dev/firmware/acpi.h"
+#include "dev/irq/irqchip.h"
+#include "dev/irq/vpic.h"
+#include "dev/isa/vi8042.h"
+#include "dev/isa/vpit.h"
+#include "dev/isa/vpm.h"
+#include "dev/isa/vrtc.h"
+#include "dev/isa/vuart.h"
+#include "dev/pci/vpci.h"
+#include "dev/platform.h"
+#include "lib/errno.h"
+
+#define NOW 1751328000ull
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, PCI, ACPI, "
+
+static struct vm *vm;
+static char created[128];		/* the devices, in the order of their creation */
+static const char *failing;		/* the one that fails; NULL: none */
+static int failure;			/* what it returns, if it returns an error */
+static char logged[256];
+static unsigned lines;
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...);
+
+void __wrap_log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	va_list args;
+
+	assert_int_equal(level, LOG_ERROR);
+	va_start(args, format);
+	vsnprintf(logged, sizeof(logged), format, args);
+	va_end(args);
+	lines++;
+}
+
+/* --- the devices; the pointers are only compared --- */
+
+static char devices[6];
+
+#define DEVICE(type, index) ((struct type *)(void *)&devices[index])
+
+/* Record the creation. true: it succeeds. */
+static bool create(const struct vm *of, const char *name)
+{
+	assert_ptr_equal(of, vm);
+	strcat(created, name);
+	strcat(created, ", ");
+	return !failing || strcmp(failing, name);
+}
+
+struct vpic *vpic_create(struct vm *of)
+{
+	assert_non_null(vm_platform(of));	/* which the 8259s need */
+	return create(of, "8259s") ? DEVICE(vpic, 0) : NULL;
+}
+
+struct vpit *vpit_create(struct vm *of)
+{
+	return create(of, "PIT") ? DEVICE(vpit, 1) : NULL;
+}
+
+struct vrtc *vrtc_create(struct vm *of, u64 now)
+{
+	assert_int_equal(now, NOW);
+	return create(of, "RTC") ? DEVICE(vrtc, 2) : NULL;
+}
+
+struct vpm *vpm_create(struct vm *of)
+{
+	return create(of, "PM") ? DEVICE(vpm, 3) : NULL;
+}
+
+struct vi8042 *vi8042_create(struct vm *of)
+{
+	return create(of, "8042") ? DEVICE(vi8042, 4) : NULL;
+}
+
+struct vuart *vuart_create(struct vm *of, u16 base, unsigned irq)
+{
+	assert_int_equal(base, 0x3f8);		/* COM1 of a PC */
+	assert_int_equal(irq, 4);
+	return create(of, "UART") ? DEVICE(vuart, 5) : NULL;
+}
+
+int apic_create(struct vm *of)
+{
+	return create(of, "APICs") ? 0 : failure;
+}
+
+int vpci_create(struct vm *of)
+{
+	return create(of, "PCI") ? 0 : failure;
+}
+
+int acpi_tables_write(struct vm *of)
+{
+	return create(of, "ACPI") ? 0 : failure;
+}
+
+static char received;
+static bool uart_has_room;
+
+bool vuart_receive(struct vuart *vuart, u8 c)
+{
+	assert_ptr_equal(vuart, &devices[5]);
+	received = (char)c;
+	return uart_has_room;
+}
+
+static int set_up(void **state)
+{
+	vm = fake_create(0);
+	created[0] = logged[0] = 0;
+	failing = NULL;
+	lines = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fake_destroy(vm);
+	return 0;
+}
+
+/* --- tests --- */
+
+static void test_all_devices_are_created_in_order(void **state)
+{
+	const struct platform *platform;
+
+	assert_int_equal(platform_create(vm, NOW), 0);
+	assert_string_equal(created, ALL);
+	assert_int_equal(lines, 0);
+	platform = vm_platform(vm);
+	assert_ptr_equal(platform->vpic, &devices[0]);
+	assert_ptr_equal(platform->vpit, &devices[1]);
+	assert_ptr_equal(platform->vrtc, &devices[2]);
+	assert_ptr_equal(platform->vpm, &devices[3]);
+	assert_ptr_equal(platform->vi8042, &devices[4]);
+	assert_ptr_equal(platform->com1, &devices[5]);
+}
+
+#define NO_MEMORY "cannot create the VM's devices: the hypervisor's own memory is used up"
+#define SEE_ABOVE "cannot create the VM's devices: see above"
+
+/* Of the ISA devices all are tried before the result is looked at. */
+static const struct {
+	const char *device;
+	int failure, error;
+	const char *message, *created;
+} failures[] = {
+	{ "8259s", 0, -ENOMEM, NO_MEMORY, "8259s, " },
+	{ "APICs", -ENOSPC, -ENOSPC, SEE_ABOVE, "8259s, APICs, " },
+	{ "APICs", -ENOMEM, -ENOMEM, NO_MEMORY, "8259s, APICs, " },
+	{ "PIT", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
+	{ "RTC", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
+	{ "PM", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
+	{ "8042", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
+	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
+	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, PCI, " },
+	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
+};
+
+static void test_each_failure_is_returned_and_logged(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
+		set_up(state);
+		failing = failures[i].device;
+		failure = failures[i].failure;
+		assert_int_equal(platform_create(vm, NOW), failures[i].error);
+		assert_string_equal(created, failures[i].created);
+		assert_int_equal(lines, 1);
+		assert_string_equal(logged, failures[i].message);
+		tear_down(state);
+	}
+}
+
+static void test_no_memory_for_the_platform_itself(void **state)
+{
+	fake_of(vm)->alloc_limit = 0;
+	assert_int_equal(platform_create(vm, NOW), -ENOMEM);
+	assert_string_equal(created, "");
+	assert_string_equal(logged, NO_MEMORY);
+	assert_null(vm_platform(vm));
+}
+
+/* As on a bus without a POST card. */
+static void test_the_post_port_takes_writes_and_reads_as_ones(void **state)
+{
+	assert_int_equal(platform_create(vm, NOW), 0);
+	out8(vm, 0x80, 0x42);
+	assert_int_equal(in8(vm, 0x80), 0xff);
+}
+
+static void test_only_one_post_port_is_claimed(void **state)
+{
+	const struct io_region neighbours[] = {
+		{ .name = "below", .base = 0x7f, .size = 1 },
+		{ .name = "above", .base = 0x81, .size = 1 },
+		{ .name = "the same", .base = 0x80, .size = 1 },
+	};
+
+	assert_int_equal(platform_create(vm, NOW), 0);
+	assert_int_equal(pio_register(vm, &neighbours[0]), 0);
+	assert_int_equal(pio_register(vm, &neighbours[1]), 0);
+	assert_int_equal(pio_register(vm, &neighbours[2]), -EEXIST);
+	assert_non_null(strstr(logged, "POST"));
+}
+
+static void test_a_taken_post_port_is_an_error(void **state)
+{
+	const struct io_region taken = { .name = "taken", .base = 0x80, .size = 1 };
+
+	assert_int_equal(pio_register(vm, &taken), 0);
+	assert_int_equal(platform_create(vm, NOW), -EEXIST);
+	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, ");
+	assert_string_equal(logged, SEE_ABOVE);
+}
+
+static void test_console_input_goes_to_com1(void **state)
+{
+	assert_int_equal(platform_create(vm, NOW), 0);
+	uart_has_room = true;
+	assert_true(platform_console_input(vm, 'x'));
+	assert_int_equal(received, 'x');
+	uart_has_room = false;
+	assert_false(platform_console_input(vm, 'y'));
+	assert_int_equal(received, 'y');
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_all_devices_are_created_in_order),
+		cmocka_unit_test(test_each_failure_is_returned_and_logged),
+		TEST(test_no_memory_for_the_platform_itself),
+		TEST(test_the_post_port_takes_writes_and_reads_as_ones),
+		TEST(test_only_one_post_port_is_claimed),
+		TEST(test_a_taken_post_port_is_an_error),
+		TEST(test_console_input_goes_to_com1),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
