@@ -103,6 +103,7 @@ static bool set_up(struct percpu *cpu)
 	}
 	mtrr_write(&boot_mtrrs);
 	cpu_identity_read(&identity);
+	cpu->microcode = identity.microcode;
 	if (!cpu_identity_matches(&boot_identity, &identity, cpu->left_out, sizeof(cpu->left_out)))
 		return false;
 	if (has_tsc_adjust() && wrmsr_safe(MSR_TSC_ADJUST, boot_tsc_adjust)) {
@@ -220,6 +221,9 @@ static bool start(struct percpu *cpu, hpa_t page)
 			 cpu->apic_id, (long long)(off < 0 ? -off : off), off < 0 ? "behind" : "ahead");
 		set_state(cpu, CPU_LEFT_OUT);
 	} else {
+		if (cpu->microcode != boot_identity.microcode)
+			log_warn("CPU %u has microcode revision 0x%x, and the boot CPU 0x%x", cpu->index, cpu->microcode,
+				 boot_identity.microcode);
 		return true;
 	}
 	return false;

@@ -93,6 +93,7 @@ int wrmsr_safe(u32 number, u64 value)
 
 	if (!msr || msr->refused)
 		return -EFAULT;
+	fake_cpu.cr0_at_wrmsr = fake_cpu.cr[0];
 	msr->value = (msr->value & ~msr->writable) | (value & msr->writable);
 	msr->writes++;
 	return 0;
@@ -304,6 +305,8 @@ static unsigned one_byte(const u8 *at)
 	for (unsigned i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
 		if (at[0] == (u8)letters[i][0]) {
 			note(letters[i][1]);
+			if (at[0] == 0xf4 && fake_cpu.on_hlt)
+				fake_cpu.on_hlt();
 			return 1;
 		}
 	}

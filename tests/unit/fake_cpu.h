@@ -17,6 +17,8 @@ struct fake_cpu {
 	u64 xcr0;			/* as XSETBV left it */
 	char diary[FAKE_DIARY];		/* a letter for each instruction without another trace: w WBINVD, h HLT, i CLI, I STI, s VMSAVE */
 	u64 vmsave_pa;			/* of the last VMSAVE */
+	u64 cr0_at_wrmsr;		/* CR0 at the last WRMSR */
+	void (*on_hlt)(void);		/* called for HLT, which else does nothing */
 
 	/* VMX. o VMXON, x VMXOFF, c VMCLEAR, p VMPTRLD, e INVEPT, v INVVPID in the diary */
 	bool vmx_fails;			/* from here on each of its instructions ends with VMfailInvalid */
