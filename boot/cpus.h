@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's CPUs beside the boot CPU: they are started, compared with it, and parked in Lamina's own
+ * The host's CPUs beside the boot CPU: they are started, compared with it, and parked in Lamina's own
  * code. Guests run on the boot CPU.
  */
 #pragma once
