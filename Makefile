@@ -144,6 +144,7 @@ KERNEL  ?= $(LINUX)/vmlinuz
 INITRD  ?= $(if $(filter $(LINUX)/vmlinuz,$(KERNEL)),$(LINUX)/initramfs)
 CMDLINE ?= console=ttyS0
 MEM     ?= 512M
+SMP     ?= 1
 LAMINA  ?= console=com1,115200 loglevel=info onend=poweroff
 TIMEOUT ?= 0
 
@@ -155,9 +156,9 @@ PYTHON := python3
 setup: ## install missing packages, with apt-get
 	@tests/setup.sh
 
-run: iso ## boot Linux in a VM in QEMU; EMU=bochs CPU=intel|amd MODEL= KERNEL= INITRD= CMDLINE= MEM=
+run: iso ## boot Linux in a VM in QEMU; EMU=bochs CPU=intel|amd SMP= MODEL= KERNEL= INITRD= CMDLINE= MEM=
 	@$(PYTHON) tests/emu.py $(ISO) --emu $(EMU) $(if $(CPU),--cpu $(CPU)) \
-		$(if $(MODEL),--model $(MODEL)) --mem $(MEM) --timeout $(TIMEOUT) \
+		$(if $(MODEL),--model $(MODEL)) --mem $(MEM) --smp $(SMP) --timeout $(TIMEOUT) \
 		--log $(BUILD)/run.log
 
 debug: iso ## the same in QEMU, stopped until GDB attaches

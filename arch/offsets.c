@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* C constants for the assembly files of boot and arch. Compiled to assembly text, never linked. */
 #include "arch/cpu/gdt.h"
+#include "arch/cpu/percpu.h"
 #include "arch/fault/stage.h"
 #include "arch/mem/paging.h"
 #include "lib/offsets.h"
@@ -20,4 +21,5 @@ void offsets(void)
 	DEFINE(STAGE_HIGHER_HALF, STAGE_HIGHER_HALF);
 	DEFINE(GDT_CODE, GDT_CODE);
 	DEFINE(GDT_DATA, GDT_DATA);
+	DEFINE(PERCPU_STACK_TOP, offsetof(struct percpu, stack_top));
 }

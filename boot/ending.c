@@ -8,9 +8,11 @@
 #include "arch/console/uart.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
+#include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "boot/bootloop.h"
+#include "boot/cpus.h"
 #include "core/observe/trace.h"
 #include "core/vm.h"
 #include "lib/log.h"
@@ -82,14 +84,13 @@ void finish(void)
 
 /* --- the hooks of panic() and stop() --- */
 
-/*
- * A crash between an SVM exit and the VMLOAD after it finds the guest's GS base. Only the boot CPU runs
- * guests, so the right GS base is the boot CPU's.
- */
+/* Between SVM's exit and its VMLOAD the GS base is a guest's. */
 static void begin(bool crash)
 {
-	if (crash)
-		percpu_init_early();
+	if (crash) {
+		wrmsr(MSR_GS_BASE, (u64)percpu_by_stack());
+		cpus_stop();
+	}
 	console_init();
 	if (crash)
 		console_resume();
@@ -98,6 +99,7 @@ static void begin(bool crash)
 /* Log which VM was running, and the trace of what happened before. */
 static void report_vm(void)
 {
+	cpus_report();
 	if (vm_current())
 		log_error("VM %s was running", vm_name(vm_current()));
 	trace_print(NULL, TRACE_ON_PANIC);

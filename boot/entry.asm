@@ -46,6 +46,8 @@ global boot_stack
 global boot_stack_top
 global boot_tsc
 global boot_image
+global boot_pml4
+global boot_gdt_pointer_64
 
 section .boot progbits alloc exec nowrite align=16
 bits 32

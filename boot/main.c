@@ -17,6 +17,7 @@
 #include "arch/mem/memory.h"
 #include "arch/time/clock.h"
 #include "boot/bootloop.h"
+#include "boot/cpus.h"
 #include "boot/guests.h"
 #include "core/load/config.h"
 #include "lib/log.h"
@@ -151,6 +152,8 @@ static void __noreturn start_machine(void)
 	stage_begins(STAGE_CLOCK);
 	clock_init();
 	bootloop_check();
+	stage_begins(STAGE_CPUS);
+	cpus_start();
 	stage_begins(STAGE_VIRTUALIZATION);
 	guests_enable_virtualization();
 	guests_run();

@@ -95,7 +95,7 @@ class Runs:
             machine = stack.enter_context(emu.Machine(
                 inserted.iso, setup.emulator, setup.model, boot.memory, ips=setup.ips,
                 log=LOGS / f"{boot}.log", extra=(*setup.extra, *inserted.arguments),
-                board=setup.board, prefix=inserted.prefix))
+                board=setup.board, prefix=inserted.prefix, cpus=setup.cpus))
             self.machines.add(machine)
             try:
                 take_steps(boot, machine)

@@ -122,7 +122,7 @@ class Machine:
 
     def __init__(self, iso, emulator="qemu", model=None, mem=512, ips=BOCHS_IPS, log=None,
                  echo=None, accel=("-accel", "tcg"), extra=(), board="q35",
-                 serial=("-serial", "chardev:com1"), prefix=(), debugger=(), ignore_bad_msrs=False):
+                 serial=("-serial", "chardev:com1"), prefix=(), debugger=(), ignore_bad_msrs=False, cpus=1):
         """iso: the boot image, or None where `extra` names what QEMU boots; mem: MiB;
         emulator: one of emulators.py, by name;
         log: a file for the serial port's bytes; echo: a file descriptor that gets them too;
@@ -130,13 +130,14 @@ class Machine:
         serial: QEMU arguments for the port behind which com1, the character device used here, is;
         prefix: a command that runs QEMU, for example in another network namespace;
         debugger: commands for Bochs' debugger, instead of the one that lets the machine run;
-        ignore_bad_msrs: in Bochs, MSRs that it lacks read as 0, as Linux needs of the machine."""
+        ignore_bad_msrs: in Bochs, MSRs that it lacks read as 0, as Linux needs of the machine;
+        cpus: how many the machine has."""
         self.iso = iso and pathlib.Path(iso).resolve()
         self.emulator, self.mem, self.ips, self.board = emulators.get(emulator), mem, ips, board
         self.model = model or {"qemu": "EPYC", "bochs": BOCHS_MODELS["intel"]}[self.emulator.kind]
         self.accel, self.extra, self.echo = list(accel), list(extra), echo
         self.serial, self.prefix, self.debugger = list(serial), prefix, list(debugger)
-        self.ignore_bad_msrs = ignore_bad_msrs
+        self.ignore_bad_msrs, self.cpus = ignore_bad_msrs, cpus
         self.log = open(log, "wb", buffering=0) if log else None
         self.output = bytearray()
         self.position = 0          # where the next expect() starts
@@ -170,7 +171,7 @@ class Machine:
 
     def _start_qemu(self, messages):
         command = [*self.prefix, *self.emulator.prefix(), "-M", self.board, *self.accel, "-cpu", self.model,
-                   "-m", str(self.mem), "-display", "none", "-vga", "none", "-no-reboot",
+                   "-m", str(self.mem), "-smp", str(self.cpus), "-display", "none", "-vga", "none", "-no-reboot",
                    "-monitor", "none", "-chardev", "stdio,id=com1,signal=off",
                    *self.serial, *(("-cdrom", str(self.iso)) if self.iso else ()), *self.extra]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -184,7 +185,7 @@ class Machine:
         amd = self.model in ("ryzen", "zambezi", "trinity_apu")
         template = string.Template((HERE / "bochs/bochsrc").read_text())
         (self.folder / "bochsrc").write_text(template.substitute(
-            model=self.model, ips=self.ips, mem=self.mem, bios=self.emulator.bios,
+            model=self.model, cpus=self.cpus, ips=self.ips, mem=self.mem, bios=self.emulator.bios,
             vgabios=self.emulator.vgabios, iso=self.iso, tty=os.ttyname(theirs),
             log=self.folder / "bochs.log", ignore_bad_msrs=int(self.ignore_bad_msrs),
             cpu_panic="report" if amd else "fatal"))
@@ -392,6 +393,7 @@ def main():
     parser.add_argument("--mem", type=mebibytes, default=512, metavar="SIZE",
                         help="the VM's memory, like 512M; the machine gets 256 MiB more")
     parser.add_argument("--log", help="a file for what the serial port says")
+    parser.add_argument("--smp", type=int, default=1, help="how many CPUs the machine has")
     parser.add_argument("--timeout", type=int, default=0, help="give up after so many seconds")
     parser.add_argument("--gdb", metavar="ELF", help="start stopped, with a GDB port; QEMU only")
     args = parser.parse_args()
@@ -418,7 +420,7 @@ def main():
               "and there, for example:\n    hbreak boot_main\n    continue")
     print("Ctrl-A x quits.", flush=True)
     with raw_terminal(), Machine(args.iso, emulator, model, args.mem + 256, log=args.log, echo=1,
-                                 accel=accel, extra=extra) as machine:
+                                 accel=accel, extra=extra, cpus=args.smp) as machine:
         status = watch(machine, args.timeout)
     sys.exit(status)
 

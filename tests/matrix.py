@@ -11,8 +11,8 @@ import emulators
 import media
 
 # emulator: one of emulators.py, by name; medium: how Lamina is loaded, and from what.
-Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium",
-                               defaults=(0, (), "q35", media.CD))
+Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium cpus",
+                               defaults=(0, (), "q35", media.CD, 1))
 
 # Bochs counts time in instructions: few per second make the firmware's delays short, many give an
 # operating system more instructions between two timer ticks.

@@ -71,11 +71,12 @@ def iso(tmp_path_factory):
     return path
 
 
-def inject(machine, path, status, mcg_status, bank):
-    """The guest's few instructions each 50 ms could be hit: their #MC would be the guest's."""
+def inject(path, status, mcg_status, bank, cpu="0"):
+    """The guest's few instructions each 50 ms could be hit: their #MC would be the guest's.
+    cpu: its number; "-b 0" sends the error to all, as Intel's processors do."""
     monitor = Monitor(path)
     time.sleep(0.12)
-    said = monitor(f"mce 0 {bank} {status | CODE:#x} {mcg_status | MCIP:#x} 0x1234040 0x86")
+    said = monitor(f"mce {cpu} {bank} {status | CODE:#x} {mcg_status | MCIP:#x} 0x1234040 0x86")
     assert "MCE" not in said.replace("mce", ""), said
 
 
@@ -87,7 +88,7 @@ def test_host_machine_check(case, iso, tmp_path):
     with emu.Machine(iso, "qemu", model, 128, log=conftest.LOGS / f"mce-{case}.log",
                      extra=("-monitor", f"unix:{socket_path},server,nowait")) as machine:
         machine.expect(r"guest idle: now", LIMIT)
-        inject(machine, socket_path, status, mcg_status, 5)
+        inject(socket_path, status, mcg_status, 5)
         said = machine.expect(r"machine check: bank 5: .*\n", LIMIT)
         assert re.search(rf"machine check: MCG_STATUS {mcg_status | MCIP:#x}, in Lamina", said), said
         assert f"status {status | CODE:#018x} address 0x1234040 misc 0x86: " in said, said
@@ -95,7 +96,7 @@ def test_host_machine_check(case, iso, tmp_path):
         if goes_on:
             machine.expect(r"machine check: nothing is lost, going on", LIMIT)
             # The bank is free and MCIP is clear: another one is reported, too.
-            inject(machine, socket_path, status, mcg_status, 6)
+            inject(socket_path, status, mcg_status, 6)
             machine.expect(r"machine check: bank 6: .*\n", LIMIT)
             machine.send(b"x")
             machine.expect(r"guest idle: 1 passed, 0 failed", LIMIT)
@@ -108,3 +109,47 @@ def test_host_machine_check(case, iso, tmp_path):
     damaged = re.search(r"memory: 0x1234000 \+ 0x1000 is damaged and stays unused", machine.text())
     assert goes_on == bool(damaged), machine.text()
     assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))
+
+
+def with_cpus(iso, model, name, tmp_path):
+    conftest.LOGS.mkdir(parents=True, exist_ok=True)
+    return emu.Machine(iso, "qemu", model, 128, log=conftest.LOGS / f"mce-{name}.log", cpus=4,
+                       extra=("-monitor", f"unix:{tmp_path / 'monitor'},server,nowait"))
+
+
+def test_error_for_all_cpus(iso, tmp_path):
+    """The CPUs that the error is not about go on halting, and leave it to the one that it is about."""
+    with with_cpus(iso, INTEL, "broadcast", tmp_path) as machine:
+        machine.expect(r"guest idle: now", LIMIT)
+        inject(tmp_path / "monitor", LOST | S, RIPV, 5, "-b 0")
+        machine.expect(r"machine check: nothing is lost, going on", LIMIT)
+        machine.send(b"x")
+        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    text = machine.text()
+    assert sorted(re.findall(r"cpu(\d)\] error: machine check on a parked CPU: it goes on halting", text)) == \
+        ["1", "2", "3"], text
+    assert len(re.findall(r"machine check: bank 5: ", text)) == 1, text
+
+
+def test_crash_of_a_parked_cpu(iso, tmp_path):
+    """It reports, and stops the others, one of which runs a guest."""
+    with with_cpus(iso, AMD, "parked", tmp_path) as machine:
+        machine.expect(r"guest idle: now", LIMIT)
+        inject(tmp_path / "monitor", LOST | PCC, RIPV, 5, "2")
+        machine.expect(r"Lamina: stopped: machine check on a parked CPU", LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    text = machine.text()
+    assert re.search(r"cpu2\] error: the crash is CPU 2's", text), text
+    assert "does not stop" not in text, text
+    assert not emu.ENDED_WELL.search(text), text
+
+
+def test_crash_of_the_boot_cpu(iso, tmp_path):
+    with with_cpus(iso, AMD, "boot-cpu", tmp_path) as machine:
+        machine.expect(r"guest idle: now", LIMIT)
+        inject(tmp_path / "monitor", LOST | PCC, RIPV, 5)
+        machine.expect(r"Lamina: stopped: machine check that the processor cannot recover from", LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    assert "does not stop" not in machine.text(), machine.text()
+    assert "the crash is CPU" not in machine.text(), machine.text()

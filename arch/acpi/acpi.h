@@ -20,6 +20,7 @@ const struct acpi_header *acpi_find(const char *signature, unsigned n);
 /* A table in memory, by its address: as acpi_find(). */
 const struct acpi_header *acpi_map_table(hpa_t pa);
 
+#define ACPI_MAX_CPUS	   256
 #define ACPI_MAX_IOAPICS   16
 #define ACPI_MAX_OVERRIDES 24
 
@@ -28,7 +29,8 @@ struct acpi_madt_info {
 	bool present;
 	bool has_8259;
 	hpa_t lapic;			/* physical address of the local APICs */
-	u32 cpus;			/* enabled local APICs and x2APICs */
+	u32 cpus;			/* that are enabled */
+	u32 cpu[ACPI_MAX_CPUS];		/* their local APICs' ids, each once, in the table's order */
 	u32 ioapics;
 	struct acpi_ioapic {
 		hpa_t address;

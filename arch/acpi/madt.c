@@ -8,18 +8,33 @@
 
 struct acpi_madt_info acpi_madt;
 
+/* A CPU can have an entry of either type, or of both. */
+static void add_cpu(u32 apic_id, u32 flags)
+{
+	if (!(flags & MADT_LAPIC_ENABLED))
+		return;
+	for (u32 i = 0; i < acpi_madt.cpus; i++) {
+		if (acpi_madt.cpu[i] == apic_id)
+			return;
+	}
+	if (acpi_madt.cpus == ACPI_MAX_CPUS)
+		log_warn("ACPI: more than %d CPUs: the one with APIC id %u is ignored", ACPI_MAX_CPUS, apic_id);
+	else
+		acpi_madt.cpu[acpi_madt.cpus++] = apic_id;
+}
+
 static void add_lapic(const void *entry)
 {
 	const struct madt_lapic *lapic = entry;
 
-	acpi_madt.cpus += lapic->flags & MADT_LAPIC_ENABLED;
+	add_cpu(lapic->apic_id, lapic->flags);
 }
 
 static void add_x2apic(const void *entry)
 {
 	const struct madt_x2apic *x2apic = entry;
 
-	acpi_madt.cpus += x2apic->flags & MADT_LAPIC_ENABLED;
+	add_cpu(x2apic->apic_id, x2apic->flags);
 }
 
 static void add_ioapic(const void *entry)

@@ -19,10 +19,14 @@
 #define ICR_PENDING	    BIT(12)
 #define ICR_ASSERT	    BIT(14)
 #define ICR_SELF	    (1u << 18)
+#define ICR_NMI		    (4u << 8)
+#define ICR_INIT	    (5u << 8)
+#define ICR_STARTUP	    (6u << 8)
 #define APIC_BASE_ADDRESS   PTE_ADDRESS
 #define MAX_IN_SERVICE	    256
 
 static volatile u32 *registers;	/* the xAPIC's page; NULL in x2APIC mode */
+static hpa_t xapic_address;
 static bool x2apic;
 
 u32 lapic_reg_read(enum lapic_register reg)
@@ -70,6 +74,28 @@ void lapic_self_ipi(u8 vector)
 	send(0, ICR_SELF | ICR_ASSERT | vector);
 }
 
+/* Intel SDM, "LFENCE", "x2APIC Register Address Space": the WRMSR may overtake earlier stores. */
+static void send_to(u32 apic_id, u32 command)
+{
+	__asm__ volatile("mfence; lfence" : : : "memory");
+	send(apic_id, command | ICR_ASSERT);
+}
+
+void lapic_send_init(u32 apic_id)
+{
+	send_to(apic_id, ICR_INIT);
+}
+
+void lapic_send_startup(u32 apic_id, hpa_t page)
+{
+	send_to(apic_id, ICR_STARTUP | (u8)(page / PAGE_SIZE));
+}
+
+void lapic_send_nmi(u32 apic_id)
+{
+	send_to(apic_id, ICR_NMI);
+}
+
 bool lapic_irr_pending(u8 vector)
 {
 	return lapic_reg_read(LAPIC_IRR + vector / 32u) & BIT(vector % 32);
@@ -92,19 +118,20 @@ static int enable(void)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 		x2apic = true;
 	} else if (!registers) {
-		registers = mmio_map(base & APIC_BASE_ADDRESS, PAGE_SIZE);
+		xapic_address = base & APIC_BASE_ADDRESS;
+		registers = mmio_map(xapic_address, PAGE_SIZE);
 	}
 	return x2apic || registers ? 0 : -ENOMEM;
 }
 
-/* A PC's NMI line is connected to LINT1. Everything else stays masked until it is used. */
+/* Everything stays masked until it is used. */
 static void mask_all(void)
 {
 	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
 
 	lapic_reg_write(LAPIC_LVT + LVT_TIMER, LVT_MASKED | IRQ_VECTOR_TIMER);
 	lapic_reg_write(LAPIC_LVT + LVT_LINT0, LVT_MASKED);
-	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_NMI);
+	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_MASKED);
 	if (last >= 4)
 		lapic_reg_write(LAPIC_LVT + LVT_PERFORMANCE, LVT_MASKED);
 	if (last >= 5)
@@ -138,19 +165,38 @@ static void handle_error(void)
 	reported = true;
 }
 
+static void set_up(void)
+{
+	mask_all();
+	lapic_reg_write(LAPIC_TPR, 0);
+	lapic_reg_write(LAPIC_SVR, SVR_ENABLED | IRQ_VECTOR_SPURIOUS);
+	clear_in_service();
+	lapic_reg_write(LAPIC_ESR, 0);
+	lapic_reg_write(LAPIC_LVT + LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
+}
+
+int lapic_init_secondary(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+
+	if (!x2apic && (base & APIC_BASE_ADDRESS) != xapic_address)
+		return -EINVAL;
+	wrmsr(MSR_APIC_BASE, base);
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	set_up();
+	return 0;
+}
+
 int lapic_init(void)
 {
 	int err = enable();
 
 	if (err)
 		return err;
-	mask_all();
-	lapic_reg_write(LAPIC_TPR, 0);
-	lapic_reg_write(LAPIC_SVR, SVR_ENABLED | IRQ_VECTOR_SPURIOUS);
-	clear_in_service();
-	lapic_reg_write(LAPIC_ESR, 0);
 	irq_set_handler(IRQ_VECTOR_LAPIC_ERROR, handle_error);
-	lapic_reg_write(LAPIC_LVT + LVT_ERROR, IRQ_VECTOR_LAPIC_ERROR);
+	set_up();
+	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_NMI);	/* where a PC's NMI line ends */
 	this_cpu()->apic_id = lapic_id();
 	log_info("local APIC: id %u, %s, timer %s", lapic_id(), x2apic ? "x2APIC" : "xAPIC",
 		 cpu_features.tsc_deadline ? "by TSC deadline" : "by count");

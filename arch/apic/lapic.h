@@ -13,8 +13,21 @@
  * none; -ENOMEM if its registers cannot be mapped. After paging_init(), with interrupts off.
  */
 int lapic_init(void);
+/*
+ * The same on another CPU, in the boot CPU's mode. Logs nothing, and takes no lock. -EINVAL: its APIC
+ * is at another address than the boot CPU's.
+ */
+int lapic_init_secondary(void);
 u32 lapic_id(void);	/* 8 bits in xAPIC mode, 32 in x2APIC mode */
 void lapic_eoi(void);	/* only for an interrupt in service */
+
+/*
+ * To another CPU, by its local APIC's id. Stores made before are visible to it when it acts on these.
+ * Intel SDM, "MP Initialization Protocol Algorithm for MP Systems".
+ */
+void lapic_send_init(u32 apic_id);
+void lapic_send_startup(u32 apic_id, hpa_t page);	/* real-mode code at a page below 1 MiB */
+void lapic_send_nmi(u32 apic_id);
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);

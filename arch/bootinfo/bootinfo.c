@@ -247,17 +247,40 @@ int boot_info_init(u32 loader_magic, hpa_t pa)
 	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
 }
 
+/* A map may have pieces that go on beyond the last address. */
+static bool touches(const struct boot_memory *m, hpa_t pa, u64 size)
+{
+	return m->start < pa + size && (pa < m->start ? m->size > 0 : pa - m->start < m->size);
+}
+
 bool boot_info_has_ram(hpa_t pa, u64 size)
 {
 	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
 		const struct boot_memory *m = &boot_info.memory[i];
 
-		/* Without start + size: that overflows for pieces that extend beyond the last address. */
-		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && m->start < pa + size &&
-		    (pa < m->start ? m->size > 0 : pa - m->start < m->size))
+		if (m->type == MULTIBOOT_MEMORY_AVAILABLE && touches(m, pa, size))
 			return true;
 	}
 	return false;
+}
+
+static bool covers(const struct boot_memory *m, hpa_t pa, u64 size)
+{
+	return m->start <= pa && pa - m->start < m->size && m->size - (pa - m->start) >= size;
+}
+
+bool boot_info_is_ram(hpa_t pa, u64 size)
+{
+	bool covered = false;
+
+	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
+		const struct boot_memory *m = &boot_info.memory[i];
+
+		if (m->type != MULTIBOOT_MEMORY_AVAILABLE && touches(m, pa, size))
+			return false;
+		covered |= m->type == MULTIBOOT_MEMORY_AVAILABLE && covers(m, pa, size);
+	}
+	return covered;
 }
 
 void boot_module_free(unsigned index)

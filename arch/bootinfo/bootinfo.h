@@ -58,6 +58,8 @@ int boot_info_init(u32 loader_magic, hpa_t pa);
 
 /* Whether any of these `size` bytes is RAM that the boot loader's map calls usable. */
 bool boot_info_has_ram(hpa_t pa, u64 size);
+/* Whether all of it is that, within one piece of the map, and no other piece says otherwise. */
+bool boot_info_is_ram(hpa_t pa, u64 size);
 
 /*
  * Zero the module's memory and, unless `keep` is set, add it to the guests' RAM. Does nothing the second

@@ -4,9 +4,9 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
-#include "arch/fault/panic.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "lib/errno.h"
 
 /* What percpu.arch_data points to. */
 struct cpu_tables {
@@ -42,14 +42,16 @@ static void fill_tables(struct cpu_tables *tables, u32 index)
 	tables->tss.io_bitmap = sizeof(tables->tss);
 }
 
-void gdt_create(struct percpu *cpu)
+int gdt_create(struct percpu *cpu)
 {
 	_Static_assert(sizeof(struct cpu_tables) <= PAGE_SIZE, "one page of tables for each CPU");
 	struct cpu_tables *tables = page_alloc();
 
-	BUG_ON(!tables);
+	if (!tables)
+		return -ENOMEM;
 	fill_tables(tables, cpu->index);
 	cpu->arch_data = tables;
+	return 0;
 }
 
 void gdt_load(struct percpu *cpu)

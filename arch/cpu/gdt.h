@@ -45,8 +45,8 @@ struct tss {
 } __packed;
 _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
-/* Allocate and fill the tables of a CPU whose index is set. Panics if there is no memory. */
-void gdt_create(struct percpu *cpu);
+/* Allocate and fill the tables of a CPU whose index is set. -ENOMEM. */
+int gdt_create(struct percpu *cpu);
 /*
  * Load the running CPU's GDT, TSS and GS base; percpu_init() has mapped the stacks. A VMX exit changes the
  * limits of GDTR and IDTR to 0xffff: nothing relies on them.

@@ -4,6 +4,7 @@
 
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
@@ -13,7 +14,6 @@
 #define MCG_CAP_CTL	BIT_ULL(8)
 #define MAX_BANKS	64
 
-static unsigned banks;
 static bool recovery, overflow_recovery;
 
 /* AMD APM vol. 3, "CPUID Fn8000_0007_EBX": McaOverflowRecov, SUCCOR. */
@@ -26,25 +26,37 @@ static void read_recovery(u64 capabilities)
 	recovery = is_amd ? amd & BIT(1) : (capabilities & MCG_CAP_SER_P) != 0;
 }
 
+/* Of the running CPU: a machine can have CPUs with different numbers of banks. */
+static unsigned bank_count(u64 capabilities)
+{
+	return (unsigned)MIN(capabilities & MCG_CAP_COUNT, (u64)MAX_BANKS);
+}
+
 /*
  * Every access may fault: an emulator or an outer hypervisor may announce machine checks in CPUID, but
  * have no such registers, or fewer than the count says.
  */
-void machine_check_init(void)
+void machine_check_init_cpu(void)
 {
-	u64 capabilities, count;
+	u64 capabilities;
 
 	if (!cpu_features.mce || rdmsr_safe(MSR_MCG_CAP, &capabilities))
 		return;
-	count = capabilities & MCG_CAP_COUNT;
-	banks = (unsigned)MIN(count, (u64)MAX_BANKS);
-	read_recovery(capabilities);
 	if (capabilities & MCG_CAP_CTL)
 		wrmsr_safe(MSR_MCG_CTL, ~0ull);
-	for (unsigned bank = 0; bank < banks; bank++) {
+	for (unsigned bank = 0; bank < bank_count(capabilities); bank++) {
 		wrmsr_safe(MSR_MC_CTL(bank), ~0ull);
 		wrmsr_safe(MSR_MC_STATUS(bank), 0);
 	}
+}
+
+void machine_check_init(void)
+{
+	u64 capabilities;
+
+	if (cpu_features.mce && !rdmsr_safe(MSR_MCG_CAP, &capabilities))
+		read_recovery(capabilities);
+	machine_check_init_cpu();
 }
 
 /* false: the bank holds no error. */
@@ -70,10 +82,12 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc,
 	enum machine_check_verdict worst = MACHINE_CHECK_GO_ON, verdict;
 	struct machine_check_bank bank;
 	struct phys_range damage;
+	u64 capabilities = 0;
 	bool explained = false;
 	const char *kind;
 
-	for (unsigned i = 0; i < banks; i++) {
+	rdmsr_safe(MSR_MCG_CAP, &capabilities);
+	for (unsigned i = 0; i < bank_count(capabilities); i++) {
 		if (!read_bank(i, &bank))
 			continue;
 		verdict = machine_check_judge_bank(mc, &bank, &kind);
@@ -115,12 +129,41 @@ static enum machine_check_verdict handle(struct machine_check *mc, struct machin
 	return verdict;
 }
 
+static bool context_is_corrupt(void)
+{
+	u64 capabilities = 0, status;
+
+	rdmsr_safe(MSR_MCG_CAP, &capabilities);
+	for (unsigned i = 0; i < bank_count(capabilities); i++) {
+		if (!rdmsr_safe(MSR_MC_STATUS(i), &status) && (status & MCI_VALID) && (status & MCI_CORRUPT))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A CPU that only halts. Intel's processors send an error to all CPUs, and siblings share banks: what
+ * is in these is for the CPU that the error is about, which must find it.
+ */
+static void handle_parked(void)
+{
+	u64 status;
+
+	if (rdmsr_safe(MSR_MCG_STATUS, &status) || !(status & MCG_STATUS_RIPV) || context_is_corrupt())
+		panic("machine check on a parked CPU, which it cannot recover from");
+	log_error("machine check on a parked CPU: it goes on halting");
+	wrmsr(MSR_MCG_STATUS, 0);
+}
+
 void machine_check_handler(void)
 {
 	struct machine_check mc = { .in_guest = false };
 	struct machine_check_bank lost;
 
-	handle(&mc, &lost);
+	if (this_cpu()->state == CPU_CREATED)	/* the boot CPU: see boot/cpus.c */
+		handle(&mc, &lost);
+	else
+		handle_parked();
 }
 
 enum machine_check_verdict machine_check_in_guest(struct machine_check *mc,

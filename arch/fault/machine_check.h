@@ -8,8 +8,10 @@
 #include "arch/mem/memory.h"
 #include "lib/types.h"
 
-/* Enable all error reporting banks of this CPU and clear old errors in them. */
+/* Enable all error reporting banks of the boot CPU and clear what an earlier run left in them. */
 void machine_check_init(void);
+/* The same on another CPU, later. Logs nothing. */
+void machine_check_init_cpu(void);
 
 /* In order of severity. */
 enum machine_check_verdict {

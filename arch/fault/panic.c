@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/percpu.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 
@@ -18,12 +19,33 @@ void log_last_line(const char *format, ...)
 	va_end(args);
 }
 
-/* A crash while reporting a crash prints one line and ends; a third one halts in silence. */
+static u32 reporter;	/* index plus one of the CPU whose crash is being reported */
+
+bool panic_elsewhere(void)
+{
+	u32 now = __atomic_load_n(&reporter, __ATOMIC_ACQUIRE);
+
+	return now && now != percpu_by_stack()->index + 1;
+}
+
+/* Of CPUs that crash together one reports. */
+static void become_reporter(void)
+{
+	u32 nobody = 0;
+
+	__atomic_compare_exchange_n(&reporter, &nobody, percpu_by_stack()->index + 1, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_ACQUIRE);
+	if (panic_elsewhere())
+		cpu_stop();
+}
+
+/* A crash within the report of a crash says that much, and one within that is silent. */
 void panic_begin(void)
 {
 	static unsigned depth;
 
 	irq_disable();
+	become_reporter();
 	log_force_unlock();
 	panic_hooks.begin(true);
 	switch (depth++) {

@@ -20,7 +20,10 @@ void stop(const char *format, ...) __printf(1, 2) __noreturn;
 void panic_begin(void);
 void panic_end(const char *why) __noreturn;
 
-/* A line that is printed whatever loglevel= says, because it tells how Lamina ended. */
+/* Is another CPU reporting a crash? Then this one has to stop. Any context. */
+bool panic_elsewhere(void);
+
+/* A line that is always printed, whatever loglevel= says: the last one is what a reader looks for. */
 void log_last_line(const char *format, ...) __printf(1, 2);
 
 /*

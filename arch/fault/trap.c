@@ -80,9 +80,11 @@ static bool fix_up(struct trap_frame *frame)
 	return true;
 }
 
-/* Lamina sends no NMIs: they come from the board. Count them, log the first. */
+/* From Lamina an NMI means that another CPU has crashed. Others are from outside: count, and report the first. */
 static void handle_nmi(void)
 {
+	if (panic_elsewhere())
+		cpu_stop();
 	if (this_cpu()->nmi_count++ == 0)
 		log_debug("first NMI on this CPU");
 }

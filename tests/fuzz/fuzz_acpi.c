@@ -57,6 +57,7 @@ void outw(u16 port, u16 value) { }
 static void check_limits(void)
 {
 	fuzz_assert(table_count <= MAX_TABLES);
+	fuzz_assert(acpi_madt.cpus <= ACPI_MAX_CPUS);
 	fuzz_assert(acpi_madt.ioapics <= ACPI_MAX_IOAPICS);
 	fuzz_assert(acpi_madt.overrides <= ACPI_MAX_OVERRIDES);
 }

@@ -246,6 +246,46 @@ static void test_madt_cut_off(void **state)
 	said("1 CPUs, 0 I/O APICs");
 }
 
+/* In the table's order, each once, and those only that are enabled: by either type of entry, or both. */
+static void test_cpus_of_the_madt(void **state)
+{
+	const u8 body[] = {
+		0, 0, 0xe0, 0xfe, 1, 0, 0, 0,
+		0, 8, 0, 4, 1, 0, 0, 0,					/* local APIC 4 */
+		0, 8, 1, 2, 0, 0, 0, 0,					/* disabled */
+		0, 8, 1, 2, 2, 0, 0, 0,					/* could be put in later */
+		9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,	/* x2APIC 100h */
+		9, 16, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,	/* the first again */
+		0, 8, 3, 0, 3, 0, 0, 0,					/* local APIC 0 */
+	};
+	u32 entries[] = { table("APIC", body, sizeof(body)) };
+
+	start(0, table("RSDT", entries, 4), 0);
+	said("3 CPUs, 0 I/O APICs");
+	assert_int_equal(acpi_madt.cpus, 3);
+	assert_int_equal(acpi_madt.cpu[0], 4);
+	assert_int_equal(acpi_madt.cpu[1], 0x100);
+	assert_int_equal(acpi_madt.cpu[2], 0);
+}
+
+static void test_more_cpus_than_there_is_room_for(void **state)
+{
+	static u8 body[8 + (ACPI_MAX_CPUS + 2) * 16];
+	u32 entries[1];
+
+	for (u32 i = 0; i < ACPI_MAX_CPUS + 2; i++) {
+		u8 entry[16] = { 9, 16, 0, 0, (u8)i, (u8)(i >> 8), 0, 0, 1 };
+
+		memcpy(body + 8 + i * 16, entry, sizeof(entry));
+	}
+	entries[0] = table("APIC", body, sizeof(body));
+	start(0, table("RSDT", entries, 4), 0);
+	assert_int_equal(acpi_madt.cpus, ACPI_MAX_CPUS);
+	assert_int_equal(acpi_madt.cpu[ACPI_MAX_CPUS - 1], ACPI_MAX_CPUS - 1);
+	said("more than 256 CPUs: the one with APIC id 256 is ignored");
+	said("more than 256 CPUs: the one with APIC id 257 is ignored");
+}
+
 static void test_short_madt(void **state)
 {
 	const u8 entry[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  1, 4, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0 };
@@ -296,6 +336,7 @@ int main(void)
 		TEST(test_root_table_in_itself), TEST(test_bad_lengths_and_checksums),
 		TEST(test_falls_back_to_the_rsdt), TEST(test_extended_checksum),
 		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),
+		TEST(test_cpus_of_the_madt), TEST(test_more_cpus_than_there_is_room_for),
 		TEST(test_dsdt_of_another_kind), TEST(test_reset_register_is_mapped_early),
 	};
 

@@ -248,6 +248,30 @@ static void test_has_ram(void **state)
 	assert_true(boot_info_has_ram(GIB(5), 0x1000));
 }
 
+/* Memory to write to: all of it within one usable piece, and no other piece says otherwise. */
+static void test_is_ram(void **state)
+{
+	struct mb2_memory_entry entries[] = {
+		{ 0, 0x9fc00, 1, 0 }, { 0x9fc00, 0x400, 2, 0 }, { 0x100000, 0x10000, 1, 0 }, { 0x108000, 0x1000, 3, 0 },
+		{ 0x110000, 0x1000, 1, 0 }, { 0x105000, 0, 2, 0 },
+	};
+
+	begin();
+	add_tag(MB2_TAG_MEMORY_MAP, (u32[2]) { 24, 0 }, 8, entries, sizeof(entries));
+	assert_int_equal(finish_and_parse(), 0);
+	assert_true(boot_info_is_ram(0, 0x1000));
+	assert_true(boot_info_is_ram(0x9e000, 0x1000));
+	assert_true(boot_info_is_ram(0x9ec00, 0x1000));
+	assert_false(boot_info_is_ram(0x9f000, 0x1000));	/* its end is the firmware's */
+	assert_false(boot_info_is_ram(0x9fc00, 0x100));
+	assert_false(boot_info_is_ram(0xa0000, 0x1000));	/* in no piece */
+	assert_true(boot_info_is_ram(0x107000, 0x1000));
+	assert_false(boot_info_is_ram(0x108000, 0x1000));
+	assert_false(boot_info_is_ram(0x107000, 0x1001));
+	assert_true(boot_info_is_ram(0x105000, 0x1000));	/* an empty piece says nothing */
+	assert_false(boot_info_is_ram(0x10f000, 0x2000));	/* of two pieces */
+}
+
 static void test_size(void **state)
 {
 	u32 sizes[] = { 0, 7, BOOT_INFO_SIZE + 1, ~0u };
@@ -390,7 +414,7 @@ int main(void)
 		cmocka_unit_test(test_overlapping_modules),
 		cmocka_unit_test(test_module_in_the_image),
 		cmocka_unit_test(test_memory_map_entries),
-		cmocka_unit_test(test_has_ram),
+		cmocka_unit_test(test_has_ram), cmocka_unit_test(test_is_ram),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_efi_memory_map),
 		cmocka_unit_test(test_efi_map_without_room),
