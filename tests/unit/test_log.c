@@ -327,6 +327,7 @@ static void test_a_complaint_of_a_replay_follows_it(void **state)
 	log_add_console(&complaining.console);
 	assert_string_equal(screen.text, warning);
 	screen.length = 0;
+	screen.text[0] = '\0';
 	complaining.interrupt = complain_of_the_replay;
 	log_replay(&complaining.console);
 	assert_string_equal(screen.text, warning);

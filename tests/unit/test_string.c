@@ -7,6 +7,7 @@
 /* cflags: -Dstrcmp=our_strcmp -Dstrncmp=our_strncmp -Dstrchr=our_strchr */
 
 #include <stdarg.h>
+#include <ctype.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -157,6 +158,21 @@ static void test_views(void **state)
 	assert_string_equal(to, "kerne");
 }
 
+/* Each character, as a decimal and as a hexadecimal digit: the C library says which it is. */
+static void test_each_digit(void **state)
+{
+	for (int c = 1; c < 256; c++) {
+		char decimal[] = { '1', (char)c, 0 }, hexadecimal[] = { '0', 'x', '1', (char)c, 0 };
+		u64 value = 77;
+
+		assert_int_equal(parse_u64(decimal, &value), c >= '0' && c <= '9' ? 0 : -EINVAL);
+		assert_int_equal(value, c >= '0' && c <= '9' ? 10 + c - '0' : 77);
+		value = 77;
+		assert_int_equal(parse_u64(hexadecimal, &value), isxdigit(c) ? 0 : -EINVAL);
+		assert_int_equal(value, isxdigit(c) ? strtoul(hexadecimal, NULL, 16) : 77);
+	}
+}
+
 static void test_parse_u64(void **state)
 {
 	static const struct {
@@ -264,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_bounded_functions_stay_in_bounds),
 		cmocka_unit_test(test_str_copy_terminates_and_reports_a_cut),
 		cmocka_unit_test(test_views),
+		cmocka_unit_test(test_each_digit),
 		cmocka_unit_test(test_parse_u64),
 		cmocka_unit_test(test_parse_size),
 		cmocka_unit_test(test_numbers_in_views_end_with_the_view),
