@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What each VMX exit becomes: which handler of core/exit.h is called, and with what of the VMCS.
+ * Intel SDM, "VMX Basic Exit Reasons", and the sections named "Exit Qualification for ...".
+ */
+/* link: vmx/exit.c tests/unit/fake_vmcs.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/cpu/x86.h"
+#include "core/exit.h"
+#include "core/mem/tdp.h"
+#include "tests/unit/fake_vmcs.h"
+#include "vmx/vmx.h"
+
+struct vmx_caps vmx_caps;
+
+static struct vm vm;
+static struct vcpu_vmx vmx;
+static struct vcpu *const vcpu = &vmx.vcpu;
+static char called[256];	/* each call with its arguments */
+
+__printf(1, 2) static void call(const char *format, ...)
+{
+	size_t at = strlen(called);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(called + at, sizeof(called) - at, format, args);
+	va_end(args);
+}
+
+/* --- the rest of Lamina --- */
+
+#define HANDLER(name) void exit_##name(struct vcpu *v) { assert_ptr_equal(v, vcpu); call(#name); }
+HANDLER(cpuid)
+HANDLER(rdmsr)
+HANDLER(wrmsr)
+HANDLER(hlt)
+HANDLER(xsetbv)
+HANDLER(vmcall)
+HANDLER(invalid_opcode)
+HANDLER(wbinvd)
+HANDLER(rdpmc)
+HANDLER(triple_fault)
+HANDLER(clts)
+
+void exit_rdtsc(struct vcpu *v, bool rdtscp) { call(rdtscp ? "rdtscp" : "rdtsc"); }
+void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg) { call("cr%u=r%u", cr, reg); }
+void exit_mov_from_cr(struct vcpu *v, unsigned cr, unsigned reg) { call("r%u=cr%u", reg, cr); }
+void exit_lmsw(struct vcpu *v, u16 value) { call("lmsw 0x%x", value); }
+
+void exit_io(struct vcpu *v, u16 port, unsigned size, bool in)
+{
+	call("%s 0x%x size %u", in ? "in" : "out", port, size);
+}
+
+void exit_io_string(struct vcpu *v, const struct io_exit *io)
+{
+	call("%s%s 0x%x size %u", io->rep ? "rep " : "", io->in ? "ins" : "outs", io->port, io->size);
+}
+
+void exit_tdp_fault(struct vcpu *v, const struct tdp_fault *fault)
+{
+	static const char *const accesses[] = { "read", "write", "fetch" };
+
+	assert_string_equal(fault->what, "EPT violation");
+	call("%s 0x%llx%s", accesses[fault->access], (unsigned long long)fault->gpa,
+	     fault->walk ? " walk" : "");
+}
+
+void exit_unexpected(struct vcpu *v, const char *format, ...)
+{
+	size_t at = strlen(called);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(called + at, sizeof(called) - at, format, args);
+	va_end(args);
+}
+
+void event_raise_error(struct vcpu *v, u8 vector, u32 error_code)
+{
+	call("#%u(%u)", vector, error_code);
+}
+
+void event_raise_debug(struct vcpu *v, u64 dr6_bits) { call("#DB 0x%llx", (unsigned long long)dr6_bits); }
+int vmx_skip_instruction(struct vcpu *v) { call("skip "); return 0; }
+void vmx_end_shadow(void) { call("unshadow "); }
+void vmx_nmi_window(struct vcpu *v, bool on) { call("NMI window %s", on ? "on" : "off"); }
+
+u64 tdp_entry(const struct vm *v, gpa_t gpa, int *level)
+{
+	assert_ptr_equal(v, &vm);
+	*level = 2;
+	return gpa | 5;
+}
+
+static int setup(void **state)
+{
+	fake_vmcs_clear();
+	memset(&vmx, 0, sizeof(vmx));
+	memset(called, 0, sizeof(called));
+	vcpu->vm = &vm;
+	return 0;
+}
+
+static void take_exit(u32 reason, u64 qualification)
+{
+	setup(NULL);
+	vcpu->exit_reason = reason;
+	vcpu->exit_index = (u8)reason;
+	vmx.qualification = qualification;
+	vmx_handle_exit(vcpu);
+}
+
+/* --- exits without more than their reason --- */
+
+static void each_reason_has_its_handler(void **state)
+{
+	static const struct {
+		u32 reason;
+		const char *called;
+	} cases[] = {
+		{ 2, "triple_fault" },
+		{ 3, "INIT signal: something outside resets this processor" },
+		{ 4, "start-up IPI on a processor that runs already" },
+		{ 10, "cpuid" }, { 11, "invalid_opcode" }, { 12, "hlt" }, { 13, "wbinvd" }, { 15, "rdpmc" },
+		{ 16, "rdtsc" }, { 18, "vmcall" },
+		{ 19, "invalid_opcode" }, { 20, "invalid_opcode" }, { 21, "invalid_opcode" },
+		{ 22, "invalid_opcode" }, { 23, "invalid_opcode" }, { 24, "invalid_opcode" },
+		{ 25, "invalid_opcode" }, { 26, "invalid_opcode" }, { 27, "invalid_opcode" },
+		{ 31, "rdmsr" }, { 32, "wrmsr" }, { 36, "invalid_opcode" }, { 39, "invalid_opcode" },
+		{ 50, "invalid_opcode" }, { 51, "rdtscp" }, { 53, "invalid_opcode" }, { 54, "wbinvd" },
+		{ 55, "xsetbv" }, { 59, "invalid_opcode" }, { 60, "invalid_opcode" },
+		{ 65, "invalid_opcode" }, { 67, "invalid_opcode" }, { 68, "invalid_opcode" },
+		{ 69, "invalid_opcode" }, { 70, "invalid_opcode" }, { 76, "invalid_opcode" },
+		{ 77, "invalid_opcode" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exit(cases[i].reason, 0);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* Bits 31:16 of the reason tell more, but not which exit it is. */
+static void the_basic_reason_chooses(void **state)
+{
+	take_exit(BIT(26) | 10, 0);
+	assert_string_equal(called, "cpuid");
+}
+
+/* What no control of Lamina makes exit, or what vmx_vcpu_run() has finished: reported in full. */
+static void unexpected_exits_are_reported(void **state)
+{
+	static const struct {
+		u32 reason;
+		const char *called;
+	} cases[] = {
+		{ 1, "unexpected VM exit: external interrupt (reason 0x1, qualification 0x1234)" },
+		{ 14, "unexpected VM exit: INVLPG (reason 0xe, qualification 0x1234)" },
+		{ 29, "unexpected VM exit: MOV DR (reason 0x1d, qualification 0x1234)" },
+		{ 52, "unexpected VM exit: preemption timer (reason 0x34, qualification 0x1234)" },
+		{ 35, "unexpected VM exit: unknown (reason 0x23, qualification 0x1234)" },
+		{ 75, "unexpected VM exit: notification window (reason 0x4b, qualification 0x1234)" },
+		{ 78, "unexpected VM exit: unknown (reason 0x4e, qualification 0x1234)" },
+		{ 0x0800000e, "unexpected VM exit: INVLPG (reason 0x800000e, qualification 0x1234)" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exit(cases[i].reason, 0x1234);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+static void names_end_with_the_table(void **state)
+{
+	assert_string_equal(vmx_exit_name(0), "exception or NMI");
+	assert_string_equal(vmx_exit_name(30), "I/O instruction");
+	assert_string_equal(vmx_exit_name(77), "TDCALL");
+	assert_null(vmx_exit_name(38));		/* no such reason */
+	assert_null(vmx_exit_name(78));
+	assert_null(vmx_exit_name(255));
+}
+
+/* --- exceptions and NMIs --- */
+
+static void take_exception(unsigned type, unsigned vector, u64 qualification)
+{
+	setup(NULL);
+	FAKE(EXIT_INTERRUPTION_INFO) = BIT(31) | type << 8 | vector;
+	vmx.qualification = qualification;
+	vmx_handle_exit(vcpu);
+}
+
+static void host_events_are_over(void **state)
+{
+	take_exception(2, 2, 0);	/* NMI */
+	assert_string_equal(called, "");
+	take_exception(3, 18, 0);	/* #MC */
+	assert_string_equal(called, "");
+}
+
+/* The qualification has DR6's layout: B0 to B3, BD, BS; bits 12, 15 and others are reserved. */
+static void debug_exceptions_are_raised_with_their_causes(void **state)
+{
+	static const struct {
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 1, "unshadow #DB 0x1" }, { 8, "unshadow #DB 0x8" }, { 0x2000, "unshadow #DB 0x2000" },
+		{ 0x4000, "unshadow #DB 0x4000" }, { ~0ull, "unshadow #DB 0x600f" }, { 0, "unshadow #DB 0x0" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exception(3, 1, cases[i].qualification);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* INT1 is a trap: RIP must be behind it. */
+static void icebp_is_stepped_over(void **state)
+{
+	take_exception(5, 1, 0);
+	assert_string_equal(called, "skip unshadow #DB 0x0");
+}
+
+static void alignment_checks_have_error_code_0(void **state)
+{
+	take_exception(3, 17, 0);
+	assert_string_equal(called, "#17(0)");
+}
+
+static void other_exceptions_are_the_guests(void **state)
+{
+	take_exception(3, 14, 0);
+	assert_string_equal(called, "exit for exception 14, which is the guest's own");
+}
+
+/* --- windows --- */
+
+static void windows_ask_for_the_event(void **state)
+{
+	take_exit(7, 0);
+	assert_int_equal(vcpu->requests, REQ_EVENT);
+	assert_string_equal(called, "");
+	take_exit(8, 0);
+	assert_int_equal(vcpu->requests, REQ_EVENT);
+	assert_string_equal(called, "NMI window on");
+}
+
+/* --- exit qualifications --- */
+
+/* Bits 15:0 selector, 31:30 source. */
+static void task_switches_are_named(void **state)
+{
+	static const struct {
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 0x00000028, "hardware task switch by CALL to TSS 0x28 is not emulated" },
+		{ 0x4000fff8, "hardware task switch by IRET to TSS 0xfff8 is not emulated" },
+		{ 0x80010030, "hardware task switch by JMP to TSS 0x30 is not emulated" },
+		{ 0xc0000028, "hardware task switch by a task gate in the IDT to TSS 0x28 is not emulated" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exit(9, cases[i].qualification);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* Bits 3:0 register, 5:4 kind, 6 LMSW's operand, 11:8 general register, 31:16 LMSW's source. */
+static void control_register_accesses(void **state)
+{
+	static const struct {
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 0x000, "cr0=r0" }, { 0x304, "cr4=r3" }, { 0xf03, "cr3=r15" }, { 0x408, "cr8=r4" },
+		{ 0x013, "r0=cr3" }, { 0xf18, "r15=cr8" }, { 0x513, "r5=cr3" },
+		{ 0x020, "clts" },
+		{ 0xfff90030, "lmsw 0xfff9" }, { 0x10070, "lmsw 0x1" },
+		{ 0xfffff0c0f03, "cr3=r15" },	/* reserved bits */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exit(28, cases[i].qualification);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* Bits 2:0 size less 1, 3 IN, 4 string, 5 REP, 6 immediate, 31:16 port. */
+static void io_instructions(void **state)
+{
+	static const struct {
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 0x03f80000, "out 0x3f8 size 1" }, { 0x03f80008, "in 0x3f8 size 1" },
+		{ 0x00600041, "out 0x60 size 2" }, { 0xffff000b, "in 0xffff size 4" },
+		{ 0x0cf80003, "out 0xcf8 size 4" },
+		{ 0x01f00019, "ins 0x1f0 size 2" }, { 0x01f00039, "rep ins 0x1f0 size 2" },
+		{ 0x80000013, "outs 0x8000 size 4" }, { 0x80000030, "rep outs 0x8000 size 1" },
+		{ 0x03f80020, "out 0x3f8 size 1" },	/* REP without string says nothing */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		take_exit(30, cases[i].qualification);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* Bits 0 read, 1 write, 2 fetch, 7 linear address valid, 8 its translation was done. */
+static void ept_violations(void **state)
+{
+	static const struct {
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 0x181, "read 0xfee00300" }, { 0x182, "write 0xfee00300" }, { 0x184, "fetch 0xfee00300" },
+		{ 0x183, "write 0xfee00300" },		/* read-modify-write */
+		{ 0x081, "read 0xfee00300 walk" }, { 0x083, "write 0xfee00300 walk" },
+		{ 0x001, "read 0xfee00300" },		/* no linear address: the walk is not the guest's */
+		{ 0x101, "read 0xfee00300" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		FAKE(GUEST_PHYSICAL_ADDRESS) = 0xfee00300;
+		vcpu->exit_reason = 48;
+		vmx.qualification = cases[i].qualification;
+		vmx_handle_exit(vcpu);
+		assert_string_equal(called, cases[i].called);
+	}
+}
+
+static void an_ept_misconfiguration_shows_the_entry(void **state)
+{
+	FAKE(GUEST_PHYSICAL_ADDRESS) = 0x12345000;
+	vcpu->exit_reason = 49;
+	vmx_handle_exit(vcpu);
+	assert_string_equal(called, "EPT misconfiguration at guest-physical 0x12345000: "
+				    "level 2 entry 0x12345005");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(each_reason_has_its_handler, setup),
+		cmocka_unit_test_setup(the_basic_reason_chooses, setup),
+		cmocka_unit_test_setup(unexpected_exits_are_reported, setup),
+		cmocka_unit_test_setup(names_end_with_the_table, setup),
+		cmocka_unit_test_setup(host_events_are_over, setup),
+		cmocka_unit_test_setup(debug_exceptions_are_raised_with_their_causes, setup),
+		cmocka_unit_test_setup(icebp_is_stepped_over, setup),
+		cmocka_unit_test_setup(alignment_checks_have_error_code_0, setup),
+		cmocka_unit_test_setup(other_exceptions_are_the_guests, setup),
+		cmocka_unit_test_setup(windows_ask_for_the_event, setup),
+		cmocka_unit_test_setup(task_switches_are_named, setup),
+		cmocka_unit_test_setup(control_register_accesses, setup),
+		cmocka_unit_test_setup(io_instructions, setup),
+		cmocka_unit_test_setup(ept_violations, setup),
+		cmocka_unit_test_setup(an_ept_misconfiguration_shows_the_entry, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
