@@ -264,7 +264,7 @@ static void task_switches_are_named(void **state)
 		u64 qualification;
 		const char *called;
 	} cases[] = {
-		{ 0x00000028, "hardware task switch by CALL to TSS 0x28 is not emulated" },
+		{ 0x0000002b, "hardware task switch by CALL to TSS 0x2b is not emulated" },
 		{ 0x4000fff8, "hardware task switch by IRET to TSS 0xfff8 is not emulated" },
 		{ 0x80010030, "hardware task switch by JMP to TSS 0x30 is not emulated" },
 		{ 0xc0000028, "hardware task switch by a task gate in the IDT to TSS 0x28 is not emulated" },

@@ -566,6 +566,7 @@ static void live_registers_are_loaded_and_saved(void **state)
 	processor.cr[2] = 0x3333;
 	for (unsigned i = 0; i < 7; i++)
 		processor.dr[i] = 0x2000 + i;
+	vmx->xcr0 = 0x7777;
 	vmx_vcpu_put(vcpu);
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
 		assert_int_equal(vmx->live_msrs[i], 0xdef00000000 + live_msrs[i]);
@@ -654,6 +655,18 @@ static void reset_gives_the_manuals_state(void **state)
 	assert_int_equal(vmx_control_get(vcpu, CTL_CR0), 0x60000010);	/* CD, NW, ET */
 	assert_int_equal(vmx_control_get(vcpu, CTL_CR4), 0);
 	assert_int_equal(vmx->efer, 0);
+	finish();
+}
+
+/* PDPTEs are loaded by writes to CR0, CR3 and CR4 while PAE paging is on: a reset switches it off first. */
+static void reset_loads_no_pdptes(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	memset(fake_vmcs, 0xff, sizeof(fake_vmcs));
+	vmx_vcpu_reset(vcpu);
+	for (unsigned i = 0; i < 4; i++)
+		assert_false(WRITTEN(guest_pdpte(i)));
 	finish();
 }
 
@@ -854,6 +867,7 @@ int main(void)
 		cmocka_unit_test(a_first_load_has_power_on_values),
 		cmocka_unit_test(putting_stores_registers_and_ends_the_launch),
 		cmocka_unit_test(reset_gives_the_manuals_state),
+		cmocka_unit_test(reset_loads_no_pdptes),
 		cmocka_unit_test(reset_gives_the_manuals_registers),
 		cmocka_unit_test(reset_clears_the_live_registers),
 		cmocka_unit_test(reset_forgets_what_was_going_on),
