@@ -58,7 +58,7 @@ void vmx_store_dirty_regs(struct vcpu *vcpu)
 
 /* --- exit --- */
 
-/* VMfail: no exit reason was written, the field holds that of an earlier exit. */
+/* VMfail: no exit reason was written, so the field still holds an earlier exit's. */
 static enum exit_fastpath instruction_refused(struct vcpu *vcpu)
 {
 	vcpu->exit_tsc = tsc_now();

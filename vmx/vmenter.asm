@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; The way into a guest and out of it. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
+; VM entry and VM exit. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
 
 %include "core/guest_regs.inc"
 %include "vmx/offsets.inc"
@@ -11,27 +11,27 @@ extern vmx_exit_fastpath
 
 ; enum exit_fastpath vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 ;
-; In:       RDI  vmx, whose VMCS is current and whose registers enter; RSP, RIP and RFLAGS enter
-;                through the VMCS
+; In:       RDI  vmx, whose VMCS is current. The guest gets RSP, RIP and RFLAGS from the VMCS, all
+;                other general registers from vmx
 ;           ESI  VMRESUME if not 0, else VMLAUNCH
 ;           interrupts off; HOST_RIP = vmx_exit_point
 ; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry that has an exit reason; reason and
 ;                time are in vmx;
 ;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending;
-;                EXIT_FASTPATH_ENTRY_FAILED: VMfail, which vmx->vmfail_valid tells apart.
+;                EXIT_FASTPATH_ENTRY_FAILED: VMfail; vmx->vmfail_valid says which kind.
 ;                In all cases the guest's registers are in vmx. After an exit that has been handled
 ;                with no request pending, the guest is entered again from here.
 ; Clobbers: what the calling convention allows
-; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail leaves it
-;           alone. In both cases every other register may hold a value of the guest's: trust RSP
-;           and the flags only.
+; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail does not
+;           change it. In both cases every other register may hold a guest value: trust RSP and the
+;           flags only.
 global vmx_vmenter
 global vmx_exit_point
 vmx_vmenter:
 	ENTER_FROM_C
 	push	rdi
 
-	; VMWRITE only what changed; a refused one would show in the entry that fails after it.
+	; VMWRITE only if RSP has changed. Not checked: if it is refused, the entry fails, too.
 	cmp	rsp, [rdi + VCPU_VMX_HOST_RSP]
 	je	.host_rsp_current
 	mov	eax, HOST_RSP
