@@ -305,7 +305,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 
 	WRITE_LIST(guest);
 	reset_segments(vcpu);
-	vmx->efer = 0;
 	vmx->want_irq_window = vmx->want_nmi_window = vmx->nmi_blocked = false;
 	vmx_interrupt_window(vcpu, false);
 	vmx_control_set(vcpu, CTL_CR0, CR0_CD | CR0_NW | CR0_ET);
