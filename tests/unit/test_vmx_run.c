@@ -132,10 +132,17 @@ u64 lapic_timer_armed;
 
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static u32 request_by_handler;
+static bool write_by_handler;
+static u8 injected_at_handler;
 
 static void handler(struct vcpu *v)
 {
 	note('H');
+	injected_at_handler = v->events.injected.type;
+	if (write_by_handler) {
+		vcpu_reg_write(v, REG_RSP, 0x8888);
+		vcpu_reg_write(v, REG_RFLAGS, 0x246);
+	}
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
@@ -207,6 +214,7 @@ static int setup(void **state)
 	enter_result = EXIT_FASTPATH_NONE;
 	again = 0;
 	request_by_handler = 0;
+	write_by_handler = false;
 	memset(&trace_ring, 0, sizeof(trace_ring));
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
@@ -520,6 +528,117 @@ static void changed_registers_are_stored(void **state)
 	assert_int_equal(vcpu->regs_dirty, 0);
 	assert_int_equal(vcpu->regs_available,
 			 BIT(REG_RIP)); /* the others are the guest's to change */
+}
+
+/* --- what is recorded of an exit --- */
+
+/* The interruption fields hold an earlier exit's values except after an exception or NMI. */
+static void interruption_fields_are_recorded_where_valid(void **state)
+{
+	static const struct {
+		u32 reason, info, recorded, error;
+	} cases[] = {
+		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000b11, 0x80000b11, 0x55 },
+		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000301, 0x80000301, 0 },	/* no error code */
+		{ EXIT_REASON_EXTERNAL_INTERRUPT, 0x80000b11, 0, 0 },
+		{ EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
+		{ BIT(26) | EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct trace_record *record = &trace_ring.records[1];
+
+		setup(state);
+		record->intr_info = record->error_code = 0x77;	/* of a record that is overwritten */
+		next_reason = cases[i].reason;
+		vmcs[EXIT_INTERRUPTION_INFO.encoding] = cases[i].info;
+		vmcs[EXIT_INTERRUPTION_ERROR.encoding] = 0x55;
+		vmcs[EXIT_QUALIFICATION.encoding] = 0x1111222233334444;
+		vmcs[IDT_VECTORING_INFO.encoding] = 0x30;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(record->kind, TRACE_EXIT);
+		assert_int_equal(record->intr_info, cases[i].recorded);
+		assert_int_equal(record->error_code, cases[i].error);
+		assert_int_equal(record->info1, 0x1111222233334444);
+		assert_int_equal(record->info2, 0x30);
+		assert_int_equal(vmx.qualification, 0x1111222233334444);
+		assert_int_equal(vmx.vectoring_info, 0x30);
+	}
+}
+
+static void a_failed_entry_has_no_vectoring_information(void **state)
+{
+	next_reason = FAILED_ENTRY | EXIT_REASON_INVALID_GUEST_STATE;
+	vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x30;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(vmx.vectoring_info, 0);
+	assert_int_equal(trace_ring.records[1].info2, 0);
+}
+
+static void a_refused_entry_is_at_the_rip_that_would_have_run(void **state)
+{
+	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
+	vcpu->regs[REG_RIP] = 0x7c00;
+	vcpu->exit_rip = 0x1111;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->exit_rip, 0x7c00);
+	assert_int_equal(vcpu->exit_tsc, exit_at);
+}
+
+/* The last of the exits that have an index of their own, and what lies beyond. */
+static void reasons_without_an_index_share_the_last(void **state)
+{
+	static const struct {
+		u32 reason, index;
+	} cases[] = {
+		{ EXIT_KINDS - 2, EXIT_KINDS - 2 }, { EXIT_KINDS - 1, EXIT_KINDS - 1 },
+		{ EXIT_KINDS, EXIT_KINDS - 1 }, { 0xffff, EXIT_KINDS - 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		next_reason = cases[i].reason;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(vcpu->exit_index, cases[i].index);
+	}
+}
+
+/* --- handlers within the stub --- */
+
+/* As vmx_vcpu_run() does around an exit that it returns for. */
+static void the_stub_does_what_an_entry_needs(void **state)
+{
+	let_answer(EXIT_REASON_IO);
+	vcpu->events.injected.type = EVENT_NMI;
+	write_by_handler = true;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_int_equal(injected_at_handler, EVENT_NONE);
+	assert_int_equal(vmcs[GUEST_RSP.encoding], 0x8888);
+	assert_int_equal(vmcs[GUEST_RFLAGS.encoding], 0x246);
+	assert_int_equal(vcpu->regs_dirty, 0);
+	assert_true(vmx.launched);
+}
+
+static void the_stub_leaves_a_changed_register_to_the_next_run(void **state)
+{
+	let_answer(EXIT_REASON_IO);
+	write_by_handler = true;
+	request_by_handler = REQ_EVENT;
+	vmx_vcpu_run(vcpu, false);
+	assert_false(written[GUEST_RSP.encoding]);
+	assert_int_equal(vcpu->regs_dirty, BIT(REG_RSP) | BIT(REG_RFLAGS));
+}
+
+/* An IDT-vectoring field that is valid: the event is injected again, before the handler's request. */
+static void the_stub_takes_up_an_interrupted_delivery(void **state)
+{
+	let_answer(EXIT_REASON_EPT_VIOLATION);
+	vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x31;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(vcpu->events.reinject.type, EVENT_INTERRUPT);
+	assert_int_equal(vcpu->events.reinject.vector, 0x31);
+	assert_int_equal(again, 0);
 }
 
 /* --- the preemption timer --- */
@@ -845,6 +964,13 @@ int main(void)
 		cmocka_unit_test_setup(exit_reason_layout, setup),
 		cmocka_unit_test_setup(host_events_are_served_at_once, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
+		cmocka_unit_test_setup(interruption_fields_are_recorded_where_valid, setup),
+		cmocka_unit_test_setup(a_failed_entry_has_no_vectoring_information, setup),
+		cmocka_unit_test_setup(a_refused_entry_is_at_the_rip_that_would_have_run, setup),
+		cmocka_unit_test_setup(reasons_without_an_index_share_the_last, setup),
+		cmocka_unit_test_setup(the_stub_does_what_an_entry_needs, setup),
+		cmocka_unit_test_setup(the_stub_leaves_a_changed_register_to_the_next_run, setup),
+		cmocka_unit_test_setup(the_stub_takes_up_an_interrupted_delivery, setup),
 		cmocka_unit_test_setup(timer_fires_while_soft_disabled, setup),
 		cmocka_unit_test_setup(timer_fires_because_the_exit_is_forced, setup),
 		cmocka_unit_test_setup(forced_exit_does_not_stick, setup),
