@@ -149,6 +149,7 @@ static void handler(struct vcpu *v)
 
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *v) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handler,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = handler,
 	[EXIT_REASON_CPUID] = handler,
 	[EXIT_REASON_IO] = handler,
 	[EXIT_REASON_EPT_VIOLATION] = handler,
@@ -605,6 +606,32 @@ static void reasons_without_an_index_share_the_last(void **state)
 
 /* --- handlers within the stub --- */
 
+/* The table of handlers ends there. */
+static void an_unknown_reason_is_no_handlers(void **state)
+{
+	next_reason = VMX_HANDLERS;
+	vcpu->statistics.by_kind[EXIT_KINDS - 1] = &counted;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_string_equal(diary, "ErqV");
+}
+
+static void only_changed_registers_are_stored(void **state)
+{
+	static const u32 fields[] = { 0x681c, 0x681e, 0x6820 };
+	static const enum vcpu_reg regs[] = { REG_RSP, REG_RIP, REG_RFLAGS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+		setup(state);
+		vcpu_reg_write(vcpu, regs[i], 0x1230 + i);
+		vmx_store_dirty_regs(vcpu);
+		for (unsigned j = 0; j < ARRAY_SIZE(regs); j++) {
+			assert_int_equal(written[fields[j]], i == j);
+			assert_int_equal(vmcs[fields[j]], i == j ? 0x1230 + i : 0);
+		}
+		assert_int_equal(vcpu->regs_dirty, 0);
+	}
+}
+
 /* As vmx_vcpu_run() does around an exit that it returns for. */
 static void the_stub_does_what_an_entry_needs(void **state)
 {
@@ -968,6 +995,8 @@ int main(void)
 		cmocka_unit_test_setup(a_failed_entry_has_no_vectoring_information, setup),
 		cmocka_unit_test_setup(a_refused_entry_is_at_the_rip_that_would_have_run, setup),
 		cmocka_unit_test_setup(reasons_without_an_index_share_the_last, setup),
+		cmocka_unit_test_setup(an_unknown_reason_is_no_handlers, setup),
+		cmocka_unit_test_setup(only_changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(the_stub_does_what_an_entry_needs, setup),
 		cmocka_unit_test_setup(the_stub_leaves_a_changed_register_to_the_next_run, setup),
 		cmocka_unit_test_setup(the_stub_takes_up_an_interrupted_delivery, setup),
