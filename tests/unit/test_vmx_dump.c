@@ -199,6 +199,16 @@ static void parts_of_the_entry_state_begin_lines(void **state)
 	}
 }
 
+static void the_exit_comes_before_the_entry_state(void **state)
+{
+	((u64 *)&entry_state)[0] = 1;
+	vmcs[0x4402] = 2;
+	dump();
+	assert_int_equal(line_count, 5);
+	assert_string_equal(lines[3], "  exit reason 0x2");
+	assert_string_equal(lines[4], "  f0 0x1");
+}
+
 /* What the next entry will store is shown in place of what the VMCS still holds. */
 static void changed_registers_are_shown(void **state)
 {
@@ -286,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup(lines_hold_99_characters, setup),
 		cmocka_unit_test_setup(exit_fields_are_listed_if_not_0, setup),
 		cmocka_unit_test_setup(parts_of_the_entry_state_begin_lines, setup),
+		cmocka_unit_test_setup(the_exit_comes_before_the_entry_state, setup),
 		cmocka_unit_test_setup(changed_registers_are_shown, setup),
 		cmocka_unit_test_setup(a_list_is_written_as_it_stands, setup),
 		cmocka_unit_test_setup(a_refused_access_panics_with_its_error, setup),
