@@ -19,6 +19,7 @@
 #include "arch/apic/lapic.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
+#include "core/cpu/msr.h"
 #include "core/exit.h"
 #include "core/observe/trace_record.h"
 #include "core/vm_alloc.h"
@@ -394,6 +395,149 @@ static void what_is_not_plain_goes_the_long_way(void **state)
 		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
 		assert_int_equal(again, i < 5);		/* by the handler, which this test fakes */
 	}
+}
+
+static struct msr_shortcuts shortcuts;
+static u64 cached_msr;
+
+/* The guest reads MSR 0x1d9, whose value is in memory. */
+static void let_read_msr(void)
+{
+	let_answer(EXIT_REASON_RDMSR);
+	memset(&shortcuts, 0, sizeof(shortcuts));
+	cached_msr = 0x1122334455667788;
+	msr_add_shortcut(&shortcuts, 0x1d9, &cached_msr);
+	vcpu->msrs = (struct msr_state *)&shortcuts;
+	vcpu->regs[REG_RCX] = 0xffffffff000001d9;	/* RDMSR looks at ECX only */
+	vcpu->regs[REG_RAX] = vcpu->regs[REG_RDX] = ~0ull;
+}
+
+static void rdmsr_of_a_cached_value_is_answered_in_the_stub(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_read_msr();
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(again, 1);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x55667788);	/* upper halves are cleared */
+	assert_int_equal(vcpu->regs[REG_RDX], 0x11223344);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->reason, EXIT_REASON_RDMSR);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_MSR);
+	assert_int_equal(record->access.address, 0x1d9);
+	assert_int_equal(record->access.value, 0x1122334455667788);
+}
+
+static void a_hypercall_is_answered_in_the_stub(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_answer(EXIT_REASON_VMCALL);
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(again, 1);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], (u64)-1000);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->reason, EXIT_REASON_VMCALL);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_NO_ACCESS);
+}
+
+enum obstacle {
+	SINGLE_STEP, RESUME_FLAG, STI_SHADOW, MOV_SS_SHADOW, RIP_CROSSES_4_GIB, CHECKS, REQUEST, FIRST_OF_ITS_KIND,
+	OBSTACLES,
+};
+
+static void put_up(enum obstacle obstacle)
+{
+	switch (obstacle) {
+	case SINGLE_STEP:
+		vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF;
+		break;
+	case RESUME_FLAG:
+		vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_RF;
+		break;
+	case STI_SHADOW:
+		vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_STI;
+		break;
+	case MOV_SS_SHADOW:
+		vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS;
+		break;
+	case RIP_CROSSES_4_GIB:
+		vmcs[GUEST_RIP.encoding] = 0xfffffffe;
+		break;
+	case CHECKS:
+		vcpu->every_exit = 1;
+		break;
+	case REQUEST:
+		vcpu_request(vcpu, REQ_STOP);
+		break;
+	default:
+		vcpu->statistics.by_kind[next_reason] = NULL;
+	}
+}
+
+/* Then the exit's handler does it, and the guest's registers are as they were. */
+static void obstacles_leave_the_instruction_to_its_handler(void **state)
+{
+	static const u32 reasons[] = { EXIT_REASON_CPUID, EXIT_REASON_RDMSR, EXIT_REASON_VMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(reasons); i++) {
+		for (enum obstacle obstacle = 0; obstacle < OBSTACLES; obstacle++) {
+			u64 rip;
+
+			setup(state);
+			if (reasons[i] == EXIT_REASON_RDMSR)
+				let_read_msr();
+			else
+				let_answer(reasons[i]);
+			vcpu->regs[REG_RAX] = 0;
+			put_up(obstacle);
+			rip = vmcs[GUEST_RIP.encoding];
+			vmx_vcpu_run(vcpu, false);
+			assert_int_equal(vmcs[GUEST_RIP.encoding], rip);
+			assert_int_equal(vcpu->regs[REG_RAX], 0);
+			assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		}
+	}
+}
+
+static void an_msr_that_is_not_cached_is_left_to_its_handler(void **state)
+{
+	let_read_msr();
+	vcpu->regs[REG_RCX] = 0x1e9;	/* the same slot */
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_int_equal(vcpu->regs[REG_RAX], ~0ull);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);
+}
+
+/* The last RIP that does not carry into bit 32, and the same beyond 4 GiB. */
+static void rip_may_come_up_to_4_gib(void **state)
+{
+	static const u64 rips[] = { 0xfffffffd, 0xfffffffffffffffd, 0xffffffff81000000 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rips); i++) {
+		setup(state);
+		let_answer(EXIT_REASON_VMCALL);
+		vmcs[GUEST_RIP.encoding] = rips[i];
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], rips[i] + 2);
+	}
+}
+
+static void without_a_preemption_timer_its_field_is_not_written(void **state)
+{
+	vmx_caps.pin &= ~(u32)PIN_PREEMPTION_TIMER;
+	let_answer(EXIT_REASON_VMCALL);
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_false(written[PREEMPTION_TIMER_VALUE.encoding]);
 }
 
 static void handlers_run_within_the_stub(void **state)
@@ -982,6 +1126,12 @@ int main(void)
 		cmocka_unit_test_setup(ordinary_exit, setup),
 		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
+		cmocka_unit_test_setup(an_msr_that_is_not_cached_is_left_to_its_handler, setup),
+		cmocka_unit_test_setup(rip_may_come_up_to_4_gib, setup),
+		cmocka_unit_test_setup(without_a_preemption_timer_its_field_is_not_written, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
