@@ -96,7 +96,7 @@ struct vcpu_vmx {
 	u32 primary, entry_controls;	/* what the VMCS holds */
 	u64 cr4_guest_owned;
 	u64 efer;
-	u64 pat;			/* where the VMCS does not switch it */
+	u64 pat;			/* the guest's, if the VMCS does not switch PAT */
 	u64 qualification;		/* of the last exit */
 	u32 vectoring_info;		/* IDT-vectoring information of the last exit; 0: no delivery was interrupted */
 	bool want_irq_window, want_nmi_window;
@@ -118,11 +118,11 @@ static inline struct vcpu_vmx *to_vmx(struct vcpu *vcpu)
 /* caps.c */
 int vmx_probe(void);
 
-/* enable.c */
+/* enable.c. Both on the CPU itself. -ENOMEM; -ENODEV: VMXON is refused. Logged. */
 int vmx_cpu_enable(struct percpu *cpu);
 void vmx_cpu_disable(struct percpu *cpu);
 
-/* vm.c. vm->vendor is the MSR bitmap: a page. */
+/* vm.c. vm->vendor is the MSR bitmap: a page. -ENOMEM; vmx_vm_destroy() cleans up after a failure too. */
 int vmx_vm_create(struct vm *vm);
 void vmx_vm_destroy(struct vm *vm);
 void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
@@ -130,11 +130,11 @@ void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
 /* ept.c */
 /* Map RAM, as tdp_map(). -ENOMEM. */
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
-u64 ept_pointer(const struct vm *vm);	/* as the VMCS field wants it */
+u64 ept_pointer(const struct vm *vm);	/* the value of the VMCS field */
 /* Invalidate what this CPU has cached of the VM's EPT: the pages of its tables may have been another VM's. */
 void ept_flush(const struct vm *vm);
 
-/* vcpu.c */
+/* vcpu.c. Load, put and reset: on the CPU itself. Reset: while loaded. NULL: no memory. */
 struct vcpu *vmx_vcpu_create(struct vm *vm);
 void vmx_vcpu_destroy(struct vcpu *vcpu);
 void vmx_vcpu_reset(struct vcpu *vcpu);

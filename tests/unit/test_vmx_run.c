@@ -122,7 +122,7 @@ void vmx_host_nmi(void)
 void exit_machine_check(struct vcpu *v, bool entered)
 {
 	assert_ptr_equal(v, vcpu);
-	/* At an entry that failed there is no guest that could be told. */
+	/* After a failed entry there is no guest to report it to. */
 	assert_int_equal(entered, !(vcpu->exit_reason & FAILED_ENTRY));
 	note('M');
 	reason_at_machine_check = vcpu->exit_reason;
@@ -263,8 +263,8 @@ static void vmfail_valid(void **state)
 }
 
 /*
- * A machine check during VM entry comes as a failed entry. The test for bit 31 stood before that
- * for basic reason 41 once, elsewhere, and the host never heard of its machine check.
+ * A machine check during VM entry is reported as a failed entry. Basic reason 41 has to be looked at
+ * before bit 31, or the host never learns of its machine check.
  */
 static void machine_check_during_entry(void **state)
 {
@@ -340,7 +340,7 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* --- exits that the stub does not come back for --- */
+/* --- exits that are handled within the entry stub --- */
 
 static struct exit_statistics counted;
 
@@ -354,7 +354,7 @@ static void let_answer(u32 reason)
 	vmcs[GUEST_RFLAGS.encoding] = RFLAGS_FIXED;
 }
 
-static void cpuid_is_answered_at_once(void **state)
+static void cpuid_is_answered_in_the_stub(void **state)
 {
 	let_answer(EXIT_REASON_CPUID);
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
@@ -370,7 +370,7 @@ static void cpuid_is_answered_at_once(void **state)
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 
-/* What has to happen at an instruction's end, or in a mode where RIP wraps, is not done at once. */
+/* Single steps, shadows and a RIP that may wrap need the exit's handler. */
 static void what_is_not_plain_goes_the_long_way(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
@@ -585,7 +585,7 @@ static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 }
 
 /* Machine checks, NMIs and failed entries are never for a handler in the stub. */
-static void events_of_the_machine_leave(void **state)
+static void host_events_leave_the_stub(void **state)
 {
 	static const u32 reasons[] = {
 		EXIT_REASON_EXCEPTION_OR_NMI, EXIT_REASON_EXTERNAL_INTERRUPT, EXIT_REASON_PREEMPTION_TIMER,
@@ -641,7 +641,7 @@ static void exit_reason_layout(void **state)
 			 0x28000000);
 }
 
-static void host_events_are_served_at_once(void **state)
+static void host_events_are_served_right_after_the_exit(void **state)
 {
 	next_reason = EXIT_REASON_EXCEPTION_OR_NMI;
 	vmcs[EXIT_INTERRUPTION_INFO.encoding] =
@@ -1124,7 +1124,7 @@ int main(void)
 		cmocka_unit_test_setup(failed_entry_is_not_an_exit, setup),
 		cmocka_unit_test_setup(launched_after_the_first_real_exit, setup),
 		cmocka_unit_test_setup(ordinary_exit, setup),
-		cmocka_unit_test_setup(cpuid_is_answered_at_once, setup),
+		cmocka_unit_test_setup(cpuid_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
@@ -1135,11 +1135,11 @@ int main(void)
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
-		cmocka_unit_test_setup(events_of_the_machine_leave, setup),
+		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(an_answered_exit_sets_the_timer_anew, setup),
 		cmocka_unit_test_setup(upper_bits_do_not_change_the_basic_reason, setup),
 		cmocka_unit_test_setup(exit_reason_layout, setup),
-		cmocka_unit_test_setup(host_events_are_served_at_once, setup),
+		cmocka_unit_test_setup(host_events_are_served_right_after_the_exit, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(interruption_fields_are_recorded_where_valid, setup),
 		cmocka_unit_test_setup(a_failed_entry_has_no_vectoring_information, setup),
