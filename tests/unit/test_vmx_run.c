@@ -799,6 +799,7 @@ static void the_stub_leaves_a_changed_register_to_the_next_run(void **state)
 	vmx_vcpu_run(vcpu, false);
 	assert_false(written[GUEST_RSP.encoding]);
 	assert_int_equal(vcpu->regs_dirty, BIT(REG_RSP) | BIT(REG_RFLAGS));
+	assert_true(vmx.launched);	/* VMRESUME from here on */
 }
 
 /* An IDT-vectoring field that is valid: the event is injected again, before the handler's request. */
