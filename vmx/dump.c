@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vCPU's registers and its VMCS, for reports, in lines of "name 0xvalue, name 0xvalue". A field
- * that is not listed is 0 or not there.
+ * that is not listed is 0 or does not exist.
  */
 #include "arch/cpu/cpu.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "vmx/vmx.h"
 
-/* One line in the making. */
+/* The line that is being composed. */
 struct line {
 	struct vm *vm;
 	char text[100];
@@ -56,7 +56,7 @@ static void dump_entry_state(struct vcpu *vcpu, struct line *line)
 	struct vmx_entry_state state;
 
 	vmx_entry_state_read(vcpu, &state);
-	/* What waits to be stored by the next entry. */
+	/* The next entry stores these. */
 	if (vcpu->regs_dirty & BIT(REG_RSP))
 		state.rsp = vcpu->regs[REG_RSP];
 	if (vcpu->regs_dirty & BIT(REG_RIP))

@@ -9,7 +9,7 @@
 #include "lib/log.h"
 #include "vmx/vmx.h"
 
-/* -EIO: refused; -EFAULT: #GP, as where the firmware has locked VMX off. */
+/* -EIO: VMfail; -EFAULT: #GP, for example because the firmware has locked VMX off. */
 static int vmxon(hpa_t region)
 {
 	int error = -EFAULT;
@@ -30,7 +30,7 @@ static void vmxoff(void)
 	__asm__ volatile("vmxoff" : : : "memory", "cc");
 }
 
-/* Where the firmware has left the decision open, VMXON wants it taken and locked. */
+/* VMXON needs VMX enabled and IA32_FEATURE_CONTROL locked: do both where the firmware has left it unlocked. */
 static void allow_vmx(void)
 {
 	u64 control = rdmsr(MSR_FEATURE_CONTROL);

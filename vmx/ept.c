@@ -9,8 +9,8 @@
 #define EPT_IGNORE_PAT BIT_ULL(6)
 
 /*
- * RAM is write-back whatever the guest's PAT says: Lamina has it mapped so as well, and no device
- * looks at it past the caches.
+ * RAM is write-back whatever the guest's PAT says: Lamina maps it write-back as well, and devices
+ * access it coherently with the caches.
  */
 #define EPT_PAGE (EPT_RWX | EPT_TYPE_WB | EPT_IGNORE_PAT)
 

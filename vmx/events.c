@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events under VMX: injection, recovery, windows. Intel SDM, "Event Injection", "Information for VM
- * Exits During Event Delivery", "Virtual NMIs".
+ * Events under VMX: windows, injection, and re-injection after an interrupted delivery. Intel SDM,
+ * "Event Injection", "Information for VM Exits During Event Delivery", "Virtual NMIs".
  */
 #include "arch/cpu/x86.h"
 #include "vmx/vmx.h"
@@ -9,9 +9,9 @@
 /* --- the windows: exits as soon as an event could be injected --- */
 
 /*
- * An NMI window needs virtual NMIs, and some processors do not inject an NMI in the shadow of STI.
- * In either case wait for an interrupt window: interrupts are on, so no NMI handler runs any more,
- * and no shadow is left.
+ * NMI-window exiting needs virtual NMIs, and some processors refuse to inject an NMI in STI's shadow.
+ * Without virtual NMIs, and in STI's shadow, use an interrupt window instead: when it opens, interrupts
+ * are on, so no NMI handler is running, and there is no shadow.
  */
 static void update_windows(struct vcpu_vmx *vmx)
 {
@@ -73,7 +73,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 
 	if (event->type == EVENT_NMI) {
 		vmx->nmi_blocked = true;
-		update_windows(vmx); /* a second one waits for IRET now, not for a shadow's end */
+		update_windows(vmx); /* a second NMI now waits for IRET, not for the end of a shadow */
 	}
 }
 
@@ -107,7 +107,7 @@ static void set_nmi_blocking(bool blocked)
 
 /* --- after an exit --- */
 
-/* Its delivery was cut off by the exit: it enters again first. */
+/* The event whose delivery the exit interrupted: it is injected again. */
 static struct event interrupted_event(u32 info)
 {
 	static const u8 types[8] = {
@@ -132,8 +132,8 @@ static struct event interrupted_event(u32 info)
 }
 
 /*
- * IRET unblocks NMIs before it touches memory. Where that access exits, the handler has not
- * returned yet, and IRET runs again. SDM, "Exit Qualification for EPT Violations", bit 12.
+ * IRET unblocks NMIs before it reads the stack. If that read exits, the NMI handler has not returned
+ * yet and IRET will run again. SDM, "Exit Qualification for EPT Violations", bit 12.
  */
 static bool iret_unblocked_nmi(const struct vcpu_vmx *vmx, union vmx_exit_reason reason)
 {
@@ -142,8 +142,9 @@ static bool iret_unblocked_nmi(const struct vcpu_vmx *vmx, union vmx_exit_reason
 }
 
 /*
- * Without virtual NMIs nothing tells of the guest's IRET. Open interrupts do: a handler of NMIs
- * keeps them off. The processor reports the host's NMI blocking here, not the guest's.
+ * Without virtual NMIs the processor does not track the guest's IRET. Assume that the NMI handler has
+ * returned once interrupts are on: it keeps them off. The interruptibility state then holds the host's
+ * NMI blocking, not the guest's, so clear that bit.
  */
 static void track_nmi_blocking(struct vcpu *vcpu)
 {
@@ -156,7 +157,7 @@ static void track_nmi_blocking(struct vcpu *vcpu)
 		vmx->nmi_blocked = false;
 }
 
-/* What hardly any exit needs: see vmx_events_after_exit(). */
+/* Rare: vmx_events_after_exit() calls the next two functions only where they are needed. */
 void vmx_delivery_cut_off(struct vcpu *vcpu)
 {
 	vcpu->events.reinject = interrupted_event(to_vmx(vcpu)->vectoring_info);
@@ -168,7 +169,7 @@ void vmx_nmi_blocking_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason
 	if (!vmx_has_virtual_nmis())
 		track_nmi_blocking(vcpu);
 	else if (vcpu->events.reinject.type == EVENT_NMI)
-		set_nmi_blocking(false);	/* or the entry would refuse to inject it */
+		set_nmi_blocking(false);	/* VM entry injects no NMI while NMIs are blocked */
 	else if (vcpu->events.reinject.type == EVENT_NONE && iret_unblocked_nmi(to_vmx(vcpu), reason))
 		set_nmi_blocking(true);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exits by basic reason: each handler translates what the VMCS says into a neutral call of
- * core/exit.h, which decides. Intel SDM, "Basic VM-Exit Information", "VMX Basic Exit Reasons".
+ * Exit handlers by basic reason: each decodes the exit information of the VMCS and calls the handler in
+ * core/exit.h, which both vendors share. Intel SDM, "Basic VM-Exit Information", "VMX Basic Exit Reasons".
  */
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
@@ -10,8 +10,9 @@
 #include "vmx/vmx.h"
 
 /*
- * Delivering #DB or #AC may raise it again, for ever and without an instruction between: unless it
- * exits, the guest keeps the processor. Such an exit leaves DR6 and the shadow as they were before.
+ * Delivering #DB or #AC can raise the same exception again, endlessly and without executing an
+ * instruction: if they did not exit, such a guest would never give the processor back. The exit leaves
+ * DR6 and the STI or MOV SS shadow as they were before the exception.
  * Intel SDM, "Exit Qualification for Debug Exceptions".
  */
 static void handle_debug(struct vcpu *vcpu, unsigned type)
@@ -19,7 +20,7 @@ static void handle_debug(struct vcpu *vcpu, unsigned type)
 	u64 bits = to_vmx(vcpu)->qualification & (DR6_BREAKPOINTS | DR6_BD | DR6_BS);
 
 	if (type == INTERRUPTION_PRIVILEGED_EXCEPTION)
-		vmx_skip_instruction(vcpu);	/* ICEBP: a trap, behind its instruction */
+		vmx_skip_instruction(vcpu);	/* INT1 is a trap: RIP is behind it */
 	vmx_end_shadow();
 	event_raise_debug(vcpu, bits);
 }
@@ -42,11 +43,14 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 
 static void handle_window(struct vcpu *vcpu)
 {
-	/* event_inject() closes the window when nothing waits for it any more. */
+	/* event_inject() closes the window once no event waits for it. */
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-/* Where an NMI waits for the end of STI's shadow, this kind of exit could come for ever. */
+/*
+ * Choose the window anew: in STI's shadow an NMI may not be injectable, and NMI-window exits would come
+ * again and again. An interrupt window waits for the end of the shadow.
+ */
 static void handle_nmi_window(struct vcpu *vcpu)
 {
 	vmx_nmi_window(vcpu, true);
@@ -146,10 +150,9 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
 }
 
 /*
- * By basic reason. Unexpected, and so not here: what no control of ours makes exit. The preemption
- * timer and external interrupts are not here either: vmx_vcpu_run() finishes them.
- * Handlers and names are two tables, as in svm/exit.c: the exit path indexes pointers, and reads no
- * names.
+ * By basic reason. NULL, and so reported as unexpected: exits that no control enables. Also NULL: the
+ * preemption timer and external interrupts, which vmx_vcpu_run() finishes.
+ * Names are in a table of their own, as in svm/exit.c, so that the exit path reads only handlers.
  */
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handle_exception_or_nmi,

@@ -9,15 +9,15 @@
 #include "vmx/vmx.h"
 
 /*
- * Fields that every VMCS has, of the current VMCS: the access cannot fail. Use vmcs_read32() and its
- * like where it can.
+ * Unchecked access to the current VMCS: only for fields that every VMCS has. Use vmcs_read32() and the
+ * other accessors for all other fields.
  */
 #define READ(field)	   vmread_sure((field).encoding)
 #define WRITE(field, value) vmwrite_sure((field).encoding, value)
 
 /*
- * Does skipping the instruction need no more than a new RIP? Not while single-stepping, nor with an
- * STI or MOV SS shadow to end.
+ * Does stepping over the instruction change only RIP? Not while single-stepping, with RF to clear, or
+ * with an STI or MOV SS shadow to end. Also false while a request is pending.
  */
 static inline bool only_rip_changes(const struct vcpu *vcpu)
 {

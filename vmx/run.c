@@ -58,7 +58,7 @@ void vmx_store_dirty_regs(struct vcpu *vcpu)
 
 /* --- exit --- */
 
-/* VMfail: no exit reason was written, the field holds that of an earlier exit. */
+/* VMfail: no exit reason was written, so the field still holds an earlier exit's. */
 static enum exit_fastpath instruction_refused(struct vcpu *vcpu)
 {
 	vcpu->exit_tsc = tsc_now();
@@ -192,7 +192,7 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 		serve_host_exception(vcpu);
 		return EXIT_FASTPATH_NONE;
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
-		/* Still pending: the host's interrupt window, which comes next, takes it. */
+		/* Not acknowledged by the exit, so still pending: the loop's interrupt window, which is next, serves it. */
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	default:
 		return EXIT_FASTPATH_NONE;

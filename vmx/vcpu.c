@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU under VMX: its VMCS, from creation over loading it on a CPU to reset. */
+/* A vCPU under VMX: creating its VMCS, loading it on a CPU, resetting the guest state. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
@@ -58,7 +58,7 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 	page_free(vmx);
 }
 
-/* --- the VMCS as lists: host, controls; the guest's part is its reset state --- */
+/* --- host state and controls; vmx_vcpu_reset() writes the guest state --- */
 
 /* SDM, "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment Registers" */
 static void write_host_state(const struct vm *vm)
@@ -93,7 +93,7 @@ static void write_host_state(const struct vm *vm)
 		vmcs_write64(HOST_EFER, rdmsr(MSR_EFER));
 }
 
-/* SDM, "VM-Entry Controls for MSRs": EFER, where it has no fields of its own. */
+/* SDM, "VM-Entry Controls for MSRs": MSR-load lists for EFER, where the VMCS has no fields for it. */
 static void write_efer_lists(struct vcpu_vmx *vmx)
 {
 	const struct vmcs_setting lists[] = {
@@ -108,13 +108,13 @@ static void write_efer_lists(struct vcpu_vmx *vmx)
 	WRITE_LIST(lists);
 }
 
-/* Not 0, which is the host's. */
+/* Never 0, which is the host's VPID. */
 static u16 vpid(const struct vcpu *vcpu)
 {
 	return (u16)((vcpu->vm->id * VM_MAX_VCPUS + vcpu->id) % 0xffff + 1);
 }
 
-/* An instruction that CPUID does not announce to this guest raises #UD: leave its control off. */
+/* An instruction that this guest's CPUID does not show must raise #UD: leave its control off. */
 static u32 secondary_controls(struct vcpu *vcpu)
 {
 	u32 controls = vmx_caps.secondary;
@@ -137,7 +137,7 @@ static void write_controls(struct vcpu_vmx *vmx)
 		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
-		/* Host events, and exceptions whose delivery can go on for ever; the guest handles all others. */
+		/* #MC is the host's; delivering #DB or #AC can repeat endlessly (vmx/exit.c). All others are the guest's. */
 		vmcs_set32(EXCEPTION_BITMAP, BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC)),
 		vmcs_set32(PAGE_FAULT_MASK, 0),
 		vmcs_set32(PAGE_FAULT_MATCH, 0),
@@ -164,7 +164,7 @@ static void write_controls(struct vcpu_vmx *vmx)
 		write_efer_lists(vmx);
 }
 
-/* --- on and off a CPU --- */
+/* --- load and put --- */
 
 /* SDM, "INVVPID - Invalidate Translations Based on VPID" */
 void vmx_flush_tlb(const struct vcpu *vcpu)
@@ -251,7 +251,7 @@ void vmx_vcpu_load(struct vcpu *vcpu)
 	vmx->host_rsp = 0;
 	vcpu->deadline_in_hardware = vmx_has_preemption_timer();
 
-	/* Another VM may have had this VPID, and these pages for its EPT. */
+	/* Another VM may have used this VPID, or the pages of this VM's EPT. */
 	ept_flush(vcpu->vm);
 	vmx_flush_tlb(vcpu);
 	load_live_registers(vmx);
@@ -270,7 +270,7 @@ void vmx_vcpu_put(struct vcpu *vcpu)
 
 /* --- reset --- */
 
-/* SDM, "Processor State After Reset". Accessed data and code segments, an LDT, a busy TSS. */
+/* SDM, "Processor State After Reset". Types: data and code, both accessed; LDT; busy TSS. */
 static void reset_segments(struct vcpu *vcpu)
 {
 	const struct segment data = { .limit = 0xffff, .type = 3, .s = true, .present = true };
@@ -305,7 +305,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 
 	WRITE_LIST(guest);
 	reset_segments(vcpu);
-	vmx->efer = 0;
 	vmx->want_irq_window = vmx->want_nmi_window = vmx->nmi_blocked = false;
 	vmx_interrupt_window(vcpu, false);
 	vmx_control_set(vcpu, CTL_CR0, CR0_CD | CR0_NW | CR0_ET);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a VM has under VMX: an MSR bitmap and extended page tables. All ports exit by a control. */
+/*
+ * A VM's MSR bitmap and extended page tables. It has no I/O bitmaps: with unconditional I/O exiting
+ * every port exits.
+ */
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
@@ -45,7 +48,7 @@ void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write)
 	if (!high && msr >= RANGE_MSRS)
 		return;
 	if (msr == MSR_PAT && !vmx_switches_pat())
-		return;		/* the register would be the host's */
+		return;		/* not switched: the guest would access the host's */
 	if (high)
 		msr -= HIGH_MSRS;
 	if (read)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What VMCS accesses have in common when they are many, or when they fail. */
+/* Writing a list of VMCS fields, and the panic of an access that the processor refuses. */
 #include "vmx/vmcs.h"
 
 #include "arch/fault/panic.h"

@@ -5,7 +5,7 @@
 #include "lib/types.h"
 #include "vmx/vmcs_fields.h"
 
-/* --- instructions. Each answers whether it succeeded, that is, neither CF nor ZF was set. --- */
+/* --- instructions. Each returns whether it succeeded: neither CF nor ZF is set. --- */
 
 #ifdef LAMINA_HOST_TEST
 /* A fake VMCS behind the accessors: tests/unit/test_vmx_*.c. */
@@ -51,7 +51,7 @@ static inline bool vmwrite(u32 encoding, u64 value)
 }
 #endif
 
-/* Where neither the field nor the VMCS can be missing. */
+/* Unchecked: only where the field exists and a VMCS is current. */
 static inline u64 vmread_sure(u32 encoding)
 {
 	u64 value;
@@ -116,7 +116,7 @@ VMCS_ACCESSORS(64, u64)
 VMCS_ACCESSORS(n, u64)
 #undef VMCS_ACCESSORS
 
-/* A set-up reads as a list: { vmcs_set32(GUEST_ACTIVITY, 0), ... }. */
+/* An entry of a list for vmcs_write_list(): { vmcs_set32(GUEST_ACTIVITY, 0), ... }. */
 struct vmcs_setting {
 	u32 encoding;
 	u64 value;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The VMCS's fields, each with the type of its width, and the bits of those that have bits.
+ * The fields of the VMCS, each typed by its width, and their bits.
  * Intel SDM, "Virtual Machine Control Structures", "Field Encoding in VMCS".
  */
 #pragma once
@@ -9,8 +9,8 @@
 #include "lib/types.h"
 
 /*
- * One type for each width: an accessor takes no field of another width, and no field can be taken
- * for a number. Bits 14:13 of an encoding are its width; the macros compare them with the type.
+ * One type for each width: an accessor accepts only fields of its own width, and a field cannot be
+ * mistaken for a number. Bits 14:13 of an encoding are its width; the macros compare them with the type.
  */
 struct vmcs_field16 { u32 encoding; };
 struct vmcs_field32 { u32 encoding; };
@@ -365,8 +365,8 @@ enum exit_reason {
 };
 
 /*
- * SDM, "Format of Exit Reason". Say which half is meant: reason.basic to choose, reason.full to
- * print and to keep. Nobody casts or masks it.
+ * SDM, "Format of Exit Reason". Use reason.basic to choose a handler and reason.full to print or store;
+ * never cast or mask.
  */
 union vmx_exit_reason {
 	u32 full;
@@ -386,8 +386,8 @@ _Static_assert(sizeof(union vmx_exit_reason) == sizeof(u32), "exit reason layout
 _Static_assert(offsetof(union vmx_exit_reason, basic) == 0, "exit reason layout");
 
 /*
- * _Static_assert() takes no bit-fields: the optimizer proves that this call goes away, or the build
- * fails. To be called once, from anywhere.
+ * _Static_assert() cannot test bit-fields. If the layout is right, the optimizer removes the call of
+ * vmx_exit_reason_misplaced(); otherwise the build fails. Call this once, anywhere.
  */
 #ifdef __OPTIMIZE__
 void vmx_exit_reason_misplaced(void)

@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; Enters a guest, and returns on a VM exit. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
+; VM entry and VM exit. Intel SDM, "VM Entries", "VM Exits", "VMX Instructions".
 
 %include "core/guest_regs.inc"
 %include "vmx/offsets.inc"
@@ -11,8 +11,8 @@ extern vmx_exit_fastpath
 
 ; enum exit_fastpath vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 ;
-; In:       RDI  vmx, whose VMCS is current and whose registers enter; RSP, RIP and RFLAGS enter
-;                through the VMCS
+; In:       RDI  vmx, whose VMCS is current. The guest gets RSP, RIP and RFLAGS from the VMCS, all
+;                other general registers from vmx
 ;           ESI  VMRESUME if not 0, else VMLAUNCH
 ;           interrupts off; HOST_RIP = vmx_exit_point
 ; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry that has an exit reason; reason and
@@ -22,16 +22,16 @@ extern vmx_exit_fastpath
 ;                In all cases the guest's registers are in vmx. After an exit that has been handled
 ;                with no request pending, the guest is entered again from here.
 ; Clobbers: what the calling convention allows
-; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail leaves it
-;           alone. In both cases every other register may hold a value of the guest's: trust RSP
-;           and the flags only.
+; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail does not
+;           change it. In both cases every other register may hold a guest value: trust RSP and the
+;           flags only.
 global vmx_vmenter
 global vmx_exit_point
 vmx_vmenter:
 	ENTER_FROM_C
 	push	rdi
 
-	; VMWRITE only a changed RSP. No check for failure: the VM entry that follows would fail.
+	; VMWRITE only if RSP has changed. Not checked: if it is refused, the entry fails, too.
 	cmp	rsp, [rdi + VCPU_VMX_HOST_RSP]
 	je	.host_rsp_current
 	mov	eax, HOST_RSP

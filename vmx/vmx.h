@@ -17,7 +17,7 @@ struct percpu;
 /* What the processor offers and Lamina uses: filled by vmx_probe(). */
 struct vmx_caps {
 	u32 revision;			/* VMCS revision identifier */
-	/* Controls as a new VMCS has them: needed, wanted and there, or fixed to 1. */
+	/* Controls of a new VMCS: the required ones, optional ones that the processor has, bits fixed to 1. */
 	u32 pin, primary, secondary, exit, entry;
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
@@ -70,14 +70,14 @@ struct vcpu_vmx {
 	u32 primary, entry_controls;	/* what the VMCS holds */
 	u64 cr4_guest_owned;
 	u64 efer;
-	u64 pat;			/* where the VMCS does not switch it */
+	u64 pat;			/* the guest's, if the VMCS does not switch PAT */
 	u64 qualification;		/* of the last exit */
-	u32 vectoring_info;		/* IDT-vectoring information of the last exit; 0: no delivery was cut off */
+	u32 vectoring_info;		/* IDT-vectoring information of the last exit; 0: no delivery was interrupted */
 	bool want_irq_window, want_nmi_window;
-	bool nmi_blocked;		/* without virtual NMIs: one has been injected */
+	bool nmi_blocked;		/* without virtual NMIs: one was injected, its handler may still run */
 	struct vmx_msr_entry *efer_lists;	/* guest's, host's; NULL: the VMCS switches EFER */
 
-	/* The guest's, while it is not loaded. */
+	/* The guest's values while the vCPU is not loaded. */
 	u64 live_msrs[LIVE_MSRS];
 	u64 xcr0, cr2, dr[4], dr6;
 };
@@ -92,28 +92,29 @@ static inline struct vcpu_vmx *to_vmx(struct vcpu *vcpu)
 /* caps.c */
 int vmx_probe(void);
 
-/* enable.c */
+/* enable.c. Both on the CPU itself. -ENOMEM; -ENODEV: VMXON is refused. Logged. */
 int vmx_cpu_enable(struct percpu *cpu);
 void vmx_cpu_disable(struct percpu *cpu);
 
-/* vm.c. vm->vendor is the MSR bitmap: a page. */
+/* vm.c. vm->vendor is the MSR bitmap: a page. -ENOMEM; vmx_vm_destroy() cleans up after a failure too. */
 int vmx_vm_create(struct vm *vm);
 void vmx_vm_destroy(struct vm *vm);
 void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
 
 /* ept.c */
+/* Map RAM, as tdp_map(). -ENOMEM. */
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
-u64 ept_pointer(const struct vm *vm);	/* as the VMCS field wants it */
-/* Forget what this CPU has cached of the VM's EPT: its tables' pages may have been another VM's. */
+u64 ept_pointer(const struct vm *vm);	/* the value of the VMCS field */
+/* Invalidate what this CPU has cached of the VM's EPT: the pages of its tables may have been another VM's. */
 void ept_flush(const struct vm *vm);
 
-/* vcpu.c */
+/* vcpu.c. Load, put and reset: on the CPU itself. Reset: while loaded. NULL: no memory. */
 struct vcpu *vmx_vcpu_create(struct vm *vm);
 void vmx_vcpu_destroy(struct vcpu *vcpu);
 void vmx_vcpu_reset(struct vcpu *vcpu);
 void vmx_vcpu_load(struct vcpu *vcpu);
 void vmx_vcpu_put(struct vcpu *vcpu);
-/* Forget the vCPU's own translations, where entries do not do that by themselves. */
+/* Invalidate the vCPU's cached translations. Without VPIDs, entries and exits do that: nothing to do. */
 void vmx_flush_tlb(const struct vcpu *vcpu);
 
 /* state.c */
@@ -130,14 +131,14 @@ int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
 void vmx_tsc_offset_changed(struct vcpu *vcpu);
 int vmx_skip_instruction(struct vcpu *vcpu);
 void vmx_step_over(struct vcpu *vcpu, unsigned length);
-/* STI's or MOV SS's shadow is over: an instruction passed, or an exception was taken. */
+/* End STI's or MOV SS's shadow: an instruction has completed, or an exception was raised. */
 void vmx_end_shadow(void);
 void vmx_instruction_done(struct vcpu *vcpu);
 
 /*
- * The preemption timer counts down whenever bit `timer_shift` of the TSC changes, and only in the
- * guest: how often that happens from now to the deadline. What does not fit fires early and finds
- * nothing due. SDM, "VMX-Preemption Timer".
+ * The preemption timer counts down each time bit `timer_shift` of the TSC changes, while in the guest:
+ * how often that happens from now until the deadline. A count beyond 32 bits is cut to the maximum: that
+ * timer fires early, before the deadline. SDM, "VMX-Preemption Timer".
  */
 static inline u32 vmx_timer_value(u64 deadline, u64 now)
 {
@@ -174,7 +175,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event);
 void vmx_delivery_cut_off(struct vcpu *vcpu);
 void vmx_nmi_blocking_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason);
 
-/* After a real exit and its snapshot. Only a delivery or an IRET that was cut off needs more. */
+/* After a real exit and its snapshot. Only an interrupted delivery or IRET needs more. */
 static inline void vmx_events_after_exit(struct vcpu *vcpu, union vmx_exit_reason reason)
 {
 	bool cut_off = to_vmx(vcpu)->vectoring_info & INTERRUPTION_VALID;
@@ -192,7 +193,7 @@ void vmx_nmi_window(struct vcpu *vcpu, bool on);
 
 /* entry_state.c: what the rules of VM entry look at. Fields that the VMCS does not have are 0. */
 void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s);
-/* Which rules does the current VMCS break? Does not look again at a state that is as the last one was. */
+/* Which rules does the current VMCS break? Skips the check if nothing has changed since the last passed. */
 unsigned vmx_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *context);
 
 /* check.c */

@@ -1,64 +1,146 @@
 /* SPDX-License-Identifier: MIT */
-/* The fake processor: see fake_cpu.h. Intel SDM, "Instruction Set Reference". */
-#define _GNU_SOURCE	/* the names of the registers in <ucontext.h> */
-#include "fake_cpu.h"
-
+/* The processor in ring 0: see fake_cpu.h. Opcodes: Intel SDM, "Opcode Map". */
+#define _GNU_SOURCE		/* names of the registers in a signal's context */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
+#include <cmocka.h>
 
 #include "lib/errno.h"
+#include "tests/unit/fake_cpu.h"
 
-#define MSRS 128
+#define CF BIT(0)
+#define ZF BIT(6)
+#define STATUS_FLAGS (CF | ZF | BIT(2) | BIT(4) | BIT(7) | BIT(11))
 
 struct fake_cpu fake_cpu;
-static struct fake_msr msrs[MSRS];
-static unsigned msr_count;
 
-int rdmsr_safe(u32 msr, u64 *value);
-int wrmsr_safe(u32 msr, u64 value);
+int rdmsr_safe(u32 number, u64 *value);
+int wrmsr_safe(u32 number, u64 value);
 
-/* Of a signal handler: cmocka's fail() would return into the middle of the product's code. */
-static void give_up(const char *what, u64 number)
+/* --- decoding --- */
+
+struct instruction {
+	greg_t *regs;
+	const u8 *next;			/* byte to be decoded */
+	u8 prefix, rex;
+	u8 modrm;
+	u64 address;			/* of the memory operand */
+};
+
+static greg_t *general(const struct instruction *insn, unsigned number)
 {
-	fprintf(stderr, "fake_cpu: %s 0x%llx\n", what, (unsigned long long)number);
-	abort();
+	static const int names[16] = {
+		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	};
+
+	return &insn->regs[names[number]];
 }
 
-static struct fake_msr *find(u32 number)
+static unsigned reg_field(const struct instruction *insn)
 {
-	for (unsigned i = 0; i < msr_count; i++) {
-		if (msrs[i].number == number)
-			return &msrs[i];
+	return (insn->modrm >> 3 & 7) | (insn->rex & 4) << 1;
+}
+
+static unsigned rm_field(const struct instruction *insn)
+{
+	return (insn->modrm & 7) | (insn->rex & 1) << 3;
+}
+
+static s64 displacement(struct instruction *insn, unsigned size)
+{
+	s64 value = 0;
+
+	if (size == 1)
+		value = (s8)insn->next[0];
+	else if (size == 4)
+		value = (s32)((u32)insn->next[0] | (u32)insn->next[1] << 8 | (u32)insn->next[2] << 16 |
+			      (u32)insn->next[3] << 24);
+	insn->next += size;
+	return value;
+}
+
+static void decode_memory(struct instruction *insn)
+{
+	unsigned mod = insn->modrm >> 6, rm = insn->modrm & 7;
+	unsigned size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
+	u64 address = 0;
+
+	if (rm == 4) {
+		u8 sib = *insn->next++;
+		unsigned index = (sib >> 3 & 7) | (insn->rex & 2) << 2;
+
+		if (mod == 0 && (sib & 7) == 5)
+			size = 4;
+		else
+			address = (u64)*general(insn, (sib & 7) | (insn->rex & 1) << 3);
+		if (index != 4)
+			address += (u64)*general(insn, index) << (sib >> 6);
+	} else if (mod == 0 && rm == 5) {
+		size = 4;
+		address = (u64)insn->next + 4;	/* RIP-relative: to the instruction's end */
+	} else {
+		address = (u64)*general(insn, rm_field(insn));
 	}
+	insn->address = address + (u64)displacement(insn, size);
+}
+
+static void decode_modrm(struct instruction *insn)
+{
+	insn->modrm = *insn->next++;
+	if (insn->modrm < 0xc0)
+		decode_memory(insn);
+}
+
+/* Prefixes and the escape byte 0F. Returns the byte after it. */
+static u8 decode_opcode(struct instruction *insn)
+{
+	for (; *insn->next == 0x66 || *insn->next == 0xf3; insn->next++)
+		insn->prefix = *insn->next;
+	if ((*insn->next & 0xf0) == 0x40)
+		insn->rex = *insn->next++;
+	if (*insn->next++ != 0x0f)
+		return 0;
+	return *insn->next++;
+}
+
+/* --- what the instructions do --- */
+
+static struct privileged_step *record(enum privileged kind, u64 number, u64 value)
+{
+	struct privileged_step *step = &fake_cpu.steps[fake_cpu.step_count];
+
+	if (fake_cpu.step_count == FAKE_STEPS)
+		fail_msg("more than %u privileged instructions", FAKE_STEPS);
+	fake_cpu.step_count++;
+	*step = (struct privileged_step){ .kind = kind, .number = number, .value = value };
+	return step;
+}
+
+static struct fake_msr *find_msr(u32 number)
+{
+	for (unsigned i = 0; i < fake_cpu.msr_count; i++)
+		if (fake_cpu.msrs[i].number == number)
+			return &fake_cpu.msrs[i];
 	return NULL;
 }
 
 struct fake_msr *fake_msr(u32 number)
 {
-	struct fake_msr *msr = find(number);
+	struct fake_msr *msr = find_msr(number);
 
 	if (msr)
 		return msr;
-	if (msr_count == MSRS)
-		give_up("no room for MSR", number);
-	msrs[msr_count] = (struct fake_msr){ .number = number };
-	return &msrs[msr_count++];
-}
-
-static void note_write(enum fake_write kind, u32 number, u64 value)
-{
-	if (fake_cpu.write_count == sizeof(fake_cpu.writes) / sizeof(fake_cpu.writes[0]))
-		give_up("too many writes, the last to", number);
-	fake_cpu.writes[fake_cpu.write_count].kind = kind;
-	fake_cpu.writes[fake_cpu.write_count].number = number;
-	fake_cpu.writes[fake_cpu.write_count++].value = value;
+	if (fake_cpu.msr_count == FAKE_MSRS)
+		fail_msg("more than %u MSRs", FAKE_MSRS);
+	msr = &fake_cpu.msrs[fake_cpu.msr_count++];
+	*msr = (struct fake_msr){ .number = number };
+	return msr;
 }
 
 static void write_msr(u32 number, u64 value)
@@ -68,240 +150,175 @@ static void write_msr(u32 number, u64 value)
 	fake_cpu.cr0_at_wrmsr = fake_cpu.cr[0];
 	msr->value = (msr->value & msr->ignored) | (value & ~msr->ignored);
 	msr->writes++;
-	note_write(FAKE_WRMSR, number, value);
+	record(DO_WRMSR, number, value);
 }
 
 int rdmsr_safe(u32 number, u64 *value)
 {
-	if (!find(number))
+	if (!find_msr(number))
 		return -EFAULT;
-	*value = find(number)->value;
+	*value = find_msr(number)->value;
 	return 0;
 }
 
 int wrmsr_safe(u32 number, u64 value)
 {
-	if (!find(number) || find(number)->write_faults)
+	if (!find_msr(number) || find_msr(number)->write_faults)
 		return -EFAULT;
 	write_msr(number, value);
 	return 0;
 }
 
-/* --- instructions --- */
-
-static void note(char letter)
+static void do_rdmsr(struct instruction *insn)
 {
-	size_t n = strlen(fake_cpu.diary);
+	u32 index = (u32)insn->regs[REG_RCX];
+	u64 value = fake_msr(index)->value;
 
-	if (n + 1 < sizeof(fake_cpu.diary))
-		fake_cpu.diary[n] = letter;
+	record(DO_RDMSR, index, value);
+	insn->regs[REG_RAX] = (greg_t)(u32)value;
+	insn->regs[REG_RDX] = (greg_t)(value >> 32);
 }
 
-static greg_t *general_register(ucontext_t *context, unsigned number)
+static u64 edx_eax(const struct instruction *insn)
 {
-	static const int order[] = {
-		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-	};
-
-	return &context->uc_mcontext.gregs[order[number]];
+	return (u64)(u32)insn->regs[REG_RDX] << 32 | (u32)insn->regs[REG_RAX];
 }
 
-static u64 edx_eax(ucontext_t *context)
+static void do_wrmsr(struct instruction *insn)
 {
-	return (u64)(u32)*general_register(context, 2) << 32 | (u32)*general_register(context, 0);
+	u32 index = (u32)insn->regs[REG_RCX];
+
+	if (fake_msr(index)->write_faults)
+		fail_msg("#GP of WRMSR to 0x%x", index);
+	write_msr(index, edx_eax(insn));
 }
 
-static void do_rdmsr(ucontext_t *context)
+static void do_move(struct instruction *insn, u8 opcode)
 {
-	u64 value = fake_msr((u32)*general_register(context, 1))->value;
+	bool debug = opcode & 1, write = opcode & 2;
+	u64 *place, *reg;
 
-	*general_register(context, 0) = (u32)value;
-	*general_register(context, 2) = (greg_t)(value >> 32);
+	decode_modrm(insn);
+	place = debug ? &fake_cpu.dr[reg_field(insn) & 7] : &fake_cpu.cr[reg_field(insn)];
+	reg = (u64 *)general(insn, rm_field(insn));
+	if (write)
+		*place = *reg;
+	else
+		*reg = *place;
+	record(debug ? (write ? DO_WRITE_DR : DO_READ_DR) : write ? DO_WRITE_CR : DO_READ_CR,
+	       reg_field(insn), *place);
 }
 
-static void do_wrmsr(ucontext_t *context)
+static void answer(struct instruction *insn, enum privileged kind, const u8 *start)
 {
-	u32 number = (u32)*general_register(context, 1);
+	greg_t *flags = &insn->regs[REG_EFL];
 
-	if (fake_msr(number)->write_faults)
-		give_up("#GP of WRMSR to", number);
-	write_msr(number, edx_eax(context));
-}
-
-/* MOV to and from control and debug registers. */
-static void move(ucontext_t *context, u8 opcode, u8 modrm, u8 rex)
-{
-	unsigned number = (modrm >> 3 & 7) | (rex & 4) << 1;
-	greg_t *reg = general_register(context, (modrm & 7) | (rex & 1) << 3);
-	u64 *special = opcode & 1 ? &fake_cpu.dr[number & 7] : &fake_cpu.cr[number];
-
-	if (!(opcode & 2)) {
-		*reg = (greg_t)*special;
-		return;
+	*flags &= ~(greg_t)STATUS_FLAGS;
+	switch (fake_cpu.answers[kind]) {
+	case VM_SUCCEED:
+		break;
+	case VM_FAIL_INVALID:
+		*flags |= CF;
+		break;
+	case VM_FAIL_VALID:
+		*flags |= ZF;
+		break;
+	case VM_GP:
+		insn->next = fake_cpu.fixup ? (const u8 *)fake_cpu.fixup((u64)start) : NULL;
+		if (!insn->next)
+			fail_msg("#GP at an instruction that the exception table does not list");
 	}
-	*special = (u64)*reg;
-	note_write(opcode & 1 ? FAKE_DR : FAKE_CR, number, (u64)*reg);
 }
 
-/* --- operands in memory --- */
-
-static u64 index_part(ucontext_t *context, u8 sib, u8 rex)
+static bool do_vmx_pointer(struct instruction *insn, const u8 *start)
 {
-	unsigned index = (sib >> 3 & 7) | (rex & 2) << 2;
+	enum privileged kind = insn->prefix == 0x66 ? DO_VMCLEAR : insn->prefix == 0xf3 ? DO_VMXON : DO_VMPTRLD;
+	u64 value;
 
-	return index == 4 ? 0 : (u64)*general_register(context, index) << (sib >> 6);
+	decode_modrm(insn);
+	if ((insn->modrm >> 3 & 7) != 6 || insn->modrm >= 0xc0)
+		return false;
+	memcpy(&value, (const void *)insn->address, sizeof(value));
+	record(kind, 0, value);
+	if (kind == DO_VMPTRLD)
+		fake_cpu.current_vmcs = value;
+	else if (kind == DO_VMCLEAR && value == fake_cpu.current_vmcs)
+		fake_cpu.current_vmcs = 0;
+	answer(insn, kind, start);
+	return true;
 }
 
-/* The address, and where the instruction goes on behind it. SDM, "Addressing-Mode Encoding of ModR/M and SIB". */
-static u64 address_of(ucontext_t *context, const u8 *modrm, u8 rex, const u8 **end)
+static bool do_invalidate(struct instruction *insn, const u8 *start)
 {
-	unsigned mod = *modrm >> 6, rm = *modrm & 7;
-	const u8 *at = modrm + 1;
-	u64 address = 0;
-	s32 wide;
+	u8 opcode = *insn->next++;
+	enum privileged kind = opcode == 0x80 ? DO_INVEPT : DO_INVVPID;
+	u64 descriptor[2];
 
-	if (rm == 4) {
-		u8 sib = *at++;
+	if (insn->prefix != 0x66 || (opcode & 0xfe) != 0x80)
+		return false;
+	decode_modrm(insn);
+	memcpy(descriptor, (const void *)insn->address, sizeof(descriptor));
+	record(kind, (u64)*general(insn, reg_field(insn)), descriptor[0])->value2 = descriptor[1];
+	answer(insn, kind, start);
+	return true;
+}
 
-		rm = sib & 7;
-		address = index_part(context, sib, rex);
-	} else if (rm == 5 && mod == 0) {
-		memcpy(&wide, at, 4);
-		*end = at + 4;
-		return (u64)(at + 4) + (u64)(s64)wide;
+static bool do_group_7(struct instruction *insn, const u8 *start)
+{
+	switch (*insn->next++) {
+	case 0xc4:
+		record(DO_VMXOFF, 0, 0);
+		answer(insn, DO_VMXOFF, start);
+		return true;
+	case 0xd1:
+		fake_cpu.xcr0 = edx_eax(insn);
+		record(DO_XSETBV, (u32)insn->regs[REG_RCX], fake_cpu.xcr0);
+		return true;
+	case 0xdb:
+		record(DO_VMSAVE, 0, (u64)insn->regs[REG_RAX]);
+		return true;
 	}
-	address += (u64)*general_register(context, rm | (rex & 1) << 3);
-	if (mod == 1)
-		address += (u64)(s64)(s8)*at++;
-	if (mod == 2) {
-		memcpy(&wide, at, 4);
-		address += (u64)(s64)wide;
-		at += 4;
-	}
-	*end = at;
-	return address;
+	return false;
 }
 
-/* --- VMX --- */
-
-extern const u64 extable_begin[] __attribute__((weak));
-extern const u64 extable_end[];
-__asm__(".pushsection .extable, \"a\"; .balign 8; extable_end: .popsection");
-
-/* VMsucceed clears all of them. */
-static void set_vmx_result(ucontext_t *context)
+static bool do_hlt(struct instruction *insn)
 {
-	const greg_t flags = 0x8d5;	/* CF, PF, AF, ZF, SF, OF */
-
-	context->uc_mcontext.gregs[REG_EFL] &= ~flags;
-	if (fake_cpu.vmx_fails)
-		context->uc_mcontext.gregs[REG_EFL] |= 1;
+	record(DO_HLT, 0, 0);
+	insn->next++;
+	if (fake_cpu.on_hlt)
+		fake_cpu.on_hlt();
+	return true;
 }
 
-static const u8 *raise_gp(const u8 *at)
+static bool execute(struct instruction *insn)
 {
-	for (const u64 *entry = extable_begin; entry && entry < extable_end; entry += 2) {
-		if (entry[0] == (u64)at)
-			return (const u8 *)entry[1];
-	}
-	give_up("#GP of an instruction without an entry in the exception table at", (u64)at);
-	return NULL;
-}
+	const u8 *start = insn->next;
+	u8 opcode;
 
-static const u8 *do_vmxon_group(ucontext_t *context, const u8 *start, u8 prefix, u8 rex, const u8 *modrm)
-{
-	const u8 *end;
-	u64 pa;
-
-	memcpy(&pa, (const void *)address_of(context, modrm, rex, &end), 8);
-	if (prefix == 0xf3 && fake_cpu.vmxon_faults)
-		return raise_gp(start);
-	note(prefix == 0xf3 ? 'o' : prefix == 0x66 ? 'c' : 'p');
-	*(prefix == 0xf3 ? &fake_cpu.vmxon_pa : prefix == 0x66 ? &fake_cpu.vmclear_pa : &fake_cpu.vmptrld_pa) = pa;
-	set_vmx_result(context);
-	return end;
-}
-
-static const u8 *do_invalidate(ucontext_t *context, bool vpid, u8 rex, const u8 *modrm)
-{
-	u64 type = (u64)*general_register(context, (*modrm >> 3 & 7) | (rex & 4) << 1);
-	const u8 *end;
-	u64 address = address_of(context, modrm, rex, &end);
-
-	*(vpid ? &fake_cpu.invvpid_type : &fake_cpu.invept_type) = type;
-	memcpy(vpid ? fake_cpu.invvpid_descriptor : fake_cpu.invept_descriptor, (const void *)address, 16);
-	note(vpid ? 'v' : 'e');
-	set_vmx_result(context);
-	return end;
-}
-
-/* Those with a memory operand. NULL: it is none of them. */
-static const u8 *vmx_instruction(ucontext_t *context, const u8 *start)
-{
-	u8 prefix = *start == 0xf3 || *start == 0x66 ? *start : 0;
-	const u8 *at = start + !!prefix;
-	u8 rex = (*at & 0xf0) == 0x40 ? *at++ : 0;
-
-	if (at[0] != 0x0f)
-		return NULL;
-	if (at[1] == 0xc7 && (at[2] >> 3 & 7) == 6)
-		return do_vmxon_group(context, start, prefix, rex, at + 2);
-	if (at[1] == 0x38 && prefix == 0x66 && (at[2] == 0x80 || at[2] == 0x81))
-		return do_invalidate(context, at[2] & 1, rex, at + 3);
-	if (at[1] == 0x01 && at[2] == 0xc4) {
-		note('x');
-		return at + 3;
-	}
-	return NULL;
-}
-
-/* Returns the length of a two-byte instruction that is known here; 0: none. */
-static unsigned two_bytes(ucontext_t *context, const u8 *at, u8 rex)
-{
-	switch (at[1]) {
-	case 0x30:
-		do_wrmsr(context);
-		return 2;
-	case 0x32:
-		do_rdmsr(context);
-		return 2;
-	case 0x20 ... 0x23:
-		move(context, at[1], at[2], rex);
-		return 3;
-	case 0x08:
-	case 0x09:
-		note('w');
-		return 2;
+	if (*start == 0xf4)
+		return do_hlt(insn);
+	opcode = decode_opcode(insn);
+	switch (opcode) {
 	case 0x01:
-		if (at[2] == 0xd1) {
-			fake_cpu.xcr0 = edx_eax(context);
-			note_write(FAKE_XSETBV, (u32)*general_register(context, 1), fake_cpu.xcr0);
-		} else if (at[2] == 0xdb) {
-			fake_cpu.vmsave_pa = (u64)*general_register(context, 0);
-			note_write(FAKE_VMSAVE, 0, fake_cpu.vmsave_pa);
-		} else {
-			return 0;
-		}
-		return 3;
-	default:
-		return 0;
+		return do_group_7(insn, start);
+	case 0x09:
+		record(DO_WBINVD, 0, 0);
+		return true;
+	case 0x20: case 0x21: case 0x22: case 0x23:
+		do_move(insn, opcode);
+		return true;
+	case 0x30:
+		do_wrmsr(insn);
+		return true;
+	case 0x32:
+		do_rdmsr(insn);
+		return true;
+	case 0x38:
+		return do_invalidate(insn, start);
+	case 0xc7:
+		return do_vmx_pointer(insn, start);
 	}
-}
-
-static unsigned one_byte(const u8 *at)
-{
-	static const char letters[][2] = { "\xf4h", "\xfai", "\xfbI" };
-
-	for (unsigned i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
-		if (at[0] == (u8)letters[i][0]) {
-			note(letters[i][1]);
-			if (at[0] == 0xf4 && fake_cpu.on_hlt)
-				fake_cpu.on_hlt();
-			return 1;
-		}
-	}
-	return 0;
+	return false;
 }
 
 /* cmocka's way to report a crash as a failed test: it must leave these two signals to the fake. */
@@ -315,46 +332,81 @@ sighandler_t signal(int number, sighandler_t handler)
 	return before.sa_handler;
 }
 
-static void on_signal(int number, siginfo_t *info, void *where)
+static void on_signal(int number, siginfo_t *info __maybe_unused, void *context)
 {
-	ucontext_t *context = where;
-	const u8 *start = (const u8 *)context->uc_mcontext.gregs[REG_RIP], *at = start;
-	u8 rex = (*at & 0xf0) == 0x40 ? *at++ : 0;
-	const u8 *end = vmx_instruction(context, start);
-	unsigned length = end ? 0 : *at == 0x0f ? two_bytes(context, at, rex) : one_byte(at);
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	struct instruction insn = { .regs = regs, .next = (const u8 *)regs[REG_RIP] };
 
-	if (end) {
-		context->uc_mcontext.gregs[REG_RIP] = (greg_t)end;
-		return;
-	}
-	if (!length) {
-		struct sigaction usual = { .sa_handler = SIG_DFL };
+	struct sigaction usual = { .sa_handler = SIG_DFL };
 
-		sigaction(number, &usual, NULL);	/* it happens again, and ends the program */
-		return;
-	}
-	context->uc_mcontext.gregs[REG_RIP] = (greg_t)(at + length);
+	if (execute(&insn))
+		regs[REG_RIP] = (greg_t)insn.next;
+	else
+		sigaction(number, &usual, NULL);	/* a defect of the test or of what it tests: it ends the program */
 }
+
+/* --- for the tests --- */
 
 void fake_cpu_reset(void)
 {
+	/* Failing a test jumps out of the handler: do not leave the signal blocked. */
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	memset(&fake_cpu, 0, sizeof(fake_cpu));
-	msr_count = 0;
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGILL, &action, NULL);
 }
 
-void fake_cpu_expect_only(enum fake_write kind, u32 number, u64 value)
+const struct privileged_step *fake_cpu_step(enum privileged kind, unsigned nth)
 {
-	assert_true(fake_cpu.write_count);
-	for (unsigned i = 0; i < fake_cpu.write_count; i++) {
-		assert_int_equal(fake_cpu.writes[i].kind, kind);
-		assert_int_equal(fake_cpu.writes[i].number, number);
-		assert_int_equal(fake_cpu.writes[i].value, value);
+	for (unsigned i = 0; i < fake_cpu.step_count; i++)
+		if (fake_cpu.steps[i].kind == kind && nth-- == 0)
+			return &fake_cpu.steps[i];
+	return NULL;
+}
+
+unsigned fake_cpu_count(enum privileged kind)
+{
+	unsigned count = 0;
+
+	while (fake_cpu_step(kind, count))
+		count++;
+	return count;
+}
+
+static bool is_write(enum privileged kind)
+{
+	return kind == DO_WRMSR || kind == DO_WRITE_CR || kind == DO_WRITE_DR || kind == DO_XSETBV || kind == DO_VMSAVE;
+}
+
+const struct privileged_step *fake_cpu_write(unsigned nth)
+{
+	for (unsigned i = 0; i < fake_cpu.step_count; i++)
+		if (is_write(fake_cpu.steps[i].kind) && nth-- == 0)
+			return &fake_cpu.steps[i];
+	return NULL;
+}
+
+unsigned fake_cpu_writes(void)
+{
+	unsigned count = 0;
+
+	while (fake_cpu_write(count))
+		count++;
+	return count;
+}
+
+void fake_cpu_expect_only(enum privileged kind, u32 number, u64 value)
+{
+	const struct privileged_step *step;
+
+	assert_true(fake_cpu_writes());
+	for (unsigned i = 0; (step = fake_cpu_write(i)); i++) {
+		assert_int_equal(step->kind, kind);
+		assert_int_equal(step->number, number);
+		assert_int_equal(step->value, value);
 	}
-	fake_cpu.write_count = 0;
+	fake_cpu.step_count = 0;
 }
 
 void fake_cpu_run_test(void **state)

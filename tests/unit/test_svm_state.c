@@ -155,7 +155,7 @@ static void cr2_is_written_to_vmcb_and_register(void **state)
 	svm_control_set(vcpu, CTL_CR2, 0xfeed0000);
 	assert_int_equal(vmcb.save.cr2, 0xfeed0000);
 	assert_int_equal(svm_control_get(vcpu, CTL_CR2), 0xfeed0000);
-	fake_cpu_expect_only(FAKE_CR, 2, 0xfeed0000);
+	fake_cpu_expect_only(DO_WRITE_CR, 2, 0xfeed0000);
 	expect_dirty(CLEAN_CR2);
 	assert_int_equal(vmcb.control.tlb_control, 0);
 }
@@ -171,13 +171,13 @@ static void debug_registers_are_the_vmcbs(void **state)
 	assert_int_equal(vmcb.control.tlb_control, 0);
 	assert_int_equal(svm_control_get(vcpu, CTL_DR6), 0xffff4ff0);
 	assert_int_equal(svm_control_get(vcpu, CTL_DR7), 0x455);
-	assert_int_equal(fake_cpu.write_count, 0);
+	assert_int_equal(fake_cpu_writes(), 0);
 }
 
 static void xcr0_stays_in_the_processor(void **state)
 {
 	svm_control_set(vcpu, CTL_XCR0, 0x700000007);
-	fake_cpu_expect_only(FAKE_XSETBV, 0, 0x700000007);
+	fake_cpu_expect_only(DO_XSETBV, 0, 0x700000007);
 	expect_dirty(0);
 	assert_int_equal(vmcb.control.tlb_control, 0);
 	assert_int_equal(svm_control_get(vcpu, CTL_XCR0), xgetbv0());
@@ -478,7 +478,7 @@ static void switched_msrs_are_in_the_vmcb(void **state)
 		assert_int_equal(svm_msr_get(vcpu, switched[i].msr, &value), 0);
 		assert_int_equal(value, 0x8000000000000100 + i);
 	}
-	assert_int_equal(fake_cpu.write_count, 0);
+	assert_int_equal(fake_cpu_writes(), 0);
 }
 
 static void tsc_aux_stays_in_the_processor(void **state)
@@ -486,14 +486,14 @@ static void tsc_aux_stays_in_the_processor(void **state)
 	u64 value = 0;
 
 	assert_int_equal(svm_msr_set(vcpu, 0xc0000103, 7), 0);
-	fake_cpu_expect_only(FAKE_WRMSR, 0xc0000103, 7);
+	fake_cpu_expect_only(DO_WRMSR, 0xc0000103, 7);
 	expect_dirty(0);
 	assert_int_equal(svm_msr_get(vcpu, 0xc0000103, &value), 0);
 	assert_int_equal(value, 7);
 	cpu_features.rdtscp = false;
 	assert_int_equal(svm_msr_set(vcpu, 0xc0000103, 8), -ENOENT);
 	assert_int_equal(svm_msr_get(vcpu, 0xc0000103, &value), -ENOENT);
-	assert_int_equal(fake_cpu.write_count, 0);
+	assert_int_equal(fake_cpu_writes(), 0);
 }
 
 static void other_msrs_are_somebody_elses(void **state)
@@ -506,7 +506,7 @@ static void other_msrs_are_somebody_elses(void **state)
 		assert_int_equal(svm_msr_set(vcpu, others[i], 1), -ENOENT);
 	}
 	assert_int_equal(value, 5);
-	assert_int_equal(fake_cpu.write_count, 0);
+	assert_int_equal(fake_cpu_writes(), 0);
 	expect_dirty(0);
 }
 

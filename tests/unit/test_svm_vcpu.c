@@ -63,7 +63,7 @@ void *page_alloc(void)
 void pages_free(void *memory, unsigned order)
 {
 	assert_true(memory || !order);	/* as with free(), a page may be NULL */
-	writes_at_free = MIN(writes_at_free, fake_cpu.write_count);
+	writes_at_free = MIN(writes_at_free, fake_cpu_writes());
 	pages -= memory ? 1u << order : 0;
 	free(memory);
 }
@@ -124,12 +124,12 @@ static int set_up(void **state)
 	return 0;
 }
 
-static void expect_write(unsigned index, enum fake_write kind, u32 number, u64 value)
+static void expect_write(unsigned index, enum privileged kind, u32 number, u64 value)
 {
-	assert_true(index < fake_cpu.write_count);
-	assert_int_equal(fake_cpu.writes[index].kind, kind);
-	assert_int_equal(fake_cpu.writes[index].number, number);
-	assert_int_equal(fake_cpu.writes[index].value, value);
+	assert_true(index < fake_cpu_writes());
+	assert_int_equal(fake_cpu_write(index)->kind, kind);
+	assert_int_equal(fake_cpu_write(index)->number, number);
+	assert_int_equal(fake_cpu_write(index)->value, value);
 }
 
 /* --- a CPU --- */
@@ -141,10 +141,10 @@ static void svm_is_switched_on_before_the_host_is_saved(void **state)
 {
 	fake_msr(EFER)->value = EFER_LME | EFER_LMA | EFER_NXE;
 	assert_int_equal(svm_cpu_enable(&cpu), 0);
-	assert_int_equal(fake_cpu.write_count, 3);
-	expect_write(0, FAKE_WRMSR, EFER, EFER_LME | EFER_LMA | EFER_NXE | BIT_ULL(12));
-	expect_write(1, FAKE_WRMSR, VM_HSAVE_PA, virt_to_phys(cpu.vendor_page));
-	expect_write(2, FAKE_VMSAVE, 0, virt_to_phys(cpu.host_vmcb));
+	assert_int_equal(fake_cpu_writes(), 3);
+	expect_write(0, DO_WRMSR, EFER, EFER_LME | EFER_LMA | EFER_NXE | BIT_ULL(12));
+	expect_write(1, DO_WRMSR, VM_HSAVE_PA, virt_to_phys(cpu.vendor_page));
+	expect_write(2, DO_VMSAVE, 0, virt_to_phys(cpu.host_vmcb));
 	assert_int_equal(cpu.vendor_page_pa, virt_to_phys(cpu.vendor_page));
 	assert_int_equal(cpu.host_vmcb_pa, virt_to_phys(cpu.host_vmcb));
 	assert_ptr_not_equal(cpu.vendor_page, cpu.host_vmcb);
@@ -156,11 +156,11 @@ static void switching_off_undoes_it(void **state)
 {
 	fake_msr(EFER)->value = EFER_LME | EFER_LMA;
 	assert_int_equal(svm_cpu_enable(&cpu), 0);
-	fake_cpu.write_count = 0;
+	fake_cpu.step_count = 0;
 	svm_cpu_disable(&cpu);
-	assert_int_equal(fake_cpu.write_count, 2);
-	expect_write(0, FAKE_WRMSR, VM_HSAVE_PA, 0);
-	expect_write(1, FAKE_WRMSR, EFER, EFER_LME | EFER_LMA);
+	assert_int_equal(fake_cpu_writes(), 2);
+	expect_write(0, DO_WRMSR, VM_HSAVE_PA, 0);
+	expect_write(1, DO_WRMSR, EFER, EFER_LME | EFER_LMA);
 	assert_int_equal(writes_at_free, 2);	/* the processor may write to the pages until then */
 	assert_int_equal(pages, 0);
 	assert_null(cpu.vendor_page);
@@ -172,7 +172,7 @@ static void without_memory_the_cpu_is_left_alone(void **state)
 	for (failing_step = 1; failing_step <= 2; failing_step++) {
 		steps = 0;
 		assert_int_equal(svm_cpu_enable(&cpu), -ENOMEM);
-		assert_int_equal(fake_cpu.write_count, 0);
+		assert_int_equal(fake_cpu_writes(), 0);
 		page_free(cpu.vendor_page);
 		page_free(cpu.host_vmcb);
 	}
@@ -189,7 +189,7 @@ static void firmware_may_refuse(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(refusals); i++) {
 		*fake_msr(EFER) = refusals[i];
 		assert_int_equal(svm_cpu_enable(&cpu), -ENODEV);
-		assert_int_equal(fake_cpu.write_count, i);	/* of EFER alone */
+		assert_int_equal(fake_cpu_writes(), i);	/* of EFER alone */
 		page_free(cpu.vendor_page);
 		page_free(cpu.host_vmcb);
 	}
@@ -488,12 +488,12 @@ static void power_up_flushes_the_entire_tlb(void **state)
 /* DR0 to DR3 and TSC_AUX, which VMRUN does not switch; from the write with this index on. */
 static void expect_live_registers_cleared(unsigned first)
 {
-	assert_int_equal(fake_cpu.write_count, first + (cpu_features.rdtscp ? 5 : 4));
+	assert_int_equal(fake_cpu_writes(), first + (cpu_features.rdtscp ? 5 : 4));
 	for (u32 i = 0; i < 4; i++)
-		expect_write(first + i, FAKE_DR, i, 0);
+		expect_write(first + i, DO_WRITE_DR, i, 0);
 	if (cpu_features.rdtscp)
-		expect_write(first + 4, FAKE_WRMSR, MSR_TSC_AUX, 0);
-	fake_cpu.write_count = 0;
+		expect_write(first + 4, DO_WRMSR, MSR_TSC_AUX, 0);
+	fake_cpu.step_count = 0;
 }
 
 static void no_vcpu_sees_what_another_left_in_registers(void **state)
@@ -521,12 +521,12 @@ static void loading_trusts_nothing_that_was_kept(void **state)
 	to_svm(vcpu)->vmcb->save.cr2 = 0xdead0000;
 	to_svm(vcpu)->vmcb->control.clean = CLEAN_ALL;
 	to_svm(vcpu)->vmcb->control.tlb_control = TLB_KEEP;
-	fake_cpu.write_count = 0;
+	fake_cpu.step_count = 0;
 	svm_vcpu_load(vcpu);
 	assert_int_equal(field(vcpu, 0x0c0, 4), 0);
 	assert_int_equal(field(vcpu, 0x05c, 1), 1);
 	assert_int_equal(to_svm(vcpu)->host_vmcb_pa, 0x777000);
-	expect_write(0, FAKE_CR, 2, 0xdead0000);
+	expect_write(0, DO_WRITE_CR, 2, 0xdead0000);
 	delete_vcpu(vcpu);
 }
 

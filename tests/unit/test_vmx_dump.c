@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The registers and the VMCS as text: everything that is not 0 is there, in lines of bounded length. */
-/* link: vmx/dump.c vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c vmx/rules/guest.c */
-/* link: vmx/rules/segments.c vmx/rules/nonregister.c vmx/rules/msr.c vmx/rules/exempt.c core/observe/entry_rule.c */
-/* link: core/vm_log.c lib/log.c lib/string.c tests/unit/fake_vmcs.c tests/unit/fake_cpu.c */
-/* cflags: -Wno-missing-field-initializers */
+/* What reports show of a VMCS: the dump of a vCPU, and the panic of an access that the processor refuses. */
+/* link: vmx/dump.c vmx/vmcs.c lib/string.c tests/unit/fake_cpu.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,15 +9,37 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "fake_cpu.h"
-#include "tests/unit/fake_vmcs.h"
+#include "arch/cpu/x86.h"
+#include "arch/fault/panic.h"
+#include "tests/unit/fake_cpu.h"
 #include "vmx/vmx.h"
+
+#define LINES 64
+
+struct vmx_caps vmx_caps;
 
 static struct vm vm;
 static struct vcpu_vmx vmx;
 static struct vcpu *const vcpu = &vmx.vcpu;
 static struct vmx_entry_state entry_state;
-static char shown[32768];
+
+/* --- a VMCS in which fields may be missing --- */
+
+static u64 vmcs[0x8000];
+static bool missing[0x8000];
+
+u64 fake_vmread(u32 encoding, bool *fail)
+{
+	*fail = missing[encoding];
+	return *fail ? 0xbad : vmcs[encoding];
+}
+
+void fake_vmwrite(u32 encoding, u64 value, bool *fail)
+{
+	*fail = missing[encoding];
+	if (!*fail)
+		vmcs[encoding] = value;
+}
 
 void vmx_entry_state_read(struct vcpu *v, struct vmx_entry_state *s)
 {
@@ -28,177 +47,260 @@ void vmx_entry_state_read(struct vcpu *v, struct vmx_entry_state *s)
 	*s = entry_state;
 }
 
-static void show(struct log_console *console, const char *text, size_t length)
+struct vmx_field_name vmx_field_name(unsigned index)
 {
-	size_t used = strlen(shown);
+	struct vmx_field_name name;
 
-	assert_true(used + length < sizeof(shown));
-	memcpy(shown + used, text, length);
-	shown[used + length] = '\0';
+	snprintf(name.text, sizeof(name.text), "f%u", index);
+	return name;
 }
 
-/* An item ends with its line or with a comma. */
-static bool is_shown(const char *name, u64 value)
-{
-	char text[128];
+/* --- the log --- */
 
-	for (unsigned i = 0; i < 2; i++) {
-		snprintf(text, sizeof(text), "%s 0x%llx%s", name, (ull)value, i ? ", " : "\n");
-		if (strstr(shown, text))
-			return true;
-	}
-	return false;
+static char lines[LINES][128];
+static unsigned line_count;
+
+const char *vm_name(const struct vm *v)
+{
+	assert_ptr_equal(v, &vm);
+	return "guest";
 }
 
-static void expect_shown(const char *name, u64 value)
+void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
-	if (!is_shown(name, value))
-		fail_msg("\"%s 0x%llx\" is not in:\n%s", name, (ull)value, shown);
+	va_list args;
+	int length;
+
+	assert_int_equal(level, LOG_INFO);
+	assert_string_equal(tag, "guest");
+	assert_true(line_count < LINES);
+	va_start(args, format);
+	length = vsnprintf(lines[line_count++], sizeof(lines[0]), format, args);
+	va_end(args);
+	/* Two blanks, and at most 99 characters. */
+	assert_true(length <= 2 + 99);
+}
+
+static jmp_buf panicked;
+static char panic_text[128];
+
+void panic(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(panic_text, sizeof(panic_text), format, args);
+	va_end(args);
+	longjmp(panicked, 1);
 }
 
 static int setup(void **state)
 {
-	static struct log_console console = { .write = show };
-	static bool added;
-
-	if (!added)
-		log_add_console(&console);
-	added = true;
-	fake_cpu_reset();
-	fake_vmcs_clear();
 	memset(&vmx, 0, sizeof(vmx));
 	memset(&entry_state, 0, sizeof(entry_state));
-	memset(shown, 0, sizeof(shown));
+	memset(vmcs, 0, sizeof(vmcs));
+	memset(missing, 0, sizeof(missing));
+	memset(lines, 0, sizeof(lines));
+	line_count = 0;
 	vcpu->vm = &vm;
-	vcpu->id = 4;
 	return 0;
 }
 
-static void registers(void **state)
+static void dump(void)
 {
-	static const char *const names[] = { "RAX", "RCX", "RDX", "RBX", NULL, "RBP", "RSI", "RDI",
-					     "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
-
-	for (unsigned reg = 0; reg < 16; reg++)
-		vcpu->regs[reg] = 0x1111111111111100 + reg;
-	fake_cpu.cr[2] = 0xabc123;
-	vcpu->exit_rip = 0x7c00;
+	fake_cpu_reset();
+	fake_cpu.cr[2] = 0xc2;
+	line_count = 0;
 	vmx_dump(vcpu);
-	assert_non_null(strstr(shown, "vcpu 4, what is not listed is 0:\n"));
-	for (unsigned reg = 0; reg < 16; reg++) {
-		if (names[reg])
-			expect_shown(names[reg], 0x1111111111111100 + reg);
-	}
-	assert_null(strstr(shown, "0x1111111111111104"));	/* RSP is in the VMCS */
-	expect_shown("CR2", 0xabc123);
-	expect_shown("exit RIP", 0x7c00);
 }
 
-static void every_field_of_the_entry(void **state)
-{
-	u64 *fields = (u64 *)&entry_state;
+/* --- the dump --- */
 
-	for (unsigned i = 0; i < VMX_FIELDS; i++)
-		fields[i] = 0x1234500000000000 + i;
-	vmx_dump(vcpu);
-	for (unsigned i = 0; i < VMX_FIELDS; i++)
-		expect_shown(vmx_field_name(i).text, 0x1234500000000000 + i);
+/* RSP is the VMCS's. Lines end before the item that would make them longer than 99 characters. */
+static void general_registers_come_first(void **state)
+{
+	for (unsigned i = REG_RAX; i <= REG_R15; i++)
+		vcpu->regs[i] = i + 1;
+	vcpu->id = 7;
+	vcpu->exit_rip = 0x1234;
+	dump();
+	assert_int_equal(line_count, 3);
+	assert_string_equal(lines[0], "vcpu 7, what is not listed is 0:");
+	assert_string_equal(lines[1], "  RAX 0x1, RCX 0x2, RDX 0x3, RBX 0x4, RBP 0x6, RSI 0x7, RDI 0x8, "
+				      "R8 0x9, R9 0xa, R10 0xb, R11 0xc");
+	assert_string_equal(lines[2], "  R12 0xd, R13 0xe, R14 0xf, R15 0x10, CR2 0xc2, exit RIP 0x1234");
 }
 
-/* Parts of the VMCS begin on lines of their own. */
-static void parts_are_kept_apart(void **state)
+/* A line holds 99 characters: an item that makes it 99 is in it, one that makes it 100 is not. */
+static void lines_hold_99_characters(void **state)
 {
-	static const unsigned first[] = { VMX_FIELD(host_cr0), VMX_FIELD(cr0), VMX_FIRST_SEGMENT, VMX_FIRST_PROCESSOR };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
-		char text[64];
-
+	for (unsigned extra = 0; extra < 2; extra++) {
 		setup(state);
-		((u64 *)&entry_state)[first[i] - 1] = 1;
-		((u64 *)&entry_state)[first[i]] = 2;
-		vmx_dump(vcpu);
-		snprintf(text, sizeof(text), "]   %s 0x2\n", vmx_field_name(first[i]).text);
-		if (!strstr(shown, text))
-			fail_msg("\"%s\" is not in:\n%s", text, shown);
+		/* RAX 11 characters, R8 and R9 6, the other 8 items 7, and 10 separators of 2: 99. */
+		vcpu->regs[REG_RAX] = 0xfffff;
+		vcpu->regs[REG_RCX] = extra ? 0xff : 0xf;
+		dump();
+		assert_int_equal(strlen(lines[1]), extra ? 2 + 91 : 2 + 99);
 	}
 }
 
-static void what_is_0_is_left_out(void **state)
-{
-	vcpu->exit_rip = 1;		/* the general registers are shown in any case */
-	vmx_dump(vcpu);
-	for (unsigned i = 0; i < VMX_FIELDS; i++)
-		assert_false(is_shown(vmx_field_name(i).text, 0));
-	assert_false(is_shown("exit reason", 0));
-}
-
-static void registers_that_wait_to_be_stored(void **state)
-{
-	entry_state.rsp = 1;
-	entry_state.rip = 2;
-	entry_state.rflags = 3;
-	vcpu->regs[REG_RSP] = 0x11;
-	vcpu->regs[REG_RIP] = 0x12;
-	vcpu->regs[REG_RFLAGS] = 0x13;
-	for (u32 dirty = 0; dirty < 8; dirty++) {
-		memset(shown, 0, sizeof(shown));
-		vcpu->regs_dirty = (dirty & 1 ? BIT(REG_RSP) : 0) | (dirty & 2 ? BIT(REG_RIP) : 0) |
-				   (dirty & 4 ? BIT(REG_RFLAGS) : 0);
-		vmx_dump(vcpu);
-		expect_shown(vmx_field_name(VMX_FIELD(rsp)).text, dirty & 1 ? 0x11 : 1);
-		expect_shown(vmx_field_name(VMX_FIELD(rip)).text, dirty & 2 ? 0x12 : 2);
-		expect_shown(vmx_field_name(VMX_FIELD(rflags)).text, dirty & 4 ? 0x13 : 3);
-	}
-}
-
-/* Encodings: Intel SDM, "Field Encoding in VMCS". */
-static void fields_of_the_exit(void **state)
+static void exit_fields_are_listed_if_not_0(void **state)
 {
 	static const struct {
 		u32 encoding;
-		const char *name;
-	} fields[] = {
-		{ 0x4402, "exit reason" }, { 0x6400, "exit qualification" },
-		{ 0x4404, "VM-exit interruption information" }, { 0x4406, "VM-exit interruption error code" },
-		{ 0x440c, "VM-exit instruction length" }, { 0x4408, "IDT-vectoring information" },
-		{ 0x440a, "IDT-vectoring error code" }, { 0x2400, "guest-physical address" },
-		{ 0x640a, "guest-linear address" }, { 0x482e, "preemption timer" },
+		const char *line;
+	} cases[] = {
+		{ 0x4402, "  exit reason 0x2a" },
+		{ 0x6400, "  exit qualification 0x2a" },
+		{ 0x4404, "  VM-exit interruption information 0x2a" },
+		{ 0x4406, "  VM-exit interruption error code 0x2a" },
+		{ 0x440c, "  VM-exit instruction length 0x2a" },
+		{ 0x4408, "  IDT-vectoring information 0x2a" },
+		{ 0x440a, "  IDT-vectoring error code 0x2a" },
+		{ 0x2400, "  guest-physical address 0x2a" },
+		{ 0x640a, "  guest-linear address 0x2a" },
+		{ 0x482e, "  preemption timer 0x2a" },
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-		fake_vmcs[fields[i].encoding] = 0x700 + i;
-	vmx_dump(vcpu);
-	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-		expect_shown(fields[i].name, 0x700 + i);
-}
-
-/* Items go on in the next line: none is cut. */
-static void lines_are_bounded(void **state)
-{
-	memset(&entry_state, 0xff, sizeof(entry_state));
-	for (unsigned reg = 0; reg < 16; reg++)
-		vcpu->regs[reg] = ~0ull;
-	vmx_dump(vcpu);
-	for (const char *line = shown, *end; (end = strchr(line, '\n')); line = end + 1) {
-		const char *text = strstr(line, "] ") + 2;
-
-		assert_true(end - text <= 2 + 99);
-		assert_true(end - text >= 3);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		vmcs[cases[i].encoding] = 0x2a;
+		dump();
+		assert_string_equal(lines[line_count - 1], cases[i].line);
+		missing[cases[i].encoding] = true;
+		dump();
+		assert_null(strstr(lines[line_count - 1], "0x2a"));
+		assert_null(strstr(lines[line_count - 1], "0xbad"));
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, setup)
+/* Controls, host, guest, segments, processor: each begins a line. */
+static void parts_of_the_entry_state_begin_lines(void **state)
+{
+	static const unsigned firsts[] = {
+		VMX_FIELD(host_cr0), VMX_FIELD(cr0), VMX_FIRST_SEGMENT, VMX_FIRST_PROCESSOR,
+	};
+	u64 *fields = (u64 *)&entry_state;
+	char expected[128];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(firsts); i++)
+		fields[firsts[i] - 1] = fields[firsts[i]] = 1;
+	fields[0] = fields[VMX_FIELDS - 1] = 2;
+	dump();
+	assert_int_equal(line_count, 3 + 5);
+	snprintf(expected, sizeof(expected), "  f0 0x2, f%u 0x1", firsts[0] - 1);
+	assert_string_equal(lines[3], expected);
+	for (unsigned i = 0; i < ARRAY_SIZE(firsts); i++) {
+		unsigned last = i + 1 < ARRAY_SIZE(firsts) ? firsts[i + 1] - 1 : (unsigned)VMX_FIELDS - 1;
+
+		snprintf(expected, sizeof(expected), "  f%u 0x1, f%u 0x%u", firsts[i], last,
+			 i + 1 < ARRAY_SIZE(firsts) ? 1 : 2);
+		assert_string_equal(lines[4 + i], expected);
+	}
+}
+
+static void the_exit_comes_before_the_entry_state(void **state)
+{
+	((u64 *)&entry_state)[0] = 1;
+	vmcs[0x4402] = 2;
+	dump();
+	assert_int_equal(line_count, 5);
+	assert_string_equal(lines[3], "  exit reason 0x2");
+	assert_string_equal(lines[4], "  f0 0x1");
+}
+
+/* What the next entry will store is shown in place of what the VMCS still holds. */
+static void changed_registers_are_shown(void **state)
+{
+	static const struct {
+		enum vcpu_reg reg;
+		unsigned field;
+	} cases[] = {
+		{ REG_RSP, VMX_FIELD(rsp) }, { REG_RIP, VMX_FIELD(rip) }, { REG_RFLAGS, VMX_FIELD(rflags) },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		char item[32];
+
+		setup(state);
+		vcpu->regs[cases[i].reg] = 0x5678;
+		((u64 *)&entry_state)[cases[i].field] = 0x1111;
+		dump();
+		snprintf(item, sizeof(item), "  f%u 0x1111", cases[i].field);
+		assert_string_equal(lines[line_count - 1], item);
+		vcpu->regs_dirty = BIT(cases[i].reg);
+		dump();
+		snprintf(item, sizeof(item), "  f%u 0x5678", cases[i].field);
+		assert_string_equal(lines[line_count - 1], item);
+	}
+}
+
+/* --- accesses to the VMCS --- */
+
+static void a_list_is_written_as_it_stands(void **state)
+{
+	const struct vmcs_setting list[] = {
+		vmcs_set16(VPID, 5), vmcs_set64(EPT_POINTER, 0x123456789abcdef0),
+		vmcs_set32(PIN_BASED_CONTROLS, 0xffffffff), vmcs_setn(GUEST_CR3, 0x1000),
+	};
+
+	vmcs[0x6804] = 0x77;
+	vmcs_write_list(list, ARRAY_SIZE(list));
+	assert_int_equal(vmcs_read16(VPID), 5);
+	assert_int_equal(vmcs_read64(EPT_POINTER), 0x123456789abcdef0);
+	assert_int_equal(vmcs_read32(PIN_BASED_CONTROLS), 0xffffffff);
+	assert_int_equal(vmcs_readn(GUEST_CR3), 0x1000);
+	assert_int_equal(vmcs[0x6804], 0x77);
+}
+
+static void a_refused_access_panics_with_its_error(void **state)
+{
+	vmcs[0x4400] = 12;
+	missing[0x6802] = missing[0x2010] = true;
+	if (!setjmp(panicked)) {
+		vmcs_readn(GUEST_CR3);
+		fail();
+	}
+	assert_string_equal(panic_text, "VMREAD of VMCS field 0x6802 failed, VM-instruction error 12");
+	if (!setjmp(panicked)) {
+		vmcs_write64(TSC_OFFSET, 0xabc);
+		fail();
+	}
+	assert_string_equal(panic_text,
+			    "VMWRITE of 0xabc to VMCS field 0x2010 failed, VM-instruction error 12");
+	if (!setjmp(panicked)) {
+		const struct vmcs_setting list[] = { vmcs_set64(TSC_OFFSET, 1) };
+
+		vmcs_write_list(list, 1);
+		fail();
+	}
+	assert_string_equal(panic_text, "VMWRITE of 0x1 to VMCS field 0x2010 failed, VM-instruction error 12");
+}
+
+/* VMfailInvalid: there is no current VMCS, and so no error number. */
+static void without_a_vmcs_there_is_no_error_number(void **state)
+{
+	vmcs[0x4400] = 12;
+	missing[0x4400] = missing[0x6802] = true;
+	if (!setjmp(panicked)) {
+		vmcs_readn(GUEST_CR3);
+		fail();
+	}
+	assert_string_equal(panic_text, "VMREAD of VMCS field 0x6802 failed, VM-instruction error 0");
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(registers),
-		TEST(every_field_of_the_entry),
-		TEST(parts_are_kept_apart),
-		TEST(what_is_0_is_left_out),
-		TEST(registers_that_wait_to_be_stored),
-		TEST(fields_of_the_exit),
-		TEST(lines_are_bounded),
+		cmocka_unit_test_setup(general_registers_come_first, setup),
+		cmocka_unit_test_setup(lines_hold_99_characters, setup),
+		cmocka_unit_test_setup(exit_fields_are_listed_if_not_0, setup),
+		cmocka_unit_test_setup(parts_of_the_entry_state_begin_lines, setup),
+		cmocka_unit_test_setup(the_exit_comes_before_the_entry_state, setup),
+		cmocka_unit_test_setup(changed_registers_are_shown, setup),
+		cmocka_unit_test_setup(a_list_is_written_as_it_stands, setup),
+		cmocka_unit_test_setup(a_refused_access_panics_with_its_error, setup),
+		cmocka_unit_test_setup(without_a_vmcs_there_is_no_error_number, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

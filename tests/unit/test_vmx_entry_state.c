@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the rules of VM entry look at, as it is read from the VMCS and from the processor. */
+/* What the rules of VM entry look at, as it is read from the VMCS and from the fake_cpu. */
 /* link: vmx/entry_state.c vmx/rules/rules.c vmx/rules/rule.c vmx/rules/controls.c vmx/rules/host.c */
 /* link: vmx/rules/guest.c vmx/rules/segments.c vmx/rules/nonregister.c core/observe/entry_rule.c lib/string.c */
 /* cflags: -Wno-missing-field-initializers -Xlinker --wrap=vmx_check_entry */

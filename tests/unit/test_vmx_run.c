@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry and exit under VMX with a fake VMCS: events that no emulator raises, and the order of the steps
- * after an exit. Each letter of the record is a step: I self-IPI, p look for it in the IRR, E
+ * Entry and exit under VMX with a fake VMCS: what no emulator raises, and the order in which an
+ * exit is looked at. Each letter of the diary is a step: I self-IPI, p look for it in the IRR, E
  * entry, r exit reason read, q qualification read, e VM-instruction error read, M host's
  * machine-check handler, V IDT-vectoring information read, N host's NMI handler, X timers run, H the
  * exit's handler.
@@ -17,9 +17,9 @@
 #include "arch/time/clock.h"
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
-#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
+#include "core/cpu/msr.h"
 #include "core/exit.h"
 #include "core/observe/trace_record.h"
 #include "core/vm_alloc.h"
@@ -122,7 +122,7 @@ void vmx_host_nmi(void)
 void exit_machine_check(struct vcpu *v, bool entered)
 {
 	assert_ptr_equal(v, vcpu);
-	/* After a failed entry there is no guest that could be informed. */
+	/* After a failed entry there is no guest to report it to. */
 	assert_int_equal(entered, !(vcpu->exit_reason & FAILED_ENTRY));
 	note('M');
 	reason_at_machine_check = vcpu->exit_reason;
@@ -133,16 +133,24 @@ u64 lapic_timer_armed;
 
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static u32 request_by_handler;
+static bool write_by_handler;
+static u8 injected_at_handler;
 
 static void handler(struct vcpu *v)
 {
 	note('H');
+	injected_at_handler = v->events.injected.type;
+	if (write_by_handler) {
+		vcpu_reg_write(v, REG_RSP, 0x8888);
+		vcpu_reg_write(v, REG_RFLAGS, 0x246);
+	}
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
 
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *v) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handler,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = handler,
 	[EXIT_REASON_CPUID] = handler,
 	[EXIT_REASON_IO] = handler,
 	[EXIT_REASON_EPT_VIOLATION] = handler,
@@ -208,6 +216,7 @@ static int setup(void **state)
 	enter_result = EXIT_FASTPATH_NONE;
 	again = 0;
 	request_by_handler = 0;
+	write_by_handler = false;
 	memset(&trace_ring, 0, sizeof(trace_ring));
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
@@ -223,7 +232,7 @@ static int setup(void **state)
 
 /* --- entries that fail --- */
 
-/* VMfailInvalid: no field of the VMCS is valid or can be read. */
+/* VMfailInvalid: nothing of the VMCS can be trusted, nor read. */
 static void vmfail_invalid(void **state)
 {
 	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
@@ -254,8 +263,8 @@ static void vmfail_valid(void **state)
 }
 
 /*
- * A machine check during VM entry is reported as a failed entry. If bit 31 were tested before basic reason
- * 41, the host would not handle its machine check.
+ * A machine check during VM entry is reported as a failed entry. Basic reason 41 has to be looked at
+ * before bit 31, or the host never learns of its machine check.
  */
 static void machine_check_during_entry(void **state)
 {
@@ -283,7 +292,7 @@ static void failed_entry_is_not_an_exit(void **state)
 		setup(state);
 		next_reason = FAILED_ENTRY | cases[i].basic;
 		vmcs[EXIT_QUALIFICATION.encoding] = 4;
-		/* From an earlier exit: an interrupt in delivery, which must not be injected again. */
+		/* Left by an earlier exit: an interrupt in delivery, which must not be taken up. */
 		vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x30;
 		vcpu->events.injected = (struct event){ .type = EVENT_NMI, .vector = 2 };
 		assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_ENTRY_FAILED);
@@ -331,7 +340,7 @@ static void ordinary_exit(void **state)
 	assert_int_equal(trace_ring.records[1].tsc, 2000);
 }
 
-/* --- exits that are handled within the stub --- */
+/* --- exits that are handled within the entry stub --- */
 
 static struct exit_statistics counted;
 
@@ -345,7 +354,7 @@ static void let_answer(u32 reason)
 	vmcs[GUEST_RFLAGS.encoding] = RFLAGS_FIXED;
 }
 
-static void cpuid_is_handled_on_the_fast_path(void **state)
+static void cpuid_is_answered_in_the_stub(void **state)
 {
 	let_answer(EXIT_REASON_CPUID);
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
@@ -361,8 +370,8 @@ static void cpuid_is_handled_on_the_fast_path(void **state)
 	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
 }
 
-/* Cases that need work at an instruction's end, or a mode where RIP wraps, are not on the fast path. */
-static void special_cases_take_the_slow_path(void **state)
+/* Single steps, shadows and a RIP that may wrap need the exit's handler. */
+static void what_is_not_plain_goes_the_long_way(void **state)
 {
 	for (unsigned i = 0; i < 7; i++) {
 		setup(state);
@@ -386,6 +395,149 @@ static void special_cases_take_the_slow_path(void **state)
 		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
 		assert_int_equal(again, i < 5);		/* by the handler, which this test fakes */
 	}
+}
+
+static struct msr_shortcuts shortcuts;
+static u64 cached_msr;
+
+/* The guest reads MSR 0x1d9, whose value is in memory. */
+static void let_read_msr(void)
+{
+	let_answer(EXIT_REASON_RDMSR);
+	memset(&shortcuts, 0, sizeof(shortcuts));
+	cached_msr = 0x1122334455667788;
+	msr_add_shortcut(&shortcuts, 0x1d9, &cached_msr);
+	vcpu->msrs = (struct msr_state *)&shortcuts;
+	vcpu->regs[REG_RCX] = 0xffffffff000001d9;	/* RDMSR looks at ECX only */
+	vcpu->regs[REG_RAX] = vcpu->regs[REG_RDX] = ~0ull;
+}
+
+static void rdmsr_of_a_cached_value_is_answered_in_the_stub(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_read_msr();
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(again, 1);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x55667788);	/* upper halves are cleared */
+	assert_int_equal(vcpu->regs[REG_RDX], 0x11223344);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->reason, EXIT_REASON_RDMSR);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_MSR);
+	assert_int_equal(record->access.address, 0x1d9);
+	assert_int_equal(record->access.value, 0x1122334455667788);
+}
+
+static void a_hypercall_is_answered_in_the_stub(void **state)
+{
+	const struct trace_record *record = &trace_ring.records[1];
+
+	let_answer(EXIT_REASON_VMCALL);
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(again, 1);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], (u64)-1000);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->reason, EXIT_REASON_VMCALL);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_NO_ACCESS);
+}
+
+enum obstacle {
+	SINGLE_STEP, RESUME_FLAG, STI_SHADOW, MOV_SS_SHADOW, RIP_CROSSES_4_GIB, CHECKS, REQUEST, FIRST_OF_ITS_KIND,
+	OBSTACLES,
+};
+
+static void put_up(enum obstacle obstacle)
+{
+	switch (obstacle) {
+	case SINGLE_STEP:
+		vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF;
+		break;
+	case RESUME_FLAG:
+		vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_RF;
+		break;
+	case STI_SHADOW:
+		vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_STI;
+		break;
+	case MOV_SS_SHADOW:
+		vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS;
+		break;
+	case RIP_CROSSES_4_GIB:
+		vmcs[GUEST_RIP.encoding] = 0xfffffffe;
+		break;
+	case CHECKS:
+		vcpu->every_exit = 1;
+		break;
+	case REQUEST:
+		vcpu_request(vcpu, REQ_STOP);
+		break;
+	default:
+		vcpu->statistics.by_kind[next_reason] = NULL;
+	}
+}
+
+/* Then the exit's handler does it, and the guest's registers are as they were. */
+static void obstacles_leave_the_instruction_to_its_handler(void **state)
+{
+	static const u32 reasons[] = { EXIT_REASON_CPUID, EXIT_REASON_RDMSR, EXIT_REASON_VMCALL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(reasons); i++) {
+		for (enum obstacle obstacle = 0; obstacle < OBSTACLES; obstacle++) {
+			u64 rip;
+
+			setup(state);
+			if (reasons[i] == EXIT_REASON_RDMSR)
+				let_read_msr();
+			else
+				let_answer(reasons[i]);
+			vcpu->regs[REG_RAX] = 0;
+			put_up(obstacle);
+			rip = vmcs[GUEST_RIP.encoding];
+			vmx_vcpu_run(vcpu, false);
+			assert_int_equal(vmcs[GUEST_RIP.encoding], rip);
+			assert_int_equal(vcpu->regs[REG_RAX], 0);
+			assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		}
+	}
+}
+
+static void an_msr_that_is_not_cached_is_left_to_its_handler(void **state)
+{
+	let_read_msr();
+	vcpu->regs[REG_RCX] = 0x1e9;	/* the same slot */
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_int_equal(vcpu->regs[REG_RAX], ~0ull);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);
+}
+
+/* The last RIP that does not carry into bit 32, and the same beyond 4 GiB. */
+static void rip_may_come_up_to_4_gib(void **state)
+{
+	static const u64 rips[] = { 0xfffffffd, 0xfffffffffffffffd, 0xffffffff81000000 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rips); i++) {
+		setup(state);
+		let_answer(EXIT_REASON_VMCALL);
+		vmcs[GUEST_RIP.encoding] = rips[i];
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], rips[i] + 2);
+	}
+}
+
+static void without_a_preemption_timer_its_field_is_not_written(void **state)
+{
+	vmx_caps.pin &= ~(u32)PIN_PREEMPTION_TIMER;
+	let_answer(EXIT_REASON_VMCALL);
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_false(written[PREEMPTION_TIMER_VALUE.encoding]);
 }
 
 static void handlers_run_within_the_stub(void **state)
@@ -432,7 +584,7 @@ static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 	assert_int_equal(again, 0);
 }
 
-/* Machine checks, NMIs and failed entries are never handled in the stub. */
+/* Machine checks, NMIs and failed entries are never for a handler in the stub. */
 static void host_events_leave_the_stub(void **state)
 {
 	static const u32 reasons[] = {
@@ -450,7 +602,7 @@ static void host_events_leave_the_stub(void **state)
 	}
 }
 
-static void a_handled_exit_arms_the_timer_again(void **state)
+static void an_answered_exit_sets_the_timer_anew(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		setup(state);
@@ -464,7 +616,7 @@ static void a_handled_exit_arms_the_timer_again(void **state)
 
 /* --- more of exits --- */
 
-/* Bits 26 to 29 give details of an exit; they must not change its reason. */
+/* Bits 26 to 29 tell more about an exit; they must not change which exit it is. */
 static void upper_bits_do_not_change_the_basic_reason(void **state)
 {
 	for (unsigned bit = 16; bit <= 30; bit++) {
@@ -489,7 +641,7 @@ static void exit_reason_layout(void **state)
 			 0x28000000);
 }
 
-static void host_events_are_served_immediately(void **state)
+static void host_events_are_served_right_after_the_exit(void **state)
 {
 	next_reason = EXIT_REASON_EXCEPTION_OR_NMI;
 	vmcs[EXIT_INTERRUPTION_INFO.encoding] =
@@ -523,6 +675,144 @@ static void changed_registers_are_stored(void **state)
 			 BIT(REG_RIP)); /* the others are the guest's to change */
 }
 
+/* --- what is recorded of an exit --- */
+
+/* The interruption fields hold an earlier exit's values except after an exception or NMI. */
+static void interruption_fields_are_recorded_where_valid(void **state)
+{
+	static const struct {
+		u32 reason, info, recorded, error;
+	} cases[] = {
+		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000b11, 0x80000b11, 0x55 },
+		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000301, 0x80000301, 0 },	/* no error code */
+		{ EXIT_REASON_EXTERNAL_INTERRUPT, 0x80000b11, 0, 0 },
+		{ EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
+		{ BIT(26) | EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct trace_record *record = &trace_ring.records[1];
+
+		setup(state);
+		record->intr_info = record->error_code = 0x77;	/* of a record that is overwritten */
+		next_reason = cases[i].reason;
+		vmcs[EXIT_INTERRUPTION_INFO.encoding] = cases[i].info;
+		vmcs[EXIT_INTERRUPTION_ERROR.encoding] = 0x55;
+		vmcs[EXIT_QUALIFICATION.encoding] = 0x1111222233334444;
+		vmcs[IDT_VECTORING_INFO.encoding] = 0x30;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(record->kind, TRACE_EXIT);
+		assert_int_equal(record->intr_info, cases[i].recorded);
+		assert_int_equal(record->error_code, cases[i].error);
+		assert_int_equal(record->info1, 0x1111222233334444);
+		assert_int_equal(record->info2, 0x30);
+		assert_int_equal(vmx.qualification, 0x1111222233334444);
+		assert_int_equal(vmx.vectoring_info, 0x30);
+	}
+}
+
+static void a_failed_entry_has_no_vectoring_information(void **state)
+{
+	next_reason = FAILED_ENTRY | EXIT_REASON_INVALID_GUEST_STATE;
+	vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x30;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(vmx.vectoring_info, 0);
+	assert_int_equal(trace_ring.records[1].info2, 0);
+}
+
+static void a_refused_entry_is_at_the_rip_that_would_have_run(void **state)
+{
+	enter_result = EXIT_FASTPATH_ENTRY_FAILED;
+	vcpu->regs[REG_RIP] = 0x7c00;
+	vcpu->exit_rip = 0x1111;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->exit_rip, 0x7c00);
+	assert_int_equal(vcpu->exit_tsc, exit_at);
+}
+
+/* The last of the exits that have an index of their own, and what lies beyond. */
+static void reasons_without_an_index_share_the_last(void **state)
+{
+	static const struct {
+		u32 reason, index;
+	} cases[] = {
+		{ EXIT_KINDS - 2, EXIT_KINDS - 2 }, { EXIT_KINDS - 1, EXIT_KINDS - 1 },
+		{ EXIT_KINDS, EXIT_KINDS - 1 }, { 0xffff, EXIT_KINDS - 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		next_reason = cases[i].reason;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(vcpu->exit_index, cases[i].index);
+	}
+}
+
+/* --- handlers within the stub --- */
+
+/* The table of handlers ends there. */
+static void an_unknown_reason_is_no_handlers(void **state)
+{
+	next_reason = VMX_HANDLERS;
+	vcpu->statistics.by_kind[EXIT_KINDS - 1] = &counted;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_string_equal(diary, "ErqV");
+}
+
+static void only_changed_registers_are_stored(void **state)
+{
+	static const u32 fields[] = { 0x681c, 0x681e, 0x6820 };
+	static const enum vcpu_reg regs[] = { REG_RSP, REG_RIP, REG_RFLAGS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+		setup(state);
+		vcpu_reg_write(vcpu, regs[i], 0x1230 + i);
+		vmx_store_dirty_regs(vcpu);
+		for (unsigned j = 0; j < ARRAY_SIZE(regs); j++) {
+			assert_int_equal(written[fields[j]], i == j);
+			assert_int_equal(vmcs[fields[j]], i == j ? 0x1230 + i : 0);
+		}
+		assert_int_equal(vcpu->regs_dirty, 0);
+	}
+}
+
+/* As vmx_vcpu_run() does around an exit that it returns for. */
+static void the_stub_does_what_an_entry_needs(void **state)
+{
+	let_answer(EXIT_REASON_IO);
+	vcpu->events.injected.type = EVENT_NMI;
+	write_by_handler = true;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_int_equal(injected_at_handler, EVENT_NONE);
+	assert_int_equal(vmcs[GUEST_RSP.encoding], 0x8888);
+	assert_int_equal(vmcs[GUEST_RFLAGS.encoding], 0x246);
+	assert_int_equal(vcpu->regs_dirty, 0);
+	assert_true(vmx.launched);
+}
+
+static void the_stub_leaves_a_changed_register_to_the_next_run(void **state)
+{
+	let_answer(EXIT_REASON_IO);
+	write_by_handler = true;
+	request_by_handler = REQ_EVENT;
+	vmx_vcpu_run(vcpu, false);
+	assert_false(written[GUEST_RSP.encoding]);
+	assert_int_equal(vcpu->regs_dirty, BIT(REG_RSP) | BIT(REG_RFLAGS));
+	assert_true(vmx.launched);	/* VMRESUME from here on */
+}
+
+/* An IDT-vectoring field that is valid: the event is injected again, before the handler's request. */
+static void the_stub_takes_up_an_interrupted_delivery(void **state)
+{
+	let_answer(EXIT_REASON_EPT_VIOLATION);
+	vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x31;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(vcpu->events.reinject.type, EVENT_INTERRUPT);
+	assert_int_equal(vcpu->events.reinject.vector, 0x31);
+	assert_int_equal(again, 0);
+}
+
 /* --- the preemption timer --- */
 
 static void timer_fires_while_soft_disabled(void **state)
@@ -551,7 +841,7 @@ static void timer_fires_because_the_exit_is_forced(void **state)
 	}
 }
 
-/* A forced exit is for one entry only: the timer is set again for each entry. */
+/* Forcing ends with the entry that it was asked for: the timer is set anew for each. */
 static void forced_exit_does_not_stick(void **state)
 {
 	vmx_vcpu_run(vcpu, true);
@@ -682,7 +972,7 @@ static void lost_self_ipi_does_not_hang(void **state)
 	assert_in_range(polls, 2, 1000);
 }
 
-/* --- interrupted deliveries --- */
+/* --- what was being delivered --- */
 
 static void exit_while_delivering(u32 info)
 {
@@ -699,7 +989,7 @@ static void interrupted_delivery_is_recovered(void **state)
 
 	exit_while_delivering(INTERRUPTION_VALID | 0x30);
 	assert_int_equal(event->type, EVENT_INTERRUPT);
-	assert_true(vcpu->requests & REQ_EVENT);	/* or the event would stay unnoticed */
+	assert_true(vcpu->requests & REQ_EVENT);	/* or nobody would look at it */
 	assert_int_equal(event->vector, 0x30);
 	assert_false(event->has_error_code);
 	assert_int_equal(event->length, 0);
@@ -835,17 +1125,32 @@ int main(void)
 		cmocka_unit_test_setup(failed_entry_is_not_an_exit, setup),
 		cmocka_unit_test_setup(launched_after_the_first_real_exit, setup),
 		cmocka_unit_test_setup(ordinary_exit, setup),
-		cmocka_unit_test_setup(cpuid_is_handled_on_the_fast_path, setup),
-		cmocka_unit_test_setup(special_cases_take_the_slow_path, setup),
+		cmocka_unit_test_setup(cpuid_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
+		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
+		cmocka_unit_test_setup(an_msr_that_is_not_cached_is_left_to_its_handler, setup),
+		cmocka_unit_test_setup(rip_may_come_up_to_4_gib, setup),
+		cmocka_unit_test_setup(without_a_preemption_timer_its_field_is_not_written, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
-		cmocka_unit_test_setup(a_handled_exit_arms_the_timer_again, setup),
+		cmocka_unit_test_setup(an_answered_exit_sets_the_timer_anew, setup),
 		cmocka_unit_test_setup(upper_bits_do_not_change_the_basic_reason, setup),
 		cmocka_unit_test_setup(exit_reason_layout, setup),
-		cmocka_unit_test_setup(host_events_are_served_immediately, setup),
+		cmocka_unit_test_setup(host_events_are_served_right_after_the_exit, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
+		cmocka_unit_test_setup(interruption_fields_are_recorded_where_valid, setup),
+		cmocka_unit_test_setup(a_failed_entry_has_no_vectoring_information, setup),
+		cmocka_unit_test_setup(a_refused_entry_is_at_the_rip_that_would_have_run, setup),
+		cmocka_unit_test_setup(reasons_without_an_index_share_the_last, setup),
+		cmocka_unit_test_setup(an_unknown_reason_is_no_handlers, setup),
+		cmocka_unit_test_setup(only_changed_registers_are_stored, setup),
+		cmocka_unit_test_setup(the_stub_does_what_an_entry_needs, setup),
+		cmocka_unit_test_setup(the_stub_leaves_a_changed_register_to_the_next_run, setup),
+		cmocka_unit_test_setup(the_stub_takes_up_an_interrupted_delivery, setup),
 		cmocka_unit_test_setup(timer_fires_while_soft_disabled, setup),
 		cmocka_unit_test_setup(timer_fires_because_the_exit_is_forced, setup),
 		cmocka_unit_test_setup(forced_exit_does_not_stick, setup),

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMX switched on and off, a VM's MSR bitmap and EPT, and a vCPU's VMCS from its creation over the reset
- * to a CPU. Fields are named by their encodings: Intel SDM, "Field Encoding in VMCS". "VMX-Fixed Bits in
- * CR0", "Organization of VMCS Data", "Processor State After Reset".
+ * A vCPU's VMCS from creation to reset, and a VM's EPT and MSR bitmap, on a fake processor with a fake
+ * VMCS. Intel SDM, "Virtual Machine Control Structures", "Processor State After Reset".
  */
-/* link: vmx/vcpu.c vmx/state.c vmx/events.c vmx/vm.c vmx/ept.c vmx/enable.c vmx/vmcs.c */
-/* link: lib/log.c tests/unit/fake_vmcs.c tests/unit/fake_cpu.c */
-/* cflags: -fno-pie -no-pie */
+/* link: vmx/vcpu.c vmx/vm.c vmx/ept.c vmx/state.c vmx/events.c tests/unit/fake_vmcs.c tests/unit/fake_cpu.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,692 +12,868 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/fpu.h"
 #include "arch/cpu/gdt.h"
-#include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
-#include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/emulate/emulate.h"
 #include "core/mem/tdp.h"
-#include "fake_cpu.h"
+#include "tests/unit/fake_cpu.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"
 
-EXTABLE_BEGINS;
+#define REVISION  0x1234u
+#define TDP_ROOT  0x5555000ull
+#define VM_ROOT	  0x7777000ull
+#define HOST_PAT_VALUE	0x0007010600070106ull
+#define HOST_EFER_VALUE 0xd01ull
 
 struct vmx_caps vmx_caps;
 struct cpu_features cpu_features;
-const u8 vmx_exit_point[16];
-static struct percpu cpu;
+const u8 vmx_exit_point[1];
+
 static struct vm vm;
-static struct vcpu_vmx vmx;
-static struct vcpu *const vcpu = &vmx.vcpu;
-static u8 vmcs_page[PAGE_SIZE], bitmap[PAGE_SIZE];
-static struct vmx_msr_entry lists[2];
-static unsigned allocations, allocations_left, trees;
-static bool tdp_fails, guest_has_rdtscp;
-static u32 guest_leaf_7_ebx, guest_leaf_d_eax;
-static struct tdp_format mapped_format;
+static struct percpu cpu;
+static struct vcpu *vcpu;
+static struct vcpu_vmx *vmx;
+static unsigned pages, page_limit, stored;
+static u64 features;		/* bits of enum guest_feature */
+static u32 leaf_7_ebx, leaf_d_eax;
 static jmp_buf panicked;
-static u64 vmx_stored_rip;
-static char panic_words[64];
+static bool may_panic;
 
 /* --- the rest of Lamina --- */
 
-struct percpu *this_cpu(void) { return &cpu; }
-struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) { return (struct cpuid_regs){ .eax = 0x506e3 + leaf - 1 }; }
-u64 gdt_base(const struct percpu *c) { return 0xffff000000001000; }
-u64 tss_base(const struct percpu *c) { return 0xffff000000002000; }
-u64 idt_base(void) { return 0xffff000000003000; }
-u64 control_cr4_allowed(const struct vcpu *v) { return 0x3fffff; }
-void emulate_advance(struct vcpu *v, unsigned length) { fail(); }
-void event_raise_debug(struct vcpu *v, u64 bits) { fail(); }
-bool cpuid_has(const struct vcpu *v, enum guest_feature feature) { return feature == FEATURE_RDTSCP && guest_has_rdtscp; }
-
-struct cpuid_regs cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
-{
-	if (leaf == 7 && subleaf == 0)
-		return (struct cpuid_regs){ .ebx = guest_leaf_7_ebx };
-	assert_true(leaf == 0xd && subleaf == 1);
-	return (struct cpuid_regs){ .eax = guest_leaf_d_eax };
-}
-
-void panic(const char *format, ...)
-{
-	strncpy(panic_words, format, sizeof(panic_words) - 1);
-	longjmp(panicked, 1);
-}
-
 void *page_alloc(void)
 {
-	if (!allocations_left)
+	void *page;
+
+	if (pages >= page_limit)
 		return NULL;
-	allocations_left--;
-	allocations++;
-	return calloc(1, PAGE_SIZE);
+	pages++;
+	page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+	memset(page, 0, PAGE_SIZE);
+	return page;
 }
 
 void page_free(void *page)
 {
 	assert_non_null(page);
-	allocations--;
+	pages--;
 	free(page);
 }
 
-int tdp_create(struct vm *v)
+void panic(const char *format, ...)
 {
-	trees += !tdp_fails;
-	return tdp_fails ? -ENOMEM : 0;
+	if (may_panic)
+		longjmp(panicked, 1);
+	fail_msg("panic: %s", format);
+	__builtin_unreachable();
 }
 
-void tdp_destroy(struct vm *v) { trees = 0; }
+static bool panics(void (*function)(struct vcpu *v))
+{
+	volatile bool returned = false;
+
+	may_panic = true;
+	if (!setjmp(panicked)) {
+		function(vcpu);
+		returned = true;
+	}
+	may_panic = false;
+	return !returned;
+}
+
+/* Fields are accessible once VMPTRLD has made the VMCS current. */
+void vmcs_write_list(const struct vmcs_setting *settings, unsigned count)
+{
+	assert_int_equal(fake_cpu.current_vmcs, virt_to_phys(vmx->vmcs));
+	for (unsigned i = 0; i < count; i++) {
+		fake_vmcs[settings[i].encoding] = settings[i].value;
+		fake_vmcs_written[settings[i].encoding] = true;
+	}
+}
+
+struct percpu *this_cpu(void) { return &cpu; }
+u64 gdt_base(const struct percpu *of) { assert_ptr_equal(of, &cpu); return 0xffff800000001000; }
+u64 tss_base(const struct percpu *of) { assert_ptr_equal(of, &cpu); return 0xffff800000002000; }
+u64 idt_base(void) { return 0xffff800000003000; }
+
+bool cpuid_has(const struct vcpu *v, enum guest_feature feature)
+{
+	return features >> feature & 1;
+}
+
+struct cpuid_regs cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
+{
+	if (leaf == 7 && subleaf == 0)
+		return (struct cpuid_regs){ .ebx = leaf_7_ebx };
+	if (leaf == 0xd && subleaf == 1)
+		return (struct cpuid_regs){ .eax = leaf_d_eax };
+	fail_msg("CPUID leaf 0x%x, subleaf %u", leaf, subleaf);
+	return (struct cpuid_regs){ 0 };
+}
+
+struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
+{
+	assert_int_equal(leaf, 1);
+	return (struct cpuid_regs){ .eax = 0x000906ea };
+}
+
+void vmx_store_dirty_regs(struct vcpu *v)
+{
+	assert_int_not_equal(fake_cpu.current_vmcs, 0);	/* before VMCLEAR */
+	stored++;
+}
+
+u64 control_cr4_allowed(const struct vcpu *v) { return 0; }
+void emulate_advance(struct vcpu *v, unsigned length) { fail(); }
+void event_raise_debug(struct vcpu *v, u64 dr6_bits) { fail(); }
+
+static int root_error;
+static struct tdp_format format_seen;
+static u64 mapped[3];
+
+int tdp_create(struct vm *v)
+{
+	v->tdp_root = TDP_ROOT;
+	return root_error;
+}
+
+void tdp_destroy(struct vm *v) { v->tdp_root = 0; }
 
 int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
 {
-	assert_true(gpa == 0x1000 && hpa == 0x2000 && size == 0x3000);
-	mapped_format = *format;
-	return -ENOMEM;
+	assert_ptr_equal(v, &vm);
+	format_seen = *format;
+	mapped[0] = gpa;
+	mapped[1] = hpa;
+	mapped[2] = size;
+	return -EBUSY;
 }
 
-/* vmx/run.c's, which stores what the next entry needs. */
-void vmx_store_dirty_regs(struct vcpu *v)
-{
-	vmx_stored_rip = v->regs_dirty & BIT(REG_RIP) ? v->regs[REG_RIP] : 0;
-	v->regs_dirty = 0;
-}
+/* --- set-up --- */
 
-#define PANICS(statement)						\
-	do {								\
-		if (!setjmp(panicked)) {				\
-			statement;					\
-			fail_msg("no panic");				\
-		}							\
-	} while (0)
-
-static int setup(void **state)
+static void power_on_processor(void)
 {
+	static const u32 live[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103 };
+
 	fake_cpu_reset();
-	fake_vmcs_clear();
-	memset(fake_vmcs, 0x5a, sizeof(fake_vmcs));
-	memset(&vmx, 0, sizeof(vmx));
-	memset(&vm, 0, sizeof(vm));
-	memset(&cpu, 0, sizeof(cpu));
-	vmx.vmcs = vmcs_page;
-	vmx.efer_lists = lists;
-	vcpu->vm = &vm;
-	vm.vendor = bitmap;
-	vm.tdp_root = 0x7654000;
-	vm.space.root = 0x9876000;
-	vmx_caps = (struct vmx_caps){
-		.revision = 0x4e5,
-		.pin = 0x7f, .primary = 0xb5186dfa, .secondary = 0x1010aa, .exit = 0x3fffff, .entry = 0xffff,
-		.ept_vpid = EPT_INVEPT_SINGLE | EPT_INVVPID_SINGLE,
-		.cr0_fixed0 = CR0_PG | CR0_NE | CR0_PE, .cr0_fixed1 = 0xffffffff,
-		.cr4_fixed0 = CR4_VMXE, .cr4_fixed1 = 0x3727ff,
-	};
-	cpu_features = (struct cpu_features){ .rdtscp = true };
-	allocations = trees = 0;
-	allocations_left = 100;
-	tdp_fails = false;
-	guest_has_rdtscp = true;
-	guest_leaf_7_ebx = BIT(10);
-	guest_leaf_d_eax = BIT(3);
-	fake_msr(MSR_PAT)->value = 0x0007010600070106;
-	fake_msr(MSR_EFER)->value = 0xd00;
-	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		fake_msr(vmx_live_msrs[i])->value = 0x9900 + i;
-	fake_msr(MSR_FEATURE_CONTROL)->value = 5;
-	return 0;
+	fake_cpu.cr[0] = 0x80010031;
+	fake_cpu.cr[4] = 0x2020;
+	fake_msr(MSR_PAT)->value = HOST_PAT_VALUE;
+	fake_msr(MSR_EFER)->value = HOST_EFER_VALUE;
+	for (unsigned i = 0; i < ARRAY_SIZE(live); i++)
+		fake_msr(live[i])->value = 0x100 + i;
 }
 
-static void field_is(u32 encoding, u64 value)
+/* Each set of controls a different value, with all that Lamina can do without. */
+static void all_capabilities(void)
 {
-	if (!fake_vmcs_written[encoding] || fake_vmcs[encoding] != value)
-		fail_msg("VMCS field 0x%x is 0x%llx%s, expected 0x%llx", encoding, (ull)fake_vmcs[encoding],
-			 fake_vmcs_written[encoding] ? "" : ", never written", (ull)value);
+	vmx_caps = (struct vmx_caps){
+		.revision = REVISION,
+		.pin = 0x16 | PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER,
+		.primary = 0x0401e172 | PRIMARY_HLT | PRIMARY_MSR_BITMAP | PRIMARY_SECONDARY,
+		.secondary = SECONDARY_EPT | SECONDARY_VPID | SECONDARY_UNRESTRICTED_GUEST |
+			     SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_XSAVES | SECONDARY_ENCLS,
+		.exit = 0x36dff | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_LOAD_EFER,
+		.entry = 0x11ff | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+		.ept_vpid = EPT_INVEPT_SINGLE | EPT_INVVPID_SINGLE | EPT_PAGES_2M | EPT_PAGES_1G,
+		.cr0_fixed0 = CR0_PG | CR0_NE | CR0_PE, .cr0_fixed1 = 0xffffffff,
+		.cr4_fixed0 = CR4_VMXE, .cr4_fixed1 = 0x3fffff,
+	};
+}
+
+static const struct vcpu_ops ops = { .reg_fetch = vmx_reg_fetch };
+static u8 bitmap_page[PAGE_SIZE];
+
+static void new_vcpu(void)
+{
+	vcpu = vmx_vcpu_create(&vm);
+	assert_non_null(vcpu);
+	vmx = to_vmx(vcpu);
+	vcpu->vm = &vm;
+	vcpu->ops = &ops;
+}
+
+static void power_on(void)
+{
+	power_on_processor();
+	fake_vmcs_clear();
+	all_capabilities();
+	cpu_features = (struct cpu_features){ .rdtscp = true, .xsave = true };
+	vm = (struct vm){ .id = 4, .tdp_root = TDP_ROOT, .vendor = bitmap_page };
+	vm.space.root = VM_ROOT;
+	features = BIT_ULL(FEATURE_RDTSCP);
+	leaf_7_ebx = BIT(10);
+	leaf_d_eax = BIT(3);
+	page_limit = 100;
+	pages = stored = 0;
+}
+
+static void start(void)
+{
+	power_on();
+	new_vcpu();
+}
+
+static void finish(void)
+{
+	vmx_vcpu_destroy(vcpu);
+	assert_int_equal(pages, 0);
+}
+
+struct expected {
+	u32 encoding;
+	u64 value;
+};
+
+static void assert_fields(const struct expected *fields, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (!fake_vmcs_written[fields[i].encoding] || fake_vmcs[fields[i].encoding] != fields[i].value)
+			fail_msg("VMCS field 0x%x: 0x%llx (written: %d), expected 0x%llx", fields[i].encoding,
+				 (unsigned long long)fake_vmcs[fields[i].encoding],
+				 fake_vmcs_written[fields[i].encoding],
+				 (unsigned long long)fields[i].value);
+	}
 }
 
 /* --- creation --- */
 
-static void a_vmcs_begins_with_its_revision(void **state)
+static void a_new_vmcs_names_the_revision(void **state)
 {
-	struct vcpu *created = vmx_vcpu_create(&vm);
-
-	assert_non_null(created);
-	assert_int_equal(allocations, 2);
-	assert_int_equal(*(u32 *)to_vmx(created)->vmcs, 0x4e5);
-	assert_null(to_vmx(created)->efer_lists);
-	vmx_vcpu_destroy(created);
-	assert_int_equal(allocations, 0);
+	start();
+	assert_int_equal(*(u32 *)vmx->vmcs, REVISION);
+	assert_null(vmx->efer_lists);
+	assert_int_equal(pages, 2);
+	assert_false(vmx->filled);
+	finish();
 }
 
-static void lists_are_for_processors_without_efer_fields(void **state)
+/* The MSR-load lists take a page where VM entry and VM exit do not load EFER from the VMCS. */
+static void efer_lists_replace_missing_fields(void **state)
 {
-	struct vcpu *created;
-
-	vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
-	created = vmx_vcpu_create(&vm);
-	assert_non_null(to_vmx(created)->efer_lists);
-	assert_int_equal(allocations, 3);
-	vmx_vcpu_destroy(created);
-	assert_int_equal(allocations, 0);
-}
-
-static void without_memory_there_is_no_vcpu(void **state)
-{
-	for (unsigned lists_too = 0; lists_too < 2; lists_too++) {
-		for (unsigned left = 0; left < 2 + lists_too; left++) {
-			setup(state);
-			vmx_caps.exit = lists_too ? 0 : vmx_caps.exit;
-			allocations_left = left;
-			assert_null(vmx_vcpu_create(&vm));
-			assert_int_equal(allocations, 0);
-		}
+	for (unsigned i = 0; i < 2; i++) {
+		power_on();
+		if (i)
+			vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
+		else
+			vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
+		new_vcpu();
+		assert_non_null(vmx->efer_lists);
+		assert_int_equal(pages, 3);
+		finish();
 	}
+}
+
+static void creation_without_memory_leaves_nothing(void **state)
+{
+	for (page_limit = 0; ; page_limit++) {
+		unsigned limit = page_limit;
+
+		power_on();
+		vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
+		page_limit = limit;
+		if (limit == 3)
+			break;
+		assert_null(vmx_vcpu_create(&vm));
+		assert_int_equal(pages, 0);
+	}
+	new_vcpu();
+	finish();
+
+	power_on();
+	page_limit = 1;
+	assert_null(vmx_vcpu_create(&vm));
+	assert_int_equal(pages, 0);
 }
 
 /* --- loading --- */
 
-static void a_new_vmcs_is_cleared_before_it_is_loaded(void **state)
+/* SDM, "Host-State Area": RPL and TI of all selectors 0, CS and TR not 0. */
+static void host_state_is_this_cpus(void **state)
 {
+	start();
+	memset(fake_vmcs, 0xff, sizeof(fake_vmcs));
 	vmx_vcpu_load(vcpu);
-	assert_string_equal(fake_cpu.diary, "cpev");
-	assert_int_equal(fake_cpu.vmclear_pa, virt_to_phys(vmcs_page));
-	assert_int_equal(fake_cpu.vmptrld_pa, virt_to_phys(vmcs_page));
-	memset(fake_cpu.diary, 0, sizeof(fake_cpu.diary));
-	vmx_vcpu_load(vcpu);
-	assert_string_equal(fake_cpu.diary, "pev");	/* the launch state of one in use is not touched */
+	{
+		const struct expected fields[] = {
+			{ 0x6c00, 0x80010031 }, { 0x6c02, VM_ROOT }, { 0x6c04, 0x2020 },
+			{ 0x6c16, (u64)vmx_exit_point },
+			{ 0x0c02, 0x08 }, { 0x0c04, 0 }, { 0x0c06, 0 }, { 0x0c00, 0 }, { 0x0c08, 0 },
+			{ 0x0c0a, 0 }, { 0x0c0c, 0x18 },
+			{ 0x6c06, 0 }, { 0x6c08, (u64)&cpu },
+			{ 0x6c0a, 0xffff800000002000 }, { 0x6c0c, 0xffff800000001000 },
+			{ 0x6c0e, 0xffff800000003000 },
+			{ 0x4c00, 0 }, { 0x6c10, 0 }, { 0x6c12, 0 },
+			{ 0x2c00, HOST_PAT_VALUE }, { 0x2c02, HOST_EFER_VALUE },
+		};
+
+		assert_fields(fields, ARRAY_SIZE(fields));
+	}
+	finish();
 }
 
-static void refused_instructions_panic(void **state)
+static void controls_are_the_capabilities(void **state)
 {
-	fake_cpu.vmx_fails = true;
-	PANICS(vmx_vcpu_load(vcpu));
-	vmx.filled = true;
-	PANICS(vmx_vcpu_load(vcpu));
-	PANICS(ept_flush(&vm));
-	PANICS(vmx_flush_tlb(vcpu));
-	PANICS(vmx_vcpu_put(vcpu));
+	start();
+	memset(fake_vmcs, 0xaa, sizeof(fake_vmcs));
+	vmx_vcpu_load(vcpu);
+	{
+		const struct expected fields[] = {
+			{ 0x4000, vmx_caps.pin }, { 0x4002, vmx_caps.primary },
+			{ 0x401e, vmx_caps.secondary }, { 0x400c, vmx_caps.exit },
+			{ 0x4012, vmx_caps.entry },
+			{ 0x4004, BIT(18) | BIT(1) | BIT(17) },		/* #MC, #DB, #AC */
+			{ 0x4006, 0 }, { 0x4008, 0 }, { 0x400a, 0 },
+			{ 0x400e, 0 }, { 0x4010, 0 }, { 0x4014, 0 }, { 0x4016, 0 },
+			{ 0x2004, virt_to_phys(bitmap_page) },
+			{ 0x201a, TDP_ROOT | 6 | 3 << 3 },	/* write-back, a walk of 4 levels */
+			{ 0x2800, ~0ull },			/* no shadow VMCS */
+			{ 0x0000, 5 },				/* VPID of VM 4, vCPU 0 */
+			{ 0x202c, 0 },				/* XSAVES never exits */
+			{ 0x202e, ~0ull },			/* each leaf of ENCLS does */
+		};
+
+		assert_fields(fields, ARRAY_SIZE(fields));
+	}
+	assert_int_equal(vmx->primary, vmx_caps.primary);
+	assert_int_equal(vmx->entry_controls, vmx_caps.entry);
+	assert_false(fake_vmcs_written[0x2008] || fake_vmcs_written[0x200a]);
+	finish();
 }
 
-static void the_host_as_this_cpu_has_it(void **state)
+/* A field exists only where its control does: elsewhere VMWRITE fails. */
+static void fields_without_their_control_are_not_written(void **state)
 {
-	fake_cpu.cr[0] = 0x80010031;
-	fake_cpu.cr[4] = 0x3726e0;
-	vmx_vcpu_load(vcpu);
-	field_is(0x6c00, 0x80010031);
-	field_is(0x6c02, 0x9876000);			/* CR3: the VM's own address space */
-	field_is(0x6c04, 0x3726e0);
-	field_is(0x6c06, 0);				/* FS base */
-	field_is(0x6c08, (u64)&cpu);			/* GS base */
-	field_is(0x6c0a, 0xffff000000002000);
-	field_is(0x6c0c, 0xffff000000001000);
-	field_is(0x6c0e, 0xffff000000003000);
-	field_is(0x6c10, 0);				/* SYSENTER */
-	field_is(0x6c12, 0);
-	field_is(0x4c00, 0);
-	field_is(0x6c16, (u64)vmx_exit_point);
-	field_is(0x0c02, 0x08);				/* CS */
-	field_is(0x0c0c, 0x18);				/* TR */
-	for (u32 selector = 0x0c00; selector < 0x0c0c; selector += 2)
-		if (selector != 0x0c02)
-			field_is(selector, 0);
-	field_is(0x2c00, 0x0007010600070106);
-	field_is(0x2c02, 0xd00);
+	static const struct {
+		u32 secondary, entry, exit, encoding;
+	} cases[] = {
+		{ .secondary = SECONDARY_VPID, .encoding = 0x0000 },
+		{ .secondary = SECONDARY_XSAVES, .encoding = 0x202c },
+		{ .secondary = SECONDARY_ENCLS, .encoding = 0x202e },
+		{ .entry = ENTRY_LOAD_PAT, .encoding = 0x2c00 },
+		{ .exit = EXIT_LOAD_PAT, .encoding = 0x2c00 },
+		{ .exit = EXIT_SAVE_PAT, .encoding = 0x2c00 },
+		{ .exit = EXIT_LOAD_EFER, .encoding = 0x2c02 },
+		{ .entry = ENTRY_LOAD_EFER, .encoding = 0x2c02 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		power_on();
+		vmx_caps.secondary &= ~cases[i].secondary;
+		vmx_caps.entry &= ~cases[i].entry;
+		vmx_caps.exit &= ~cases[i].exit;
+		new_vcpu();
+		vmx_vcpu_load(vcpu);
+		assert_false(fake_vmcs_written[cases[i].encoding]);
+		finish();
+	}
 }
 
-static void host_fields_that_do_not_exist_are_left_alone(void **state)
+/* SDM, "VM-Entry Controls for MSRs": 16 bytes each, index in the first 4, value in the last 8. */
+static void efer_lists_hold_one_msr_each(void **state)
 {
-	vmx_caps.entry &= ~(u32)(ENTRY_LOAD_EFER | ENTRY_LOAD_PAT);
-	vmx_vcpu_load(vcpu);
-	assert_false(fake_vmcs_written[0x2c00]);
-	assert_false(fake_vmcs_written[0x2c02]);
-}
-
-static void controls_of_a_new_vmcs(void **state)
-{
-	vmx_vcpu_load(vcpu);
-	field_is(0x4000, 0x7f);
-	field_is(0x4002, 0xb5186dfa);
-	field_is(0x401e, 0x1010aa);
-	field_is(0x400c, 0x3fffff);
-	field_is(0x4012, 0xffff);
-	field_is(0x4004, 1 << 18 | 1 << 1 | 1 << 17);	/* #MC, #DB, #AC exit */
-	field_is(0x4006, 0);
-	field_is(0x4008, 0);
-	field_is(0x400a, 0);
-	field_is(0x400e, 0);
-	field_is(0x4010, 0);
-	field_is(0x4014, 0);
-	field_is(0x4016, 0);
-	field_is(0x2004, virt_to_phys(bitmap));
-	field_is(0x201a, 0x7654000 | 6 | 3 << 3);	/* write-back, a walk of four levels */
-	field_is(0x2800, ~0ull);
-	field_is(0x202c, 0);				/* XSAVES does not exit */
-	assert_int_equal(vmx.primary, 0xb5186dfa);
-	assert_int_equal(vmx.entry_controls, 0xffff);
-	assert_false(fake_vmcs_written[0x2008]);
-	assert_false(fake_vmcs_written[0x200a]);
-	assert_true(vcpu->deadline_in_hardware);
-	assert_true(vmx.filled);
-}
-
-static void controls_are_written_once(void **state)
-{
-	vmx_vcpu_load(vcpu);
-	fake_vmcs_written[0x4002] = fake_vmcs_written[0x4016] = false;
-	vmx.host_rsp = 5;
-	vmx_vcpu_load(vcpu);
-	assert_false(fake_vmcs_written[0x4002]);
-	assert_false(fake_vmcs_written[0x4016]);	/* an event may wait there */
-	assert_true(fake_vmcs_written[0x6c00]);		/* another CPU's host state */
-	assert_int_equal(vmx.host_rsp, 0);		/* and stack */
-}
-
-static void without_a_preemption_timer_the_host_has_to_wake_us(void **state)
-{
-	vmx_caps.pin &= ~(u32)BIT(6);
-	vmx_vcpu_load(vcpu);
-	assert_false(vcpu->deadline_in_hardware);
-}
-
-/* An instruction that the guest's CPUID does not announce raises #UD there. */
-static void instructions_that_the_guest_does_not_have(void **state)
-{
-	vmx_caps.secondary = ~0u;
-	vmx_vcpu_load(vcpu);
-	field_is(0x401e, ~0u);
-	setup(state);
-	vmx_caps.secondary = ~0u;
-	guest_has_rdtscp = false;
-	vmx_vcpu_load(vcpu);
-	field_is(0x401e, ~0u & ~BIT(3));
-	setup(state);
-	vmx_caps.secondary = ~0u;
-	guest_leaf_7_ebx = ~BIT(10);
-	vmx_vcpu_load(vcpu);
-	field_is(0x401e, ~0u & ~BIT(12));
-	setup(state);
-	vmx_caps.secondary = ~0u;
-	guest_leaf_d_eax = ~BIT(3);
-	vmx_vcpu_load(vcpu);
-	field_is(0x401e, ~0u & ~BIT(20));
-	field_is(0x202e, ~0ull);			/* each ENCLS exits */
-}
-
-static void fields_of_optional_features(void **state)
-{
-	vmx_caps.secondary = SECONDARY_EPT;
-	vmx_vcpu_load(vcpu);
-	assert_false(fake_vmcs_written[0x0000]);	/* VPID */
-	assert_false(fake_vmcs_written[0x202c]);
-	assert_false(fake_vmcs_written[0x202e]);
-	assert_string_equal(fake_cpu.diary, "cpe");	/* and no INVVPID */
-}
-
-static void efer_goes_by_lists_without_fields(void **state)
-{
+	power_on();
 	vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
-	memset(lists, 0x5a, sizeof(lists));
+	new_vcpu();
 	vmx_vcpu_load(vcpu);
-	field_is(0x200a, virt_to_phys(&lists[0]));
-	field_is(0x4014, 1);
-	field_is(0x2008, virt_to_phys(&lists[1]));
-	field_is(0x4010, 1);
-	assert_int_equal(lists[0].index, 0xc0000080);
-	assert_int_equal(lists[0].value, 0);
-	assert_int_equal(lists[1].index, 0xc0000080);
-	assert_int_equal(lists[1].value, 0xd00);
+	{
+		const u64 *lists = (const u64 *)vmx->efer_lists;
+		const struct expected fields[] = {
+			{ 0x200a, virt_to_phys(lists) }, { 0x4014, 1 },
+			{ 0x2008, virt_to_phys(lists + 2) }, { 0x4010, 1 },
+		};
+
+		assert_fields(fields, ARRAY_SIZE(fields));
+		assert_int_equal(lists[0], 0xc0000080);
+		assert_int_equal(lists[1], 0);
+		assert_int_equal(lists[2], 0xc0000080);
+		assert_int_equal(lists[3], HOST_EFER_VALUE);
+	}
+	finish();
 }
 
-/* --- translations --- */
+/* What CPUID hides raises #UD; the other controls stay. */
+static void hidden_instructions_are_switched_off(void **state)
+{
+	for (unsigned hidden = 0; hidden < 8; hidden++) {
+		u32 off = (hidden & 1 ? SECONDARY_RDTSCP : 0) | (hidden & 2 ? SECONDARY_INVPCID : 0) |
+			  (hidden & 4 ? SECONDARY_XSAVES : 0);
 
+		power_on();
+		features = hidden & 1 ? ~BIT_ULL(FEATURE_RDTSCP) : BIT_ULL(FEATURE_RDTSCP);
+		leaf_7_ebx = hidden & 2 ? ~(u32)BIT(10) : BIT(10);
+		leaf_d_eax = hidden & 4 ? ~(u32)BIT(3) : BIT(3);
+		new_vcpu();
+		vmx_vcpu_load(vcpu);
+		assert_int_equal(FAKE(SECONDARY_CONTROLS), vmx_caps.secondary & ~off);
+		finish();
+	}
+}
+
+/* VPIDs are 16 bits; 0 is the host's. */
 static void vpids_are_never_the_hosts(void **state)
 {
 	static const struct {
-		u32 vm, vcpu;
-		u16 vpid;
-	} cases[] = { { 0, 0, 1 }, { 1, 0, 2 }, { 0xfffe / VM_MAX_VCPUS, 0, 0xffff }, { 0xffff / VM_MAX_VCPUS, 0, 1 } };
+		u32 vm, vcpu, vpid;
+	} cases[] = {
+		{ 0, 0, 1 }, { 1, 0, 2 }, { 0xfffe, 0, 0xffff }, { 0xffff, 0, 1 }, { 7, 2, 10 },
+	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		setup(state);
+		start();
 		vm.id = cases[i].vm;
 		vcpu->id = cases[i].vcpu;
 		vmx_vcpu_load(vcpu);
-		field_is(0x0000, cases[i].vpid);
-		assert_int_equal(fake_cpu.invvpid_descriptor[0], cases[i].vpid);
+		assert_int_equal(FAKE(VPID), cases[i].vpid);
+		finish();
 	}
 }
 
-/* INVVPID's and INVEPT's types: 1 is a single context, 2 all. */
-static void invalidations_have_the_type_that_there_is(void **state)
+/* SDM, "INVEPT", "INVVPID": type 1 is the single context, where the processor has it; 2 is all. */
+static void loading_forgets_old_translations(void **state)
 {
-	vmx_flush_tlb(vcpu);
-	assert_int_equal(fake_cpu.invvpid_type, 1);
-	assert_int_equal(fake_cpu.invvpid_descriptor[0], 1);
-	assert_int_equal(fake_cpu.invvpid_descriptor[1], 0);
-	ept_flush(&vm);
-	assert_int_equal(fake_cpu.invept_type, 1);
-	assert_int_equal(fake_cpu.invept_descriptor[0], 0x7654000 | 6 | 3 << 3);
-	assert_int_equal(fake_cpu.invept_descriptor[1], 0);
-	vmx_caps.ept_vpid = 0;
-	vmx_flush_tlb(vcpu);
-	assert_int_equal(fake_cpu.invvpid_type, 2);
-	ept_flush(&vm);
-	assert_int_equal(fake_cpu.invept_type, 2);
+	for (unsigned i = 0; i < 4; i++) {
+		const struct privileged_step *ept, *vpid;
+
+		power_on();
+		if (i & 1)
+			vmx_caps.ept_vpid &= ~EPT_INVEPT_SINGLE;
+		if (i & 2)
+			vmx_caps.ept_vpid &= ~EPT_INVVPID_SINGLE;
+		new_vcpu();
+		vmx_vcpu_load(vcpu);
+		ept = fake_cpu_step(DO_INVEPT, 0);
+		vpid = fake_cpu_step(DO_INVVPID, 0);
+		assert_int_equal(ept->number, i & 1 ? 2 : 1);
+		assert_int_equal(ept->value, TDP_ROOT | 0x1e);
+		assert_int_equal(ept->value2, 0);
+		assert_int_equal(vpid->number, i & 2 ? 2 : 1);
+		assert_int_equal(vpid->value, 5);	/* bits 63:16 must be 0 */
+		assert_int_equal(vpid->value2, 0);
+		finish();
+	}
 }
 
-static void ept_entries(void **state)
+static void without_vpids_entries_flush(void **state)
 {
-	static const struct {
-		u64 caps;
-		u8 largest;
-	} cases[] = { { 0, TDP_4K }, { BIT(16), TDP_2M }, { BIT(17), TDP_1G }, { BIT(16) | BIT(17), TDP_1G } };
+	power_on();
+	vmx_caps.secondary &= ~(u32)SECONDARY_VPID;
+	new_vcpu();
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_INVVPID), 0);
+	assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
+	finish();
+}
 
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		vmx_caps.ept_vpid = cases[i].caps;
-		assert_int_equal(ept_map(&vm, 0x1000, 0x2000, 0x3000), -ENOMEM);
-		assert_int_equal(mapped_format.largest, cases[i].largest);
-		assert_int_equal(mapped_format.table_bits, 7);			/* read, write, execute */
-		assert_int_equal(mapped_format.page_bits, 7 | 6 << 3 | 1 << 6);	/* write-back, ignore PAT */
+/* VMCLEAR initializes a new VMCS before VMPTRLD; later it would throw away what was not put. */
+static void only_a_new_vmcs_is_cleared_and_filled(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 1);
+	assert_int_equal(fake_cpu_step(DO_VMCLEAR, 0)->value, virt_to_phys(vmx->vmcs));
+	assert_true(fake_cpu_step(DO_VMCLEAR, 0) < fake_cpu_step(DO_VMPTRLD, 0));
+	assert_int_equal(fake_cpu_step(DO_VMPTRLD, 0)->value, virt_to_phys(vmx->vmcs));
+	vmx_vcpu_put(vcpu);
+
+	memset(fake_vmcs_written, 0, sizeof(fake_vmcs_written));
+	power_on_processor();
+	vmx->host_rsp = 0x1234;
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 0);
+	assert_int_equal(fake_cpu_count(DO_VMPTRLD), 1);
+	assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
+	assert_int_equal(fake_cpu_count(DO_INVVPID), 1);
+	assert_false(WRITTEN(PIN_BASED_CONTROLS));	/* the guest's state is in the VMCS */
+	assert_true(WRITTEN(HOST_GS_BASE));		/* another CPU may load it */
+	assert_int_equal(vmx->host_rsp, 0);		/* and its stack is another one */
+	finish();
+}
+
+static void the_preemption_timer_takes_the_deadline(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		power_on();
+		if (i)
+			vmx_caps.pin &= ~(u32)PIN_PREEMPTION_TIMER;
+		new_vcpu();
+		vcpu->deadline_in_hardware = i;
+		vmx_vcpu_load(vcpu);
+		assert_int_equal(vcpu->deadline_in_hardware, !i);
+		finish();
 	}
+}
+
+static void a_refused_instruction_is_a_defect(void **state)
+{
+	static const enum privileged loading[] = { DO_VMCLEAR, DO_VMPTRLD, DO_INVEPT, DO_INVVPID };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(loading); i++) {
+		for (enum vmx_answer answer = VM_FAIL_INVALID; answer <= VM_FAIL_VALID; answer++) {
+			start();
+			fake_cpu.answers[loading[i]] = answer;
+			assert_true(panics(vmx_vcpu_load));
+			finish();
+		}
+	}
+	start();
+	vmx_vcpu_load(vcpu);
+	fake_cpu.answers[DO_VMCLEAR] = VM_FAIL_VALID;
+	assert_true(panics(vmx_vcpu_put));
+	finish();
 }
 
 /* --- registers that stay in the hardware --- */
 
-static void fill_hardware(void)
+static const u32 live_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
+};
+
+static void live_registers_are_loaded_and_saved(void **state)
 {
-	fake_cpu.cr[2] = 0xabc000;
-	for (unsigned n = 0; n < 7; n++)
-		fake_cpu.dr[n] = 0x1000 + n;
+	start();
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		fake_msr(vmx_live_msrs[i])->value = 0x5500 + i;
-}
-
-static void live_registers_come_back(void **state)
-{
-	static const u32 msrs[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103 };
-
-	vmx.filled = true;
-	fill_hardware();
-	vmx_vcpu_put(vcpu);
-	fake_cpu.cr[2] = 0;
-	memset(fake_cpu.dr, 0, sizeof(fake_cpu.dr));
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		fake_msr(msrs[i])->value = 0;
+		vmx->live_msrs[i] = 0xabc00000000 + i;
+	vmx->cr2 = 0x2222;
+	for (unsigned i = 0; i < 4; i++)
+		vmx->dr[i] = 0x1000 + i;
+	vmx->filled = true;
+	vmx->dr6 = 0x6666;
+	vmx->xcr0 = 7;
 	vmx_vcpu_load(vcpu);
-	assert_int_equal(fake_cpu.cr[2], 0xabc000);
-	for (unsigned n = 0; n < 7; n++)
-		assert_int_equal(fake_cpu.dr[n], n == 4 || n == 5 ? 0 : 0x1000 + n);
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		assert_true(fake_msr(msrs[i])->value >= 0x5500 && fake_msr(msrs[i])->value < 0x5500 + LIVE_MSRS);
-	assert_int_equal(fake_msr(0xc0000103)->writes, 1);
-}
-
-static void a_processor_without_rdtscp_has_no_tsc_aux(void **state)
-{
-	cpu_features.rdtscp = false;
-	vmx.filled = true;
-	vmx.live_msrs[LIVE_TSC_AUX] = 7;
-	fill_hardware();
-	vmx_vcpu_put(vcpu);
-	assert_int_equal(vmx.live_msrs[LIVE_TSC_AUX], 7);
-	vmx_vcpu_load(vcpu);
-	assert_int_equal(fake_msr(0xc0000103)->writes, 0);
-	assert_int_equal(fake_msr(0xc0000081)->writes, 1);
-}
-
-/* XGETBV works on the build host; XSETBV is the fake's. */
-static void xcr0_is_switched_where_there_is_xsave(void **state)
-{
-	vmx.filled = true;
-	vmx.xcr0 = 7;
-	vmx_vcpu_load(vcpu);
-	assert_int_equal(fake_cpu.xcr0, 0);
-	cpu_features.xsave = true;
-	vmx_vcpu_load(vcpu);
+	for (unsigned i = 0; i < LIVE_MSRS; i++)
+		assert_int_equal(fake_msr(live_msrs[i])->value, 0xabc00000000 + i);
+	assert_int_equal(fake_cpu.cr[2], 0x2222);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fake_cpu.dr[i], 0x1000 + i);
+	assert_int_equal(fake_cpu.dr[6], 0x6666);
+	assert_int_equal(fake_cpu_step(DO_XSETBV, 0)->number, 0);
 	assert_int_equal(fake_cpu.xcr0, 7);
+
+	for (unsigned i = 0; i < fake_cpu.msr_count; i++)
+		fake_cpu.msrs[i].value = 0xdef00000000 + fake_cpu.msrs[i].number;
+	fake_cpu.cr[2] = 0x3333;
+	for (unsigned i = 0; i < 7; i++)
+		fake_cpu.dr[i] = 0x2000 + i;
+	vmx->xcr0 = 0x7777;
+	vmx_vcpu_put(vcpu);
+	for (unsigned i = 0; i < LIVE_MSRS; i++)
+		assert_int_equal(vmx->live_msrs[i], 0xdef00000000 + live_msrs[i]);
+	assert_int_equal(vmx->cr2, 0x3333);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vmx->dr[i], 0x2000 + i);
+	assert_int_equal(vmx->dr6, 0x2006);
+	assert_int_equal(vmx->xcr0, xgetbv0());	/* XGETBV is not privileged: the build host's */
+	finish();
 }
 
-static void a_vcpu_that_leaves_has_nothing_on_the_cpu(void **state)
+/* A processor without RDTSCP or XSAVE has neither the MSR nor the instruction. */
+static void registers_the_processor_lacks_are_left_alone(void **state)
 {
+	start();
+	cpu_features.rdtscp = cpu_features.xsave = false;
+	vmx->live_msrs[LIVE_TSC_AUX] = 9;
 	vmx_vcpu_load(vcpu);
-	memset(fake_cpu.diary, 0, sizeof(fake_cpu.diary));
-	vmx.launched = true;
-	vcpu->regs_available = vcpu->regs_dirty = BIT(REG_RIP);
-	vcpu->regs[REG_RIP] = 0x1234;
+	assert_int_equal(fake_msr(MSR_TSC_AUX)->value, 0x105);
+	assert_int_equal(fake_cpu_count(DO_XSETBV), 0);
+	vmx->xcr0 = 0x77;
 	vmx_vcpu_put(vcpu);
-	assert_string_equal(fake_cpu.diary, "c");
-	assert_false(vmx.launched);
+	assert_int_equal(vmx->live_msrs[LIVE_TSC_AUX], 9);
+	assert_int_equal(vmx->xcr0, 0x77);
+	finish();
+}
+
+static void a_first_load_has_power_on_values(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu.xcr0, 1);
+	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
+	assert_true(vmx->filled);
+	finish();
+}
+
+static void putting_stores_registers_and_ends_the_launch(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx->launched = true;
+	vcpu->regs_available = REGS_LAZY;
+	vmx_vcpu_put(vcpu);
+	assert_int_equal(stored, 1);
+	assert_int_equal(fake_cpu_step(DO_VMCLEAR, 1)->value, virt_to_phys(vmx->vmcs));
+	assert_false(vmx->launched);		/* VMCLEAR makes the launch state "clear" */
 	assert_int_equal(vcpu->regs_available, 0);
-	assert_int_equal(vmx_stored_rip, 0x1234);
+	assert_true(vmx->filled);
+	finish();
 }
 
 /* --- reset --- */
 
-static void segment_is(unsigned index, u16 selector, u64 base, u32 rights)
+/* SDM, "Processor State After Reset", table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT" */
+static void reset_gives_the_manuals_state(void **state)
 {
-	field_is(0x0800 + 2 * index, selector);
-	field_is(0x4800 + 2 * index, 0xffff);
-	field_is(0x4814 + 2 * index, rights);
-	field_is(0x6806 + 2 * index, base);
-}
-
-static void state_after_a_reset(void **state)
-{
+	start();
 	vmx_vcpu_load(vcpu);
-	memset(vcpu->regs, 0x55, sizeof(vcpu->regs));
+	memset(fake_vmcs, 0xcc, sizeof(fake_vmcs));
 	vmx_vcpu_reset(vcpu);
-	segment_is(1, 0xf000, 0xffff0000, 0x9b);
-	for (unsigned index = 0; index < 6; index++)
-		if (index != 1)
-			segment_is(index, 0, 0, 0x93);
-	segment_is(6, 0, 0, 0x82);
-	segment_is(7, 0, 0, 0x8b);
-	field_is(0x4810, 0xffff);			/* GDTR, IDTR */
-	field_is(0x4812, 0xffff);
-	field_is(0x6816, 0);
-	field_is(0x6818, 0);
-	field_is(0x681a, 0x400);			/* DR7 */
-	field_is(0x2802, 0);				/* DEBUGCTL */
-	field_is(0x482a, 0);				/* SYSENTER */
-	field_is(0x6824, 0);
-	field_is(0x6826, 0);
-	field_is(0x4826, 0);				/* active */
-	field_is(0x4824, 0);				/* no shadow */
-	field_is(0x6822, 0);
-	field_is(0x4016, 0);				/* no event */
-	field_is(0x2804, 0x0007040600070406);
-	assert_int_equal(vmx_control_get(vcpu, CTL_CR0), 0x60000010);
-	assert_int_equal(vmx_control_get(vcpu, CTL_CR2), 0);
-	assert_int_equal(vmx_control_get(vcpu, CTL_CR3), 0);
+	{
+		static const struct expected fields[] = {
+			{ 0x681a, 0x400 }, { 0x2802, 0 }, { 0x482a, 0 }, { 0x6824, 0 }, { 0x6826, 0 },
+			{ 0x4826, 0 }, { 0x4824, 0 }, { 0x6822, 0 }, { 0x4016, 0 },
+			/* selectors */
+			{ 0x0800, 0 }, { 0x0802, 0xf000 }, { 0x0804, 0 }, { 0x0806, 0 }, { 0x0808, 0 },
+			{ 0x080a, 0 }, { 0x080c, 0 }, { 0x080e, 0 },
+			/* limits, GDTR and IDTR last */
+			{ 0x4800, 0xffff }, { 0x4802, 0xffff }, { 0x4804, 0xffff }, { 0x4806, 0xffff },
+			{ 0x4808, 0xffff }, { 0x480a, 0xffff }, { 0x480c, 0xffff }, { 0x480e, 0xffff },
+			{ 0x4810, 0xffff }, { 0x4812, 0xffff },
+			/* access rights: accessed data and code, LDT, busy TSS */
+			{ 0x4814, 0x93 }, { 0x4816, 0x9b }, { 0x4818, 0x93 }, { 0x481a, 0x93 },
+			{ 0x481c, 0x93 }, { 0x481e, 0x93 }, { 0x4820, 0x82 }, { 0x4822, 0x8b },
+			/* bases */
+			{ 0x6806, 0 }, { 0x6808, 0xffff0000 }, { 0x680a, 0 }, { 0x680c, 0 },
+			{ 0x680e, 0 }, { 0x6810, 0 }, { 0x6812, 0 }, { 0x6814, 0 }, { 0x6816, 0 },
+			{ 0x6818, 0 },
+			{ 0x6802, 0 }, { 0x6004, 0x60000010 }, { 0x6006, 0 }, { 0x2806, 0 },
+			{ 0x2804, 0x0007040600070406 },
+		};
+
+		assert_fields(fields, ARRAY_SIZE(fields));
+	}
+	assert_int_equal(vmx_control_get(vcpu, CTL_CR0), 0x60000010);	/* CD, NW, ET */
 	assert_int_equal(vmx_control_get(vcpu, CTL_CR4), 0);
-	assert_int_equal(vmx_control_get(vcpu, CTL_EFER), 0);
-	assert_int_equal(vmx_control_get(vcpu, CTL_DR6), 0xffff0ff0);
+	assert_int_equal(vmx->efer, 0);
+	finish();
 }
 
-static void registers_after_a_reset(void **state)
+/* PDPTEs are loaded by writes to CR0, CR3 and CR4 while PAE paging is on: a reset switches it off first. */
+static void reset_loads_no_pdptes(void **state)
 {
+	start();
 	vmx_vcpu_load(vcpu);
-	memset(vcpu->regs, 0x55, sizeof(vcpu->regs));
+	memset(fake_vmcs, 0xff, sizeof(fake_vmcs));
 	vmx_vcpu_reset(vcpu);
-	for (unsigned reg = 0; reg < REG_COUNT; reg++)
-		assert_int_equal(vcpu->regs[reg], reg == REG_RDX ? 0x506e3 : reg == REG_RIP ? 0xfff0 :
-				 reg == REG_RFLAGS ? 2 : 0);
-	assert_int_equal(vcpu->regs_dirty & REGS_LAZY, REGS_LAZY);
-	assert_int_equal(vcpu->regs_available & REGS_LAZY, REGS_LAZY);
+	for (unsigned i = 0; i < 4; i++)
+		assert_false(WRITTEN(guest_pdpte(i)));
+	finish();
 }
 
-static void hardware_after_a_reset(void **state)
+static void reset_gives_the_manuals_registers(void **state)
 {
-	cpu_features.xsave = true;
+	start();
 	vmx_vcpu_load(vcpu);
-	fill_hardware();
-	vmx.want_irq_window = vmx.want_nmi_window = vmx.nmi_blocked = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->regs); i++)
+		vcpu->regs[i] = 0x1111;
+	vcpu->regs_available = vcpu->regs_dirty = 0;
 	vmx_vcpu_reset(vcpu);
-	assert_int_equal(fake_cpu.cr[2], 0);
-	assert_int_equal(fake_cpu.xcr0, 1);
-	for (unsigned n = 0; n < 4; n++)
-		assert_int_equal(fake_cpu.dr[n], 0);
-	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
+	for (unsigned i = REG_RAX; i <= REG_R15; i++)
+		assert_int_equal(vcpu->regs[i], i == REG_RDX ? 0x000906ea : 0);	/* the signature in EDX */
+	assert_int_equal(vcpu->regs[REG_RIP], 0xfff0);
+	assert_int_equal(vcpu->regs[REG_RFLAGS], 2);
+	assert_int_equal(vcpu->regs_available, REGS_LAZY);
+	assert_int_equal(vcpu->regs_dirty, REGS_LAZY);
+	finish();
+}
+
+static void reset_clears_the_live_registers(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		assert_int_equal(fake_msr(vmx_live_msrs[i])->value, 0);
-	assert_false(vmx.want_irq_window);
-	assert_false(vmx.want_nmi_window);
-	assert_false(vmx.nmi_blocked);
+		vmx->live_msrs[i] = 0x77;
+	for (unsigned i = 0; i < 4; i++)
+		vmx->dr[i] = 0x77;
+	vmx->xcr0 = 7;
+	vmx->cr2 = 0x77;
+	vmx->dr6 = 0x77;
+	fake_cpu.cr[2] = 0x77;
+	vmx_vcpu_reset(vcpu);
+	for (unsigned i = 0; i < LIVE_MSRS; i++)
+		assert_int_equal(fake_msr(live_msrs[i])->value, 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fake_cpu.dr[i], 0);
+	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
+	assert_int_equal(fake_cpu.xcr0, 1);
+	assert_int_equal(fake_cpu.cr[2], 0);
+	finish();
 }
 
-/* --- a VM --- */
-
-static void a_vm_intercepts_every_msr_at_first(void **state)
+/* Windows that were open, an NMI handler that ran, long mode: a reset ends them. */
+static void reset_forgets_what_was_going_on(void **state)
 {
-	assert_int_equal(vmx_vm_create(&vm), 0);
-	for (unsigned i = 0; i < PAGE_SIZE; i++)
-		assert_int_equal(((u8 *)vm.vendor)[i], 0xff);
-	assert_int_equal(trees, 1);
-	vmx_vm_destroy(&vm);
-	assert_int_equal(allocations, 0);
-	assert_null(vm.vendor);
-	vmx_vm_destroy(&vm);				/* of what was never created */
-
-	allocations_left = 0;
-	assert_int_equal(vmx_vm_create(&vm), -ENOMEM);
-	assert_int_equal(trees, 0);
-	allocations_left = 1;
-	tdp_fails = true;
-	assert_int_equal(vmx_vm_create(&vm), -ENOMEM);
-	vmx_vm_destroy(&vm);
-	assert_int_equal(allocations, 0);
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx_interrupt_window(vcpu, true);
+	vmx_nmi_window(vcpu, true);
+	vmx->nmi_blocked = true;
+	vmx->efer = EFER_LME | EFER_LMA;
+	vmx->entry_controls |= ENTRY_IA32E_GUEST;
+	vmx_vcpu_reset(vcpu);
+	assert_false(vmx->want_irq_window || vmx->want_nmi_window || vmx->nmi_blocked);
+	assert_int_equal(FAKE(PRIMARY_CONTROLS), vmx_caps.primary);
+	assert_int_equal(FAKE(ENTRY_CONTROLS), vmx_caps.entry & ~(u32)ENTRY_IA32E_GUEST);
+	assert_int_equal(vmx->efer, 0);
+	finish();
 }
 
-/* "MSR-Bitmap Address": 1 KiB each for reads of low and high MSRs, then writes. */
-static void msr_bits_are_where_the_manual_says(void **state)
+/* --- EPT --- */
+
+/* SDM, "Format of an EPT Page-Table Entry that Maps a 4-KByte Page": read, write, execute; type 6; ignore PAT. */
+static void ept_entries_are_write_back_and_allow_all(void **state)
+{
+	static const struct {
+		u64 sizes;
+		u8 largest;
+	} cases[] = {
+		{ 0, TDP_4K }, { BIT_ULL(16), TDP_2M }, { BIT_ULL(17) | BIT_ULL(16), TDP_1G },
+		{ BIT_ULL(17), TDP_1G },
+	};
+
+	power_on();
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		vmx_caps.ept_vpid = cases[i].sizes;
+		assert_int_equal(ept_map(&vm, 0x1000, 0x2000, 0x3000), -EBUSY);
+		assert_int_equal(format_seen.table_bits, 0x7);
+		assert_int_equal(format_seen.page_bits, 0x77);
+		assert_int_equal(format_seen.largest, cases[i].largest);
+		assert_int_equal(mapped[0], 0x1000);
+		assert_int_equal(mapped[1], 0x2000);
+		assert_int_equal(mapped[2], 0x3000);
+	}
+}
+
+/* --- the MSR bitmap --- */
+
+static void new_vm(void)
+{
+	power_on();
+	vm.vendor = NULL;
+	root_error = 0;
+	assert_int_equal(vmx_vm_create(&vm), 0);
+}
+
+static void assert_all_msrs_exit(void)
+{
+	const u8 *bitmap = vm.vendor;
+
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		assert_int_equal(bitmap[i], 0xff);
+}
+
+static void all_msrs_of_a_new_vm_exit(void **state)
+{
+	new_vm();
+	assert_all_msrs_exit();
+	assert_int_equal(vm.tdp_root, TDP_ROOT);
+	vmx_vm_destroy(&vm);
+	assert_null(vm.vendor);
+	assert_int_equal(vm.tdp_root, 0);
+	assert_int_equal(pages, 0);
+	vmx_vm_destroy(&vm);		/* as after a failure */
+	assert_int_equal(pages, 0);
+}
+
+static void a_vm_without_memory_is_not_created(void **state)
+{
+	power_on();
+	vm.vendor = NULL;
+	page_limit = 0;
+	assert_int_equal(vmx_vm_create(&vm), -ENOMEM);
+	page_limit = 100;
+	root_error = -ENOMEM;
+	assert_int_equal(vmx_vm_create(&vm), -ENOMEM);
+	vmx_vm_destroy(&vm);
+	assert_int_equal(pages, 0);
+}
+
+/* SDM, "MSR-Bitmap Address": 1 KiB each for reads of low and high MSRs, then for writes. */
+static void one_bit_per_msr_is_cleared(void **state)
 {
 	static const struct {
 		u32 msr;
-		unsigned byte, bit;
+		int bit;	/* of the quarter; -1: the MSR is in no bitmap and exits always */
+		u32 quarter;	/* offset of the reads' */
 	} cases[] = {
-		{ 0, 0, 0 }, { 0x174, 0x2e, 4 }, { 0x1fff, 0x3ff, 7 },
-		{ 0xc0000000, 0x400, 0 }, { 0xc0000102, 0x420, 2 }, { 0xc0001fff, 0x7ff, 7 },
+		{ 0, 0, 0 }, { 0x10, 0x10, 0 }, { 0x277, 0x277, 0 }, { 0x1fff, 0x1fff, 0 }, { 0x2000, -1, 0 },
+		{ 0xbfffffff, -1, 0 }, { 0xc0000000, 0, 0x400 }, { 0xc0000103, 0x103, 0x400 },
+		{ 0xc0001fff, 0x1fff, 0x400 }, { 0xc0002000, -1, 0 }, { 0xffffffff, -1, 0 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (unsigned access = 0; access < 4; access++) {
-			memset(bitmap, 0xff, sizeof(bitmap));
-			vmx_vm_msr_passthrough(&vm, cases[i].msr, access & 1, access & 2);
-			for (unsigned byte = 0; byte < sizeof(bitmap); byte++) {
-				bool cleared = (byte == cases[i].byte && access & 1) ||
-					       (byte == cases[i].byte + 0x800 && access & 2);
+			u8 *bitmap;
 
-				assert_int_equal(bitmap[byte], cleared ? (u8)~(1 << cases[i].bit) : 0xff);
+			new_vm();
+			bitmap = vm.vendor;
+			vmx_vm_msr_passthrough(&vm, cases[i].msr, access & 1, access & 2);
+			for (unsigned write = 0; write < 2; write++) {
+				u32 at = cases[i].quarter + write * 0x800 + (u32)cases[i].bit / 8;
+				u8 mask = (u8)BIT(cases[i].bit & 7);
+
+				if (cases[i].bit < 0 || !(access & (write ? 2 : 1)))
+					continue;
+				assert_int_equal(bitmap[at], 0xff & ~mask);
+				bitmap[at] |= mask;
 			}
+			assert_all_msrs_exit();
+			vmx_vm_destroy(&vm);
 		}
 	}
 }
 
-static void msrs_that_must_exit(void **state)
+/* The register would be the host's. */
+static void pat_exits_unless_the_vmcs_switches_it(void **state)
 {
-	static const u32 msrs[] = { 0x2000, 0xbfffffff, 0xc0002000, 0xffffffff };
-
-	memset(bitmap, 0xff, sizeof(bitmap));
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		vmx_vm_msr_passthrough(&vm, msrs[i], true, true);
-	vmx_caps.exit &= ~(u32)EXIT_LOAD_PAT;
-	vmx_vm_msr_passthrough(&vm, MSR_PAT, true, true);	/* the register would be the host's */
-	for (unsigned byte = 0; byte < sizeof(bitmap); byte++)
-		assert_int_equal(bitmap[byte], 0xff);
-	vmx_caps.exit |= EXIT_LOAD_PAT;
-	vmx_vm_msr_passthrough(&vm, MSR_PAT, true, false);
-	assert_int_equal(bitmap[0x277 / 8], (u8)~(1 << 7));
+	new_vm();
+	vmx_caps.exit &= ~(u32)EXIT_SAVE_PAT;
+	vmx_vm_msr_passthrough(&vm, MSR_PAT, true, true);
+	assert_all_msrs_exit();
+	vmx_vm_msr_passthrough(&vm, MSR_PAT + 1, true, false);
+	assert_int_equal(((u8 *)vm.vendor)[0x278 / 8], 0xfe);
+	vmx_vm_destroy(&vm);
 }
-
-/* --- VMX itself --- */
-
-static void vmx_is_switched_on(void **state)
-{
-	fake_cpu.cr[0] = CR0_PE | CR0_WP;
-	fake_cpu.cr[4] = CR4_PAE | BIT_ULL(30);
-	assert_int_equal(vmx_cpu_enable(&cpu), 0);
-	assert_string_equal(fake_cpu.diary, "o");
-	assert_int_equal(fake_cpu.vmxon_pa, virt_to_phys(cpu.vendor_page));
-	assert_int_equal(cpu.vendor_page_pa, fake_cpu.vmxon_pa);
-	assert_int_equal(*(u32 *)cpu.vendor_page, 0x4e5);
-	assert_int_equal(fake_cpu.cr[0], CR0_PE | CR0_WP | CR0_PG | CR0_NE);
-	assert_int_equal(fake_cpu.cr[4], CR4_PAE | CR4_VMXE);	/* what FIXED1 has 0 must be 0 */
-	assert_int_equal(fake_msr(MSR_FEATURE_CONTROL)->writes, 0);
-
-	vmx_cpu_disable(&cpu);
-	assert_string_equal(fake_cpu.diary, "ox");
-	assert_int_equal(fake_cpu.cr[4], CR4_PAE);
-	assert_int_equal(allocations, 0);
-	assert_null(cpu.vendor_page);
-}
-
-static void an_open_decision_is_taken_and_locked(void **state)
-{
-	fake_msr(MSR_FEATURE_CONTROL)->value = BIT_ULL(17);
-	assert_int_equal(vmx_cpu_enable(&cpu), 0);
-	assert_int_equal(fake_msr(MSR_FEATURE_CONTROL)->value, BIT_ULL(17) | 5);
-	vmx_cpu_disable(&cpu);
-}
-
-static void a_refused_vmxon_leaves_nothing(void **state)
-{
-	for (unsigned faults = 0; faults < 2; faults++) {
-		setup(state);
-		fake_cpu.vmx_fails = !faults;
-		fake_cpu.vmxon_faults = faults;
-		fake_cpu.cr[4] = CR4_PAE;
-		assert_int_equal(vmx_cpu_enable(&cpu), -ENODEV);
-		assert_int_equal(allocations, 0);
-		assert_null(cpu.vendor_page);
-		assert_int_equal(fake_cpu.cr[4], CR4_PAE);
-	}
-	setup(state);
-	allocations_left = 0;
-	assert_int_equal(vmx_cpu_enable(&cpu), -ENOMEM);
-	assert_string_equal(fake_cpu.diary, "");
-}
-
-#define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_vmcs_begins_with_its_revision),
-		TEST(lists_are_for_processors_without_efer_fields),
-		TEST(without_memory_there_is_no_vcpu),
-		TEST(a_new_vmcs_is_cleared_before_it_is_loaded),
-		TEST(refused_instructions_panic),
-		TEST(the_host_as_this_cpu_has_it),
-		TEST(host_fields_that_do_not_exist_are_left_alone),
-		TEST(controls_of_a_new_vmcs),
-		TEST(controls_are_written_once),
-		TEST(without_a_preemption_timer_the_host_has_to_wake_us),
-		TEST(instructions_that_the_guest_does_not_have),
-		TEST(fields_of_optional_features),
-		TEST(efer_goes_by_lists_without_fields),
-		TEST(vpids_are_never_the_hosts),
-		TEST(invalidations_have_the_type_that_there_is),
-		TEST(ept_entries),
-		TEST(live_registers_come_back),
-		TEST(a_processor_without_rdtscp_has_no_tsc_aux),
-		TEST(xcr0_is_switched_where_there_is_xsave),
-		TEST(a_vcpu_that_leaves_has_nothing_on_the_cpu),
-		TEST(state_after_a_reset),
-		TEST(registers_after_a_reset),
-		TEST(hardware_after_a_reset),
-		TEST(a_vm_intercepts_every_msr_at_first),
-		TEST(msr_bits_are_where_the_manual_says),
-		TEST(msrs_that_must_exit),
-		TEST(vmx_is_switched_on),
-		TEST(an_open_decision_is_taken_and_locked),
-		TEST(a_refused_vmxon_leaves_nothing),
+		cmocka_unit_test(a_new_vmcs_names_the_revision),
+		cmocka_unit_test(efer_lists_replace_missing_fields),
+		cmocka_unit_test(creation_without_memory_leaves_nothing),
+		cmocka_unit_test(host_state_is_this_cpus),
+		cmocka_unit_test(controls_are_the_capabilities),
+		cmocka_unit_test(fields_without_their_control_are_not_written),
+		cmocka_unit_test(efer_lists_hold_one_msr_each),
+		cmocka_unit_test(hidden_instructions_are_switched_off),
+		cmocka_unit_test(vpids_are_never_the_hosts),
+		cmocka_unit_test(loading_forgets_old_translations),
+		cmocka_unit_test(without_vpids_entries_flush),
+		cmocka_unit_test(only_a_new_vmcs_is_cleared_and_filled),
+		cmocka_unit_test(the_preemption_timer_takes_the_deadline),
+		cmocka_unit_test(a_refused_instruction_is_a_defect),
+		cmocka_unit_test(live_registers_are_loaded_and_saved),
+		cmocka_unit_test(registers_the_processor_lacks_are_left_alone),
+		cmocka_unit_test(a_first_load_has_power_on_values),
+		cmocka_unit_test(putting_stores_registers_and_ends_the_launch),
+		cmocka_unit_test(reset_gives_the_manuals_state),
+		cmocka_unit_test(reset_loads_no_pdptes),
+		cmocka_unit_test(reset_gives_the_manuals_registers),
+		cmocka_unit_test(reset_clears_the_live_registers),
+		cmocka_unit_test(reset_forgets_what_was_going_on),
+		cmocka_unit_test(ept_entries_are_write_back_and_allow_all),
+		cmocka_unit_test(all_msrs_of_a_new_vm_exit),
+		cmocka_unit_test(a_vm_without_memory_is_not_created),
+		cmocka_unit_test(one_bit_per_msr_is_cleared),
+		cmocka_unit_test(pat_exits_unless_the_vmcs_switches_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
