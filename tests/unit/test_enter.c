@@ -45,6 +45,8 @@ static u8 exit_index;
 static u64 handling_time;	/* which passes after each run */
 static u32 request_while_asleep;
 static u64 sleep_time;
+static int irq_by_timer;	/* pending_irq once a timer has expired */
+static u64 armed_asleep;
 
 static void note(char step)
 {
@@ -145,6 +147,7 @@ void statistics_print(struct vcpu *v, bool on_request) { note('S'); assert_true(
 void irq_wait(void)
 {
 	note('Z');
+	armed_asleep = lapic_timer_armed;
 	for (u64 end = rdtsc() + sleep_time; rdtsc() < end; )
 		;
 	if (request_while_asleep) {
@@ -180,6 +183,10 @@ void vtimer_run_expired(struct vcpu *v, u64 now)
 {
 	note('t');
 	v->timer_deadline = VTIMER_NEVER;
+	if (irq_by_timer) {
+		pending_irq = irq_by_timer;
+		vcpu_request(v, REQ_EVENT);
+	}
 }
 
 static int set_up(void **state)
@@ -206,6 +213,8 @@ static int set_up(void **state)
 	exit_index = 7;
 	handling_time = sleep_time = 0;
 	request_while_asleep = 0;
+	irq_by_timer = 0;
+	armed_asleep = 0;
 	injected = (struct event){ .type = EVENT_NONE };
 	log_set_level(LOG_ERROR);
 	return 0;
@@ -285,6 +294,38 @@ static void timers_run_before_the_entry(void **state)
 	vcpu_request(&vcpu, REQ_TIMER);
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "tRWH");
+}
+
+/* What the timer raises enters with this very entry. */
+static void a_timers_interrupt_enters_at_once(void **state)
+{
+	irq_by_timer = 0x31;
+	vcpu_request(&vcpu, REQ_TIMER);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "tIRWH");
+	assert_int_equal(injected.vector, 0x31);
+	assert_int_equal(vcpu.requests, 0);
+}
+
+/* Without REQ_EVENT nothing has changed since the last choice. */
+static void nothing_is_chosen_without_a_request(void **state)
+{
+	pending_irq = 0x30;
+	vcpu_request(&vcpu, REQ_TIMER);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "tRWH");
+}
+
+/* Its host timer is armed while it sleeps, and off once the VM has ended, whatever was left armed. */
+static void the_host_timer_of_a_sleeping_and_of_an_ended_vcpu(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.timer_deadline = rdtsc() + (1ull << 50);
+	request_while_asleep = REQ_STOP;
+	vcpu_main(&vcpu);
+	assert_int_equal(armed_asleep, vcpu.timer_deadline);
+	assert_int_equal(vm.end, VM_END_STOPPED);
+	assert_int_equal(armed_deadline, LAPIC_TIMER_OFF);
 }
 
 static void passed_deadline_runs_its_timer_without_another_exit(void **state)
@@ -632,6 +673,9 @@ int main(void)
 		cmocka_unit_test_setup(forced_entry_is_not_just_repeated, set_up),
 		cmocka_unit_test_setup(host_timer_is_armed_only_without_a_deadline_in_hardware, set_up),
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
+		cmocka_unit_test_setup(a_timers_interrupt_enters_at_once, set_up),
+		cmocka_unit_test_setup(nothing_is_chosen_without_a_request, set_up),
+		cmocka_unit_test_setup(the_host_timer_of_a_sleeping_and_of_an_ended_vcpu, set_up),
 		cmocka_unit_test_setup(passed_deadline_runs_its_timer_without_another_exit, set_up),
 		cmocka_unit_test_setup(stop_ends_the_vm_without_an_entry, set_up),
 		cmocka_unit_test_setup(stop_waits_for_the_event_in_delivery_and_forces_the_exit, set_up),

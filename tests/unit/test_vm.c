@@ -47,6 +47,15 @@ static unsigned steps, failing_step;		/* the step with this number fails; 0: non
 static unsigned fpu_resets, vcpu_resets, irqchip_resets, offsets_changed, msr_resets, traced, passthroughs;
 static bool watched;				/* an option needs to see each exit */
 static u64 now;
+static char life[64];				/* a letter for each step of a life, in order */
+
+static void note(char step)
+{
+	size_t used = strlen(life);
+
+	if (used + 1 < sizeof(life))
+		life[used] = step;
+}
 
 static bool step_fails(void)
 {
@@ -68,13 +77,25 @@ int address_space_create(struct address_space *s) { return take(&spaces); }
 
 void address_space_destroy(struct address_space *s)
 {
+	note('D');
 	/* After a failure at the first step there is none. */
 	if (spaces)
 		spaces--;
 }
 
-void address_space_switch(const struct address_space *s) { space = s; }
-void fpu_reset(void) { fpu_resets++; }
+
+void address_space_switch(const struct address_space *s)
+{
+	note('S');
+	space = s;
+}
+
+void fpu_reset(void)
+{
+	note(this.current_vcpu ? 'F' : 'f');
+	fpu_resets++;
+}
+
 struct percpu *this_cpu(void) { return &this; }
 
 void *pages_alloc(unsigned order)
@@ -91,6 +112,7 @@ void *pages_alloc(unsigned order)
 
 void pages_free(void *pages, unsigned order)
 {
+	note('B');
 	blocks--;
 	memset(pages, 0xee, PAGE_SIZE << order);	/* of this size it was */
 	free(pages);
@@ -104,7 +126,7 @@ int cpuid_create(struct vcpu *vcpu)
 	return error;
 }
 
-void cpuid_destroy(struct vcpu *vcpu) { cpuids -= vcpu->cpuid != NULL; }
+void cpuid_destroy(struct vcpu *vcpu) { note('c'), cpuids -= vcpu->cpuid != NULL; }
 
 int msr_create(struct vcpu *vcpu)
 {
@@ -114,7 +136,7 @@ int msr_create(struct vcpu *vcpu)
 	return error;
 }
 
-void msr_destroy(struct vcpu *vcpu) { msrs -= vcpu->msrs != NULL; }
+void msr_destroy(struct vcpu *vcpu) { note('m'), msrs -= vcpu->msrs != NULL; }
 void msr_reset(struct vcpu *vcpu) { msr_resets++; }
 void msr_apply_passthrough(struct vm *v) { passthroughs++; }
 
@@ -128,9 +150,9 @@ int guest_mem_create(struct vm *v, u64 size)
 	return error;
 }
 
-void guest_mem_destroy(struct vm *v) { rams -= v->mem.piece_count; }
+void guest_mem_destroy(struct vm *v) { note('R'), rams -= v->mem.piece_count; }
 
-void trace_attach(struct vcpu *vcpu) { traced++; }
+void trace_attach(struct vcpu *vcpu) { note(this.current_vcpu ? 'T' : 't'), traced++; }
 /* What vm_run() prints at the end, by the first letters, in its order. */
 static char printed[8];
 
@@ -163,7 +185,7 @@ static int vendor_create(struct vm *v)
 	return error;
 }
 
-static void vendor_destroy(struct vm *v) { vendors -= v->vendor != NULL; }
+static void vendor_destroy(struct vm *v) { note('V'), vendors -= v->vendor != NULL; }
 
 static struct vcpu *vcpu_create(struct vm *v)
 {
@@ -175,6 +197,7 @@ static struct vcpu *vcpu_create(struct vm *v)
 
 static void vcpu_destroy(struct vcpu *vcpu)
 {
+	note('v');
 	vcpus--;
 	free(vcpu);
 }
@@ -182,12 +205,14 @@ static void vcpu_destroy(struct vcpu *vcpu)
 static void vcpu_load(struct vcpu *vcpu)
 {
 	assert_ptr_equal(space, &vm.space);	/* the vCPU's state is reached through the VM's space */
+	note('L');
 	loaded = vcpu;
 }
 
 static void vcpu_put(struct vcpu *vcpu)
 {
 	assert_ptr_equal(loaded, vcpu);
+	note('P');
 	loaded = NULL;
 }
 
@@ -221,6 +246,7 @@ static const struct vcpu_ops ops = { VENDOR };
 static const struct vcpu_ops watching_ops = { VENDOR };
 
 static void (*guest)(struct vcpu *vcpu);
+static unsigned early_guests;
 
 void vcpu_main(struct vcpu *vcpu)
 {
@@ -239,6 +265,7 @@ static int set_up(void **state)
 	watched = false;
 	now = 5000;
 	space = NULL;
+	memset(life, 0, sizeof(life));
 	log_set_level(LOG_ERROR);
 	return 0;
 }
@@ -312,6 +339,24 @@ static void a_failure_at_any_step_leaves_nothing(void **state)
 	}
 }
 
+/*
+ * No guest's registers are in the processor while another address space is in use, and the trace has the
+ * vCPU before anything asks which one runs. What lies in the VM's own blocks is freed before these.
+ */
+static void the_order_of_a_life(void **state)
+{
+	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	memset(life, 0, sizeof(life));
+	vm_enter(&vm);
+	assert_string_equal(life, "SfLt");
+	memset(life, 0, sizeof(life));
+	vm_leave(&vm);
+	assert_string_equal(life, "PfS");
+	memset(life, 0, sizeof(life));
+	vm_destroy(&vm);
+	assert_string_equal(life, "cmvRBVBD");
+}
+
 static void entering_and_leaving(void **state)
 {
 	assert_int_equal(vm_create(&vm, &config, &ops), 0);
@@ -343,6 +388,7 @@ static void guest_ends(struct vcpu *vcpu)
 
 static void guest_is_early(struct vcpu *vcpu)
 {
+	early_guests++;
 	assert_non_null(vcpu->timers);
 }
 
@@ -359,7 +405,9 @@ static void the_time_limit(void **state)
 	vm_run(&vm);
 	printed[0] = '\0';
 	guest = guest_is_early;
+	early_guests = 0;
 	vm_run(&vm);
+	assert_int_equal(early_guests, 1);
 	assert_null(vm.vcpus[0]->timers);	/* the timer does not outlive the guest */
 	vm_destroy(&vm);
 	assert_nothing_left();
@@ -490,6 +538,7 @@ int main(void)
 		TEST(a_watched_vm),
 		TEST(a_failure_at_any_step_leaves_nothing),
 		TEST(entering_and_leaving),
+		TEST(the_order_of_a_life),
 		TEST(the_time_limit),
 		TEST(reset_of_a_vcpu),
 		TEST(modes_of_a_vcpu),
