@@ -42,7 +42,15 @@ static struct { int cr; u64 value; u32 index; } written;
 /* --- what the handlers call --- */
 
 static int skip_instruction(struct vcpu *v) { skips++; return 0; }
-static void dump(struct vcpu *v) { dumps++; }
+
+/* The reports come before the line that says how the VM ended: the trace last. */
+static void dump(struct vcpu *v)
+{
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(traces, 0);
+	dumps++;
+}
+
 
 static u64 control_get(struct vcpu *v, enum vcpu_control control)
 {
@@ -143,7 +151,12 @@ int control_write_xcr0(struct vcpu *v, u32 index, u64 value)
 void emulate_mmio(struct vcpu *v, const struct tdp_fault *f) { mmios++; }
 bool emulate_mmio_fast(struct vcpu *v, const struct tdp_fault *f) { return fast; }
 bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { assert_int_equal(size, 1); return ram; }
-void trace_print(const struct vm *v, unsigned records) { traces++; }
+void trace_print(const struct vm *v, unsigned records)
+{
+	assert_int_equal(vm.state, VM_RUNNING);
+	traces++;
+}
+
 
 /* --- the tests --- */
 

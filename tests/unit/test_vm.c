@@ -217,7 +217,15 @@ static void vcpu_put(struct vcpu *vcpu)
 }
 
 static void vendor_reset(struct vcpu *vcpu) { vcpu_resets++; }
-static void offset_changed(struct vcpu *vcpu) { offsets_changed++; }
+
+/* The vendor's reset comes first: it forgets the offset that it had. */
+static void offset_changed(struct vcpu *vcpu)
+{
+	offsets_changed++;
+	assert_int_equal(vcpu_resets, offsets_changed);
+	assert_int_equal(vcpu->tsc_offset, -700ull);
+}
+
 static void irqchip_reset(struct vcpu *vcpu) { irqchip_resets++; }
 
 static u64 cr0, efer;
