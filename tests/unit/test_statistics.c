@@ -135,6 +135,23 @@ static void table_is_sorted_by_time(void **state)
 	assert_int_equal(lines_shown(), 3 + 4);
 }
 
+/* The first and the last kind there can be, and kinds that took the same time: each has its row, once. */
+static void every_kind_has_its_row(void **state)
+{
+	static const u8 kinds[] = { 0, 1, KIND_HLT, EXIT_KINDS - 1 };
+
+	for (unsigned programs = 0; programs < 2; programs++) {
+		set_up(state);
+		format = programs ? STATS_LINES : STATS_TABLE;
+		for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+			account(kinds[i], 100);
+		vcpu.outcomes[EXIT_FASTPATH_NONE] = 4;
+		statistics_print(&vcpu, true);
+		assert_int_equal(lines_shown(), programs ? 1 + 4 : 3 + 4);
+		assert_shown("HLT");
+	}
+}
+
 static void columns_of_the_table(void **state)
 {
 	account(KIND_IO, 2500000);
@@ -225,6 +242,7 @@ int main(void)
 		cmocka_unit_test_setup(sleep_counts_as_idle, set_up),
 		cmocka_unit_test_setup(sleep_after_an_exit_was_counted_is_idle_only, set_up),
 		cmocka_unit_test_setup(table_is_sorted_by_time, set_up),
+		cmocka_unit_test_setup(every_kind_has_its_row, set_up),
 		cmocka_unit_test_setup(columns_of_the_table, set_up),
 		cmocka_unit_test_setup(histogram_in_tenths, set_up),
 		cmocka_unit_test_setup(outcomes_are_printed, set_up),

@@ -169,6 +169,30 @@ static void the_last_lines_oldest_first(void **state)
 	assert_null(strstr(screen, "rip 0x1017\n"));
 }
 
+/* A record of an exit gives up to three lines: with its access and the entry behind it. */
+static void lines_are_counted_and_not_records(void **state)
+{
+	static const u8 kinds[] = { TRACE_EXIT, TRACE_FASTPATH };
+
+	for (unsigned kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
+		for (unsigned lines = 1; lines <= 7; lines++) {
+			set_up(state);
+			for (u64 i = 0; i < 3; i++) {
+				leave(0x100 + i, 30);
+				trace_ring.records[trace_ring.next - 1].kind = kinds[kind];
+				trace_pio(&vcpu, true, 0x10, 1, 0);
+				enter(0x200 + i, false);
+			}
+			trace_print(&vm, lines);
+			assert_int_equal(lines_shown(), (lines + 2) / 3 * 3);	/* whole records */
+		}
+	}
+	/* The entry has its own time, 2.000000123 s, and the exit 3.000000456 s. */
+	assert_shown("2.000000");
+	assert_shown("3.000000");
+	assert_true(strstr(screen, "3.000000") < strstr(screen, "2.000000"));
+}
+
 static void an_empty_ring_prints_nothing(void **state)
 {
 	trace_print(NULL, TRACE_RECORDS);
@@ -266,6 +290,7 @@ int main(void)
 		cmocka_unit_test_setup(failure_words, set_up),
 		cmocka_unit_test_setup(the_ring_keeps_the_newest, set_up),
 		cmocka_unit_test_setup(the_last_lines_oldest_first, set_up),
+		cmocka_unit_test_setup(lines_are_counted_and_not_records, set_up),
 		cmocka_unit_test_setup(an_empty_ring_prints_nothing, set_up),
 		cmocka_unit_test_setup(details_of_the_lap_before_are_not_printed, set_up),
 		cmocka_unit_test_setup(an_exit_takes_what_follows_it, set_up),
