@@ -26,7 +26,7 @@ struct io_region {
 
 /* Claim a range. -EEXIST where it overlaps, -ENOSPC; both logged. */
 int pio_register(struct vm *vm, const struct io_region *region);
-/* *handle is the range's handle for mmio_move(). NULL where the range never moves. */
+/* *handle is the range's handle for mmio_move(). `handle` is NULL if the range never moves. */
 int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle);
 /* Move or remove a claimed MMIO range (PCI BARs, APIC base); size 0 removes. -ENOENT: no such handle. */
 int mmio_move(struct vm *vm, u32 handle, u64 base, u64 size);

@@ -20,7 +20,7 @@ static u32 take_requests(struct vcpu *vcpu, u32 mask)
 	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_ACQUIRE) & mask;
 }
 
-/* Print the reports that were requested. Their time does not count as time of the last exit. */
+/* Print the requested reports. The time that this takes is not counted as time of the last exit. */
 static void serve_reports(struct vcpu *vcpu)
 {
 	u32 requests = take_requests(vcpu, REQ_STATISTICS | REQ_TRACE);
@@ -33,7 +33,7 @@ static void serve_reports(struct vcpu *vcpu)
 
 /*
  * A VM is stopped at an instruction boundary: an event whose delivery has begun is delivered first.
- * Allow one entry for that and no more, because a guest can make its exceptions raise exceptions for ever.
+ * Allow one entry for that and no more, because a guest can make its exceptions raise exceptions forever.
  */
 static bool stop_now(struct vcpu *vcpu)
 {
@@ -51,8 +51,8 @@ static bool stop_now(struct vcpu *vcpu)
 }
 
 /*
- * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit where the
- * coming entry must exit before the first guest instruction. Returns false when the VM has ended.
+ * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit if the next
+ * entry must exit before the guest's first instruction. Returns false when the VM has ended.
  */
 static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
 {

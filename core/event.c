@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Choose the event to inject at the next entry. */
+/* The choice of the event to inject at the next entry. */
 #include "core/event.h"
 
 #include "arch/cpu/x86.h"

@@ -33,7 +33,7 @@ struct vcpu_events {
 	/*
 	 * The event whose delivery the last exit interrupted. Injected again at the next entry, unless
 	 * an exception was raised meanwhile. Written by the vendor after every real exit
-	 * (EVENT_NONE where nothing was interrupted).
+	 * (EVENT_NONE if nothing was interrupted).
 	 */
 	struct event reinject;
 	struct event exception;	/* raised by emulation, not yet injected; EVENT_NONE or EVENT_EXCEPTION */
@@ -44,23 +44,23 @@ struct vcpu_events {
 };
 
 /*
- * Raise an exception in the guest from emulation. Merges with one being delivered by the
- * architecture's table (SDM, "Interrupt 8: Double Fault Exception"): to #DF, and from #DF to a
- * triple fault, which ends the VM.
+ * Raise an exception in the guest from emulation. If another one is being delivered, the two combine as
+ * the table in the SDM says, "Interrupt 8: Double Fault Exception": some pairs to #DF, and anything
+ * during #DF to a triple fault, which ends the VM.
  */
 void event_raise(struct vcpu *vcpu, u8 vector);
 void event_raise_error(struct vcpu *vcpu, u8 vector, u32 error_code);
 void event_raise_page_fault(struct vcpu *vcpu, gva_t address, u32 error_code);
 void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits);
 
-/* An NMI for the guest (local APIC). */
+/* Make an NMI pending for the guest, as its local APIC does. */
 void event_queue_nmi(struct vcpu *vcpu);
 
 /*
- * Decide what enters with the next entry, in the order of priority: exception raised by emulation,
- * interrupted delivery, NMI, external interrupt. Request window exits for events that are blocked.
- * Returns true where another event is pending behind the injected one, so that the coming entry
- * must exit before the first guest instruction.
+ * Choose the event to inject at the next entry, by priority: exception raised by emulation, interrupted
+ * delivery, NMI, external interrupt. Request window exits for events that are blocked. Returns true if
+ * another event is pending behind the injected one, so that the next entry must exit before the
+ * guest's first instruction.
  */
 bool event_inject(struct vcpu *vcpu);
 

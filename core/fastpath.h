@@ -33,7 +33,7 @@ static inline u64 fastpath_cpuid_result(struct vcpu *vcpu, const struct cpuid_re
 	return result->eax;
 }
 
-/* Account for the exit at `tsc`, which is over. Returns its trace record, which names no access yet. */
+/* Account for the exit at `tsc`, which has been handled. Returns its trace record, still without an access. */
 static inline struct trace_record *fastpath_done(struct vcpu *vcpu, struct exit_statistics *statistics,
 						 u32 reason, u64 tsc, u64 rip, u64 next_rip)
 {

@@ -14,11 +14,11 @@ struct irqchip_ops {
 	/* irq_line_waiting(). */
 	bool (*line_waiting)(struct vm *vm, unsigned irq);
 	/*
-	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, IF aside; -1:
-	 * none. 0 for the 8259s by ExtINT: their vector is known only once it is acknowledged.
+	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, ignoring RFLAGS.IF;
+	 * -1: none. 0 for an ExtINT of the 8259s: its vector is known only after acknowledge().
 	 */
 	int (*pending)(struct vcpu *vcpu);
-	/* Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: it went away. */
+	/* Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: no longer pending. */
 	int (*acknowledge)(struct vcpu *vcpu);
 	void (*vcpu_reset)(struct vcpu *vcpu);
 	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */
@@ -38,7 +38,7 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level);
 
 /*
  * Is an earlier interrupt of this line still pending, so that another edge would be lost? false
- * where the line is masked everywhere.
+ * if the line is masked in both the 8259s and the IOAPIC.
  */
 bool irq_line_waiting(struct vm *vm, unsigned irq);
 
@@ -49,13 +49,13 @@ void vcpu_interrupt_changed(struct vcpu *vcpu);
 struct vcpu *vm_bsp(struct vm *vm);
 
 /*
- * Counting frequency of the local APIC's timer before its divider. Low enough that the ratio of
- * the TSC to it is exact to some millionths in CPUID leaf 15h, whose products guests compute in 32
- * bits; high enough that a one-shot timer is set to 40 ns.
+ * Frequency of the local APIC's timer in Hz, before its divider. Low enough that CPUID leaf 15h can
+ * express the TSC's frequency as a multiple of it to within a few millionths, although guests multiply
+ * the leaf's values in 32 bits; high enough to set a one-shot timer in steps of 40 ns.
  */
 #define LAPIC_TIMER_HZ 25000000
 
-/* For interrupt controllers. `data` stays theirs; ops are called once it is set. */
+/* For interrupt controllers, which keep ownership of `data`. From here on core calls the ops. */
 void vm_set_irqchip(struct vm *vm, const struct irqchip_ops *ops, void *data);
 void *vm_irqchip_data(const struct vm *vm);
 u32 vm_vcpu_count(const struct vm *vm);

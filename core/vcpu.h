@@ -114,10 +114,10 @@ struct vcpu {
 	struct failure_record failure;
 
 	/* Home CPU. */
-	u64 pdptes[4];			/* PAE paging's pointers, as last loaded and checked (core/cpu/control.c) */
-	/* The pointer is constant; the model says who may access what it points at. */
+	u64 pdptes[4];			/* of PAE paging, as last loaded and checked (core/cpu/control.c) */
+	/* The pointer is constant; dev/irq says who may access what it points to. */
 	void *vlapic;			/* dev's local APIC model */
-	/* The pointers are constant; what they point at is for the home CPU. */
+	/* The pointers are constant; only the home CPU accesses what they point to. */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpu/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
 	/* Home CPU. */
@@ -137,12 +137,12 @@ struct vcpu {
 
 /*
  * The vendor's operations. Called on the CPU where the vCPU is loaded, with interrupts off,
- * unless the comment says otherwise. `core` knows no more of a vendor than this table.
+ * unless the comment says otherwise. `core` uses a vendor's code only by this table.
  */
 struct vcpu_ops {
 	const char *name;		/* "VMX", "SVM" */
 	const char *manual;		/* the manual that the rules are from: "SDM", "APM" */
-	bool loads_pdptes;		/* PAE paging: CR writes load PDPTEs into registers; else walks read them */
+	bool loads_pdptes;		/* PAE paging: CR writes load PDPTEs into registers; false: walks read them */
 
 	/* --- the processor --- */
 	/* Print each capability: found, missing, or what replaces it. 0, or -ENODEV with the reason logged. */
@@ -166,9 +166,9 @@ struct vcpu_ops {
 
 	/* --- entry and exit --- */
 	/*
-	 * Enter the guest, again and again while the fast path handles its exits and nothing is pending,
-	 * until an exit is for the caller. With force_immediate_exit a request stays pending, REQ_EVENT
-	 * or REQ_STOP, so that the fast path handles no exit of that entry.
+	 * Enter the guest, and enter it again after each exit that the fast path handles while no request
+	 * is pending. Returns after the first other exit. With force_immediate_exit the caller leaves
+	 * REQ_EVENT or REQ_STOP pending, so that the fast path handles no exit of that entry.
 	 */
 	enum exit_fastpath (*vcpu_run)(struct vcpu *vcpu, bool force_immediate_exit);
 	void (*handle_exit)(struct vcpu *vcpu);		/* after EXIT_FASTPATH_NONE */
@@ -188,11 +188,11 @@ struct vcpu_ops {
 	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 value);
 	void (*tsc_offset_changed)(struct vcpu *vcpu);
-	/* Step over the instruction that exited: RIP, and the STI/MOV-SS shadow. May raise a fault instead (-EFAULT). */
+	/* Step over the instruction that exited: RIP, and the STI/MOV-SS shadow. -EFAULT: raised a fault instead. */
 	int (*skip_instruction)(struct vcpu *vcpu);
-	/* The same where its length is known, and without a fault. */
+	/* The same for an instruction of known length; raises no fault. */
 	void (*step_over)(struct vcpu *vcpu, unsigned length);
-	/* An instruction was emulated: end the STI/MOV-SS shadow, and trap where RFLAGS.TF asks for it. */
+	/* An instruction was emulated: end the STI/MOV-SS shadow, and raise #DB if RFLAGS.TF is set. */
 	void (*instruction_done)(struct vcpu *vcpu);
 
 	/* --- events --- */

@@ -31,7 +31,7 @@ struct vm {
 	u32 exit_status;		/* VM_END_DEBUG_EXIT: the value that was written */
 
 	/* Constant. */
-	struct address_space space;	/* host's, with this VM's RAM in its guest window */
+	struct address_space space;	/* the host's mappings, with this VM's RAM in the guest window */
 	struct guest_mem mem;		/* VM lock: the list of damaged pages */
 	hpa_t tdp_root;			/* of the EPT or NPT tables: core/mem/tdp.c */
 	u64 tdp_pages;			/* pages of these tables, for the accounting */
@@ -45,8 +45,8 @@ struct vm {
 	struct io_bus ports, mmio;
 	/* Constant once the devices are created. */
 	const struct irqchip_ops *irqchip;
-	void *irqchip_data;		/* dev's */
-	void *platform;			/* dev's: the devices of this VM */
+	void *irqchip_data;		/* owned by dev */
+	void *platform;			/* owned by dev: the devices of this VM */
 
 	/* Constant. */
 	u64 start_tsc;			/* host TSC and wall clock (seconds since 1970) at power-on */

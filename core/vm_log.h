@@ -19,7 +19,7 @@ enum once_kind { ONCE_PORT_READ, ONCE_PORT_WRITE, ONCE_MSR_READ, ONCE_MSR_WRITE,
 
 #define VM_ONCE_ENTRIES 128
 
-/* Subjects that were logged. When the table is full, one line says so, and further subjects are dropped. */
+/* Subjects that were logged. When the table is full, one line says so, and further subjects are not logged. */
 struct vm_log_once {
 	u64 seen[VM_ONCE_ENTRIES];
 	u32 count;
@@ -29,7 +29,7 @@ struct vm_log_once {
 /* true the first time that this VM has this kind and index: then log it. */
 bool vm_once(struct vm *vm, enum once_kind kind, u64 index);
 
-/* A debug line that is logged once. Uses no entry of the table where debug lines are off. */
+/* A debug line that is logged once. Uses no entry of the table if debug lines are off. */
 #define vm_debug_once(vm, kind, index, ...)					\
 	do {									\
 		if (log_get_level() >= LOG_DEBUG && vm_once(vm, kind, index))	\
@@ -44,7 +44,7 @@ enum vm_end {
 	VM_END_DEBUG_EXIT,	/* port 0xf4 */
 	VM_END_HALTED,		/* halted for good */
 	VM_END_STOPPED,		/* by Lamina: time limit, monitor */
-	VM_END_ERROR,		/* by Lamina: the guest cannot go on; dump printed */
+	VM_END_ERROR,		/* by Lamina: the guest cannot continue; dump printed */
 	VM_END_ENTRY_FAILED,	/* the CPU refused the VM entry */
 };
 

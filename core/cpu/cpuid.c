@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What CPUID shows to a guest. The policy is the table below: of each leaf, the bits of the host's
- * value that are passed through and the bits that Lamina itself sets. All else is zero.
+ * What CPUID shows to a guest. The policy is the table below: for each leaf, the bits that are passed
+ * through from the host and the bits that Lamina sets. All other bits are zero.
  * Intel SDM, "CPUID"; AMD APM vol. 3, "Obtaining Processor Information Via the CPUID Instruction".
  */
 #include "core/cpu/cpuid.h"
@@ -68,7 +68,7 @@ static const struct leaf_policy policy[] = {
 	{ 0x1, 0, .pass = { ALL, 0x0000ff00, L1_ECX_PASS, L1_EDX_PASS },
 		  .own = { 0, 0x00010000, L1_ECX_OWN, L1_EDX_OWN } },
 	{ 0x2, 0, .pass = { ALL, ALL, ALL, ALL } },			/* cache descriptors */
-	{ 0x6, 0, .own = { B(2) /* the APIC timer always runs */, 0, 0, 0 } },
+	{ 0x6, 0, .own = { B(2) /* ARAT: the APIC timer runs in every C-state */, 0, 0, 0 } },
 	{ 0x7, 0, .pass = { 0, L7_EBX_PASS, L7_ECX_PASS, L7_EDX_PASS }, .own = { 0, L7_EBX_OWN, 0, 0 } },
 	{ 0xd, 1, .pass = { B(0) /* XSAVEOPT */, 0, 0, 0 } },
 	{ 0x80000001, 0, .pass = { ALL, 0, X1_ECX_PASS, X1_EDX_PASS } },
@@ -77,7 +77,7 @@ static const struct leaf_policy policy[] = {
 	{ 0x80000004, 0, .pass = { ALL, ALL, ALL, ALL } },
 	{ 0x80000005, 0, .pass = { ALL, ALL, ALL, ALL } },		/* AMD: L1 caches and TLBs */
 	{ 0x80000006, 0, .pass = { ALL, ALL, ALL, ALL } },		/* L2 and L3 */
-	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: errors that can be survived */, 0, 0 },
+	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: McaOverflowRecov, SUCCOR */, 0, 0 },
 	  .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
 	{ 0x80000008, 0, .pass = { 0x0000ffff, B(0) /* CLZERO */, 0, 0 } },
 };
@@ -124,7 +124,7 @@ static void add(struct cpuid_table *table, u32 leaf, u32 subleaf, struct cpuid_r
 	table->entry[table->count++].regs = regs;
 }
 
-/* The host's value, or zeros for a leaf that it does not have. */
+/* The host's values, or zeros for a leaf that the host does not have. */
 static struct cpuid_regs host_leaf(u32 leaf, u32 subleaf)
 {
 	u32 max = leaf >= 0x80000000 ? cpu_features.max_extended_leaf : cpu_features.max_leaf;
@@ -147,7 +147,7 @@ static void policy_leaves(struct cpuid_table *table)
 	}
 }
 
-/* Vectors of a text in the order EBX, EDX, ECX as leaf 0 has it. */
+/* Leaves 0 and 80000000h: the largest leaf in EAX, the host's vendor string in EBX, EDX, ECX. */
 static void vendor_leaves(struct cpuid_table *table)
 {
 	struct cpuid_regs host = cpuid(0);
@@ -157,7 +157,7 @@ static void vendor_leaves(struct cpuid_table *table)
 	add(table, 0x80000000, 0, (struct cpuid_regs){ MAX_EXTENDED, host.ebx, host.ecx, host.edx });
 }
 
-/* Deterministic cache parameters, with no cache shared by anybody. */
+/* Leaf 4, deterministic cache parameters: each cache belongs to one logical processor. */
 static void cache_leaves(struct cpuid_table *table)
 {
 	for (u32 i = 0; i < 8; i++) {
@@ -170,7 +170,7 @@ static void cache_leaves(struct cpuid_table *table)
 	}
 }
 
-/* One thread per core, all cores in one package. The last word, the APIC id, is filled in per vCPU. */
+/* Leaf 0Bh: one thread per core, all cores in one package. cpuid_guest() fills in EDX, the APIC ID. */
 static void topology_leaves(struct cpuid_table *table, u32 vcpus)
 {
 	u32 bits = vcpus > 1 ? 32 - (u32)__builtin_clz(vcpus - 1) : 0;
@@ -179,7 +179,7 @@ static void topology_leaves(struct cpuid_table *table, u32 vcpus)
 	add(table, 0xb, 1, (struct cpuid_regs){ bits, vcpus, 2 << 8 | 1, 0 });
 }
 
-/* Size of a standard-format XSAVE area for these components: what CPUID says of each one's place. */
+/* Size of a standard-format XSAVE area for these components, from each one's offset and size in leaf 0Dh. */
 static u32 xsave_size(const struct cpuid_table *table, u64 components)
 {
 	u32 size = 576;
@@ -213,7 +213,7 @@ static void xsave_leaves(struct vcpu *vcpu)
 
 /*
  * Leaf 15h: TSC frequency = crystal * numerator / denominator, as a ratio whose numerator a guest
- * can multiply by the crystal's kHz in 32 bits. Continued fractions give the closest there is.
+ * can multiply by the crystal's kHz in 32 bits. Continued fractions find the closest such ratio.
  */
 static struct cpuid_regs tsc_ratio(u64 tsc_hz)
 {
@@ -242,14 +242,14 @@ static void timing_leaves(struct cpuid_table *table)
 
 	add(table, 0x15, 0, tsc_ratio(hz));
 	add(table, 0x16, 0, (struct cpuid_regs){ mhz & 0xffff, mhz & 0xffff, 100, 0 });
-	/* "LaminaLamina", and the timing leaf that several hypervisors agree on: kHz of TSC and APIC timer. */
+	/* "LaminaLamina", and the timing leaf of several hypervisors: kHz of the TSC and of the APIC timer. */
 	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
 	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
 	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
 		add(table, leaf, 0, pvclock_cpuid(leaf));
 }
 
-/* Every page of a guest's memory is below 2^48: what EPT and NPT tables of four levels can map. */
+/* EPT and NPT tables of four levels map guest-physical addresses below 2^48. */
 static void limit_addresses(struct cpuid_table *table)
 {
 	struct cpuid_regs *r = (struct cpuid_regs *)find(table, 0x80000008, 0);
@@ -259,7 +259,7 @@ static void limit_addresses(struct cpuid_table *table)
 	r->eax = table->physical_bits | MIN(MAX(linear, 32u), 48u) << 8;
 }
 
-/* AVX-512 comes as a whole or not at all, and AVX only with XSAVE. */
+/* AVX-512 needs all of its state components and AVX2, AVX needs its component, and both need XSAVE. */
 static void drop_inconsistent(struct cpuid_table *table)
 {
 	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);

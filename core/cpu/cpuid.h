@@ -10,7 +10,7 @@ struct vcpu;
 /* Basic leaves that do not depend on the vCPU's state. The structure that vcpu->cpuid points to begins with this. */
 #define CPUID_CONSTANT_LEAVES 32
 struct cpuid_constants {
-	u32 leaves;	/* BIT(leaf): regs[leaf] is valid, for each subleaf and vCPU state */
+	u32 leaves;	/* BIT(leaf): regs[leaf] is valid, whatever the subleaf and the vCPU's state */
 	struct cpuid_regs regs[CPUID_CONSTANT_LEAVES];
 };
 
@@ -30,7 +30,7 @@ void cpuid_destroy(struct vcpu *vcpu);
 /* As the guest sees it now: OSXSAVE, APIC id and XSAVE sizes follow the vCPU's state. */
 struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf);
 
-/* Features the guest is offered, for control.c and msr.c. */
+/* Features that the guest's CPUID announces, for control.c and msr.c. */
 enum guest_feature {
 	FEATURE_XSAVE, FEATURE_AVX, FEATURE_AVX512, FEATURE_PKU, FEATURE_SMEP, FEATURE_SMAP, FEATURE_UMIP,
 	FEATURE_FSGSBASE, FEATURE_PCID, FEATURE_LA57, FEATURE_NX, FEATURE_LONG_MODE, FEATURE_SYSCALL,

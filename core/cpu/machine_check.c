@@ -12,7 +12,7 @@ enum { BANK_CTL, BANK_STATUS, BANK_ADDRESS, BANK_MISC };
 
 /* --- the guest's registers --- */
 
-/* One bank. Intel's say whether errors can be survived here, AMD's in CPUID (core/cpu/cpuid.c). */
+/* One bank. Intel announces software error recovery here (MCG_SER_P), AMD in CPUID (core/cpu/cpuid.c). */
 static u64 capabilities(void)
 {
 	bool intel = cpu_features.vendor == CPU_VENDOR_INTEL;
@@ -31,7 +31,7 @@ int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	return 0;
 }
 
-/* SDM, "IA32_MCi_STATUS MSRS" and its neighbours: of the error registers only zero can be written. */
+/* SDM, "IA32_MCi_STATUS MSRS" and the sections after it: the error registers accept only zero. */
 int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	if (msr == MSR_MCG_STATUS) {
@@ -48,11 +48,11 @@ int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 
 /* --- reporting it --- */
 
-/* Returns NULL where the error is reported to the guest, else why it cannot be. */
+/* Returns NULL if the error is reported to the guest, else the reason why it cannot be. */
 static const char *report_to_guest(struct vcpu *vcpu, const struct machine_check *mc,
 				   const struct machine_check_bank *lost)
 {
-	/* AMD: the bits above the address hold the number of its valid bits. */
+	/* On AMD, the bits of MCi_ADDR from 52 on are not part of the address. */
 	hpa_t address = lost->address & (BIT_ULL(52) - 1);
 	struct phys_range damage;
 	gpa_t gpa;

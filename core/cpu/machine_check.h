@@ -20,7 +20,7 @@ int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value);
 
 /*
- * Handle a machine check that interrupted the guest or its entry, while its banks are untouched.
- * `entered`: the guest was running, so that the error can be reported to it; else it was about to run.
+ * Handle a machine check that interrupted the guest or its entry. The host's banks must still hold it.
+ * `entered`: the guest was running, so the error can be reported to it; else it was about to run.
  */
 void exit_machine_check(struct vcpu *vcpu, bool entered);

@@ -30,7 +30,7 @@ struct msr_state {
 	u64 mtrr_def_type;
 	u64 mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
 	u64 mtrr_fixed[MTRR_FIXED];
-	u64 microcode;		/* the host's revision: errata lists of guests look at it */
+	u64 microcode;		/* the host's revision, for the errata lists of guests */
 	u64 pvclock_system;
 };
 
@@ -45,7 +45,7 @@ struct msr_policy {
 	u32 first, last;
 	u8 present;
 	bool passthrough;	/* the guest reaches it without an exit */
-	msr_place_t place;	/* where its value is, if that is in memory; else: */
+	msr_place_t place;	/* address of its value if that is in memory; otherwise: */
 	msr_access_t read;	/* NULL: #GP */
 	msr_access_t write;	/* NULL: #GP */
 	u64 constant;		/* for place_constant() */
@@ -188,7 +188,7 @@ static const u64 *place_pvclock_system(struct vcpu *vcpu, const struct msr_polic
 	return &vcpu->msrs->pvclock_system;
 }
 
-/* --- MTRRs: stored for reading back only. Guest memory is write-back; only PAT changes that --- */
+/* --- MTRRs: only stored and read back. Guest memory is write-back unless the guest's PAT says otherwise --- */
 
 static bool mtrr_type_valid(u8 type)
 {
@@ -290,7 +290,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, CONSTANT(BIT(0) | BIT(11) | BIT(12)), IGNORED },
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, INTEL, CONSTANT(0) },
 
-	/* Read by guests without a check of CPUID: the processor's family implies them. */
+	/* Guests read these without asking CPUID, because the processor's family implies them. */
 	{ 0xc0010010, 0xc0010010, AMD, CONSTANT(0), IGNORED },		/* SYSCFG */
 	{ 0xc0010015, 0xc0010015, AMD, CONSTANT(BIT(24)), IGNORED },	/* HWCR: TSC counts at P0 frequency */
 	{ 0xc001001a, 0xc001001a, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM */
@@ -377,7 +377,7 @@ void msr_apply_passthrough(struct vm *vm)
 	}
 }
 
-/* AMD's processors always show the revision, Intel's after a write of zero and a CPUID. */
+/* AMD's MSR always holds the revision; on Intel, write zero and execute CPUID first. */
 static u64 host_microcode(void)
 {
 	u64 revision = 0;
@@ -407,7 +407,7 @@ void msr_destroy(struct vcpu *vcpu)
 	vcpu->msrs = NULL;
 }
 
-/* The values that firmware would set: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
+/* As firmware would set them: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
 void msr_reset(struct vcpu *vcpu)
 {
 	struct msr_state *msrs = vcpu->msrs;

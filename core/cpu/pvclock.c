@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The paravirtual clock. A guest registers a page. What Lamina writes there once stays valid, because
- * the TSC is constant and its offset changes only when the guest itself changes it.
+ * The paravirtual clock. A guest registers an address. Lamina writes the clock's parameters there once:
+ * they stay valid, because the TSC's rate is constant and only the guest itself changes its offset.
  */
 #include "core/cpu/pvclock.h"
 

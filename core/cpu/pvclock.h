@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The paravirtual clock interface that KVM defines and that Linux, the BSDs and others know: it gives
- * a guest the exact frequency of its TSC, where calibration against emulated timers would be coarse,
+ * a guest the exact frequency of its TSC, more precisely than calibration against emulated timers would,
  * and says that x2APIC mode may be used without an IOMMU.
  * Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst.
  */
@@ -15,8 +15,8 @@ struct vcpu;
 #define PVCLOCK_CPUID_BASE 0x40000100	/* after Lamina's own leaves */
 #define PVCLOCK_CPUID_MAX  0x40000101
 
-#define MSR_PVCLOCK_WALL   0x4b564d00	/* PVCLOCK_FEATURES bit 3 */
-#define MSR_PVCLOCK_SYSTEM 0x4b564d01	/* PVCLOCK_FEATURES bit 3 */
+#define MSR_PVCLOCK_WALL   0x4b564d00	/* announced by bit 3 of leaf 40000101h's EAX */
+#define MSR_PVCLOCK_SYSTEM 0x4b564d01	/* likewise */
 
 struct cpuid_regs pvclock_cpuid(u32 leaf);
 

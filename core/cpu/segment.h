@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest segment and descriptor-table registers in a form that belongs to no vendor. */
+/* Guest segment and descriptor-table registers in a form that does not depend on the vendor. */
 #pragma once
 
 #include "lib/types.h"

@@ -7,7 +7,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* The guest's view of one piece: everything but the VGA hole. */
+/* Map one piece in the nested tables, except for the VGA hole. */
 static int map_nested(struct vm *vm, gpa_t gpa, const struct phys_range *piece)
 {
 	u64 hole_end = GUEST_VGA_HOLE_END - gpa;
@@ -75,7 +75,7 @@ int guest_mem_create(struct vm *vm, u64 size)
 	return error;
 }
 
-/* In quadwords: this is most of what starting a VM costs. */
+/* By quadwords, because clearing takes most of the time that starting a VM takes. */
 static void clear_span(gpa_t gpa, u64 size)
 {
 	void *to = guest_window(gpa);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A VM's RAM: from guest-physical 0 up to 3 GiB, the rest from 4 GiB on; the VGA hole at
- * 0xa0000-0xbffff is not RAM. Reachable through the guest window of the VM's address space, which
- * must be the one in use.
+ * 0xa0000-0xbffff is not RAM. Lamina accesses it through the guest window of the VM's address space,
+ * which must be the current one.
  */
 #pragma once
 
@@ -28,24 +28,24 @@ struct guest_mem {
 	struct phys_range pieces[GUEST_MEM_PIECES];	/* in guest-physical order */
 	u32 piece_count;
 	u32 damaged_count;
-	gpa_t damaged[GUEST_MEM_DAMAGED];	/* pages that Lamina must not read any more */
+	gpa_t damaged[GUEST_MEM_DAMAGED];	/* pages that Lamina must no longer read */
 };
 
-/* Take RAM, map it in vm->space and through vm->ops->vm_map(). -ENOMEM, -E2BIG, with words. */
+/* Take RAM, map it in vm->space and by vm->ops->vm_map(). -ENOMEM; -E2BIG: over GUEST_MEM_PIECES; both logged. */
 int guest_mem_create(struct vm *vm, u64 size);
-/* Zero all of it: it held another VM's data, or a boot module's. The VM's space is the one in use. */
+/* Zero all of it, as it may hold data of another VM or a boot module. The VM's space is the current one. */
 void guest_mem_clear(struct vm *vm);
 void guest_mem_destroy(struct vm *vm);
 
-/* Bytes of RAM from 0 up to the hole below 4 GiB (the VGA hole counted in), and from 4 GiB on. */
+/* Bytes of RAM below 3 GiB, including the VGA hole, and from 4 GiB on. */
 u64 guest_low_ram(const struct vm *vm);
 u64 guest_high_ram(const struct vm *vm);
 
-/* The guest-physical address of a byte of its RAM. -ENOENT: it is none that the guest sees. */
+/* The guest-physical address of a byte of its RAM. -ENOENT: not its RAM, or hidden by the VGA hole. */
 int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa);
 /*
- * From here on the pages of this range are no RAM to Lamina, which would not survive reading them;
- * the guest keeps them. -ENOSPC: too many pages, and nothing is done.
+ * Mark the pages of this range as damaged: guest_is_ram() denies them from now on, because Lamina would
+ * not survive reading them. They stay mapped for the guest. -ENOSPC: too many pages; none is marked.
  */
 int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size);
 
@@ -53,12 +53,12 @@ int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size);
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size);
 
 /*
- * A pointer to guest RAM, or NULL where any byte of the range is not RAM. The guest may write
+ * A pointer to guest RAM, or NULL if any byte of the range is not RAM. The guest may write
  * there at any time: copy out first, then check the copy.
  */
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size);
 
-/* Where the guest window shows what is known to be RAM. */
+/* Where the guest window maps an address that is known to be RAM. */
 #ifdef LAMINA_HOST_TEST
 void *guest_window(gpa_t gpa);
 #else
@@ -68,6 +68,6 @@ static inline void *guest_window(gpa_t gpa)
 }
 #endif
 
-/* Copies. -EFAULT, and nothing copied, where any byte is not RAM. */
+/* Copy. -EFAULT, with nothing copied, if any byte is not RAM. */
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size);
 int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size);

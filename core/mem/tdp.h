@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Nested page tables: from guest-physical to host-physical addresses, in four levels of 512 entries.
- * EPT's and AMD's differ in the bits of an entry only. Intel SDM, "The Extended Page Table
+ * EPT and AMD's tables differ only in the bits of an entry. Intel SDM, "The Extended Page Table
  * Mechanism (EPT)"; AMD APM vol. 2, "Nested Paging".
  */
 #pragma once
@@ -11,7 +11,7 @@
 struct vm;
 
 #define TDP_LEVELS 4
-#define TDP_LARGE  BIT_ULL(7)	/* of both: the entry maps 2 MiB or 1 GiB */
+#define TDP_LARGE  BIT_ULL(7)	/* in both formats: the entry maps 2 MiB or 1 GiB */
 
 /* Sizes of pages, and of the memory that an entry of a level covers. */
 enum tdp_level { TDP_4K, TDP_2M, TDP_1G };
@@ -28,5 +28,5 @@ int tdp_create(struct vm *vm);
 void tdp_destroy(struct vm *vm);
 /* Map [gpa, gpa + size) with the largest pages that fit. All 4 KiB aligned. -ENOMEM. */
 int tdp_map(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size);
-/* The entry that decides about gpa, for reports: 0 where nothing is mapped. */
+/* For reports: the entry where the walk for gpa ends, and its level. 0: nothing is mapped. */
 u64 tdp_entry(const struct vm *vm, gpa_t gpa, int *level);

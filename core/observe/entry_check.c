@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Each entry checked against the manual's rules before it is made: the option check=entries. */
+/* The option check=entries: check the state before each VM entry against the manual's rules. */
 #include "core/observe/entry_check.h"
 
 #include "arch/bootinfo/option.h"
 #include "core/observe/entry_rule.h"
 #include "core/vm.h"
 
-#define KEPT 4		/* broken rules of one entry that are reported */
-#define REPORTED 16	/* entries of one VM that are reported */
+#define KEPT 4		/* at most so many broken rules of one entry are reported */
+#define REPORTED 16	/* at most so many entries of one vCPU are reported */
 
 static enum { CHECK_OFF, CHECK_ENTRIES } check;
-static const struct vcpu_ops *checked;	/* the vendor's */
+static const struct vcpu_ops *checked;	/* the vendor's table */
 
 static int set_check(struct str_view value)
 {
@@ -55,7 +55,7 @@ static void tell(const struct vcpu *vcpu, const struct findings *found, bool ref
 			 vcpu->id);
 }
 
-/* The lists of MSRs, a machine check, a VMCS that is not there: not what is checked here. */
+/* Failures by the MSR lists, a machine check or a missing VMCS are not: check_entry() does not cover them. */
 static bool by_these_rules(const struct failure_record *failure)
 {
 	return failure->kind == ENTRY_VMFAIL_VALID || failure->kind == ENTRY_INVALID_STATE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both vendors' checkers of a state to be entered say of it. A checker is pure: a structure of
- * fields goes in, violations come out, and so it also works on a dump from another machine.
+ * How both vendors' checkers of VM entry state report what they find. A checker only reads a structure of
+ * fields and reports violations, so it also works on a dump from another machine.
  */
 #pragma once
 
@@ -9,15 +9,15 @@
 
 #define VIOLATION_VALUES 192
 
-/* One rule of the manual that the state breaks. The strings live for ever. */
+/* One rule of the manual that the state breaks. The three strings are constants. */
 struct violation {
 	const char *name;	/* stable, dotted: "guest.rflags.if-for-extint" */
 	const char *text;	/* the rule, in words */
 	const char *section;	/* its title in the manual */
-	char values[VIOLATION_VALUES];	/* what it is about: "RFLAGS 0x2, CR0 0x60000010" */
+	char values[VIOLATION_VALUES];	/* of the fields in question: "RFLAGS 0x2, CR0 0x60000010" */
 };
 
-/* Called for each broken rule, in the manual's order; copies what it keeps of `violation`. */
+/* Called for each broken rule, in the manual's order. `violation` is valid only during the call. */
 typedef void violation_sink(void *context, const struct violation *violation);
 
 /* Append "label 0x1f" to the values; what does not fit is cut. */

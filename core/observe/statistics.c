@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The accounting of exits: a few instructions at each, so it is always on. */
+/* The accounting of exits: always on, because it takes only a few instructions per exit. */
 #include "core/observe/statistics.h"
 
 #include "core/vcpu.h"
@@ -15,7 +15,7 @@ u64 statistics_exits(const struct exit_statistics *exit)
 	return count;
 }
 
-/* Most kinds never happen: each gets its memory when it does. */
+/* Most kinds never happen, so each gets its memory when it first does. */
 void statistics_first_of_kind(struct vcpu *vcpu)
 {
 	struct exit_statistics *exit = vm_alloc(vcpu->vm, sizeof(*exit));
@@ -27,7 +27,7 @@ void statistics_first_of_kind(struct vcpu *vcpu)
 
 void statistics_slept(struct vcpu *vcpu, u64 ticks)
 {
-	/* Where the console has ended the exit before, no time is left to take it off from. */
+	/* If a report has ended the exit already, there is no time to subtract the sleep from. */
 	if (vcpu->statistics.open)
 		vcpu->statistics.slept += ticks;
 	vcpu->statistics.idle += ticks;

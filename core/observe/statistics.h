@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a vCPU's exits were and what they cost: from the stamp right after an exit to the next entry,
- * without the time that the processor slept. Kept by the CPU that runs the vCPU, without a lock.
+ * Number and times of a vCPU's exits. An exit's time runs from the time stamp right after it to the next
+ * entry, less the time that the processor slept. Kept by the CPU that runs the vCPU, without a lock.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct exit_statistics {
 };
 
 struct vcpu_statistics {
-	struct exit_statistics *by_kind[EXIT_KINDS];	/* the VM's memory; NULL: has not happened */
+	struct exit_statistics *by_kind[EXIT_KINDS];	/* from vm_alloc(); NULL: has not happened */
 	struct exit_statistics *open;	/* the exit that is being handled, or NULL */
 	u64 slept;			/* ticks asleep since that exit */
 	u64 idle;			/* ticks asleep, in all */
@@ -30,7 +30,7 @@ static inline unsigned statistics_bucket(u64 ticks)
 	return 63 - (unsigned)__builtin_clzll(ticks | 1);
 }
 
-/* An exit of this kind took so many ticks. */
+/* Count an exit of this kind that took `ticks` (TSC). */
 static inline void statistics_count(struct exit_statistics *exit, u64 ticks)
 {
 	exit->ticks += ticks;
@@ -39,13 +39,13 @@ static inline void statistics_count(struct exit_statistics *exit, u64 ticks)
 	exit->log2[statistics_bucket(ticks)]++;
 }
 
-/* How many there were. */
+/* Number of exits of this kind. */
 u64 statistics_exits(const struct exit_statistics *exit);
 
-/* Make room for what vcpu->exit_index tells of, and let by_kind[] and `open` point there, or at NULL. */
+/* Allocate the counters of the kind vcpu->exit_index; by_kind[] and `open` get the pointer, NULL without memory. */
 void statistics_first_of_kind(struct vcpu *vcpu);
-/* The processor has slept since the last exit. */
+/* The processor has slept for `ticks` (TSC) since the last exit. */
 void statistics_slept(struct vcpu *vcpu, u64 ticks);
 
-/* Print what there is so far, as the option stats= says; `on_request` also where it says off. */
+/* Print the statistics so far in the format of the option stats=, with `on_request` even if that says off. */
 void statistics_print(struct vcpu *vcpu, bool on_request);

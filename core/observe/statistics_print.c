@@ -23,7 +23,7 @@ static int set_stats(struct str_view value)
 DEFINE_OPTION(stats, "stats", "table|lines|off",
 	      "what is printed of a VM's exits when it has ended (default table)", set_stats);
 
-/* What is shown: the last bucket takes all that is longer, three minutes at 3 GHz. */
+/* Buckets that are printed. The last one, from three minutes at 3 GHz on, includes all longer exits. */
 #define SHOWN_BUCKETS 40
 
 static u64 bucket(const struct exit_statistics *exit, int index)
@@ -40,7 +40,7 @@ static const struct exit_statistics *kind(const struct vcpu *vcpu, int index)
 	return vcpu->statistics.by_kind[index];
 }
 
-/* The kind that comes after `previous` in the order of (time, index), most time first. -1: none left. */
+/* The next kind after `previous`: most time first, then by index. `previous` -1: the first. -1: none left. */
 static int next_by_time(const struct vcpu *vcpu, int previous)
 {
 	u64 limit = previous < 0 ? ~0ull : kind(vcpu, previous)->ticks;
@@ -72,8 +72,8 @@ static u64 microseconds(u64 ticks)
 /* --- for people --- */
 
 /*
- * "2^11 7.-2": tenths of the exits, rounded down, a character per power of two. A point is less than
- * one, a dash none, # all of them.
+ * "2^11 7.-2": from 2^11 ticks on, a character per power of two with the share of the exits in tenths,
+ * rounded down. A point is less than a tenth, a dash none, # all of them.
  */
 static void histogram(const struct exit_statistics *exit, char *text, size_t size)
 {

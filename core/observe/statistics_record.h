@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Account an exit that the loop in core/enter.c handles: when it begins, and when it has ended. */
+/* Account for an exit that the loop in core/enter.c handles: when it begins, and when it has ended. */
 #pragma once
 
 #include "core/observe/statistics.h"
 #include "core/vcpu.h"
 
-/*
- * The exit that vcpu->exit_index and vcpu->exit_tsc tell of was handled up to `now`. Does nothing
- * where it has ended already.
- */
+/* An exit of the kind vcpu->exit_index has happened at vcpu->exit_tsc. */
 static inline void statistics_exit_begins(struct vcpu *vcpu)
 {
 	vcpu->statistics.open = vcpu->statistics.by_kind[vcpu->exit_index];
@@ -16,6 +13,7 @@ static inline void statistics_exit_begins(struct vcpu *vcpu)
 		statistics_first_of_kind(vcpu);
 }
 
+/* That exit was handled until `now`. Does nothing if it has been ended already. */
 static inline void statistics_exit_ends(struct vcpu *vcpu, u64 now)
 {
 	struct exit_statistics *exit = vcpu->statistics.open;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing the trace: a record is a few stores into the ring of the CPU, which nobody else writes. */
+/* Writing the trace: a record is a few stores into the CPU's own ring, so there is no lock. */
 #include "core/observe/trace_record.h"
 
 #include "arch/cpu/cpu.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The trace: a ring of what each CPU did last, printed when something breaks. Names and fields of
- * the printed lines are those of Linux's events (kvm_entry, kvm_exit, kvm_pio ...). What happens with
- * each exit is recorded by core/observe/trace_record.h.
+ * the printed lines are those of Linux's events (kvm_entry, kvm_exit, kvm_pio ...). The records of
+ * entries, exits and accesses are written by core/observe/trace_record.h.
  */
 #pragma once
 
@@ -14,25 +14,25 @@ struct vcpu_ops;
 
 #define TRACE_RECORDS	 1024	/* that a ring holds; a power of two */
 
-/* How many lines trace_print() shows, or one or two more. */
+/* How many lines trace_print() prints; one or two more, as it prints whole records. */
 #define TRACE_ON_ERROR	 16
 #define TRACE_ON_REQUEST 64
 #define TRACE_ON_PANIC	 64
 
-/* The vCPU's records go into this CPU's ring from here on. */
+/* From now on the vCPU's records go into this CPU's ring. */
 void trace_attach(struct vcpu *vcpu);
-/* The entry was refused: the failure record. */
+/* Record a refused entry, from vcpu->failure. */
 void trace_failed_entry(struct vcpu *vcpu);
 
 /*
- * Print the newest lines of one VM, or of all where it is NULL, oldest first. Takes no lock; any
+ * Print the newest lines of one VM, or of all VMs if it is NULL, oldest first. Takes no lock; any
  * context.
  */
 void trace_print(const struct vm *vm, unsigned lines);
-/* The VM has ended: print the whole ring where the option trace= says so. */
+/* The VM has ended: print all of its records in the ring if the option trace= says "console". */
 void trace_export(const struct vm *vm);
 
-/* An exit's name as the trace has it. */
+/* An exit's name as the trace prints it. */
 #define TRACE_NAME_SIZE 48
 struct trace_name {
 	char text[TRACE_NAME_SIZE];

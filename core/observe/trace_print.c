@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trace, printed in the format of Linux's own: who, CPU, seconds, event, fields.
- * tools/trace2ctf.py makes a file for trace viewers of them.
+ * The trace, printed in the format of Linux's: VM, CPU, seconds, event, fields. tools/trace2ctf.py
+ * converts the lines for trace viewers.
  */
 #include "arch/bootinfo/option.h"
 #include "arch/time/clock.h"
@@ -49,7 +49,7 @@ static void print_line(const struct vm *vm, const struct trace_record *record, c
 		 (ull)(ns / 1000000000), (ull)(ns % 1000000000), text);
 }
 
-/* The name of an exit in the way that Linux writes them: "I/O instruction" is IO_INSTRUCTION. */
+/* The name of an exit in Linux's spelling: "I/O instruction" becomes IO_INSTRUCTION. */
 struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index)
 {
 	const char *name = ops->exit_name(exit_index);
@@ -112,7 +112,7 @@ static void print_access(const struct vm *vm, const struct trace_record *record)
 			   record->access.refused ? " (#GP)" : "");
 }
 
-/* An exit, what it was about, and the entry behind it. */
+/* An exit, its access, and the entry after it. */
 static void print_exit(const struct vm *vm, const struct trace_record *record)
 {
 	struct trace_record exit = *record;
@@ -163,7 +163,7 @@ static bool is_shown(const struct trace_record *record, const struct vm *vm)
 	return record->kind != TRACE_NONE && (!vm || record->vm == (u8)vm->id);
 }
 
-/* How many lines a record gives. */
+/* Number of lines that a record is printed as. */
 static unsigned lines_of(const struct trace_record *record)
 {
 	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_FASTPATH;

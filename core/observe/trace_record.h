@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The records of the trace: how they are written on the way, and how core/observe/trace_print.c finds them. */
+/* The trace's records: their layout, and the functions that write them on the entry and exit paths. */
 #pragma once
 
 #include "core/observe/trace.h"
@@ -11,8 +11,8 @@ struct vcpu_ops;
 enum trace_kind {
 	TRACE_NONE,
 	TRACE_ENTRY,
-	TRACE_EXIT,		/* with the first access that it is about, and a plain entry behind it */
-	TRACE_FASTPATH,		/* as TRACE_EXIT, without info1 to error_code: they are zero */
+	TRACE_EXIT,		/* with its first access, and the entry after it if that has no record of its own */
+	TRACE_FASTPATH,		/* as TRACE_EXIT; info1 to error_code are not written, and print as zero */
 	TRACE_FAILED,
 	TRACE_ACCESS,
 };
@@ -22,7 +22,7 @@ enum trace_access { TRACE_NO_ACCESS, TRACE_PIO, TRACE_MMIO, TRACE_MSR };
 struct trace_record {
 	u64 tsc;
 	union {
-		u32 head;		/* the three below, and a zero: vcpu->trace_head | kind */
+		u32 head;		/* the members below in one store: vcpu->trace_head | kind */
 		struct {
 			u8 kind;	/* enum trace_kind */
 			u8 vm, vcpu;
@@ -41,7 +41,7 @@ struct trace_record {
 	};
 	u64 info2;			/* exit */
 	u32 intr_info, error_code;	/* exit */
-	u64 entry_tsc, entry_rip;	/* exit, fastpath: of the entry that follows; entry_tsc 0: it has its own record */
+	u64 entry_tsc, entry_rip;	/* exit, fastpath: of the next entry; entry_tsc 0: it has its own record */
 	struct {			/* exit, fastpath, access */
 		u8 kind;		/* enum trace_access */
 		u8 size;		/* bytes */
@@ -59,13 +59,13 @@ struct trace_ring {
 	const struct vcpu_ops *ops;	/* for the names of exits */
 };
 
-/* One CPU runs VMs so far. With more, there is one for each, which nobody else writes. */
+/* One ring, because one CPU runs VMs so far. Each CPU that does will need its own, which only it writes. */
 extern struct trace_ring trace_ring;
 
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
 
-/* The next record, with what all of them bear. The caller fills in the members of its kind. */
+/* Begin the next record with the members that all kinds have. The caller fills in those of its kind. */
 static inline struct trace_record *trace_add(struct vcpu *vcpu, enum trace_kind kind, u64 tsc)
 {
 	struct trace_record *record = &trace_ring.records[(u32)trace_ring.next++ % TRACE_RECORDS];
@@ -75,7 +75,7 @@ static inline struct trace_record *trace_add(struct vcpu *vcpu, enum trace_kind 
 	return record;
 }
 
-/* An exit. Its record stays at hand until something goes into a record of its own. */
+/* Record an exit. vcpu->exit_record points to its record while that is the newest one. */
 static inline struct trace_record *trace_exit(struct vcpu *vcpu, u64 tsc, u8 index, u64 reason, u64 rip)
 {
 	struct trace_record *record = trace_add(vcpu, TRACE_EXIT, tsc);
@@ -89,7 +89,10 @@ static inline struct trace_record *trace_exit(struct vcpu *vcpu, u64 tsc, u8 ind
 	return record;
 }
 
-/* Right before an entry, at vcpu->entry_tsc. */
+/*
+ * Record an entry, at vcpu->entry_tsc: in the exit's record if that is the newest one, no event is injected
+ * and the entry is not forced to exit; else in a record of its own.
+ */
 static inline void trace_entry(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	struct trace_record *record = vcpu->exit_record;
@@ -106,7 +109,7 @@ static inline void trace_entry(struct vcpu *vcpu, bool force_immediate_exit)
 	vcpu->exit_record = NULL;
 }
 
-/* What an exit was about. The first access goes into its record. */
+/* Record an access of the exit: the first one in the exit's record, each other one in its own. */
 static inline void trace_access(struct vcpu *vcpu, enum trace_access kind, bool write, unsigned size,
 				u64 address, u64 value, bool refused)
 {

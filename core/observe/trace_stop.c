@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stop from the trace: looks at the records that an exit and its handler have left. */
+/* The option trace.stop=: look at the records that each exit and its handler have written. */
 #include "core/observe/trace_stop.h"
 
 #include "arch/bootinfo/option.h"
@@ -8,7 +8,7 @@
 #include "core/vm.h"
 #include "lib/printf.h"
 
-/* What is looked for: an exit, or one kind of access; and a number. */
+/* What to look for: an exit, or one kind of access, by its name; the number follows it. */
 static const struct subject {
 	const char *name;
 	enum trace_access access;
@@ -20,8 +20,8 @@ enum { SUBJECT_EXIT, SUBJECT_RIP };
 
 static const struct subject *subject;	/* NULL: the option was not given */
 static u64 number;
-static char exit_name[TRACE_NAME_SIZE];	/* "": the exit's number is looked for */
-static char words[80];			/* the end of a VM that is stopped */
+static char exit_name[TRACE_NAME_SIZE];	/* "": compare the exit's number */
+static char words[80];			/* why the VM ended, for its last line */
 static const struct vcpu_ops *watched;
 static u64 seen;			/* records looked at */
 
@@ -78,7 +78,7 @@ static void stop(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_STOP);
 }
 
-/* What one exit and its handler write, with the longest batch of a string instruction, the ring holds. */
+/* The ring has room for all that an exit and its handler write, even for the longest batch of a string instruction. */
 static void look(struct vcpu *vcpu)
 {
 	for (; seen < trace_ring.next; seen++) {
@@ -93,7 +93,7 @@ static enum exit_fastpath watched_run(struct vcpu *vcpu, bool force_immediate_ex
 
 	look(vcpu);
 	if (vcpu->exit_record)
-		seen--;		/* the handler adds its first access there */
+		seen--;		/* look again: the handler adds its first access to this record */
 	return fastpath;
 }
 

@@ -8,7 +8,7 @@
 #include "core/vcpu.h"
 
 /*
- * The table to run a VM by: `ops`, or where the option asks for it one that looks at what each exit
- * and each handler has written. Without the option neither pays anything.
+ * The operations to run a VM with: `ops` or, with the option, a copy that looks at the records of each
+ * exit and of its handler. Without the option this costs nothing.
  */
 const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops);
