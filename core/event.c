@@ -157,7 +157,7 @@ bool event_inject(struct vcpu *vcpu)
 	struct vcpu_events *events = &vcpu->events;
 	bool slot_free = true, waiting = false;
 
-	/* Exceptions come before interrupts. At most one of these two is pending. */
+	/* Before NMIs and interrupts: a raised exception, or else a delivery that was cut off. Only one is pending. */
 	if (events->exception.type != EVENT_NONE) {
 		apply_payload(vcpu);
 		inject(vcpu, &events->exception);

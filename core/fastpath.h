@@ -3,8 +3,8 @@
  * The fast path: exits that are handled inside the entry stub, without going back to the loop in
  * core/enter.c. There are two ways, both with the accounting and the trace of any other exit:
  *
- *  - CPUID with a constant result, RDMSR of a cached value and hypercalls need only the vCPU. No host
- *    state is loaded for them: vmx_exit_fastpath(), svm_exit_fastpath().
+ *  - CPUID with a constant result, RDMSR of a cached value and hypercalls need only the vCPU, and on SVM
+ *    no host state: vmx_exit_fastpath(), svm_exit_fastpath().
  *  - Most other exits need a handler, but nothing of the loop: vmx_exit_in_stub(), svm_exit_in_stub()
  *    take the snapshot and call it between fastpath_begins() and fastpath_ends().
  *

@@ -33,7 +33,7 @@ enum vcpu_control { CTL_CR0, CTL_CR2, CTL_CR3, CTL_CR4, CTL_EFER, CTL_DR6, CTL_D
 enum exit_fastpath {
 	EXIT_FASTPATH_NONE,		/* nothing: call handle_exit() */
 	EXIT_FASTPATH_REENTER_GUEST,	/* handled: enter the guest again */
-	EXIT_FASTPATH_EXIT_HANDLED,	/* handled, but something is pending: leave the stub */
+	EXIT_FASTPATH_EXIT_HANDLED,	/* handled: the loop has to go on, see fastpath_ends() */
 	EXIT_FASTPATH_ENTRY_FAILED,	/* the guest never ran; the failure record says why */
 	EXIT_FASTPATH_OUTCOMES,
 };
@@ -94,7 +94,7 @@ struct vcpu {
 	bool stopping;			/* REQ_STOP has allowed one entry, for an event in delivery */
 	/* VM lock: written before REQ_STOP is set, read after. */
 	const char *stop_reason;	/* of REQ_STOP, in words; NULL: already logged by the requester */
-	/* Constant. */
+	/* Home CPU: set when the vCPU is loaded. */
 	bool deadline_in_hardware;	/* vendor: vcpu_run() itself enforces timer_deadline */
 
 	/* Home CPU. */
@@ -124,7 +124,7 @@ struct vcpu {
 	struct guest_machine_check machine_check;
 
 	/* Home CPU. */
-	u64 entry_tsc;			/* right before the last entry */
+	u64 entry_tsc;			/* right before the last entry that was not the fast path's without host state */
 	struct trace_record *exit_record; /* of the exit being handled, while it is the newest record */
 	struct vcpu_statistics statistics;
 	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */

@@ -15,10 +15,11 @@ extern svm_exit_in_stub
 ; In:       RDI  svm, whose registers enter; RAX and RSP enter through the VMCB
 ;           GIF = 0, RFLAGS.IF = 1: physical interrupts exit, whatever the guest's IF is
 ; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry, with its time in vcpu->exit_tsc;
-;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending.
+;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, after which
+;                core/fastpath.h: fastpath_ends() has the loop go on.
 ;                In both cases the guest's registers are in svm, its RAX and RSP in its VMCB. After
-;                an exit that has been handled with no request pending, the guest is entered again
-;                from here.
+;                an exit that has been handled and leaves nothing for the loop, the guest is entered
+;                again from here.
 ;           GIF = 1, RFLAGS.IF = 0
 ; Clobbers: what the calling convention allows; debug registers 0-3 keep the guest's values
 ; Stack:    64 bytes, and what the handlers take. VMRUN restores RSP, RAX and RFLAGS only:

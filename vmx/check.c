@@ -77,7 +77,7 @@ static const char *qualification_words(u64 qualification)
 	return ": no rule that Lamina knows is broken; the state follows";
 }
 
-/* Print all broken rules: the processor stops at the first one, and does not say which. */
+/* Print all broken rules: the processor stops at the first one, and mostly does not say which. */
 static void explain_state(struct failure_text *failure, u64 qualification)
 {
 	struct vmx_entry_state state;

@@ -66,6 +66,8 @@ static enum exit_fastpath instruction_refused(struct vcpu *vcpu)
 	vcpu->exit_rip = vcpu->regs[REG_RIP];
 	vcpu->failure = (struct failure_record){ .kind = ENTRY_VMFAIL_INVALID };
 	if (to_vmx(vcpu)->vmfail_valid) {
+		/* There is a VMCS, and the fast path may have moved its RIP since the last exit that came here. */
+		vcpu->exit_rip = vcpu->regs[REG_RIP] = vmcs_readn(GUEST_RIP);
 		vcpu->failure.kind = ENTRY_VMFAIL_VALID;
 		vcpu->failure.instruction_error = vmcs_read32(INSTRUCTION_ERROR);
 	}

@@ -366,7 +366,7 @@ enum exit_reason {
 
 /*
  * SDM, "Format of Exit Reason". Use reason.basic to choose a handler and reason.full to print or store;
- * never cast or mask.
+ * never mask. Cast only what was compared in full before.
  */
 union vmx_exit_reason {
 	u32 full;

@@ -17,10 +17,11 @@ extern vmx_exit_fastpath
 ;           interrupts off; HOST_RIP = vmx_exit_point
 ; Out:      EAX  EXIT_FASTPATH_NONE: an exit, or a failed entry that has an exit reason; reason and
 ;                time are in vmx;
-;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, with a request pending;
+;                EXIT_FASTPATH_EXIT_HANDLED: an exit that has been handled, after which
+;                core/fastpath.h: fastpath_ends() has the loop go on, or a handled exit for the host;
 ;                EXIT_FASTPATH_ENTRY_FAILED: VMfail; vmx->vmfail_valid says which kind.
 ;                In all cases the guest's registers are in vmx. After an exit that has been handled
-;                with no request pending, the guest is entered again from here.
+;                and leaves nothing for the loop, the guest is entered again from here.
 ; Clobbers: what the calling convention allows
 ; Stack:    64 bytes, and what the handlers take. An exit loads RSP from HOST_RSP, VMfail does not
 ;           change it. In both cases every other register may hold a guest value: trust RSP and the

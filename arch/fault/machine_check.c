@@ -142,7 +142,7 @@ static bool context_is_corrupt(void)
 }
 
 /*
- * A CPU that only halts. Intel's processors send an error to all CPUs, and siblings share banks: what
+ * A CPU that only halts, or is being started. Intel's processors send an error to all CPUs, and siblings share banks: what
  * is in these is for the CPU that the error is about, which must find it.
  */
 static void handle_parked(void)
@@ -151,7 +151,8 @@ static void handle_parked(void)
 
 	if (rdmsr_safe(MSR_MCG_STATUS, &status) || !(status & MCG_STATUS_RIPV) || context_is_corrupt())
 		panic("machine check on a parked CPU, which it cannot recover from");
-	log_error("machine check on a parked CPU: it goes on halting");
+	if (this_cpu()->state >= CPU_PARKED)	/* before, it may take no lock: see boot/cpus.c */
+		log_error("machine check on a parked CPU: it goes on halting");
 	wrmsr(MSR_MCG_STATUS, 0);
 }
 

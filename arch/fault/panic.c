@@ -19,6 +19,8 @@ void log_last_line(const char *format, ...)
 	va_end(args);
 }
 
+#define MAX_CRASHES 4	/* within each other */
+
 static u32 reporter;	/* index plus one of the CPU whose crash is being reported */
 
 bool panic_elsewhere(void)
@@ -42,10 +44,13 @@ static void become_reporter(void)
 /* A crash within the report of a crash says that much, and one within that is silent. */
 void panic_begin(void)
 {
-	static unsigned depth;
+	static unsigned crashes, depth;
 
 	irq_disable();
 	become_reporter();
+	/* What makes the log's way out work may crash, too: then the second attempt finds less to do. */
+	if (crashes++ == MAX_CRASHES)
+		panic_hooks.halt();
 	log_force_unlock();
 	panic_hooks.begin(true);
 	switch (depth++) {

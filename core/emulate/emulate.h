@@ -56,8 +56,8 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);
 bool emulate_is_string(const struct insn *insn);
 
 /*
- * Emulate one of these. With a REP prefix it stops after 256 iterations, after a millisecond, or when the
- * vCPU has a request pending: then RIP still points to the instruction, which continues from its
+ * Emulate one of these. With a REP prefix it stops after 256 iterations, after a millisecond, when the vCPU
+ * has a request pending, after one iteration with RFLAGS.TF, or when the VM has ended: then RIP still points to the instruction, which continues from its
  * registers when the guest is entered again.
  */
 void emulate_string(struct vcpu *vcpu, const struct insn *insn);

@@ -252,6 +252,7 @@ static void vmfail_valid(void **state)
 	vmx.vmfail_valid = true;
 	vmcs[EXIT_REASON.encoding] = EXIT_REASON_HLT;
 	vmcs[INSTRUCTION_ERROR.encoding] = 7;
+	vmcs[GUEST_RIP.encoding] = 0x5678;
 	vcpu->exit_reason = EXIT_REASON_HLT;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_ENTRY_FAILED);
 	assert_string_equal(diary, "Ee");
@@ -259,6 +260,8 @@ static void vmfail_valid(void **state)
 	assert_int_equal(vcpu->failure.instruction_error, 7);
 	assert_int_equal(vcpu->failure.reason, 0);
 	assert_int_equal(vcpu->exit_reason, 0);
+	assert_int_equal(vcpu->exit_rip, 0x5678);	/* as the fast path left it */
+	assert_int_equal(vcpu->regs[REG_RIP], 0x5678);
 	assert_false(vmx.launched);
 }
 
@@ -715,6 +718,7 @@ static void a_failed_entry_has_no_vectoring_information(void **state)
 {
 	next_reason = FAILED_ENTRY | EXIT_REASON_INVALID_GUEST_STATE;
 	vmcs[IDT_VECTORING_INFO.encoding] = INTERRUPTION_VALID | 0x30;
+	vmx.vectoring_info = INTERRUPTION_VALID | 0x31;		/* of an earlier exit */
 	vmx_vcpu_run(vcpu, false);
 	assert_int_equal(vmx.vectoring_info, 0);
 	assert_int_equal(trace_ring.records[1].info2, 0);
