@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The interface for device models: claim ranges on the port and MMIO buses. Interrupt lines are in
- * core/irqchip.h, time in core/vtimer.h, guest memory in core/mem/guest_mem.h; no device needs more.
+ * core/irqchip.h, time in core/vtimer.h, guest memory in core/mem/guest_mem.h, log
+ * lines in core/vm_log.h, memory for its state in core/vm_alloc.h; no device needs more.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The loop that enters the guest. Most exits never get here: the vendor's entry stub handles them and
- * enters the guest again (the fast path). This loop gets the rest: exits that need vendor code's
- * ordinary handlers, host interrupts, requests, pending events, and the end of the VM.
+ * enters the guest again (the fast path). This loop gets the rest: the first exit of each
+ * kind, exceptions, host interrupts, requests, pending events, and the end of the VM.
  */
 #include "core/enter.h"
 

@@ -127,7 +127,7 @@ struct vcpu {
 	u64 entry_tsc;			/* right before the last entry that was not the fast path's without host state */
 	struct trace_record *exit_record; /* of the exit being handled, while it is the newest record */
 	struct vcpu_statistics statistics;
-	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of vcpu_run(), by enum exit_fastpath */
+	u64 outcomes[EXIT_FASTPATH_OUTCOMES];	/* of exits, by enum exit_fastpath */
 	u64 forced_exits;		/* entries made with force_immediate_exit */
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 	struct {

@@ -11,7 +11,7 @@ static const struct vmcb_control *control_of(struct vcpu *vcpu)
 	return &to_svm(vcpu)->vmcb->control;
 }
 
-/* Nothing to do: the host serves pending events in its interrupt window, and svm_vcpu_run() has handled #MC. */
+/* Nothing to do: NMI and SMI are taken when the entry stub sets GIF, and svm_vcpu_run() has handled #MC. */
 static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 {
 }

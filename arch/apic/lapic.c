@@ -55,7 +55,7 @@ void lapic_eoi(void)
 }
 
 /* The xAPIC's two-part command register must be idle before it is written again. */
-static void send(u32 destination, u32 command)
+static __always_inline void send(u32 destination, u32 command)
 {
 	u64 end = clock_deadline_us(1000);
 

@@ -29,7 +29,7 @@ struct percpu {
 	u32 apic_id;			/* constant */
 	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
 	void *stack_top;		/* constant: top of the ordinary stack */
-	void *vendor_page;		/* constant; VMX: VMXON region; SVM: host save area */
+	void *vendor_page;		/* constant while it is on; VMX: VMXON region; SVM: host save area */
 	hpa_t vendor_page_pa;		/* constant */
 	void *host_vmcb;		/* constant; SVM: the VMCB in which VMSAVE and VMLOAD keep host state */
 	hpa_t host_vmcb_pa;		/* constant */

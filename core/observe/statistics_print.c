@@ -109,7 +109,7 @@ static void print_table(const struct vcpu *vcpu, u64 entries)
 {
 	const u64 *outcomes = vcpu->outcomes, *timer = vcpu->timer_exits;
 
-	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled in the loop, %llu on the fast path,"
+	vm_info(vcpu->vm, "vcpu %u: %llu entries: %llu exits handled in the loop, %llu before it,"
 		" %llu on the fast path and re-entered from it, %llu failed", vcpu->id,
 		(ull)(entries), (ull)(outcomes[EXIT_FASTPATH_NONE]),
 		(ull)(outcomes[EXIT_FASTPATH_EXIT_HANDLED]), (ull)(outcomes[EXIT_FASTPATH_REENTER_GUEST]),

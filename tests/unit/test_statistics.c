@@ -185,7 +185,7 @@ static void outcomes_are_printed(void **state)
 	vcpu.timer_exits[3] = 9;
 	vcpu.statistics.idle = 12345678;
 	statistics_print(&vcpu, false);
-	assert_shown("vcpu 0: 1234 entries: 1000 exits handled in the loop, 30 on the fast path,"
+	assert_shown("vcpu 0: 1234 entries: 1000 exits handled in the loop, 30 before it,"
 		     " 200 on the fast path and re-entered from it, 4 failed\n");
 	assert_shown("vcpu 0: 5 forced exits; timer: 6 soft-disabled, 7 forced, 8 expired, 9 spurious; idle 12 ms\n");
 
