@@ -271,6 +271,10 @@ static void create_cpus(void)
 	for (u32 i = 0; i < acpi_madt.cpus; i++) {
 		if (acpi_madt.cpu[i] == own)
 			continue;
+		if (!lapic_reaches(acpi_madt.cpu[i])) {
+			log_warn("the CPU with APIC id %u is left out: in xAPIC mode ids end at 254", acpi_madt.cpu[i]);
+			continue;
+		}
 		if (!percpu_create(acpi_madt.cpu[i])) {
 			log_warn("no memory to start more than %u CPUs", percpu_count());
 			return;
@@ -349,6 +353,14 @@ void cpus_start(void)
 
 /* --- a crash --- */
 
+/* Of a CPU that was not started only the firmware knows what it does with an NMI. */
+static bool is_running(const struct percpu *cpu)
+{
+	u32 state = state_of(cpu);
+
+	return cpu->index == 0 ? state == CPU_CREATED : state > CPU_CREATED && state < CPU_LOST;
+}
+
 void cpus_stop(void)
 {
 	static bool done;
@@ -360,19 +372,19 @@ void cpus_stop(void)
 	for (u32 i = 0; i < percpu_count(); i++) {
 		const struct percpu *cpu = percpu_get(i);
 
-		if (cpu != percpu_by_stack() && state_of(cpu) != CPU_LOST)
+		if (cpu != percpu_by_stack() && is_running(cpu))
 			lapic_send_nmi(cpu->apic_id);
 	}
 	end = clock_deadline_us(STOP_US);
 	for (u32 i = 0; i < percpu_count(); i++)
-		while (percpu_get(i) != percpu_by_stack() && state_of(percpu_get(i)) < CPU_LOST && !clock_expired(end))
+		while (percpu_get(i) != percpu_by_stack() && is_running(percpu_get(i)) && !clock_expired(end))
 			cpu_relax();
 }
 
 void cpus_report(void)
 {
 	for (u32 i = 0; i < percpu_count(); i++) {
-		if (percpu_get(i) != percpu_by_stack() && state_of(percpu_get(i)) < CPU_LOST)
+		if (percpu_get(i) != percpu_by_stack() && is_running(percpu_get(i)))
 			log_error("CPU %u does not stop", i);
 	}
 	if (percpu_by_stack()->index)

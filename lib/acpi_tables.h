@@ -111,6 +111,7 @@ enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_LAPIC_AD
 enum { MADT_LAPIC_ENABLED = BIT(0) };
 enum { MADT_ACTIVE_HIGH = 1, MADT_EDGE = 1 << 2, MADT_LEVEL = 3 << 2 };
 #define MADT_ALL_PROCESSORS 0xff
+#define MADT_NO_APIC_ID 0xff	/* of a struct madt_lapic: not a CPU, or one whose id is in a struct madt_x2apic */
 
 struct acpi_madt {
 	struct acpi_header header;

@@ -27,7 +27,8 @@ static void add_lapic(const void *entry)
 {
 	const struct madt_lapic *lapic = entry;
 
-	add_cpu(lapic->apic_id, lapic->flags);
+	if (lapic->apic_id != MADT_NO_APIC_ID)
+		add_cpu(lapic->apic_id, lapic->flags);
 }
 
 static void add_x2apic(const void *entry)

@@ -74,6 +74,11 @@ void lapic_self_ipi(u8 vector)
 	send(0, ICR_SELF | ICR_ASSERT | vector);
 }
 
+bool lapic_reaches(u32 apic_id)
+{
+	return apic_id < (x2apic ? 0xffffffff : 0xff);
+}
+
 /* Intel SDM, "LFENCE", "x2APIC Register Address Space": the WRMSR may overtake earlier stores. */
 static void send_to(u32 apic_id, u32 command)
 {

@@ -21,6 +21,8 @@ int lapic_init_secondary(void);
 u32 lapic_id(void);	/* 8 bits in xAPIC mode, 32 in x2APIC mode */
 void lapic_eoi(void);	/* only for an interrupt in service */
 
+/* Can an IPI be sent to this id alone? In xAPIC mode 255 means all CPUs, and larger ids do not fit. */
+bool lapic_reaches(u32 apic_id);
 /*
  * To another CPU, by its local APIC's id. Stores made before are visible to it when it acts on these.
  * Intel SDM, "MP Initialization Protocol Algorithm for MP Systems".

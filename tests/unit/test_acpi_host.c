@@ -257,6 +257,7 @@ static void test_cpus_of_the_madt(void **state)
 		9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,	/* x2APIC 100h */
 		9, 16, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,	/* the first again */
 		0, 8, 3, 0, 3, 0, 0, 0,					/* local APIC 0 */
+		0, 8, 4, 255, 1, 0, 0, 0,				/* no id, and so no CPU */
 	};
 	u32 entries[] = { table("APIC", body, sizeof(body)) };
 

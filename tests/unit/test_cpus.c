@@ -81,6 +81,7 @@ void trap_load(void) { }
 void control_init(void) { }
 void machine_check_init_cpu(void) { }
 int lapic_init_secondary(void) { return running->apic_id == 77 ? -EINVAL : 0; }
+bool lapic_reaches(u32 apic_id) { return apic_id < 255; }
 u32 lapic_id(void) { return running->apic_id == 88 ? 89 : running->apic_id; }
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) { return (struct cpuid_regs){ 0 }; }
 u64 test_tsc(void) { return threads ? __atomic_add_fetch(&now, 1, __ATOMIC_SEQ_CST) : now; }
@@ -357,6 +358,18 @@ static void another_microcode_is_reported(void **state)
 	expect_shown("CPUs: 4 of 4");
 }
 
+/* INIT to 255 would reset all CPUs, and an id that is cut off another one. */
+static void ids_that_no_ipi_reaches(void **state)
+{
+	acpi_madt.cpu[1] = 255;
+	acpi_madt.cpu[3] = 256;
+	cpus_start();
+	expect_shown("the CPU with APIC id 255 is left out: in xAPIC mode ids end at 254");
+	expect_shown("the CPU with APIC id 256 is left out");
+	expect_shown("CPUs: 2 of 2");
+	assert_null(strstr(diary, "INIT 25"));
+}
+
 static void memory_runs_out(void **state)
 {
 	memory_for = 3;
@@ -433,16 +446,19 @@ static void a_crash_stops_the_others(void **state)
 	memset(diary, 0, sizeof(diary));
 	behaviours[3].sticks = true;
 	percpus[1].state = CPU_LOST;
+	percpu_create(8);				/* and one that was not started */
 	running = &percpus[2];
 	cpus_stop();
 	assert_true(strstr(diary, "NMI 0 at ") != NULL);
 	assert_null(strstr(diary, "NMI 2"));		/* it waits for a start-up IPI */
 	assert_null(strstr(diary, "NMI 4"));		/* the one that crashed */
+	assert_null(strstr(diary, "NMI 8"));
 	expect_sent("NMI 6 at ");
 	cpus_report();
 	expect_shown("error: CPU 3 does not stop");
 	expect_shown("error: the crash is CPU 2's");
 	assert_null(strstr(shown, "CPU 0 does not stop"));
+	assert_null(strstr(shown, "CPU 4 does not stop"));
 	memset(diary, 0, sizeof(diary));
 	cpus_stop();
 	assert_string_equal(diary, "");
@@ -464,6 +480,7 @@ int main(void)
 		TEST(a_cpu_that_stops_answering),
 		TEST(time_stamp_counters_out_of_step),
 		TEST(another_microcode_is_reported),
+		TEST(ids_that_no_ipi_reaches),
 		TEST(memory_runs_out),
 		TEST(without_low_memory_they_stay),
 		TEST(the_low_page_is_free_ram),
