@@ -148,10 +148,10 @@ static u64 add_fadt(struct builder *b, u64 dsdt)
 {
 	size_t start = begin(b, "FACP");
 
-	memset(b->data + b->size, 0, sizeof(struct fadt) - 36);
-	memcpy(b->data + start + offsetof(struct fadt, dsdt), &dsdt, 4);
-	memcpy(b->data + start + offsetof(struct fadt, x_dsdt), &dsdt, 8);
-	b->size = start + sizeof(struct fadt);
+	memset(b->data + b->size, 0, sizeof(struct acpi_fadt) - 36);
+	memcpy(b->data + start + offsetof(struct acpi_fadt, dsdt), &dsdt, 4);
+	memcpy(b->data + start + offsetof(struct acpi_fadt, x_dsdt), &dsdt, 8);
+	b->size = start + sizeof(struct acpi_fadt);
 	return end(b, start);
 }
 
