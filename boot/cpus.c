@@ -30,6 +30,7 @@
 
 #define INIT_DELAY_US	 10000u
 #define STARTUP_DELAY_US 200u
+#define INIT_ARRIVES_US	 1000u		/* even at a CPU that is slow to take it */
 #define ANSWER_US	 100000u	/* for a CPU to arrive, and for each further step */
 #define STOP_US		 10000u
 #define TSC_ROUNDS	 32
@@ -43,7 +44,6 @@ void cpu_main(struct percpu *cpu);
 
 static struct cpu_identity boot_identity;
 static struct mtrr_state boot_mtrrs;
-static u64 boot_tsc_adjust;
 static u32 tsc_request = NO_REQUEST;	/* atomic; index of the CPU that is asked for its TSC */
 
 /* --- on the CPU that starts --- */
@@ -66,15 +66,18 @@ static void __noreturn park(struct percpu *cpu, enum cpu_state state)
 		__asm__ volatile("hlt" : : : "memory");
 }
 
-static bool has_tsc_adjust(void)
-{
-	return cpuid(0).eax >= 7 && cpuid(7).ebx & BIT(1);
-}
-
 static u64 rdtsc_ordered(void)
 {
-	__asm__ volatile("lfence" : : : "memory");
+	__asm__ volatile("mfence; lfence" : : : "memory");	/* on some of AMD's LFENCE alone does not wait */
 	return rdtsc();
+}
+
+/* Without CR4.MCE a machine check that all CPUs get would reset the machine. */
+static void __noreturn leave_out(struct percpu *cpu)
+{
+	if (cpuid(1).edx & BIT(7))
+		write_cr4(read_cr4() | CR4_MCE);
+	park(cpu, CPU_LEFT_OUT);
 }
 
 /* Answer until the boot CPU is content: it asks TSC_ROUNDS times, or gives up and sends INIT. */
@@ -94,7 +97,7 @@ static bool set_up(struct percpu *cpu)
 	struct cpu_identity identity;
 
 	if (lapic_init_secondary()) {
-		str_copy(cpu->left_out, "its local APIC is at another address", sizeof(cpu->left_out));
+		str_copy(cpu->left_out, "its local APIC is at another address, or has another mode", sizeof(cpu->left_out));
 		return false;
 	}
 	if (lapic_id() != cpu->apic_id) {
@@ -106,10 +109,6 @@ static bool set_up(struct percpu *cpu)
 	cpu->microcode = identity.microcode;
 	if (!cpu_identity_matches(&boot_identity, &identity, cpu->left_out, sizeof(cpu->left_out)))
 		return false;
-	if (has_tsc_adjust() && wrmsr_safe(MSR_TSC_ADJUST, boot_tsc_adjust)) {
-		str_copy(cpu->left_out, "its IA32_TSC_ADJUST cannot be written", sizeof(cpu->left_out));
-		return false;
-	}
 	return true;
 }
 
@@ -119,10 +118,11 @@ void cpu_main(struct percpu *cpu)
 	gdt_load(cpu);
 	trap_load();
 	set_state(cpu, CPU_ARRIVED);
+	/* Compared before it is used: control_init() takes the boot CPU's features for granted. */
+	if (!set_up(cpu))
+		leave_out(cpu);
 	control_init();
 	machine_check_init_cpu();
-	if (!set_up(cpu))
-		park(cpu, CPU_LEFT_OUT);
 	set_state(cpu, CPU_READY);
 	answer_tsc_requests(cpu);
 	park(cpu, CPU_PARKED);
@@ -187,6 +187,7 @@ static bool compare_tsc(struct percpu *cpu, s64 *worst)
 static void give_up(struct percpu *cpu, const char *what)
 {
 	lapic_send_init(cpu->apic_id);
+	wait_us(INIT_ARRIVES_US);
 	__atomic_store_n(&trampoline_cpu, NULL, __ATOMIC_RELEASE);
 	__atomic_store_n(&tsc_request, NO_REQUEST, __ATOMIC_RELEASE);
 	set_state(cpu, CPU_LOST);
@@ -264,6 +265,15 @@ static bool write_trampoline(hpa_t page)
 	return true;
 }
 
+/* Each CPU costs some 50 KiB: leave half of the pool for the VMs. */
+static bool memory_is_left(void)
+{
+	struct memory_stats stats;
+
+	memory_stats(&stats);
+	return stats.pool_used < stats.pool / 2;
+}
+
 static void create_cpus(void)
 {
 	u32 own = this_cpu()->apic_id;
@@ -275,7 +285,7 @@ static void create_cpus(void)
 			log_warn("the CPU with APIC id %u is left out: in xAPIC mode ids end at 254", acpi_madt.cpu[i]);
 			continue;
 		}
-		if (!percpu_create(acpi_madt.cpu[i])) {
+		if (!memory_is_left() || !percpu_create(acpi_madt.cpu[i])) {
 			log_warn("no memory to start more than %u CPUs", percpu_count());
 			return;
 		}
@@ -344,7 +354,6 @@ void cpus_start(void)
 	}
 	mtrr_read(&boot_mtrrs);
 	cpu_identity_read(&boot_identity);
-	boot_tsc_adjust = has_tsc_adjust() ? rdmsr(MSR_TSC_ADJUST) : 0;
 	init_cpus();
 	for (u32 i = 1; i < percpu_count(); i++)
 		usable += start(percpu_get(i), page);

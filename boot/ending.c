@@ -91,6 +91,7 @@ static void begin(bool crash)
 	if (crash) {
 		wrmsr(MSR_GS_BASE, (u64)percpu_by_stack());
 		cpus_stop();
+		log_force_unlock();	/* one of them may have taken the lock meanwhile */
 	}
 	console_init();
 	if (crash)

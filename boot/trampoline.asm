@@ -53,12 +53,12 @@ trampoline_begin:
 	push	eax
 	push	word trampoline_gdt_end - trampoline_gdt - 1
 	o32 lgdt [esp]
-	mov	eax, CR0_PE | CR0_ET | CR0_NE | CR0_MP
-	mov	cr0, eax
 	lea	eax, [AT(.protected)]
 	push	dword TRAMPOLINE_CODE_32
 	push	eax
-	o32 retf
+	mov	eax, CR0_PE | CR0_ET | CR0_NE | CR0_MP
+	mov	cr0, eax
+	o32 retf			; right behind: Intel SDM, "Switching to Protected Mode"
 bits 32
 .protected:
 	mov	ax, GDT_DATA

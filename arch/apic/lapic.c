@@ -186,9 +186,8 @@ int lapic_init_secondary(void)
 
 	if (!x2apic && (base & APIC_BASE_ADDRESS) != xapic_address)
 		return -EINVAL;
-	wrmsr(MSR_APIC_BASE, base);
-	if (x2apic)
-		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	if (wrmsr_safe(MSR_APIC_BASE, base) || (x2apic && wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_X2APIC)))
+		return -EINVAL;
 	set_up();
 	return 0;
 }

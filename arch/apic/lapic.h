@@ -15,7 +15,7 @@
 int lapic_init(void);
 /*
  * The same on another CPU, in the boot CPU's mode, but LINT1 stays masked. Logs nothing, and takes no
- * lock. -EINVAL: its APIC is at another address than the boot CPU's.
+ * lock. -EINVAL: its APIC is at another address than the boot CPU's, or has not its mode.
  */
 int lapic_init_secondary(void);
 u32 lapic_id(void);	/* 8 bits in xAPIC mode, 32 in x2APIC mode */

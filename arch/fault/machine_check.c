@@ -141,16 +141,33 @@ static bool context_is_corrupt(void)
 	return false;
 }
 
+/* Claim the report first: another CPU may be about to stop this one. */
+static void __noreturn panic_parked(u64 mcg_status)
+{
+	struct machine_check_bank bank;
+	u64 capabilities = 0;
+
+	panic_begin();
+	log_error("machine check: MCG_STATUS 0x%llx, on a parked CPU", (ull)mcg_status);
+	rdmsr_safe(MSR_MCG_CAP, &capabilities);
+	for (unsigned i = 0; i < bank_count(capabilities); i++) {
+		if (read_bank(i, &bank))
+			log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx", i,
+				  (ull)bank.status, (ull)bank.address, (ull)bank.misc);
+	}
+	panic_end("machine check on a parked CPU, which it cannot recover from");
+}
+
 /*
- * A CPU that only halts, or is being started. Intel's processors send an error to all CPUs, and siblings share banks: what
- * is in these is for the CPU that the error is about, which must find it.
+ * A CPU that only halts, or is being started. Intel's processors send an error to all CPUs, and siblings
+ * share banks: what is in these is for the CPU that the error is about, which must find it.
  */
 static void handle_parked(void)
 {
-	u64 status;
+	u64 status = 0;
 
 	if (rdmsr_safe(MSR_MCG_STATUS, &status) || !(status & MCG_STATUS_RIPV) || context_is_corrupt())
-		panic("machine check on a parked CPU, which it cannot recover from");
+		panic_parked(status);
 	if (this_cpu()->state >= CPU_PARKED)	/* before, it may take no lock: see boot/cpus.c */
 		log_error("machine check on a parked CPU: it goes on halting");
 	wrmsr(MSR_MCG_STATUS, 0);

@@ -85,14 +85,14 @@ static void handle_nmi(void)
 {
 	if (panic_elsewhere())
 		cpu_stop();
-	if (this_cpu()->nmi_count++ == 0)
+	if (this_cpu()->nmi_count++ == 0 && this_cpu()->index == 0)
 		log_debug("first NMI on this CPU");
 }
 
 /* Lamina sets no breakpoints and does not single-step, so any #DB is spurious. Count them, log the first. */
 static void handle_debug(const struct trap_frame *frame)
 {
-	if (this_cpu()->debug_count++ == 0)
+	if (this_cpu()->debug_count++ == 0 && this_cpu()->index == 0)
 		log_warn("a debug exception that nobody asked for, at 0x%llx: ignored",
 			 (unsigned long long)frame->rip);
 }

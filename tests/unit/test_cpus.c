@@ -39,6 +39,7 @@ struct boot_info boot_info;
 
 static struct percpu percpus[MAX_CPUS];
 static u32 created, memory_for;
+static u64 pool_used;	/* of 100 */
 static u64 now;			/* us, and ticks of the TSC */
 static char diary[4096];	/* what was sent to whom, and when */
 static char shown[8192];
@@ -84,6 +85,7 @@ int lapic_init_secondary(void) { return running->apic_id == 77 ? -EINVAL : 0; }
 bool lapic_reaches(u32 apic_id) { return apic_id < 255; }
 u32 lapic_id(void) { return running->apic_id == 88 ? 89 : running->apic_id; }
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) { return (struct cpuid_regs){ 0 }; }
+void memory_stats(struct memory_stats *stats) { *stats = (struct memory_stats){ .pool = 100, .pool_used = pool_used }; }
 u64 test_tsc(void) { return threads ? __atomic_add_fetch(&now, 1, __ATOMIC_SEQ_CST) : now; }
 
 /* With threads no wait for a CPU ends before it has come, however busy the build machine is. */
@@ -234,6 +236,7 @@ static int setup(void **state)
 	running = &percpus[0];
 	created = 1;
 	memory_for = MAX_CPUS;
+	pool_used = 49;
 	now = 1000000;
 	ram_start = 0x1000;
 	ram_end = 0x9f000;
@@ -376,6 +379,11 @@ static void memory_runs_out(void **state)
 	cpus_start();
 	expect_shown("no memory to start more than 3 CPUs");
 	expect_shown("CPUs: 3 of 3");
+	setup(state);
+	pool_used = 50;			/* the other half is for VMs */
+	cpus_start();
+	expect_shown("no memory to start more than 1 CPUs");
+	assert_string_equal(diary, "");
 }
 
 static void without_low_memory_they_stay(void **state)
@@ -433,7 +441,7 @@ static void local_apics_that_cannot_be_used(void **state)
 	acpi_madt.cpu[1] = 77;
 	acpi_madt.cpu[2] = 88;
 	start_with_threads();
-	expect_shown("CPU 1 (APIC id 77) is left out: its local APIC is at another address");
+	expect_shown("CPU 1 (APIC id 77) is left out: its local APIC is at another address, or has another mode");
 	expect_shown("CPU 2 (APIC id 88) is left out: its local APIC has the id 89");
 	expect_shown("CPUs: 2 of 4");
 }
