@@ -31,8 +31,8 @@
 #define INIT_DELAY_US	 10000u
 #define STARTUP_DELAY_US 200u
 #define INIT_ARRIVES_US	 1000u		/* even at a CPU that is slow to take it */
-#define ANSWER_US	 100000u	/* for a CPU to arrive, and for each further step */
-#define STOP_US		 10000u
+#define ANSWER_US	 1000000u	/* for a CPU to arrive, and for each further step */
+#define STOP_US		 200000u
 #define TSC_ROUNDS	 32
 #define NO_REQUEST	 (~0u)
 
@@ -210,9 +210,9 @@ static bool start(struct percpu *cpu, hpa_t page)
 	s64 off;
 
 	if (!arrive(cpu, page)) {
-		give_up(cpu, "did not answer the start-up IPI within 100 ms");
+		give_up(cpu, "did not answer the start-up IPI within a second");
 	} else if (!wait_for_state(cpu, CPU_READY, ANSWER_US)) {
-		give_up(cpu, "did not come through its set-up within 100 ms");
+		give_up(cpu, "did not come through its set-up within a second");
 	} else if (state_of(cpu) == CPU_LEFT_OUT) {
 		log_warn("CPU %u (APIC id %u) is left out: %s", cpu->index, cpu->apic_id, cpu->left_out);
 	} else if (!compare_tsc(cpu, &off) || !wait_for_state(cpu, CPU_PARKED, ANSWER_US)) {

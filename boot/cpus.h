@@ -11,7 +11,7 @@
  */
 void cpus_start(void);
 
-/* Stop the others for a crash report. Takes no lock, waits at most 10 ms, and does it once. */
+/* Stop the others for a crash report. Takes no lock, waits at most 0.2 s, and does it once. */
 void cpus_stop(void);
 /* Print who did not stop. */
 void cpus_report(void);
