@@ -50,7 +50,9 @@ COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/m
 	core/vm_alloc core/mem/guest_mem dev/firmware/% vmx/rules/% vmx/entry_state vmx/check vmx/caps vmx/dump \
 	svm/rules/% svm/check svm/caps svm/dump
 SPINE := core/enter vmx/run vmx/fastpath svm/run svm/fastpath
-CPPFLAGS  := -I. -I$(BUILD)
+# DEBUG=1: check at run time the order in which locks are taken. Slower.
+DEBUG     ?=
+CPPFLAGS  := -I. -I$(BUILD) $(if $(DEBUG),-DLAMINA_DEBUG)
 # No -g: NASM's line table names the absolute folder.
 NASMFLAGS := -f elf64 -I . -I $(BUILD)/ -w+all -w+error
 LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
@@ -71,9 +73,9 @@ $(BUILD)/lamina.debug: linker.ld $(OBJS)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -Map $(BUILD)/lamina.map -o $@ $(OBJS)
 
-# The product with vm_run() and other functions replaced: see tests/selftest/run.c.
+# The product with vcpu_run_slice() and other functions replaced: see tests/selftest/run.c.
 SELFTEST_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/selftest/*.c)))
-SELFTEST_WRAP := vm_run vcpu_main vmx_vmenter exit_tdp_fault platform_create \
+SELFTEST_WRAP := vcpu_run_slice vmx_vmenter exit_tdp_fault platform_create \
 	machine_check_in_guest
 
 .PHONY: selftest
@@ -145,6 +147,8 @@ INITRD  ?= $(if $(filter $(LINUX)/vmlinuz,$(KERNEL)),$(LINUX)/initramfs)
 CMDLINE ?= console=ttyS0
 MEM     ?= 512M
 SMP     ?= 1
+VMS     ?= 1
+VCPUS   ?= 1
 LAMINA  ?= console=com1,115200 loglevel=info onend=poweroff
 TIMEOUT ?= 0
 
@@ -156,21 +160,21 @@ PYTHON := python3
 setup: ## install missing packages, with apt-get
 	@tests/setup.sh
 
-run: iso ## boot Linux in a VM in QEMU; EMU=bochs CPU=intel|amd SMP= MODEL= KERNEL= INITRD= CMDLINE= MEM=
+run: iso ## boot Linux in QEMU, in VMS= VMs with VCPUS= CPUs each, the machine has SMP=; EMU= CPU= MODEL= KERNEL= MEM=
 	@$(PYTHON) tests/emu.py $(ISO) --emu $(EMU) $(if $(CPU),--cpu $(CPU)) \
-		$(if $(MODEL),--model $(MODEL)) --mem $(MEM) --smp $(SMP) --timeout $(TIMEOUT) \
+		$(if $(MODEL),--model $(MODEL)) --mem $(MEM) --vms $(VMS) --smp $(SMP) --timeout $(TIMEOUT) \
 		--log $(BUILD)/run.log
 
 debug: iso ## the same in QEMU, stopped until GDB attaches
 	@$(PYTHON) tests/emu.py $(ISO) $(if $(MODEL),--model $(MODEL)) --mem $(MEM) \
-		--log $(BUILD)/run.log --gdb $(BUILD)/lamina.debug
+		--vms $(VMS) --smp $(SMP) --log $(BUILD)/run.log --gdb $(BUILD)/lamina.debug
 
-iso: setup ## make build/lamina.iso, for a stick or a machine; KERNEL= INITRD= CMDLINE= MEM= LAMINA=
+iso: setup ## make build/lamina.iso, for a stick or a machine; KERNEL= INITRD= CMDLINE= VMS= VCPUS= MEM= LAMINA=
 	@$(MAKE) --no-print-directory $(BUILD)/lamina.elf $(KERNEL) $(INITRD)
 	$(call say,ISO,$(ISO))
 	$(Q)$(PYTHON) tests/image.py $(ISO) --lamina $(BUILD)/lamina.elf --cmdline '$(LAMINA)' \
 		--kernel $(KERNEL) $(if $(INITRD),--initrd $(INITRD)) \
-		--guest-cmdline '$(CMDLINE)' --mem $(MEM)
+		--guest-cmdline '$(CMDLINE)' --mem $(MEM) --vms $(VMS) --vcpus $(VCPUS)
 
 # The default guest: Debian's kernel and busybox, fetched as packages and never installed.
 $(LINUX)/vmlinuz $(LINUX)/busybox &:
@@ -180,6 +184,16 @@ $(LINUX)/vmlinuz $(LINUX)/busybox &:
 $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/linux/initramfs.sh $< $@
+
+# The same with a program that tests several CPUs.
+$(LINUX)/threads: tests/linux/threads.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)gcc -O2 -Wall -Wextra -Werror -static -pthread -o $@ $<
+
+$(LINUX)/initramfs-smp: $(LINUX)/busybox $(LINUX)/threads $(wildcard tests/linux/*)
+	$(call say,CPIO,$@)
+	$(Q)tests/linux/initramfs.sh $< $@ $(LINUX)/threads
 
 # The emulators that the tests run in, newer than the distribution's: fetched as packages and never installed.
 .PHONY: emulators
@@ -246,7 +260,7 @@ MAX_SIZE   := 524288
 TESTPYTHON := /usr/bin/python3
 PYTEST     ?=
 
-.PHONY: check check-layers check-homes check-twice check-words check-docs check-headers check-unit check-fuzz \
+.PHONY: check check-layers check-homes check-twice check-words check-docs check-headers check-unit check-models check-fuzz \
 	check-builds check-size check-repro check-bench check-boot check-lab
 check: ## run all of the following checks but check-long
 	@tests/setup.sh check
@@ -254,7 +268,7 @@ check: ## run all of the following checks but check-long
 		echo "== $$target"; $(MAKE) --no-print-directory $$target; done
 
 CHECKS := check-layers check-homes check-twice check-words check-docs check-headers check-builds check-size \
-	check-repro check-unit check-fuzz check-bench check-boot check-lab
+	check-repro check-unit check-models check-fuzz check-bench check-boot check-lab
 
 check-layers: ## the include directions between the folders
 	$(Q)$(PYTHON) tests/check_layers.py
@@ -277,6 +291,9 @@ check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and wi
 
 check-unit: ## the unit tests, on the build host, with sanitizers
 	$(Q)$(MAKE) --no-print-directory -C tests/unit check
+
+check-models: ## models of the protocols between CPUs, with spin: no error, and one in each broken variant
+	$(Q)tests/models/check.sh $(BUILD)/models
 
 # The seed chooses the mutants; COUNT=0 means all. ONLY is a folder or a file of the product.
 SEED  ?= 1
@@ -321,12 +338,12 @@ check-repro: ## two clones in two folders give the same bytes
 check-bench: bench-guest ## no operation of a guest costs over 2% more than in the baseline
 	$(Q)$(BENCH) check
 
-check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
+check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp ## the boot matrix in QEMU and Bochs; PYTEST='-k qemu'
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs ## the tests that are too long for make check: more of the matrix, and make mutants
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp ## the tests that are too long for make check: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 	$(Q)$(MAKE) --no-print-directory mutants

@@ -4,7 +4,7 @@
 
 #include "arch/acpi/power.h"
 #include "arch/bootinfo/option.h"
-#include "arch/console/uart.h"
+#include "arch/console/console.h"
 #include "arch/cpu/cpu.h"
 #include "arch/fault/panic.h"
 #include "arch/time/clock.h"
@@ -107,11 +107,11 @@ static bool key_pressed(u64 us)
 {
 	u64 deadline = clock_deadline_us(us);
 
-	while (uart_read_char() >= 0)
+	while (uart_read_char(&console_uart) >= 0)
 		;	/* discard what was typed for a VM */
 	while (!clock_expired(deadline)) {
-		uart_poll();
-		if (uart_read_char() >= 0)
+		uart_poll(&console_uart);
+		if (uart_read_char(&console_uart) >= 0)
 			return true;
 		cpu_relax();
 	}
@@ -135,7 +135,8 @@ void bootloop_next(void)
 		return;
 	}
 	remember(boot, true);
-	uart_flush();
+	log_set_buffered(false);
+	uart_flush(&console_uart);
 	machine_reset();
 	stop("the machine did not reset");
 }

@@ -8,6 +8,7 @@
 #include "boot/cpus.h"
 
 #include "arch/acpi/acpi.h"
+#include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/control.h"
@@ -40,10 +41,15 @@ extern const char trampoline_start[], trampoline_end[];
 extern struct percpu *trampoline_cpu;	/* boot/trampoline.asm */
 extern u64 boot_pml4[];			/* boot/entry.asm */
 
-void cpu_main(struct percpu *cpu);
+void cpu_arrived(struct percpu *cpu);
 
 static struct cpu_identity boot_identity;
 static struct mtrr_state boot_mtrrs;
+/* The boot CPU writes it before it sets CPU_CALLED, and again only when the CPU has answered. */
+static struct {
+	int (*prepare)(struct percpu *cpu);
+	void (*work)(struct percpu *cpu);
+} job;
 static u32 tsc_request = NO_REQUEST;	/* atomic; index of the CPU that is asked for its TSC */
 
 /* --- on the CPU that starts --- */
@@ -58,12 +64,37 @@ static enum cpu_state state_of(const struct percpu *cpu)
 	return __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
 }
 
+/* False: it is in another state. */
+static bool change_state(struct percpu *cpu, u32 from, u32 to)
+{
+	return __atomic_compare_exchange_n(&cpu->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 /* Interrupts stay off. NMIs and machine checks come through, and system management mode. */
-static void __noreturn park(struct percpu *cpu, enum cpu_state state)
+static void __noreturn park_for_good(struct percpu *cpu, enum cpu_state state)
 {
 	set_state(cpu, state);
 	for (;;)
 		__asm__ volatile("hlt" : : : "memory");
+}
+
+/* Between two pieces of work. Whoever sets the state to CPU_CALLED then sends an interrupt. */
+static void __noreturn park(struct percpu *cpu)
+{
+	for (;;) {
+		void (*work)(struct percpu *cpu);
+
+		set_state(cpu, CPU_PARKED);
+		while (state_of(cpu) != CPU_CALLED)
+			irq_wait();
+		work = job.work;
+		if (job.prepare(cpu))
+			park_for_good(cpu, CPU_LEFT_OUT);
+		/* The boot CPU may have given it up meanwhile. */
+		if (!change_state(cpu, CPU_CALLED, CPU_ONLINE))
+			park_for_good(cpu, CPU_LEFT_OUT);
+		work(cpu);
+	}
 }
 
 static u64 rdtsc_ordered(void)
@@ -77,7 +108,7 @@ static void __noreturn leave_out(struct percpu *cpu)
 {
 	if (cpuid(1).edx & BIT(7))
 		write_cr4(read_cr4() | CR4_MCE);
-	park(cpu, CPU_LEFT_OUT);
+	park_for_good(cpu, CPU_LEFT_OUT);
 }
 
 /* Answer until the boot CPU is content: it asks TSC_ROUNDS times, or gives up and sends INIT. */
@@ -113,7 +144,7 @@ static bool set_up(struct percpu *cpu)
 }
 
 /* Called by boot/trampoline.asm on the CPU's own stack, in the final address space. */
-void cpu_main(struct percpu *cpu)
+void cpu_arrived(struct percpu *cpu)
 {
 	gdt_load(cpu);
 	trap_load();
@@ -125,7 +156,7 @@ void cpu_main(struct percpu *cpu)
 	machine_check_init_cpu();
 	set_state(cpu, CPU_READY);
 	answer_tsc_requests(cpu);
-	park(cpu, CPU_PARKED);
+	park(cpu);
 }
 
 /* --- on the boot CPU --- */
@@ -307,6 +338,11 @@ static bool is_usable(const struct percpu *cpu)
 	return cpu->index == 0 || state_of(cpu) == CPU_PARKED;
 }
 
+bool cpus_is_parked(const struct percpu *cpu)
+{
+	return state_of(cpu) == CPU_PARKED;
+}
+
 /* How many of the usable CPUs are the first with what `shift` leaves of their APIC ids? */
 static u32 count_groups(u8 shift)
 {
@@ -335,7 +371,7 @@ static void report(u32 usable)
 				  cpu_package_of(topology, cpu->apic_id), cpu_core_of(topology, cpu->apic_id),
 				  cpu_thread_of(topology, cpu->apic_id));
 	}
-	log_info("CPUs: %u of %u can be used (packages: %u, cores: %u); guests run on CPU 0, the others are parked",
+	log_info("CPUs: %u of %u can be used (packages: %u, cores: %u)",
 		 usable, percpu_count(), count_groups(topology.package_bits), count_groups(topology.thread_bits));
 }
 
@@ -358,6 +394,39 @@ void cpus_start(void)
 	for (u32 i = 1; i < percpu_count(); i++)
 		usable += start(percpu_get(i), page);
 	report(usable);
+}
+
+/* --- work --- */
+
+bool cpus_run(struct percpu *cpu, int (*prepare)(struct percpu *cpu), void (*work)(struct percpu *cpu))
+{
+	u64 end = clock_deadline_us(ANSWER_US);
+	enum cpu_state state;
+
+	job.prepare = prepare;
+	job.work = work;
+	set_state(cpu, CPU_CALLED);
+	lapic_send_fixed(cpu->apic_id, IRQ_VECTOR_KICK);
+	while ((state = state_of(cpu)) == CPU_CALLED && !clock_expired(end))
+		cpu_relax();
+	/* From now on it parks itself if it comes to life again: INIT may not reach it. */
+	if (state == CPU_CALLED && change_state(cpu, CPU_CALLED, CPU_LOST))
+		log_warn("CPU %u (APIC id %u) is left out: it does not answer any more", cpu->index, cpu->apic_id);
+	else if (state_of(cpu) == CPU_LEFT_OUT)
+		log_warn("CPU %u (APIC id %u) is left out, see above", cpu->index, cpu->apic_id);
+	return state_of(cpu) == CPU_ONLINE;
+}
+
+void cpus_wait_until_parked(void)
+{
+	u64 end = clock_deadline_us(STOP_US);
+
+	for (u32 i = 1; i < percpu_count(); i++) {
+		while (state_of(percpu_get(i)) == CPU_ONLINE && !clock_expired(end))
+			cpu_relax();
+		if (state_of(percpu_get(i)) == CPU_ONLINE)
+			log_warn("CPU %u does not stop", i);
+	}
 }
 
 /* --- a crash --- */

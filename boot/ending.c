@@ -5,8 +5,8 @@
 #include "arch/acpi/power.h"
 #include "arch/bootinfo/option.h"
 #include "arch/console/console.h"
-#include "arch/console/uart.h"
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
@@ -14,6 +14,7 @@
 #include "boot/bootloop.h"
 #include "boot/cpus.h"
 #include "core/observe/trace.h"
+#include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/log.h"
 
@@ -61,7 +62,8 @@ static void __noreturn halt(void)
 static void __noreturn end(enum end_action action)
 {
 	irq_disable();
-	uart_flush();
+	log_set_buffered(false);
+	uart_flush(&console_uart);
 	if (action == END_POWEROFF) {
 		acpi_poweroff();
 		log_error("the machine did not power off; halted");
@@ -69,7 +71,7 @@ static void __noreturn end(enum end_action action)
 		machine_reset();
 		log_error("the machine did not reset; halted");
 	}
-	uart_flush();
+	uart_flush(&console_uart);
 	halt();
 }
 
@@ -90,6 +92,8 @@ static void begin(bool crash)
 {
 	if (crash) {
 		wrmsr(MSR_GS_BASE, (u64)percpu_by_stack());
+		if (cpu_features.svm && (rdmsr(MSR_EFER) & EFER_SVME))
+			__asm__ volatile("stgi" : : : "memory");	/* SMIs and NMIs are held while GIF is 0 */
 		cpus_stop();
 		log_force_unlock();	/* one of them may have taken the lock meanwhile */
 	}
@@ -102,8 +106,12 @@ static void begin(bool crash)
 static void report_vm(void)
 {
 	cpus_report();
-	if (vm_current())
-		log_error("VM %s was running", vm_name(vm_current()));
+	for (u32 i = 0; i < percpu_count(); i++) {
+		const struct vcpu *vcpu = READ_ONCE(percpu_get(i)->running);
+
+		if (vcpu)
+			log_error("CPU %u: VM %s, vcpu %u was running", i, vm_name(vcpu->vm), vcpu->id);
+	}
 	trace_print(NULL, TRACE_ON_PANIC);
 }
 

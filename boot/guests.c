@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Switches virtualization on and runs the VMs. */
+/* Switches virtualization on, on each CPU, and hands the CPUs to the scheduler. */
 #include "boot/guests.h"
 
 #include "arch/apic/irq.h"
 #include "arch/apic/lapic_timer.h"
 #include "arch/bootinfo/bootinfo.h"
-#include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/stage.h"
-#include "arch/mem/mapping.h"
-#include "arch/mem/memory.h"
-#include "arch/time/rtc.h"
-#include "boot/bootloop.h"
-#include "boot/ending.h"
-#include "boot/keyboard.h"
+#include "boot/cpus.h"
+#include "boot/placement.h"
+#include "boot/vms.h"
 #include "core/load/config.h"
-#include "core/load/loader.h"
+#include "core/observe/trace.h"
+#include "core/sched.h"
+#include "core/service.h"
 #include "core/vcpu.h"
-#include "core/vm.h"
-#include "dev/platform.h"
-#include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 
 static const struct vcpu_ops *ops;
 static struct config config;
-static struct vm vm;
 
 /* --- virtualization --- */
 
@@ -36,6 +30,12 @@ static const struct vcpu_ops *vendor_ops(void)
 	if (cpu_features.vmx)
 		return &vmx_ops;
 	return cpu_features.svm ? &svm_ops : NULL;
+}
+
+/* The boot CPU always can: it also runs the service thread. */
+static int prepare_cpu(struct percpu *cpu)
+{
+	return sched_create(cpu) || trace_create(cpu) ? -ENOMEM : 0;
 }
 
 void guests_enable_virtualization(void)
@@ -51,16 +51,48 @@ void guests_enable_virtualization(void)
 		stop("this processor's %s cannot run Lamina's guests, see above", ops->name);
 	if (ops->cpu_enable(this_cpu()))
 		stop("%s could not be switched on, see above", ops->name);
+	if (prepare_cpu(this_cpu()))
+		stop("no memory for the boot CPU's scheduler and trace");
 	log_info("%s is on", ops->name);
 }
 
-/* --- interrupts that concern the running VM --- */
-
-static void timer_interrupt(void)
+/* On each other CPU: what it does from here on. */
+static void run_guests(struct percpu *cpu)
 {
-	lapic_timer_fired();
-	if (this_cpu()->current_vcpu)
-		vcpu_request(this_cpu()->current_vcpu, REQ_TIMER);
+	cpu_main(cpu);
+	ops->cpu_disable(cpu);
+}
+
+static int enable_other(struct percpu *cpu)
+{
+	lapic_timer_init_secondary();
+	return ops->cpu_enable(cpu);
+}
+
+/* One CPU without memory or virtualization leaves the others as they are. */
+static void start_other_cpus(void)
+{
+	for (u32 i = 1; i < percpu_count(); i++) {
+		struct percpu *cpu = percpu_get(i);
+		const char *why = placement_leaves_out(cpu);
+
+		if (!cpus_is_parked(cpu))
+			continue;
+		if (why)
+			log_info("CPU %u runs no guests: %s", i, why);
+		else if (prepare_cpu(cpu))
+			log_warn("CPU %u runs no guests: no memory for its scheduler and trace", i);
+		else if (!cpus_run(cpu, enable_other, run_guests))
+			cpu->sched = NULL;
+	}
+}
+
+void guests_disable_virtualization(void)
+{
+	log_set_buffered(false);
+	sched_stop();
+	cpus_wait_until_parked();
+	ops->cpu_disable(this_cpu());
 }
 
 /* The interrupt has done its work: being pending, it forced a VM exit. */
@@ -68,87 +100,7 @@ static void force_exit_interrupt(void)
 {
 }
 
-/* --- running --- */
-
-static const void *map_module(const struct vm_module *module, unsigned slot, u64 *size)
-{
-	if (module->index < 0)
-		return NULL;
-	*size = boot_info.module[module->index].size;
-	return phys_window(slot, boot_info.module[module->index].start, *size);
-}
-
-/* Zeroes the modules, too, because the next VM may get their memory. */
-static void free_modules(const struct vm_config *vm_config)
-{
-	if (vm_config->kernel.index >= 0)
-		boot_module_free((unsigned)vm_config->kernel.index);
-	if (vm_config->initrd.index >= 0)
-		boot_module_free((unsigned)vm_config->initrd.index);
-}
-
-static int load(const struct vm_config *vm_config)
-{
-	struct guest_image image = { .cmdline = vm_config->cmdline };
-	int error;
-
-	image.kernel = map_module(&vm_config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
-	image.initrd = map_module(&vm_config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
-	if (!image.kernel || (!image.initrd && vm_config->initrd.index >= 0))
-		error = -ENOMEM;	/* reported already; without its initrd the kernel would only fail later */
-	else
-		error = loader_load(&vm, vm_bsp(&vm), &image);
-	phys_window_close(PHYS_WINDOW_KERNEL);
-	phys_window_close(PHYS_WINDOW_INITRD);
-	return error;
-}
-
-static int prepare(const struct vm_config *vm_config)
-{
-	int error;
-
-	guest_mem_clear(&vm);
-	vm.start_tsc = rdtsc();
-	vm.start_time = rtc_now();
-	error = platform_create(&vm, vm.start_time);
-	if (error)
-		return error;
-	vcpu_reset(vm_bsp(&vm));
-	return load(vm_config);
-}
-
-static void print_memory_owned(void)
-{
-	u64 tables = (vm.tdp_pages + vm.space.pages) * PAGE_SIZE;
-	struct memory_stats stats;
-
-	memory_stats(&stats);
-	log_line(LOG_INFO, vm.name, "Lamina owns %llu KiB for it and itself, and %llu KiB of page tables",
-		 (unsigned long long)((stats.pool_used - tables) >> 10), (unsigned long long)(tables >> 10));
-}
-
-static bool run(const struct vm_config *vm_config)
-{
-	bool ran = false;
-
-	stage_begins(STAGE_VM_CREATE);
-	if (!vm_create(&vm, vm_config, ops)) {
-		vm_enter(&vm);
-		stage_begins(STAGE_VM_LOAD);
-		if (!prepare(vm_config)) {
-			print_memory_owned();
-			keyboard_attach(&vm);
-			stage_begins(STAGE_VM_RUN);
-			vm_run(&vm);
-			stage_begins(STAGE_VM_ENDED);
-			keyboard_detach();
-			ran = vm.end != VM_END_ERROR && vm.end != VM_END_ENTRY_FAILED;
-		}
-		vm_leave(&vm);
-	}
-	vm_destroy(&vm);
-	return ran;
-}
+/* --- the VMs --- */
 
 static unsigned count_valid(void)
 {
@@ -165,8 +117,9 @@ static void print_vm(const struct vm_config *c)
 
 	if (c->initrd.index >= 0)
 		snprintf(initrd, sizeof(initrd), "initrd module %d", c->initrd.index);
-	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU, kernel module %d, %s, command line \"%s\"",
-		 (unsigned long long)(c->memory >> 20), c->vcpus, c->kernel.index, initrd, c->cmdline);
+	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU%s, kernel module %d, %s, command line \"%s\"",
+		 (unsigned long long)(c->memory >> 20), c->vcpus, c->vcpus == 1 ? "" : "s", c->kernel.index, initrd,
+		 c->cmdline);
 }
 
 static void print_vms(void)
@@ -175,15 +128,15 @@ static void print_vms(void)
 		if (config.vms[i].valid)
 			print_vm(&config.vms[i]);
 	}
-	if (count_valid() > 1)
-		log_info("%u VMs run one after the other: each starts when the one before it has ended", count_valid());
+}
+
+static void __noreturn service(void)
+{
+	vms_run(&config, ops);
 }
 
 void guests_run(void)
 {
-	unsigned ran = 0;
-
-	irq_set_handler(IRQ_VECTOR_TIMER, timer_interrupt);
 	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
 
 	stage_begins(STAGE_CONFIG);
@@ -195,20 +148,8 @@ void guests_run(void)
 	print_vms();
 	if (!count_valid())
 		stop("no virtual machine can start, see above");
-
-	keyboard_init();
-
-	for (u32 i = 0; i < config.vm_count; i++) {
-		ran += config.vms[i].valid && run(&config.vms[i]);
-		free_modules(&config.vms[i]);
-	}
-	stage_begins(STAGE_DONE);
-	ops->cpu_disable(this_cpu());
-	if (ran < config.vm_count)
-		stop("%u of %u VMs did not start, or were ended by an error", config.vm_count - ran,
-		     config.vm_count);
-	if (config.modules_unused)
-		stop("%u modules belong to no VM, see above", config.modules_unused);
-	bootloop_next();
-	finish();
+	start_other_cpus();
+	service_create(service);
+	cpu_main(this_cpu());
+	BUG_ON(true);	/* the service thread ends Lamina, not the scheduler */
 }

@@ -1,122 +1,167 @@
 /* SPDX-License-Identifier: MIT */
-/* Input from the serial console: to the running VM, or to Lamina (boot/monitor.h). */
+/* The serial ports' input and output while VMs run. */
 #include "boot/keyboard.h"
 
 #include "arch/apic/irq.h"
-#include "arch/console/uart.h"
-#include "boot/monitor.h"
-#include "core/vcpu.h"
-#include "core/vm.h"
+#include "arch/console/console.h"
+#include "arch/time/clock.h"
+#include "boot/operations.h"
+#include "core/console.h"
+#include "core/monitor.h"
+#include "core/sched.h"
+#include "core/service.h"
 #include "core/vtimer.h"
-#include "dev/platform.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 
-/* For a port without an interrupt. While characters arrive: often enough that the FIFO never fills up. */
-#define POLL_NS	     10000000ull
-#define BUSY_POLL_NS 1000000ull
-#define RETRY_NS 1000000ull	/* the guest's receive buffer was full */
+#define POLL_US	 10000u
+/* For a port without an interrupt, while characters move: often enough that its FIFO never fills up. */
+#define BUSY_POLL_US 1000u
+#define WAKE_NS	 1000000u
+#define READER_US 2000000u	/* with a guest that reads nothing, before Lamina's keys get through to it */
+#define MAX_ROUNDS  16u
 
-static struct vtimer timer;
-static bool polled;
-static int typed = -1;	/* a character that the guest had no room for */
+static bool present, by_interrupt;
+static int typed = -1;		/* a character that the VM had no room for */
+static u64 typed_us;
+static u64 dropped, overruns;	/* not yet reported; already reported */
 
-static void print_keys(void)
+/* --- input --- */
+
+static bool deliver(void)
 {
-	log_info("console: type Ctrl-_ and then");
-	for (const struct monitor_key *key = monitor_keys; key->key; key++)
-		log_info("  %s", key->help);
+	char c = (char)typed;
+
+	if (typed >= 0 && !console_type(&c, 1)) {
+		if (clock_us_since_boot() - typed_us < READER_US)
+			return false;
+		dropped++;
+	} else if (typed >= 0 && dropped) {
+		log_warn("console: %llu typed characters are lost: the VM did not read them", (ull)dropped);
+		dropped = 0;
+	}
+	typed = -1;
+	return true;
 }
 
-/* The next character for the guest, or -1. Lamina's own keys are handled here or requested of the vCPU. */
-static int next_for_guest(struct vm *current)
+static bool pump(void)
 {
-	static bool escaped;
+	bool any = false;
 	int c;
 
-	while ((c = uart_read_char()) >= 0) {
-		switch (monitor_decide(&escaped, (char)c)) {
-		case MONITOR_PASS:
-			return c;
-		case MONITOR_WAIT:
-			break;
-		case MONITOR_STATISTICS:
-			vcpu_request(vm_bsp(current), REQ_STATISTICS);
-			break;
-		case MONITOR_TRACE:
-			vcpu_request(vm_bsp(current), REQ_TRACE);
-			break;
-		case MONITOR_STOP:
-			vcpu_request(vm_bsp(current), REQ_STOP);
-			break;
-		case MONITOR_HELP:
-			print_keys();
-			break;
-		}
+	while (deliver() && (c = uart_read_char(&console_uart)) >= 0) {
+		any = true;
+		if (monitor_takes((char)c))
+			continue;
+		typed = c;
+		if (!dropped)
+			typed_us = clock_us_since_boot();
 	}
-	return -1;
+	return any || typed >= 0;
 }
 
-static void pump(void)
+static void report_overruns(void)
 {
-	struct vm *current = vm_current();
-	u64 pause = POLL_NS;
+	u64 now = uart_overruns(&console_uart);
 
-	if (!current || current->state != VM_RUNNING)
+	if (now == overruns)
 		return;
-	for (;;) {
-		if (typed < 0)
-			typed = next_for_guest(current);
-		if (typed < 0)
-			break;
-		if (!platform_console_input(current, (char)typed)) {
-			vtimer_arm(&timer, vtimer_now() + vtimer_from_ns(RETRY_NS));
-			return;
-		}
-		typed = -1;
-		pause = BUSY_POLL_NS;
-	}
-	if (polled)
-		vtimer_arm(&timer, vtimer_now() + vtimer_from_ns(pause));
+	log_warn("console: the serial port had no room for typed characters, %llu times", (ull)(now - overruns));
+	overruns = now;
+}
+
+/* --- both --- */
+
+static bool move(bool *more)
+{
+	bool any;
+
+	uart_poll(&console_uart);
+	any = pump();
+	*more = console_poll();
+	if (monitor_port_poll())
+		service_wake();
+	return any;
 }
 
 static void interrupt(void)
 {
-	uart_poll();
-	pump();
+	bool more, served = false;
+
+	for (unsigned i = 0; i < MAX_ROUNDS && !served; i++) {
+		move(&more);
+		served = uart_served(&console_uart);
+	}
+	/* While the port's line stays high it gives no further interrupt. */
+	if (more || typed >= 0 || !served)
+		keyboard_wake();
 }
 
-static void timer_fired(struct vtimer *fired)
+u64 keyboard_poll(void)
 {
-	if (polled)
-		uart_poll();
-	pump();
+	bool more, any = move(&more);
+
+	report_overruns();
+	if (!by_interrupt && (any || more))
+		return BUSY_POLL_US;
+	if (more || (present && !by_interrupt) || monitor_port_is_open() || monitor_poll() || typed >= 0)
+		return POLL_US;
+	return 0;
 }
 
 void keyboard_init(void)
 {
-	int err = uart_enable_interrupt();
+	int err;
 
-	if (err == -ENODEV) {
+	irq_set_handler(IRQ_VECTOR_UART, interrupt);
+	monitor_init(&operations);
+	monitor_port_init();
+	err = uart_enable_interrupt(&console_uart);
+	present = err != -ENODEV;
+	if (!present) {
 		log_info("console: nothing can be typed without a serial port");
 		return;
 	}
-	polled = err != 0;
-	if (polled)
-		log_info("console: serial input is polled every %llu ms", POLL_NS / 1000000);
-	else
-		irq_set_handler(IRQ_VECTOR_UART, interrupt);
+	by_interrupt = !err;
+	if (!by_interrupt)
+		log_info("console: serial input is polled every %u ms", POLL_US / 1000);
 	log_info("console: what is typed goes to the VM; Ctrl-_ ? lists the keys that are Lamina's");
 }
 
-void keyboard_attach(struct vm *vm)
+/* --- when to poll --- */
+
+static struct vtimer timer;	/* of the boot CPU */
+static bool wanted;		/* atomic: from keyboard_wake() until the timer fires */
+
+void keyboard_wake(void)
 {
-	typed = -1;
-	vtimer_init(&timer, vm_bsp(vm), timer_fired);
-	vtimer_arm(&timer, vtimer_now());
+	if (!__atomic_exchange_n(&wanted, true, __ATOMIC_SEQ_CST))
+		sched_poke();
 }
 
-void keyboard_detach(void)
+/* Wait a little: more is likely to follow. */
+static void poked(void)
 {
-	vtimer_cancel(&timer);
+	u64 soon = vtimer_now() + vtimer_from_ns(WAKE_NS);
+
+	if (!timer.armed || timer.deadline > soon)
+		vtimer_arm(&timer, soon);
+}
+
+static void timer_fired(struct vtimer *fired)
+{
+	u64 pause;
+
+	__atomic_store_n(&wanted, false, __ATOMIC_SEQ_CST);
+	pause = keyboard_poll();
+	if (pause)
+		vtimer_arm(&timer, vtimer_now() + vtimer_from_ns(pause * 1000));
+}
+
+void keyboard_start(void)
+{
+	vtimer_init_on(&timer, sched_timers(), timer_fired);
+	sched_set_poke(poked);
+	log_set_buffered(true);
+	vtimer_arm(&timer, vtimer_now());
 }

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Input from the serial console: to the running VM, or to Lamina (boot/monitor.h). */
+/* The serial ports' input and output while VMs run: to and from the consoles and the monitor. */
 #pragma once
 
-struct vm;
+#include "lib/types.h"
 
 /* Receive by the serial port's interrupt, or by polling where it has none; logs which. */
 void keyboard_init(void);
 
 /*
- * Send input to this VM from now on; its address space is loaded. Drops the character that the VM
- * before did not take. Detach before the VM is destroyed.
+ * Move input and output. Returns in how many microseconds to call it again; 0: after the next keyboard_wake().
+ * Boot CPU, no lock held.
  */
-void keyboard_attach(struct vm *vm);
-void keyboard_detach(void);
+u64 keyboard_poll(void);
+
+/* The log's wake hook: keyboard_poll() is to be called within two milliseconds. Any CPU; takes no lock. */
+void keyboard_wake(void);
+
+/* Buffer output, and poll by a timer of the boot CPU, from now on. In the service thread. */
+void keyboard_start(void);

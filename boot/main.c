@@ -19,7 +19,11 @@
 #include "boot/bootloop.h"
 #include "boot/cpus.h"
 #include "boot/guests.h"
+#include "boot/keyboard.h"
+#include "core/console.h"
 #include "core/load/config.h"
+#include "core/service.h"
+#include "lib/lock_order.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
 #include "version.h"
@@ -33,9 +37,32 @@ static u32 log_cpu(void)
 	return this_cpu()->index;
 }
 
+/* While a long report waits for the serial port. */
+static void let_others_run(void)
+{
+	if (service_is_current())
+		service_pause();
+}
+
+static void locks_taken_in_wrong_order(unsigned held, unsigned taken)
+{
+	panic("a lock of rank %u was taken while one of rank %u was held", taken, held);
+}
+
+/* Where the check is compiled in: lib/spinlock.h. */
+static void start_lock_check(void)
+{
+	static const struct lock_order_hooks hooks = { .cpu = log_cpu, .violated = locks_taken_in_wrong_order };
+
+	lock_order_set_hooks(&hooks);
+}
+
 static void start_log(void)
 {
-	static const struct log_hooks hooks = { .now_us = clock_us_since_boot, .cpu = log_cpu };
+	static const struct log_hooks hooks = {
+		.now_us = clock_us_since_boot, .cpu = log_cpu,
+		.collect = console_collect, .wake = keyboard_wake, .pause = let_others_run,
+	};
 
 	log_set_hooks(&hooks);
 }
@@ -178,6 +205,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	percpu_init_early();
 	trap_init();
 	start_log();
+	start_lock_check();
 	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
 	stage_begins(STAGE_BOOT_INFO);
 	err = boot_info_init(loader_magic, information);

@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ;
-; From a start-up IPI's real mode to cpu_main() in long mode, on a CPU's own stack. boot/cpus.c copies
+; From a start-up IPI's real mode to cpu_arrived() in long mode, on a CPU's own stack. boot/cpus.c copies
 ; the first part to a page below 1 MiB. Intel SDM, "MP Initialization Protocol Algorithm for MP Systems".
 
 %include "arch/offsets.inc"
@@ -20,7 +20,7 @@ PAGE		equ 4096
 
 extern boot_gdt_pointer_64
 extern kernel_space
-extern cpu_main
+extern cpu_arrived
 global trampoline_start
 global trampoline_end
 global trampoline_cpu
@@ -98,7 +98,7 @@ trampoline_end:
 section .text
 
 ; In:       long mode, the boot page tables
-; Out:      cpu_main(struct percpu *), never returns; halts where nobody is expected
+; Out:      cpu_arrived(struct percpu *), never returns; halts where nobody is expected
 ; Clobbers: everything
 ; Stack:    the CPU's own
 arrived:
@@ -114,7 +114,7 @@ arrived:
 	mov	gs, ax
 	mov	rsp, [rdi + PERCPU_STACK_TOP]
 	xor	ebp, ebp		; ends the backtrace
-	call	cpu_main
+	call	cpu_arrived
 .stop:
 	cli
 	hlt

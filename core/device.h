@@ -2,7 +2,8 @@
 /*
  * The interface for device models: claim ranges on the port and MMIO buses. Interrupt lines are in
  * core/irqchip.h, time in core/vtimer.h, guest memory in core/mem/guest_mem.h, log
- * lines in core/vm_log.h, memory for its state in core/vm_alloc.h; no device needs more.
+ * lines in core/vm_log.h, the console in core/vm_console.h, memory for its state in core/vm_alloc.h; no
+ * device needs more.
  */
 #pragma once
 
@@ -23,6 +24,11 @@ struct io_region {
 	u64 (*read)(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
 	void (*write)(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
 	void *device;
+	/*
+	 * The device belongs to the vCPU that accesses it, or has no state: it is called without the VM lock. All
+	 * others are called with it held.
+	 */
+	bool is_private;
 };
 
 /* Claim a range. -EEXIST where it overlaps, -ENOSPC; both logged. */

@@ -8,27 +8,22 @@
 
 #include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
-#include "core/observe/report.h"
+#include "arch/cpu/percpu.h"
 #include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
 
 static u32 take_requests(struct vcpu *vcpu, u32 mask)
 {
-	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_ACQUIRE) & mask;
+	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_SEQ_CST) & mask;
 }
 
-/* Print the requested reports. The time that this takes is not counted as time of the last exit. */
-static void serve_reports(struct vcpu *vcpu)
+static bool is_requested(const struct vcpu *vcpu, u32 mask)
 {
-	u32 requests = take_requests(vcpu, REQ_STATISTICS | REQ_TRACE);
-
-	if (!requests)
-		return;
-	statistics_exit_ends(vcpu, rdtsc());
-	vcpu_report(vcpu, requests);
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & mask;
 }
 
 /*
@@ -39,42 +34,61 @@ static bool stop_now(struct vcpu *vcpu)
 {
 	const struct vcpu_events *events = &vcpu->events;
 
-	if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP))
+	if (!is_requested(vcpu, REQ_STOP))
 		return false;
-	if ((events->reinject.type != EVENT_NONE || events->exception.type != EVENT_NONE) && !vcpu->stopping) {
-		vcpu->stopping = true;
+	if ((events->reinject.type != EVENT_NONE || events->exception.type != EVENT_NONE) && !vcpu->stopping)
 		return false;
-	}
 	vm_end(vcpu->vm, VM_END_STOPPED, "%s (RIP 0x%llx)", vcpu->stop_reason ?: "stopped by request",
 	       (unsigned long long)vcpu_reg_read(vcpu, REG_RIP));
 	return true;
 }
 
-/*
- * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit if the next
- * entry must exit before the guest's first instruction. Returns false when the VM has ended.
- */
-static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
+/* Requests that do not concern the next entry alone. False: the vCPU must not be entered now. */
+static bool serve_others(struct vcpu *vcpu)
 {
 	u32 requests;
 
-	serve_reports(vcpu);
-	if (vcpu->vm->state != VM_RUNNING || stop_now(vcpu))
+	if (take_requests(vcpu, REQ_STATE | REQ_DUMP) & REQ_DUMP)
+		vcpu->ops->dump(vcpu);
+	/* Of a paused VM the other requests stay pending until it goes on. */
+	if (__atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE) != VM_RUNNING || stop_now(vcpu))
 		return false;
-
-	requests = take_requests(vcpu, REQ_TIMER | REQ_EVENT);
-	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc) {
+	requests = take_requests(vcpu, REQ_RESCHED | REQ_NMI | REQ_STARTUP | REQ_FLUSH_TLB | REQ_TIMER);
+	if ((requests & REQ_STARTUP) && startup_serve(vcpu))
+		requests &= ~(u32)REQ_NMI;
+	if (requests & REQ_NMI)
+		event_queue_nmi(vcpu);
+	if (requests & REQ_FLUSH_TLB)
+		vcpu->ops->flush_tlb(vcpu);
+	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc)
 		vtimer_run_expired(vcpu, rdtsc());
-		requests |= take_requests(vcpu, REQ_EVENT);
-	}
-	if (requests & REQ_EVENT)
+	requests |= take_requests(vcpu, REQ_RESCHED);
+	return !(requests & REQ_RESCHED);
+}
+
+/*
+ * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit if the next
+ * entry must exit before the guest's first instruction. Returns false if the vCPU has to stop.
+ */
+static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
+{
+	if ((is_requested(vcpu, ~(u32)REQ_EVENT) || vcpu->timer_deadline <= vcpu->exit_tsc) &&
+	    (!serve_others(vcpu) || vcpu->activity != VCPU_RUNNING))
+		return false;
+	if (is_requested(vcpu, REQ_STOP))
+		vcpu->stopping = true;	/* this is the one entry that is allowed */
+
+	if (take_requests(vcpu, REQ_EVENT))
 		*force_immediate_exit = event_inject(vcpu);
 	/* Another event is pending behind the injected one: choose it after the forced exit. */
 	if (*force_immediate_exit)
 		vcpu_request(vcpu, REQ_EVENT);
 
-	/* A stop waits until the event is delivered, but not for the next guest instruction. */
-	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
+	/*
+	 * A guest is entered with a request pending only if it exits before its first instruction: see core/vcpu_kick.c.
+	 * A stop waits until the event is delivered, and what was requested meanwhile is served then, too.
+	 */
+	if (vcpu_requested(vcpu))
 		*force_immediate_exit = true;
 	vcpu->forced_exits += *force_immediate_exit;
 	return true;
@@ -89,7 +103,7 @@ static void entry_failed(struct vcpu *vcpu)
 	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
 }
 
-/* One iteration of the loop. Inlined into vcpu_main(); vcpu_enter_guest() is the same for single calls. */
+/* One iteration of the loop. Inlined into vcpu_run_slice(); vcpu_enter_guest() is the same for single calls. */
 static inline bool enter_guest(struct vcpu *vcpu)
 {
 	enum exit_fastpath fastpath;
@@ -100,7 +114,7 @@ static inline bool enter_guest(struct vcpu *vcpu)
 		if (!serve_requests(vcpu, &force_immediate_exit))
 			return false;
 	}
-	if (!vcpu->deadline_in_hardware && unlikely(vcpu->timer_deadline != lapic_timer_armed))
+	if (!vcpu->deadline_in_hardware && unlikely(vcpu->timer_deadline != vcpu->cpu->timer_armed))
 		lapic_timer_arm(vcpu->timer_deadline);
 
 	for (;;) {
@@ -124,7 +138,7 @@ static inline bool enter_guest(struct vcpu *vcpu)
 
 	if (likely(fastpath == EXIT_FASTPATH_NONE))
 		vcpu->ops->handle_exit(vcpu);
-	return likely(vcpu->vm->state == VM_RUNNING);
+	return true;
 }
 
 bool vcpu_enter_guest(struct vcpu *vcpu)
@@ -132,35 +146,31 @@ bool vcpu_enter_guest(struct vcpu *vcpu)
 	return enter_guest(vcpu);
 }
 
-/* Halt the CPU until an event wakes the vCPU. Host interrupts are served meanwhile. */
-static void idle(struct vcpu *vcpu)
+/* The vCPU is halted, or waits for a start-up IPI. Can it go on? */
+static bool wakes(struct vcpu *vcpu)
 {
-	u64 start;
-
-	while (vcpu->activity != VCPU_RUNNING) {
-		if (take_requests(vcpu, REQ_TIMER) || vcpu->timer_deadline <= rdtsc())
-			vtimer_run_expired(vcpu, rdtsc());
-		if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_STOP)
-			return;
-		if (event_wakes(vcpu)) {
-			vcpu->activity = VCPU_RUNNING;
-			vcpu_request(vcpu, REQ_EVENT);
-			return;
-		}
-		serve_reports(vcpu);
-		lapic_timer_arm(vcpu->timer_deadline);
-		start = rdtsc();
-		irq_wait();
-		statistics_slept(vcpu, rdtsc() - start);
-	}
+	if (vcpu_requested(vcpu) && !serve_others(vcpu))
+		return false;
+	if (vcpu->activity == VCPU_HALTED)
+		event_wakes(vcpu);
+	return vcpu->activity == VCPU_RUNNING;
 }
 
-void vcpu_main(struct vcpu *vcpu)
+static enum vcpu_stop why_stopped(const struct vcpu *vcpu)
+{
+	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE);
+
+	if (state == VM_ENDED)
+		return VCPU_STOPPED_LEFT;
+	return state == VM_RUNNING && vcpu->activity == VCPU_RUNNING ? VCPU_STOPPED_PREEMPTED : VCPU_STOPPED_HALTED;
+}
+
+enum vcpu_stop vcpu_run_slice(struct vcpu *vcpu)
 {
 	do {
-		if (unlikely(vcpu->activity != VCPU_RUNNING))
-			idle(vcpu);
+		if (unlikely(vcpu->activity != VCPU_RUNNING) && !wakes(vcpu))
+			break;
 	} while (enter_guest(vcpu));
 	statistics_exit_ends(vcpu, rdtsc());
-	lapic_timer_arm(LAPIC_TIMER_OFF);
+	return why_stopped(vcpu);
 }

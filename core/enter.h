@@ -8,9 +8,15 @@ struct vcpu;
 
 /*
  * The only caller of vcpu_run(). Serves requests, injects events, enters the guest, handles the exit.
- * Interrupts are off before and after. Returns false when the VM has ended.
+ * Interrupts are off before and after. Returns false when the vCPU has to stop: see vcpu_run_slice().
  */
 bool vcpu_enter_guest(struct vcpu *vcpu);
 
-/* Run the vCPU until the VM ends. The CPU sleeps while the vCPU is halted. */
-void vcpu_main(struct vcpu *vcpu);
+enum vcpu_stop {
+	VCPU_STOPPED_HALTED,	/* it waits for an event, or its VM is paused */
+	VCPU_STOPPED_PREEMPTED,	/* another is to run */
+	VCPU_STOPPED_LEFT,	/* its VM has ended */
+};
+
+/* Run the vCPU, which is loaded, until it has to stop. */
+enum vcpu_stop vcpu_run_slice(struct vcpu *vcpu);

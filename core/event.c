@@ -4,6 +4,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/irqchip.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -114,6 +115,9 @@ void event_queue_nmi(struct vcpu *vcpu)
 	if (vcpu->events.nmi_pending < 2)
 		vcpu->events.nmi_pending++;
 	vcpu_request(vcpu, REQ_EVENT);
+	/* It does not wake a processor that has halted in its NMI handler. */
+	if (vcpu->activity == VCPU_HALTED && !vcpu->halt_nmi && !vcpu->halt_if)
+		halt_for_good(vcpu);
 }
 
 static void inject(struct vcpu *vcpu, const struct event *event)
@@ -188,11 +192,12 @@ bool event_inject(struct vcpu *vcpu)
 		set_nmi_window(vcpu, false);
 	}
 
-	if (vcpu->vm->irqchip->pending(vcpu) < 0) {
+	if (!slot_free && vcpu->vm->irqchip->pending(vcpu) < 0) {
 		set_irq_window(vcpu, false);
 	} else if (vcpu->ops->interrupt_blocked(vcpu)) {
-		set_irq_window(vcpu, true);
+		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu) >= 0);
 	} else if (slot_free) {
+		/* Most likely one is pending, since the request was made for something. */
 		int vector = vcpu->vm->irqchip->acknowledge(vcpu);
 
 		if (vector >= 0) {
@@ -200,6 +205,8 @@ bool event_inject(struct vcpu *vcpu)
 
 			inject(vcpu, &irq);
 		}
+		/* The acknowledge has set the request again for what the next line looks at. Clear it before, not after. */
+		__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_EVENT, __ATOMIC_SEQ_CST);
 		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu) >= 0);
 	} else {
 		waiting = true;
@@ -207,13 +214,28 @@ bool event_inject(struct vcpu *vcpu)
 	return waiting;
 }
 
-bool event_wakes(struct vcpu *vcpu)
+static bool is_woken(struct vcpu *vcpu)
 {
 	const struct vcpu_events *events = &vcpu->events;
 
 	if (events->exception.type != EVENT_NONE || events->reinject.type != EVENT_NONE)
 		return true;
-	if (events->nmi_pending && !vcpu->ops->nmi_blocked(vcpu))
+	if (events->nmi_pending && vcpu->halt_nmi)
 		return true;
-	return vcpu->vm->irqchip->pending(vcpu) >= 0 && !vcpu->ops->interrupt_blocked(vcpu);
+	return vcpu->halt_if && vcpu->vm->irqchip->pending(vcpu) >= 0;
+}
+
+bool event_wakes(struct vcpu *vcpu)
+{
+	bool unhalted = READ_ONCE(vcpu->unhalted);
+
+	if (!unhalted && !is_woken(vcpu))
+		return false;
+	if (unhalted)
+		__atomic_store_n(&vcpu->unhalted, false, __ATOMIC_SEQ_CST);
+	vcpu->activity = VCPU_RUNNING;
+	vcpu_request(vcpu, REQ_EVENT);
+	if (vcpu->halted_for_good)
+		halt_is_over(vcpu);
+	return true;
 }

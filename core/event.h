@@ -53,7 +53,7 @@ void event_raise_error(struct vcpu *vcpu, u8 vector, u32 error_code);
 void event_raise_page_fault(struct vcpu *vcpu, gva_t address, u32 error_code);
 void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits);
 
-/* Make an NMI pending for the guest, as its local APIC does. */
+/* Home CPU: make an NMI pending for the guest, as its local APIC does. Others: vcpu_raise_nmi(). */
 void event_queue_nmi(struct vcpu *vcpu);
 
 /*
@@ -64,7 +64,10 @@ void event_queue_nmi(struct vcpu *vcpu);
  */
 bool event_inject(struct vcpu *vcpu);
 
-/* Is an event pending that wakes a halted vCPU? */
+/*
+ * Is an event pending that wakes this vCPU, whose activity is VCPU_HALTED? It need not be loaded. Then it is
+ * VCPU_RUNNING, and a wake-up by vcpu_unhalt() is used up.
+ */
 bool event_wakes(struct vcpu *vcpu);
 
 bool exception_has_error_code(u8 vector);	/* in protected mode */

@@ -7,9 +7,11 @@
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
+#include "core/cpu/paravirt.h"
 #include "core/io.h"
 #include "core/irqchip.h"
 #include "core/observe/trace_record.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
@@ -81,13 +83,13 @@ void exit_wrmsr(struct vcpu *vcpu)
 void exit_hlt(struct vcpu *vcpu)
 {
 	skip(vcpu);
-	/* A pending NMI that is blocked until the IRET of the NMI handler that halts here does not wake it. */
-	if (!(vcpu_rflags(vcpu) & RFLAGS_IF) && !event_wakes(vcpu)) {
-		vm_end(vcpu->vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
-		       (unsigned long long)vcpu->exit_rip);
-		return;
-	}
+	/* While it is halted, its registers may be out of reach: keep what says which events wake it. */
+	vcpu->halt_if = vcpu_rflags(vcpu) & RFLAGS_IF;
+	vcpu->halt_nmi = !vcpu->ops->nmi_blocked(vcpu);
 	vcpu->activity = VCPU_HALTED;
+	/* A pending NMI that is blocked until the IRET of the NMI handler that halts here does not wake it. */
+	if (!vcpu->halt_if && !event_wakes(vcpu))
+		halt_for_good(vcpu);
 }
 
 void exit_xsetbv(struct vcpu *vcpu)
@@ -103,9 +105,17 @@ void exit_xsetbv(struct vcpu *vcpu)
 	finish(vcpu, control_write_xcr0(vcpu, (u32)vcpu->regs[REG_RCX], vcpu_edx_eax(vcpu)));
 }
 
+void exit_pause(struct vcpu *vcpu)
+{
+	skip(vcpu);
+	vcpu->sched.yields = true;
+	/* A loop of STI, PAUSE and CLI opens the window just here: that spares the window's own exit. */
+	vcpu_request(vcpu, vcpu->events.irq_window ? REQ_RESCHED | REQ_EVENT : REQ_RESCHED);
+}
+
 void exit_vmcall(struct vcpu *vcpu)
 {
-	vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
+	vcpu->regs[REG_RAX] = paravirt_hypercall(vcpu);
 	skip(vcpu);
 }
 

@@ -9,19 +9,14 @@
 
 struct vcpu;
 
-/*
- * The result of an unknown hypercall in RAX: as from KVM, whose CPUID leaves are offered.
- * Linux, Documentation/virt/kvm/x86/hypercalls.rst; KVM_ENOSYS.
- */
-#define HYPERCALL_UNKNOWN ((u64)-1000)
-
 void exit_cpuid(struct vcpu *vcpu);
 void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in);	/* IN, OUT; size 1, 2, 4 */
 void exit_rdmsr(struct vcpu *vcpu);
 void exit_wrmsr(struct vcpu *vcpu);
 void exit_hlt(struct vcpu *vcpu);
 void exit_xsetbv(struct vcpu *vcpu);
-void exit_vmcall(struct vcpu *vcpu);		/* there are no hypercalls yet: each returns HYPERCALL_UNKNOWN */
+void exit_pause(struct vcpu *vcpu);		/* the guest spins: ask for another vCPU to run */
+void exit_vmcall(struct vcpu *vcpu);		/* core/cpu/paravirt.c */
 void exit_invalid_opcode(struct vcpu *vcpu);	/* instructions that the guest's processor does not have */
 void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is write-back */
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);

@@ -12,7 +12,6 @@
  */
 #pragma once
 
-#include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
@@ -75,11 +74,10 @@ static inline bool fastpath_begins(const struct vcpu *vcpu, u8 index)
 /* The exit has been handled: EXIT_FASTPATH_REENTER_GUEST, or EXIT_FASTPATH_EXIT_HANDLED for the loop. */
 static inline enum exit_fastpath fastpath_ends(struct vcpu *vcpu)
 {
-	bool armed = vcpu->deadline_in_hardware || vcpu->timer_deadline == lapic_timer_armed;
+	bool armed = vcpu->deadline_in_hardware || vcpu->timer_deadline == vcpu->cpu->timer_armed;
 	u64 now;
 
-	if (unlikely(!vcpu_nothing_pending(vcpu) || vcpu->vm->state != VM_RUNNING ||
-		     vcpu->activity != VCPU_RUNNING || !armed))
+	if (unlikely(!vcpu_nothing_pending(vcpu) || vcpu->activity != VCPU_RUNNING || !armed))
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	now = tsc_now();
 	vcpu->entry_tsc = now;

@@ -39,6 +39,30 @@ static bool inside(const struct io_region *region, u64 address, unsigned size)
 	return offset < region->size && region->size - offset >= size;
 }
 
+/* Devices that the VM's vCPUs share are called with the VM lock held. In line, for ports: nearly all are shared. */
+static __always_inline u64 read_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
+{
+	u64 value;
+
+	if (region->is_private)
+		return region->read(region->device, vcpu, offset, size);
+	spin_lock(&vcpu->vm->lock);
+	value = region->read(region->device, vcpu, offset, size);
+	spin_unlock(&vcpu->vm->lock);
+	return value;
+}
+
+static __always_inline void write_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size, u64 value)
+{
+	if (region->is_private) {
+		region->write(region->device, vcpu, offset, size, value);
+		return;
+	}
+	spin_lock(&vcpu->vm->lock);
+	region->write(region->device, vcpu, offset, size, value);
+	spin_unlock(&vcpu->vm->lock);
+}
+
 /* Slow path: no device claims the whole access. Split it into bytes. */
 static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
@@ -50,7 +74,7 @@ static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 		u8 byte = 0xff;
 
 		if (region)
-			byte = (u8)region->read(region->device, vcpu, at - region->base, 1);
+			byte = (u8)read_region(vcpu, region, at - region->base, 1);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_READ, at,
 				      "read of the unclaimed port 0x%x gives all ones", at);
@@ -67,7 +91,7 @@ static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u
 		u8 byte = (u8)(value >> (i * 8));
 
 		if (region)
-			region->write(region->device, vcpu, at - region->base, 1, byte);
+			write_region(vcpu, region, at - region->base, 1, byte);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, at,
 				      "write of 0x%x to the unclaimed port 0x%x is dropped", byte, at);
@@ -80,7 +104,7 @@ u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 	u64 value;
 
 	if (likely(region && inside(region, port, size)))
-		value = region->read(region->device, vcpu, port - region->base, size) & size_mask(size);
+		value = read_region(vcpu, region, port - region->base, size) & size_mask(size);
 	else
 		value = read_bytes(vcpu, port, size);
 	trace_pio(vcpu, false, port, size, value);
@@ -93,7 +117,7 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 
 	trace_pio(vcpu, true, port, size, value);
 	if (likely(region && inside(region, port, size)))
-		region->write(region->device, vcpu, port - region->base, size, value & size_mask(size));
+		write_region(vcpu, region, port - region->base, size, value & size_mask(size));
 	else
 		write_bytes(vcpu, port, size, value);
 }
@@ -107,13 +131,26 @@ static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
 	return NULL;
 }
 
+/* Out of line, for memory: nearly all accesses are to the local APIC. */
+static __noinline u64 read_shared(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
+{
+	return read_region(vcpu, region, offset, size);
+}
+
+static __noinline void write_shared(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size,
+				    u64 value)
+{
+	write_region(vcpu, region, offset, size, value);
+}
+
 static u64 read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = mmio_region(vm, gpa);
 
 	if (likely(region && inside(region, gpa, size)))
-		return region->read(region->device, vcpu, gpa - region->base, size) & size_mask(size);
+		return (likely(region->is_private) ? region->read(region->device, vcpu, gpa - region->base, size) :
+			read_shared(vcpu, region, gpa - region->base, size)) & size_mask(size);
 	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (logged once per page)",
 			(unsigned long long)gpa);
@@ -128,15 +165,23 @@ u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 	return value;
 }
 
+static __noinline void write_nowhere(struct vm *vm, gpa_t gpa)
+{
+	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
+		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (logged once per page)",
+			(unsigned long long)gpa);
+}
+
 void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 {
 	struct vm *vm = vcpu->vm;
 	const struct io_region *region = mmio_region(vm, gpa);
 
 	trace_mmio(vcpu, true, gpa, size, value);
-	if (likely(region && inside(region, gpa, size)))
+	if (unlikely(!region || !inside(region, gpa, size)))
+		write_nowhere(vm, gpa);
+	else if (likely(region->is_private))
 		region->write(region->device, vcpu, gpa - region->base, size, value & size_mask(size));
-	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
-		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (logged once per page)",
-			(unsigned long long)gpa);
+	else
+		write_shared(vcpu, region, gpa - region->base, size, value & size_mask(size));
 }

@@ -24,6 +24,31 @@ void vcpu_interrupt_changed(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
+void vcpu_interrupt_sent(struct vcpu *vcpu)
+{
+	vcpu_kick(vcpu, REQ_EVENT);
+}
+
+bool vcpu_home_is_here(const struct vcpu *vcpu)
+{
+	return vcpu_is_home(vcpu);
+}
+
+struct posted_interrupts *vcpu_posted(struct vcpu *vcpu)
+{
+	return &vcpu->posted;
+}
+
+void vm_lock(struct vm *vm)
+{
+	spin_lock(&vm->lock);
+}
+
+void vm_unlock(struct vm *vm)
+{
+	spin_unlock(&vm->lock);
+}
+
 void vm_set_irqchip(struct vm *vm, const struct irqchip_ops *ops, void *data)
 {
 	vm->irqchip_data = data;
@@ -73,20 +98,4 @@ void vcpu_set_vlapic(struct vcpu *vcpu, void *vlapic)
 u8 vcpu_physical_bits(const struct vcpu *vcpu)
 {
 	return cpuid_physical_bits(vcpu);
-}
-
-void vcpu_raise_nmi(struct vcpu *vcpu)
-{
-	event_queue_nmi(vcpu);
-}
-
-void vcpu_raise_init(struct vcpu *vcpu)
-{
-	/* The only processor would continue at the reset vector, where there is no firmware. */
-	vm_end(vcpu->vm, VM_END_RESET, "reset by the guest (INIT signal to its only processor)");
-}
-
-void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
-{
-	/* A processor accepts it only after INIT, and INIT ends the VM: see vcpu_raise_init(). */
 }

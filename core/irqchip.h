@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts between device models, the models of the interrupt controllers, and the vCPUs. */
+/*
+ * Interrupts between device models, the models of the interrupt controllers, and the vCPUs. Devices are called
+ * with the VM lock held, local APICs without it, on their vCPU's home CPU.
+ */
 #pragma once
 
 #include "lib/types.h"
 
 struct vm;
 struct vcpu;
+struct posted_interrupts;
 
 /* Implemented by dev (8259 pair + IOAPIC + local APICs); the rest of core sees only this. */
 struct irqchip_ops {
-	/* A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */
+	/* VM lock. A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */
 	void (*set_line)(struct vm *vm, unsigned irq, bool level);
-	/* irq_line_waiting(). */
+	/* VM lock. irq_line_waiting(). */
 	bool (*line_waiting)(struct vm *vm, unsigned irq);
 	/*
+	 * Home CPU, as all that follow; none is called with the VM lock held. They set no request of the vCPU:
+	 * pending() may be called for one that is parked. Takes in what other CPUs have posted.
+	 *
 	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, ignoring RFLAGS.IF;
 	 * -1: none. 0 for an ExtINT of the 8259s: its vector is known only after acknowledge().
 	 */
 	int (*pending)(struct vcpu *vcpu);
 	/* Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: no longer pending. */
 	int (*acknowledge)(struct vcpu *vcpu);
-	void (*vcpu_reset)(struct vcpu *vcpu);
+	/* Power-up, or the state after INIT, which keeps id, base and mode of the local APIC. */
+	void (*vcpu_reset)(struct vcpu *vcpu, bool init);
 	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */
 	int (*msr_read)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*msr_write)(struct vcpu *vcpu, u32 msr, u64 value);
@@ -28,6 +36,8 @@ struct irqchip_ops {
 	void (*tsc_changed)(struct vcpu *vcpu);
 	u64 (*cr8_read)(struct vcpu *vcpu);
 	void (*cr8_write)(struct vcpu *vcpu, u64 value);	/* 0..15, checked */
+	/* Send what the low half of an ICR describes to one APIC, by its id. False: nobody accepted it. */
+	bool (*send_ipi)(struct vcpu *sender, u32 apic_id, u32 icr);
 };
 
 /*
@@ -42,8 +52,18 @@ void irq_line_set(struct vm *vm, unsigned irq, bool level);
  */
 bool irq_line_waiting(struct vm *vm, unsigned irq);
 
-/* For interrupt controllers: the pending interrupt of this vCPU may have changed. Any context. */
+/* For interrupt controllers, on the vCPU's home CPU and on its own behalf: its pending interrupt may have changed. */
 void vcpu_interrupt_changed(struct vcpu *vcpu);
+/* The same on behalf of others, on any CPU: wakes the vCPU, or makes its guest exit. */
+void vcpu_interrupt_sent(struct vcpu *vcpu);
+
+/* Is this CPU the vCPU's home, so that its local APIC may be changed directly? */
+bool vcpu_home_is_here(const struct vcpu *vcpu);
+struct posted_interrupts *vcpu_posted(struct vcpu *vcpu);	/* core/posted.h */
+
+/* The VM lock, for what local APICs do to shared devices. Not recursive. */
+void vm_lock(struct vm *vm);
+void vm_unlock(struct vm *vm);
 
 /* The vCPU that ISA interrupts, ExtINT and the timers of shared devices belong to. */
 struct vcpu *vm_bsp(struct vm *vm);
@@ -65,8 +85,3 @@ u32 vcpu_apic_id(const struct vcpu *vcpu);		/* also its index in the VM */
 void *vcpu_vlapic(const struct vcpu *vcpu);		/* the local APIC's model; NULL before it is set */
 void vcpu_set_vlapic(struct vcpu *vcpu, void *vlapic);
 u8 vcpu_physical_bits(const struct vcpu *vcpu);		/* width of the guest's physical addresses */
-
-/* Signals that do not go through the interrupt priorities of a local APIC. */
-void vcpu_raise_nmi(struct vcpu *vcpu);
-void vcpu_raise_init(struct vcpu *vcpu);
-void vcpu_raise_startup(struct vcpu *vcpu, u8 vector);	/* start-up IPI: real mode at vector << 12 */

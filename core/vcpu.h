@@ -2,18 +2,21 @@
 /* A virtual CPU: the state and the operations that both vendors share. */
 #pragma once
 
+#include "arch/cpu/percpu.h"
 #include "core/cpu/machine_check.h"
+#include "core/cpu/paravirt.h"
 #include "core/cpu/segment.h"
 #include "core/event.h"
 #include "core/observe/entry_rule.h"
 #include "core/observe/statistics.h"
+#include "core/posted.h"
+#include "core/sched.h"
+#include "core/vtimer.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 
 struct vm;
 struct vcpu;
-struct vtimer;
-struct percpu;
 struct code_view;
 struct trace_record;
 
@@ -60,17 +63,21 @@ enum vcpu_request {
 	REQ_EVENT = BIT(0),	/* pending events, or what blocks them, changed: choose what to inject */
 	REQ_TIMER = BIT(1),	/* a timer of this vCPU may have expired */
 	REQ_STOP = BIT(2),	/* the VM is to end at the next instruction boundary */
-	REQ_STATISTICS = BIT(3), /* print the statistics so far */
-	REQ_TRACE = BIT(4),	/* print the last records of the trace */
+	REQ_STATE = BIT(3),	/* vm->state has changed */
+	REQ_RESCHED = BIT(4),	/* let the scheduler of the home CPU choose what runs next */
+	REQ_NMI = BIT(5),	/* an NMI was sent to this vCPU */
+	REQ_STARTUP = BIT(6),	/* INIT or a start-up IPI was sent to this vCPU: see vcpu->startup */
+	REQ_DUMP = BIT(8),	/* log the vCPU's state */
+	REQ_FLUSH_TLB = BIT(7),	/* invalidate the vCPU's cached translations before its next entry */
 };
 
-enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED };
+enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_FOR_SIPI };
 
 /*
  * Who may access a member while the VM runs:
  *   home CPU:    only the CPU that the vCPU belongs to, without a lock;
  *   atomic:      any CPU, by atomic operations;
- *   VM lock:     any CPU that holds the VM's lock. There is none yet: one CPU runs all vCPUs of a VM;
+ *   VM lock:     any CPU that holds the VM's lock;
  *   constant:    any CPU. The member does not change after the vCPU's creation.
  */
 struct vcpu {
@@ -82,15 +89,20 @@ struct vcpu {
 	/* Constant. */
 	struct vm *vm;
 	const struct vcpu_ops *ops;
+	struct percpu *cpu;		/* the home CPU */
+	/* vm->signal_lock. */
+	u32 startup;			/* INIT and start-up IPIs: core/startup.h */
+	bool halted_for_good;		/* it has halted, or waits for a start-up IPI, and no signal was sent to it since */
 	/* Atomic. */
-	u32 requests;			/* enum vcpu_request */
+	u32 requests __aligned(8);			/* enum vcpu_request */
 	/* Constant. */
 	u32 every_exit;			/* not 0: checks or trace stops need each exit, so no fast path. See vcpu_nothing_pending() */
 	u32 id;				/* also the guest's APIC ID */
-	/* Home CPU: set when the VM is entered. */
+	/* Constant. */
 	u32 trace_head;			/* identifies this vCPU in trace records: core/observe/trace.c */
 	/* Home CPU. */
 	u8 activity;			/* enum vcpu_activity */
+	bool halt_if, halt_nmi;		/* VCPU_HALTED: do interrupts, do NMIs wake it? The state that HLT left */
 	bool stopping;			/* REQ_STOP has allowed one entry, for an event in delivery */
 	/* VM lock: written before REQ_STOP is set, read after. */
 	const char *stop_reason;	/* of REQ_STOP, in words; NULL: already logged by the requester */
@@ -99,9 +111,13 @@ struct vcpu {
 
 	/* Home CPU. */
 	struct vcpu_events events;
-	/* VM lock: the timers of shared devices are on the boot processor's list. */
-	struct vtimer *timers;		/* sorted by deadline */
-	u64 timer_deadline;		/* host TSC of the first timer; VTIMER_NEVER if none */
+	/* Home CPU. */
+	struct vtimer_list timers;	/* of its own devices: the local APIC's */
+	u64 timer_deadline;		/* host TSC at which the guest has to exit: the earliest of timers and limit */
+	u64 limit;			/* the earlier of slice_end and the first of shared_timers */
+	u64 slice_end;			/* when this CPU is needed for something else; VTIMER_NEVER: not so far */
+	struct vtimer_list *shared_timers;	/* constant: on the VM's boot processor the VM's list; else NULL */
+	struct vcpu_sched sched;
 	/* Home CPU. */
 	u64 tsc_offset;			/* guest TSC = host TSC + offset */
 	u64 tsc_adjust;			/* IA32_TSC_ADJUST as the guest sees it */
@@ -122,6 +138,10 @@ struct vcpu {
 	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
 	/* Home CPU. */
 	struct guest_machine_check machine_check;
+	struct steal_time steal_time;	/* core/cpu/paravirt.c */
+	/* Atomic. */
+	bool unhalted;			/* vcpu_unhalt() was called: core/startup.h */
+	struct posted_interrupts posted; /* interrupts from other CPUs: core/posted.h */
 
 	/* Home CPU. */
 	u64 entry_tsc;			/* right before the last entry that was not the fast path's without host state */
@@ -159,10 +179,23 @@ struct vcpu_ops {
 	void (*vm_msr_passthrough)(struct vm *vm, u32 msr, bool read, bool write);
 	struct vcpu *(*vcpu_create)(struct vm *vm);	/* zeroed common part; NULL: no memory */
 	void (*vcpu_destroy)(struct vcpu *vcpu);
-	/* Architectural power-up state (SDM, "Processor State After Reset"). After vcpu_load(). */
-	void (*vcpu_reset)(struct vcpu *vcpu);
-	void (*vcpu_load)(struct vcpu *vcpu);		/* make it current on this CPU */
+	/*
+	 * Architectural power-up state (SDM, "Processor State After Reset") or, with `init`, the state after
+	 * INIT, which keeps FPU state, XCR0 and MSRs. After vcpu_load().
+	 */
+	void (*vcpu_reset)(struct vcpu *vcpu, bool init);
+	/*
+	 * Load: make it current on this CPU, with its state in the registers. Put: save that state; the vCPU stays
+	 * bound to this CPU, where the next load takes less. Release, after put, on the same CPU: end the
+	 * binding. Needed before another CPU loads it, and before vcpu_destroy() elsewhere. Nothing if it is not bound.
+	 */
+	void (*vcpu_load)(struct vcpu *vcpu);
 	void (*vcpu_put)(struct vcpu *vcpu);
+	void (*vcpu_release)(struct vcpu *vcpu);
+	/* While loaded: forget all cached translations of the guest, EPT's or NPT's among them. On this CPU. */
+	void (*flush_tlb)(struct vcpu *vcpu);
+	/* While loaded: shall a loop of PAUSEs exit, to exit_pause()? Off at first. No effect where the processor cannot. */
+	void (*pause_exits)(struct vcpu *vcpu, bool on);
 
 	/* --- entry and exit --- */
 	/*
@@ -248,6 +281,18 @@ static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request request)
 	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_RELEASE);
 }
 
+/*
+ * Set a request for a vCPU of any CPU, and have its home CPU look at it: wakes the vCPU if it is halted, and
+ * makes it exit if it runs. Any CPU, any context that may be interrupted by no user of it; takes no lock.
+ */
+void vcpu_kick(struct vcpu *vcpu, enum vcpu_request request);
+
+/* Does the caller run on the vCPU's home CPU? */
+static inline bool vcpu_is_home(const struct vcpu *vcpu)
+{
+	return vcpu->cpu == this_cpu();
+}
+
 static inline bool vcpu_requested(const struct vcpu *vcpu)
 {
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) != 0;
@@ -266,5 +311,8 @@ bool vcpu_long_mode(struct vcpu *vcpu);		/* EFER.LMA */
 bool vcpu_code_64(struct vcpu *vcpu);		/* LMA and CS.L */
 unsigned vcpu_cpl(struct vcpu *vcpu);		/* SS.DPL; 3 in virtual-8086 mode, 0 in real mode */
 
-/* Power-up state of the vCPU and of all that belongs to it. Its VM is entered. */
-void vcpu_reset(struct vcpu *vcpu);
+/*
+ * Power-up state of the vCPU and of all that belongs to it; or, with `init`, the state after INIT, which keeps
+ * the APIC's id, base and mode, TSC and TSC_ADJUST, MTRRs and machine-check MSRs. The vCPU is loaded.
+ */
+void vcpu_reset(struct vcpu *vcpu, bool init);

@@ -2,17 +2,14 @@
 /* The life of a VM: create, enter, run, destroy. */
 #include "core/vm.h"
 
-#include "arch/apic/lapic.h"
-#include "arch/cpu/cpu.h"
-#include "arch/cpu/fpu.h"
 #include "arch/cpu/percpu.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
-#include "core/enter.h"
 #include "core/io.h"
 #include "core/observe/entry_check.h"
 #include "core/observe/trace.h"
 #include "core/observe/trace_stop.h"
+#include "core/sched.h"
 #include "core/vcpu.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
@@ -21,15 +18,28 @@
 
 /* --- creation --- */
 
+/* Called with the VM lock held. */
 static void time_limit_reached(struct vtimer *timer)
 {
-	struct vm *vm = timer->vcpu->vm;
+	struct vm *vm = container_of(timer, struct vm, time_limit);
 
 	vm_info(vm, "time limit of %llu s reached", (unsigned long long)vm->config->time_limit_s);
-	vcpu_request(timer->vcpu, REQ_STOP);
+	vm_stop(vm);
 }
 
-static int create_vcpu(struct vm *vm, u32 id)
+/* The boot processor waits for the first timer of the shared devices. */
+static void shared_timers_changed(struct vtimer_list *list)
+{
+	struct vm *vm = container_of(list, struct vm, timers);
+	struct vcpu *bsp = vm->vcpus[0];
+
+	if (this_cpu()->running == bsp)
+		vtimer_limit_changed(bsp);
+	else if (vm->state != VM_CREATED)
+		vcpu_kick(bsp, REQ_TIMER);
+}
+
+static int create_vcpu(struct vm *vm, u32 id, struct percpu *cpu)
 {
 	struct vcpu *vcpu = vm->ops->vcpu_create(vm);
 	int error;
@@ -38,17 +48,21 @@ static int create_vcpu(struct vm *vm, u32 id)
 		return -ENOMEM;
 	vcpu->vm = vm;
 	vcpu->ops = vm->ops;
+	vcpu->cpu = cpu;
 	vcpu->id = id;
 	vcpu->every_exit = vm->every_exit;
-	vcpu->timer_deadline = VTIMER_NEVER;
+	vcpu->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .vcpu = vcpu };
+	vcpu->shared_timers = id == 0 ? &vm->timers : NULL;
+	vcpu->timer_deadline = vcpu->limit = vcpu->slice_end = VTIMER_NEVER;
 	vm->vcpus[id] = vcpu;
 	vm->vcpu_count = id + 1;
+	trace_attach(vcpu);
 
 	error = cpuid_create(vcpu);
 	return error ? error : msr_create(vcpu);
 }
 
-static int build(struct vm *vm)
+static int build(struct vm *vm, struct percpu *const *homes)
 {
 	int error = address_space_create(&vm->space);
 
@@ -56,12 +70,8 @@ static int build(struct vm *vm)
 		error = vm->ops->vm_create(vm);
 	if (!error)
 		error = io_init(vm);
-	if (!error) {
-		vm->time_limit = vm_alloc(vm, sizeof(*vm->time_limit));
-		error = vm->time_limit ? 0 : -ENOMEM;
-	}
 	for (u32 i = 0; !error && i < vm->config->vcpus; i++)
-		error = create_vcpu(vm, i);
+		error = create_vcpu(vm, i, homes[i]);
 	if (error) {
 		vm_error(vm, "cannot create the VM: the hypervisor's own memory is used up");
 		return error;
@@ -70,7 +80,7 @@ static int build(struct vm *vm)
 	return guest_mem_create(vm, vm->config->memory);
 }
 
-int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops)
+int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops, struct percpu *const *homes)
 {
 	static u32 next_id = 1;
 
@@ -79,8 +89,13 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 	vm->config = config;
 	vm->ops = trace_stop_ops(entry_check_ops(ops));
 	vm->every_exit = vm->ops != ops;
+	vm->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .changed = shared_timers_changed };
+	vm->lock.rank = LOCK_VM;
+	vm->signal_lock.rank = LOCK_VM_SIGNAL;
+	vm->memory_lock.rank = LOCK_VM_MEMORY;
+	vm->once_lock.rank = LOCK_VM_ONCE;
 	str_copy(vm->name, config->name, sizeof(vm->name));
-	return build(vm);
+	return build(vm, homes);
 }
 
 void vm_destroy(struct vm *vm)
@@ -100,40 +115,86 @@ void vm_destroy(struct vm *vm)
 
 /* --- running --- */
 
-void vm_enter(struct vm *vm)
+void vm_enter(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = vm->vcpus[0];
-
-	address_space_switch(&vm->space);
-	fpu_reset();
-	vm->ops->vcpu_load(vcpu);
-	trace_attach(vcpu);
-	this_cpu()->current_vcpu = vcpu;
+	vcpu_switch_to(vcpu);
 }
 
-void vm_leave(struct vm *vm)
+void vm_leave(void)
 {
-	vm->ops->vcpu_put(vm->vcpus[0]);
-	this_cpu()->current_vcpu = NULL;
-	fpu_reset();
-	address_space_switch(&kernel_space);
+	vcpu_unload(this_cpu()->current_vcpu);
 }
 
-void vm_run(struct vm *vm)
+void vm_state_changed(struct vm *vm)
 {
-	struct vcpu *vcpu = vm->vcpus[0];
+	/* Not only where no request is pending: a paused vCPU does not serve those that are. */
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		vcpu_request(vm->vcpus[i], REQ_STATE);
+		if (vm->active)
+			sched_notify(vm->vcpus[i]);
+	}
+}
 
-	vtimer_init(vm->time_limit, vcpu, time_limit_reached);
-	if (vm->config->time_limit_s)
-		vtimer_arm(vm->time_limit, rdtsc() + vtimer_from_ns(vm->config->time_limit_s * 1000000000ull));
+void vm_start(struct vm *vm, u64 limit)
+{
+	vtimer_init_shared(&vm->time_limit, vm, time_limit_reached);
+	vtimer_arm(&vm->time_limit, limit);
+	/* What the loader did may have ended it already. */
+	if (vm->state != VM_CREATED)
+		return;
+	vm->active = vm->vcpu_count;
+	__atomic_store_n(&vm->state, VM_RUNNING, __ATOMIC_RELEASE);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		sched_attach(vm->vcpus[i]);
+}
 
-	vm->state = VM_RUNNING;
-	vm_info(vm, "first entry at RIP 0x%llx", (unsigned long long)vcpu_reg_read(vcpu, REG_RIP));
-	vcpu_main(vcpu);
-	vtimer_cancel(vm->time_limit);
-	statistics_print(vcpu, false);
-	entry_check_print(vcpu);
+bool vm_is_over(const struct vm *vm)
+{
+	return vm->state == VM_ENDED && !__atomic_load_n(&vm->active, __ATOMIC_ACQUIRE);
+}
+
+void vm_print_end(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		statistics_print(vm->vcpus[i], false);
+		entry_check_print(vm->vcpus[i]);
+	}
 	trace_export(vm);
+}
+
+static bool change_state(struct vm *vm, u32 from, u32 to)
+{
+	if (!__atomic_compare_exchange_n(&vm->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return false;
+	vm_state_changed(vm);
+	return true;
+}
+
+bool vm_pause(struct vm *vm)
+{
+	return change_state(vm, VM_RUNNING, VM_PAUSED);
+}
+
+bool vm_resume(struct vm *vm)
+{
+	return change_state(vm, VM_PAUSED, VM_RUNNING);
+}
+
+void vm_stop(struct vm *vm)
+{
+	/* A paused vCPU serves no request. */
+	if (__atomic_load_n(&vm->state, __ATOMIC_ACQUIRE) == VM_PAUSED)
+		vm_end(vm, VM_END_STOPPED, "stopped by request");
+	else
+		vcpu_kick(vm->vcpus[0], REQ_STOP);
+}
+
+void vm_dump(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		vcpu_request(vm->vcpus[i], REQ_DUMP);
+		sched_notify(vm->vcpus[i]);
+	}
 }
 
 /* --- for the console --- */

@@ -9,13 +9,18 @@
 #include "core/load/config.h"
 #include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
+#include "core/vtimer.h"
+#include "lib/spinlock.h"
 #include "lib/types.h"
 
-#ifndef VM_MAX_VCPUS	/* unit tests of the interrupt controllers define more */
-#define VM_MAX_VCPUS 1	/* until Lamina uses more than one CPU of the host */
+#ifndef VM_MAX_VCPUS	/* some unit tests define fewer */
+#define VM_MAX_VCPUS 288
 #endif
 
-enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDED };
+struct percpu;
+
+/* VM_ENDED is final. The others change by the service thread only (core/service.h). */
+enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
 
 /* Who may access a member while the VM runs: see struct vcpu in core/vcpu.h. */
 struct vm {
@@ -25,8 +30,18 @@ struct vm {
 	const struct vm_config *config;
 	const struct vcpu_ops *ops;
 	bool every_exit;		/* checks or trace stops need each exit: see struct vcpu */
-	/* VM lock. */
-	u8 state;			/* enum vm_state */
+
+	/*
+	 * The VM lock: shared devices, and the members that say so. Order: VM lock, memory pool, log. Not
+	 * recursive. Host interrupt handlers may take it, because none is served while it is held.
+	 */
+	struct spinlock lock;
+	/* INIT, start-up IPIs and NMIs to its vCPUs: core/startup.h. Taken last, in any context. */
+	struct spinlock signal_lock;
+	/* Atomic. */
+	u32 state;			/* enum vm_state */
+	u32 active;			/* vCPUs that the schedulers have and that have not left */
+	/* Whoever changes the state to VM_ENDED, before the last vCPU leaves. */
 	enum vm_end end;		/* how it ended */
 	u32 exit_status;		/* VM_END_DEBUG_EXIT: the value that was written */
 
@@ -47,33 +62,55 @@ struct vm {
 	const struct irqchip_ops *irqchip;
 	void *irqchip_data;		/* owned by dev */
 	void *platform;			/* owned by dev: the devices of this VM */
+	struct vm_console *console;	/* core/console.h; NULL: none, its output goes straight to the log */
 
 	/* Constant. */
 	u64 start_tsc;			/* host TSC and wall clock (seconds since 1970) at power-on */
 	u64 start_time;
 	/* VM lock. */
+	struct vtimer_list timers;	/* of shared devices, and the time limit; the boot processor runs them */
+	struct vtimer time_limit;
+	/* A lock of their own: taken last, in any context. */
+	struct spinlock memory_lock;
 	struct vm_page *memory;		/* pages behind vm_alloc() */
-	struct vtimer *time_limit;
+	struct spinlock once_lock;
 	struct vm_log_once once;
 };
 
 /*
- * Create the VM that `config` describes: host address space, RAM, nested page tables, buses, vCPUs.
+ * Create the VM that `config` describes, whose vCPU i is at home on homes[i]: host address space, RAM, nested page tables, buses, vCPUs.
  * Its devices (dev/platform.h) and vcpu_reset() follow once the VM is entered. Errors are logged, and
  * vm_destroy() cleans up after a failure too.
  */
-int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops);
+int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops, struct percpu *const *homes);
 void vm_destroy(struct vm *vm);
 
 /*
- * Load the VM on this CPU: switch to its address space and load its vCPU's state. Guest memory can be
- * accessed from vm_enter() until vm_leave().
+ * In the service thread, until vm_start(): make the vCPU current on this CPU, with its VM's address space. Guest
+ * memory and the vCPU's state can be accessed until vm_leave(), which unloads it.
  */
-void vm_enter(struct vm *vm);
-void vm_leave(struct vm *vm);
+void vm_enter(struct vcpu *vcpu);
+void vm_leave(void);
 
-/* Run the VM until it ends, then print the statistics of its exits. */
-void vm_run(struct vm *vm);
+/*
+ * Let the vCPUs run on their home CPUs until the VM ends. `limit`: the host TSC at which it is stopped, or
+ * VTIMER_NEVER. When the last vCPU has left, the service thread is woken: then vm_is_over() is true.
+ */
+void vm_start(struct vm *vm, u64 limit);
+bool vm_is_over(const struct vm *vm);
+/* Print the statistics of a VM that is over. */
+void vm_print_end(struct vm *vm);
 
-/* The VM that is loaded on this CPU, which gets the console's input. NULL: none. */
+/* In the service thread. False: the VM is not running, or not paused. */
+bool vm_pause(struct vm *vm);
+bool vm_resume(struct vm *vm);
+/* Stop it at its next instruction boundary. */
+void vm_stop(struct vm *vm);
+/* Have each vCPU log its state. */
+void vm_dump(struct vm *vm);
+
+/* Have all vCPUs look at vm->state. Any CPU. */
+void vm_state_changed(struct vm *vm);
+
+/* The VM whose vCPU is loaded on this CPU. NULL: none. */
 struct vm *vm_current(void);

@@ -32,18 +32,21 @@ static struct vm_page *new_block(struct vm *vm, size_t size)
 
 void *vm_alloc(struct vm *vm, size_t size)
 {
-	struct vm_page *block = vm->memory;
-	void *memory;
+	struct vm_page *block;
+	void *memory = NULL;
 
 	if (size > MIB(1))
 		return NULL;
 	size = ALIGN_UP(size, (size_t)16);
+	spin_lock(&vm->memory_lock);
+	block = vm->memory;
 	if (!block || (PAGE_SIZE << block->order) - block->used < size)
 		block = new_block(vm, size + 16);
-	if (!block)
-		return NULL;
-	memory = (char *)block + block->used;
-	block->used += size;
+	if (block) {
+		memory = (char *)block + block->used;
+		block->used += size;
+	}
+	spin_unlock(&vm->memory_lock);
 	return memory;
 }
 

@@ -55,6 +55,3 @@ enum vm_end {
 void vm_end(struct vm *vm, enum vm_end end, const char *format, ...) __printf(3, 4);
 /* As above with VM_END_DEBUG_EXIT: a write to port 0xf4. */
 void vm_end_debug_exit(struct vm *vm, u32 status);
-
-/* Text from the guest's console, passed through as it is. Bounded; any context. */
-void vm_console_write(struct vm *vm, const char *text, size_t n);

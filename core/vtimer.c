@@ -1,24 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers of device models: a short list per vCPU, sorted by deadline. */
+/* One-shot timers: short lists, sorted by deadline. */
 #include "core/vtimer.h"
 
 #include "arch/cpu/cpu.h"
 #include "arch/time/clock.h"
 #include "core/vcpu.h"
+#include "core/vm.h"
 
-static void first_changed(struct vcpu *vcpu)
+#define BUDGET 16	/* timers that one call fires */
+
+static void first_changed(struct vtimer_list *list)
 {
-	vcpu->timer_deadline = vcpu->timers ? vcpu->timers->deadline : VTIMER_NEVER;
+	u64 deadline = list->first ? list->first->deadline : VTIMER_NEVER, before = list->deadline;
+	struct vcpu *vcpu = list->vcpu;
+
+	__atomic_store_n(&list->deadline, deadline, __ATOMIC_RELAXED);
+	if (likely(vcpu))
+		vcpu->timer_deadline = MIN(deadline, vcpu->limit);
+	else if (deadline != before && list->changed)
+		list->changed(list);
+}
+
+void vtimer_init_on(struct vtimer *timer, struct vtimer_list *list, void (*fire)(struct vtimer *timer))
+{
+	*timer = (struct vtimer){ .list = list, .fire = fire, .deadline = VTIMER_NEVER };
 }
 
 void vtimer_init(struct vtimer *timer, struct vcpu *vcpu, void (*fire)(struct vtimer *timer))
 {
-	*timer = (struct vtimer){ .vcpu = vcpu, .fire = fire, .deadline = VTIMER_NEVER };
+	vtimer_init_on(timer, &vcpu->timers, fire);
 }
 
-void vtimer_cancel(struct vtimer *timer)
+void vtimer_init_shared(struct vtimer *timer, struct vm *vm, void (*fire)(struct vtimer *timer))
 {
-	struct vtimer **link = &timer->vcpu->timers;
+	vtimer_init_on(timer, &vm->timers, fire);
+}
+
+static void remove(struct vtimer *timer)
+{
+	struct vtimer **link = &timer->list->first;
 
 	if (!timer->armed)
 		return;
@@ -26,35 +46,72 @@ void vtimer_cancel(struct vtimer *timer)
 		link = &(*link)->next;
 	*link = timer->next;
 	timer->armed = false;
-	first_changed(timer->vcpu);
+}
+
+void vtimer_cancel(struct vtimer *timer)
+{
+	remove(timer);
+	first_changed(timer->list);
 }
 
 void vtimer_arm(struct vtimer *timer, u64 deadline)
 {
-	struct vtimer **link = &timer->vcpu->timers;
+	struct vtimer **link = &timer->list->first;
 
-	vtimer_cancel(timer);
-	if (deadline == VTIMER_NEVER)
-		return;
-	while (*link && (*link)->deadline <= deadline)
-		link = &(*link)->next;
-	timer->deadline = deadline;
-	timer->armed = true;
-	timer->next = *link;
-	*link = timer;
-	first_changed(timer->vcpu);
+	remove(timer);
+	if (deadline != VTIMER_NEVER) {
+		while (*link && (*link)->deadline <= deadline)
+			link = &(*link)->next;
+		timer->deadline = deadline;
+		timer->armed = true;
+		timer->next = *link;
+		*link = timer;
+	}
+	first_changed(timer->list);
 }
 
-void vtimer_run_expired(struct vcpu *vcpu, u64 now)
+bool vtimer_list_run(struct vtimer_list *list, u64 now)
 {
 	/* Compare with `now`, not with the clock: a timer that re-arms itself for a later time ends the loop. */
-	for (unsigned budget = 16; budget && vcpu->timers && vcpu->timers->deadline <= now; budget--) {
-		struct vtimer *timer = vcpu->timers;
+	for (unsigned budget = BUDGET; budget && list->first && list->first->deadline <= now; budget--) {
+		struct vtimer *timer = list->first;
 
 		vtimer_cancel(timer);
 		timer->fire(timer);
 	}
-	if (vcpu->timers && vcpu->timers->deadline <= now)
+	return !list->first || list->first->deadline > now;
+}
+
+static bool run_shared(struct vm *vm, u64 now)
+{
+	bool done;
+
+	spin_lock(&vm->lock);
+	done = vtimer_list_run(&vm->timers, now);
+	spin_unlock(&vm->lock);
+	return done;
+}
+
+void vtimer_limit_changed(struct vcpu *vcpu)
+{
+	u64 shared = vcpu->shared_timers ? __atomic_load_n(&vcpu->shared_timers->deadline, __ATOMIC_RELAXED) : VTIMER_NEVER;
+
+	vcpu->limit = MIN(vcpu->slice_end, shared);
+	vcpu->timer_deadline = MIN(vcpu->timers.deadline, vcpu->limit);
+}
+
+void vtimer_run_expired(struct vcpu *vcpu, u64 now)
+{
+	bool done = vtimer_list_run(&vcpu->timers, now);
+
+	if (unlikely(vcpu->limit <= now)) {
+		if (vcpu->shared_timers && vcpu->shared_timers->deadline <= now)
+			done &= run_shared(vcpu->vm, now);
+		if (vcpu->slice_end <= now)
+			vcpu_request(vcpu, REQ_RESCHED);
+	}
+	vtimer_limit_changed(vcpu);
+	if (!done)
 		vcpu_request(vcpu, REQ_TIMER);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One-shot timers of device models, in host TSC ticks, in a list per vCPU sorted by deadline. The
- * entry path makes the guest exit when the first one is due.
+ * One-shot timers in host TSC ticks, in lists sorted by deadline. A vCPU has a list for its own devices (the
+ * local APIC), which its home CPU runs; a VM has one for its shared devices, run with the VM lock held; a
+ * CPU has one for Lamina itself.
  */
 #pragma once
 
@@ -9,23 +10,43 @@
 
 struct vm;
 struct vcpu;
+struct vtimer_list;
 
 #define VTIMER_NEVER (~0ull)
 
 struct vtimer {
 	u64 deadline;			/* host TSC */
 	bool armed;
-	struct vcpu *vcpu;
+	struct vtimer_list *list;
 	void (*fire)(struct vtimer *timer);	/* disarmed already; may arm it again */
 	struct vtimer *next;
 };
 
+/* The list's owner accesses it: the vCPU's home CPU, the holder of the VM lock, the CPU. */
+struct vtimer_list {
+	struct vtimer *first;
+	u64 deadline;			/* of the first timer, or VTIMER_NEVER; any CPU may read it */
+	struct vcpu *vcpu;		/* constant: whose timer_deadline follows this list; NULL: nobody's */
+	void (*changed)(struct vtimer_list *list);	/* constant: the deadline has changed; NULL: not reported */
+};
+
+/* A timer of the vCPU's own devices, or of a device that the VM's vCPUs share. */
 void vtimer_init(struct vtimer *timer, struct vcpu *vcpu, void (*fire)(struct vtimer *timer));
+void vtimer_init_shared(struct vtimer *timer, struct vm *vm, void (*fire)(struct vtimer *timer));
+void vtimer_init_on(struct vtimer *timer, struct vtimer_list *list, void (*fire)(struct vtimer *timer));
+/* By the owner of its list. */
 void vtimer_arm(struct vtimer *timer, u64 deadline);	/* moves it if armed; a deadline in the past fires soon */
 void vtimer_cancel(struct vtimer *timer);
 
-/* Fire all that are due. Bounded: a timer that re-arms itself in the past waits for the next call. */
+/*
+ * Fire all timers of the list that are due. Bounded: a timer that re-arms itself in the past waits for the next
+ * call. False: more of them are due.
+ */
+bool vtimer_list_run(struct vtimer_list *list, u64 now);
+/* The same for the vCPU's own timers and, on its VM's boot processor, for those of the shared devices. */
 void vtimer_run_expired(struct vcpu *vcpu, u64 now);
+/* vcpu->slice_end has changed, or the first timer of the VM's shared devices: set the vCPU's timer_deadline. */
+void vtimer_limit_changed(struct vcpu *vcpu);
 
 /* Time as device models see it. */
 u64 vtimer_now(void);				/* host TSC */

@@ -3,9 +3,11 @@
 #include "dev/platform.h"
 
 #include "core/device.h"
+#include "core/irqchip.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"
 #include "dev/firmware/acpi.h"
+#include "dev/firmware/mp_table.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/byte_ports.h"
@@ -61,6 +63,9 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 		error = vpci_create(vm);
 	if (!error)
 		error = acpi_tables_write(vm);
+	/* With one processor, guests without ACPI use the 8259s. */
+	if (!error && vm_vcpu_count(vm) > 1)
+		error = mp_table_write(vm);
 	return error;
 }
 
@@ -77,11 +82,4 @@ int platform_create(struct vm *vm, u64 now)
 		vm_error(vm, "cannot create the VM's devices: %s",
 			 error == -ENOMEM ? "the hypervisor's own memory is used up" : "see above");
 	return error;
-}
-
-bool platform_console_input(struct vm *vm, char c)
-{
-	struct platform *platform = vm_platform(vm);
-
-	return vuart_receive(platform->com1, (u8)c);
 }

@@ -30,6 +30,3 @@ struct platform {
  * are logged. There is nothing to undo after one: memory and timers are freed with the VM.
  */
 int platform_create(struct vm *vm, u64 now);
-
-/* Send a character that the user typed to COM1. false: its backlog is full, the character is lost. */
-bool platform_console_input(struct vm *vm, char c);

@@ -107,7 +107,7 @@ struct acpi_facs {
 _Static_assert(sizeof(struct acpi_facs) == 64, "ACPI: FACS");
 
 enum { MADT_PCAT_COMPAT = BIT(0) };
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_LAPIC_ADDRESS, MADT_X2APIC = 9 };
+enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_LAPIC_ADDRESS, MADT_X2APIC = 9, MADT_X2APIC_NMI };
 enum { MADT_LAPIC_ENABLED = BIT(0) };
 enum { MADT_ACTIVE_HIGH = 1, MADT_EDGE = 1 << 2, MADT_LEVEL = 3 << 2 };
 #define MADT_ALL_PROCESSORS 0xff
@@ -171,3 +171,14 @@ struct madt_x2apic {
 	u32 processor_uid;
 } __packed;
 _Static_assert(sizeof(struct madt_x2apic) == 16, "ACPI: Processor Local x2APIC Structure");
+
+#define MADT_ALL_X2APICS 0xffffffffu
+
+struct madt_x2apic_nmi {
+	u8 type, length;
+	u16 flags;
+	u32 processor_uid;
+	u8 lint;
+	u8 reserved[3];
+} __packed;
+_Static_assert(sizeof(struct madt_x2apic_nmi) == 12, "ACPI: Local x2APIC NMI Structure");

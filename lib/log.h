@@ -20,6 +20,12 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  */
 struct log_console {
 	void (*write)(struct log_console *console, const char *text, size_t length);
+	/*
+	 * For buffered output, without waiting: returns how many characters were taken. Call log_poll() when
+	 * the device has room again. NULL: write() is used, by log_poll() only.
+	 */
+	size_t (*put)(struct log_console *console, const char *text, size_t length);
+	u64 sent;		/* the log's: characters of the ring that it has got */
 	bool without_guests;	/* gets no output of guests, except in a replay */
 	/* Set by write(), which must not log: a warning, printed once when the line is over. */
 	const char *complaint;
@@ -30,6 +36,16 @@ struct log_console {
 struct log_hooks {
 	u64 (*now_us)(void);	/* microseconds since start */
 	u32 (*cpu)(void);	/* index of the running CPU */
+	/*
+	 * Move at most `room` characters of the guests' waiting output to the log, by log_collected(), and
+	 * return whether there were any. With `tag`: of that VM only, for a line about it comes next. Called
+	 * with the log's lock held. May be NULL.
+	 */
+	bool (*collect)(const char *tag, size_t room);
+	/* Text waits, and log_poll() is to be called within two milliseconds. Any context; takes no lock. May be NULL. */
+	void (*wake)(void);
+	/* log_make_room() waits: let others run meanwhile, where that is possible. May be NULL. */
+	void (*pause)(void);
 };
 
 void log_set_hooks(const struct log_hooks *hooks);
@@ -66,5 +82,43 @@ void log_vline(enum log_level level, const char *tag, const char *format, va_lis
  */
 void log_guest_output(const char *text, size_t length);
 
-/* Release the lock, whichever CPU holds it: for a CPU that crashes. */
+/* The same from within the collect hook, and whether the text so far ends in the middle of a line. */
+void log_collected(const char *text, size_t length);
+bool log_line_unfinished(void);
+
+/* Text of Lamina's own without prefixes, such as a reply of the monitor: whole lines, shorter than 16 KiB. */
+void log_text(const char *text);
+
+#define LOG_PROMPT_SIZE 160
+/*
+ * Show a line that is being typed: log lines appear above it. Call again when it has changed; NULL ends it
+ * with a line feed. Longer texts are ignored.
+ */
+void log_set_prompt(const char *text);
+
+/* --- buffered output ---
+ *
+ * At first text is written to the consoles before the call returns. When output is buffered, no caller waits
+ * for a device: text is put into the memory ring, and whoever gets the drain token sends a piece of it. The
+ * rest follows by log_drain() and log_poll(). A line for which the ring has no room is dropped; one line
+ * reports how many were.
+ */
+
+/* Off: sends everything that waits, first. */
+void log_set_buffered(bool on);
+/* Send what waits, as much as the devices take without waiting. Any context where no collect hook runs. */
+void log_drain(void);
+/* A guest's output waits for the collect hook, and is not sent right now: have log_poll() called. */
+void log_expect_poll(void);
+/*
+ * The same, and the consoles without put(). On one CPU, after the wake hook was called, and every few
+ * milliseconds while it returns true: text is waiting.
+ */
+bool log_poll(void);
+/* For reports of many lines: wait until the ring is half empty, as long as the devices take something. */
+void log_make_room(void);
+/* Send all that waits, and wait for it: before the machine is switched off. */
+void log_flush(void);
+
+/* Release the lock, whichever CPU holds it, and end buffered output: for a CPU that crashes. */
 void log_force_unlock(void);

@@ -4,17 +4,38 @@
  *
  * It does not touch the interrupt flag. A lock that an interrupt handler takes must be taken with
  * interrupts off everywhere else; an NMI, #MC or exception handler takes no lock at all.
+ *
+ * Locks are taken in the order of enum lock_rank, and of each rank only one. A debug build (make DEBUG=1) checks
+ * that at run time: lib/lock_order.h.
  */
 #pragma once
 
+#include "lib/lock_order.h"
 #include "lib/types.h"
+
+enum lock_rank {
+	LOCK_UNRANKED,		/* not checked */
+	LOCK_VM,
+	LOCK_VM_SIGNAL,
+	LOCK_VM_MEMORY,
+	LOCK_VM_ONCE,
+	LOCK_MEMORY,
+	LOCK_POOL,
+};
 
 struct spinlock {
 	u16 next;   /* ticket for the next CPU that asks */
 	u16 served; /* ticket of the CPU that holds the lock, or may take it */
+	u8 rank;    /* constant: enum lock_rank */
 };
 
-#define SPINLOCK_INIT { 0, 0 }
+#define SPINLOCK_INIT(lock_rank) { .rank = (lock_rank) }
+
+#ifdef LAMINA_DEBUG
+#define LOCK_ORDER_IS_CHECKED 1
+#else
+#define LOCK_ORDER_IS_CHECKED 0
+#endif
 
 static inline void spin_lock(struct spinlock *lock)
 {
@@ -22,11 +43,15 @@ static inline void spin_lock(struct spinlock *lock)
 
 	while (__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket)
 		__builtin_ia32_pause();
+	if (LOCK_ORDER_IS_CHECKED)
+		lock_order_take(lock->rank);
 }
 
 static inline void spin_unlock(struct spinlock *lock)
 {
 	u16 ticket = __atomic_load_n(&lock->served, __ATOMIC_RELAXED);
 
+	if (LOCK_ORDER_IS_CHECKED)
+		lock_order_release(lock->rank);
 	__atomic_store_n(&lock->served, (u16)(ticket + 1), __ATOMIC_RELEASE);
 }

@@ -7,7 +7,7 @@
 #define TAB 8
 
 /* ECMA-48, "Control sequences": ESC [ parameters final; ESC ] text BEL; ESC x. */
-enum { NO_ESCAPE, ESCAPE, CONTROL_SEQUENCE, COMMAND_STRING };
+enum { NO_ESCAPE, ESCAPE, CONTROL_SEQUENCE, WITH_PARAMETERS, COMMAND_STRING };
 
 void terminal_init(struct terminal *terminal, unsigned columns, unsigned rows, char *text,
 		   char *shown)
@@ -76,6 +76,15 @@ static void control(struct terminal *t, char c)
 	}
 }
 
+/* ECMA-48, "EL - Erase in line", to its end. */
+static void erase_rest(struct terminal *t)
+{
+	unsigned row = MIN(t->row, t->rows - 1), column = MIN(t->column, t->columns);
+
+	memset(t->text + (size_t)row * t->columns + column, ' ', t->columns - column);
+	touch(t, row, row + 1);
+}
+
 /*
  * A character of an escape sequence. Control characters do not get here: they take effect even within
  * a sequence. ESC starts a new one, and \n ends it: a guest's unfinished sequence must not swallow the
@@ -88,6 +97,11 @@ static void escaped(struct terminal *t, char c)
 		t->escape = c == '[' ? CONTROL_SEQUENCE : c == ']' ? COMMAND_STRING : NO_ESCAPE;
 		break;
 	case CONTROL_SEQUENCE:
+		if (c == 'K')
+			erase_rest(t);
+		t->escape = c >= '@' ? NO_ESCAPE : WITH_PARAMETERS;
+		break;
+	case WITH_PARAMETERS:
 		if (c >= '@')
 			t->escape = NO_ESCAPE;
 		break;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An output-only terminal: a scrolling grid of characters, kept in memory, of which a cell is drawn only
- * when it changes. It obeys \n \r \b \t, ignores escape sequences, and shows a question mark for each
- * character outside ASCII. ECMA-48, "Control sequences".
+ * when it changes. It obeys \n \r \b \t and ESC [ K, ignores other escape sequences, and shows a question
+ * mark for each character outside ASCII. ECMA-48, "Control sequences".
  */
 #pragma once
 

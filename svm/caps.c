@@ -4,6 +4,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/capability.h"
+#include "core/cpu/speculation.h"
 #include "lib/log.h"
 #include "svm/svm.h"
 
@@ -15,10 +16,9 @@ enum {
 	SVM_CLEAN_BITS = BIT(5),
 	SVM_FLUSH_BY_ASID = BIT(6),
 	SVM_DECODE_ASSISTS = BIT(7),
+	SVM_PAUSE_FILTER = BIT(10),
+	SVM_PAUSE_THRESHOLD = BIT(12),
 };
-
-#define VM_CR_LOCK	    BIT_ULL(3)
-#define VM_CR_SVM_DISABLE   BIT_ULL(4)
 
 struct svm_features svm_features;
 
@@ -49,6 +49,8 @@ int svm_probe_leaf(struct cpuid_regs leaf)
 		.clean_bits = leaf.edx & SVM_CLEAN_BITS,
 		.flush_by_asid = leaf.edx & SVM_FLUSH_BY_ASID,
 		.decode_assists = leaf.edx & SVM_DECODE_ASSISTS,
+		.pause_filter = leaf.edx & SVM_PAUSE_FILTER,
+		.pause_threshold = leaf.edx & SVM_PAUSE_THRESHOLD,
 	};
 
 	log_info("capabilities: AMD SVM revision %u", leaf.eax & 0xff);
@@ -61,10 +63,12 @@ int svm_probe_leaf(struct cpuid_regs leaf)
 	capability_optional("decode assists", svm_features.decode_assists, "instruction operands by decoding");
 	capability_optional("flush by ASID", svm_features.flush_by_asid, "whole TLB is flushed");
 	capability_optional("VMCB clean bits", svm_features.clean_bits, "processor reloads the whole VMCB");
+	capability_optional("PAUSE filter", svm_features.pause_filter, "spinning vCPUs use up their time slices");
 	capability_optional("1 GiB pages", cpu_features.pages_1g, "2 MiB pages");
 	capability_optional("TSC deadline timer", cpu_features.tsc_deadline, "calibrated one-shot timer");
 	capability_optional("x2APIC", cpu_features.x2apic, "xAPIC");
 	capability_optional("invariant TSC", cpu_features.invariant_tsc, "TSC is taken to be constant");
+	speculation_init();
 	log_info("  %-34s self-IPI, seen pending before VMRUN", "forced exits by");
 	if (!capability_required("nested paging (NPT)", leaf.edx & SVM_NESTED_PAGING)) {
 		log_error("this processor has SVM but no nested paging; Lamina runs guests with nested paging only");

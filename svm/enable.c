@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Switch SVM on and off on one CPU. AMD APM vol. 2, "Enabling SVM", "Host Save Area". */
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/fpu.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/cpu/tlb_id.h"
 #include "lib/log.h"
 #include "svm/svm.h"
 
@@ -15,6 +17,18 @@ static void free_pages(struct percpu *cpu)
 	if (cpu->vendor_page)
 		page_free(cpu->vendor_page);
 	cpu->host_vmcb = cpu->vendor_page = NULL;
+}
+
+/*
+ * An INIT that reaches a CPU in host mode resets it, unless VM_CR.R_INIT makes it an exception, which
+ * arch/fault/trap.c ignores. Emulators do not have that bit. APM vol. 2, "INIT Support".
+ */
+static void redirect_init(bool on)
+{
+	u64 vm_cr;
+
+	if (!rdmsr_safe(MSR_VM_CR, &vm_cr))
+		wrmsr_safe(MSR_VM_CR, on ? vm_cr | VM_CR_R_INIT : vm_cr & ~VM_CR_R_INIT);
 }
 
 int svm_cpu_enable(struct percpu *cpu)
@@ -34,7 +48,10 @@ int svm_cpu_enable(struct percpu *cpu)
 		free_pages(cpu);
 		return -ENODEV;
 	}
+	fpu_reset();
+	tlb_id_restart(cpu);
 	wrmsr(MSR_VM_HSAVE_PA, cpu->vendor_page_pa);
+	redirect_init(true);
 
 	/* FS, GS, TR, LDTR and the system call MSRs of the host never change: save them once, reload after each exit. */
 	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb_pa) : "memory");
@@ -43,6 +60,7 @@ int svm_cpu_enable(struct percpu *cpu)
 
 void svm_cpu_disable(struct percpu *cpu)
 {
+	redirect_init(false);
 	wrmsr(MSR_VM_HSAVE_PA, 0);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
 	free_pages(cpu);

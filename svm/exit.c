@@ -18,7 +18,8 @@ static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 
 static void handle_init(struct vcpu *vcpu)
 {
-	vm_warn(vcpu->vm, "an INIT signal reached the processor and was held back");
+	if (vm_once(vcpu->vm, ONCE_OTHER, VMEXIT_INIT))
+		vm_warn(vcpu->vm, "an INIT signal reached the processor and was held back");
 }
 
 static void handle_alignment_check(struct vcpu *vcpu)
@@ -117,6 +118,7 @@ static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_CPUID] = exit_cpuid,
 	[VMEXIT_IRET] = svm_handle_iret,
 	[VMEXIT_INVD] = exit_wbinvd,
+	[VMEXIT_PAUSE] = exit_pause,
 	[VMEXIT_HLT] = exit_hlt,
 	[VMEXIT_INVLPGA] = exit_invalid_opcode,
 	[VMEXIT_IOIO] = handle_io,
@@ -161,6 +163,7 @@ static const char *const names[SVM_EXITS] = {
 	[VMEXIT_CPUID] = "CPUID",
 	[VMEXIT_IRET] = "IRET",
 	[VMEXIT_INVD] = "INVD",
+	[VMEXIT_PAUSE] = "PAUSE",
 	[VMEXIT_HLT] = "HLT",
 	[VMEXIT_INVLPGA] = "INVLPGA",
 	[VMEXIT_IOIO] = "port I/O",

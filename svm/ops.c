@@ -19,6 +19,9 @@ const struct vcpu_ops svm_ops = {
 	.vcpu_reset = svm_vcpu_reset,
 	.vcpu_load = svm_vcpu_load,
 	.vcpu_put = svm_vcpu_put,
+	.vcpu_release = svm_vcpu_release,
+	.flush_tlb = svm_flush_translations,
+	.pause_exits = svm_pause_exits,
 
 	.vcpu_run = svm_vcpu_run,
 	.handle_exit = svm_handle_exit,

@@ -127,8 +127,15 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	svm_events_after_exit(vcpu);
 
 	/* The interrupt is still pending: the host's interrupt window, which comes next, serves it. */
-	if (control->exit_code == VMEXIT_INTR)
+	if (control->exit_code == VMEXIT_INTR) {
+		/*
+		 * It may have come at the guest's STI, before the VMEXIT_VINTR that a window waits for. Choosing an event
+		 * again spares that exit.
+		 */
+		if (vcpu->events.irq_window)
+			vcpu_request(vcpu, REQ_EVENT);
 		return EXIT_FASTPATH_EXIT_HANDLED;
+	}
 	/* Read the machine-check banks before anything changes them. */
 	if (unlikely(control->exit_code == VMEXIT_EXCEPTION + X86_MC))
 		exit_machine_check(vcpu, true);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/fpu.h"
+#include "core/cpu/tlb_id.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "svm/rules/rules.h"
@@ -13,6 +15,9 @@ struct vcpu_svm {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
 	hpa_t host_vmcb_pa;	/* of the CPU where the vCPU is loaded: VMLOAD restores the host's state from it */
+	struct percpu *bound_to; /* the CPU that may have run the VMCB since svm_vcpu_release(); NULL: none */
+	struct tlb_id tlb_id;	/* ASID */
+	bool pause_exits;	/* svm_pause_exits() switched them on */
 	u64 cr0, cr4;		/* as the guest wrote them; the VMCB's may differ: see svm_control_get() */
 
 	/* NMIs are blocked from the injection of one until the IRET of its handler has completed. */
@@ -22,6 +27,10 @@ struct vcpu_svm {
 	bool stepping;		/* Lamina single-steps one instruction, then injects an NMI */
 	bool guest_tf;		/* RFLAGS.TF and DR6 as the guest had them before stepping */
 	u64 guest_dr6;
+
+	/* The guest's values while the vCPU is not loaded. */
+	u64 dr[4], tsc_aux;
+	struct fpu_state fpu;
 };
 
 _Static_assert(offsetof(struct vcpu_svm, vcpu) == 0, "to_svm() and the entry stub rely on it");
@@ -39,12 +48,20 @@ struct svm_vm {
 	u8 *msrpm;
 };
 
+/* MSR_VM_CR */
+#define VM_CR_LOCK	    BIT_ULL(3)
+#define VM_CR_SVM_DISABLE   BIT_ULL(4)
+
 /* Optional features: CPUID 8000000Ah. Filled by svm_probe(). */
 struct svm_features {
 	u32 asids;
-	bool nrip_save, flush_by_asid, decode_assists, clean_bits;
+	bool nrip_save, flush_by_asid, decode_assists, clean_bits, pause_filter, pause_threshold;
 };
 extern struct svm_features svm_features;
+
+/* The number of PAUSEs that exit, if less than the threshold, in TSC ticks, lies between two. "Pause Intercept Filtering" */
+#define PAUSE_FILTER_COUNT     3000
+#define PAUSE_FILTER_THRESHOLD 128
 
 /* The processor reads a VMCB field again only if its clean bit is 0: every setter calls this. */
 static inline void svm_dirty(struct vcpu_svm *svm, enum vmcb_clean what)
@@ -109,9 +126,14 @@ int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
 /* svm/vcpu.c */
 struct vcpu *svm_vcpu_create(struct vm *vm);
 void svm_vcpu_destroy(struct vcpu *vcpu);
-void svm_vcpu_reset(struct vcpu *vcpu);
+void svm_vcpu_reset(struct vcpu *vcpu, bool init);
+void svm_pause_exits(struct vcpu *vcpu, bool on);
+/* svm/switch.c. On the CPU itself. */
 void svm_vcpu_load(struct vcpu *vcpu);
 void svm_vcpu_put(struct vcpu *vcpu);
+void svm_vcpu_release(struct vcpu *vcpu);
+void svm_flush_translations(struct vcpu *vcpu);	/* svm_flush_tlb(), for the operations table */
+void svm_reset_debug_registers(void);		/* DR0 to DR3 of a loaded vCPU, as after power-up */
 /* svm/run.c */
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 /* svm/fastpath.c. Called by the entry stub, with GIF clear and the guest's GS base. True: enter again. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU under SVM: create and reset its VMCB, load it on a CPU. */
+/* A vCPU under SVM: create and reset its VMCB. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
-#include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
@@ -12,14 +11,18 @@
 struct vcpu *svm_vcpu_create(struct vm *vm __maybe_unused)
 {
 	struct vcpu_svm *svm;
+	void *fpu_image;
 
 	_Static_assert(sizeof(*svm) <= PAGE_SIZE, "one page each");
 	svm = page_alloc();
 	if (!svm)
 		return NULL;
 	svm->vmcb = page_alloc();
-	if (!svm->vmcb) {
-		page_free(svm);
+	fpu_image = pages_alloc(fpu_image_order());
+	if (fpu_image)
+		fpu_state_init(&svm->fpu, fpu_image);
+	if (!svm->vmcb || !fpu_image) {
+		svm_vcpu_destroy(&svm->vcpu);
 		return NULL;
 	}
 	svm->vmcb_pa = virt_to_phys(svm->vmcb);
@@ -28,12 +31,15 @@ struct vcpu *svm_vcpu_create(struct vm *vm __maybe_unused)
 
 void svm_vcpu_destroy(struct vcpu *vcpu)
 {
-	page_free(to_svm(vcpu)->vmcb);
-	page_free(to_svm(vcpu));
-}
+	struct vcpu_svm *svm = to_svm(vcpu);
 
-/* 0 is the host's. All vCPUs can share one, since each load of a vCPU flushes the TLB. */
-#define GUEST_ASID 1
+	svm_vcpu_release(vcpu);
+	if (svm->fpu.image)
+		pages_free(svm->fpu.image, fpu_image_order());
+	if (svm->vmcb)
+		page_free(svm->vmcb);
+	page_free(svm);
+}
 
 static void set_intercepts(struct vmcb_control *control)
 {
@@ -54,6 +60,19 @@ static void set_intercepts(struct vmcb_control *control)
 				   INTERCEPT_XSETBV | INTERCEPT_RDPRU;
 }
 
+/* Without the filter every PAUSE would exit. */
+static void intercept_pause(struct vcpu_svm *svm)
+{
+	struct vmcb_control *control = &svm->vmcb->control;
+	bool on = svm->pause_exits && svm_features.pause_filter;
+
+	control->intercept_misc1 &= ~(u32)INTERCEPT_PAUSE;
+	control->intercept_misc1 |= on ? INTERCEPT_PAUSE : 0;
+	control->pause_count = on ? PAUSE_FILTER_COUNT : 0;
+	control->pause_threshold = on && svm_features.pause_threshold ? PAUSE_FILTER_THRESHOLD : 0;
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
 static void set_control(struct vcpu_svm *svm)
 {
 	struct vmcb_control *control = &svm->vmcb->control;
@@ -61,8 +80,8 @@ static void set_control(struct vcpu_svm *svm)
 	const struct svm_vm *maps = vm->vendor;
 
 	set_intercepts(control);
-	control->asid = GUEST_ASID;
-	control->tlb_control = TLB_FLUSH_ALL;	/* svm_vcpu_load() asked for it, before the VMCB was cleared */
+	control->asid = svm->tlb_id.id;
+	intercept_pause(svm);
 	control->iopm_base = virt_to_phys(maps->iopm);
 	control->msrpm_base = virt_to_phys(maps->msrpm);
 	control->np_enable = 1;
@@ -93,29 +112,37 @@ static void set_reset_state(struct vmcb_save *save)
 	save->pat = 0x0007040600070406ull;
 }
 
-/*
- * SVM does not switch these registers, and Lamina does not use them: while a vCPU is loaded they hold its
- * values. Clear them, so that no other vCPU sees those.
- */
-static void clear_live_registers(void)
-{
-	const u64 zero = 0;
+/* MSRs in the VMCB that INIT leaves alone, as it does XCR0 and the floating-point and vector registers. */
+static const u32 kept_by_init[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
+};
 
-	__asm__ volatile("mov %0, %%db0; mov %0, %%db1; mov %0, %%db2; mov %0, %%db3" : : "r"(zero));
-	if (cpu_features.rdtscp)
-		wrmsr(MSR_TSC_AUX, 0);
-}
-
-void svm_vcpu_reset(struct vcpu *vcpu)
+void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
+	const u64 caches = CR0_CD | CR0_NW;
+	u64 cr0 = CR0_ET | (init ? svm->cr0 & caches : caches);
+	u64 msrs[ARRAY_SIZE(kept_by_init)];
+	u8 flush = svm->vmcb->control.tlb_control;
 
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+		svm_msr_get(vcpu, kept_by_init[i], &msrs[i]);
 	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
 	set_control(svm);
+	svm->vmcb->control.tlb_control = flush;
 	set_reset_state(&svm->vmcb->save);
-	svm_control_set(vcpu, CTL_CR0, CR0_CD | CR0_NW | CR0_ET);
+	for (unsigned i = 0; init && i < ARRAY_SIZE(msrs); i++)
+		svm_msr_set(vcpu, kept_by_init[i], msrs[i]);
+	svm_control_set(vcpu, CTL_CR0, cr0);	/* flushes the TLB, too */
+	svm_control_set(vcpu, CTL_CR2, 0);
 	svm_control_set(vcpu, CTL_CR4, 0);
-	clear_live_registers();
+	svm_reset_debug_registers();
+	if (!init) {
+		if (cpu_features.rdtscp)
+			wrmsr(MSR_TSC_AUX, 0);
+		fpu_restore_initial(&svm->fpu);
+	}
 
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs[REG_RDX] = cpuid(1).eax;
@@ -124,18 +151,9 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	svm->nmi_masked = svm->iret_pending = svm->stepping = false;
 }
 
-void svm_vcpu_load(struct vcpu *vcpu)
+void svm_pause_exits(struct vcpu *vcpu, bool on)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
-
-	svm->vmcb->control.clean = 0;
-	write_cr2(svm->vmcb->save.cr2);	/* see svm_control_set() */
-	svm->vmcb->control.tlb_control = TLB_FLUSH_ALL;	/* the TLB may hold another VM's translations */
-	svm->host_vmcb_pa = this_cpu()->host_vmcb_pa;
-	clear_live_registers();
-}
-
-void svm_vcpu_put(struct vcpu *vcpu __maybe_unused)
-{
-	clear_live_registers();
+	svm->pause_exits = on;
+	intercept_pause(svm);
 }

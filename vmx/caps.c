@@ -8,6 +8,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/capability.h"
+#include "core/cpu/speculation.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"
 
@@ -91,6 +92,7 @@ static const struct wish secondary_wishes[] = {
 	OPTIONAL(SECONDARY_WBINVD, "WBINVD exiting", "WBINVD flushes the real caches", NULL),
 	OPTIONAL(SECONDARY_RDTSCP, "RDTSCP for guests", "raises #UD", NULL),
 	OPTIONAL(SECONDARY_INVPCID, "INVPCID for guests", "raises #UD", NULL),
+	OPTIONAL(SECONDARY_PAUSE_LOOP, "PAUSE-loop exiting", "spinning vCPUs use up their time slices", NULL),
 	OPTIONAL(SECONDARY_XSAVES, "XSAVES for guests", "raises #UD", NULL),
 	OPTIONAL(SECONDARY_ENCLS, "ENCLS exiting", "no SGX that would need it", NULL),
 };
@@ -209,7 +211,7 @@ static bool timer_counts_wrong(void)
 /* Clear controls that are of no use without another one, which is missing. */
 static void drop_halves(void)
 {
-	if (!(vmx_caps.ept_vpid & EPT_INVVPID))
+	if ((vmx_caps.ept_vpid & (EPT_INVVPID | EPT_INVVPID_ALL)) != (EPT_INVVPID | EPT_INVVPID_ALL))
 		vmx_caps.secondary &= ~(u32)SECONDARY_VPID;
 	if (!vmx_switches_efer()) {
 		vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
@@ -294,6 +296,7 @@ int vmx_probe(void)
 	capability_optional("x2APIC", cpu_features.x2apic, "xAPIC");
 	capability_optional("invariant TSC", cpu_features.invariant_tsc,
 			    "TSC is taken to be constant");
+	speculation_init();
 	log_info("  %-34s %s", "forced exits by",
 		 vmx_has_preemption_timer() ? "preemption timer = 0"
 					    : "self-IPI, seen pending before the entry");

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Switch VMX on and off on one CPU. Intel SDM, "Enabling and Entering VMX Operation". */
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/fpu.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/extable.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/cpu/tlb_id.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"
 
@@ -58,6 +60,9 @@ int vmx_cpu_enable(struct percpu *cpu)
 	cpu->vendor_page_pa = virt_to_phys(cpu->vendor_page);
 	*(u32 *)cpu->vendor_page = vmx_caps.revision;
 
+	fpu_reset();
+	tlb_id_restart(cpu);
+	cpu->vendor_current = NULL;
 	allow_vmx();
 	set_fixed_bits();
 	error = vmxon(cpu->vendor_page_pa);

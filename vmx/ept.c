@@ -40,7 +40,7 @@ void ept_flush(const struct vm *vm)
 	const struct {
 		u64 eptp, reserved;
 	} descriptor = { ept_pointer(vm), 0 };
-	const u64 single = 1, all = 2;
+	const u64 single = INVEPT_SINGLE, all = INVEPT_ALL;
 	bool done;
 
 	__asm__ volatile("invept %1, %2"

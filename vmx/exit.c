@@ -57,14 +57,17 @@ static void handle_nmi_window(struct vcpu *vcpu)
 	handle_window(vcpu);
 }
 
+/* In VMX operation INIT is blocked or exits: SDM, "Other Causes of VM Exits". The exit has used it up. */
 static void handle_init(struct vcpu *vcpu)
 {
-	exit_unexpected(vcpu, "INIT signal: something outside resets this processor");
+	if (vm_once(vcpu->vm, ONCE_OTHER, EXIT_REASON_INIT))
+		vm_warn(vcpu->vm, "an INIT signal reached the processor: ignored");
 }
 
 static void handle_sipi(struct vcpu *vcpu)
 {
-	exit_unexpected(vcpu, "start-up IPI on a processor that runs already");
+	if (vm_once(vcpu->vm, ONCE_OTHER, EXIT_REASON_SIPI))
+		vm_warn(vcpu->vm, "a start-up IPI reached a processor that runs already: ignored");
 }
 
 /* SDM, "Exit Qualification for Task Switches" */
@@ -184,6 +187,7 @@ void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_WRMSR] = exit_wrmsr,
 	[EXIT_REASON_MWAIT] = exit_invalid_opcode,
 	[EXIT_REASON_MONITOR] = exit_invalid_opcode,
+	[EXIT_REASON_PAUSE] = exit_pause,
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIGURATION] = handle_ept_misconfiguration,
 	[EXIT_REASON_INVEPT] = exit_invalid_opcode,

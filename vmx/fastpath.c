@@ -83,7 +83,8 @@ static __noinline enum exit_fastpath fastpath_hypercall(struct vcpu_vmx *vmx)
 	struct exit_statistics *statistics = vcpu->statistics.by_kind[EXIT_REASON_VMCALL];
 	u64 rip = READ(GUEST_RIP), next;
 
-	if (unlikely(!statistics || !next_rip(rip, &next) || !only_rip_changes(vcpu)))
+	if (unlikely(!statistics || !next_rip(rip, &next) || !only_rip_changes(vcpu) ||
+		     hypercall_may_be_known(vcpu->regs[REG_RAX])))
 		return vmx_exit_in_stub(vmx);
 	vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
 	skip_and_account(vcpu, EXIT_REASON_VMCALL, statistics, rip, next);

@@ -20,6 +20,9 @@ const struct vcpu_ops vmx_ops = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
+	.vcpu_release = vmx_vcpu_release,
+	.flush_tlb = vmx_flush_tdp,
+	.pause_exits = vmx_pause_exits,
 
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU under VMX: creating its VMCS, loading it on a CPU, resetting the guest state. */
+/* A vCPU under VMX: creating its VMCS, resetting the guest state. */
 #include "arch/cpu/cpu.h"
-#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/fpu.h"
-#include "arch/cpu/gdt.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
-#include "arch/fault/trap.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/cpu/cpuid.h"
@@ -16,17 +13,7 @@
 #define WRITE_LIST(list) vmcs_write_list(list, ARRAY_SIZE(list))
 
 #define PAT_RESET 0x0007040600070406ull
-#define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
-
-const u32 vmx_live_msrs[LIVE_MSRS] = {
-	[LIVE_STAR] = MSR_STAR,
-	[LIVE_LSTAR] = MSR_LSTAR,
-	[LIVE_CSTAR] = MSR_CSTAR,
-	[LIVE_SYSCALL_MASK] = MSR_SYSCALL_MASK,
-	[LIVE_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
-	[LIVE_TSC_AUX] = MSR_TSC_AUX,
-};
 
 /* --- creation --- */
 
@@ -34,16 +21,22 @@ struct vcpu *vmx_vcpu_create(struct vm *vm __maybe_unused)
 {
 	struct vcpu_vmx *vmx = page_alloc();
 
+	void *fpu_image;
+
 	if (!vmx)
 		return NULL;
 	vmx->vmcs = page_alloc();
+	fpu_image = pages_alloc(fpu_image_order());
+	if (fpu_image)
+		fpu_state_init(&vmx->fpu, fpu_image);
 	if (!vmx_switches_efer())
 		vmx->efer_lists = page_alloc();
-	if (!vmx->vmcs || (!vmx_switches_efer() && !vmx->efer_lists)) {
+	if (!vmx->vmcs || !fpu_image || (!vmx_switches_efer() && !vmx->efer_lists)) {
 		vmx_vcpu_destroy(&vmx->vcpu);
 		return NULL;
 	}
 	*(u32 *)vmx->vmcs = vmx_caps.revision;
+	vmx->dr6 = DR6_RESET;
 	return &vmx->vcpu;
 }
 
@@ -51,49 +44,19 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
+	vmx_vcpu_release(vcpu);		/* the processor may write to an active VMCS at any time */
 	if (vmx->efer_lists)
 		page_free(vmx->efer_lists);
+	if (vmx->fpu.image)
+		pages_free(vmx->fpu.image, fpu_image_order());
 	if (vmx->vmcs)
 		page_free(vmx->vmcs);
 	page_free(vmx);
 }
 
-/* --- host state and controls; vmx_vcpu_reset() writes the guest state --- */
+/* --- controls; vmx_vcpu_reset() writes the guest state, vmx/switch.c the host state --- */
 
-/* SDM, "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment Registers" */
-static void write_host_state(const struct vm *vm)
-{
-	const struct percpu *cpu = this_cpu();
-	const struct vmcs_setting host[] = {
-		vmcs_setn(HOST_CR0, read_cr0()),
-		vmcs_setn(HOST_CR3, vm->space.root),
-		vmcs_setn(HOST_CR4, read_cr4()),
-		vmcs_setn(HOST_RIP, (u64)vmx_exit_point),
-		vmcs_set16(HOST_CS_SELECTOR, GDT_CODE),
-		vmcs_set16(HOST_SS_SELECTOR, 0),
-		vmcs_set16(HOST_DS_SELECTOR, 0),
-		vmcs_set16(HOST_ES_SELECTOR, 0),
-		vmcs_set16(HOST_FS_SELECTOR, 0),
-		vmcs_set16(HOST_GS_SELECTOR, 0),
-		vmcs_set16(HOST_TR_SELECTOR, GDT_TSS),
-		vmcs_setn(HOST_FS_BASE, 0),
-		vmcs_setn(HOST_GS_BASE, (u64)cpu),
-		vmcs_setn(HOST_TR_BASE, tss_base(cpu)),
-		vmcs_setn(HOST_GDTR_BASE, gdt_base(cpu)),
-		vmcs_setn(HOST_IDTR_BASE, idt_base()),
-		vmcs_set32(HOST_SYSENTER_CS, 0),
-		vmcs_setn(HOST_SYSENTER_ESP, 0),
-		vmcs_setn(HOST_SYSENTER_EIP, 0),
-	};
-
-	WRITE_LIST(host);
-	if (vmx_switches_pat())
-		vmcs_write64(HOST_PAT, rdmsr(MSR_PAT));
-	if (vmx_switches_efer())
-		vmcs_write64(HOST_EFER, rdmsr(MSR_EFER));
-}
-
-/* SDM, "VM-Entry Controls for MSRs": MSR-load lists for EFER, where the VMCS has no fields for it. */
+/* SDM, "VM-Entry Controls for MSRs": MSR-load lists for EFER, where the VMCS has no fields for it. vmx/switch.c fills in the host's. */
 static void write_efer_lists(struct vcpu_vmx *vmx)
 {
 	const struct vmcs_setting lists[] = {
@@ -104,20 +67,14 @@ static void write_efer_lists(struct vcpu_vmx *vmx)
 	};
 
 	vmx->efer_lists[0] = (struct vmx_msr_entry){ .index = MSR_EFER };
-	vmx->efer_lists[1] = (struct vmx_msr_entry){ .index = MSR_EFER, .value = rdmsr(MSR_EFER) };
+	vmx->efer_lists[1] = (struct vmx_msr_entry){ .index = MSR_EFER, };
 	WRITE_LIST(lists);
-}
-
-/* Never 0, which is the host's VPID. */
-static u16 vpid(const struct vcpu *vcpu)
-{
-	return (u16)((vcpu->vm->id * VM_MAX_VCPUS + vcpu->id) % 0xffff + 1);
 }
 
 /* An instruction that this guest's CPUID does not show must raise #UD: leave its control off. */
 static u32 secondary_controls(struct vcpu *vcpu)
 {
-	u32 controls = vmx_caps.secondary;
+	u32 controls = vmx_caps.secondary & ~(u32)SECONDARY_PAUSE_LOOP;
 
 	if (!cpuid_has(vcpu, FEATURE_RDTSCP))
 		controls &= ~(u32)SECONDARY_RDTSCP;
@@ -128,7 +85,7 @@ static u32 secondary_controls(struct vcpu *vcpu)
 	return controls;
 }
 
-static void write_controls(struct vcpu_vmx *vmx)
+void vmx_write_controls(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	const struct vmcs_setting controls[] = {
@@ -152,120 +109,29 @@ static void write_controls(struct vcpu_vmx *vmx)
 	};
 
 	vmx->primary = vmx_caps.primary;
+	vmx->secondary = secondary_controls(vcpu);
 	vmx->entry_controls = vmx_caps.entry;
 	WRITE_LIST(controls);
-	if (vmx_has_vpid())
-		vmcs_write16(VPID, vpid(vcpu));
 	if (vmx_caps.secondary & SECONDARY_XSAVES)
 		vmcs_write64(XSS_EXITING_BITMAP, 0);
 	if (vmx_caps.secondary & SECONDARY_ENCLS)
 		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ull);
+	if (vmx_has_pause_loop_exits()) {
+		vmcs_write32(PLE_GAP, PAUSE_LOOP_GAP);
+		vmcs_write32(PLE_WINDOW, PAUSE_LOOP_WINDOW);
+	}
 	if (!vmx_switches_efer())
 		write_efer_lists(vmx);
 }
 
-/* --- load and put --- */
-
-/* SDM, "INVVPID - Invalidate Translations Based on VPID" */
-void vmx_flush_tlb(const struct vcpu *vcpu)
+void vmx_pause_exits(struct vcpu *vcpu, bool on)
 {
-	const struct {
-		u64 id, address;
-	} descriptor = { vpid(vcpu), 0 };
-	const u64 single = 1, all = 2;
-	bool done;
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	if (!vmx_has_vpid())
+	if (!vmx_has_pause_loop_exits())
 		return;
-	__asm__ volatile("invvpid %1, %2"
-			 : "=@cca"(done)
-			 : "m"(descriptor),
-			   "r"(vmx_caps.ept_vpid & EPT_INVVPID_SINGLE ? single : all)
-			 : "memory");
-	BUG_ON(!done);
-}
-
-static bool has_live_msr(unsigned index)
-{
-	return vmx_live_msrs[index] != MSR_TSC_AUX || cpu_features.rdtscp;
-}
-
-#define READ_DR(n)  ({ u64 value_; __asm__ volatile("mov %%db" #n ", %0" : "=r"(value_)); value_; })
-#define WRITE_DR(n, value) __asm__ volatile("mov %0, %%db" #n : : "r"(value))
-
-static void load_live_registers(const struct vcpu_vmx *vmx)
-{
-	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		if (has_live_msr(i))
-			wrmsr(vmx_live_msrs[i], vmx->live_msrs[i]);
-	if (cpu_features.xsave)
-		xsetbv0(vmx->xcr0);
-	write_cr2(vmx->cr2);
-	WRITE_DR(0, vmx->dr[0]);
-	WRITE_DR(1, vmx->dr[1]);
-	WRITE_DR(2, vmx->dr[2]);
-	WRITE_DR(3, vmx->dr[3]);
-	WRITE_DR(6, vmx->dr6);
-}
-
-static void save_live_registers(struct vcpu_vmx *vmx)
-{
-	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		if (has_live_msr(i))
-			vmx->live_msrs[i] = rdmsr(vmx_live_msrs[i]);
-	if (cpu_features.xsave)
-		vmx->xcr0 = xgetbv0();
-	vmx->cr2 = read_cr2();
-	vmx->dr[0] = READ_DR(0);
-	vmx->dr[1] = READ_DR(1);
-	vmx->dr[2] = READ_DR(2);
-	vmx->dr[3] = READ_DR(3);
-	vmx->dr6 = READ_DR(6);
-}
-
-static void reset_live_registers(struct vcpu_vmx *vmx)
-{
-	memset(vmx->live_msrs, 0, sizeof(vmx->live_msrs));
-	memset(vmx->dr, 0, sizeof(vmx->dr));
-	vmx->xcr0 = 1;
-	vmx->cr2 = 0;
-	vmx->dr6 = DR6_RESET;
-	load_live_registers(vmx);
-}
-
-void vmx_vcpu_load(struct vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	hpa_t vmcs = virt_to_phys(vmx->vmcs);
-
-	if (!vmx->filled) {
-		BUG_ON(!vmclear(vmcs));
-		vmx->xcr0 = 1;
-		vmx->dr6 = DR6_RESET;
-	}
-	BUG_ON(!vmptrld(vmcs));
-	write_host_state(vcpu->vm);
-	if (!vmx->filled)
-		write_controls(vmx);
-	vmx->filled = true;
-	vmx->host_rsp = 0;
-	vcpu->deadline_in_hardware = vmx_has_preemption_timer();
-
-	/* Another VM may have used this VPID, or the pages of this VM's EPT. */
-	ept_flush(vcpu->vm);
-	vmx_flush_tlb(vcpu);
-	load_live_registers(vmx);
-}
-
-void vmx_vcpu_put(struct vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
-	vmx_store_dirty_regs(vcpu);
-	save_live_registers(vmx);
-	BUG_ON(!vmclear(virt_to_phys(vmx->vmcs)));
-	vmx->launched = false;
-	vcpu->regs_available = 0;
+	vmx->secondary = on ? vmx->secondary | SECONDARY_PAUSE_LOOP : vmx->secondary & ~(u32)SECONDARY_PAUSE_LOOP;
+	vmcs_write32(SECONDARY_CONTROLS, vmx->secondary);
 }
 
 /* --- reset --- */
@@ -288,15 +154,32 @@ static void reset_segments(struct vcpu *vcpu)
 	vmx_table_set(vcpu, true, &table);
 }
 
-void vmx_vcpu_reset(struct vcpu *vcpu)
+/*
+ * MSRs that INIT leaves alone, XCR0, and the floating-point and vector registers. DEBUGCTL is not among them: no
+ * guest can set it, so that it is 0 anyway.
+ */
+static void power_up(struct vcpu_vmx *vmx)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	const struct vmcs_setting guest[] = {
-		vmcs_setn(GUEST_DR7, DR7_RESET),
+	const struct vmcs_setting msrs[] = {
 		vmcs_set64(GUEST_DEBUGCTL, 0),
 		vmcs_set32(GUEST_SYSENTER_CS, 0),
 		vmcs_setn(GUEST_SYSENTER_ESP, 0),
 		vmcs_setn(GUEST_SYSENTER_EIP, 0),
+	};
+
+	WRITE_LIST(msrs);
+	BUG_ON(vmx_msr_set(&vmx->vcpu, MSR_PAT, PAT_RESET));
+	vmx_reset_live_msrs(vmx);
+	fpu_restore_initial(&vmx->fpu);
+}
+
+void vmx_vcpu_reset(struct vcpu *vcpu, bool init)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	const u64 caches = CR0_CD | CR0_NW;
+	u64 cr0 = CR0_ET | (init ? vmx_control_get(vcpu, CTL_CR0) & caches : caches);
+	const struct vmcs_setting guest[] = {
+		vmcs_setn(GUEST_DR7, DR7_RESET),
 		vmcs_set32(GUEST_ACTIVITY, 0),
 		vmcs_set32(GUEST_INTERRUPTIBILITY, 0),
 		vmcs_setn(GUEST_PENDING_DEBUG, 0),
@@ -307,12 +190,14 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 	reset_segments(vcpu);
 	vmx->want_irq_window = vmx->want_nmi_window = vmx->nmi_blocked = false;
 	vmx_interrupt_window(vcpu, false);
-	vmx_control_set(vcpu, CTL_CR0, CR0_CD | CR0_NW | CR0_ET);
+	vmx_control_set(vcpu, CTL_CR0, cr0);
 	vmx_control_set(vcpu, CTL_CR3, 0);
 	vmx_control_set(vcpu, CTL_CR4, 0);
 	vmx_control_set(vcpu, CTL_EFER, 0);
-	BUG_ON(vmx_msr_set(vcpu, MSR_PAT, PAT_RESET));
-	reset_live_registers(vmx);
+	vmx_reset_debug_registers();
+	write_cr2(0);
+	if (!init)
+		power_up(vmx);
 
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs[REG_RDX] = cpuid(1).eax;

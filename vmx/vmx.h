@@ -2,6 +2,8 @@
 /* Intel VMX: what the files of this folder share. Nobody else includes it. */
 #pragma once
 
+#include "arch/cpu/fpu.h"
+#include "core/cpu/tlb_id.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "vmx/capability_msrs.h"
@@ -9,10 +11,6 @@
 #include "vmx/vmcs.h"
 
 struct percpu;
-
-/* MSR_FEATURE_CONTROL */
-#define FEATURE_CONTROL_LOCKED	  BIT_ULL(0)
-#define FEATURE_CONTROL_VMX	  BIT_ULL(2)	/* outside SMX operation */
 
 /* What the processor offers and Lamina uses: filled by vmx_probe(). */
 struct vmx_caps {
@@ -52,6 +50,21 @@ static inline bool vmx_switches_efer(void)
 	return (vmx_caps.entry & ENTRY_LOAD_EFER) && (vmx_caps.exit & EXIT_LOAD_EFER);
 }
 
+static inline bool vmx_has_pause_loop_exits(void)
+{
+	return vmx_caps.secondary & SECONDARY_PAUSE_LOOP;
+}
+
+/* PAUSEs at most this far apart are one loop, which exits after the window. TSC ticks. SDM, "PAUSE" exits. */
+#define PAUSE_LOOP_GAP	  128
+#define PAUSE_LOOP_WINDOW 4096
+
+#define DR6_RESET 0xffff0ff0ull
+
+/* SDM, "INVEPT", "INVVPID" */
+enum invept_type { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
+enum invvpid_type { INVVPID_ADDRESS = 0, INVVPID_SINGLE = 1, INVVPID_ALL = 2 };
+
 /* MSRs that Lamina itself never uses: a loaded guest's values stay in the hardware. */
 enum vmx_live_msr {
 	LIVE_STAR, LIVE_LSTAR, LIVE_CSTAR, LIVE_SYSCALL_MASK, LIVE_KERNEL_GS_BASE, LIVE_TSC_AUX,
@@ -65,9 +78,11 @@ struct vcpu_vmx {
 	void *vmcs;			/* its page */
 	bool filled;			/* the VMCS has been set up once */
 	bool launched;			/* VMRESUME from here on */
+	struct percpu *active_on;	/* the CPU whose VMPTRLD no VMCLEAR has followed; NULL: none */
+	struct tlb_id tlb_id;		/* VPID */
 	bool vmfail_valid;		/* of the last VMfail: VMfailValid, with an instruction error */
 	u64 host_rsp;			/* what HOST_RSP holds */
-	u32 primary, entry_controls;	/* what the VMCS holds */
+	u32 primary, secondary, entry_controls;	/* what the VMCS holds */
 	u64 cr4_guest_owned;
 	u64 efer;
 	u64 pat;			/* the guest's, if the VMCS does not switch PAT */
@@ -79,7 +94,8 @@ struct vcpu_vmx {
 
 	/* The guest's values while the vCPU is not loaded. */
 	u64 live_msrs[LIVE_MSRS];
-	u64 xcr0, cr2, dr[4], dr6;
+	u64 cr2, dr[4], dr6;
+	struct fpu_state fpu;
 };
 _Static_assert(offsetof(struct vcpu_vmx, vcpu) == 0, "to_vmx() is a cast");
 _Static_assert(sizeof(struct vcpu_vmx) <= PAGE_SIZE, "allocated as one page");
@@ -108,14 +124,24 @@ u64 ept_pointer(const struct vm *vm);	/* the value of the VMCS field */
 /* Invalidate what this CPU has cached of the VM's EPT: the pages of its tables may have been another VM's. */
 void ept_flush(const struct vm *vm);
 
-/* vcpu.c. Load, put and reset: on the CPU itself. Reset: while loaded. NULL: no memory. */
+/* vcpu.c. Reset: while loaded. NULL: no memory. */
 struct vcpu *vmx_vcpu_create(struct vm *vm);
 void vmx_vcpu_destroy(struct vcpu *vcpu);
-void vmx_vcpu_reset(struct vcpu *vcpu);
+void vmx_vcpu_reset(struct vcpu *vcpu, bool init);
+void vmx_write_controls(struct vcpu_vmx *vmx);	/* of a new VMCS, which is current */
+void vmx_pause_exits(struct vcpu *vcpu, bool on);
+
+/* switch.c. On the CPU itself. */
 void vmx_vcpu_load(struct vcpu *vcpu);
 void vmx_vcpu_put(struct vcpu *vcpu);
+void vmx_vcpu_release(struct vcpu *vcpu);
 /* Invalidate the vCPU's cached translations. Without VPIDs, entries and exits do that: nothing to do. */
 void vmx_flush_tlb(const struct vcpu *vcpu);
+/* The same, and what is cached of the VM's EPT. */
+void vmx_flush_tdp(struct vcpu *vcpu);
+/* Registers that stay in the hardware, of a loaded vCPU: as after power-up; as after power-up and INIT. */
+void vmx_reset_live_msrs(struct vcpu_vmx *vmx);
+void vmx_reset_debug_registers(void);
 
 /* state.c */
 void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);

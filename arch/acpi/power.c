@@ -4,9 +4,9 @@
 
 #include "arch/acpi/acpi.h"
 #include "arch/acpi/s5.h"
+#include "arch/cpu/control.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
-#include "arch/fault/extable.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "arch/time/clock.h"
@@ -171,18 +171,11 @@ static void reset_by_triple_fault(void)
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
-/* The methods after this one may only raise INIT, which is blocked in VMX root operation. SDM, "INIT". */
-static void leave_vmx(void)
-{
-	if (read_cr4() & CR4_VMXE)
-		__asm__ volatile("1: vmxoff\n2:" EXTABLE("1b", "2b") : : : "memory", "cc");
-}
-
 void machine_reset(void)
 {
 	reset_by_fadt();
 	reset_by_cf9();
-	leave_vmx();
+	control_leave_virtualization();	/* the next method may only raise INIT */
 	reset_by_keyboard_controller();
 	reset_by_triple_fault();
 }

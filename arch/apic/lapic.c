@@ -58,6 +58,7 @@ void lapic_eoi(void)
 static __always_inline void send(u32 destination, u32 command)
 {
 	u64 end = clock_deadline_us(1000);
+	u32 interrupted;
 
 	if (x2apic) {
 		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
@@ -65,8 +66,11 @@ static __always_inline void send(u32 destination, u32 command)
 	}
 	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
 		cpu_relax();
+	/* A machine check's report may come between the two writes of another IPI: leave that its destination. */
+	interrupted = lapic_reg_read(LAPIC_ICR_HIGH);
 	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
 	lapic_reg_write(LAPIC_ICR, command);
+	lapic_reg_write(LAPIC_ICR_HIGH, interrupted);
 }
 
 void lapic_self_ipi(u8 vector)
@@ -99,6 +103,11 @@ void lapic_send_startup(u32 apic_id, hpa_t page)
 void lapic_send_nmi(u32 apic_id)
 {
 	send_to(apic_id, ICR_NMI);
+}
+
+void lapic_send_fixed(u32 apic_id, u8 vector)
+{
+	send_to(apic_id, vector);
 }
 
 bool lapic_irr_pending(u8 vector)

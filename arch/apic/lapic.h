@@ -30,6 +30,7 @@ bool lapic_reaches(u32 apic_id);
 void lapic_send_init(u32 apic_id);
 void lapic_send_startup(u32 apic_id, hpa_t page);	/* real-mode code at a page below 1 MiB */
 void lapic_send_nmi(u32 apic_id);
+void lapic_send_fixed(u32 apic_id, u8 vector);
 
 /* Send a fixed interrupt to this CPU. The APIC accepts it asynchronously: see lapic_irr_pending(). */
 void lapic_self_ipi(u8 vector);

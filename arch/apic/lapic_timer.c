@@ -6,6 +6,7 @@
 #include "arch/apic/lapic.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/time/clock.h"
 #include "arch/time/muldiv.h"
@@ -14,7 +15,6 @@
 #define DIVIDE_BY_1 0xb
 #define MAX_COUNT   0xffffffffu
 
-u64 lapic_timer_armed = LAPIC_TIMER_OFF;
 static u64 timer_hz;
 static bool deadline_mode;
 
@@ -30,15 +30,27 @@ u32 lapic_timer_count(void)
 	return lapic_reg_read(LAPIC_CURRENT_COUNT);
 }
 
-void lapic_timer_set_hz(u64 hz)
+static void set_mode(void)
 {
-	timer_hz = hz;
 	lapic_reg_write(LAPIC_INITIAL_COUNT, 0);
-	deadline_mode = cpu_features.tsc_deadline;
 	lapic_reg_write(LAPIC_LVT + LVT_TIMER,
 		    IRQ_VECTOR_TIMER | (deadline_mode ? LVT_TSC_DEADLINE : 0));
 	/* Intel SDM, "TSC-Deadline Mode": order the xAPIC's store before the MSR write. */
 	__asm__ volatile("mfence" : : : "memory");
+	this_cpu()->timer_armed = LAPIC_TIMER_OFF;
+}
+
+void lapic_timer_set_hz(u64 hz)
+{
+	timer_hz = hz;
+	deadline_mode = cpu_features.tsc_deadline;
+	set_mode();
+}
+
+void lapic_timer_init_secondary(void)
+{
+	lapic_reg_write(LAPIC_DIVIDE, DIVIDE_BY_1);
+	set_mode();
 }
 
 static void arm_count(u64 deadline)
@@ -54,9 +66,11 @@ static void arm_count(u64 deadline)
 
 void lapic_timer_arm(u64 deadline)
 {
-	if (deadline == lapic_timer_armed)
+	struct percpu *cpu = this_cpu();
+
+	if (deadline == cpu->timer_armed)
 		return;
-	lapic_timer_armed = deadline;
+	cpu->timer_armed = deadline;
 	if (deadline_mode)	/* 0 disarms */
 		wrmsr(MSR_TSC_DEADLINE, deadline == LAPIC_TIMER_OFF ? 0 : MAX(deadline, 1ull));
 	else if (deadline == LAPIC_TIMER_OFF)
@@ -67,5 +81,5 @@ void lapic_timer_arm(u64 deadline)
 
 void lapic_timer_fired(void)
 {
-	lapic_timer_armed = LAPIC_TIMER_OFF;
+	this_cpu()->timer_armed = LAPIC_TIMER_OFF;
 }

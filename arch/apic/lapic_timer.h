@@ -8,12 +8,12 @@
  * Arm the one-shot timer (vector IRQ_VECTOR_TIMER) for an absolute TSC time; a time in the past
  * fires immediately. TSC-deadline mode where present, else a count from the calibrated frequency
  * (far deadlines fire early: the handler re-arms). LAPIC_TIMER_OFF disarms. Skips the hardware
- * access if that deadline is armed already.
+ * access if that deadline, which percpu.timer_armed holds, is armed already.
  */
 #define LAPIC_TIMER_OFF (~0ull)
 void lapic_timer_arm(u64 tsc_deadline);
-/* The TSC time it is armed for. One CPU runs VMs so far; with more, this becomes part of struct percpu. */
-extern u64 lapic_timer_armed;
+/* Set up this CPU's timer as the boot CPU's is, disarmed. After lapic_init_secondary() and clock_init(). */
+void lapic_timer_init_secondary(void);
 /* Called by the timer interrupt's handler: the timer has fired and is no longer armed. */
 void lapic_timer_fired(void);
 

@@ -16,6 +16,8 @@
 
 #define BDA_SERIAL_PORTS 0x400	/* four words: the ports of COM1 to COM4, or 0 */
 
+struct uart console_uart;
+
 static struct log_console serial;
 static struct uart_config current;	/* space UART_NONE: no port is open */
 static bool opened, suspended, postponed;
@@ -38,26 +40,44 @@ DEFINE_OPTION(console, "console", CONSOLE_VALUES,
 	      set_console);
 
 /* Reports the first time that the port stalls, and the first time that it continues. */
-static void write_uart(struct log_console *console, const char *text, size_t length)
+static void report_stall(struct log_console *console)
 {
 	static char words[80];
 	static enum { FINE, STALLED, RECOVERED } reported;
 
-	uart_write(text, length);
-	if (reported == FINE && uart_stalled()) {
+	if (reported == FINE && uart_stalled(&console_uart)) {
 		console->complaint = "console: the serial port takes no more characters: going on without it";
 		reported = STALLED;
-	} else if (reported == STALLED && !uart_stalled()) {
+	} else if (reported == STALLED && !uart_stalled(&console_uart)) {
 		snprintf(words, sizeof(words), "console: the serial port goes on; %llu characters are lost",
-			 (ull)uart_lost());
+			 (ull)uart_lost(&console_uart));
 		console->complaint = words;
 		reported = RECOVERED;
 	}
 }
 
+static void write_uart(struct log_console *console, const char *text, size_t length)
+{
+	uart_write(&console_uart, text, length);
+	report_stall(console);
+}
+
+static size_t put_uart(struct log_console *console, const char *text, size_t length)
+{
+	size_t taken = uart_put(&console_uart, text, length);
+
+	report_stall(console);
+	return taken;
+}
+
 static bool same_place(const struct uart_config *a, const struct uart_config *b)
 {
 	return a->space == b->space && a->address == b->address;
+}
+
+bool console_uses(const struct uart_config *uart)
+{
+	return current.space != UART_NONE && same_place(uart, &current);
 }
 
 /* "port 0x3f8, 115200 baud" */
@@ -82,7 +102,7 @@ static int open_uart(const struct uart_config *uart, const char **why)
 	*why = "that is RAM";
 	if (uart->space == UART_MEMORY && boot_info_has_ram(uart->address, PAGE_SIZE))
 		return -EINVAL;
-	err = uart_open(uart);
+	err = uart_open(&console_uart, uart);
 	*why = err == -ENODEV ? "no 16550 answers there" :
 	       err == -EINVAL ? "the clock does not give that speed" : "it cannot be mapped";
 	if (err == -ENOMEM && !paging_is_final())
@@ -178,6 +198,7 @@ void console_init(void)
 		return;
 	opened = true;
 	serial.write = write_uart;
+	serial.put = put_uart;
 	if (!wanted.uart.clock)		/* no valid console= was given */
 		console_choice_parse(str_view_of("auto"), &wanted);
 	screen_serial_found(false);
@@ -191,7 +212,7 @@ void console_init(void)
 void console_suspend(void)
 {
 	suspended = true;
-	uart_suspend();
+	uart_suspend(&console_uart);
 	screen_suspend();
 }
 
@@ -200,7 +221,7 @@ void console_resume(void)
 	if (!suspended)
 		return;
 	suspended = false;
-	if (uart_resume())
+	if (uart_resume(&console_uart))
 		current.space = UART_NONE;
 	screen_resume();
 	if (postponed && paging_is_final())

@@ -9,6 +9,11 @@
  */
 #pragma once
 
+#include "arch/console/uart.h"
+
+/* The serial port of the consoles: for its input. */
+extern struct uart console_uart;
+
 /* Open the consoles that work this early, and replay the log to them. Once: panic() calls it, too. */
 void console_init(void);
 
@@ -21,3 +26,6 @@ void console_resume(void);
 
 /* With console=auto: move to the port that ACPI's SPCR table names, if any. After acpi_init(). */
 void console_follow_acpi(void);
+
+/* Is this the console's port? */
+bool console_uses(const struct uart_config *uart);

@@ -14,40 +14,19 @@
 #define FCR_ENABLE_CLEAR (FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX) /* interrupt at the first character */
 #define LCR_8N1		 LCR_LENGTH
 
-#define RING_SIZE  1024u	/* a power of two */
 #define MAX_READS  (4 * UART_FIFO_SIZE) /* per call: a port stuck at "received" must not cause an endless loop */
 #define NOBODY	   0xff		/* read where there is no register */
 #define LEAST_BAUD 50u		/* the slowest speed in use */
 #define UNKNOWN_BAUD 9600u	/* assumed if the divisor that was found is invalid */
 #define PATIENCE_US 1000000u
 
-static struct {
-	struct uart_config config;
-	volatile u8 *memory;	/* the registers, with UART_MEMORY */
-	bool open;
-	u16 fifo;		/* characters that fit once the transmitter is empty */
-	u8 found_line;		/* line control and divisor before uart_open() changed them */
-	u16 found_divisor;
-	u32 char_us;		/* one character on the wire, rounded up */
-	u32 patience_us;	/* that may still be waited beyond the time that the line takes */
-	bool stalled;
-	u64 lost;
-} uart;
-
-/* Separate from the port's state: received characters survive a change of the port. */
-static struct {
-	u8 ring[RING_SIZE];
-	u32 head, tail;		/* characters put in and taken out so far */
-	bool draining;		/* uart_poll() is moving characters to the ring */
-} input;
-
-static u8 get(unsigned reg)
+static u8 get(const struct uart *uart, unsigned reg)
 {
-	volatile u8 *at = uart.memory + reg * uart.config.stride;
+	volatile u8 *at = uart->memory + reg * uart->config.stride;
 
-	if (uart.config.space == UART_PORTS)
-		return inb((u16)(uart.config.address + reg * uart.config.stride));
-	switch (uart.config.width) {
+	if (uart->config.space == UART_PORTS)
+		return inb((u16)(uart->config.address + reg * uart->config.stride));
+	switch (uart->config.width) {
 	case 4:
 		return (u8)*(volatile u32 *)at;
 	case 2:
@@ -57,30 +36,30 @@ static u8 get(unsigned reg)
 	}
 }
 
-static void put(unsigned reg, u8 value)
+static void put(const struct uart *uart, unsigned reg, u8 value)
 {
-	volatile u8 *at = uart.memory + reg * uart.config.stride;
+	volatile u8 *at = uart->memory + reg * uart->config.stride;
 
-	if (uart.config.space == UART_PORTS)
-		outb((u16)(uart.config.address + reg * uart.config.stride), value);
-	else if (uart.config.width == 4)
+	if (uart->config.space == UART_PORTS)
+		outb((u16)(uart->config.address + reg * uart->config.stride), value);
+	else if (uart->config.width == 4)
 		*(volatile u32 *)at = value;
-	else if (uart.config.width == 2)
+	else if (uart->config.width == 2)
 		*(volatile u16 *)at = value;
 	else
 		*at = value;
 }
 
 /* Is it a UART? Written to only if reading shows something. All since the 8250 have a scratch register. */
-static bool answers(void)
+static bool answers(struct uart *uart)
 {
-	if (get(UART_LSR) == NOBODY)
+	if (get(uart, UART_LSR) == NOBODY)
 		return false;
-	put(UART_SCRATCH, 0x5a);
-	if (get(UART_SCRATCH) != 0x5a)
+	put(uart, UART_SCRATCH, 0x5a);
+	if (get(uart, UART_SCRATCH) != 0x5a)
 		return false;
-	put(UART_SCRATCH, 0xa5);
-	return get(UART_SCRATCH) == 0xa5;
+	put(uart, UART_SCRATCH, 0xa5);
+	return get(uart, UART_SCRATCH) == 0xa5;
 }
 
 u16 uart_divisor(const struct uart_config *config)
@@ -96,100 +75,107 @@ u16 uart_divisor(const struct uart_config *config)
 	return (u16)divisor;
 }
 
-static void remember_line(void)
+static void remember_line(struct uart *uart)
 {
-	uart.found_line = get(UART_LCR) & (u8)~LCR_DLAB;
-	put(UART_LCR, uart.found_line | LCR_DLAB);
-	uart.found_divisor = (u16)(get(UART_DIVISOR_LOW) | get(UART_DIVISOR_HIGH) << 8);
+	uart->found_line = get(uart, UART_LCR) & (u8)~LCR_DLAB;
+	put(uart, UART_LCR, uart->found_line | LCR_DLAB);
+	uart->found_divisor = (u16)(get(uart, UART_DIVISOR_LOW) | get(uart, UART_DIVISOR_HIGH) << 8);
 }
 
 /* A divisor of 0 means: keep the line as it was found. Returns the speed in baud. */
-static u32 set_line(u16 divisor)
+static u32 set_line(struct uart *uart, u16 divisor)
 {
-	u8 line = divisor ? LCR_8N1 : uart.found_line;
-	u32 baud = uart.config.baud;
+	u8 line = divisor ? LCR_8N1 : uart->found_line;
+	u32 baud = uart->config.baud;
 
 	if (!divisor) {
-		divisor = uart.found_divisor;
-		baud = divisor ? uart.config.clock / 16 / divisor : 0;
+		divisor = uart->found_divisor;
+		baud = divisor ? uart->config.clock / 16 / divisor : 0;
 		baud = baud < LEAST_BAUD ? UNKNOWN_BAUD : baud;
 	}
-	put(UART_LCR, line | LCR_DLAB);
-	put(UART_DIVISOR_LOW, (u8)divisor);
-	put(UART_DIVISOR_HIGH, divisor >> 8);
-	put(UART_LCR, line);
+	put(uart, UART_LCR, line | LCR_DLAB);
+	put(uart, UART_DIVISOR_LOW, (u8)divisor);
+	put(uart, UART_DIVISOR_HIGH, divisor >> 8);
+	put(uart, UART_LCR, line);
 	return baud;
 }
 
-static int map_registers(void)
+static int map_registers(struct uart *uart)
 {
-	if (uart.config.space != UART_MEMORY)
+	if (uart->config.space != UART_MEMORY)
 		return 0;
-	uart.memory = mmio_map(uart.config.address, UART_REGISTERS * uart.config.stride);
-	return uart.memory ? 0 : -ENOMEM;
+	uart->memory = mmio_map(uart->config.address, UART_REGISTERS * uart->config.stride);
+	return uart->memory ? 0 : -ENOMEM;
 }
 
-static void set_up(u16 divisor)
+static void set_up(struct uart *uart, u16 divisor)
 {
-	put(UART_IER, 0);
-	uart.char_us = 10 * 1000000 / set_line(divisor) + 1;
-	put(UART_FCR, FCR_ENABLE_CLEAR);
-	put(UART_MCR, MCR_DTR | MCR_RTS);
-	uart.fifo = (get(UART_IIR) & IIR_FIFO) == IIR_FIFO ? UART_FIFO_SIZE : 1;
-	uart.patience_us = PATIENCE_US;
-	uart.stalled = false;
-	uart.open = true;
+	put(uart, UART_IER, 0);
+	uart->char_us = 10 * 1000000 / set_line(uart, divisor) + 1;
+	put(uart, UART_FCR, FCR_ENABLE_CLEAR);
+	put(uart, UART_MCR, MCR_DTR | MCR_RTS);
+	uart->fifo = (get(uart, UART_IIR) & IIR_FIFO) == IIR_FIFO ? UART_FIFO_SIZE : 1;
+	uart->patience_us = PATIENCE_US;
+	uart->stalled = uart->by_interrupt = uart->sending = uart->return_sent = false;
+	uart->room = 0;
+	uart->busy_until = 0;
+	uart->open = true;
 }
 
-int uart_open(const struct uart_config *config)
+int uart_open(struct uart *uart, const struct uart_config *config)
 {
-	__typeof__(uart) before;
+	struct uart_config before = uart->config;
+	volatile u8 *memory_before = uart->memory;
+	bool open_before = uart->open;
 	u16 divisor = uart_divisor(config);
 	int err;
 
 	if (config->baud && !divisor)
 		return -EINVAL;
-	uart_flush();
-	before = uart;
-	uart.open = false;
-	uart.config = *config;
-	err = map_registers();
-	if (!err && !answers())
+	uart_flush(uart);
+	uart->open = false;
+	uart->config = *config;
+	err = map_registers(uart);
+	if (!err && !answers(uart))
 		err = -ENODEV;
 	if (err) {
-		uart = before;
+		uart->config = before;
+		uart->memory = memory_before;
+		uart->open = open_before;
 		return err;
 	}
-	if (!before.open || before.config.space != config->space ||
-	    before.config.address != config->address)
-		remember_line();
-	set_up(divisor);
+	if (!open_before || before.space != config->space || before.address != config->address)
+		remember_line(uart);
+	set_up(uart, divisor);
 	return 0;
 }
 
-void uart_suspend(void)
+void uart_suspend(struct uart *uart)
 {
-	if (uart.config.space != UART_MEMORY)
+	if (uart->config.space != UART_MEMORY)
 		return;
-	uart_flush();
-	uart.open = false;
+	uart_flush(uart);
+	uart->open = false;
 }
 
-int uart_resume(void)
+int uart_resume(struct uart *uart)
 {
 	int err;
 
-	if (uart.config.space != UART_MEMORY)
+	if (uart->config.space != UART_MEMORY)
 		return 0;
-	err = map_registers();
-	uart.open = !err;
+	err = map_registers(uart);
+	uart->open = !err;
 	return err;
 }
 
-static bool status_has(u8 bit)
+static bool status_has(struct uart *uart, u8 bit)
 {
-	u8 status = get(UART_LSR);
+	u8 status = get(uart, UART_LSR);
 
+	/* Reading it clears the error bits. */
+	if (status != NOBODY && status & LSR_OVERRUN)
+		uart->overruns++;
 	return status != NOBODY && status & bit;
 }
 
@@ -197,14 +183,14 @@ static bool status_has(u8 bit)
  * Wait for a line status bit, at most as long as a full FIFO and four characters take. Fetch input
  * meanwhile: a long report must not lose what the user types.
  */
-static bool wait_for(u8 bit)
+static bool wait_for(struct uart *uart, u8 bit)
 {
-	u64 end = clock_deadline_us((u64)uart.char_us * (UART_FIFO_SIZE + 4));
+	u64 end = clock_deadline_us((u64)uart->char_us * (UART_FIFO_SIZE + 4));
 
-	while (!status_has(bit)) {
+	while (!status_has(uart, bit)) {
 		if (clock_expired(end))
 			return false;
-		uart_poll();
+		uart_poll(uart);
 		cpu_relax();
 	}
 	return true;
@@ -214,97 +200,186 @@ static bool wait_for(u8 bit)
  * The device behind the port, such as a BMC, may stall it: wait longer then, but for at most PATIENCE_US
  * in total beyond the time that the line takes. Characters that are sent restore this allowance.
  */
-static bool wait_until_empty(void)
+static bool wait_until_empty(struct uart *uart)
 {
-	u32 usual = uart.char_us * (UART_FIFO_SIZE + 4);
+	u32 usual = uart->char_us * (UART_FIFO_SIZE + 4);
 
-	if (uart.stalled)
-		return status_has(LSR_THR_EMPTY);
-	if (wait_for(LSR_THR_EMPTY)) {
-		uart.patience_us = MIN(uart.patience_us + uart.char_us * uart.fifo, PATIENCE_US);
+	if (uart->stalled)
+		return status_has(uart, LSR_THR_EMPTY);
+	if (wait_for(uart, LSR_THR_EMPTY)) {
+		uart->patience_us = MIN(uart->patience_us + uart->char_us * uart->fifo, PATIENCE_US);
 		return true;
 	}
-	while (uart.patience_us >= usual) {
-		uart.patience_us -= usual;
-		if (wait_for(LSR_THR_EMPTY))
+	while (uart->patience_us >= usual) {
+		uart->patience_us -= usual;
+		if (wait_for(uart, LSR_THR_EMPTY))
 			return true;
 	}
 	return false;
 }
 
-static bool send(u8 byte, unsigned *room)
+static bool send(struct uart *uart, u8 byte)
 {
-	if (*room == 0) {
-		uart.stalled = !wait_until_empty();
-		if (uart.stalled)
+	if (uart->room == 0) {
+		uart->stalled = !wait_until_empty(uart);
+		if (uart->stalled)
 			return false;
-		*room = uart.fifo;
+		uart->room = uart->fifo;
 	}
-	put(UART_DATA, byte);
-	--*room;
+	put(uart, UART_DATA, byte);
+	uart->room--;
 	return true;
 }
 
-void uart_write(const char *text, size_t length)
+static bool send_text(struct uart *uart, char c)
 {
-	unsigned room = 0;
+	if (c == '\n' && !uart->return_sent) {
+		if (!send(uart, '\r'))
+			return false;
+		uart->return_sent = true;
+	}
+	if (!send(uart, (u8)c))
+		return false;
+	uart->return_sent = false;
+	return true;
+}
 
-	if (!uart.open)
+void uart_write(struct uart *uart, const char *text, size_t length)
+{
+	if (!uart->open)
 		return;
 	for (size_t i = 0; i < length; i++) {
-		if ((text[i] == '\n' && !send('\r', &room)) || !send((u8)text[i], &room)) {
-			uart.lost += length - i;
+		if (!send_text(uart, text[i])) {
+			uart->lost += length - i;
 			return;
 		}
 	}
 }
 
-bool uart_stalled(void)
+/* Is there room in the transmitter? A port that has had none for longer than it may is stalled from then on. */
+static bool has_room(struct uart *uart)
 {
-	return uart.stalled;
+	if (uart->room)
+		return true;
+	if (status_has(uart, LSR_THR_EMPTY)) {
+		uart->room = uart->fifo;
+		uart->busy_until = 0;
+		uart->stalled = false;
+		return true;
+	}
+	if (!uart->busy_until)
+		uart->busy_until = clock_deadline_us(PATIENCE_US + (u64)uart->char_us * (UART_FIFO_SIZE + 4));
+	else if (clock_expired(uart->busy_until))
+		uart->stalled = true;
+	return false;
 }
 
-u64 uart_lost(void)
+static void interrupt_when_empty(struct uart *uart, bool on)
 {
-	return uart.lost;
+	if (!uart->by_interrupt || uart->sending == on)
+		return;
+	uart->sending = on;
+	put(uart, UART_IER, IER_RECEIVE | (on ? IER_TRANSMIT : 0));
 }
 
-void uart_flush(void)
+size_t uart_put(struct uart *uart, const char *text, size_t length)
+{
+	size_t i = 0;
+
+	if (!uart->open)
+		return length;
+	while (i < length && has_room(uart)) {
+		bool is_return = text[i] == '\n' && !uart->return_sent;
+
+		put(uart, UART_DATA, is_return ? '\r' : (u8)text[i]);
+		uart->room--;
+		uart->return_sent = is_return;
+		i += !is_return;
+	}
+	interrupt_when_empty(uart, i < length && !uart->stalled);
+	if (i < length && uart->stalled) {
+		uart->lost += length - i;
+		return length;
+	}
+	return i;
+}
+
+bool uart_stalled(struct uart *uart)
+{
+	return uart->stalled;
+}
+
+u64 uart_lost(struct uart *uart)
+{
+	return uart->lost;
+}
+
+void uart_flush(struct uart *uart)
 {
 	u64 end;
 
-	if (!uart.open || uart.stalled || !wait_for(LSR_TX_EMPTY))
+	if (!uart->open || uart->stalled || !wait_for(uart, LSR_TX_EMPTY))
 		return;
 	/* The device behind the port (a converter, an emulator) may still hold one more character. */
-	for (end = clock_deadline_us(2 * uart.char_us); !clock_expired(end); )
+	for (end = clock_deadline_us(2 * uart->char_us); !clock_expired(end); )
 		cpu_relax();
 }
 
-void uart_poll(void)
+u64 uart_overruns(struct uart *uart)
 {
-	if (!uart.open || __atomic_test_and_set(&input.draining, __ATOMIC_ACQUIRE))
+	return uart->overruns;
+}
+
+/* Hold the sender off while the ring is full. Without flow control it does not notice. */
+static void hold_off(struct uart *uart, bool on)
+{
+	if (uart->input.held == on)
 		return;
-	for (unsigned i = 0; i < MAX_READS && status_has(LSR_READY); i++) {
-		u8 byte = get(UART_DATA);
+	uart->input.held = on;
+	put(uart, UART_MCR, MCR_DTR | (on ? 0 : MCR_RTS) | (uart->by_interrupt ? MCR_OUT2 : 0));
+}
 
-		if (input.head - input.tail < RING_SIZE)
-			input.ring[input.head++ % RING_SIZE] = byte;
+/* With a full ring characters stay in the FIFO. */
+void uart_poll(struct uart *uart)
+{
+	if (!uart->open || __atomic_test_and_set(&uart->input.draining, __ATOMIC_ACQUIRE))
+		return;
+	for (unsigned i = 0; i < MAX_READS && status_has(uart, LSR_READY); i++) {
+		if (uart->input.head - READ_ONCE(uart->input.tail) == UART_RING) {
+			hold_off(uart, true);
+			break;
+		}
+		uart->input.ring[uart->input.head % UART_RING] = get(uart, UART_DATA);
+		WRITE_ONCE(uart->input.head, uart->input.head + 1);
 	}
-	__atomic_clear(&input.draining, __ATOMIC_RELEASE);
+	__atomic_clear(&uart->input.draining, __ATOMIC_RELEASE);
 }
 
-int uart_read_char(void)
+int uart_read_char(struct uart *uart)
 {
-	if (input.tail == READ_ONCE(input.head))
+	int c;
+
+	if (uart->input.tail == READ_ONCE(uart->input.head))
 		return -1;
-	return input.ring[input.tail++ % RING_SIZE];
+	c = uart->input.ring[uart->input.tail % UART_RING];
+	WRITE_ONCE(uart->input.tail, uart->input.tail + 1);
+	if (uart->input.held && uart->input.head - uart->input.tail <= UART_RING / 2) {
+		hold_off(uart, false);
+		uart_poll(uart);
+	}
+	return c;
 }
 
-static int isa_irq(void)
+bool uart_served(struct uart *uart)
 {
-	if (uart.config.space != UART_PORTS)
+	return !uart->open || get(uart, UART_IIR) & IIR_NONE;
+}
+
+static int isa_irq(const struct uart *uart)
+{
+	if (uart->config.space != UART_PORTS)
 		return -EOPNOTSUPP;
-	switch (uart.config.address) {
+	switch (uart->config.address) {
 	case 0x3f8:
 	case 0x3e8:
 		return 4;
@@ -316,22 +391,22 @@ static int isa_irq(void)
 	}
 }
 
-int uart_enable_interrupt(void)
+int uart_enable_interrupt(struct uart *uart)
 {
 	int irq, err;
 
-	if (!uart.open)
+	if (!uart->open)
 		return -ENODEV;
-	irq = isa_irq();
+	irq = isa_irq(uart);
 	if (irq < 0)
 		return irq;
-	irq_set_handler(IRQ_VECTOR_UART, uart_poll);
-	err = ioapic_route_isa(irq, IRQ_VECTOR_UART);
+	err = ioapic_route_isa((u8)irq, IRQ_VECTOR_UART);
 	if (err)
 		return -EOPNOTSUPP;
-	put(UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
-	put(UART_IER, IER_RECEIVE);
+	uart->by_interrupt = true;
+	put(uart, UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
+	put(uart, UART_IER, IER_RECEIVE);
 	/* The line is edge-triggered: a character from before would keep it high, and no edge would ever come. */
-	uart_poll();
+	uart_poll(uart);
 	return 0;
 }

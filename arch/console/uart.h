@@ -24,34 +24,77 @@ struct uart_config {
 /* The divisor for config->baud, at least 50, within 3 %. 0 if there is none. */
 u16 uart_divisor(const struct uart_config *config);
 
+#define UART_RING 1024u		/* a power of two: received characters that wait */
+
+/* Only arch/console/uart.c uses the members. All zeros: no port is open. */
+struct uart {
+	struct uart_config config;
+	volatile u8 *memory;	/* the registers, with UART_MEMORY */
+	bool open;
+	u16 fifo;		/* characters that fit once the transmitter is empty */
+	u8 found_line;		/* line control and divisor before uart_open() changed them */
+	u16 found_divisor;
+	u32 char_us;		/* one character on the wire, rounded up */
+
+	u32 patience_us;	/* that may still be waited beyond the time that the line takes */
+	u64 busy_until;		/* uart_put(): when a port that has no room counts as stalled; 0: it has room */
+	unsigned room;		/* characters that the transmitter takes without a look at its status */
+	bool return_sent;	/* the carriage return of a line feed is sent, the line feed is not */
+	bool stalled;
+	bool by_interrupt, sending;	/* interrupts are in use; the one for an empty transmitter is on */
+	u64 lost, overruns;
+
+	/* Received characters survive a change of the port. */
+	struct {
+		u8 ring[UART_RING];
+		u32 head, tail;		/* characters put in and taken out so far */
+		bool draining;		/* atomic: uart_poll() is moving characters to the ring */
+		bool held;		/* the ring is full, and RTS is off */
+	} input;
+};
+
 /*
  * Probe, then set up: 8n1 at the speed, or the line as it is. Flushes the port that was open before, which
  * stays open if this fails: -ENODEV if nothing answers, -EINVAL for a speed that the clock does not give
  * within 3 %, -ENOMEM if the registers cannot be mapped (yet: see mmio_map()).
  */
-int uart_open(const struct uart_config *config);
+int uart_open(struct uart *uart, const struct uart_config *config);
 
 /*
  * Around paging_init(): registers in memory lose their mapping with the boot page tables. Do nothing for
  * ports in I/O space. -ENOMEM if they cannot be mapped again: then the port is closed.
  */
-void uart_suspend(void);
-int uart_resume(void);
+void uart_suspend(struct uart *uart);
+int uart_resume(struct uart *uart);
 
 /* Send `length` bytes, with a carriage return before each line feed. Any context. */
-void uart_write(const char *text, size_t length);
+void uart_write(struct uart *uart, const char *text, size_t length);
+/*
+ * The same without waiting: returns how many bytes were taken. If not all were, an interrupt follows when there
+ * is room, provided that interrupts are in use. A port that stalls takes everything, and loses it. Not on two
+ * CPUs at the same time.
+ */
+size_t uart_put(struct uart *uart, const char *text, size_t length);
 /* Wait, at most some milliseconds, until the last character has left the wire. */
-void uart_flush(void);
+void uart_flush(struct uart *uart);
 /* Whether the port takes no characters; until it does again they are lost. */
-bool uart_stalled(void);
-u64 uart_lost(void);	/* characters lost so far */
+bool uart_stalled(struct uart *uart);
+u64 uart_lost(struct uart *uart);	/* characters lost so far */
 
 /*
- * Let received characters raise IRQ_VECTOR_UART. -EOPNOTSUPP: poll instead, since the port is none of COM1
+ * Let received characters, and an empty transmitter after uart_put(), raise IRQ_VECTOR_UART, whose handler is
+ * the caller's: it calls uart_poll() and uart_put() until uart_served(). -EOPNOTSUPP: poll instead, since the port is none of COM1
  * to COM4 or no I/O APIC has its line. -ENODEV: no port is open. After ioapic_init().
  */
-int uart_enable_interrupt(void);
-/* Move received characters to the receive buffer: the interrupt handler; without an interrupt call it often. */
-void uart_poll(void);
-/* The oldest received character, or -1. */
-int uart_read_char(void);
+int uart_enable_interrupt(struct uart *uart);
+/* Has the port no more interrupt to report? Its line is edge-triggered: otherwise no further one would come. */
+bool uart_served(struct uart *uart);
+/*
+ * Move received characters to the receive buffer: the interrupt handler; without an interrupt call it often. With
+ * a full buffer they stay in the port, and RTS goes off.
+ */
+void uart_poll(struct uart *uart);
+/* How often the port has reported that it had no room for a character. */
+u64 uart_overruns(struct uart *uart);
+/* The oldest received character, or -1. On one CPU only. */
+int uart_read_char(struct uart *uart);

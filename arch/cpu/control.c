@@ -5,9 +5,22 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/extable.h"
 
 /* Entries 0 to 3 and again 4 to 7: WB, WC, UC-, UC. arch/mem/paging.c relies on it. */
 #define PAT_VALUE 0x0007010600070106ull
+
+/*
+ * Guests read that LFENCE waits for all earlier instructions (core/cpu/msr.c), and take it as a barrier
+ * against speculation and before RDTSC. AMD, "Software Techniques for Managing Speculation on AMD Processors".
+ */
+static void serialize_lfence(const struct cpu_features *f)
+{
+	u64 value;
+
+	if (f->vendor == CPU_VENDOR_AMD && f->family >= 0x10 && f->family != 0x11 && !rdmsr_safe(MSR_AMD_DE_CFG, &value))
+		wrmsr_safe(MSR_AMD_DE_CFG, value | DE_CFG_LFENCE_SERIALIZES);
+}
 
 void control_init(void)
 {
@@ -24,4 +37,15 @@ void control_init(void)
 	write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
 	if (f->pat)
 		wrmsr(MSR_PAT, PAT_VALUE);
+	serialize_lfence(f);
+}
+
+void control_leave_virtualization(void)
+{
+	u64 vm_cr;
+
+	if (read_cr4() & CR4_VMXE)
+		__asm__ volatile("1: vmxoff\n2:" EXTABLE("1b", "2b") : : : "memory", "cc");
+	if (cpu_features.svm && !rdmsr_safe(MSR_VM_CR, &vm_cr))
+		wrmsr_safe(MSR_VM_CR, vm_cr & ~VM_CR_R_INIT);
 }

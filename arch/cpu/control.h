@@ -8,3 +8,9 @@
  * On each CPU, after cpu_features_init() and before paging_init().
  */
 void control_init(void);
+
+/*
+ * Let an INIT reset this CPU again: it is blocked in VMX root operation, and SVM may redirect it. For a CPU that
+ * runs no guest any more. SDM, "INIT"; APM vol. 2, "INIT Support".
+ */
+void control_leave_virtualization(void);

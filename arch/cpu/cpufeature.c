@@ -97,6 +97,29 @@ static void read_bits(struct cpu_features *f)
 		f->invariant_tsc = cpuid(0x80000007).edx & BIT(8);
 }
 
+static void read_xstate(struct cpu_features *f)
+{
+	struct cpuid_regs zero, one;
+
+	if (!f->xsave)
+		return;
+	zero = cpuid_count(XSAVE_LEAF, 0);
+	one = cpuid_count(XSAVE_LEAF, 1);
+	f->xsaveopt = one.eax & BIT(0);
+	f->xsaves = one.eax & BIT(3);
+	f->xfd = one.eax & BIT(4);
+	f->xstate = ((u64)zero.edx << 32 | zero.eax) & XSTATE_SWITCHED;
+	f->xstate_size = XSTATE_LEGACY_SIZE;
+	for (u32 i = 2; i < 63; i++) {
+		struct cpuid_regs r;
+
+		if (!(f->xstate & BIT_ULL(i)))
+			continue;
+		r = cpuid_count(XSAVE_LEAF, i);		/* EAX: size, EBX: offset */
+		f->xstate_size = MAX(f->xstate_size, r.eax + r.ebx);
+	}
+}
+
 static void read_address_sizes(struct cpu_features *f)
 {
 	struct cpuid_regs r = { .eax = 48 << 8 | 36 };
@@ -114,6 +137,7 @@ void cpu_features_init(void)
 	read_identity(f);
 	read_brand(f);
 	read_bits(f);
+	read_xstate(f);
 	read_address_sizes(f);
 }
 

@@ -14,7 +14,7 @@ struct cpu_tables {
 	struct tss tss;
 };
 
-_Static_assert(STACK_NMI == 1 && CPU_STACKS - 1 <= 7, "the stacks' numbers are IST indices");
+_Static_assert(STACK_NMI == 1 && STACK_SERVICE - 1 <= 7, "the stacks' numbers are IST indices");
 
 u64 gdt_base(const struct percpu *cpu)
 {
@@ -37,7 +37,7 @@ static void fill_tables(struct cpu_tables *tables, u32 index)
 	tables->gdt[GDT_TSS / 8] = limit | (base & 0xffffff) << 16 | 0x89ull << 40 |
 				   (base >> 24 & 0xff) << 56;
 	tables->gdt[GDT_TSS / 8 + 1] = base >> 32;
-	for (unsigned stack = STACK_NMI; stack < CPU_STACKS; stack++)
+	for (unsigned stack = STACK_NMI; stack < STACK_SERVICE; stack++)
 		tables->tss.ist[stack - 1] = cpu_stack_top(index, stack);
 	tables->tss.io_bitmap = sizeof(tables->tss);
 }

@@ -17,8 +17,11 @@ enum {
 	GDT_SIZE = 0x28,
 };
 
-/* The stacks of a CPU. All but the ordinary one are entries of the interrupt stack table. */
-enum cpu_stack { STACK_MAIN, STACK_NMI, STACK_MACHINE_CHECK, STACK_DOUBLE_FAULT, CPU_STACKS };
+/*
+ * The stacks of a CPU: the ordinary one; entries of the interrupt stack table; on the boot CPU that of the
+ * service thread (core/service.h).
+ */
+enum cpu_stack { STACK_MAIN, STACK_NMI, STACK_MACHINE_CHECK, STACK_DOUBLE_FAULT, STACK_SERVICE, CPU_STACKS };
 
 #define STACK_SLOT 0x10000ull	/* bytes of address space for one stack; the part below the stack is unmapped */
 #define STACK_SIZE 0x4000ull	/* at the upper end of the slot */
@@ -31,7 +34,7 @@ static inline u64 cpu_stack_top(u32 cpu, enum cpu_stack stack)
 
 static inline u64 cpu_stack_size(enum cpu_stack stack)
 {
-	return stack == STACK_MAIN ? STACK_SIZE : IST_STACK_SIZE;
+	return stack == STACK_MAIN || stack == STACK_SERVICE ? STACK_SIZE : IST_STACK_SIZE;
 }
 
 struct tss {

@@ -28,11 +28,13 @@ static const struct word {
 	{ 0xd, 0, EDX, false, 0 },
 	{ 0xd, 1, EAX, false, 0 },
 	{ 0xd, 1, ECX, false, 0 },
+	{ 0xd, 1, EDX, false, 0 },
 	{ 0x80000001, 0, ECX, false, 0 },
 	{ 0x80000001, 0, EDX, false, 0 },
 	{ 0x80000007, 0, EDX, false, 0 },
 	{ 0x80000008, 0, EAX, true, 0 },	/* address widths */
 	{ 0x80000008, 0, EBX, false, 0 },
+	{ 0x8000000a, 0, EBX, true, 0 },	/* number of ASIDs */
 	{ 0x8000000a, 0, EDX, false, 0 },	/* SVM */
 };
 _Static_assert(ARRAY_SIZE(words) <= IDENTITY_WORDS, "room in struct cpu_identity");
@@ -78,6 +80,9 @@ static u64 read_msr(u32 msr, enum kind kind)
 
 	if (!has(kind) || rdmsr_safe(msr, &value))
 		return 0;
+	/* Where it is not locked, switching VMX on (vmx/enable.c) does both. */
+	if (msr == MSR_FEATURE_CONTROL && !(value & FEATURE_CONTROL_LOCKED))
+		value |= FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX;
 	return value;
 }
 

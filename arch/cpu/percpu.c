@@ -2,6 +2,7 @@
 /* Per-CPU data and stacks. */
 #include "arch/cpu/percpu.h"
 
+#include "arch/cpu/control.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/gdt.h"
 #include "arch/cpu/x86.h"
@@ -31,6 +32,7 @@ struct percpu *percpu_by_stack(void)
 
 void cpu_stop(void)
 {
+	control_leave_virtualization();
 	__atomic_store_n(&percpu_by_stack()->state, CPU_STOPPED, __ATOMIC_RELEASE);
 	for (;;) {
 		irq_disable();
@@ -68,6 +70,8 @@ static int percpu_fill(struct percpu *cpu)
 	u32 index = percpu_count();
 
 	for (unsigned stack = 0; stack < CPU_STACKS; stack++) {
+		if (stack == STACK_SERVICE && index)
+			continue;
 		if (map_stack(index, stack))
 			return -ENOMEM;
 	}

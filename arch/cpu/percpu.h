@@ -5,6 +5,9 @@
 #include "lib/types.h"
 
 struct vcpu;
+struct sched;
+struct vcpu_ops;
+struct trace_record;
 
 #define MAX_CPUS 256
 
@@ -13,10 +16,19 @@ enum cpu_state {
 	CPU_CREATED,		/* it has stacks and tables; nothing has been heard of it */
 	CPU_ARRIVED,		/* it runs on them */
 	CPU_READY,		/* it is set up and compared; it answers the comparison of the TSCs */
-	CPU_PARKED,		/* it halts, with machine checks on, until an NMI stops it */
+	CPU_PARKED,		/* it halts, with machine checks on, until there is work for it */
+	CPU_CALLED,		/* the boot CPU has work for it */
+	CPU_ONLINE,		/* it works: it runs guests */
 	CPU_LEFT_OUT,		/* it halts likewise; left_out says why it is not used */
 	CPU_LOST,		/* it does not answer: INIT was sent to it */
 	CPU_STOPPED,		/* it halts for good, for a crash report of another CPU */
+};
+
+/* Owned by core/observe/trace.c. */
+struct trace_ring {
+	struct trace_record *records;	/* NULL: the CPU runs no guests */
+	u64 next;			/* records ever written */
+	const struct vcpu_ops *ops;	/* for the names of exits */
 };
 
 /*
@@ -28,12 +40,21 @@ struct percpu {
 	u32 index;			/* constant: 0 for the boot CPU, without gaps */
 	u32 apic_id;			/* constant */
 	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
+	struct vcpu *running;		/* this CPU: the same while its guest runs or an exit is handled, else NULL */
+	u64 timer_armed;		/* this CPU: the TSC time that arch/apic/lapic_timer.c has armed */
+	struct sched *sched;		/* constant; owned by core/sched.c. NULL: the CPU runs no guests */
+	struct trace_ring trace;	/* this CPU; others read it for reports */
 	void *stack_top;		/* constant: top of the ordinary stack */
 	void *vendor_page;		/* constant while it is on; VMX: VMXON region; SVM: host save area */
 	hpa_t vendor_page_pa;		/* constant */
 	void *host_vmcb;		/* constant; SVM: the VMCB in which VMSAVE and VMLOAD keep host state */
 	hpa_t host_vmcb_pa;		/* constant */
-	u64 nmi_count, debug_count;	/* this CPU, in its exception handlers */
+	void *vendor_current;		/* this CPU; VMX: the vCPU whose VMCS is current; SVM: unused */
+	u64 tlb_id_generation;		/* this CPU: core/cpu/tlb_id.c */
+	u32 tlb_id_next;		/* this CPU, likewise */
+	bool tlb_flush_pending;		/* this CPU; SVM: no entry has flushed the TLB since the ids began anew */
+	u32 last_vm;			/* this CPU: id of the VM that ran last (core/cpu/speculation.c); 0: none */
+	u64 nmi_count, debug_count, init_count;	/* this CPU, in its exception handlers */
 	void *arch_data;		/* constant; owned by arch/cpu/gdt.c: GDT and TSS */
 	u32 state;			/* atomic: enum cpu_state */
 	char left_out[128];		/* why, in words; this CPU, before it sets CPU_LEFT_OUT */

@@ -94,7 +94,11 @@ enum {
 	X86_XM = 19,
 	X86_VE = 20,
 	X86_CP = 21,
+	X86_SX = 30,	/* AMD */
 };
+
+/* Error code of #SX: an INIT that VM_CR.R_INIT has redirected. AMD APM vol. 2, "#SX - Security Exception (Vector 30)" */
+#define SX_INIT	    1
 
 /* Page-fault error code */
 #define PF_PRESENT  BIT(0)
@@ -122,8 +126,9 @@ enum {
 #define MSR_FEATURE_CONTROL	0x03a	/* CPUID.1:ECX[5] (VMX) */
 #define MSR_TSC_ADJUST		0x03b	/* CPUID.7.0:EBX[1] */
 #define MSR_SPEC_CTRL		0x048	/* CPUID.7.0:EDX[26] */
-#define MSR_PRED_CMD		0x049	/* CPUID.7.0:EDX[26] */
+#define MSR_PRED_CMD		0x049	/* CPUID.7.0:EDX[26] or CPUID.80000008h:EBX[12] */
 #define MSR_BIOS_SIGN_ID	0x08b
+#define MSR_FLUSH_CMD		0x10b	/* CPUID.7.0:EDX[28] */
 #define MSR_MTRR_CAP		0x0fe	/* CPUID.1:EDX[12] */
 #define MSR_ARCH_CAPABILITIES	0x10a	/* CPUID.7.0:EDX[29] */
 #define MSR_SYSENTER_CS		0x174	/* CPUID.1:EDX[11] */
@@ -133,6 +138,7 @@ enum {
 #define MSR_MCG_STATUS		0x17a
 #define MSR_MCG_CTL		0x17b	/* MCG_CAP[8] */
 #define MSR_MISC_ENABLE		0x1a0	/* Intel */
+#define MSR_XFD			0x1c4	/* CPUID.(0xd,1):EAX[4] */
 #define MSR_DEBUGCTL		0x1d9
 #define MSR_MTRR_PHYSBASE(n)	(0x200 + 2 * (n))
 #define MSR_MTRR_PHYSMASK(n)	(0x201 + 2 * (n))
@@ -142,6 +148,9 @@ enum {
 #define MSR_MTRR_FIX4K(n)	(0x268 + (n))	/* n = 0..7 */
 #define MSR_PAT			0x277	/* CPUID.1:EDX[16] */
 #define MSR_MTRR_DEF_TYPE	0x2ff
+/* IA32_FEATURE_CONTROL */
+#define FEATURE_CONTROL_LOCKED	BIT_ULL(0)
+#define FEATURE_CONTROL_VMX	BIT_ULL(2)	/* outside SMX operation */
 /* IA32_MCG_CAP */
 #define MCG_CAP_SER_P		BIT_ULL(24)	/* the processor says which errors software can recover from */
 /* IA32_MCG_STATUS */
@@ -177,6 +186,9 @@ enum {
 #define MSR_SYSCFG		0xc0010010 /* AMD */
 #define MSR_HWCR		0xc0010015 /* AMD */
 #define MSR_VM_CR		0xc0010114 /* CPUID.80000001h:ECX[2] (SVM) */
+#define VM_CR_R_INIT		BIT_ULL(1) /* an INIT raises #SX */
+#define MSR_AMD_DE_CFG		0xc0011029 /* families 10h, 12h and later */
+#define DE_CFG_LFENCE_SERIALIZES BIT_ULL(1)
 #define MSR_VM_HSAVE_PA		0xc0010117 /* CPUID.80000001h:ECX[2] (SVM) */
 
 #define APIC_BASE_BSP	 BIT_ULL(8)

@@ -73,6 +73,18 @@ static bool read_bank(unsigned number, struct machine_check_bank *bank)
 }
 
 /*
+ * Intel's processors send an error to all threads, and the threads of a core share banks. The one whose access
+ * it was has EIPV set, or RIPV clear: the others leave the bank to it. SDM, "Uncorrected Recoverable (UCR) Errors".
+ */
+static bool is_another_threads(const struct machine_check *mc, const struct machine_check_bank *bank)
+{
+	const u64 action_required = MCI_UNCORRECTED | MCI_ENABLED | MCI_SIGNALED | MCI_ACTION_REQUIRED;
+
+	return !mc->amd && mc->recovery && (bank->status & (action_required | MCI_CORRUPT)) == action_required &&
+	       (mc->mcg_status & (MCG_STATUS_RIPV | MCG_STATUS_EIPV)) == MCG_STATUS_RIPV;
+}
+
+/*
  * Log every bank that holds an error, clear it, retire the damaged memory, and return the worst verdict.
  * A guest can be informed of one loss only: with more, it is stopped.
  */
@@ -88,7 +100,7 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc,
 
 	rdmsr_safe(MSR_MCG_CAP, &capabilities);
 	for (unsigned i = 0; i < bank_count(capabilities); i++) {
-		if (!read_bank(i, &bank))
+		if (!read_bank(i, &bank) || is_another_threads(mc, &bank))
 			continue;
 		verdict = machine_check_judge_bank(mc, &bank, &kind);
 		log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
@@ -178,7 +190,9 @@ void machine_check_handler(void)
 	struct machine_check mc = { .in_guest = false };
 	struct machine_check_bank lost;
 
-	if (this_cpu()->state == CPU_CREATED)	/* the boot CPU: see boot/cpus.c */
+	u32 state = __atomic_load_n(&this_cpu()->state, __ATOMIC_ACQUIRE);
+
+	if (state == CPU_CREATED || state == CPU_ONLINE)	/* the boot CPU, or one that runs guests: see boot/cpus.c */
 		handle(&mc, &lost);
 	else
 		handle_parked();

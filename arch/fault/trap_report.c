@@ -36,6 +36,7 @@ static const char *const names[] = {
 	[X86_XM] = "#XM SIMD floating point",
 	[X86_VE] = "#VE virtualization exception",
 	[X86_CP] = "#CP control protection",
+	[X86_SX] = "#SX security",
 };
 
 const char *trap_name(u64 vector)

@@ -14,7 +14,7 @@
 
 static struct ranges free_ram, reserved;
 static u64 total_ram;
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_INIT(LOCK_MEMORY);
 
 extern const char image_start[];
 extern hpa_t boot_image;	/* boot/entry.asm: where image_start was loaded to */

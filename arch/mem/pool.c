@@ -14,7 +14,7 @@ static struct {
 	u64 used;
 	u64 hint;	/* no free page lies below */
 	u64 taken[POOL_MAX / PAGE_SIZE / 64];
-} pool;
+} pool = { .lock = SPINLOCK_INIT(LOCK_POOL) };
 
 void pool_init(hpa_t start, u64 size)
 {

@@ -63,10 +63,10 @@ struct leaf_policy {
 	struct cpuid_regs own;	/* bits that are always set */
 };
 
-/* Leaves that need more than a mask have functions of their own: see cpuid_create(). */
+/* Leaves that need more than a mask have functions of their own: see cpuid_create(). Processors: topology_leaves(). */
 static const struct leaf_policy policy[] = {
 	{ 0x1, 0, .pass = { ALL, 0x0000ff00, L1_ECX_PASS, L1_EDX_PASS },
-		  .own = { 0, 0x00010000, L1_ECX_OWN, L1_EDX_OWN } },
+		  .own = { 0, 0, L1_ECX_OWN, L1_EDX_OWN } },
 	{ 0x2, 0, .pass = { ALL, ALL, ALL, ALL } },			/* cache descriptors */
 	{ 0x6, 0, .own = { B(2) /* ARAT: the APIC timer runs in every C-state */, 0, 0, 0 } },
 	{ 0x7, 0, .pass = { 0, L7_EBX_PASS, L7_ECX_PASS, L7_EDX_PASS }, .own = { 0, L7_EBX_OWN, 0, 0 } },
@@ -157,26 +157,58 @@ static void vendor_leaves(struct cpuid_table *table)
 	add(table, 0x80000000, 0, (struct cpuid_regs){ MAX_EXTENDED, host.ebx, host.ecx, host.edx });
 }
 
-/* Leaf 4, deterministic cache parameters: each cache belongs to one logical processor. */
-static void cache_leaves(struct cpuid_table *table)
+/* --- topology: each vCPU is a core with one thread, all cores are in one package --- */
+
+/* Width of the APIC ids of n processors, whose ids are 0 to n - 1. */
+static u32 id_bits(u32 n)
 {
+	return n > 1 ? 32 - (u32)__builtin_clz(n - 1) : 0;
+}
+
+/* Leaf 4, deterministic cache parameters: the package's processors share the caches from level 3 on. */
+static void cache_leaves(struct cpuid_table *table, u32 vcpus)
+{
+	u32 ids = 1u << id_bits(vcpus);
+
 	for (u32 i = 0; i < 8; i++) {
 		struct cpuid_regs r = host_leaf(4, i);
+		u32 level = r.eax >> 5 & 7;
 
 		if (cpu_features.vendor != CPU_VENDOR_INTEL || !(r.eax & 0x1f))
 			break;
 		r.eax &= 0x00003fff;
+		r.eax |= (level >= 3 ? ids - 1 : 0) << 14;	/* ids of threads that share the cache, less 1 */
+		r.eax |= MIN(ids - 1, 63u) << 26;		/* ids of cores in the package, less 1 */
 		add(table, 4, i, r);
 	}
 }
 
-/* Leaf 0Bh: one thread per core, all cores in one package. cpuid_guest() fills in EDX, the APIC ID. */
+/*
+ * AMD's processors without topology extensions: the number of cores in leaf 80000008h, and a bit which says that
+ * several logical processors are cores and not threads. APM vol. 3, "Legacy Method".
+ */
+static void amd_cores(struct cpuid_table *table, u32 vcpus)
+{
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
+	struct cpuid_regs *x8 = (struct cpuid_regs *)find(table, 0x80000008, 0);
+
+	if (cpu_features.vendor != CPU_VENDOR_AMD || vcpus == 1)
+		return;
+	x1->ecx |= B(1) /* CmpLegacy */;
+	x8->ecx |= MIN(vcpus - 1, 255u) | id_bits(vcpus) << 12;
+}
+
+/* cpuid_guest() fills in the APIC ID. */
 static void topology_leaves(struct cpuid_table *table, u32 vcpus)
 {
-	u32 bits = vcpus > 1 ? 32 - (u32)__builtin_clz(vcpus - 1) : 0;
+	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
 
+	l1->ebx |= MIN(vcpus, 255u) << 16;
+	if (vcpus > 1)
+		l1->edx |= B(28) /* HTT: the field above is valid */;
+	amd_cores(table, vcpus);
 	add(table, 0xb, 0, (struct cpuid_regs){ 0, 1, 1 << 8, 0 });
-	add(table, 0xb, 1, (struct cpuid_regs){ bits, vcpus, 2 << 8 | 1, 0 });
+	add(table, 0xb, 1, (struct cpuid_regs){ id_bits(vcpus), vcpus, 2 << 8 | 1, 0 });
 }
 
 /* Size of a standard-format XSAVE area for these components, from each one's offset and size in leaf 0Dh. */
@@ -242,11 +274,17 @@ static void timing_leaves(struct cpuid_table *table)
 
 	add(table, 0x15, 0, tsc_ratio(hz));
 	add(table, 0x16, 0, (struct cpuid_regs){ mhz & 0xffff, mhz & 0xffff, 100, 0 });
+}
+
+static void hypervisor_leaves(struct cpuid_table *table, u32 vcpus)
+{
+	u64 hz = clock_tsc_hz();
+
 	/* "LaminaLamina", and the timing leaf of several hypervisors: kHz of the TSC and of the APIC timer. */
 	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
 	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
 	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
-		add(table, leaf, 0, pvclock_cpuid(leaf));
+		add(table, leaf, 0, pvclock_cpuid(leaf, vcpus));
 }
 
 /* EPT and NPT tables of four levels map guest-physical addresses below 2^48. */
@@ -342,10 +380,11 @@ int cpuid_create(struct vcpu *vcpu)
 	drop_inconsistent(table);
 	limit_addresses(table);
 	collect_features(table);
-	cache_leaves(table);
+	cache_leaves(table, vcpu->vm->config->vcpus);
 	topology_leaves(table, vcpu->vm->config->vcpus);
 	xsave_leaves(vcpu);
 	timing_leaves(table);
+	hypervisor_leaves(table, vcpu->vm->config->vcpus);
 	constant_leaves(table);
 	return 0;
 }
@@ -393,7 +432,7 @@ struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
 
 	switch (leaf) {
 	case 1:
-		r.ebx |= vcpu->id << 24;
+		r.ebx |= vcpu->id << 24;	/* the low 8 bits: leaf 0Bh has all */
 		if (vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_OSXSAVE)
 			r.ecx |= BIT(27);
 		break;

@@ -56,6 +56,7 @@ static const char *report_to_guest(struct vcpu *vcpu, const struct machine_check
 	hpa_t address = lost->address & (BIT_ULL(52) - 1);
 	struct phys_range damage;
 	gpa_t gpa;
+	int error;
 
 	if (!(vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_MCE))
 		return "and takes no machine checks (CR4.MCE is clear): a shutdown";
@@ -63,7 +64,10 @@ static const char *report_to_guest(struct vcpu *vcpu, const struct machine_check
 		return "while it handled a machine check: a shutdown";
 	if (!machine_check_damage(mc, lost, &damage) || guest_mem_gpa(vcpu->vm, address, &gpa))
 		return "in a place that it does not see";
-	if (guest_mem_damage(vcpu->vm, gpa - (address - damage.start), damage.size))
+	vm_lock(vcpu->vm);
+	error = guest_mem_damage(vcpu->vm, gpa - (address - damage.start), damage.size);
+	vm_unlock(vcpu->vm);
+	if (error)
 		return "in more places than can be kept apart";
 
 	vcpu->machine_check = (struct guest_machine_check){

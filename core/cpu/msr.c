@@ -13,6 +13,7 @@
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/machine_check.h"
+#include "core/cpu/paravirt.h"
 #include "core/cpu/pvclock.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
@@ -188,6 +189,17 @@ static const u64 *place_pvclock_system(struct vcpu *vcpu, const struct msr_polic
 	return &vcpu->msrs->pvclock_system;
 }
 
+static const u64 *place_steal_time(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				   u32 msr __maybe_unused)
+{
+	return &vcpu->steal_time.msr;
+}
+
+static int write_steal_time(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	return steal_time_write(vcpu, *value);
+}
+
 /* --- MTRRs: only stored and read back. Guest memory is write-back unless the guest's PAT says otherwise --- */
 
 static bool mtrr_type_valid(u8 type)
@@ -277,6 +289,8 @@ static const struct msr_policy policy[] = {
 	{ MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, .place = place_mtrr, .write = write_mtrr_fixed },
 	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .place = place_mtrr, .write = write_mtrr_fixed },
 	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .place = place_mtrr, .write = write_mtrr_def_type },
+
+	{ MSR_STEAL_TIME, MSR_STEAL_TIME, .place = place_steal_time, .write = write_steal_time },
 
 	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
 	{ MSR_MCG_STATUS, MSR_MCG_STATUS, .read = machine_check_read, .write = machine_check_write },
@@ -408,12 +422,17 @@ void msr_destroy(struct vcpu *vcpu)
 }
 
 /* As firmware would set them: write-back by default, the VGA range and 3 GiB to 4 GiB uncached. */
-void msr_reset(struct vcpu *vcpu)
+void msr_reset(struct vcpu *vcpu, bool init)
 {
 	struct msr_state *msrs = vcpu->msrs;
 	u64 microcode = msrs->microcode;
 	u64 physical = (1ull << cpuid_physical_bits(vcpu)) - 1;
 
+	/* The memory behind them may have another use by the time at which the guest starts the processor again. */
+	msrs->pvclock_system = 0;
+	vcpu->steal_time = (struct steal_time){ .stolen = init ? vcpu->steal_time.stolen : 0 };
+	if (init)
+		return;
 	memset(msrs, 0, sizeof(*msrs));
 	msrs->microcode = microcode;
 	for (unsigned i = 0; i < MTRR_FIXED; i++)

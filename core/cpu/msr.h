@@ -35,7 +35,8 @@ static inline void msr_add_shortcut(struct msr_shortcuts *shortcuts, u32 msr, co
 
 int msr_create(struct vcpu *vcpu);	/* -ENOMEM; sets vcpu->msrs */
 void msr_destroy(struct vcpu *vcpu);
-void msr_reset(struct vcpu *vcpu);
+/* Power-up; or, with `init`, INIT, which keeps all but the addresses of paravirtual structures. */
+void msr_reset(struct vcpu *vcpu, bool init);
 /* Tell the vendor which MSRs need no exit. */
 void msr_apply_passthrough(struct vm *vm);
 

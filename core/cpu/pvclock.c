@@ -6,6 +6,7 @@
 #include "core/cpu/pvclock.h"
 
 #include "arch/time/clock.h"
+#include "core/cpu/paravirt.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
@@ -37,11 +38,13 @@ struct wall_clock {
 };
 _Static_assert(sizeof(struct wall_clock) == 12, "pvclock ABI");
 
-struct cpuid_regs pvclock_cpuid(u32 leaf)
+struct cpuid_regs pvclock_cpuid(u32 leaf, u32 vcpus)
 {
 	if (leaf == PVCLOCK_CPUID_BASE)	/* "KVMKVMKVM" */
 		return (struct cpuid_regs){ PVCLOCK_CPUID_MAX, 0x4b4d564b, 0x564b4d56, 0x4d };
-	return (struct cpuid_regs){ FEATURE_NO_IO_DELAY | FEATURE_CLOCK | FEATURE_CLOCK_STABLE, 0, 0, 0 };
+	return (struct cpuid_regs){
+		.eax = FEATURE_NO_IO_DELAY | FEATURE_CLOCK | FEATURE_CLOCK_STABLE | paravirt_features(vcpus),
+	};
 }
 
 /* The multiplier with the most bits that fit into 32: shift the frequency to between 1 and 2 GHz. */
@@ -63,14 +66,15 @@ static void tsc_scale(u64 hz, u32 *mul, s8 *shift)
 
 int pvclock_write_system(struct vcpu *vcpu, u64 value)
 {
-	struct system_time time = { .version = 2, .flags = FLAG_TSC_STABLE };
-	u64 now = rdtsc();
+	/* The same moment for all vCPUs, the VM's start: else rounding would set their clocks apart in time. */
+	struct system_time time = {
+		.version = 2, .flags = FLAG_TSC_STABLE,
+		.tsc_timestamp = vcpu_guest_tsc(vcpu, vcpu->vm->start_tsc), .system_time = 0,
+	};
 
 	if (!(value & SYSTEM_ENABLE))
 		return 0;
 	tsc_scale(clock_tsc_hz(), &time.tsc_to_system_mul, &time.tsc_shift);
-	time.tsc_timestamp = vcpu_guest_tsc(vcpu, now);
-	time.system_time = vtimer_to_ns(now - vcpu->vm->start_tsc);
 	return guest_write(vcpu->vm, value & ~SYSTEM_ENABLE, &time, sizeof(time)) ? -EINVAL : 0;
 }
 

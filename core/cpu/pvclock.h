@@ -18,7 +18,7 @@ struct vcpu;
 #define MSR_PVCLOCK_WALL   0x4b564d00	/* announced by bit 3 of leaf 40000101h's EAX */
 #define MSR_PVCLOCK_SYSTEM 0x4b564d01	/* likewise */
 
-struct cpuid_regs pvclock_cpuid(u32 leaf);
+struct cpuid_regs pvclock_cpuid(u32 leaf, u32 vcpus);
 
 /* WRMSR of the two above. 0, or -EINVAL: #GP, the address is not RAM or misaligned. */
 int pvclock_write_wall(struct vcpu *vcpu, u64 value);

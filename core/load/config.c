@@ -26,6 +26,8 @@ struct module_line {
 	struct str_view file, vm, cmdline;		/* empty: not given */
 	enum role role;
 	u64 memory, vcpus, time_limit_s;		/* 0: not given */
+	struct cpu_set cpus;				/* empty: not given */
+	bool stop_on_reset;
 	bool bad;					/* an error was logged */
 };
 
@@ -110,6 +112,17 @@ static int set_limit(struct module_line *line, struct str_view value)
 	return 0;
 }
 
+static int set_cpus(struct module_line *line, struct str_view value)
+{
+	return cpu_set_parse(value, &line->cpus);
+}
+
+static int set_onreset(struct module_line *line, struct str_view value)
+{
+	line->stop_on_reset = str_view_equals(value, "stop");
+	return line->stop_on_reset || str_view_equals(value, "restart") ? 0 : -EINVAL;
+}
+
 static const struct module_key {
 	const char *name, *values, *fallback, *help;
 	int (*set)(struct module_line *line, struct str_view value);	/* 0 or -EINVAL */
@@ -119,12 +132,15 @@ static const struct module_key {
 	{ "role", "kernel|initrd", "a VM's first module is the kernel, its second the initrd",
 	  "what the module is", set_role },
 	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, in steps of 2M", set_mem },
-	{ "vcpus", "1", "1", "the VM's CPUs: more than one is not supported yet", set_vcpus },
+	{ "vcpus", "N", "1", "the VM's CPUs: 1 to 288", set_vcpus },
+	{ "cpus", "LIST", "those with the fewest vCPUs",
+	  "the host's CPUs that run the VM's, as in 0,2-3: its first one on the first, and so on", set_cpus },
+	{ "onreset", "restart|stop", "restart", "what a reset by the guest does to the VM", set_onreset },
 	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
 	  set_limit },
 };
 
-_Static_assert(VM_MAX_VCPUS == 1 && VM_NAME_SIZE == 24, "the help says so");
+_Static_assert(VM_MAX_VCPUS == 288 && VM_NAME_SIZE == 24, "the help says so");
 
 static const struct module_key *find_key(struct str_view name)
 {
@@ -150,8 +166,8 @@ static void apply(struct module_line *line, const struct keyval *token)
 
 	if (!key)
 		complain(line,
-			 "unknown key \"%.*s\": expected vm, role, mem, vcpus or limit, and what "
-			 "is for the guest behind a --", QUOTED(token->key));
+			 "unknown key \"%.*s\": expected vm, role, mem, vcpus, cpus, onreset or limit, and "
+			 "what is for the guest behind a --", QUOTED(token->key));
 	else if (!token->has_value)
 		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
 			 key->values, key->help);
@@ -283,6 +299,9 @@ static void take_settings(struct vm_config *vm, const struct module_line *line)
 		vm->vcpus = (u32)line->vcpus;
 	if (line->time_limit_s)
 		vm->time_limit_s = line->time_limit_s;
+	if (!cpu_set_is_empty(&line->cpus))
+		vm->cpus = line->cpus;
+	vm->stop_on_reset |= line->stop_on_reset;
 }
 
 static void check_vm(struct vm_config *vm)

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "arch/bootinfo/bootinfo.h"
+#include "lib/cpu_set.h"
 #include "lib/types.h"
 
 #define VM_NAME_SIZE	 24
@@ -24,7 +25,7 @@
 #define VM_CMDLINE_SIZE	 2048
 #define VM_CONFIG_MAX	 BOOT_MAX_MODULES	/* each module can be a VM's kernel */
 
-/* A boot module of a VM. Its memory is freed after the VM's loader has used it. */
+/* A boot module of a VM. Its memory is freed when the VM has ended for good. */
 struct vm_module {
 	int index;			/* into boot_info's modules; -1: none */
 	char name[VM_MODULE_NAME];	/* for messages: the file name if known, otherwise "module 2" */
@@ -35,6 +36,8 @@ struct vm_config {
 	u64 memory;			/* bytes, a multiple of 2 MiB */
 	u32 vcpus;
 	u64 time_limit_s;		/* 0: none */
+	struct cpu_set cpus;		/* vCPU i is at home on the i-th of them, and so on; empty: Lamina chooses */
+	bool stop_on_reset;		/* a reset by the guest ends the VM instead of restarting it */
 	struct vm_module kernel, initrd;
 	const char *cmdline;		/* the guest's; points into the module's command line, never NULL */
 	bool valid;			/* false: an error was logged; the VM does not start */

@@ -16,7 +16,7 @@ struct vm;
 #define GUEST_HIGH_RAM	    GIB(4)
 #define GUEST_VGA_HOLE	    0xa0000ull
 #define GUEST_VGA_HOLE_END  0xc0000ull
-/* The guest's ACPI tables, written before the loader runs, from the RSDP up to 1 MiB. */
+/* The guest's ACPI tables and MP table, written before the loader runs, from the RSDP up to 1 MiB. */
 #define GUEST_RSDP_ADDRESS  0xe0000ull
 #define GUEST_RSDP_AREA_END 0x100000ull
 #define GUEST_MEM_PIECES    32
@@ -33,7 +33,10 @@ struct guest_mem {
 
 /* Take RAM, map it in vm->space and by vm->ops->vm_map(). -ENOMEM; -E2BIG: over GUEST_MEM_PIECES; both logged. */
 int guest_mem_create(struct vm *vm, u64 size);
-/* Zero all of it, as it may hold data of another VM or a boot module. The VM's space is the current one. */
+/*
+ * Zero all of it, as it may hold data of another VM or a boot module. The VM's space is the current one.
+ * In the service thread, which pauses on the way.
+ */
 void guest_mem_clear(struct vm *vm);
 void guest_mem_destroy(struct vm *vm);
 

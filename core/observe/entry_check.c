@@ -5,12 +5,14 @@
 #include "arch/bootinfo/option.h"
 #include "core/observe/entry_rule.h"
 #include "core/vm.h"
+#include "lib/spinlock.h"
 
 #define KEPT 4		/* at most so many broken rules of one entry are reported */
 #define REPORTED 16	/* at most so many entries of one vCPU are reported */
 
 static enum { CHECK_OFF, CHECK_ENTRIES } check;
-static const struct vcpu_ops *checked;	/* the vendor's table */
+static const struct vcpu_ops *checked;	/* the vendor's table; constant from the first VM on */
+static struct spinlock lock;
 
 static int set_check(struct str_view value)
 {
@@ -67,7 +69,10 @@ static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_ex
 	enum exit_fastpath fastpath;
 	bool refused;
 
+	/* The vendors keep what they compare with: one CPU at a time. */
+	spin_lock(&lock);
 	checked->check_entry(vcpu, keep, &found);
+	spin_unlock(&lock);
 	fastpath = checked->vcpu_run(vcpu, force_immediate_exit);
 	refused = fastpath == EXIT_FASTPATH_ENTRY_FAILED && by_these_rules(&vcpu->failure);
 	vcpu->entry_checks.made++;
@@ -85,6 +90,8 @@ const struct vcpu_ops *entry_check_ops(const struct vcpu_ops *vendor)
 
 	if (check == CHECK_OFF)
 		return vendor;
+	if (checked)
+		return &table;	/* other VMs may be running by it */
 	checked = vendor;
 	table = *vendor;
 	table.vcpu_run = checked_run;

@@ -162,6 +162,7 @@ void statistics_print(struct vcpu *vcpu, bool on_request)
 
 	if (format == STATS_OFF && !on_request)
 		return;
+	log_make_room();
 	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->outcomes); i++)
 		entries += vcpu->outcomes[i];
 	if (format == STATS_LINES)

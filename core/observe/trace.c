@@ -3,14 +3,25 @@
 #include "core/observe/trace_record.h"
 
 #include "arch/cpu/cpu.h"
+#include "arch/cpu/percpu.h"
+#include "arch/mem/pool.h"
+#include "lib/errno.h"
+
+#define RING_ORDER 5
 
 enum trace_mode trace_mode = TRACE_CRASH;
-struct trace_ring trace_ring;
+
+int trace_create(struct percpu *cpu)
+{
+	_Static_assert(sizeof(struct trace_record) * TRACE_RECORDS == PAGE_SIZE << RING_ORDER, "the pages that are allocated");
+	cpu->trace.records = pages_alloc(RING_ORDER);
+	return cpu->trace.records ? 0 : -ENOMEM;
+}
 
 void trace_attach(struct vcpu *vcpu)
 {
 	vcpu->trace_head = (vcpu->vm->id & 0xff) << 8 | (vcpu->id & 0xff) << 16;
-	trace_ring.ops = vcpu->ops;
+	vcpu->cpu->trace.ops = vcpu->ops;
 }
 
 void trace_failed_entry(struct vcpu *vcpu)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trace: a ring of what each CPU did last, printed when something breaks. Names and fields of
+ * The trace: a ring for each CPU of what it did last, printed when something breaks. A ring is written by its
+ * CPU only, without a lock: a report from another CPU may find a record half-written. Names and fields of
  * the printed lines are those of Linux's events (kvm_entry, kvm_exit, kvm_pio ...). The records of
  * entries, exits and accesses are written by core/observe/trace_record.h.
  */
@@ -11,6 +12,7 @@
 struct vm;
 struct vcpu;
 struct vcpu_ops;
+struct percpu;
 
 #define TRACE_RECORDS	 1024	/* that a ring holds; a power of two */
 
@@ -19,17 +21,19 @@ struct vcpu_ops;
 #define TRACE_ON_REQUEST 64
 #define TRACE_ON_PANIC	 64
 
-/* From now on the vCPU's records go into this CPU's ring. */
+/* Make the ring of a CPU that will run VMs. -ENOMEM. */
+int trace_create(struct percpu *cpu);
+/* The vCPU's records will go into the ring of its home CPU. */
 void trace_attach(struct vcpu *vcpu);
 /* Record a refused entry, from vcpu->failure. */
 void trace_failed_entry(struct vcpu *vcpu);
 
 /*
- * Print the newest lines of one VM, or of all VMs if it is NULL, oldest first. Takes no lock; any
- * context.
+ * Print the newest lines of one VM, or of all VMs if it is NULL, of all CPUs, oldest first. Takes no lock;
+ * any context.
  */
 void trace_print(const struct vm *vm, unsigned lines);
-/* The VM has ended: print all of its records in the ring if the option trace= says "console". */
+/* The VM has ended: print all of its records if the option trace= says "console". */
 void trace_export(const struct vm *vm);
 
 /* An exit's name as the trace prints it. */

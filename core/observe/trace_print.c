@@ -4,6 +4,7 @@
  * converts the lines for trace viewers.
  */
 #include "arch/bootinfo/option.h"
+#include "arch/cpu/percpu.h"
 #include "arch/time/clock.h"
 #include "core/observe/trace.h"
 #include "core/observe/trace_record.h"
@@ -27,16 +28,17 @@ DEFINE_OPTION(trace, "trace", "off|crash|console",
 	      "print the last entries and exits after a crash, or also whenever a VM ends (default crash)",
 	      set_trace);
 
-static const struct trace_record *record_at(u64 position)
-{
-	return &trace_ring.records[position % TRACE_RECORDS];
-}
+/* Which record is printed: of which CPU, and for which VM's report. */
+struct place {
+	const struct vm *vm;	/* NULL: of all VMs */
+	u32 cpu;
+};
 
 /* --- a line --- */
 
-static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+static void print_line(const struct place *place, const struct trace_record *record, const char *format, ...)
 	__printf(3, 4);
-static void print_line(const struct vm *vm, const struct trace_record *record, const char *format, ...)
+static void print_line(const struct place *place, const struct trace_record *record, const char *format, ...)
 {
 	u64 ns = clock_tsc_to_ns(record->tsc - clock_tsc_at_boot());
 	char text[200];
@@ -45,8 +47,8 @@ static void print_line(const struct vm *vm, const struct trace_record *record, c
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_line(LOG_INFO, vm ? vm->name : NULL, "trace vm-%u [000] %llu.%09llu: %s", record->vm,
-		 (ull)(ns / 1000000000), (ull)(ns % 1000000000), text);
+	log_line(LOG_INFO, place->vm ? place->vm->name : NULL, "trace vm-%u [%03u] %llu.%09llu: %s", record->vm,
+		 place->cpu, (ull)(ns / 1000000000), (ull)(ns % 1000000000), text);
 }
 
 /* The name of an exit in Linux's spelling: "I/O instruction" becomes IO_INSTRUCTION. */
@@ -70,7 +72,7 @@ struct trace_name trace_exit_name(const struct vcpu_ops *ops, u8 exit_index)
 
 /* --- the kinds --- */
 
-static void print_exception(const struct vm *vm, const struct trace_record *record)
+static void print_exception(const struct place *place, const struct trace_record *record)
 {
 	static const char names[][4] = {
 		"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "9", "TS", "NP", "SS", "GP", "PF",
@@ -79,59 +81,60 @@ static void print_exception(const struct vm *vm, const struct trace_record *reco
 	const char *name = record->event.vector < ARRAY_SIZE(names) ? names[record->event.vector] : "?";
 
 	if (record->event.has_error_code)
-		print_line(vm, record, "kvm_inj_exception: #%s (0x%x)", name, record->event.error_code);
+		print_line(place, record, "kvm_inj_exception: #%s (0x%x)", name, record->event.error_code);
 	else
-		print_line(vm, record, "kvm_inj_exception: #%s", name);
+		print_line(place, record, "kvm_inj_exception: #%s", name);
 }
 
-static void print_entry(const struct vm *vm, const struct trace_record *record)
+static void print_entry(const struct place *place, const struct trace_record *record)
 {
 	u8 type = record->event.type;
 
 	if (type == EVENT_INTERRUPT || type == EVENT_SOFT_INTERRUPT)
-		print_line(vm, record, "kvm_inj_virq: IRQ 0x%x", record->event.vector);
+		print_line(place, record, "kvm_inj_virq: IRQ 0x%x", record->event.vector);
 	else if (type != EVENT_NONE)
-		print_exception(vm, record);
-	print_line(vm, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, (ull)(record->rip),
+		print_exception(place, record);
+	print_line(place, record, "kvm_entry: vcpu %u, rip 0x%llx%s", record->vcpu, (ull)(record->rip),
 		   record->forced ? " [immediate exit]" : "");
 }
 
-static void print_access(const struct vm *vm, const struct trace_record *record)
+static void print_access(const struct place *place, const struct trace_record *record)
 {
 	const char *direction = record->access.write ? "write" : "read";
 	unsigned long long address = record->access.address, value = record->access.value;
 
 	if (record->access.kind == TRACE_PIO)
-		print_line(vm, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", direction,
+		print_line(place, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", direction,
 			   address, record->access.size, value);
 	else if (record->access.kind == TRACE_MMIO)
-		print_line(vm, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx", direction,
+		print_line(place, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx", direction,
 			   record->access.size, address, value);
 	else if (record->access.kind == TRACE_MSR)
-		print_line(vm, record, "kvm_msr: msr_%s %llx = 0x%llx%s", direction, address, value,
+		print_line(place, record, "kvm_msr: msr_%s %llx = 0x%llx%s", direction, address, value,
 			   record->access.refused ? " (#GP)" : "");
 }
 
 /* An exit, its access, and the entry after it. */
-static void print_exit(const struct vm *vm, const struct trace_record *record)
+static void print_exit(const struct place *place, const struct trace_record *record)
 {
 	struct trace_record exit = *record;
-	struct trace_name name = trace_exit_name(trace_ring.ops, record->exit_index);
+	const struct vcpu_ops *ops = percpu_get(place->cpu)->trace.ops;
+	struct trace_name name = trace_exit_name(ops, record->exit_index);
 
 	if (exit.kind == TRACE_FASTPATH)
 		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
-	print_line(vm, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
+	print_line(place, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
 		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
 		   exit.vcpu, name.text, (ull)(exit.rip), (ull)(exit.info1), (ull)(exit.info2),
-		   exit.intr_info, exit.error_code, trace_ring.ops->name, exit.reason);
-	print_access(vm, &exit);
+		   exit.intr_info, exit.error_code, ops->name, exit.reason);
+	print_access(place, &exit);
 	if (!exit.entry_tsc)
 		return;
 	exit.tsc = exit.entry_tsc;
-	print_line(vm, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, (ull)(exit.entry_rip));
+	print_line(place, &exit, "kvm_entry: vcpu %u, rip 0x%llx", exit.vcpu, (ull)(exit.entry_rip));
 }
 
-static void print_failed(const struct vm *vm, const struct trace_record *record)
+static void print_failed(const struct place *place, const struct trace_record *record)
 {
 	static const char *const kinds[] = {
 		[ENTRY_OK] = "NONE",
@@ -142,13 +145,13 @@ static void print_failed(const struct vm *vm, const struct trace_record *record)
 		[ENTRY_MACHINE_CHECK] = "MACHINE_CHECK",
 		[ENTRY_UNKNOWN] = "UNKNOWN",
 	};
+	const char *kind = kinds[record->failure < ARRAY_SIZE(kinds) ? record->failure : ENTRY_UNKNOWN];
 
-	print_line(vm, record, "lamina_entry_failed: vcpu %u kind %s rip 0x%llx code 0x%x qualification"
-		   " 0x%llx", record->vcpu, kinds[record->failure], (ull)(record->rip), record->reason,
-		   (ull)(record->info1));
+	print_line(place, record, "lamina_entry_failed: vcpu %u kind %s rip 0x%llx code 0x%x qualification"
+		   " 0x%llx", record->vcpu, kind, (ull)(record->rip), record->reason, (ull)(record->info1));
 }
 
-static void (*const printers[])(const struct vm *vm, const struct trace_record *record) = {
+static void (*const printers[])(const struct place *place, const struct trace_record *record) = {
 	[TRACE_ENTRY] = print_entry,
 	[TRACE_EXIT] = print_exit,
 	[TRACE_FASTPATH] = print_exit,
@@ -156,7 +159,7 @@ static void (*const printers[])(const struct vm *vm, const struct trace_record *
 	[TRACE_ACCESS] = print_access,
 };
 
-/* --- the ring --- */
+/* --- the rings --- */
 
 static bool is_shown(const struct trace_record *record, const struct vm *vm)
 {
@@ -171,20 +174,84 @@ static unsigned lines_of(const struct trace_record *record)
 	return exit ? 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0) : 1;
 }
 
+/* For each CPU: where its ring ended when the report began, and how many records before that are printed. */
+struct cursors {
+	const struct vm *vm;
+	u32 end[MAX_CPUS];
+	u16 count[MAX_CPUS];
+};
+
+/* The record that lies `back` records before the last one. NULL: the ring does not hold that many. */
+static const struct trace_record *record_at(const struct cursors *at, u32 cpu, u32 back)
+{
+	const struct trace_ring *ring = &percpu_get(cpu)->trace;
+
+	if (!ring->records || back >= MIN(ring->next, (u64)TRACE_RECORDS))
+		return NULL;
+	return &ring->records[(at->end[cpu] - 1 - back) % TRACE_RECORDS];
+}
+
+/* The CPU whose record before those that are counted already is the newest of all. -1: there is none. */
+static int newest(struct cursors *at)
+{
+	u64 best_tsc = 0;
+	int best = -1;
+
+	for (u32 cpu = 0; cpu < percpu_count(); cpu++) {
+		const struct trace_record *record;
+
+		while ((record = record_at(at, cpu, at->count[cpu])) && !is_shown(record, at->vm))
+			at->count[cpu]++;
+		if (record && (best < 0 || record->tsc > best_tsc)) {
+			best = (int)cpu;
+			best_tsc = record->tsc;
+		}
+	}
+	return best;
+}
+
+/* The CPU whose oldest record of those that are left is the oldest of all. -1: none is left. */
+static int oldest(struct cursors *at)
+{
+	u64 best_tsc = 0;
+	int best = -1;
+
+	for (u32 cpu = 0; cpu < percpu_count(); cpu++) {
+		const struct trace_record *record = NULL;
+
+		while (at->count[cpu] && !((record = record_at(at, cpu, at->count[cpu] - 1u)) && is_shown(record, at->vm))) {
+			at->count[cpu]--;
+			record = NULL;
+		}
+		if (record && (best < 0 || record->tsc < best_tsc)) {
+			best = (int)cpu;
+			best_tsc = record->tsc;
+		}
+	}
+	return best;
+}
+
+/*
+ * The rings go on while they are printed: what they have overwritten since the beginning is printed as it is now.
+ * Each record is copied before anything of it is used, so that it does not change on the way.
+ */
 void trace_print(const struct vm *vm, unsigned lines)
 {
-	u64 end = trace_ring.next, oldest = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
-	u64 start = end;
+	struct cursors at = { .vm = vm };
+	int cpu;
 
-	while (start > oldest && trace_mode != TRACE_OFF && lines) {
-		if (is_shown(record_at(--start), vm))
-			lines -= MIN(lines, lines_of(record_at(start)));
-	}
-	for (; start < end; start++) {
-		const struct trace_record *record = record_at(start);
+	for (u32 i = 0; i < percpu_count(); i++)
+		at.end[i] = (u32)READ_ONCE(percpu_get(i)->trace.next);
+	while (trace_mode != TRACE_OFF && lines && (cpu = newest(&at)) >= 0)
+		lines -= MIN(lines, lines_of(record_at(&at, (u32)cpu, at.count[cpu]++)));
+	while ((cpu = oldest(&at)) >= 0) {
+		const struct place place = { vm, (u32)cpu };
+		struct trace_record record = *record_at(&at, (u32)cpu, --at.count[cpu]);
 
-		if (is_shown(record, vm))
-			printers[record->kind](vm, record);
+		__asm__ volatile("" : "+m"(record));
+		if (record.kind < ARRAY_SIZE(printers) && printers[record.kind])
+			printers[record.kind](&place, &record);
+		log_make_room();
 	}
 }
 

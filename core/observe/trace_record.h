@@ -6,8 +6,6 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-struct vcpu_ops;
-
 enum trace_kind {
 	TRACE_NONE,
 	TRACE_ENTRY,
@@ -53,22 +51,14 @@ struct trace_record {
 
 _Static_assert(sizeof(struct trace_record) == 128, "two cache lines");
 
-struct trace_ring {
-	struct trace_record records[TRACE_RECORDS];
-	u64 next;			/* records ever written */
-	const struct vcpu_ops *ops;	/* for the names of exits */
-};
-
-/* One ring, because one CPU runs VMs so far. Each CPU that does will need its own, which only it writes. */
-extern struct trace_ring trace_ring;
-
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
 
 /* Begin the next record with the members that all kinds have. The caller fills in those of its kind. */
 static inline struct trace_record *trace_add(struct vcpu *vcpu, enum trace_kind kind, u64 tsc)
 {
-	struct trace_record *record = &trace_ring.records[(u32)trace_ring.next++ % TRACE_RECORDS];
+	struct trace_ring *ring = &vcpu->cpu->trace;
+	struct trace_record *record = &ring->records[(u32)ring->next++ % TRACE_RECORDS];
 
 	record->tsc = tsc;
 	record->head = vcpu->trace_head | kind;

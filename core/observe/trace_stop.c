@@ -23,7 +23,6 @@ static u64 number;
 static char exit_name[TRACE_NAME_SIZE];	/* "": compare the exit's number */
 static char words[80];			/* why the VM ended, for its last line */
 static const struct vcpu_ops *watched;
-static u64 seen;			/* records looked at */
 
 static int set_trace_stop(struct str_view value)
 {
@@ -79,28 +78,32 @@ static void stop(struct vcpu *vcpu)
 }
 
 /* The ring has room for all that an exit and its handler write, even for the longest batch of a string instruction. */
-static void look(struct vcpu *vcpu)
+static void look(struct vcpu *vcpu, u64 *seen)
 {
-	for (; seen < trace_ring.next; seen++) {
-		if (matches(&trace_ring.records[seen % TRACE_RECORDS]) && !vcpu->stop_reason)
+	const struct trace_ring *ring = &vcpu->cpu->trace;
+
+	for (; *seen < ring->next; ++*seen) {
+		if (matches(&ring->records[*seen % TRACE_RECORDS]) && !vcpu->stop_reason)
 			stop(vcpu);
 	}
 }
 
 static enum exit_fastpath watched_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
+	u64 seen = vcpu->cpu->trace.next;
 	enum exit_fastpath fastpath = watched->vcpu_run(vcpu, force_immediate_exit);
 
-	look(vcpu);
-	if (vcpu->exit_record)
-		seen--;		/* look again: the handler adds its first access to this record */
+	look(vcpu, &seen);
 	return fastpath;
 }
 
 static void watched_handle_exit(struct vcpu *vcpu)
 {
+	/* Look again at the exit's record, to which the handler adds its first access. */
+	u64 seen = vcpu->cpu->trace.next - (vcpu->exit_record != NULL);
+
 	watched->handle_exit(vcpu);
-	look(vcpu);
+	look(vcpu, &seen);
 }
 
 const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops)
@@ -109,12 +112,13 @@ const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops)
 
 	if (!subject)
 		return ops;
+	if (watched)
+		return &table;	/* other VMs may be running by it */
 	if (trace_mode == TRACE_OFF) {
 		log_warn("trace.stop= needs the trace: trace=off does not hold");
 		trace_mode = TRACE_CRASH;
 	}
 	watched = ops;
-	seen = trace_ring.next;
 	table = *ops;
 	table.vcpu_run = watched_run;
 	table.handle_exit = watched_handle_exit;

@@ -6,6 +6,7 @@
 #include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
 #include "dev/firmware/aml.h"
+#include "dev/firmware/mp_table.h"
 #include "dev/irq/vioapic.h"
 #include "dev/irq/vlapic.h"
 #include "dev/isa/vpm.h"
@@ -184,22 +185,61 @@ static bool add_override(struct area *area, u8 irq, u32 gsi, u16 flags)
 	return add_to_madt(area, &override, sizeof(override));
 }
 
+static bool add_lapic(struct area *area, u32 id)
+{
+	const struct madt_lapic lapic = {
+		.type = MADT_LAPIC,
+		.length = sizeof(lapic),
+		.processor_uid = (u8)id,
+		.apic_id = (u8)id,
+		.flags = MADT_LAPIC_ENABLED,
+	};
+
+	return add_to_madt(area, &lapic, sizeof(lapic));
+}
+
+static bool add_x2apic(struct area *area, u32 id)
+{
+	const struct madt_x2apic x2apic = {
+		.type = MADT_X2APIC,
+		.length = sizeof(x2apic),
+		.apic_id = id,
+		.flags = MADT_LAPIC_ENABLED,
+		.processor_uid = id,
+	};
+
+	return add_to_madt(area, &x2apic, sizeof(x2apic));
+}
+
+/* The 8 bits of the first kind of entry end at 254: 255 means all processors, or no id. */
 static bool add_processors(struct area *area, u32 processors)
 {
 	bool room_left = true;
 
-	for (u32 id = 0; id < processors; id++) {
-		const struct madt_lapic lapic = {
-			.type = MADT_LAPIC,
-			.length = sizeof(lapic),
-			.processor_uid = (u8)id,
-			.apic_id = (u8)id,
-			.flags = MADT_LAPIC_ENABLED,
-		};
-
-		room_left &= add_to_madt(area, &lapic, sizeof(lapic));
-	}
+	for (u32 id = 0; id < processors; id++)
+		room_left &= id < MADT_NO_APIC_ID ? add_lapic(area, id) : add_x2apic(area, id);
 	return room_left;
+}
+
+/* LINT1 of all processors. */
+static bool add_nmis(struct area *area, u32 processors)
+{
+	const struct madt_lapic_nmi nmi = {
+		.type = MADT_LAPIC_NMI,
+		.length = sizeof(nmi),
+		.processor_uid = MADT_ALL_PROCESSORS,
+		.lint = 1,
+	};
+	const struct madt_x2apic_nmi x2apic_nmi = {
+		.type = MADT_X2APIC_NMI,
+		.length = sizeof(x2apic_nmi),
+		.processor_uid = MADT_ALL_X2APICS,
+		.lint = 1,
+	};
+
+	if (!add_to_madt(area, &nmi, sizeof(nmi)))
+		return false;
+	return processors <= MADT_NO_APIC_ID || add_to_madt(area, &x2apic_nmi, sizeof(x2apic_nmi));
 }
 
 static struct acpi_madt *write_madt(struct area *area, u32 processors)
@@ -211,12 +251,6 @@ static struct acpi_madt *write_madt(struct area *area, u32 processors)
 		.id = IOAPIC_APIC_ID,
 		.address = IOAPIC_BASE,
 	};
-	const struct madt_lapic_nmi nmi = {
-		.type = MADT_LAPIC_NMI,
-		.length = sizeof(nmi),
-		.processor_uid = MADT_ALL_PROCESSORS,
-		.lint = 1,
-	};
 
 	if (!madt)
 		return NULL;
@@ -225,7 +259,7 @@ static struct acpi_madt *write_madt(struct area *area, u32 processors)
 	if (!add_processors(area, processors) || !add_to_madt(area, &ioapic, sizeof(ioapic)) ||
 	    !add_override(area, 0, IOAPIC_PIN_TIMER, 0) ||
 	    !add_override(area, PM_SCI_IRQ, PM_SCI_IRQ, MADT_ACTIVE_HIGH | MADT_LEVEL) ||
-	    !add_to_madt(area, &nmi, sizeof(nmi)))
+	    !add_nmis(area, processors))
 		return NULL;
 	close_table(area, madt);
 	return madt;
@@ -288,7 +322,7 @@ static int write_tables(struct area *area, u32 processors)
 
 int acpi_tables_write(struct vm *vm)
 {
-	const size_t size = GUEST_RSDP_AREA_END - GUEST_RSDP_ADDRESS;
+	const size_t size = MP_TABLE_ADDRESS - GUEST_RSDP_ADDRESS;
 	struct area area = { .start = guest_ptr(vm, GUEST_RSDP_ADDRESS, size), .size = size };
 	int error = -EFAULT;
 

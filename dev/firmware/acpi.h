@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's ACPI tables: RSDP, RSDT and XSDT, FADT, FACS, DSDT, MADT, from GUEST_RSDP_ADDRESS up
- * to 1 MiB. ACPI, "ACPI Software Programming Model".
+ * to MP_TABLE_ADDRESS. ACPI, "ACPI Software Programming Model".
  */
 #pragma once
 

@@ -56,10 +56,8 @@ static void declare_isa_device(struct aml *aml, const struct isa_device *device)
 	aml_close(aml, block);
 }
 
-/* From slot to slot, pin A moves to the next IOAPIC input, so that neighbours seldom share one. */
 static void declare_pci_routing(struct aml *aml)
 {
-	const unsigned inputs = PCI_LAST_GSI - PCI_FIRST_GSI + 1;
 	size_t table, entry;
 
 	aml_name(aml, "_PRT");
@@ -70,7 +68,7 @@ static void declare_pci_routing(struct aml *aml)
 			aml_integer(aml, slot << 16 | 0xffff);	/* all functions of the slot */
 			aml_integer(aml, pin);
 			aml_integer(aml, 0);			/* no link device: an IOAPIC input follows */
-			aml_integer(aml, PCI_FIRST_GSI + (slot + pin) % inputs);
+			aml_integer(aml, vpci_gsi(slot, pin));
 			aml_close(aml, entry);
 		}
 	}
@@ -102,7 +100,8 @@ static void declare_pci_bus(struct aml *aml)
 static void declare_processor(struct aml *aml, u32 uid)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	const char name[] = { 'C', 'P', digits[uid >> 4 & 15], digits[uid & 15], 0 };
+	/* CP00 to CPFF, C100 and so on. */
+	const char name[] = { 'C', uid < 0x100 ? 'P' : digits[uid >> 8 & 15], digits[uid >> 4 & 15], digits[uid & 15], 0 };
 	size_t block = aml_open_device(aml, name);
 
 	aml_name(aml, "_HID");

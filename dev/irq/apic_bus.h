@@ -8,6 +8,7 @@
 #include "lib/types.h"
 
 struct vm;
+struct vcpu;
 
 /* Delivery modes, as redirection entries, LVT entries and the ICR encode them. */
 enum apic_delivery {
@@ -20,10 +21,15 @@ enum apic_delivery {
 	APIC_EXTINT,
 };
 
+/* As the ICR encodes them. */
+enum apic_shorthand { APIC_TO_DESTINATION, APIC_TO_SELF, APIC_TO_ALL, APIC_TO_OTHERS };
+
 struct apic_message {
 	u32 destination;	/* APIC id, or a set of logical ids */
 	bool logical;
 	bool wide;		/* the destination has 32 bits, from an x2APIC's ICR; else 8 */
+	u8 shorthand;		/* enum apic_shorthand: not APIC_TO_DESTINATION: instead of the destination */
+	u32 sender;		/* with a shorthand: the sender's APIC id */
 	u8 delivery;		/* enum apic_delivery */
 	u8 vector;
 	bool level;		/* level-triggered: its EOI is broadcast to the IOAPIC */
@@ -31,6 +37,10 @@ struct apic_message {
 
 /*
  * Deliver to every local APIC that is addressed; APIC_LOWEST: to one of them. Returns true if at least
- * one accepted the message.
+ * one accepted the message. Any CPU.
  */
 bool apic_bus_send(struct vm *vm, const struct apic_message *message);
+/* Is the message's vector pending in the IRR of a local APIC that it addresses, or on its way there? Any CPU. */
+bool apic_bus_is_waiting(struct vm *vm, const struct apic_message *message);
+/* Does the message address this vCPU's local APIC? The only function that compares destinations. Any CPU. */
+bool apic_bus_addresses(const struct vcpu *vcpu, const struct apic_message *message);

@@ -16,8 +16,11 @@
 #define ISA_CASCADE 2
 
 struct irqchip {
+	/* VM lock. */
 	struct vioapic vioapic;
-	bool int_output;	/* of the 8259s, as last passed to LINT0 and the IOAPIC */
+	bool int_output;	/* of the 8259s; any CPU may read it: it is true while an ExtINT may be pending */
+	/* Atomic. */
+	u32 lowest_turn;
 };
 
 struct vioapic *irqchip_ioapic(struct vm *vm)
@@ -27,17 +30,22 @@ struct vioapic *irqchip_ioapic(struct vm *vm)
 	return &irqchip->vioapic;
 }
 
-/* The 8259s' output goes to the boot processor's LINT0 and to an IOAPIC pin. */
-static void follow_pic(struct vm *vm)
+u32 *irqchip_lowest_turn(struct vm *vm)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vm);
-	bool level = vpic_pending(vm);
 
-	if (likely(level == irqchip->int_output))
-		return;
-	irqchip->int_output = level;
+	return &irqchip->lowest_turn;
+}
+
+/* It goes to the boot processor's LINT0 and to an IOAPIC pin. */
+void irqchip_pic_output(struct vm *vm, bool level)
+{
+	struct irqchip *irqchip = vm_irqchip_data(vm);
+
+	WRITE_ONCE(irqchip->int_output, level);
 	vlapic_set_lint0(vcpu_vlapic(vm_bsp(vm)), level);
 	vioapic_set_pin(&irqchip->vioapic, IOAPIC_PIN_8259, level);
+	vcpu_interrupt_sent(vm_bsp(vm));
 }
 
 static unsigned pin_of(unsigned irq)
@@ -51,10 +59,8 @@ static void set_line(struct vm *vm, unsigned irq, bool level)
 
 	if (irq >= IOAPIC_PINS || irq == ISA_CASCADE)
 		return;
-	if (irq < ISA_IRQS) {
+	if (irq < ISA_IRQS)
 		vpic_set_line(vm, irq, level);
-		follow_pic(vm);
-	}
 	vioapic_set_pin(&irqchip->vioapic, pin_of(irq), level);
 }
 
@@ -67,12 +73,15 @@ static bool extint_routed(struct vcpu *vcpu)
 	       vioapic_passes_extint(irqchip_ioapic(vm), vcpu);
 }
 
-/* Is an ExtINT of the 8259s pending for this vCPU? It has no priority: PPR does not block it. */
+/*
+ * Is an ExtINT of the 8259s pending for this vCPU? It has no priority: PPR does not block it. Without the VM
+ * lock: whatever makes the answer true calls vcpu_interrupt_sent() after that.
+ */
 static bool extint_pending(struct vcpu *vcpu)
 {
 	struct irqchip *irqchip = vm_irqchip_data(vcpu_vm(vcpu));
 
-	return unlikely(irqchip->int_output) && extint_routed(vcpu);
+	return unlikely(READ_ONCE(irqchip->int_output)) && extint_routed(vcpu);
 }
 
 static bool line_waiting(struct vm *vm, unsigned irq)
@@ -86,24 +95,27 @@ static bool line_waiting(struct vm *vm, unsigned irq)
 
 static int pending(struct vcpu *vcpu)
 {
-	/* The guest may have changed the output by a write to the 8259s' own ports. */
-	follow_pic(vcpu_vm(vcpu));
 	return unlikely(extint_pending(vcpu)) ? 0 : vlapic_pending(vcpu_vlapic(vcpu));
 }
 
 static int acknowledge(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu_vm(vcpu);
+	int vector = -1;
 
-	follow_pic(vm);
-	if (unlikely(extint_pending(vcpu)))
-		return vpic_acknowledge(vm);
-	return vlapic_acknowledge(vcpu_vlapic(vcpu));
+	if (unlikely(extint_pending(vcpu))) {
+		vm_lock(vm);
+		/* Another processor may have acknowledged it in the meantime. */
+		if (extint_pending(vcpu))
+			vector = vpic_acknowledge(vm);
+		vm_unlock(vm);
+	}
+	return vector >= 0 ? vector : vlapic_acknowledge(vcpu_vlapic(vcpu));
 }
 
-static void vcpu_reset(struct vcpu *vcpu)
+static void vcpu_reset(struct vcpu *vcpu, bool init)
 {
-	vlapic_reset(vcpu_vlapic(vcpu));
+	vlapic_reset(vcpu_vlapic(vcpu), init);
 }
 
 static int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -133,6 +145,21 @@ static void cr8_write(struct vcpu *vcpu, u64 value)
 	vlapic_set_tpr(vcpu_vlapic(vcpu), (u8)(value << 4));
 }
 
+static bool send_ipi(struct vcpu *sender, u32 apic_id, u32 icr)
+{
+	const struct apic_message message = {
+		.destination = apic_id,
+		.wide = true,
+		.delivery = icr >> 8 & 7,
+		.vector = (u8)icr,
+	};
+
+	/* SDM, "Valid Interrupt Vectors". Of the other delivery modes, only NMIs are sent this way. */
+	if (message.delivery != APIC_NMI && (message.delivery != APIC_FIXED || message.vector < 16))
+		return false;
+	return apic_bus_send(vcpu_vm(sender), &message);
+}
+
 static const struct irqchip_ops irqchip_ops = {
 	.set_line = set_line,
 	.line_waiting = line_waiting,
@@ -144,6 +171,7 @@ static const struct irqchip_ops irqchip_ops = {
 	.tsc_changed = tsc_changed,
 	.cr8_read = cr8_read,
 	.cr8_write = cr8_write,
+	.send_ipi = send_ipi,
 };
 
 int apic_create(struct vm *vm)
@@ -156,6 +184,7 @@ int apic_create(struct vm *vm)
 		.read = vlapic_mmio_read,
 		.write = vlapic_mmio_write,
 		.device = vm,
+		.is_private = true,
 	};
 	u32 handle;
 	int error = irqchip ? mmio_register(vm, &page, &handle) : -ENOMEM;

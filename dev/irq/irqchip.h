@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All interrupt controllers of a VM: the 8259s, the IOAPIC and the local APICs. The 8259s and the
- * IOAPIC have no lock: calls for one VM must not run concurrently, and with one vCPU they do not.
+ * All interrupt controllers of a VM: the 8259s, the IOAPIC and the local APICs. The VM lock protects the 8259s
+ * and the IOAPIC; dev/irq/vlapic.h says who accesses a local APIC.
  */
 #pragma once
 
@@ -11,6 +11,12 @@ struct vm;
 struct vioapic;
 
 struct vioapic *irqchip_ioapic(struct vm *vm);
+
+/* VM lock: the 8259s' output changes. */
+void irqchip_pic_output(struct vm *vm, bool level);
+
+/* For apic_bus.c: the vCPU whose turn it is among equals. Any CPU may write any value. */
+u32 *irqchip_lowest_turn(struct vm *vm);
 
 /* Create the local APICs and the IOAPIC, and set the VM's irqchip. 0, -ENOMEM, -EEXIST, -ENOSPC; logged. */
 int apic_create(struct vm *vm);

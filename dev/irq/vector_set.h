@@ -22,15 +22,28 @@ static inline int vector_set_highest(const struct vector_set *set)
 	return -1;
 }
 
-/* Atomic: any CPU may send an interrupt. */
+/* By the set's owner. Others may read the set meanwhile. */
 static inline void vector_set_add(struct vector_set *set, u8 vector)
 {
-	__atomic_or_fetch(&set->words[vector / 64], BIT_ULL(vector % 64), __ATOMIC_SEQ_CST);
+	WRITE_ONCE(set->words[vector / 64], set->words[vector / 64] | BIT_ULL(vector % 64));
 }
 
 static inline void vector_set_remove(struct vector_set *set, u8 vector)
 {
-	__atomic_and_fetch(&set->words[vector / 64], ~BIT_ULL(vector % 64), __ATOMIC_SEQ_CST);
+	WRITE_ONCE(set->words[vector / 64], set->words[vector / 64] & ~BIT_ULL(vector % 64));
+}
+
+/* Any CPU: put the vector into the set or take it out. */
+static inline void vector_set_assign(struct vector_set *set, u8 vector, bool present)
+{
+	u64 *word = &set->words[vector / 64], bit = BIT_ULL(vector % 64);
+
+	if (!(READ_ONCE(*word) & bit) == !present)
+		return;
+	if (present)
+		__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
 }
 
 static inline bool vector_set_has(const struct vector_set *set, u8 vector)

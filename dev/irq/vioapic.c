@@ -48,6 +48,7 @@ static void deliver(struct vioapic *vioapic, unsigned pin)
 	/* Reserved in the IOAPIC, which cannot send start-up IPIs. */
 	if (message.delivery == APIC_STARTUP)
 		return;
+	vioapic->sent[pin] = message.vector;
 	if (apic_bus_send(vioapic->vm, &message) && message.level)
 		*entry |= IOAPIC_ENTRY_REMOTE_IRR;
 }
@@ -84,22 +85,19 @@ bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin)
 
 	if ((entry & IOAPIC_ENTRY_MASKED) || message.delivery > APIC_LOWEST)
 		return false;
-	for (u32 i = 0; i < vm_vcpu_count(vioapic->vm); i++) {
-		const struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vioapic->vm, i));
-
-		if (vlapic_is_addressed(vlapic, &message) && vector_set_has(&vlapic->irr, message.vector))
-			return true;
-	}
-	return false;
+	return apic_bus_is_waiting(vioapic->vm, &message);
 }
 
-/* An EOI ends the interrupts of all pins with this vector. A pin that is still asserted interrupts again. */
+/*
+ * An EOI ends the interrupts of all pins with this vector, and of those whose entry had it when the interrupt
+ * was sent. A pin that is still asserted interrupts again.
+ */
 static void end_vector(struct vioapic *vioapic, u8 vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
 		u64 *entry = &vioapic->entries[pin];
 
-		if ((u8)*entry != vector || !(*entry & IOAPIC_ENTRY_REMOTE_IRR))
+		if (!(*entry & IOAPIC_ENTRY_REMOTE_IRR) || ((u8)*entry != vector && vioapic->sent[pin] != vector))
 			continue;
 		*entry &= ~IOAPIC_ENTRY_REMOTE_IRR;
 		service_level(vioapic, pin);
@@ -108,16 +106,18 @@ static void end_vector(struct vioapic *vioapic, u8 vector)
 
 void vioapic_eoi(struct vm *vm, u8 vector)
 {
+	vm_lock(vm);
 	end_vector(irqchip_ioapic(vm), vector);
+	vm_unlock(vm);
 }
 
 bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcpu)
 {
-	u64 entry = vioapic->entries[IOAPIC_PIN_8259];
+	u64 entry = READ_ONCE(vioapic->entries[IOAPIC_PIN_8259]);
 	const struct apic_message message = message_of(entry);
 
 	return !(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_EXTINT &&
-	       vlapic_is_addressed(vcpu_vlapic(vcpu), &message);
+	       apic_bus_addresses(vcpu, &message);
 }
 
 /* --- registers --- */
@@ -137,20 +137,30 @@ static u32 read_data(const struct vioapic *vioapic)
 	}
 }
 
+/* The 8259s' ExtINT may have another receiver: have the old one and the new one look. */
+static void extint_rerouted(struct vioapic *vioapic)
+{
+	u64 entry = vioapic->entries[IOAPIC_PIN_8259];
+	const struct apic_message message = message_of(entry);
+
+	vcpu_interrupt_sent(vm_bsp(vioapic->vm));
+	if (!(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_EXTINT)
+		apic_bus_send(vioapic->vm, &message);
+}
+
 static void write_entry(struct vioapic *vioapic, unsigned half, u32 value)
 {
 	unsigned pin = half / 2, shift = half % 2 * 32;
 	u64 *entry = &vioapic->entries[pin];
 	u64 writable = ENTRY_WRITABLE & 0xffffffffull << shift;
 
-	*entry = (*entry & ~writable) | ((u64)value << shift & writable);
+	WRITE_ONCE(*entry, (*entry & ~writable) | ((u64)value << shift & writable));
 	/* Guests for IOAPICs without an EOI register clear remote IRR by making the pin edge-triggered. */
 	if (!waits_for_eoi(*entry))
 		*entry &= ~IOAPIC_ENTRY_REMOTE_IRR;
 	service_level(vioapic, pin);
-	/* The routing of the 8259s' ExtINT may have changed. */
 	if (pin == IOAPIC_PIN_8259)
-		vcpu_interrupt_changed(vm_bsp(vioapic->vm));
+		extint_rerouted(vioapic);
 }
 
 static void write_data(struct vioapic *vioapic, u32 value)

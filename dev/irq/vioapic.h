@@ -24,23 +24,26 @@ struct vcpu;
 #define PCI_FIRST_GSI	 16
 #define PCI_LAST_GSI	 19
 
+/* VM lock. Any CPU may read the entry of IOAPIC_PIN_8259. */
 struct vioapic {
 	struct vm *vm;
 	u32 id;			/* register 0 */
 	u8 select;		/* index register */
 	u32 lines;		/* bit n: pin n is asserted */
 	u64 entries[IOAPIC_PINS];
+	u8 sent[IOAPIC_PINS];	/* the vector that the pin's last interrupt was sent with */
 };
 
 /* Claims its MMIO range; all entries are masked. `vioapic` must be zeroed. 0, -EEXIST, -ENOSPC. */
 int vioapic_create(struct vioapic *vioapic, struct vm *vm);
+/* VM lock, for this and the next. */
 void vioapic_set_pin(struct vioapic *vioapic, unsigned pin, bool level);
 
 /* Is the pin's vector pending in the IRR of a local APIC that its entry addresses? false where it is masked. */
 bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin);
 
-/* EOI broadcast: a local APIC of the VM has ended a level-triggered interrupt with this vector. */
+/* EOI broadcast: a local APIC of the VM has ended a level-triggered interrupt with this vector. Takes the VM lock. */
 void vioapic_eoi(struct vm *vm, u8 vector);
 
-/* Is the pin of the 8259s programmed to deliver ExtINT to this vCPU? */
+/* Is the pin of the 8259s programmed to deliver ExtINT to this vCPU? Any CPU. */
 bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcpu);

@@ -4,6 +4,7 @@
 
 #include "core/device.h"
 #include "core/irqchip.h"
+#include "core/startup.h"
 #include "core/vm_alloc.h"
 #include "dev/irq/vioapic.h"
 #include "lib/errno.h"
@@ -11,17 +12,19 @@
 #define ICR_WRITABLE 0xccfffu	/* without delivery status, which is always idle */
 #define FIRST_VECTOR 16		/* those below are illegal */
 
-#define XAPIC_BROADCAST	 0xffu
-#define X2APIC_BROADCAST 0xffffffffu
-
 /* --- priorities: SDM, "Task and Processor Priorities" --- */
 
-static void priority_changed(struct vlapic *vlapic)
+static void update_ppr(struct vlapic *vlapic)
 {
 	int in_service = vector_set_highest(&vlapic->isr);
 	u8 service_class = in_service < 0 ? 0 : in_service & 0xf0;
 
-	vlapic->ppr = (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class;
+	WRITE_ONCE(vlapic->ppr, (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class);
+}
+
+static void priority_changed(struct vlapic *vlapic)
+{
+	update_ppr(vlapic);
 	if (vlapic->irr_hint)
 		vcpu_interrupt_changed(vlapic->vcpu);
 }
@@ -32,29 +35,29 @@ void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr)
 	priority_changed(vlapic);
 }
 
-int vlapic_pending(const struct vlapic *vlapic)
+int vlapic_pending(struct vlapic *vlapic)
 {
 	int vector;
 
-	if (likely(!READ_ONCE(vlapic->irr_hint)))
+	if (unlikely(posted_outstanding(vlapic->posted)))
+		vlapic_merge(vlapic);
+	if (likely(!vlapic->irr_hint))
 		return -1;
 	vector = vector_set_highest(&vlapic->irr);
 	return vector >= 0 && (vector & 0xf0) > (vlapic->ppr & 0xf0) ? vector : -1;
 }
 
+/* Whoever acknowledges asks for what is pending next: there is no need to announce it. */
 int vlapic_acknowledge(struct vlapic *vlapic)
 {
 	int vector = vlapic_pending(vlapic);
 
 	if (vector < 0)
 		return -1;
-	/* Clear the hint before IRR is checked again, not after: a sender may set it in between. */
-	WRITE_ONCE(vlapic->irr_hint, false);
 	vector_set_remove(&vlapic->irr, (u8)vector);
-	if (vector_set_highest(&vlapic->irr) >= 0)
-		WRITE_ONCE(vlapic->irr_hint, true);
+	vlapic->irr_hint = vector_set_highest(&vlapic->irr) >= 0;
 	vector_set_add(&vlapic->isr, (u8)vector);
-	priority_changed(vlapic);
+	update_ppr(vlapic);
 	return vector;
 }
 
@@ -72,31 +75,16 @@ void vlapic_end_of_interrupt(struct vlapic *vlapic)
 
 /* --- acceptance --- */
 
-bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message *message)
+/* Note the error. True: its interrupt is to be signalled. SDM, "Error Handling": a write to ESR re-arms it. */
+static bool record_error(struct vlapic *vlapic, enum lapic_error error)
 {
-	u32 destination = message->destination;
-	u32 ldr = vlapic->ldr >> 24;
+	bool armed = !vlapic->errors;
 
-	if (!(vlapic->base & LAPIC_BASE_ENABLED))
-		return false;
-	if (destination == (message->wide ? X2APIC_BROADCAST : XAPIC_BROADCAST))
-		return true;
-	if (!message->logical)
-		return destination == vlapic->id;
-	if (vlapic_in_x2apic_mode(vlapic))
-		return destination >> 16 == vlapic->ldr >> 16 && (destination & vlapic->ldr & 0xffff);
-
-	switch (vlapic->dfr >> 28) {
-	case 0xf: /* flat model */
-		return destination & ldr;
-	case 0: /* cluster model; cluster 15 is all clusters */
-		return (destination >> 4 == ldr >> 4 || destination >> 4 == 0xf) &&
-		       (destination & ldr & 0xf);
-	default:
-		return false;
-	}
+	vlapic->errors |= error;
+	return armed;
 }
 
+/* Home CPU: accept an interrupt from this CPU, without announcing it to the vCPU. */
 static bool accept_vector(struct vlapic *vlapic, u8 vector, bool level)
 {
 	if (!vlapic_enabled(vlapic))
@@ -105,14 +93,70 @@ static bool accept_vector(struct vlapic *vlapic, u8 vector, bool level)
 		vlapic_note_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR);
 		return false;
 	}
-	if (level)
-		vector_set_add(&vlapic->tmr, vector);
-	else
-		vector_set_remove(&vlapic->tmr, vector);
+	vector_set_assign(&vlapic->tmr, vector, level);
 	vector_set_add(&vlapic->irr, vector);
-	WRITE_ONCE(vlapic->irr_hint, true);
-	vcpu_interrupt_changed(vlapic->vcpu);
+	vlapic->irr_hint = true;
 	return true;
+}
+
+/*
+ * Another CPU: post the interrupt. The trigger mode is set first, so that it is there when the vector is found.
+ * Whether the APIC is enabled is decided again by its home CPU, as well as what to do about an illegal vector.
+ */
+static bool post_vector(struct vlapic *vlapic, u8 vector, bool level)
+{
+	if (!vlapic_enabled(vlapic))
+		return false;
+	vector_set_assign(&vlapic->tmr, vector, level);
+	if (posted_add(vlapic->posted, vector))
+		vcpu_interrupt_sent(vlapic->vcpu);
+	return vector >= FIRST_VECTOR;
+}
+
+static bool receive_vector(struct vlapic *vlapic, u8 vector, bool level)
+{
+	if (!vcpu_home_is_here(vlapic->vcpu))
+		return post_vector(vlapic, vector, level);
+	if (!accept_vector(vlapic, vector, level))
+		return false;
+	vcpu_interrupt_sent(vlapic->vcpu);
+	return true;
+}
+
+/* The APIC was disabled while they were on their way: a level-triggered one must not wait for its EOI forever. */
+static void drop(struct vlapic *vlapic, unsigned word, u64 vectors)
+{
+	for (; vectors; vectors &= vectors - 1) {
+		u8 vector = (u8)(word * 64 + (unsigned)__builtin_ctzll(vectors));
+
+		if (vector_set_has(&vlapic->tmr, vector))
+			vioapic_eoi(vcpu_vm(vlapic->vcpu), vector);
+	}
+}
+
+/* Called for vCPUs that are parked, too: announce nothing, as whoever posted does that. */
+void vlapic_merge(struct vlapic *vlapic)
+{
+	const u64 illegal = BIT(FIRST_VECTOR) - 1;
+	u32 error = vlapic->lvt[LVT_ERROR];
+	u64 taken[POSTED_WORDS];
+
+	posted_take(vlapic->posted, taken);
+	for (unsigned i = 0; i < POSTED_WORDS; i++) {
+		if (!taken[i])
+			continue;
+		if (!vlapic_enabled(vlapic)) {
+			drop(vlapic, i, taken[i]);
+			continue;
+		}
+		if (i == 0 && (taken[0] & illegal)) {
+			taken[0] &= ~illegal;
+			if (record_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR) && !(error & LVT_MASKED))
+				accept_vector(vlapic, (u8)error, false);
+		}
+		WRITE_ONCE(vlapic->irr.words[i], vlapic->irr.words[i] | taken[i]);
+		vlapic->irr_hint |= taken[i] != 0;
+	}
 }
 
 bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
@@ -120,7 +164,7 @@ bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
 	switch (message->delivery) {
 	case APIC_FIXED:
 	case APIC_LOWEST:
-		return accept_vector(vlapic, message->vector, message->level);
+		return receive_vector(vlapic, message->vector, message->level);
 	case APIC_SMI:
 		return true;
 	case APIC_NMI:
@@ -133,30 +177,41 @@ bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
 		vcpu_raise_startup(vlapic->vcpu, message->vector);
 		return true;
 	case APIC_EXTINT:
-		vcpu_interrupt_changed(vlapic->vcpu);
+		vcpu_interrupt_sent(vlapic->vcpu);
 		return true;
 	default:
 		return false;
 	}
 }
 
+static struct apic_message message_of(u32 entry)
+{
+	return (struct apic_message){ .delivery = LVT_DELIVERY(entry), .vector = (u8)entry };
+}
+
+/* From the APIC to its own vCPU, which therefore need not be woken or interrupted. */
+static void accept_own(struct vlapic *vlapic, const struct apic_message *message)
+{
+	if (message->delivery > APIC_LOWEST)
+		vlapic_accept(vlapic, message);
+	else if (accept_vector(vlapic, message->vector, false))
+		vcpu_interrupt_changed(vlapic->vcpu);
+}
+
 void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source)
 {
 	u32 entry = vlapic->lvt[source];
-	const struct apic_message message = {
-		.delivery = LVT_DELIVERY(entry),
-		.vector = (u8)entry,
-	};
+	const struct apic_message message = message_of(entry);
 
 	if (!(entry & LVT_MASKED))
-		vlapic_accept(vlapic, &message);
+		accept_own(vlapic, &message);
 }
 
 bool vlapic_passes_extint(const struct vlapic *vlapic)
 {
-	u32 entry = vlapic->lvt[LVT_LINT0];
+	u32 entry = READ_ONCE(vlapic->lvt[LVT_LINT0]);
 
-	if (!(vlapic->base & LAPIC_BASE_ENABLED))
+	if (!(READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED))
 		return true;
 	return !(entry & LVT_MASKED) && LVT_DELIVERY(entry) == APIC_EXTINT;
 }
@@ -165,37 +220,22 @@ bool vlapic_passes_extint(const struct vlapic *vlapic)
 void vlapic_set_lint0(struct vlapic *vlapic, bool level)
 {
 	bool rises = level && !vlapic->lint0;
+	u32 entry = READ_ONCE(vlapic->lvt[LVT_LINT0]);
+	const struct apic_message message = message_of(entry);
 
 	vlapic->lint0 = level;
-	if (rises && (vlapic->base & LAPIC_BASE_ENABLED))
-		vlapic_signal(vlapic, LVT_LINT0);
+	if (rises && (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && !(entry & LVT_MASKED))
+		vlapic_accept(vlapic, &message);
 }
 
-/* SDM, "Error Handling": no further error interrupt until a write to ESR re-arms it. */
+/* An error of the error interrupt itself signals nothing: record_error() is not armed then. */
 void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error)
 {
-	bool armed = !vlapic->errors;
-
-	vlapic->errors |= error;
-	if (armed)
+	if (record_error(vlapic, error))
 		vlapic_signal(vlapic, LVT_ERROR);
 }
 
 /* --- sending: SDM, "Interrupt Command Register (ICR)" --- */
-
-enum shorthand { TO_DESTINATION, TO_SELF, TO_ALL, TO_OTHERS };
-
-static void send_to_all(struct vlapic *sender, const struct apic_message *message, bool also_self)
-{
-	struct vm *vm = vcpu_vm(sender->vcpu);
-
-	for (u32 i = 0; i < vm_vcpu_count(vm); i++) {
-		struct vlapic *vlapic = vcpu_vlapic(vm_vcpu(vm, i));
-
-		if ((vlapic->base & LAPIC_BASE_ENABLED) && (also_self || vlapic != sender))
-			vlapic_accept(vlapic, message);
-	}
-}
 
 void vlapic_send(struct vlapic *vlapic, u64 icr)
 {
@@ -205,10 +245,11 @@ void vlapic_send(struct vlapic *vlapic, u64 icr)
 		.destination = wide ? (u32)(icr >> 32) : (u32)(icr >> 56),
 		.logical = low & BIT(11),
 		.wide = wide,
+		.shorthand = low >> 18 & 3,
+		.sender = vlapic->id,
 		.delivery = low >> 8 & 7,
 		.vector = (u8)low,
 	};
-	enum shorthand shorthand = low >> 18 & 3;
 	bool vectored = message.delivery == APIC_FIXED || message.delivery == APIC_LOWEST;
 	bool signal = message.delivery == APIC_INIT || message.delivery == APIC_STARTUP;
 	bool deassert = message.delivery == APIC_INIT && (low & 0xc000) == 0x8000;
@@ -220,66 +261,87 @@ void vlapic_send(struct vlapic *vlapic, u64 icr)
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT || deassert)
 		return;
 	/* A processor cannot reset or start itself by shorthand. */
-	if (signal && (shorthand == TO_SELF || shorthand == TO_ALL))
+	if (signal && (message.shorthand == APIC_TO_SELF || message.shorthand == APIC_TO_ALL))
 		return;
 	if (vectored && message.vector < FIRST_VECTOR) {
 		vlapic_note_error(vlapic, ESR_SEND_ILLEGAL_VECTOR);
 		return;
 	}
-	switch (shorthand) {
-	case TO_DESTINATION:
+	if (message.shorthand == APIC_TO_SELF)
+		accept_own(vlapic, &message);
+	else
 		apic_bus_send(vcpu_vm(vlapic->vcpu), &message);
-		break;
-	case TO_SELF:
-		vlapic_accept(vlapic, &message);
-		break;
-	case TO_ALL:
-	case TO_OTHERS:
-		send_to_all(vlapic, &message, shorthand == TO_ALL);
-		break;
-	}
 }
 
 void vlapic_send_self(struct vlapic *vlapic, u8 vector)
 {
+	const struct apic_message message = { .delivery = APIC_FIXED, .vector = vector };
+
 	if (vector < FIRST_VECTOR)
 		vlapic_note_error(vlapic, ESR_SEND_ILLEGAL_VECTOR);
 	else
-		accept_vector(vlapic, vector, false);
+		accept_own(vlapic, &message);
 }
 
 /* --- set-up --- */
 
-/* SDM, "Local APIC State After Power-Up or Reset". */
+void vlapic_derive_ldr(struct vlapic *vlapic)
+{
+	WRITE_ONCE(vlapic->ldr, vlapic->id >> 4 << 16 | BIT(vlapic->id & 15));
+}
+
+static void discard_posted(struct vlapic *vlapic)
+{
+	u64 discarded[POSTED_WORDS];
+
+	posted_take(vlapic->posted, discarded);
+}
+
+/* SDM, "Local APIC State After Power-Up or Reset". Disable it first: after that nothing is posted any more. */
 void vlapic_power_up(struct vlapic *vlapic)
 {
-	vlapic->irr = (struct vector_set){ };
-	vlapic->isr = (struct vector_set){ };
-	vlapic->tmr = (struct vector_set){ };
+	WRITE_ONCE(vlapic->svr, 0xff);
+	discard_posted(vlapic);
+	for (unsigned i = 0; i < VECTOR_WORDS; i++) {
+		WRITE_ONCE(vlapic->irr.words[i], 0);
+		WRITE_ONCE(vlapic->isr.words[i], 0);
+		__atomic_store_n(&vlapic->tmr.words[i], 0, __ATOMIC_SEQ_CST);
+	}
 	vlapic->irr_hint = false;
-	vlapic->tpr = vlapic->ppr = 0;
-	vlapic->ldr = 0;
-	vlapic->dfr = 0xffffffff;
-	vlapic->svr = 0xff;
+	vlapic->tpr = 0;
+	WRITE_ONCE(vlapic->ppr, 0);
+	WRITE_ONCE(vlapic->ldr, 0);
+	WRITE_ONCE(vlapic->dfr, 0xffffffff);
 	vlapic->esr = vlapic->errors = 0;
 	vlapic->icr_low = vlapic->icr_high = 0;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		vlapic->lvt[i] = LVT_MASKED;
+		WRITE_ONCE(vlapic->lvt[i], LVT_MASKED);
 	vlapic_timer_reset(vlapic);
 }
 
-void vlapic_reset(struct vlapic *vlapic)
+static void reset_base(struct vlapic *vlapic, bool bsp)
 {
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
-	bool bsp = vlapic->vcpu == vm_bsp(vm);
 
-	mmio_move(vm, vlapic->page, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
-	vlapic->base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0);
+	/* It moves in VMs with one vCPU only: see dev/irq/vlapic_msr.c. */
+	if (bsp)
+		mmio_move(vm, vlapic->page, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
+	WRITE_ONCE(vlapic->base, LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0));
+}
+
+void vlapic_reset(struct vlapic *vlapic, bool init)
+{
+	bool bsp = vlapic->vcpu == vm_bsp(vcpu_vm(vlapic->vcpu));
+
+	if (!init)
+		reset_base(vlapic, bsp);
 	vlapic_power_up(vlapic);
-	if (bsp) {
-		vlapic->svr |= SVR_ENABLED;
-		vlapic->lvt[LVT_LINT0] = APIC_EXTINT << 8;
-		vlapic->lvt[LVT_LINT1] = APIC_NMI << 8;
+	if (vlapic_in_x2apic_mode(vlapic))
+		vlapic_derive_ldr(vlapic);
+	if (bsp && !init) {
+		WRITE_ONCE(vlapic->svr, vlapic->svr | SVR_ENABLED);
+		WRITE_ONCE(vlapic->lvt[LVT_LINT0], APIC_EXTINT << 8);
+		WRITE_ONCE(vlapic->lvt[LVT_LINT1], APIC_NMI << 8);
 	}
 	vcpu_interrupt_changed(vlapic->vcpu);
 }
@@ -291,10 +353,11 @@ int vlapic_create(struct vcpu *vcpu, u32 page)
 	if (!vlapic)
 		return -ENOMEM;
 	vlapic->vcpu = vcpu;
+	vlapic->posted = vcpu_posted(vcpu);
 	vlapic->page = page;
 	vlapic->id = vcpu_apic_id(vcpu);
 	vlapic_timer_create(vlapic);
 	vcpu_set_vlapic(vcpu, vlapic);
-	vlapic_reset(vlapic);
+	vlapic_reset(vlapic, false);
 	return 0;
 }

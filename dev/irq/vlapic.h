@@ -3,10 +3,12 @@
  * The local APIC of a vCPU, in xAPIC and x2APIC mode.
  * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  *
- * A sender on any CPU may change IRR and TMR; everything else is changed by the vCPU only.
+ * Interrupts from other CPUs are posted (core/posted.h). Only the vCPU's home CPU changes its local APIC, but
+ * for TMR, without a lock. What senders on other CPUs read is marked below: they may see an old value.
  */
 #pragma once
 
+#include "core/posted.h"
 #include "core/vtimer.h"
 #include "dev/irq/apic_bus.h"
 #include "dev/irq/vector_set.h"
@@ -36,19 +38,28 @@ struct vlapic_timer {
 };
 
 struct vlapic {
+	/* Constant. */
 	struct vcpu *vcpu;
-	u32 id;
+	struct posted_interrupts *posted;
+	u32 id;			/* also the vCPU's index in the VM */
 	u32 page;		/* handle of the xAPIC page, an MMIO region of the VM */
+	/* Home CPU writes, any CPU reads: READ_ONCE() and WRITE_ONCE(). */
 	u64 base;		/* IA32_APIC_BASE */
-	struct vector_set irr, isr, tmr;
-	bool irr_hint;		/* false: IRR is empty */
-	u8 tpr, ppr;
 	u32 ldr, dfr, svr;
+	u8 ppr;
+	struct vector_set irr;
+	/* Atomic: a sender sets the trigger mode before it posts the vector. */
+	struct vector_set tmr;
+	/* VM lock. */
+	bool lint0;		/* level of the 8259s' output */
+	/* Home CPU. Of the LVT, any CPU reads LINT0. */
+	struct vector_set isr;
+	bool irr_hint;		/* false: IRR is empty */
+	u8 tpr;
 	u32 esr;		/* what the guest reads */
 	u32 errors;		/* since the guest last wrote ESR */
 	u32 icr_low, icr_high;
 	u32 lvt[LVT_COUNT];
-	bool lint0;		/* level of the 8259s' output */
 	struct vlapic_timer timer;
 };
 
@@ -57,23 +68,30 @@ int vlapic_create(struct vcpu *vcpu, u32 page);
 
 /*
  * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
- * with ExtINT on LINT0 and NMI on LINT1; the others are as after a hardware reset.
+ * with ExtINT on LINT0 and NMI on LINT1; the others are as after a hardware reset. With `init`: the state after
+ * INIT, which keeps IA32_APIC_BASE.
  */
-void vlapic_reset(struct vlapic *vlapic);
-/* Reset all registers but IA32_APIC_BASE to their power-up state, as when the APIC is switched off there. */
+void vlapic_reset(struct vlapic *vlapic, bool init);
+/*
+ * Reset all registers but IA32_APIC_BASE to their power-up state, as when the APIC is switched off there, and
+ * discard what other CPUs have posted.
+ */
 void vlapic_power_up(struct vlapic *vlapic);
+/* SDM, "Logical Destination Mode in x2APIC Mode": LDR follows from the id there. */
+void vlapic_derive_ldr(struct vlapic *vlapic);
 
-/* The highest vector in IRR, if its class is above PPR's; else -1. */
-int vlapic_pending(const struct vlapic *vlapic);
+/* Home CPU: accept what other CPUs have posted. Sets no request of the vCPU. */
+void vlapic_merge(struct vlapic *vlapic);
+/* The highest vector in IRR or posted, if its class is above PPR's; else -1. */
+int vlapic_pending(struct vlapic *vlapic);
 /* Move that vector from IRR to ISR, and return it; -1: none. */
 int vlapic_acknowledge(struct vlapic *vlapic);
 /* Does LINT0 pass an ExtINT of the 8259s? true too where the APIC is switched off in IA32_APIC_BASE. */
 bool vlapic_passes_extint(const struct vlapic *vlapic);
-/* The level of LINT0, which is the 8259s' output. */
+/* Any CPU, with the VM lock: the level of LINT0, which is the 8259s' output. */
 void vlapic_set_lint0(struct vlapic *vlapic, bool level);
 
-bool vlapic_is_addressed(const struct vlapic *vlapic, const struct apic_message *message);
-/* Accept a message without looking at its destination. false: it was refused. */
+/* Any CPU: accept a message without looking at its destination. false: it was refused. */
 bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message);
 /* Signal an interrupt of the local vector table. */
 void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source);
@@ -113,10 +131,10 @@ void vlapic_timer_tsc_changed(struct vlapic *vlapic);
 /* Enabled in IA32_APIC_BASE and in SVR: accepts interrupts. */
 static inline bool vlapic_enabled(const struct vlapic *vlapic)
 {
-	return (vlapic->base & LAPIC_BASE_ENABLED) && (vlapic->svr & SVR_ENABLED);
+	return (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && (READ_ONCE(vlapic->svr) & SVR_ENABLED);
 }
 
 static inline bool vlapic_in_x2apic_mode(const struct vlapic *vlapic)
 {
-	return vlapic->base & LAPIC_BASE_X2APIC;
+	return READ_ONCE(vlapic->base) & LAPIC_BASE_X2APIC;
 }

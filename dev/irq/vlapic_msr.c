@@ -35,13 +35,19 @@ static bool transition_allowed(u64 from, u64 to)
 	return true;
 }
 
-/* The page is one MMIO region of the VM: it moves for all vCPUs. */
+/* The page is one MMIO region of the VM, so it moves only where no other vCPU uses it. */
 static int move_page(struct vlapic *vlapic, gpa_t base)
 {
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
 
 	if (base == base_address(vlapic, vlapic->base))
 		return 0;
+	if (vm_vcpu_count(vm) > 1) {
+		if (vm_once(vm, ONCE_OTHER, base))
+			vm_warn(vm, "local APIC moved to 0x%llx by the guest, which has several processors: #GP",
+				(unsigned long long)base);
+		return -EINVAL;
+	}
 	if (guest_is_ram(vm, base, 1)) {
 		if (vm_once(vm, ONCE_OTHER, base))
 			vm_warn(vm, "local APIC moved to 0x%llx by the guest, but that is RAM: #GP",
@@ -56,8 +62,7 @@ static void enter_mode(struct vlapic *vlapic, u64 mode)
 	if (mode == 0) {
 		vlapic_power_up(vlapic);
 	} else if (mode == MODE_BITS) {
-		/* SDM, "Logical Destination Mode in x2APIC Mode": clusters of 16, one bit per APIC. */
-		vlapic->ldr = vlapic->id >> 4 << 16 | BIT(vlapic->id & 15);
+		vlapic_derive_ldr(vlapic);
 		vlapic->icr_high = 0;
 	}
 }
@@ -71,7 +76,7 @@ static int write_base(struct vlapic *vlapic, u64 value)
 		return -EINVAL;
 	if (!transition_allowed(old_mode, value) || move_page(vlapic, base))
 		return -EINVAL;
-	vlapic->base = value;
+	WRITE_ONCE(vlapic->base, value);
 	if ((value & MODE_BITS) != old_mode)
 		enter_mode(vlapic, value & MODE_BITS);
 	vcpu_interrupt_changed(vlapic->vcpu);

@@ -43,14 +43,16 @@ static void write_lvt(struct vlapic *vlapic, enum lapic_lvt entry, u32 value)
 	if (entry == LVT_TIMER)
 		vlapic_timer_set_lvt(vlapic, value);
 	else
-		vlapic->lvt[entry] = value;
+		WRITE_ONCE(vlapic->lvt[entry], value);
 	if (entry == LVT_LINT0)
 		vcpu_interrupt_changed(vlapic->vcpu);
 }
 
 static void write_svr(struct vlapic *vlapic, u32 value)
 {
-	vlapic->svr = value & SVR_WRITABLE;
+	/* What was posted before the change was sent to the APIC as it is now: enabled or not. */
+	vlapic_merge(vlapic);
+	WRITE_ONCE(vlapic->svr, value & SVR_WRITABLE);
 	if (vlapic->svr & SVR_ENABLED)
 		return;
 	/* SDM, "Local APIC State After It Has Been Software Disabled" */
@@ -96,6 +98,7 @@ bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
 		*value = vector_set_register(&vlapic->tmr, reg - LAPIC_TMR);
 		return true;
 	case LAPIC_IRR ... LAPIC_IRR + 7:
+		vlapic_merge(vlapic);
 		*value = vector_set_register(&vlapic->irr, reg - LAPIC_IRR);
 		return true;
 	case LAPIC_ESR:
@@ -136,10 +139,10 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 		vlapic_set_tpr(vlapic, (u8)value);
 		return true;
 	case LAPIC_LDR:
-		vlapic->ldr = value & 0xff000000;
+		WRITE_ONCE(vlapic->ldr, value & 0xff000000);
 		return true;
 	case LAPIC_DFR:
-		vlapic->dfr = value | DFR_RESERVED_ONES;
+		WRITE_ONCE(vlapic->dfr, value | DFR_RESERVED_ONES);
 		return true;
 	case LAPIC_SVR:
 		write_svr(vlapic, value);

@@ -8,6 +8,7 @@
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
+#include "dev/irq/irqchip.h"
 #include "dev/isa/byte_ports.h"
 #include "dev/platform.h"
 
@@ -229,7 +230,7 @@ static void vpic_update(struct vpic *vpic)
 	output = chip_request(&vpic->master) >= 0;
 	if (output != vpic->output) {
 		vpic->output = output;
-		vcpu_interrupt_changed(vm_bsp(vpic->vm));
+		irqchip_pic_output(vpic->vm, output);
 	}
 }
 
@@ -266,7 +267,6 @@ int vpic_acknowledge(struct vm *vm)
 		chip = &vpic->slave;
 		input = chip_acknowledge(chip);
 	}
-	vpic->output = false;
 	vpic_update(vpic);
 	return chip->base + (input < 0 ? SPURIOUS : input);
 }

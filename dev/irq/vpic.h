@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two cascaded 8259A interrupt controllers of a PC. */
+/* The two cascaded 8259A interrupt controllers of a PC. The VM lock protects them. */
 #pragma once
 
 #include "lib/types.h"
@@ -16,10 +16,7 @@ void vpic_set_line(struct vm *vm, unsigned irq, bool level);
 /* Does this line have an unmasked request that is not acknowledged yet? */
 bool vpic_line_waiting(struct vm *vm, unsigned irq);
 
-/*
- * Is the INT output, which drives the BSP's LINT0, asserted? Each change of it calls
- * vcpu_interrupt_changed(vm_bsp(vm)).
- */
+/* Is the INT output, which drives the BSP's LINT0, asserted? Each change of it calls irqchip_pic_output(). */
 bool vpic_pending(struct vm *vm);
 
 /*

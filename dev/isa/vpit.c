@@ -193,7 +193,7 @@ struct vpit *vpit_create(struct vm *vm)
 		return NULL;
 	vpit->vm = vm;
 	vpit->clock = (struct counter){ .origin = vtimer_now(), .hz = PIT_HZ };
-	vtimer_init(&vpit->timer, vm_bsp(vm), edge_due);
+	vtimer_init_shared(&vpit->timer, vm, edge_due);
 	/* As firmware leaves them, in mode 3, but idle: no count is written yet. */
 	for (unsigned i = 0; i < CHANNELS; i++)
 		vpit_channel_init(&vpit->channels[i], 0x36, i != 2);

@@ -213,6 +213,6 @@ struct vpm *vpm_create(struct vm *vm)
 		return NULL;
 	vpm->vm = vm;
 	vpm->clock = (struct counter){ .origin = vtimer_now(), .hz = PM_TIMER_HZ };
-	vtimer_init(&vpm->overflow, vm_bsp(vm), overflow_fire);
+	vtimer_init_shared(&vpm->overflow, vm, overflow_fire);
 	return register_ports(vpm) ? NULL : vpm;
 }

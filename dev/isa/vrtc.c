@@ -379,7 +379,7 @@ struct vrtc *vrtc_create(struct vm *vm, u64 now)
 	if (!vrtc)
 		return NULL;
 	vrtc->vm = vm;
-	vtimer_init(&vrtc->timer, vm_bsp(vm), timer_fire);
+	vtimer_init_shared(&vrtc->timer, vm, timer_fire);
 	vrtc->crystal = (struct counter){ .origin = vtimer_now(), .hz = CRYSTAL_HZ };
 	vrtc->ram[RTC_A] = 0x26;			/* 32768 Hz crystal, 1024 Hz periodic */
 	vrtc->ram[RTC_B] = B_24_HOURS;

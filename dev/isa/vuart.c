@@ -2,15 +2,15 @@
 /*
  * A 16550A serial port, from National Semiconductor's "PC16550D Universal Asynchronous
  * Receiver/Transmitter with FIFOs" data sheet. Sending and receiving take no time: the transmitter
- * is always empty. Characters wait in a backlog while the receive FIFO is full, so pasted text causes
- * no overrun; only in loopback can the guest cause one.
+ * is empty as long as the VM's console has room. Characters wait in the console while the receive FIFO is full,
+ * so pasted text causes no overrun; only in loopback can the guest cause one.
  */
 #include "dev/isa/vuart.h"
 
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
-#include "core/vm_log.h"
+#include "core/vm_console.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
 #include "lib/uart16550.h"
@@ -26,14 +26,14 @@ struct vuart {
 	u8 ier, fcr, lcr, mcr, msr, scratch;
 	u8 lsr_errors;			/* until LSR is read */
 	u16 divisor;
+	bool line;			/* level of the interrupt line */
+	bool busy;			/* the console has no room: the transmitter is not empty */
 	bool transmit_pending;		/* THRE interrupt, until IIR reports it */
 	bool timeout_pending;
 
 	u8 fifo[UART_FIFO_SIZE];
 	u8 fifo_first, fifo_count;
 	u8 last_read;			/* what an empty RBR reads as */
-	u8 backlog[UART_BACKLOG];
-	u32 backlog_first, backlog_count;
 };
 
 /* --- interrupts --- */
@@ -65,8 +65,12 @@ static u8 interrupt_id(const struct vuart *vuart)
 static void update_irq(struct vuart *vuart)
 {
 	bool connected = (vuart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	bool line = connected && interrupt_id(vuart) != IIR_NONE;
 
-	irq_line_set(vuart->vm, vuart->irq, connected && interrupt_id(vuart) != IIR_NONE);
+	if (vuart->line == line)
+		return;
+	vuart->line = line;
+	irq_line_set(vuart->vm, vuart->irq, line);
 }
 
 /* --- receiver --- */
@@ -117,24 +121,17 @@ static void fifo_put(struct vuart *vuart, u8 c)
 		restart_timeout(vuart);
 }
 
-/* Move the backlog into the FIFO while there is room. In loopback the line is disconnected. */
-static void drain_backlog(struct vuart *vuart)
+/* Move typed characters into the FIFO while there is room. In loopback the line is disconnected. */
+static void receive(struct vuart *vuart)
 {
-	while (vuart->backlog_count && fifo_room(vuart) && !(vuart->mcr & MCR_LOOP)) {
-		fifo_put(vuart, vuart->backlog[vuart->backlog_first]);
-		vuart->backlog_first = (vuart->backlog_first + 1) % UART_BACKLOG;
-		vuart->backlog_count--;
-	}
-}
+	int c;
 
-bool vuart_receive(struct vuart *vuart, u8 c)
-{
-	if (vuart->backlog_count == UART_BACKLOG)
-		return false;
-	vuart->backlog[(vuart->backlog_first + vuart->backlog_count++) % UART_BACKLOG] = c;
-	drain_backlog(vuart);
-	update_irq(vuart);
-	return true;
+	while (fifo_room(vuart) && !(vuart->mcr & MCR_LOOP)) {
+		c = vm_console_read(vuart->vm);
+		if (c < 0)
+			return;
+		fifo_put(vuart, (u8)c);
+	}
 }
 
 static u8 read_data(struct vuart *vuart)
@@ -146,7 +143,7 @@ static u8 read_data(struct vuart *vuart)
 	}
 	vuart->timeout_pending = false;
 	restart_timeout(vuart);
-	drain_backlog(vuart);
+	receive(vuart);
 	return vuart->last_read;
 }
 
@@ -159,16 +156,36 @@ static void clear_fifo(struct vuart *vuart)
 
 /* --- transmitter, modem lines, control --- */
 
+/* The transmitter becomes empty with the next moment that the console has room. */
+static void transmitted(struct vuart *vuart)
+{
+	vuart->busy = !vm_console_ready(vuart->vm);
+	vuart->transmit_pending = !vuart->busy;
+}
+
+/* A guest that sends while the transmitter is not empty loses the character, as from a real one. */
 static void transmit(struct vuart *vuart, u8 c)
 {
 	if (vuart->mcr & MCR_LOOP) {
 		fifo_put(vuart, c);
+		vuart->transmit_pending = true;
 	} else {
 		char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
 
 		vm_console_write(vuart->vm, &text, 1);
+		transmitted(vuart);
 	}
-	vuart->transmit_pending = true;
+}
+
+/* The console has room, or characters were typed. */
+static void console_changed(void *device)
+{
+	struct vuart *vuart = device;
+
+	if (vuart->busy)
+		transmitted(vuart);
+	receive(vuart);
+	update_irq(vuart);
 }
 
 /* The terminal is always ready: CTS, DSR and DCD are on. In loopback they follow the modem outputs. */
@@ -187,9 +204,9 @@ static void update_modem(struct vuart *vuart)
 
 static void write_ier(struct vuart *vuart, u8 value)
 {
-	/* The transmitter is empty: enabling its interrupt raises it. */
+	/* Enabling the interrupt of an empty transmitter raises it. */
 	if (value & ~vuart->ier & IER_TRANSMIT)
-		vuart->transmit_pending = true;
+		vuart->transmit_pending = !vuart->busy;
 	vuart->ier = value & IER_BITS;
 }
 
@@ -201,7 +218,7 @@ static void write_fcr(struct vuart *vuart, u8 value)
 	vuart->fcr = value & FCR_ENABLE ? value : 0;
 	if (toggled || (vuart->fcr & FCR_CLEAR_RX))
 		clear_fifo(vuart);
-	drain_backlog(vuart);
+	receive(vuart);
 }
 
 static u8 read_iir(struct vuart *vuart)
@@ -210,12 +227,14 @@ static u8 read_iir(struct vuart *vuart)
 
 	if (id == IIR_TRANSMIT)
 		vuart->transmit_pending = false;
+	/* The driver is in its interrupt handler: it has sent what it wanted to send. */
+	vm_console_push(vuart->vm);
 	return id | (vuart->fcr & FCR_ENABLE ? IIR_FIFO : 0);
 }
 
 static u8 read_lsr(struct vuart *vuart)
 {
-	u8 value = LSR_THR_EMPTY | LSR_TX_EMPTY | vuart->lsr_errors;
+	u8 value = (vuart->busy ? 0 : LSR_THR_EMPTY | LSR_TX_EMPTY) | vuart->lsr_errors;
 
 	vuart->lsr_errors = 0;
 	return value | (vuart->fifo_count ? LSR_READY : 0);
@@ -281,7 +300,7 @@ static void write_register(struct vuart *vuart, unsigned index, u8 value)
 	case UART_MCR:
 		vuart->mcr = value & MCR_BITS;
 		update_modem(vuart);
-		drain_backlog(vuart);
+		receive(vuart);
 		break;
 	case UART_SCRATCH:
 		vuart->scratch = value;
@@ -320,10 +339,11 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
 	vuart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
-	vtimer_init(&vuart->timeout, vm_bsp(vm), timeout_fire);
+	vtimer_init_shared(&vuart->timeout, vm, timeout_fire);
 	if (byte_ports_register(vm, &(struct byte_ports){
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
 		.read = vuart_read, .write = vuart_write, .device = vuart }))
 		return NULL;
+	vm_console_connect(vm, console_changed, vuart);
 	return vuart;
 }

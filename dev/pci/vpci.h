@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "dev/irq/vioapic.h"
 #include "lib/types.h"
 
 struct vm;
@@ -15,6 +16,15 @@ struct vpci_bus;
 #define PCI_SLOTS	    32
 #define PCI_FUNCTIONS	    (PCI_SLOTS * 8)
 #define PCI_SLOT(slot, function) ((slot) << 3 | (function))
+
+/*
+ * The IOAPIC input of a slot's interrupt pin: 0 is INTA. From slot to slot, pin A moves to the next input, so
+ * that neighbours seldom share one.
+ */
+static inline u32 vpci_gsi(u32 slot, u32 pin)
+{
+	return PCI_FIRST_GSI + (slot + pin) % (PCI_LAST_GSI - PCI_FIRST_GSI + 1);
+}
 
 /* One function on the bus. The owner keeps the memory for as long as the VM lives. */
 struct vpci_function {

@@ -3,7 +3,8 @@
  * The information of Multiboot2 and Multiboot1 boot loaders, and what is read out of it: Lamina's own
  * options and the modules' command lines. The input's first byte says which of the two follows.
  */
-/* link: arch/bootinfo/efi.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/keyval.c lib/string.c */
+/* link: arch/bootinfo/efi.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/cpu_set.c */
+/* link: lib/keyval.c lib/string.c */
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -141,6 +142,7 @@ static void make_multiboot2(unsigned which)
 	static const char *const lines[] = {
 		"vm=web role=kernel mem=512M vcpus=1 limit=5 -- console=ttyS0 \"a b\"", "vm=web role=initrd",
 		"", "/boot/kernel mem=12Q", "\"vm=a\" \"b", "role=initrd", "vm=a -- x=\\\"y", "colour=red",
+		"vm=db role=kernel vcpus=4 cpus=0,2-3,250-255 onreset=stop", "vm=db cpus=5-,-1,256 onreset=restart",
 	};
 	static const struct {
 		u32 entry_size, version;

@@ -79,7 +79,7 @@ void machine_set(struct vcpu *vcpu, enum machine_mode mode, u64 rflags)
 	const struct descriptor_table gdt = { GDT, 0xfff }, idt = { IDT, 0xfff }, ivt = { IVT, 0x3ff };
 	const struct vcpu_ops *ops = vcpu->ops;
 
-	vcpu_reset(vcpu);
+	vcpu_reset(vcpu, false);
 	write_tables(vcpu, mode);
 	memset(at(vcpu, STACK_LOW), 0, MACHINE_STACK - STACK_LOW);
 

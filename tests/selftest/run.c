@@ -8,18 +8,20 @@
 #include "arch/fault/panic.h"
 #include "arch/cpu/x86.h"
 #include "arch/mem/pool.h"
-#include "core/observe/entry_check.h"
+#include "core/enter.h"
 #include "core/mem/guest_mem.h"
 #include "lib/log.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "svm/svm.h"
+#include "tests/selftest/forced.h"
+#include "tests/selftest/isolation.h"
 #include "tests/selftest/report.h"
 #include "tests/selftest/selftest.h"
 #include "vmx/vmx.h"
 
-void __real_vm_run(struct vm *vm);
-void __wrap_vm_run(struct vm *vm);
+enum vcpu_stop __real_vcpu_run_slice(struct vcpu *loaded);
+enum vcpu_stop __wrap_vcpu_run_slice(struct vcpu *loaded);
 
 static void check(const struct vmx_entry_state *s)
 {
@@ -330,18 +332,24 @@ static void break_state(struct vcpu *refused)
 		vmcs_writen(GUEST_CR0, vmcs_readn(GUEST_CR0) & ~CR0_NE);
 }
 
-void __wrap_vm_run(struct vm *vm)
+enum vcpu_stop __wrap_vcpu_run_slice(struct vcpu *loaded)
 {
+	struct vm *vm = loaded->vm;
+
 	if (!strcmp(vm->name, "refused"))
-		break_state(vm->vcpus[0]);
-	if (strcmp(vm->name, "mutations")) {
-		__real_vm_run(vm);
-		return;
+		break_state(loaded);
+	if (!memcmp(vm->name, "apart", 5))
+		selftest_isolation(loaded);
+	if (!strcmp(vm->name, "forced")) {
+		selftest_forced(loaded);
+	} else if (!strcmp(vm->name, "mutations")) {
+		if (loaded->ops->name == svm_ops.name)
+			run_svm_mutations(vm);
+		else
+			run_mutations(vm);
+		vm_end(vm, VM_END_STOPPED, "all mutations tried");
+	} else {
+		return __real_vcpu_run_slice(loaded);
 	}
-	if (vm->vcpus[0]->ops->name == svm_ops.name)
-		run_svm_mutations(vm);
-	else
-		run_mutations(vm);
-	entry_check_print(vm->vcpus[0]);
-	vm_end(vm, VM_END_STOPPED, "all mutations tried");
+	return VCPU_STOPPED_LEFT;
 }

@@ -12,6 +12,7 @@
 #include "core/cpu/msr.h"
 #include "core/exit.h"
 #include "core/io.h"
+#include "core/startup.h"
 #include "core/vtimer.h"
 
 struct fake_machine fake;
@@ -346,7 +347,12 @@ void exit_unexpected(struct vcpu *vcpu, const char *format, ...)
 
 /* --- what vcpu_reset() needs: no test calls it here --- */
 
-void msr_reset(struct vcpu *vcpu)
+void msr_reset(struct vcpu *vcpu, bool init)
 {
 	fail_msg("the fake has no MSRs");
+}
+
+void startup_reset(struct vcpu *vcpu)
+{
+	fail_msg("the fake has one vCPU");
 }

@@ -3,6 +3,8 @@
 #include "arch/mem/pool.h"
 #include "fake_vm.h"
 
+#include "core/vm_console.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include "core/cpu/cpuid.h"
 #include "core/event.h"
 #include "core/observe/trace_record.h"
+#include "core/startup.h"
 #include "lib/errno.h"
 
 u64 fake_hz = 2399123457;
@@ -37,14 +40,30 @@ static bool line_waiting(struct vm *vm, unsigned irq)
 
 static const struct irqchip_ops no_controllers = { .set_line = set_line, .line_waiting = line_waiting };
 
+/* --- the host's CPU --- */
+
+/* Each thread is a CPU; that of the thread that creates the VM is the vCPUs' home. */
+static _Thread_local struct percpu thread_cpu, *home_cpu;
+
+__attribute__((weak)) struct percpu *this_cpu(void)
+{
+	return home_cpu ? home_cpu : &thread_cpu;
+}
+
+static void shared_timers_changed(struct vtimer_list *list)
+{
+	vtimer_limit_changed(vm_bsp(container_of(list, struct vm, timers)));
+}
+
 /* --- set-up --- */
 
 struct vm *fake_create(u64 ram_size)
 {
-	struct fake_vm *fake = calloc(1, sizeof(*fake));
+	struct fake_vm *fake = aligned_alloc(64, ALIGN_UP(sizeof(*fake), 64));
 	struct vm *vm = &fake->vm;
 
 	assert_non_null(fake);
+	memset(fake, 0, sizeof(*fake));
 	fake_hz = 2399123457;
 	fake_now = 0x123456789abull;
 	fake->ram_size = ram_size;
@@ -52,6 +71,9 @@ struct vm *fake_create(u64 ram_size)
 	fake->alloc_limit = FAKE_ALLOCS;
 	vm->vcpu_count = 1;
 	vm->state = VM_RUNNING;
+	vm->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .changed = shared_timers_changed };
+	fake->cpu.trace.records = fake->records;
+	home_cpu = &fake->cpu;
 	vm_set_irqchip(vm, &no_controllers, NULL);
 	assert_int_equal(io_init(vm), 0);
 	for (u32 i = 0; i < FAKE_VCPUS; i++) {
@@ -59,7 +81,10 @@ struct vm *fake_create(u64 ram_size)
 
 		vcpu->vm = vm;
 		vcpu->id = i;
-		vcpu->timer_deadline = VTIMER_NEVER;
+		vcpu->cpu = &fake->cpu;
+		vcpu->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .vcpu = vcpu };
+		vcpu->shared_timers = i == 0 ? &vm->timers : NULL;
+		vcpu->timer_deadline = vcpu->limit = vcpu->slice_end = VTIMER_NEVER;
 		vm->vcpus[i] = vcpu;
 	}
 	return vm;
@@ -108,10 +133,6 @@ u64 fake_random(u64 *state)
 	return *state * 0x2545f4914f6cdd1dull;
 }
 
-/* --- what the buses record --- */
-
-struct trace_ring trace_ring;
-
 /* --- accesses by the boot processor --- */
 
 u8 in8(struct vm *vm, u16 port)
@@ -159,21 +180,31 @@ u8 cpuid_physical_bits(const struct vcpu *vcpu)
 	return 40;
 }
 
-void event_queue_nmi(struct vcpu *vcpu)
+void fake_move_away(struct vcpu *vcpu)
+{
+	static struct percpu elsewhere;
+
+	elsewhere.trace.records = fake_of(vcpu->vm)->records;
+	vcpu->cpu = &elsewhere;
+}
+
+void vcpu_kick(struct vcpu *vcpu, enum vcpu_request request)
+{
+	__atomic_fetch_add(&fake_vcpu_of(vcpu)->kicks, 1, __ATOMIC_SEQ_CST);
+	vcpu_request(vcpu, request);
+}
+
+void vcpu_raise_nmi(struct vcpu *vcpu)
 {
 	fake_vcpu_of(vcpu)->nmis++;
 }
 
-/* They replace those of core/irqchip.c in tests that link with --wrap=vcpu_raise_init and so on. */
-void __wrap_vcpu_raise_init(struct vcpu *vcpu);
-void __wrap_vcpu_raise_startup(struct vcpu *vcpu, u8 vector);
-
-void __wrap_vcpu_raise_init(struct vcpu *vcpu)
+void vcpu_raise_init(struct vcpu *vcpu)
 {
 	fake_vcpu_of(vcpu)->inits++;
 }
 
-void __wrap_vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
+void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
 {
 	fake_vcpu_of(vcpu)->startups++;
 	fake_vcpu_of(vcpu)->startup_vector = vector;
@@ -183,11 +214,10 @@ void __wrap_vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
 
 u64 fake_deadline(const struct vm *vm)
 {
-	u64 first = VTIMER_NEVER;
+	u64 first = vm->timers.deadline;
 
 	for (unsigned i = 0; i < FAKE_VCPUS; i++)
-		if (vm->vcpus[i]->timers)
-			first = MIN(first, vm->vcpus[i]->timers->deadline);
+		first = MIN(first, vm->vcpus[i]->timers.deadline);
 	return first;
 }
 
@@ -341,8 +371,49 @@ void vm_end_debug_exit(struct vm *vm, u32 status)
 	vm_end(vm, VM_END_DEBUG_EXIT, "debug exit, status %#x", status);
 }
 
-void vm_console_write(struct vm *vm, const char *text, size_t n)
+size_t vm_console_write(struct vm *vm, const char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		fake_of(vm)->console[fake_of(vm)->console_length++ % FAKE_CONSOLE] = text[i];
+	struct fake_vm *fake = fake_of(vm);
+
+	if (fake->console_full)
+		return 0;
+	assert_true(n < FAKE_CONSOLE);
+	/* Forget the beginning of a long output. */
+	if (fake->console_length + n > FAKE_CONSOLE)
+		fake->console_length = 0;
+	memcpy(fake->console + fake->console_length, text, n);
+	fake->console_length += n;
+	return n;
+}
+
+bool vm_console_ready(struct vm *vm)
+{
+	return !fake_of(vm)->console_full;
+}
+
+void vm_console_push(struct vm *vm)
+{
+	fake_of(vm)->console_pushes++;
+}
+
+int vm_console_read(struct vm *vm)
+{
+	struct fake_vm *fake = fake_of(vm);
+
+	return fake->typed_read == fake->typed_count ? -1 : (u8)fake->typed[fake->typed_read++ % FAKE_CONSOLE];
+}
+
+void vm_console_connect(struct vm *vm, void (*changed)(void *device), void *device)
+{
+	fake_of(vm)->console_changed = changed;
+	fake_of(vm)->console_device = device;
+}
+
+void fake_type(struct vm *vm, char c)
+{
+	struct fake_vm *fake = fake_of(vm);
+
+	assert_true(fake->typed_count - fake->typed_read < FAKE_CONSOLE);
+	fake->typed[fake->typed_count++ % FAKE_CONSOLE] = c;
+	fake->console_changed(fake->console_device);
 }

@@ -13,9 +13,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "arch/cpu/percpu.h"
 #include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/irqchip.h"
+#include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vm_alloc.h"
@@ -25,13 +27,13 @@
 
 #define FAKE_IRQS    24
 #define FAKE_VCPUS   VM_MAX_VCPUS
-#define FAKE_ALLOCS  64
+#define FAKE_ALLOCS  320
 #define FAKE_CONSOLE 4096
 
 struct fake_vcpu {
 	struct vcpu vcpu;
-	/* Calls of event_queue_nmi(), and of vcpu_raise_init() and vcpu_raise_startup() if they are wrapped. */
-	unsigned nmis, inits, startups;
+	/* Calls of vcpu_raise_nmi(), vcpu_raise_init(), vcpu_raise_startup(), vcpu_kick(). */
+	unsigned nmis, inits, startups, kicks;
 	u8 startup_vector;
 };
 
@@ -44,6 +46,8 @@ struct fake_line {
 struct fake_vm {
 	struct vm vm;
 	struct fake_vcpu vcpus[FAKE_VCPUS];	/* vm.vcpu_count is 1, until a test wants more */
+	struct percpu cpu;			/* the home of all of them, and where the test runs */
+	struct trace_record records[TRACE_RECORDS];	/* what the buses record */
 
 	/* What irq_line_set() was called with, until a test installs interrupt controllers. */
 	struct fake_line lines[FAKE_IRQS];
@@ -55,6 +59,12 @@ struct fake_vm {
 	unsigned ends;			/* calls of vm_end() */
 	char console[FAKE_CONSOLE];
 	size_t console_length;
+	bool console_full;		/* it takes nothing */
+	unsigned console_pushes;	/* calls of vm_console_push() */
+	char typed[FAKE_CONSOLE];
+	u32 typed_count, typed_read;
+	void (*console_changed)(void *device);
+	void *console_device;
 	unsigned logged;		/* lines */
 
 	void *allocs[FAKE_ALLOCS];
@@ -72,7 +82,10 @@ static inline struct fake_vcpu *fake_vcpu_of(const struct vcpu *vcpu)
 	return (struct fake_vcpu *)vcpu;
 }
 
-/* Has vcpu_interrupt_changed() been called for this vCPU since the last call of this function? */
+/* Give the vCPU another home CPU than the one that the test runs on. */
+void fake_move_away(struct vcpu *vcpu);
+
+/* Has vcpu_interrupt_changed() or vcpu_interrupt_sent() been called for this vCPU since the last call of this function? */
 bool fake_interrupt_changed(struct vcpu *vcpu);
 
 /* TSC ticks per second. An odd number by default, so that rounding errors show. */
@@ -87,8 +100,11 @@ void fake_advance(struct vm *vm, u64 ticks);
 void fake_advance_ns(struct vm *vm, u64 ns);
 /* Let time pass without running timers, as if the host were busy; then run those that are due, once. */
 void fake_stall(struct vm *vm, u64 ticks);
-/* The deadline of the first timer of all vCPUs; VTIMER_NEVER if none. */
+/* The deadline of the first timer of all vCPUs and of the shared devices; VTIMER_NEVER if none. */
 u64 fake_deadline(const struct vm *vm);
+
+/* Type a character at the VM's console. */
+void fake_type(struct vm *vm, char c);
 
 /* Accesses from the BSP. */
 u8 in8(struct vm *vm, u16 port);

@@ -6,7 +6,6 @@
  */
 /* link: dev/firmware/acpi.c dev/firmware/acpi_dsdt.c dev/firmware/aml.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 */
 #include "dev/firmware/acpi.h"
 #include "fake_vm.h"
 
@@ -19,7 +18,7 @@
 
 #include "lib/acpi_tables.h"
 
-#define PROCESSORS 3
+#define PROCESSORS 288
 
 static struct vm *create(void **state)
 {

@@ -245,7 +245,7 @@ static void declare(u32 processors)
 static void want_processors(u32 processors)
 {
 	for (u32 i = 0; i < processors; i++)
-		want("device CP%02X\n_HID \"ACPI0007\"\n_UID %x\ndevice ends\n", i, i);
+		want(i < 0x100 ? "device CP%02X\n_HID \"ACPI0007\"\n_UID %x\ndevice ends\n" : "device C%03X\n_HID \"ACPI0007\"\n_UID %x\ndevice ends\n", i, i);
 }
 
 /* Slots 1 to 31, pins A to D on inputs 16 to 19; 0xffff stands for all functions of a slot. */
@@ -292,7 +292,7 @@ static void want_machine(u32 processors)
 static void test_the_devices_of_the_machine(void **state)
 {
 	/* None of them, the usual ones, and both hexadecimal digits of a name. */
-	static const u32 processors[] = { 0, 1, 2, 16, 17, 0x5b, 0xff };
+	static const u32 processors[] = { 0, 1, 2, 16, 17, 0x5b, 0xff, 0x100, 0x101, 0x120 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(processors); i++) {
 		declare(processors[i]);

@@ -14,7 +14,7 @@
 #include "dev/firmware/acpi.c"
 
 #define PROCESSORS 3
-#define AREA_SIZE  (GUEST_RSDP_AREA_END - GUEST_RSDP_ADDRESS)
+#define AREA_SIZE  (MP_TABLE_ADDRESS - GUEST_RSDP_ADDRESS)
 
 static unsigned errors_logged;
 
@@ -49,7 +49,7 @@ static u64 field(const u8 *at, unsigned size)
 /* A table by its guest-physical address. */
 static const u8 *at(u64 address)
 {
-	assert_in_range(address, GUEST_RSDP_ADDRESS, GUEST_RSDP_AREA_END - 1);
+	assert_in_range(address, GUEST_RSDP_ADDRESS, MP_TABLE_ADDRESS - 1);
 	return memory + (address - GUEST_RSDP_ADDRESS);
 }
 
@@ -260,6 +260,34 @@ static void test_there_is_room_for_255_processors(void **state)
 	assert_int_equal(sum(dsdt(), field(dsdt() + 4, 4)), 0);
 }
 
+/* "Processor Local x2APIC Structure", "Local x2APIC NMI Structure": for all others. */
+static void test_processors_beyond_255_have_x2apic_structures(void **state)
+{
+	static const u8 x2apic_nmi[] = { 10, 12, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0 };
+
+	for (u32 processors = 256; processors <= 288; processors += 32) {
+		struct area area = { .start = memory, .size = sizeof(memory) };
+		const u8 *at;
+
+		memset(memory, 0, sizeof(memory));
+		assert_int_equal(write_tables(&area, processors), 0);
+		at = madt() + 44 + 254 * 8;
+		assert_memory_equal(at, "\x00\x08\xfe\xfe\x01\0\0\0", 8);
+		at += 8;
+		for (u32 id = 255; id < processors; id++, at += 16) {
+			assert_memory_equal(at, "\x09\x10\0\0", 4);
+			assert_int_equal(field(at + 4, 4), id);
+			assert_int_equal(field(at + 8, 4), 1);	/* enabled */
+			assert_int_equal(field(at + 12, 4), id);
+		}
+		at += 12 + 2 * 10;
+		assert_memory_equal(at, "\x04\x06\xff\0\0\x01", 6);
+		assert_memory_equal(at + 6, x2apic_nmi, sizeof(x2apic_nmi));
+		assert_ptr_equal(at + 18, madt() + field(madt() + 4, 4));
+		assert_int_equal(sum(madt(), field(madt() + 4, 4)), 0);
+	}
+}
+
 /* A DSDT of odd length included. */
 static void test_each_table_starts_at_a_multiple_of_16(void **state)
 {
@@ -293,13 +321,13 @@ static void test_the_guest_finds_the_same_tables(void **state)
 	assert_int_equal(errors_logged, 0);
 	assert_memory_equal(ram + GUEST_RSDP_ADDRESS, memory, sizeof(memory));
 	assert_int_equal(ram[GUEST_RSDP_ADDRESS - 1], 0xa5);
-	assert_int_equal(ram[GUEST_RSDP_AREA_END], 0xa5);
+	assert_int_equal(ram[MP_TABLE_ADDRESS], 0xa5);
 	fake_destroy(vm);
 }
 
 static void test_an_area_that_is_not_ram_is_reported(void **state)
 {
-	struct vm *vm = fake_create(GUEST_RSDP_AREA_END - 1);
+	struct vm *vm = fake_create(MP_TABLE_ADDRESS - 1);
 
 	assert_int_equal(acpi_tables_write(vm), -EFAULT);
 	assert_int_equal(errors_logged, 1);
@@ -320,6 +348,7 @@ int main(void)
 		TEST(test_each_structure_of_the_madt),
 		TEST(test_every_area_that_is_too_small_is_an_error),
 		TEST(test_there_is_room_for_255_processors),
+		TEST(test_processors_beyond_255_have_x2apic_structures),
 		TEST(test_each_table_starts_at_a_multiple_of_16),
 		TEST(test_the_guest_finds_the_same_tables),
 		TEST(test_an_area_that_is_not_ram_is_reported),

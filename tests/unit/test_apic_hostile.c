@@ -7,7 +7,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
+/* cflags: -DVM_MAX_VCPUS=4 */
 #include "apic_fixture.h"
 
 #define VCPUS	   3
@@ -143,7 +143,7 @@ static void change_tsc(struct vm *vm, u32 index)
 static void make_usable(struct vm *vm, u32 index)
 {
 	if (random_below(2)) {
-		vm->irqchip->vcpu_reset(cpu(vm, index));
+		vm->irqchip->vcpu_reset(cpu(vm, index), false);
 		apic_enable(vm, index);
 	} else {
 		apic_set(vm, index, LAPIC_TPR, 0);
@@ -204,7 +204,7 @@ static void act(struct vm *vm)
 
 static void check_lapic(struct vm *vm, u32 index)
 {
-	const struct vlapic *vlapic = vlapic_of(vm, index);
+	struct vlapic *vlapic = vlapic_of(vm, index);
 	int request = vector_set_highest(&vlapic->irr), service = vector_set_highest(&vlapic->isr);
 	int vector = vlapic_pending(vlapic);
 	u8 service_class = service < 0 ? 0 : service & 0xf0;

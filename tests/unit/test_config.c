@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Module command lines: each valid form, a violation of each rule, and hostile input. */
-/* link: core/load/config.c lib/keyval.c lib/string.c */
+/* link: core/load/config.c lib/cpu_set.c lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -228,7 +228,7 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, mem, vcpus or limit" },
+				       "expected vm, role, mem, vcpus, cpus, onreset or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -240,9 +240,15 @@ static void test_each_rule(void **state)
 		{ "vm=bad mem=99999999999999999999G", "mem=99999999999999999999G: expected" },
 		{ "vm=bad mem=", "mem=: expected" },
 		{ "vm=bad mem", "mem has no value: expected mem=SIZE" },
-		{ "vm=bad vcpus=2", "vcpus=2: expected vcpus=1, the VM's CPUs: more than one is "
-				    "not supported yet" },
-		{ "vm=bad vcpus=0", "vcpus=0: expected vcpus=1" },
+		{ "vm=bad vcpus=289", "vcpus=289: expected vcpus=N, the VM's CPUs: 1 to 288" },
+		{ "vm=bad vcpus=0", "vcpus=0: expected vcpus=N" },
+		{ "vm=bad vcpus=two", "vcpus=two: expected vcpus=N" },
+		{ "vm=bad cpus=", "cpus=: expected cpus=LIST, the host's CPUs that run the VM's, as in 0,2-3" },
+		{ "vm=bad cpus=0,", "cpus=0,: expected cpus=LIST" },
+		{ "vm=bad cpus=3-2", "cpus=3-2: expected cpus=LIST" },
+		{ "vm=bad cpus=256", "cpus=256: expected cpus=LIST" },
+		{ "vm=bad onreset=halt", "onreset=halt: expected onreset=restart|stop" },
+		{ "vm=bad onreset=", "onreset=: expected onreset=restart|stop" },
 		{ "vm=bad vcpus=4294967297", "vcpus=4294967297: expected" },
 		{ "vm=bad limit=0", "limit=0: expected limit=SECONDS" },
 		{ "vm=bad limit=10s", "limit=10s: expected" },
@@ -309,6 +315,45 @@ static void test_time_limits(void **state)
 		assert_int_equal(errors, 0);
 		assert_int_equal(config.vms[0].time_limit_s, limits[i]);
 	}
+}
+
+static void test_vcpus_and_their_cpus(void **state)
+{
+	static const u32 counts[] = { 1, 2, 287, 288 };
+	char line[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		snprintf(line, sizeof(line), "vcpus=%u", counts[i]);
+		parse(line);
+		assert_int_equal(errors, 0);
+		assert_int_equal(config.vms[0].vcpus, counts[i]);
+	}
+	parse("");
+	assert_int_equal(config.vms[0].vcpus, 1);
+	assert_true(cpu_set_is_empty(&config.vms[0].cpus));
+	parse("vcpus=3 cpus=0,2-3,255");
+	assert_int_equal(errors, 0);
+	for (u32 cpu = 0; cpu < CPU_SET_SIZE; cpu++)
+		assert_int_equal(cpu_set_has(&config.vms[0].cpus, cpu), cpu == 0 || cpu == 2 || cpu == 3 || cpu == 255);
+	/* A setting counts on either line, and the last one wins. */
+	parse("vm=a cpus=1", "vm=a role=initrd cpus=2", "vm=b");
+	assert_int_equal(errors, 0);
+	assert_true(cpu_set_has(&vm_named("a")->cpus, 2));
+	assert_false(cpu_set_has(&vm_named("a")->cpus, 1));
+	assert_true(cpu_set_is_empty(&vm_named("b")->cpus));
+}
+
+static void test_what_a_reset_does(void **state)
+{
+	parse("vm=a", "vm=b onreset=restart", "vm=c onreset=stop", "vm=d", "vm=d role=initrd onreset=stop");
+	assert_int_equal(errors, 0);
+	assert_false(vm_named("a")->stop_on_reset);
+	assert_false(vm_named("b")->stop_on_reset);
+	assert_true(vm_named("c")->stop_on_reset);
+	assert_true(vm_named("d")->stop_on_reset);
+	parse("onreset=stop onreset=restart");
+	assert_int_equal(errors, 0);
+	assert_false(config.vms[0].stop_on_reset);
 }
 
 static void test_all_errors_of_a_line_are_reported(void **state)
@@ -444,7 +489,7 @@ static void test_every_module_a_vm(void **state)
 static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
-		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=1", "limit=SECONDS", "256M",
+		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop", "limit=SECONDS", "256M",
 		"--",
 	};
 
@@ -466,7 +511,7 @@ static void check_invariants(void)
 		assert_true(strnlen(vm->cmdline, VM_CMDLINE_SIZE) < VM_CMDLINE_SIZE);
 		assert_in_range(vm->memory, MIB(2), GIB(256));
 		assert_int_equal(vm->memory % MIB(2), 0);
-		assert_int_equal(vm->vcpus, 1);
+		assert_in_range(vm->vcpus, 1, 288);
 		if (vm->valid)
 			assert_in_range(vm->kernel.index, 0, BOOT_MAX_MODULES - 1);
 		else
@@ -477,7 +522,7 @@ static void check_invariants(void)
 static void test_random_lines(void **state)
 {
 	static const char *const pieces[] = {
-		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--",
+		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", "cpus=", "-", ",", "onreset=", "stop",
 		" ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
 		"99999999999",
 	};
@@ -511,6 +556,8 @@ int main(void)
 		cmocka_unit_test(test_each_rule),
 		cmocka_unit_test(test_characters_of_a_name),
 		cmocka_unit_test(test_time_limits),
+		cmocka_unit_test(test_vcpus_and_their_cpus),
+		cmocka_unit_test(test_what_a_reset_does),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_lengths_that_are_quoted),

@@ -33,6 +33,11 @@ static struct port {
 	u16 base;
 	int state;
 	u8 line, scratch, fifo, divisor[2];
+	u8 enabled, modem;		/* interrupts; modem control */
+	bool slow;			/* takes 16 characters, and no more until drain() */
+	unsigned in_fifo;
+	const char *typed;		/* what is received; NULL: nothing */
+	bool overrun;
 	char said[1 << 18];
 	size_t length;
 } ports[4];
@@ -68,13 +73,16 @@ u8 inb(u16 at)
 		return 0xff;
 	switch (at - p->base) {
 	case 0: case 1:
-		return p->line & 0x80 ? p->divisor[at - p->base] : 0;
+		if (p->line & 0x80)
+			return p->divisor[at - p->base];
+		return at == p->base && p->typed && *p->typed ? (u8)*p->typed++ : 0;
 	case 2:
 		return p->fifo & 1 ? 0xc1 : 0x01;
 	case 3:
 		return p->line;
 	case 5:
-		return p->state == STUCK ? 0x00 : 0x60;
+		return (p->state == STUCK || (p->slow && p->in_fifo) ? 0x00 : 0x60) |
+		       (p->typed && *p->typed) | (p->overrun ? 0x02 : 0);
 	case 7:
 		return p->scratch;
 	default:
@@ -92,8 +100,15 @@ void outb(u16 at, u8 value)
 	case 0: case 1:
 		if (p->line & 0x80)
 			p->divisor[at - p->base] = value;
-		else if (at == p->base && p->length + 1 < sizeof(p->said))
+		else if (at == p->base && p->length + 1 < sizeof(p->said)) {
 			p->said[p->length++] = (char)value;
+			assert_true(!p->slow || p->in_fifo++ < 16);
+		} else if (at == p->base + 1) {
+			p->enabled = value;
+		}
+		break;
+	case 4:
+		p->modem = value;
 		break;
 	case 2:
 		p->fifo = value;
@@ -304,7 +319,7 @@ static void test_no_port_at_all(void **state)
 	assert_seen("warning: console: no serial port answers");
 	assert_false(shown_serial.found);
 	assert_true(now < 1000);	/* and there was no wait */
-	assert_int_equal(uart_enable_interrupt(), -ENODEV);
+	assert_int_equal(uart_enable_interrupt(&console_uart), -ENODEV);
 }
 
 /* --- console= --- */
@@ -434,7 +449,7 @@ static void test_pci(void **state)
 	assert_said(second, "first\r\n");
 	assert_int_equal(f->registers[1], PCI_COMMAND_IO);
 	assert_int_equal(f->registers[4], 0xc001);
-	assert_int_equal(uart_enable_interrupt(), -EOPNOTSUPP);
+	assert_int_equal(uart_enable_interrupt(&console_uart), -EOPNOTSUPP);
 }
 
 static void test_pci_by_place_and_in_memory(void **state)
@@ -547,7 +562,7 @@ static void test_a_stuck_port(void **state)
 	told = strstr(seen, "takes no more characters");
 	assert_non_null(told);
 	assert_null(strstr(told + 1, "takes no more characters"));
-	uart_flush();
+	uart_flush(&console_uart);
 	assert_in_range(now, 900000, 1100000);
 }
 
@@ -582,8 +597,119 @@ static void test_a_port_that_vanishes(void **state)
 	log_much(2000);
 	assert_seen("takes no more characters");
 	assert_true(now < 1200000);
-	uart_poll();
-	assert_int_equal(uart_read_char(), -1);
+	uart_poll(&console_uart);
+	assert_int_equal(uart_read_char(&console_uart), -1);
+}
+
+/* --- without waiting --- */
+
+static struct port *slow_port(void)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	option("com1");
+	console_init();
+	assert_int_equal(uart_enable_interrupt(&console_uart), 0);
+	com1->length = 0;
+	memset(com1->said, 0, sizeof(com1->said));
+	now = 0;
+	com1->slow = true;
+	com1->in_fifo = 1;	/* it is still sending */
+	console_uart.room = 0;
+	return com1;
+}
+
+/* As much as the FIFO takes, and an interrupt for the rest; none when there is no rest. */
+static void test_put_fills_the_fifo(void **state)
+{
+	struct port *com1 = slow_port();
+
+	assert_int_equal(uart_put(&console_uart, "0123456789abcdefghij", 20), 0);
+	assert_int_equal(com1->enabled, 0x03);
+	com1->in_fifo = 0;
+	assert_int_equal(uart_put(&console_uart, "0123456789abcdefghij", 20), 16);
+	assert_int_equal(com1->enabled, 0x03);
+	com1->in_fifo = 0;
+	assert_int_equal(uart_put(&console_uart, "ghij", 4), 4);
+	assert_int_equal(com1->enabled, 0x01);
+	assert_string_equal(com1->said, "0123456789abcdefghij");
+	/* The FIFO was seen empty: there is room for 12 more, whatever the status says now. */
+	assert_int_equal(uart_put(&console_uart, "0123456789abcdef", 16), 12);
+	assert_true(now < 10);
+}
+
+/* The FIFO may be full between a carriage return and its line feed. */
+static void test_put_splits_a_line_end(void **state)
+{
+	struct port *com1 = slow_port();
+
+	com1->in_fifo = 0;
+	assert_int_equal(uart_put(&console_uart, "0123456789abcde\n", 16), 15);
+	assert_string_equal(com1->said, "0123456789abcde\r");
+	assert_int_equal(uart_put(&console_uart, "\n", 1), 0);
+	com1->in_fifo = 0;
+	assert_int_equal(uart_put(&console_uart, "\n\n", 2), 2);
+	assert_string_equal(com1->said, "0123456789abcde\r\n\r\n");
+	/* Also if the rest is written with waiting, as in a crash report. */
+	assert_int_equal(uart_put(&console_uart, "012345678901\n", 13), 12);
+	com1->slow = false;
+	uart_write(&console_uart, "\nx\n", 3);
+	assert_string_equal(com1->said + 19, "012345678901\r\nx\r\n");
+}
+
+/* It takes nothing for a second: from then on it is stalled, takes everything, and loses it. */
+static void test_put_to_a_port_that_stalls(void **state)
+{
+	struct port *com1 = slow_port();
+
+	com1->state = STUCK;
+	while (!uart_put(&console_uart, "abc", 3))
+		;
+	assert_in_range(now, 1000000, 1010000);
+	assert_true(uart_stalled(&console_uart));
+	assert_int_equal(uart_lost(&console_uart), 3);
+	assert_int_equal(uart_put(&console_uart, "abc", 3), 3);
+	assert_int_equal(com1->length, 0);
+	com1->state = ANSWERS;
+	com1->in_fifo = 0;
+	assert_int_equal(uart_put(&console_uart, "def", 3), 3);
+	assert_string_equal(com1->said, "def");
+	assert_false(uart_stalled(&console_uart));
+	assert_int_equal(uart_lost(&console_uart), 6);
+}
+
+static void test_put_without_a_port(void **state)
+{
+	static struct uart none;
+
+	assert_int_equal(uart_put(&none, "abc", 3), 3);
+	assert_true(uart_served(&none));
+	assert_int_equal(uart_read_char(&none), -1);
+}
+
+/* The ring is full: the rest stays in the port, and RTS is off until half of the ring is read. */
+static void test_input_is_held_off(void **state)
+{
+	struct port *com1 = slow_port();
+	static char text[3001];
+
+	memset(text, 'x', 3000);
+	com1->typed = text;
+	for (unsigned i = 0; i < 100; i++)
+		uart_poll(&console_uart);
+	assert_int_equal(com1->typed - text, UART_RING);
+	assert_int_equal(com1->modem, 0x09);
+	for (unsigned i = 0; i < UART_RING / 2 - 1; i++)
+		assert_int_equal(uart_read_char(&console_uart), 'x');
+	assert_int_equal(com1->modem, 0x09);
+	uart_read_char(&console_uart);
+	assert_int_equal(com1->modem, 0x0b);
+	assert_true(com1->typed - text > UART_RING);	/* no interrupt would fetch it */
+	assert_int_equal(uart_overruns(&console_uart), 0);
+	com1->overrun = true;
+	uart_poll(&console_uart);
+	com1->overrun = false;
+	assert_true(uart_overruns(&console_uart) > 0);
 }
 
 /* --- ACPI --- */
@@ -821,6 +947,11 @@ static const struct CMUnitTest tests[] = {
 	console_test(test_a_stuck_port),
 	console_test(test_a_stuck_port_that_recovers),
 	console_test(test_a_port_that_vanishes),
+	console_test(test_put_fills_the_fifo),
+	console_test(test_put_splits_a_line_end),
+	console_test(test_put_to_a_port_that_stalls),
+	console_test(test_put_without_a_port),
+	console_test(test_input_is_held_off),
 	console_test(test_spcr_moves_the_console),
 	console_test(test_spcr_with_the_speed_as_it_was),
 	console_test(test_spcr_that_changes_nothing),

@@ -17,11 +17,13 @@
 #include "core/cpu/cpuid.h"
 #include "core/mem/guest_mem.h"
 #include "core/cpu/msr.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
 /* Of vcpu_reset(), which no test calls here. */
-void msr_reset(struct vcpu *vcpu) { fail(); }
+void msr_reset(struct vcpu *vcpu, bool init) { fail(); }
+void startup_reset(struct vcpu *vcpu) { fail(); }
 
 #define PHYSICAL_BITS 40
 #define XCR0_X87      BIT_ULL(0)

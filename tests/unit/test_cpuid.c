@@ -24,11 +24,13 @@
 #include "core/irqchip.h"
 #include "core/cpu/pvclock.h"
 #include "core/cpu/msr.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
 /* Of vcpu_reset(), which no test calls here. */
-void msr_reset(struct vcpu *vcpu) { fail(); }
+void msr_reset(struct vcpu *vcpu, bool init) { fail(); }
+void startup_reset(struct vcpu *vcpu) { fail(); }
 
 static u64 controls[CTL_XCR0 + 1], tsc_hz = 2399123457;
 static struct vm_config config = { .vcpus = 1 };
@@ -43,8 +45,8 @@ u64 clock_tsc_hz(void) { return tsc_hz; }
 void *page_alloc(void) { return calloc(1, PAGE_SIZE); }
 void page_free(void *page) { free(page); }
 int guest_read(const struct vm *v, gpa_t gpa, void *to, u64 size) { return -EFAULT; }
-void str_copy(char *to, const char *from, size_t size) { snprintf(to, size, "%s", from); }
-struct cpuid_regs pvclock_cpuid(u32 leaf) { return (struct cpuid_regs){ .eax = leaf }; }
+bool str_copy(char *to, const char *from, size_t size) { return snprintf(to, size, "%s", from) < (int)size; }
+struct cpuid_regs pvclock_cpuid(u32 leaf, u32 vcpus) { return (struct cpuid_regs){ .eax = leaf }; }
 
 static int set_up(void **state)
 {

@@ -22,6 +22,7 @@
 #include "core/cpu/msr.h"
 #include "core/cpu/pvclock.h"
 #include "core/mem/guest_mem.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -81,8 +82,9 @@ u64 clock_tsc_hz(void) { return HZ; }
 void *page_alloc(void) { return no_memory ? NULL : calloc(1, PAGE_SIZE); }
 void page_free(void *page) { free(page); }
 int guest_read(const struct vm *v, gpa_t gpa, void *to, u64 size) { fail(); return -1; }
-void msr_reset(struct vcpu *v) { fail(); }
-struct cpuid_regs pvclock_cpuid(u32 leaf) { return (struct cpuid_regs){ leaf, 1, 2, 3 }; }
+void msr_reset(struct vcpu *v, bool init) { fail(); }
+void startup_reset(struct vcpu *v) { fail(); }
+struct cpuid_regs pvclock_cpuid(u32 leaf, u32 vcpus) { return (struct cpuid_regs){ leaf, vcpus, 2, 3 }; }
 
 static struct cpuid_regs leaf(u32 number, u32 subleaf) { return cpuid_guest(&vcpu, number, subleaf); }
 
@@ -132,7 +134,7 @@ static void names_and_ranges(void **state)
 	assert_leaf(0, 0, 0x16, 1, 2, 3);
 	assert_leaf(0x80000000, 0, 0x80000008, 4, 5, 6);
 	assert_leaf(0x40000000, 0, 0x40000010, 0x696d614c, 0x614c616e, 0x616e696d);	/* "LaminaLamina" */
-	assert_leaf(0x40000100, 0, 0x40000100, 1, 2, 3);
+	assert_leaf(0x40000100, 0, 0x40000100, 1, 2, 3);	/* EBX: the number of vCPUs */
 	assert_leaf(0x40000101, 0, 0x40000101, 1, 2, 3);
 	assert_leaf(0x40000001, 0, 0, 0, 0, 0);
 }
@@ -188,6 +190,61 @@ static void topology(void **state)
 		assert_leaf(0xb, 0, 0, 1, 0x100, 6);
 		assert_leaf(0xb, 1, cases[i].bits, cases[i].vcpus, 0x201, 6);
 		assert_leaf(0xb, 2, 0, 0, 2, 6);
+	}
+}
+
+/*
+ * SDM, "CPUID": the fields that say how many ids a package reserves are powers of two; leaf 1 has 8 bits for the
+ * number of processors and for the id, leaf 4 has 6 for the cores (less 1) and 12 for those sharing a cache.
+ */
+static void processors_of_intel(void **state)
+{
+	static const struct { u32 vcpus, leaf_1, cores, sharing, bits; } cases[] = {
+		{ 1, 1, 0, 0, 0 }, { 2, 2, 1, 1, 1 }, { 3, 3, 3, 3, 2 }, { 4, 4, 3, 3, 2 }, { 8, 8, 7, 7, 3 },
+		{ 16, 16, 15, 15, 4 }, { 255, 255, 63, 255, 8 }, { 256, 255, 63, 255, 8 }, { 288, 255, 63, 511, 9 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cpuid_regs r;
+
+		config.vcpus = cases[i].vcpus;
+		create();
+		vcpu.id = cases[i].vcpus - 1;
+		r = leaf(1, 0);
+		assert_int_equal(r.ebx >> 16 & 0xff, cases[i].leaf_1);
+		assert_int_equal(r.ebx >> 24, vcpu.id & 0xff);
+		assert_int_equal(r.edx >> 28 & 1, cases[i].vcpus > 1);		/* HTT */
+		for (u32 cache = 0; cache < 3; cache++) {
+			u32 level = leaf(4, cache).eax >> 5 & 7;
+
+			assert_int_equal(level, cache + 1);
+			assert_int_equal(leaf(4, cache).eax >> 26, cases[i].cores);
+			assert_int_equal(leaf(4, cache).eax >> 14 & 0xfff, level == 3 ? cases[i].sharing : 0);
+		}
+		assert_leaf(0xb, 0, 0, 1, 0x100, vcpu.id);
+		assert_leaf(0xb, 1, cases[i].bits, cases[i].vcpus, 0x201, vcpu.id);
+		assert_int_equal(leaf(0x80000008, 0).ecx, 0);
+		assert_int_equal(leaf(0x80000001, 0).ecx & 2, 0);
+	}
+	vcpu.id = 0;
+}
+
+/* APM vol. 3, "Multiple Processor Calculation": CmpLegacy, NC (less 1) and ApicIdSize. */
+static void processors_of_amd(void **state)
+{
+	static const struct { u32 vcpus, size_and_count; } cases[] = {
+		{ 1, 0 }, { 2, 0x1001 }, { 3, 0x2002 }, { 4, 0x2003 }, { 8, 0x3007 }, { 16, 0x400f },
+		{ 255, 0x80fe }, { 256, 0x80ff }, { 288, 0x90ff },
+	};
+
+	cpu_features.vendor = CPU_VENDOR_AMD;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		config.vcpus = cases[i].vcpus;
+		create();
+		assert_int_equal(leaf(0x80000008, 0).ecx, cases[i].size_and_count);
+		assert_int_equal(leaf(0x80000001, 0).ecx >> 1 & 1, cases[i].vcpus > 1);
+		assert_int_equal(leaf(1, 0).edx >> 28 & 1, cases[i].vcpus > 1);
+		assert_int_equal(leaf(0x80000001, 0).ecx & BIT(22), 0);	/* no topology extensions */
 	}
 }
 
@@ -304,6 +361,8 @@ int main(void)
 		TEST(leaves_that_the_host_lacks),
 		TEST(caches),
 		TEST(topology),
+		TEST(processors_of_intel),
+		TEST(processors_of_amd),
 		TEST(widths_of_addresses),
 		TEST(vectors_need_their_state_and_each_other),
 		TEST(xsave_areas),

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "arch/acpi/acpi.h"
+#include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/fault/trap.h"
@@ -50,7 +51,7 @@ static bool threads;
 
 /* How a played CPU behaves. */
 static struct behaviour {
-	bool silent, sticks, leaves_out, silent_tsc;
+	bool silent, sticks, leaves_out, silent_tsc, does_not_come;
 	unsigned ipis_needed;	/* start-up IPIs until it arrives */
 	s64 tsc_off;
 	u32 microcode;
@@ -117,13 +118,31 @@ static pthread_t thread_ids[CPUS + 1];
 
 static void *run_cpu(void *cpu)
 {
-	cpu_main(cpu);
+	cpu_arrived(cpu);
 	return NULL;
 }
 
 static void end_thread(void)
 {
 	pthread_exit(NULL);
+}
+
+/* A parked CPU's thread ends when the test has no work for it. */
+static bool work_follows;
+
+void irq_wait(void)
+{
+	if (!__atomic_load_n(&work_follows, __ATOMIC_ACQUIRE))
+		end_thread();
+	sched_yield();
+}
+
+void lapic_send_fixed(u32 apic_id, u8 vector)
+{
+	assert_int_equal(vector, IRQ_VECTOR_KICK);
+	assert_int_equal(by_apic_id(apic_id)->state != CPU_PARKED, true);
+	if (!threads)
+		note("kick", apic_id);
 }
 
 void lapic_send_init(u32 apic_id)
@@ -169,6 +188,10 @@ static void play(struct percpu *cpu)
 		cpu->microcode = is->microcode;
 		cpu->state = is->leaves_out ? CPU_LEFT_OUT : CPU_READY;
 		strcpy(cpu->left_out, "it has two left hands");
+		break;
+	case CPU_CALLED:
+		if (!is->does_not_come)
+			cpu->state = job.prepare(cpu) ? CPU_LEFT_OUT : CPU_ONLINE;
 		break;
 	case CPU_READY:
 		if (tsc_request == cpu->index && !is->silent_tsc) {
@@ -243,6 +266,7 @@ static int setup(void **state)
 	trampoline_cpu = NULL;
 	tsc_request = NO_REQUEST;
 	threads = false;
+	work_follows = false;
 	return 0;
 }
 
@@ -446,6 +470,116 @@ static void local_apics_that_cannot_be_used(void **state)
 	expect_shown("CPUs: 2 of 4");
 }
 
+/* --- work --- */
+
+static unsigned prepared[CPUS], worked[CPUS];
+static int error_of_prepare;
+static bool stop_working;
+
+static int prepare(struct percpu *cpu)
+{
+	prepared[cpu->index]++;
+	return error_of_prepare;
+}
+
+static void work(struct percpu *cpu)
+{
+	assert_int_equal(cpu->state, CPU_ONLINE);
+	worked[cpu->index]++;
+	while (!__atomic_load_n(&stop_working, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static int work_setup(void **state)
+{
+	memset(prepared, 0, sizeof(prepared));
+	memset(worked, 0, sizeof(worked));
+	error_of_prepare = 0;
+	stop_working = false;
+	return setup(state);
+}
+
+static void a_parked_cpu_is_given_work(void **state)
+{
+	assert_false(cpus_is_parked(&percpus[0]));	/* the boot CPU never is */
+	cpus_start();
+	memset(diary, 0, sizeof(diary));
+	assert_false(cpus_is_parked(&percpus[0]));
+	assert_true(cpus_is_parked(&percpus[2]));
+	assert_true(cpus_run(&percpus[2], prepare, work));
+	assert_int_equal(prepared[2], 1);
+	assert_false(cpus_is_parked(&percpus[2]));
+	assert_true(cpus_is_parked(&percpus[1]));
+	expect_sent("kick 4 at ");
+	assert_null(strstr(diary, "kick 2"));
+}
+
+static void a_cpu_that_cannot_work(void **state)
+{
+	cpus_start();
+	error_of_prepare = -ENODEV;
+	assert_false(cpus_run(&percpus[1], prepare, work));
+	expect_shown("warning: CPU 1 (APIC id 2) is left out");
+	assert_int_equal(percpus[1].state, CPU_LEFT_OUT);
+	error_of_prepare = 0;
+	assert_true(cpus_run(&percpus[2], prepare, work));	/* it does not disturb the next */
+}
+
+static void a_cpu_that_does_not_come(void **state)
+{
+	u64 before;
+
+	cpus_start();
+	before = now;
+	behaviours[3].does_not_come = true;
+	assert_false(cpus_run(&percpus[3], prepare, work));
+	expect_shown("warning: CPU 3 (APIC id 6) is left out: it does not answer any more");
+	assert_int_equal(percpus[3].state, CPU_LOST);
+	assert_in_range(now - before, 1000000, 1100000);	/* a second */
+	expect_sent("INIT 6 at ");
+	assert_int_equal(prepared[3], 0);
+}
+
+static void a_cpu_that_does_not_stop(void **state)
+{
+	u64 before;
+
+	cpus_start();
+	cpus_wait_until_parked();		/* all are */
+	assert_null(strstr(shown, "does not stop"));
+	assert_true(cpus_run(&percpus[2], prepare, work));
+	before = now;
+	cpus_wait_until_parked();
+	expect_shown("warning: CPU 2 does not stop");
+	assert_null(strstr(shown, "CPU 1 does not stop"));
+	assert_in_range(now - before, 200000, 210000);
+}
+
+/* Both sides: each CPU works, parks, and works again. */
+static void working_and_parking(void **state)
+{
+	threads = work_follows = true;
+	cpus_start();
+	for (unsigned round = 1; round <= 3; round++) {
+		stop_working = false;
+		for (u32 i = 1; i < CPUS; i++) {
+			while (!cpus_is_parked(&percpus[i]))
+				sched_yield();
+			assert_true(cpus_run(&percpus[i], prepare, work));
+		}
+		__atomic_store_n(&stop_working, true, __ATOMIC_RELEASE);
+		cpus_wait_until_parked();
+		for (u32 i = 1; i < CPUS; i++) {
+			assert_true(cpus_is_parked(&percpus[i]));
+			assert_int_equal(prepared[i], round);
+			assert_int_equal(worked[i], round);
+		}
+	}
+	__atomic_store_n(&work_follows, false, __ATOMIC_RELEASE);
+	for (u32 i = 1; i < CPUS; i++)
+		pthread_join(thread_ids[i], NULL);
+}
+
 /* --- a crash: last, since it is done once --- */
 
 static void a_crash_stops_the_others(void **state)
@@ -494,6 +628,11 @@ int main(void)
 		TEST(the_low_page_is_free_ram),
 		TEST(both_sides_agree),
 		TEST(local_apics_that_cannot_be_used),
+		cmocka_unit_test_setup(a_parked_cpu_is_given_work, work_setup),
+		cmocka_unit_test_setup(a_cpu_that_cannot_work, work_setup),
+		cmocka_unit_test_setup(a_cpu_that_does_not_come, work_setup),
+		cmocka_unit_test_setup(a_cpu_that_does_not_stop, work_setup),
+		cmocka_unit_test_setup(working_and_parking, work_setup),
 		TEST(a_crash_stops_the_others),
 	};
 

@@ -2,10 +2,10 @@
 /*
  * The order of the enter-guest loop, tested with an operations table that only records its calls. Each
  * letter of the record is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
- * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, S
- * statistics printed, t timers run, Z processor asleep.
+ * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, t
+ * timers run, L translations flushed, U start-up signals served.
  */
-/* link: core/enter.c core/event.c core/observe/statistics.c core/observe/report.c core/vm_log.c lib/log.c */
+/* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,10 +18,19 @@
 #include "arch/cpu/x86.h"
 #include "core/enter.h"
 #include "core/observe/trace.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
+#include "home_cpu.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
+
+/* For HLT, which no test here has made by an instruction. */
+void halt_for_good(struct vcpu *v) { fail(); }
+void halt_is_over(struct vcpu *v) { fail(); }
 
 static char diary[64];
 static struct vm vm;
@@ -32,7 +41,6 @@ static enum exit_fastpath results[16];
 static unsigned runs;
 static u32 request_after_run;	/* raised by the first run */
 static int pending_irq;		/* vector, or -1 */
-static int irq_after_wait;	/* pending_irq once the processor has slept */
 static bool irq_blocked, nmi_is_blocked, irq_window_on, nmi_window_on;
 static struct event injected;
 static u64 cr0, dr6, dr7;
@@ -43,10 +51,11 @@ static struct event vectoring;
 static u64 armed_deadline;
 static u8 exit_index;
 static u64 handling_time;	/* which passes after each run */
-static u32 request_while_asleep;
-static u64 sleep_time;
 static int irq_by_timer;	/* pending_irq once a timer has expired */
-static u64 armed_asleep;
+static u32 request_by_timer;
+static bool halts;		/* the next exit is a HLT */
+/* Another CPU sends an interrupt and kicks: while the interrupt controller is asked, or acknowledges. */
+static int irq_while_asked, irq_while_acknowledged;
 
 static void note(char step)
 {
@@ -76,11 +85,27 @@ static enum exit_fastpath fake_run(struct vcpu *v, bool force)
 	return results[runs++];
 }
 
-static void fake_handle_exit(struct vcpu *v) { note('H'); }
+static void fake_handle_exit(struct vcpu *v)
+{
+	note('H');
+	if (halts)
+		v->activity = VCPU_HALTED, v->halt_if = v->halt_nmi = true;
+	halts = false;
+}
+
 static void fake_explain(struct vcpu *v) { note('X'); }
 static void fake_dump(struct vcpu *v) { note('D'); }
 static bool fake_irq_blocked(struct vcpu *v) { return irq_blocked; }
 static bool fake_nmi_blocked(struct vcpu *v) { return nmi_is_blocked; }
+static bool startup_resets;	/* INIT, which makes an NMI before it void */
+
+bool startup_serve(struct vcpu *v)
+{
+	note('U');
+	return startup_resets;
+}
+
+static void fake_flush_tlb(struct vcpu *v) { note('L'); }
 static void fake_irq_window(struct vcpu *v, bool on) { irq_window_on = on; }
 static void fake_nmi_window(struct vcpu *v, bool on) { nmi_window_on = on; }
 
@@ -112,6 +137,7 @@ static const struct vcpu_ops fake_ops = {
 	.handle_exit = fake_handle_exit,
 	.explain_failure = fake_explain,
 	.dump = fake_dump,
+	.flush_tlb = fake_flush_tlb,
 	.inject = fake_inject,
 	.interrupt_blocked = fake_irq_blocked,
 	.nmi_blocked = fake_nmi_blocked,
@@ -121,13 +147,30 @@ static const struct vcpu_ops fake_ops = {
 	.control_set = fake_control_set,
 };
 
-static int fake_pending(struct vcpu *v) { return pending_irq; }
+static void kick_by_another_cpu(int *irq)
+{
+	if (*irq < 0)
+		return;
+	pending_irq = *irq;
+	*irq = -1;
+	vcpu_request(&vcpu, REQ_EVENT);
+}
+
+/* What comes after the answer was formed. */
+static int fake_pending(struct vcpu *v)
+{
+	int vector = pending_irq;
+
+	kick_by_another_cpu(&irq_while_asked);
+	return vector;
+}
 
 static int fake_acknowledge(struct vcpu *v)
 {
 	int vector = pending_irq;
 
 	pending_irq = -1;
+	kick_by_another_cpu(&irq_while_acknowledged);
 	return vector;
 }
 
@@ -138,26 +181,9 @@ static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .ackno
 void irq_window(void) { note('W'); }
 void irq_enable(void) { fail(); }
 void irq_disable(void) { fail(); }
-u64 lapic_timer_armed;
-void lapic_timer_arm(u64 deadline) { lapic_timer_armed = armed_deadline = deadline; }
+void lapic_timer_arm(u64 deadline) { home.timer_armed = armed_deadline = deadline; }
 void trace_print(const struct vm *v, unsigned records) { note('T'); }
 void trace_failed_entry(struct vcpu *v) { note('F'); }
-void statistics_print(struct vcpu *v, bool on_request) { note('S'); assert_true(on_request); }
-
-void irq_wait(void)
-{
-	note('Z');
-	armed_asleep = lapic_timer_armed;
-	for (u64 end = rdtsc() + sleep_time; rdtsc() < end; )
-		;
-	if (request_while_asleep) {
-		vcpu_request(&vcpu, request_while_asleep);
-		request_while_asleep = 0;
-		return;
-	}
-	pending_irq = irq_after_wait;
-	vcpu_request(&vcpu, REQ_TIMER);
-}
 
 /* Memory of the fake VM: enough for a few kinds of exits. */
 static char memory[8192] __aligned(16);
@@ -187,6 +213,8 @@ void vtimer_run_expired(struct vcpu *v, u64 now)
 		pending_irq = irq_by_timer;
 		vcpu_request(v, REQ_EVENT);
 	}
+	if (request_by_timer)
+		vcpu_request(v, request_by_timer);
 }
 
 static int set_up(void **state)
@@ -198,6 +226,8 @@ static int set_up(void **state)
 	vm.state = VM_RUNNING;
 	vm.irqchip = &fake_irqchip;
 	vcpu.vm = &vm;
+	home_reset();
+	vcpu.cpu = &home;
 	vcpu.ops = &fake_ops;
 	vcpu.regs_available = REGS_LAZY;
 	vcpu.timer_deadline = VTIMER_NEVER;
@@ -209,12 +239,13 @@ static int set_up(void **state)
 	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = vectoring_always = false;
 	cr0 = CR0_PE;
 	cr2 = cr2_at_injection = 0;
-	armed_deadline = lapic_timer_armed = 0;
+	armed_deadline = 0;
 	exit_index = 7;
-	handling_time = sleep_time = 0;
-	request_while_asleep = 0;
+	handling_time = 0;
+	request_by_timer = 0;
 	irq_by_timer = 0;
-	armed_asleep = 0;
+	irq_while_asked = irq_while_acknowledged = -1;
+	halts = startup_resets = false;
 	injected = (struct event){ .type = EVENT_NONE };
 	log_set_level(LOG_ERROR);
 	return 0;
@@ -314,18 +345,6 @@ static void nothing_is_chosen_without_a_request(void **state)
 	vcpu_request(&vcpu, REQ_TIMER);
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "tRWH");
-}
-
-/* Its host timer is armed while it sleeps, and off once the VM has ended, whatever was left armed. */
-static void the_host_timer_of_a_sleeping_and_of_an_ended_vcpu(void **state)
-{
-	vcpu.activity = VCPU_HALTED;
-	vcpu.timer_deadline = rdtsc() + (1ull << 50);
-	request_while_asleep = REQ_STOP;
-	vcpu_main(&vcpu);
-	assert_int_equal(armed_asleep, vcpu.timer_deadline);
-	assert_int_equal(vm.end, VM_END_STOPPED);
-	assert_int_equal(armed_deadline, LAPIC_TIMER_OFF);
 }
 
 static void passed_deadline_runs_its_timer_without_another_exit(void **state)
@@ -557,17 +576,197 @@ static void fault_in_a_double_fault_is_a_triple_fault(void **state)
 	assert_int_equal(vm.end, VM_END_TRIPLE_FAULT);
 }
 
-static void halted_vcpu_sleeps_until_its_timer(void **state)
+/* --- a slice, and why it ends --- */
+
+static void a_halted_vcpu_is_not_entered(void **state)
 {
 	vcpu.activity = VCPU_HALTED;
-	vcpu.timer_deadline = rdtsc() + (1ull << 50);
-	results[0] = EXIT_FASTPATH_ENTRY_FAILED;	/* ends vcpu_main() after one entry */
-	irq_after_wait = 0x20;
-	vcpu_main(&vcpu);
-	assert_string_equal(diary, "ZtIRWXDFT");
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	pending_irq = 0x31;
+	vcpu.halt_if = false;		/* HLT with interrupts off */
+	vcpu_request(&vcpu, REQ_EVENT);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	vcpu.activity = VCPU_WAIT_FOR_SIPI;
+	irq_blocked = false;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "");
+}
+
+static void a_halted_vcpu_is_woken_by_its_timer(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	vcpu.timer_deadline = 4711;
+	vcpu_request(&vcpu, REQ_TIMER);
+	results[0] = EXIT_FASTPATH_ENTRY_FAILED;	/* ends the slice after one entry */
+	irq_by_timer = 0x20;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_string_equal(diary, "tIRWXDFT");
 	assert_int_equal(injected.vector, 0x20);
 	assert_int_equal(vcpu.activity, VCPU_RUNNING);
-	assert_int_equal(armed_deadline, LAPIC_TIMER_OFF);
+}
+
+static void a_halted_vcpu_is_woken_by_an_nmi_of_another_cpu(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	irq_blocked = true;
+	vcpu_request(&vcpu, REQ_NMI);
+	halts = true;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "IRWH");
+	assert_int_equal(injected.type, EVENT_NMI);
+	assert_false(vcpu_requested(&vcpu));
+}
+
+static void a_slice_goes_on_until_the_guest_halts(void **state)
+{
+	results[0] = EXIT_FASTPATH_EXIT_HANDLED;
+	halts = true;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "RWRWH");
+}
+
+/* Another is to run: the request is served by that. */
+static void the_scheduler_is_asked_before_the_entry(void **state)
+{
+	vcpu_request(&vcpu, REQ_RESCHED);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_PREEMPTED);
+	assert_string_equal(diary, "");
+	assert_false(vcpu_requested(&vcpu));
+}
+
+static void the_scheduler_is_asked_after_an_exit(void **state)
+{
+	request_after_run = REQ_RESCHED;
+	results[0] = EXIT_FASTPATH_REENTER_GUEST;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_PREEMPTED);
+	assert_string_equal(diary, "RW");
+}
+
+/* The end of the slice is a deadline like a timer's. */
+static void the_end_of_the_slice(void **state)
+{
+	request_by_timer = REQ_RESCHED;
+	vcpu_request(&vcpu, REQ_TIMER);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_PREEMPTED);
+	assert_string_equal(diary, "t");
+	assert_false(vcpu_requested(&vcpu));
+}
+
+/* Nothing that comes together with it is lost. */
+static void what_comes_with_the_end_of_the_slice(void **state)
+{
+	vcpu_request(&vcpu, REQ_RESCHED | REQ_NMI | REQ_FLUSH_TLB | REQ_EVENT);
+	pending_irq = 0x31;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_PREEMPTED);
+	assert_null(strchr(diary, 'R'));
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "LIrWH");
+	assert_int_equal(injected.type, EVENT_NMI);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.vector, 0x31);
+}
+
+static void a_paused_vm_is_not_entered(void **state)
+{
+	vm.state = VM_PAUSED;
+	vcpu_request(&vcpu, REQ_STATE);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "");
+	assert_int_equal(vm.state, VM_PAUSED);
+}
+
+static void a_vm_that_another_cpu_ended(void **state)
+{
+	vm.state = VM_ENDED;
+	vcpu_request(&vcpu, REQ_STATE);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_string_equal(diary, "");
+
+	vm.state = VM_RUNNING;
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	vcpu_request(&vcpu, REQ_STOP);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_int_equal(vm.end, VM_END_STOPPED);
+	assert_string_equal(diary, "");
+}
+
+static void an_nmi_of_another_cpu_comes_with_the_next_entry(void **state)
+{
+	vcpu_request(&vcpu, REQ_NMI);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "IRWH");
+	assert_int_equal(injected.type, EVENT_NMI);
+	assert_false(vcpu_requested(&vcpu));
+}
+
+static void start_up_signals_come_before_an_nmi(void **state)
+{
+	vcpu_request(&vcpu, REQ_STARTUP | REQ_NMI);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "UIRWH");
+	assert_int_equal(injected.type, EVENT_NMI);
+	set_up(state);
+	startup_resets = true;
+	vcpu_request(&vcpu, REQ_STARTUP | REQ_NMI);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "URWH");
+}
+
+static void translations_are_flushed_before_the_entry(void **state)
+{
+	vcpu_request(&vcpu, REQ_FLUSH_TLB);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "LRWH");
+	assert_false(vcpu_requested(&vcpu));
+}
+
+/* --- kicks between the steps of the choice --- */
+
+/* None was found, and then one came: the guest is not left to run with it. */
+static void an_interrupt_behind_the_answer_that_there_is_none(void **state)
+{
+	irq_while_asked = 0x41;
+	vcpu_request(&vcpu, REQ_EVENT);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "rWH");
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "rWHIRWH");
+	assert_int_equal(injected.vector, 0x41);
+	assert_false(vcpu_requested(&vcpu));
+}
+
+/* A second one while the first is taken: a forced exit, or a window for it. */
+static void an_interrupt_behind_the_acknowledge(void **state)
+{
+	pending_irq = 0x31;
+	irq_while_acknowledged = 0x41;
+	vcpu_request(&vcpu, REQ_EVENT);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.vector, 0x31);
+	assert_true(strchr(diary, 'r') || irq_window_on);
+	assert_int_equal(pending_irq, 0x41);
+	vcpu_request(&vcpu, REQ_EVENT);		/* by the window's exit, or pending already */
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.vector, 0x41);
+}
+
+/* A second one while it is asked whether more are pending behind the first. */
+static void an_interrupt_behind_the_first_one(void **state)
+{
+	pending_irq = 0x31;
+	irq_while_asked = 0x41;
+	vcpu_request(&vcpu, REQ_EVENT);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.vector, 0x31);
+	assert_true(vcpu_requested(&vcpu) || irq_window_on);
+	assert_int_equal(pending_irq, 0x41);
+	vcpu_request(&vcpu, REQ_EVENT);		/* by the window's exit, or pending already */
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.vector, 0x41);
 }
 
 /* --- accounting --- */
@@ -610,25 +809,21 @@ static void each_outcome_is_counted(void **state)
 	}
 }
 
-static void sleep_is_not_handling(void **state)
+/* The time until the next slice, of others or asleep, is not the exit's. */
+static void the_exit_ends_with_the_slice(void **state)
 {
-	vcpu_enter_guest(&vcpu);
-	vcpu.activity = VCPU_HALTED;
-	vcpu.timer_deadline = rdtsc() + (1ull << 50);
-	results[1] = EXIT_FASTPATH_ENTRY_FAILED;
-	irq_after_wait = 0x20;
-	sleep_time = 1ull << 28;		/* a tenth of a second or so */
-	vcpu_main(&vcpu);
+	halts = true;
+	vcpu_run_slice(&vcpu);
 	assert_int_equal(exits_of(7), 1);
-	assert_in_range(vcpu.statistics.idle, sleep_time, ~0ull);
-	assert_in_range(vcpu.statistics.by_kind[7]->ticks, 0, sleep_time - 1);
+	assert_null(vcpu.statistics.open);
+	assert_in_range(vcpu.statistics.by_kind[7]->ticks, 0, rdtsc() - vcpu.exit_tsc);
 }
 
 static void the_last_exit_is_counted(void **state)
 {
 	vcpu_request(&vcpu, REQ_EVENT | REQ_STOP);
 	vcpu.events.reinject = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x40 };
-	vcpu_main(&vcpu);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
 	assert_string_equal(diary, "IrWH");
 	assert_int_equal(exits_of(7), 1);
 }
@@ -640,26 +835,6 @@ static void without_memory_exits_are_handled_but_not_counted(void **state)
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "RWHRWH");
 	assert_int_equal(exits_of(7), 0);
-}
-
-static void requests_of_the_console_are_served_before_the_entry(void **state)
-{
-	vcpu_request(&vcpu, REQ_STATISTICS);
-	vcpu_request(&vcpu, REQ_TRACE);
-	assert_true(vcpu_enter_guest(&vcpu));
-	assert_string_equal(diary, "STRWH");
-	assert_false(vcpu_requested(&vcpu));
-}
-
-static void requests_of_the_console_are_served_asleep(void **state)
-{
-	vcpu.activity = VCPU_HALTED;
-	vcpu.timer_deadline = rdtsc() + (1ull << 50);
-	results[0] = EXIT_FASTPATH_ENTRY_FAILED;
-	request_while_asleep = REQ_STATISTICS;
-	irq_after_wait = 0x20;
-	vcpu_main(&vcpu);
-	assert_string_equal(diary, "ZSZtIRWXDFT");
 }
 
 int main(void)
@@ -675,7 +850,6 @@ int main(void)
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
 		cmocka_unit_test_setup(a_timers_interrupt_enters_at_once, set_up),
 		cmocka_unit_test_setup(nothing_is_chosen_without_a_request, set_up),
-		cmocka_unit_test_setup(the_host_timer_of_a_sleeping_and_of_an_ended_vcpu, set_up),
 		cmocka_unit_test_setup(passed_deadline_runs_its_timer_without_another_exit, set_up),
 		cmocka_unit_test_setup(stop_ends_the_vm_without_an_entry, set_up),
 		cmocka_unit_test_setup(stop_waits_for_the_event_in_delivery_and_forces_the_exit, set_up),
@@ -694,15 +868,28 @@ int main(void)
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, set_up),
 		cmocka_unit_test_setup(pairs_of_faults_follow_the_manual, set_up),
 		cmocka_unit_test_setup(fault_in_a_double_fault_is_a_triple_fault, set_up),
-		cmocka_unit_test_setup(halted_vcpu_sleeps_until_its_timer, set_up),
+		cmocka_unit_test_setup(a_halted_vcpu_is_not_entered, set_up),
+		cmocka_unit_test_setup(a_halted_vcpu_is_woken_by_its_timer, set_up),
+		cmocka_unit_test_setup(a_halted_vcpu_is_woken_by_an_nmi_of_another_cpu, set_up),
+		cmocka_unit_test_setup(a_slice_goes_on_until_the_guest_halts, set_up),
+		cmocka_unit_test_setup(the_scheduler_is_asked_before_the_entry, set_up),
+		cmocka_unit_test_setup(the_scheduler_is_asked_after_an_exit, set_up),
+		cmocka_unit_test_setup(the_end_of_the_slice, set_up),
+		cmocka_unit_test_setup(what_comes_with_the_end_of_the_slice, set_up),
+		cmocka_unit_test_setup(a_paused_vm_is_not_entered, set_up),
+		cmocka_unit_test_setup(a_vm_that_another_cpu_ended, set_up),
+		cmocka_unit_test_setup(an_nmi_of_another_cpu_comes_with_the_next_entry, set_up),
+		cmocka_unit_test_setup(start_up_signals_come_before_an_nmi, set_up),
+		cmocka_unit_test_setup(translations_are_flushed_before_the_entry, set_up),
+		cmocka_unit_test_setup(an_interrupt_behind_the_answer_that_there_is_none, set_up),
+		cmocka_unit_test_setup(an_interrupt_behind_the_acknowledge, set_up),
+		cmocka_unit_test_setup(an_interrupt_behind_the_first_one, set_up),
 		cmocka_unit_test_setup(handling_time_ends_at_the_next_entry, set_up),
 		cmocka_unit_test_setup(reentries_are_exits_too, set_up),
 		cmocka_unit_test_setup(each_outcome_is_counted, set_up),
-		cmocka_unit_test_setup(sleep_is_not_handling, set_up),
+		cmocka_unit_test_setup(the_exit_ends_with_the_slice, set_up),
 		cmocka_unit_test_setup(the_last_exit_is_counted, set_up),
 		cmocka_unit_test_setup(without_memory_exits_are_handled_but_not_counted, set_up),
-		cmocka_unit_test_setup(requests_of_the_console_are_served_before_the_entry, set_up),
-		cmocka_unit_test_setup(requests_of_the_console_are_served_asleep, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

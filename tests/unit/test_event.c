@@ -14,6 +14,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/irqchip.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -69,6 +70,10 @@ static void inject(struct vcpu *v, const struct event *event)
 	note(" ");
 }
 
+static unsigned for_good, revived;
+void halt_for_good(struct vcpu *v) { for_good++; }
+void halt_is_over(struct vcpu *v) { revived++; }
+
 static bool is_irq_blocked(struct vcpu *v) { return irq_blocked; }
 static bool is_nmi_blocked(struct vcpu *v) { return nmi_blocked; }
 
@@ -88,8 +93,10 @@ static int irq_pending(struct vcpu *v) { return pending; }
 
 static int irq_acknowledge(struct vcpu *v)
 {
+	int vector = pending < 0 ? -1 : acknowledged;
+
 	pending = pending_after;
-	return acknowledged;
+	return vector;
 }
 
 static int setup(void **state)
@@ -110,6 +117,7 @@ static int setup(void **state)
 	vcpu.ops = &ops;
 	controls[CTL_CR0] = CR0_PE;
 	irq_blocked = nmi_blocked = false;
+	for_good = revived = 0;
 	pending = acknowledged = pending_after = -1;
 	ended = VM_END_NONE;
 	return 0;
@@ -352,25 +360,72 @@ static void an_interrupt_waits_behind_everything(void **state)
 
 /* --- what ends a halt --- */
 
+static void halted(bool interrupts, bool nmis)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = interrupts;
+	vcpu.halt_nmi = nmis;
+	vcpu.halted_for_good = false;
+	/* The vCPU need not be loaded: what HLT has kept decides. */
+	irq_blocked = interrupts;
+	nmi_blocked = nmis;
+}
+
 static void what_wakes_a_halted_vcpu(void **state)
 {
+	halted(true, true);
 	assert_false(event_wakes(&vcpu));
+	assert_int_equal(vcpu.activity, VCPU_HALTED);
 	vcpu.events.exception.type = EVENT_EXCEPTION;
 	assert_true(event_wakes(&vcpu));
+	/* Once: the loop need not ask again. */
+	assert_int_equal(vcpu.activity, VCPU_RUNNING);
+	assert_int_equal(vcpu.requests, REQ_EVENT);
 	setup(state);
+	halted(false, false);
 	vcpu.events.reinject.type = EVENT_INTERRUPT;
 	assert_true(event_wakes(&vcpu));
 	setup(state);
 	vcpu.events.nmi_pending = 1;
-	irq_blocked = true;
+	halted(false, true);
 	assert_true(event_wakes(&vcpu));
-	nmi_blocked = true;
+	halted(false, false);
 	assert_false(event_wakes(&vcpu));
 	setup(state);
 	pending = 0;
+	halted(true, false);
 	assert_true(event_wakes(&vcpu));
-	irq_blocked = true;
+	halted(false, false);
 	assert_false(event_wakes(&vcpu));
+	assert_int_equal(vcpu.activity, VCPU_HALTED);
+	vcpu.unhalted = true;
+	assert_true(event_wakes(&vcpu));
+	assert_int_equal(vcpu.activity, VCPU_RUNNING);
+	assert_false(vcpu.unhalted);
+}
+
+static void a_wake_up_ends_a_halt_for_good(void **state)
+{
+	halted(false, true);
+	vcpu.halted_for_good = true;
+	assert_false(event_wakes(&vcpu));
+	assert_int_equal(revived, 0);
+	vcpu.events.nmi_pending = 1;
+	assert_true(event_wakes(&vcpu));
+	assert_int_equal(revived, 1);
+}
+
+/* An NMI while the NMI handler has halted: nothing but a reset ends that. */
+static void an_nmi_that_is_blocked_leaves_it_halted_for_good(void **state)
+{
+	halted(false, false);
+	event_queue_nmi(&vcpu);
+	assert_int_equal(for_good, 1);
+	halted(false, true);
+	event_queue_nmi(&vcpu);
+	halted(true, false);
+	event_queue_nmi(&vcpu);
+	assert_int_equal(for_good, 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -396,6 +451,8 @@ int main(void)
 		TEST(an_interrupt_that_is_gone_is_none),
 		TEST(an_interrupt_waits_behind_everything),
 		TEST(what_wakes_a_halted_vcpu),
+		TEST(a_wake_up_ends_a_halt_for_good),
+		TEST(an_nmi_that_is_blocked_leaves_it_halted_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,13 +20,17 @@
 #include "core/exit.h"
 #include "core/io.h"
 #include "core/observe/trace_record.h"
+#include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
+#include "home_cpu.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
 
 #define FILLED 0xfedcba9876543210ull
 
-struct trace_ring trace_ring;
 static struct vm vm;
 static struct vcpu vcpu;
 static u64 cr0, cr2, cr3, cr4;
@@ -41,6 +45,11 @@ static struct { int cr; u64 value; u32 index; } written;
 
 /* --- what the handlers call --- */
 
+static bool nmi_is_blocked;
+static unsigned halts_for_good;
+static bool nmi_blocked(struct vcpu *v) { return nmi_is_blocked; }
+void halt_for_good(struct vcpu *v) { halts_for_good++; }
+u64 paravirt_hypercall(struct vcpu *v) { return v->regs[REG_RAX] + 1; }
 static int skip_instruction(struct vcpu *v) { skips++; return 0; }
 
 /* The reports come before the line that says how the VM ended: the trace last. */
@@ -69,7 +78,8 @@ static u64 control_get(struct vcpu *v, enum vcpu_control control)
 	}
 }
 
-static const struct vcpu_ops ops = { .skip_instruction = skip_instruction, .control_get = control_get, .dump = dump };
+static const struct vcpu_ops ops = { .skip_instruction = skip_instruction, .control_get = control_get, .dump = dump,
+	.nmi_blocked = nmi_blocked };
 
 static u64 cr8_read(struct vcpu *v) { return 9; }
 static const struct irqchip_ops irqchip = { .cr8_read = cr8_read };
@@ -167,10 +177,11 @@ static int set_up(void **state)
 	memset(&fault, 0, sizeof(fault));
 	memset(&msr, 0, sizeof(msr));
 	memset(&written, 0xff, sizeof(written));
-	memset(&trace_ring, 0, sizeof(trace_ring));
+	home_reset();
 	vm.state = VM_RUNNING;
 	vm.irqchip = &irqchip;
 	vcpu.vm = &vm;
+	vcpu.cpu = &home;
 	vcpu.ops = &ops;
 	vcpu.regs_available = REGS_LAZY;
 	for (unsigned i = 0; i < 16; i++)
@@ -244,7 +255,7 @@ static void out(void **state)
 
 static const struct trace_record *newest(void)
 {
-	return &trace_ring.records[(trace_ring.next - 1) % TRACE_RECORDS];
+	return &home.trace.records[(home.trace.next - 1) % TRACE_RECORDS];
 }
 
 static void rdmsr_instruction(void **state)
@@ -287,25 +298,30 @@ static void wrmsr_instruction(void **state)
 
 static void hlt(void **state)
 {
+	nmi_is_blocked = false;
 	exit_hlt(&vcpu);
 	assert_skipped();
 	assert_int_equal(vcpu.activity, VCPU_HALTED);
-	assert_int_equal(vm.state, VM_RUNNING);
+	assert_true(vcpu.halt_if);
+	assert_true(vcpu.halt_nmi);
+	assert_int_equal(halts_for_good, 0);
 }
 
 static void hlt_with_interrupts_off(void **state)
 {
 	vcpu.regs[REG_RFLAGS] = 2;
-	wakes = true;		/* an NMI, say */
+	wakes = nmi_is_blocked = true;
+	halts_for_good = 0;
 	exit_hlt(&vcpu);
 	assert_int_equal(vcpu.activity, VCPU_HALTED);
-	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(vcpu.halt_if);
+	assert_false(vcpu.halt_nmi);
+	assert_int_equal(halts_for_good, 0);
 	vcpu.activity = VCPU_RUNNING;
 	wakes = false;
 	exit_hlt(&vcpu);
-	assert_int_equal(vm.state, VM_ENDED);
-	assert_int_equal(vm.end, VM_END_HALTED);
-	assert_int_equal(vcpu.activity, VCPU_RUNNING);
+	assert_int_equal(halts_for_good, 1);
+	assert_int_equal(vcpu.activity, VCPU_HALTED);
 }
 
 static void xsetbv(void **state)
@@ -328,12 +344,19 @@ static void xsetbv(void **state)
 	assert_fault(13, true);
 }
 
-/* KVM_ENOSYS is 1000. */
-static void hypercalls_are_unknown(void **state)
+static void a_hypercalls_result_is_in_rax(void **state)
 {
 	exit_vmcall(&vcpu);
-	assert_int_equal(vcpu.regs[REG_RAX], -1000ll);
+	assert_int_equal(vcpu.regs[REG_RAX], FILLED + REG_RAX + 1);
 	assert_skipped();
+}
+
+/* The exit comes before the PAUSE: without the step it would come again at once. */
+static void a_spinning_guest_asks_for_the_scheduler(void **state)
+{
+	exit_pause(&vcpu);
+	assert_skipped();
+	assert_int_equal(vcpu.requests, REQ_RESCHED);
 }
 
 static void instructions_without_effect_or_use(void **state)
@@ -517,7 +540,8 @@ int main(void)
 		TEST(hlt),
 		TEST(hlt_with_interrupts_off),
 		TEST(xsetbv),
-		TEST(hypercalls_are_unknown),
+		TEST(a_hypercalls_result_is_in_rax),
+		TEST(a_spinning_guest_asks_for_the_scheduler),
 		TEST(instructions_without_effect_or_use),
 		TEST(rdtsc_and_rdtscp),
 		TEST(triple_fault),

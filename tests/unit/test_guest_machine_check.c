@@ -23,8 +23,19 @@ struct cpu_features cpu_features;
 #define RIPV MCG_STATUS_RIPV
 #define MCIP MCG_STATUS_MCIP
 
+/* For HLT, which no test here has made by an instruction. */
+void halt_for_good(struct vcpu *v) { fail(); }
+void halt_is_over(struct vcpu *v) { fail(); }
+
 static u64 cr4, host_mcg_status;
 static struct machine_check_bank host_bank;
+
+/* The pages that the guest must no longer read belong to the VM's lock. */
+static unsigned locked;
+
+void vm_lock(struct vm *vm) { assert_int_equal(locked++, 0); }
+void vm_unlock(struct vm *vm) { assert_int_equal(--locked, 0); }
+void service_pause(void) { }
 
 /* The pure part of arch's: tests/unit/test_machine_check.c is about it. */
 enum machine_check_verdict machine_check_in_guest(struct machine_check *mc, struct machine_check_bank *lost)

@@ -77,9 +77,9 @@ static const struct {
 	{ 0, 0, IN_EBX, true }, { 0, 0, IN_ECX, true }, { 0, 0, IN_EDX, true },
 	{ 1, 0, IN_ECX, false }, { 1, 0, IN_EDX, false }, { 7, 0, IN_EBX, false }, { 7, 0, IN_ECX, false },
 	{ 7, 0, IN_EDX, false }, { 7, 1, IN_EAX, false }, { 7, 1, IN_EDX, false }, { 0xd, 0, IN_EAX, false },
-	{ 0xd, 0, IN_ECX, true }, { 0xd, 0, IN_EDX, false }, { 0xd, 1, IN_EAX, false }, { 0xd, 1, IN_ECX, false },
+	{ 0xd, 0, IN_ECX, true }, { 0xd, 0, IN_EDX, false }, { 0xd, 1, IN_EAX, false }, { 0xd, 1, IN_ECX, false }, { 0xd, 1, IN_EDX, false },
 	{ 0x80000001, 0, IN_ECX, false }, { 0x80000001, 0, IN_EDX, false }, { 0x80000007, 0, IN_EDX, false },
-	{ 0x80000008, 0, IN_EAX, true }, { 0x80000008, 0, IN_EBX, false }, { 0x8000000a, 0, IN_EDX, false },
+	{ 0x80000008, 0, IN_EAX, true }, { 0x80000008, 0, IN_EBX, false }, { 0x8000000a, 0, IN_EBX, true }, { 0x8000000a, 0, IN_EDX, false },
 };
 
 static void a_missing_feature_is_named(void **state)
@@ -167,16 +167,41 @@ static void each_msr_must_be_the_same(void **state)
 			setup(state);
 			*word(1, 0, IN_EDX) = BIT(12);
 			*word(1, 0, IN_ECX) = BIT(5);
+			fake_msr(msr)->value = 1;	/* FEATURE_CONTROL: locked */
 			boot = read_it();
 			fake_msr(msr)->value = 0x1122334455;
 			other = read_it();
 			assert_false(cpu_identity_matches(&boot, &other, why, sizeof(why)));
-			snprintf(expected, sizeof(expected), "%s MSR 0x%x is 0x1122334455, and 0x0 on the boot CPU",
+			snprintf(expected, sizeof(expected), "%s MSR 0x%x is 0x1122334455, and 0x1 on the boot CPU",
 				 msrs[i].mtrr ? "memory type" : "VMX capability", msr);
 			assert_string_equal(why, expected);
 			assert_false(cpu_identity_matches(&other, &boot, why, sizeof(why)));
 			assert_true(cpu_identity_matches(&other, &other, why, sizeof(why)));
 		}
+	}
+}
+
+/* IA32_FEATURE_CONTROL: locked (0), VMX (2). An open one will be locked with VMX on, by Lamina itself. */
+static void an_open_feature_control_counts_as_it_will_be(void **state)
+{
+	static const struct {
+		u64 boot, other;
+		bool matches;
+	} rows[] = {
+		{ 5, 0, true }, { 0, 5, true }, { 0, 0, true }, { 5, 4, true }, { 5, 1, false }, { 0, 1, false },
+		{ 5, 0x40000, false }, { 0x40005, 0x40000, true },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct cpu_identity boot, other;
+
+		setup(state);
+		*word(1, 0, IN_ECX) = BIT(5);
+		fake_msr(0x3a)->value = rows[i].boot;
+		boot = read_it();
+		fake_msr(0x3a)->value = rows[i].other;
+		other = read_it();
+		assert_int_equal(cpu_identity_matches(&boot, &other, why, sizeof(why)), rows[i].matches);
 	}
 }
 
@@ -300,6 +325,7 @@ int main(void)
 		TEST(bits_of_the_cpus_own_state_are_not_compared),
 		TEST(leaves_that_are_not_there_are_0),
 		TEST(each_msr_must_be_the_same),
+		TEST(an_open_feature_control_counts_as_it_will_be),
 		TEST(msrs_that_are_not_announced_are_not_read),
 		TEST(microcode_revisions),
 		TEST(mtrrs_are_taken_over),

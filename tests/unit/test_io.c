@@ -14,14 +14,19 @@
 #include "core/io.h"
 #include "core/observe/trace_record.h"
 #include "lib/errno.h"
+#include "home_cpu.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
 
 #define MMIO_BASE 0xfec00000ull
 
-struct trace_ring trace_ring;
 static struct vm vm;
 static struct vcpu vcpu;
 static bool no_memory;
 static unsigned blocks, lines;
+
+#define REGION(name, base, size, device) { name, base, size, dev_read, dev_write, device, false }
 
 /* The device's registers read as their offset, repeated in more bytes than the access has. */
 static struct {
@@ -29,7 +34,13 @@ static struct {
 	u64 offset, value;
 	void *device;
 	struct vcpu *vcpu;
+	bool locked;		/* was the VM lock held? */
 } last;
+
+static bool is_locked(void)
+{
+	return vm.lock.next != vm.lock.served;
+}
 
 static u64 dev_read(void *device, struct vcpu *v, u64 offset, unsigned size)
 {
@@ -38,6 +49,7 @@ static u64 dev_read(void *device, struct vcpu *v, u64 offset, unsigned size)
 	last.offset = offset;
 	last.device = device;
 	last.vcpu = v;
+	last.locked = is_locked();
 	return 0xa1a2a3a4b1b2b300ull | offset;
 }
 
@@ -49,6 +61,7 @@ static void dev_write(void *device, struct vcpu *v, u64 offset, unsigned size, u
 	last.value = value;
 	last.device = device;
 	last.vcpu = v;
+	last.locked = is_locked();
 }
 
 void *pages_alloc(unsigned order)
@@ -75,14 +88,15 @@ static void count_lines(struct log_console *console, const char *text, size_t n)
 
 static int set_up(void **state)
 {
-	const struct io_region ports = { "ports", 0x100, 8, dev_read, dev_write, &last };
-	const struct io_region memory = { "memory", MMIO_BASE, 0x20, dev_read, dev_write, &last };
+	const struct io_region ports = REGION("ports", 0x100, 8, &last);
+	const struct io_region memory = REGION("memory", MMIO_BASE, 0x20, &last);
 
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&last, 0, sizeof(last));
-	memset(&trace_ring, 0, sizeof(trace_ring));
+	home_reset();
 	vcpu.vm = &vm;
+	vcpu.cpu = &home;
 	no_memory = false;
 	lines = 0;
 	log_set_level(LOG_ERROR);
@@ -102,7 +116,7 @@ static int tear_down(void **state)
 
 static void assert_recorded(u8 kind, bool write, unsigned size, u64 address, u64 value)
 {
-	const struct trace_record *record = &trace_ring.records[(trace_ring.next - 1) % TRACE_RECORDS];
+	const struct trace_record *record = &home.trace.records[(home.trace.next - 1) % TRACE_RECORDS];
 
 	assert_int_equal(record->access.kind, kind);
 	assert_int_equal(record->access.write, write);
@@ -158,7 +172,7 @@ static void ports_that_stick_out_are_split(void **state)
 
 static void port_numbers_wrap(void **state)
 {
-	const struct io_region low = { "low", 0, 2, dev_read, dev_write, &vm };
+	const struct io_region low = REGION("low", 0, 2, &vm);
 
 	assert_int_equal(pio_register(&vm, &low), 0);
 	assert_int_equal(pio_read(&vcpu, 0xffff, 2), 0x00ff);
@@ -231,7 +245,7 @@ static void memory_of_nobody(void **state)
 
 static void a_region_ends_where_the_next_begins(void **state)
 {
-	const struct io_region next = { "next", MMIO_BASE + 0x20, 0x20, dev_read, dev_write, &vm };
+	const struct io_region next = REGION("next", MMIO_BASE + 0x20, 0x20, &vm);
 
 	assert_int_equal(mmio_register(&vm, &next, NULL), 0);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x20, 1), 0x00);
@@ -243,7 +257,7 @@ static void a_region_ends_where_the_next_begins(void **state)
 static void a_full_bus(void **state)
 {
 	for (unsigned i = 1; i < IO_REGIONS; i++) {
-		const struct io_region more = { "more", MMIO_BASE + i * 0x1000, 0x20, dev_read, dev_write, &vm };
+		const struct io_region more = REGION("more", MMIO_BASE + i * 0x1000, 0x20, &vm);
 
 		assert_int_equal(mmio_register(&vm, &more, NULL), 0);
 	}
@@ -267,6 +281,37 @@ static void unclaimed_memory_is_logged_once_per_page(void **state)
 	assert_int_equal(lines, 3);
 }
 
+/* Shared devices are called with the VM lock, whole accesses and single bytes; those of a vCPU without it. */
+static void the_vm_lock(void **state)
+{
+	struct io_region private = REGION("private", MMIO_BASE + 0x100, 0x20, &last);
+
+	private.is_private = true;
+	assert_int_equal(mmio_register(&vm, &private, NULL), 0);
+	pio_read(&vcpu, 0x100, 4);
+	assert_true(last.locked);
+	pio_write(&vcpu, 0x100, 4, 0);
+	assert_true(last.locked);
+	pio_read(&vcpu, 0x107, 2);
+	assert_true(last.locked);
+	pio_write(&vcpu, 0x107, 2, 0);
+	assert_true(last.locked);
+	mmio_read(&vcpu, MMIO_BASE, 4);
+	assert_true(last.locked);
+	mmio_write(&vcpu, MMIO_BASE, 4, 0);
+	assert_true(last.locked);
+	mmio_read(&vcpu, MMIO_BASE + 0x100, 4);
+	assert_false(last.locked);
+	last.locked = true;
+	mmio_write(&vcpu, MMIO_BASE + 0x100, 4, 0);
+	assert_false(last.locked);
+	assert_int_equal(last.reads + last.writes, 8);
+	/* Nothing holds it when the access is done, or where no device is. */
+	mmio_read(&vcpu, 0, 4);
+	pio_write(&vcpu, 0x80, 1, 0);
+	assert_false(is_locked());
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -284,6 +329,7 @@ int main(void)
 		TEST(a_region_ends_where_the_next_begins),
 		TEST(a_full_bus),
 		TEST(unclaimed_memory_is_logged_once_per_page),
+		TEST(the_vm_lock),
 	};
 
 	log_add_console(&console);

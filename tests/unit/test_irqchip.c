@@ -76,21 +76,34 @@ static void a_change_asks_for_injection(void **state)
 	assert_int_equal(vcpu->requests, REQ_EVENT);
 }
 
-static void an_nmi_is_queued(void **state)
+/* On behalf of others: the vCPU may be asleep, or run on another CPU. */
+static void an_interrupt_from_others_kicks(void **state)
 {
-	vcpu_raise_nmi(vm_bsp(*state));
-	assert_int_equal(fake_vcpu_of(vm_bsp(*state))->nmis, 1);
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vcpu_interrupt_sent(vcpu);
+	assert_int_equal(vcpu->requests, REQ_EVENT);
+	assert_int_equal(fake_vcpu_of(vcpu)->kicks, 1);
 }
 
-/* INIT to the only processor is a reset; a start-up IPI has no effect on a running processor. */
-static void init_ends_the_vm_and_startup_does_nothing(void **state)
+static void a_vcpu_is_at_home_on_one_cpu(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	assert_true(vcpu_home_is_here(vcpu));
+	fake_move_away(vcpu);
+	assert_false(vcpu_home_is_here(vcpu));
+}
+
+static void the_vm_lock_is_the_vms(void **state)
 {
 	struct vm *vm = *state;
 
-	vcpu_raise_startup(vm_bsp(vm), 0x10);
-	assert_int_equal(vm->end, VM_END_NONE);
-	vcpu_raise_init(vm_bsp(vm));
-	assert_int_equal(vm->end, VM_END_RESET);
+	vm_lock(vm);
+	assert_int_not_equal(vm->lock.next, vm->lock.served);
+	vm_unlock(vm);
+	assert_int_equal(vm->lock.next, vm->lock.served);
+	assert_ptr_equal(vcpu_posted(vm_bsp(vm)), &vm_bsp(vm)->posted);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -103,8 +116,9 @@ int main(void)
 		TEST(controllers_keep_their_data_with_the_vm),
 		TEST(vcpus_by_their_index),
 		TEST(a_change_asks_for_injection),
-		TEST(an_nmi_is_queued),
-		TEST(init_ends_the_vm_and_startup_does_nothing),
+		TEST(an_interrupt_from_others_kicks),
+		TEST(a_vcpu_is_at_home_on_one_cpu),
+		TEST(the_vm_lock_is_the_vms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static u32 get_cpu(void)
 	return cpu;
 }
 
-static const struct log_hooks hooks = { get_now, get_cpu };
+static const struct log_hooks hooks = { .now_us = get_now, .cpu = get_cpu };
 
 static int begin(void **state)
 {

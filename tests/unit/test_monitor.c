@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Which typed characters are for Lamina, and which are the guest's. */
-/* link: boot/monitor.c */
+/* link: core/monitor_keys.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "boot/monitor.h"
+#include "core/monitor.h"
 
 #define CTRL_UNDERSCORE 0x1f
 
@@ -35,6 +35,8 @@ static void keys_behind_the_escape(void **state)
 	} keys[] = {
 		{ 's', MONITOR_STATISTICS }, { 't', MONITOR_TRACE }, { 'q', MONITOR_STOP },
 		{ '?', MONITOR_HELP }, { CTRL_UNDERSCORE, MONITOR_PASS },
+		{ 'n', MONITOR_NEXT }, { 'p', MONITOR_PREVIOUS }, { ':', MONITOR_COMMAND },
+		{ '1', MONITOR_NUMBER }, { '5', MONITOR_NUMBER }, { '9', MONITOR_NUMBER },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -48,7 +50,7 @@ static void keys_behind_the_escape(void **state)
 /* A mistyped key must neither stop a VM nor reach the guest. */
 static void an_unknown_key_gets_the_list(void **state)
 {
-	static const char unknown[] = { 'Q', 'x', '\r', 0, (char)0xff };
+	static const char unknown[] = { 'Q', 'x', '\r', 0, '0', (char)0xff };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
 		monitor_decide(&escaped, CTRL_UNDERSCORE);

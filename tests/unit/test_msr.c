@@ -27,6 +27,9 @@
 #include "core/vm.h"
 #include "core/vtimer.h"
 
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
+
 #define CANONICAL     0xffff800000000000ull
 #define NOT_CANONICAL 0x0000800000000000ull
 #define PHYSICAL_BITS 40
@@ -185,7 +188,7 @@ static void create(enum cpu_vendor cpu_vendor)
 	vendor_refuses = pvclock_refuses = no_microcode = no_memory = false;
 	log_set_level(LOG_ERROR);
 	assert_int_equal(msr_create(&vcpu), 0);
-	msr_reset(&vcpu);
+	msr_reset(&vcpu, false);
 }
 
 static int intel(void **state)
@@ -197,6 +200,14 @@ static int intel(void **state)
 static int amd(void **state)
 {
 	create(CPU_VENDOR_AMD);
+	return 0;
+}
+
+int steal_time_write(struct vcpu *v, u64 value)
+{
+	if (value & 2)
+		return -EINVAL;
+	v->steal_time.msr = value;
 	return 0;
 }
 
@@ -609,7 +620,7 @@ static void shortcuts(void **state)
 	/* A computed value has no slot. */
 	assert_reads(MSR_TSC, now);
 	assert_null(msr_shortcut(vcpu.msrs, MSR_TSC));
-	msr_reset(&vcpu);
+	msr_reset(&vcpu, false);
 	assert_null(msr_shortcut(vcpu.msrs, 0x26f));
 }
 
@@ -618,10 +629,28 @@ static void reset_restores_all(void **state)
 	assert_int_equal(msr_guest_write(&vcpu, 0x204, 0x5000), 0);
 	assert_int_equal(msr_guest_write(&vcpu, 0x250, 0), 0);
 	assert_int_equal(msr_guest_write(&vcpu, MSR_PVCLOCK_SYSTEM, 0x5001), 0);
-	msr_reset(&vcpu);
+	msr_reset(&vcpu, false);
 	assert_reads(0x204, 0);
 	assert_reads(0x250, 0x0606060606060606);
 	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
+	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
+}
+
+/* SDM, "Processor States Following Power-up, Reset, or INIT": MTRRs are unchanged. */
+static void init_keeps_all_but_addresses(void **state)
+{
+	assert_int_equal(msr_guest_write(&vcpu, 0x204, 0x5000), 0);
+	assert_int_equal(msr_guest_write(&vcpu, 0x250, 0), 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_PVCLOCK_SYSTEM, 0x5001), 0);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_STEAL_TIME, 0x6001), 0);
+	assert_reads(MSR_STEAL_TIME, 0x6001);
+	assert_int_equal(msr_guest_write(&vcpu, MSR_STEAL_TIME, 0x7003), -EINVAL);
+	assert_reads(MSR_STEAL_TIME, 0x6001);
+	msr_reset(&vcpu, true);
+	assert_reads(0x204, 0x5000);
+	assert_reads(0x250, 0);
+	assert_reads(MSR_PVCLOCK_SYSTEM, 0);
+	assert_reads(MSR_STEAL_TIME, 0);
 	assert_reads(MSR_BIOS_SIGN_ID, MICROCODE);
 }
 
@@ -655,6 +684,7 @@ int main(void)
 		INTEL(no_page_for_the_values),
 		INTEL(shortcuts),
 		INTEL(reset_restores_all),
+		INTEL(init_keeps_all_but_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,6 @@
  */
 /* link: arch/fault/panic.c lib/log.c lib/printf.c lib/string.c */
 
-#define _GNU_SOURCE	/* the names of the registers in <ucontext.h> */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +21,8 @@ enum step { CONSOLE_INIT, CONSOLE_RESUME, WRITE, CALLER, CURRENT_VM, TRACE, LOOP
 static unsigned crashes[STEPS];		/* left for each step */
 static unsigned calls[STEPS];
 static unsigned crashed;		/* steps that crashed so far */
+#define CONTEXT_RIP 16	/* <ucontext.h> and core/vcpu.h give it one name, with two values */
+
 static bool in_loop;			/* a loop of boots is running */
 static char said[16384];
 static sigjmp_buf end_of_run;
@@ -30,6 +31,8 @@ enum { RUNNING, HALTED, DID_RESET, POWERED_OFF };
 #define CRASH_AGAIN "Lamina: stopped: crashed again while reporting a crash\n"
 
 /* --- the machine --- */
+
+struct cpu_features cpu_features;
 
 /* An end without a bound fails here, before it has used up the stack. */
 static void take_step(enum step step)
@@ -80,15 +83,25 @@ void trap_report_caller(const u64 *frame)
 	log_error("callers");
 }
 
-struct vm *vm_current(void)
+/* Two CPUs; the second one runs a guest. */
+static struct vm vm;
+static struct vcpu vcpu = { .vm = &vm, .id = 3 };
+static struct percpu cpus[2] = { { .index = 0 }, { .index = 1, .running = &vcpu } };
+
+u32 percpu_count(void)
 {
-	take_step(CURRENT_VM);
-	return (struct vm *)said;
+	return ARRAY_SIZE(cpus);
 }
 
-const char *vm_name(const struct vm *vm)
+struct percpu *percpu_get(u32 index)
 {
-	assert_ptr_equal(vm, said);
+	take_step(CURRENT_VM);
+	return &cpus[index];
+}
+
+const char *vm_name(const struct vm *v)
+{
+	assert_ptr_equal(v, &vm);
 	return "web";
 }
 
@@ -105,7 +118,7 @@ bool bootloop_failed(void)
 	return in_loop;
 }
 
-void uart_flush(void)
+void uart_flush(struct uart *uart)
 {
 	take_step(FLUSH);
 }
@@ -132,16 +145,13 @@ int option_choice(struct str_view value, const char *const words[], unsigned cou
 
 void irq_disable(void) { }
 
-/* The only CPU there is. */
-static struct percpu cpu;
-
 void percpu_init_early(void) { }
 void cpus_stop(void) { }
 void cpus_report(void) { }
 
 struct percpu *percpu_by_stack(void)
 {
-	return &cpu;
+	return &cpus[0];
 }
 
 void cpu_stop(void)
@@ -152,7 +162,7 @@ void cpu_stop(void)
 /* The privileged instructions that ring 3 refuses: HLT is the end, WRMSR of the GS base is carried out by nobody. */
 static void refuse(int signal, siginfo_t *info, void *context)
 {
-	greg_t *rip = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	greg_t *rip = &((ucontext_t *)context)->uc_mcontext.gregs[CONTEXT_RIP];
 	const u8 *code = (const u8 *)*rip;
 
 	if (code[0] == 0xf4)
@@ -227,7 +237,7 @@ static void assert_last_line(const char *words)
 static void a_panic_reports_in_order_and_halts(void **state)
 {
 	static const char *const order[] = {
-		"error: panic: first 1\n", "error: callers\n", "error: VM web was running\n", "trace\n",
+		"error: panic: first 1\n", "error: callers\n", "error: CPU 1: VM web, vcpu 3 was running\n", "trace\n",
 		"Lamina: stopped: first 1\n",
 	};
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dev/firmware/acpi.h"
+#include "dev/firmware/mp_table.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/vi8042.h"
@@ -110,14 +111,9 @@ int acpi_tables_write(struct vm *of)
 	return create(of, "ACPI") ? 0 : failure;
 }
 
-static char received;
-static bool uart_has_room;
-
-bool vuart_receive(struct vuart *vuart, u8 c)
+int mp_table_write(struct vm *of)
 {
-	assert_ptr_equal(vuart, &devices[5]);
-	received = (char)c;
-	return uart_has_room;
+	return create(of, "MP") ? 0 : failure;
 }
 
 static int set_up(void **state)
@@ -188,6 +184,21 @@ static void test_each_failure_is_returned_and_logged(void **state)
 	}
 }
 
+/* With several processors there is an MP table, too. */
+static void test_several_processors_have_an_mp_table(void **state)
+{
+	vm->vcpu_count = 2;
+	assert_int_equal(platform_create(vm, NOW), 0);
+	assert_string_equal(created, ALL "MP, ");
+	tear_down(state);
+	set_up(state);
+	vm->vcpu_count = 2;
+	failing = "MP";
+	failure = -EFAULT;
+	assert_int_equal(platform_create(vm, NOW), -EFAULT);
+	assert_string_equal(logged, SEE_ABOVE);
+}
+
 static void test_no_memory_for_the_platform_itself(void **state)
 {
 	fake_of(vm)->alloc_limit = 0;
@@ -230,29 +241,18 @@ static void test_a_taken_post_port_is_an_error(void **state)
 	assert_string_equal(logged, SEE_ABOVE);
 }
 
-static void test_console_input_goes_to_com1(void **state)
-{
-	assert_int_equal(platform_create(vm, NOW), 0);
-	uart_has_room = true;
-	assert_true(platform_console_input(vm, 'x'));
-	assert_int_equal(received, 'x');
-	uart_has_room = false;
-	assert_false(platform_console_input(vm, 'y'));
-	assert_int_equal(received, 'y');
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_devices_are_created_in_order),
+		TEST(test_several_processors_have_an_mp_table),
 		cmocka_unit_test(test_each_failure_is_returned_and_logged),
 		TEST(test_no_memory_for_the_platform_itself),
 		TEST(test_the_post_port_takes_writes_and_reads_as_ones),
 		TEST(test_only_one_post_port_is_claimed),
 		TEST(test_a_taken_post_port_is_an_error),
-		TEST(test_console_input_goes_to_com1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

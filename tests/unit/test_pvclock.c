@@ -3,10 +3,12 @@
  * The paravirtual clock. Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst: the layouts, and
  * ns = (((tsc - tsc_timestamp) << tsc_shift) * tsc_to_system_mul >> 32) + system_time.
  */
-/* link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c core/cpu/pvclock.c */
+/* link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c core/cpu/pvclock.c core/cpu/paravirt.c */
 #include <string.h>
 
 #include "fake_vm.h"
+
+#include "core/startup.h"
 
 #include "core/cpu/pvclock.h"
 #include "lib/errno.h"
@@ -41,6 +43,11 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* Of the hypercalls, which no test makes here. */
+void vcpu_unhalt(struct vcpu *vcpu) { fail(); }
+bool vcpu_code_64(struct vcpu *vcpu) { fail(); return false; }
+unsigned vcpu_cpl(struct vcpu *vcpu) { fail(); return 0; }
+
 static int tear_down(void **state)
 {
 	fake_destroy(*state);
@@ -49,15 +56,17 @@ static int tear_down(void **state)
 
 static void cpuid_leaves(void **state)
 {
-	struct cpuid_regs r = pvclock_cpuid(0x40000100);
+	struct cpuid_regs r = pvclock_cpuid(0x40000100, 1);
 
 	assert_int_equal(r.eax, 0x40000101);	/* the highest leaf */
 	assert_memory_equal(&r.ebx, "KVMK", 4);
 	assert_memory_equal(&r.ecx, "VMKV", 4);
 	assert_memory_equal(&r.edx, "M\0\0\0", 4);
-	r = pvclock_cpuid(0x40000101);
-	/* KVM_FEATURE_NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE_BIT */
-	assert_int_equal(r.eax, 1u << 1 | 1u << 3 | 1u << 24);
+	r = pvclock_cpuid(0x40000101, 1);
+	/* KVM_FEATURE_NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, CLOCKSOURCE_STABLE_BIT */
+	assert_int_equal(r.eax, 1u << 1 | 1u << 3 | 1u << 5 | 1u << 24);
+	/* And PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI, PV_SCHED_YIELD */
+	assert_int_equal(pvclock_cpuid(0x40000101, 2).eax, r.eax | 1u << 7 | 1u << 9 | 1u << 11 | 1u << 13);
 	assert_int_equal(r.ebx | r.ecx | r.edx, 0);
 }
 
@@ -91,18 +100,37 @@ static void the_record(void **state)
 	struct system_time time;
 
 	fake_hz = 2000000000;
-	fake_advance(vm, 6000000);
+	vm_bsp(vm)->tsc_offset += 6000000;	/* the guest has set its TSC */
+	fake_advance(vm, 7000000);
 	assert_int_equal(pvclock_write_system(vm_bsp(vm), PLACE | 1), 0);
 	time = read_time(vm);
 	assert_int_equal(time.version, 2);	/* even: not being written */
 	assert_int_equal(time.pad0, 0);
 	assert_int_equal(time.tsc_timestamp, 6000000);
-	assert_int_equal(time.system_time, 3000000);
+	assert_int_equal(time.system_time, 0);
 	assert_int_equal(time.flags, 1);	/* PVCLOCK_TSC_STABLE_BIT */
 	assert_int_equal(fake_of(vm)->ram[PLACE + 32], 0xa5);
 	/* 2 GHz is (1 << 0) ticks of half a ns: the frequency lies above 1 GHz and not above 2. */
 	assert_int_equal(time.shift, 0);
 	assert_int_equal(time.mul, 0x80000000);
+}
+
+/* Whenever they ask for it, and whatever their TSCs are: their records begin at the same moment. */
+static void all_vcpus_have_the_same_time(void **state)
+{
+	struct vm *vm = *state;
+
+	for (u32 i = 0; i < 4; i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+		struct system_time time;
+
+		vcpu->tsc_offset = 1000003ull * i - vm->start_tsc;
+		fake_advance(vm, 1234567);
+		assert_int_equal(pvclock_write_system(vcpu, PLACE | 1), 0);
+		time = read_time(vm);
+		assert_int_equal(time.tsc_timestamp, 1000003ull * i);
+		assert_int_equal(time.system_time, 0);
+	}
 }
 
 static void bit_0_enables_it(void **state)
@@ -143,6 +171,7 @@ int main(void)
 		TEST(cpuid_leaves),
 		TEST(time_runs_at_the_frequency),
 		TEST(the_record),
+		TEST(all_vcpus_have_the_same_time),
 		TEST(bit_0_enables_it),
 		TEST(a_place_without_ram_is_refused),
 		TEST(wall_clock),

@@ -24,11 +24,15 @@
 #define CLEAN_BITS    BIT(5)
 #define FLUSH_BY_ASID BIT(6)
 #define ASSISTS	      BIT(7)
+#define PAUSE_FILTER  BIT(10)
+#define PAUSE_LIMIT   BIT(12)
 
 #define VM_CR_LOCK   BIT_ULL(3)
 #define VM_CR_SVMDIS BIT_ULL(4)
 
 struct cpu_features cpu_features;
+
+void speculation_init(void) { }	/* it has a test of its own */
 
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 {
@@ -140,7 +144,13 @@ static void each_optional_feature_is_seen_alone(void **state)
 	assert_false(svm_features.clean_bits);
 	probe(16, NESTED_PAGING | CLEAN_BITS);
 	assert_true(svm_features.clean_bits);
-	assert_false(svm_features.nrip_save);
+	assert_false(svm_features.nrip_save || svm_features.pause_filter || svm_features.pause_threshold);
+	probe(16, NESTED_PAGING | PAUSE_FILTER);
+	assert_true(svm_features.pause_filter);
+	assert_false(svm_features.pause_threshold);
+	probe(16, NESTED_PAGING | PAUSE_LIMIT);
+	assert_true(svm_features.pause_threshold);
+	assert_false(svm_features.pause_filter);
 }
 
 /* All lines of the capability list behind their time, in order: the optional ones with what replaces them. */
@@ -151,6 +161,7 @@ static const struct {
 	{ "decode assists", "instruction operands by decoding" },
 	{ "flush by ASID", "whole TLB is flushed" },
 	{ "VMCB clean bits", "processor reloads the whole VMCB" },
+	{ "PAUSE filter", "spinning vCPUs use up their time slices" },
 	{ "1 GiB pages", "2 MiB pages" },
 	{ "TSC deadline timer", "calibrated one-shot timer" },
 	{ "x2APIC", "xAPIC" },
@@ -191,7 +202,7 @@ static void expect_list(unsigned found)
 
 static void the_list_names_each_capability(void **state)
 {
-	static const u32 by_svm[] = { NRIP_SAVE, ASSISTS, FLUSH_BY_ASID, CLEAN_BITS };
+	static const u32 by_svm[] = { NRIP_SAVE, ASSISTS, FLUSH_BY_ASID, CLEAN_BITS, PAUSE_FILTER };
 	bool *const by_processor[] = {
 		&cpu_features.pages_1g, &cpu_features.tsc_deadline, &cpu_features.x2apic, &cpu_features.invariant_tsc,
 	};

@@ -20,6 +20,9 @@
 #include "svm/length.h"
 #include "svm/svm.h"
 
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
+
 struct svm_features svm_features;
 
 static char diary[256];
@@ -50,6 +53,7 @@ HANDLER(exit_wrmsr, "wrmsr")
 HANDLER(exit_hlt, "hlt")
 HANDLER(exit_xsetbv, "xsetbv")
 HANDLER(exit_vmcall, "vmcall")
+HANDLER(exit_pause, "pause")
 HANDLER(exit_invalid_opcode, "#UD")
 HANDLER(exit_wbinvd, "wbinvd")
 HANDLER(exit_rdpmc, "rdpmc")
@@ -178,6 +182,7 @@ static const struct {
 	{ 0x72, "CPUID", "cpuid" },
 	{ 0x74, "IRET", "iret" },
 	{ 0x76, "INVD", "wbinvd" },
+	{ 0x77, "PAUSE", "pause" },
 	{ 0x78, "HLT", "hlt" },
 	{ 0x7a, "INVLPGA", "#UD" },
 	{ 0x7f, "shutdown", "triple fault" },
@@ -255,10 +260,14 @@ static void exits_beyond_the_index_have_names(void **state)
 	assert_string_equal(diary, "exit code 0xf0 was not asked for (EXITINFO1 0x0, EXITINFO2 0x0)");
 }
 
-static void an_init_is_reported(void **state)
+static void an_init_is_reported_once_and_ignored(void **state)
 {
 	exit_with(VMEXIT_INIT, 0, 0);
 	assert_non_null(strstr(diary, "INIT signal"));
+	diary[0] = '\0';
+	svm_handle_exit(vcpu);
+	assert_string_equal(diary, "");
+	assert_int_equal(vm.state, VM_CREATED);
 }
 
 /* "IOIO Intercepts": port 31:16, sizes 6:4 in bytes, REP 3, string 2, IN 0. */
@@ -487,7 +496,7 @@ int main(void)
 		cmocka_unit_test_setup(each_exit_reaches_its_handler, set_up),
 		cmocka_unit_test_setup(exits_that_were_not_asked_for_end_the_vm, set_up),
 		cmocka_unit_test_setup(exits_beyond_the_index_have_names, set_up),
-		cmocka_unit_test_setup(an_init_is_reported, set_up),
+		cmocka_unit_test_setup(an_init_is_reported_once_and_ignored, set_up),
 		cmocka_unit_test_setup(ports, set_up),
 		cmocka_unit_test_setup(msrs, set_up),
 		cmocka_unit_test_setup(nested_page_faults, set_up),

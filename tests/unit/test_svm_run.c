@@ -24,6 +24,11 @@
 #include "core/vtimer.h"
 #include "svm/length.h"
 #include "svm/svm.h"
+#include "core/cpu/paravirt.h"
+#include "home_cpu.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
 
 void clgi(void);
 enum exit_fastpath svm_vmenter(struct vcpu_svm *svm);
@@ -92,9 +97,7 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 /* --- the rest of Lamina --- */
 
 void force_exit_by_self_ipi(struct vcpu *v) { note('I'); }
-struct trace_ring trace_ring;
 struct svm_features svm_features;
-u64 lapic_timer_armed;
 u64 svm_unprefixed_next_rip(const struct vcpu_svm *s) { bytes_read++; return unprefixed_next; }
 void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 
@@ -126,18 +129,19 @@ static int setup(void **state)
 	memset(diary, 0, sizeof(diary));
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&svm, 0, sizeof(svm));
-	memset(&trace_ring, 0, sizeof(trace_ring));
+	home_reset();
 	memset(&counted, 0, sizeof(counted));
 	svm.vmcb = &vmcb;
 	vmcb.save.rip = 0x1234;
 	vcpu->vm = &vm;
+	vcpu->cpu = &home;
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
 	memset(&shortcuts, 0, sizeof(shortcuts));
 	vcpu->msrs = (struct msr_state *)&shortcuts;
 	unprefixed_next = 0;
 	bytes_read = 0;
-	vcpu->timer_deadline = lapic_timer_armed = VTIMER_NEVER;
+	vcpu->timer_deadline = home.timer_armed = VTIMER_NEVER;
 	svm_features = (struct svm_features){ .nrip_save = true };
 	memset(&reentered, 0, sizeof(reentered));
 	tsc = 1000;
@@ -159,17 +163,17 @@ static void ordinary_exit(void **state)
 	assert_int_equal(vcpu->exit_reason, VMEXIT_CPUID);
 	assert_int_equal(vcpu->exit_rip, 0x1234);
 	assert_int_equal(vmcb.control.event_injection, 0);	/* it is not injected again */
-	assert_int_equal(trace_ring.next, 2);		/* the entry, and the exit from the snapshot */
-	assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
-	assert_int_equal(trace_ring.records[1].reason, VMEXIT_CPUID);
-	assert_int_equal(trace_ring.records[1].rip, 0x1234);
-	assert_int_equal(trace_ring.records[1].tsc, 2000);
+	assert_int_equal(home.trace.next, 2);		/* the entry, and the exit from the snapshot */
+	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+	assert_int_equal(home.trace.records[1].reason, VMEXIT_CPUID);
+	assert_int_equal(home.trace.records[1].rip, 0x1234);
+	assert_int_equal(home.trace.records[1].tsc, 2000);
 }
 
 /* It comes from the VMCB alone, whatever the vCPU had before, and goes into the trace. */
 static void the_snapshot_is_of_this_exit(void **state)
 {
-	const struct trace_record *record = &trace_ring.records[1];
+	const struct trace_record *record = &home.trace.records[1];
 
 	vcpu->regs[REG_RAX] = 0x77;
 	vcpu->regs_available = BIT(REG_RSP) | BIT(REG_RFLAGS);
@@ -238,6 +242,8 @@ static void let_answer(u64 code, u8 index)
 	next_code = code;
 	vcpu->statistics.by_kind[index] = &counted;
 	vmcb.control.next_rip = 0x1236;
+	if (code == VMEXIT_VMMCALL)
+		vcpu->regs[REG_RAX] = HYPERCALL_LAST + 1;
 }
 
 static void cpuid_takes_the_fast_path(void **state)
@@ -259,8 +265,8 @@ static void cpuid_takes_the_fast_path(void **state)
 	assert_int_equal(reentered.control.clean, CLEAN_ALL);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
-	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
+	assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH);
+	assert_int_equal(home.trace.records[1].entry_rip, 0x1236);
 }
 
 #define CACHED_MSR 0x1b
@@ -277,7 +283,7 @@ static void let_answer_rdmsr(const u64 *place)
 static void rdmsr_of_a_cached_value_takes_the_fast_path(void **state)
 {
 	static const u64 value = 0xfee00900fee00800;
-	const struct trace_record *record = &trace_ring.records[1];
+	const struct trace_record *record = &home.trace.records[1];
 
 	let_answer_rdmsr(&value);
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
@@ -294,6 +300,16 @@ static void rdmsr_of_a_cached_value_takes_the_fast_path(void **state)
 	assert_int_equal(statistics_exits(&counted), 1);
 }
 
+/* Those that Lamina has are for the handler of the exit. */
+static void known_hypercalls_do_not_take_the_fast_path(void **state)
+{
+	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
+	vcpu->regs[REG_RAX] = HYPERCALL_LAST;
+	svm_vcpu_run(vcpu, false);
+	assert_true(!strncmp(diary, "GiEdgH", 6));
+	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+}
+
 static void a_hypercall_takes_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
@@ -301,8 +317,8 @@ static void a_hypercall_takes_the_fast_path(void **state)
 	assert_string_equal(diary, "GiEEdg");
 	assert_int_equal(reentered.save.rax, -1000ull);	/* KVM_ENOSYS */
 	assert_int_equal(reentered.save.rip, 0x1236);
-	assert_int_equal(trace_ring.records[1].exit_index, VMEXIT_VMMCALL);
-	assert_int_equal(trace_ring.records[1].access.kind, TRACE_NO_ACCESS);
+	assert_int_equal(home.trace.records[1].exit_index, VMEXIT_VMMCALL);
+	assert_int_equal(home.trace.records[1].access.kind, TRACE_NO_ACCESS);
 	assert_int_equal(statistics_exits(&counted), 1);
 }
 
@@ -334,8 +350,8 @@ static void each_fast_path_has_its_conditions(void **state)
 			svm.iret_pending = true;
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(vmcb.save.rip, 0x1234);
-		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
-		assert_int_equal(trace_ring.records[1].reason, codes[i / 4]);
+		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+		assert_int_equal(home.trace.records[1].reason, codes[i / 4]);
 	}
 }
 
@@ -353,7 +369,7 @@ static void other_msr_accesses_take_the_slow_path(void **state)
 		else
 			vcpu->regs[REG_RCX] = CACHED_MSR + MSR_SHORTCUTS;
 		svm_vcpu_run(vcpu, false);
-		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
 		assert_int_equal(bytes_read, 0);
 	}
 }
@@ -369,7 +385,7 @@ static void without_next_rip_save_the_bytes_decide(void **state)
 		unprefixed_next = 0x1237;
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(reentered.save.rip, 0x1237);
-		assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
+		assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH);
 		assert_int_equal(bytes_read, 1);
 	}
 	/* Guest memory is read for no other exit. */
@@ -403,7 +419,7 @@ static void what_changes_more_than_rip_takes_the_slow_path(void **state)
 			vcpu_request(vcpu, REQ_STOP);
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(vmcb.save.rip, 0x1234);
-		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
 		assert_int_equal(vcpu->regs[REG_RBX], 0);
 	}
 }
@@ -415,7 +431,7 @@ static void handlers_run_within_the_stub(void **state)
 	assert_string_equal(diary, "GiEdgHGiEdg");
 	assert_int_equal(again, 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_true(trace_ring.records[1].entry_tsc);
+	assert_true(home.trace.records[1].entry_tsc);
 
 	setup(state);
 	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
@@ -427,7 +443,7 @@ static void handlers_run_within_the_stub(void **state)
 
 	setup(state);
 	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
-	lapic_timer_armed = 5;				/* the host's timer is not armed for the guest's */
+	home.timer_armed = 5;				/* the host's timer is not armed for the guest's */
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
 }
@@ -449,7 +465,7 @@ static void a_handler_within_the_stub_is_as_one_outside(void **state)
 		svm_vcpu_run(vcpu, false);
 		assert_non_null(strchr(diary, 'H'));
 		assert_int_equal(reinject_at_handler, EVENT_NMI);
-		assert_int_equal(trace_ring.records[1].info1, 0x55);
+		assert_int_equal(home.trace.records[1].info1, 0x55);
 		/* What is to be injected again is a request: the stub leaves. */
 		assert_int_equal(again, 0);
 		assert_int_equal(vmcb.control.event_injection, 0);
@@ -489,6 +505,18 @@ static void forced_exit(void **state)
 	next_code = VMEXIT_INTR;
 	assert_int_equal(svm_vcpu_run(vcpu, true), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_string_equal(diary, "GiIEdg");
+}
+
+/* The host's interrupt comes with the guest's STI: the window is open, though no VMEXIT_VINTR says so. */
+static void host_interrupt_before_the_window(void **state)
+{
+	next_code = VMEXIT_INTR;
+	vcpu->requests = 0;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->requests, 0);
+	vcpu->events.irq_window = true;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(vcpu->requests, REQ_EVENT);
 }
 
 /* No emulator intercepts #MC. The snapshot is taken before, and interrupts are served after. */
@@ -600,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup(cpuid_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(a_hypercall_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(known_hypercalls_do_not_take_the_fast_path, setup),
 		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
 		cmocka_unit_test_setup(other_msr_accesses_take_the_slow_path, setup),
 		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
@@ -608,6 +637,7 @@ int main(void)
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(forced_exit, setup),
+		cmocka_unit_test_setup(host_interrupt_before_the_window, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
 		cmocka_unit_test_setup(interrupted_delivery_is_recovered, setup),

@@ -4,7 +4,7 @@
  * at power-up, byte by byte. AMD APM vol. 2, "Enabling SVM", "Host Save Area", "IOIO Intercepts", "MSR
  * Intercepts", "Layout of VMCB", "Processor Initialization State".
  */
-/* link: svm/vcpu.c svm/vm.c svm/enable.c svm/npt.c svm/state.c lib/log.c tests/unit/fake_cpu.c */
+/* link: svm/vcpu.c svm/switch.c core/cpu/tlb_id.c svm/vm.c svm/enable.c svm/npt.c svm/state.c lib/log.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/panic.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
@@ -29,6 +30,7 @@ static struct svm_vm *block;		/* vm_alloc()'s */
 static unsigned pages;			/* allocated now */
 static unsigned tables;			/* nested page tables, likewise */
 static unsigned steps, failing_step;	/* the allocation with this number fails; 0: none */
+static unsigned fpu_resets, fpu_saved, fpu_restored, fpu_initial, vm_switched_to;
 static unsigned writes_at_free;		/* of the processor, when the first page was freed */
 static struct tdp_format mapped_format;
 static u64 mapped[3];
@@ -36,6 +38,26 @@ static u64 mapped[3];
 /* --- the rest of Lamina --- */
 
 struct percpu *this_cpu(void) { return &cpu; }
+
+/* arch/cpu/fpu.c has a test of its own. */
+void fpu_reset(void) { fpu_resets++; }
+unsigned fpu_image_order(void) { return 0; }
+void fpu_save(struct fpu_state *of) { fpu_saved++; }
+void fpu_restore(const struct fpu_state *of) { fpu_restored++; }
+void fpu_restore_initial(struct fpu_state *of) { fpu_initial++; }
+void fpu_state_init(struct fpu_state *of, void *image) { *of = (struct fpu_state){ .image = image, .xcr0 = 1 }; }
+
+void speculation_switch_vm(struct percpu *on, u32 vm_id)
+{
+	assert_ptr_equal(on, &cpu);
+	vm_switched_to = vm_id;
+}
+
+void panic(const char *format, ...)
+{
+	fail_msg("panic: %s", format);
+	__builtin_unreachable();
+}
 
 static bool step_fails(void)
 {
@@ -120,7 +142,9 @@ static int set_up(void **state)
 	writes_at_free = ~0u;
 	block = NULL;
 	cpu_features = (struct cpu_features){ .rdtscp = true };
-	svm_features = (struct svm_features){ 0 };
+	svm_features = (struct svm_features){ .asids = 16 };
+	vm.id = 4;
+	fpu_resets = vm_switched_to = 0;
 	return 0;
 }
 
@@ -165,6 +189,17 @@ static void switching_off_undoes_it(void **state)
 	assert_int_equal(pages, 0);
 	assert_null(cpu.vendor_page);
 	assert_null(cpu.host_vmcb);
+}
+
+/* VM_CR (C0010114h) bit 1 redirects INIT: the other bits stay, and it is off again afterwards. */
+static void init_is_redirected_where_it_can_be(void **state)
+{
+	fake_msr(EFER)->value = EFER_LME | EFER_LMA;
+	fake_msr(0xc0010114)->value = 8;
+	assert_int_equal(svm_cpu_enable(&cpu), 0);
+	assert_int_equal(fake_msr(0xc0010114)->value, 10);
+	svm_cpu_disable(&cpu);
+	assert_int_equal(fake_msr(0xc0010114)->value, 8);
 }
 
 static void without_memory_the_cpu_is_left_alone(void **state)
@@ -337,7 +372,7 @@ static void a_vcpu_is_a_page_and_a_vmcb(void **state)
 
 static void a_vcpu_that_gets_no_memory_leaves_none_behind(void **state)
 {
-	for (failing_step = 1; failing_step <= 2; failing_step++) {
+	for (failing_step = 1; failing_step <= 3; failing_step++) {
 		steps = 0;
 		assert_null(svm_vcpu_create(&vm));
 		assert_int_equal(pages, 0);
@@ -362,7 +397,9 @@ static struct vcpu *reset_vcpu(void)
 	vcpu->regs_available = vcpu->regs_dirty = ~0u;
 	to_svm(vcpu)->cr0 = to_svm(vcpu)->cr4 = ~0ull;
 	to_svm(vcpu)->nmi_masked = to_svm(vcpu)->iret_pending = to_svm(vcpu)->stepping = true;
-	svm_vcpu_reset(vcpu);
+	to_svm(vcpu)->vmcb->control.tlb_control = TLB_FLUSH_ALL;
+	to_svm(vcpu)->tlb_id.id = 9;
+	svm_vcpu_reset(vcpu, false);
 	return vcpu;
 }
 
@@ -415,7 +452,7 @@ static void the_vmcb_at_power_up(void **state)
 		{ 0x010, 4, SECOND_MISC },
 		{ 0x040, 8, virt_to_phys(block->iopm) },
 		{ 0x048, 8, virt_to_phys(block->msrpm) },
-		{ 0x058, 4, 1 },		/* ASID */
+		{ 0x058, 4, 9 },		/* ASID */
 		{ 0x05c, 1, 1 },		/* flush the entire TLB */
 		{ 0x060, 8, BIT_ULL(24) },	/* V_INTR_MASKING */
 		{ 0x090, 8, 1 },		/* NP_ENABLE */
@@ -476,59 +513,218 @@ static void the_hosts_cr4_mce_is_in_force_at_power_up(void **state)
 	delete_vcpu(vcpu);
 }
 
-/* svm_vcpu_load() came before: a flush of this ASID alone would not be enough. */
-static void power_up_flushes_the_entire_tlb(void **state)
+/* svm_vcpu_load() came before, and may have asked for the flush of all ASIDs: a reset must not make it less. */
+static void power_up_keeps_a_flush_that_is_pending(void **state)
+{
+	static const struct {
+		bool by_asid;
+		u8 before, after;
+	} rows[] = { { false, 0, 1 }, { false, 1, 1 }, { true, 0, 3 }, { true, 3, 3 }, { true, 1, 1 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vcpu *vcpu = new_vcpu();
+
+		svm_features.flush_by_asid = rows[i].by_asid;
+		to_svm(vcpu)->vmcb->control.tlb_control = rows[i].before;
+		svm_vcpu_reset(vcpu, false);
+		assert_int_equal(field(vcpu, 0x05c, 1), rows[i].after);
+		delete_vcpu(vcpu);
+	}
+}
+
+/*
+ * APM vol. 2, "Processor Initialization State", column INIT: caches, MSRs and the floating-point unit as they were;
+ * the rest as after a reset.
+ */
+static void init_keeps_what_the_manual_says(void **state)
+{
+	static const struct expected kept[] = {
+		{ 0x600, 8, 0x1001 }, { 0x608, 8, 0x1002 }, { 0x610, 8, 0x1003 }, { 0x618, 8, 0x1004 },	/* STAR to SFMASK */
+		{ 0x620, 8, 0x1005 },			/* KernelGsBase */
+		{ 0x628, 8, 0x1006 }, { 0x630, 8, 0x1007 }, { 0x638, 8, 0x1008 },	/* SYSENTER */
+		{ 0x668, 8, 0x0007050600070406 },	/* G_PAT */
+	}, set[] = {
+		{ 0x410, 2, 0xf000 }, { 0x418, 8, 0xffff0000 }, { 0x448, 8, 0 }, { 0x458, 8, 0 },	/* CS; FS and GS bases */
+		{ 0x4d0, 8, BIT_ULL(12) }, { 0x548, 8, 0 }, { 0x550, 8, 0 },	/* EFER, CR4, CR3 */
+		{ 0x560, 8, 0x400 }, { 0x568, 8, 0xffff0ff0 }, { 0x570, 8, 2 }, { 0x578, 8, 0xfff0 },
+		{ 0x640, 8, 0 },			/* CR2 */
+	};
+
+	for (unsigned caches = 0; caches < 4; caches++) {
+		u64 cd_nw = (u64)caches << 29;
+		struct vcpu *vcpu = reset_vcpu();
+
+		svm_control_set(vcpu, CTL_CR0, CR0_PG | CR0_PE | CR0_TS | cd_nw);
+		svm_control_set(vcpu, CTL_CR4, CR4_PAE);
+		svm_control_set(vcpu, CTL_CR3, 0x5000);
+		svm_control_set(vcpu, CTL_CR2, 0x6000);
+		svm_control_set(vcpu, CTL_EFER, EFER_LME);
+		memset(&to_svm(vcpu)->vmcb->save.fs, 0x55, 32);
+		for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+			memcpy((u8 *)to_svm(vcpu)->vmcb + kept[i].offset, &kept[i].value, kept[i].size);
+		fake_msr(MSR_TSC_AUX)->value = 5;
+		for (unsigned i = 0; i < 4; i++)
+			fake_cpu.dr[i] = 7;
+		to_svm(vcpu)->vmcb->control.tlb_control = 0;
+		fpu_initial = 0;
+		svm_vcpu_reset(vcpu, true);
+		for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+			assert_int_equal(field(vcpu, kept[i].offset, kept[i].size), kept[i].value);
+		for (unsigned i = 0; i < ARRAY_SIZE(set); i++)
+			assert_int_equal(field(vcpu, set[i].offset, set[i].size), set[i].value);
+		assert_int_equal(svm_control_get(vcpu, CTL_CR0), 0x10 | cd_nw);
+		assert_int_equal(field(vcpu, 0x05c, 1), 1);	/* translations of the time before */
+		assert_int_equal(fake_msr(MSR_TSC_AUX)->value, 5);
+		assert_int_equal(fpu_initial, 0);
+		assert_int_equal(fake_cpu.cr[2], 0);
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(fake_cpu.dr[i], 0);
+		delete_vcpu(vcpu);
+	}
+}
+
+static void a_power_up_resets_the_floating_point_unit(void **state)
 {
 	struct vcpu *vcpu;
 
-	svm_features.flush_by_asid = true;
+	fpu_initial = 0;
 	vcpu = reset_vcpu();
-	assert_int_equal(field(vcpu, 0x05c, 1), 1);
+	assert_int_equal(fpu_initial, 1);
 	delete_vcpu(vcpu);
 }
 
-/* DR0 to DR3 and TSC_AUX, which VMRUN does not switch; from the write with this index on. */
-static void expect_live_registers_cleared(unsigned first)
+/* DR0 to DR3 and TSC_AUX, which VMRUN does not switch; TSC_AUX by what the processor has. */
+static void live_registers_are_loaded_and_saved(void **state)
 {
-	assert_int_equal(fake_cpu_writes(), first + (cpu_features.rdtscp ? 5 : 4));
-	for (u32 i = 0; i < 4; i++)
-		expect_write(first + i, DO_WRITE_DR, i, 0);
-	if (cpu_features.rdtscp)
-		expect_write(first + 4, DO_WRMSR, MSR_TSC_AUX, 0);
-	fake_cpu.step_count = 0;
-}
-
-static void no_vcpu_sees_what_another_left_in_registers(void **state)
-{
-	struct vcpu *vcpu = new_vcpu();
-
 	for (unsigned i = 0; i < 2; i++) {
+		struct vcpu *vcpu = reset_vcpu();
+		struct vcpu_svm *svm = to_svm(vcpu);
+
 		cpu_features.rdtscp = i;
-		svm_vcpu_reset(vcpu);
-		expect_live_registers_cleared(0);
+		svm->tsc_aux = 0x5555;
+		for (unsigned n = 0; n < 4; n++)
+			svm->dr[n] = 0x1000 + n;
+		svm->vmcb->save.cr2 = 0xdead0000;
+		fake_msr(MSR_TSC_AUX)->value = 0x7777;
+		fpu_saved = fpu_restored = 0;
 		svm_vcpu_load(vcpu);
-		expect_live_registers_cleared(1);
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(fake_cpu.dr[n], 0x1000 + n);
+		assert_int_equal(fake_msr(MSR_TSC_AUX)->value, i ? 0x5555 : 0x7777);
+		assert_int_equal(fake_cpu.cr[2], 0xdead0000);	/* see svm_control_set() */
+		assert_int_equal(fpu_restored, 1);
+
+		for (unsigned n = 0; n < 4; n++)
+			fake_cpu.dr[n] = 0x2000 + n;
+		fake_msr(MSR_TSC_AUX)->value = 0x6666;
 		svm_vcpu_put(vcpu);
-		expect_live_registers_cleared(0);
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(svm->dr[n], 0x2000 + n);
+		assert_int_equal(svm->tsc_aux, i ? 0x6666 : 0x5555);
+		assert_int_equal(fpu_saved, 1);
+		assert_int_equal(vm_switched_to, vm.id);
+		delete_vcpu(vcpu);
 	}
+}
+
+/* "VMCB Clean Field": what the processor keeps of a VMCB counts on the CPU that ran it last, and nowhere else. */
+static void clean_bits_count_on_one_cpu(void **state)
+{
+	struct vcpu *vcpu = reset_vcpu();
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	cpu.host_vmcb_pa = 0x777000;
+	svm->vmcb->control.clean = CLEAN_ALL;
+	svm_vcpu_load(vcpu);
+	assert_int_equal(field(vcpu, 0x0c0, 4), 0);
+	assert_int_equal(svm->host_vmcb_pa, 0x777000);
+	svm->vmcb->control.clean = CLEAN_ALL;
+	svm->vmcb->control.tlb_control = TLB_KEEP;
+	svm_vcpu_put(vcpu);
+	svm_vcpu_load(vcpu);
+	assert_int_equal(field(vcpu, 0x0c0, 4), CLEAN_ALL);
+	svm_vcpu_put(vcpu);
+	svm_vcpu_release(vcpu);
+	cpu.host_vmcb_pa = 0x888000;
+	svm_vcpu_load(vcpu);
+	assert_int_equal(field(vcpu, 0x0c0, 4), 0);
+	assert_int_equal(svm->host_vmcb_pa, 0x888000);
 	delete_vcpu(vcpu);
 }
 
-/* Another CPU may have run it, or this CPU another vCPU: nothing that was kept counts. */
-static void loading_trusts_nothing_that_was_kept(void **state)
+/* "TLB Control": 1 flushes all ASIDs. Until an entry has done so, the next vCPU here must ask for it. */
+static void asids_are_the_cpus(void **state)
+{
+	struct vcpu *vcpu = reset_vcpu();
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vcpu_svm second = *svm;
+	struct vmcb *vmcb = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	*vmcb = *svm->vmcb;
+	second.vmcb = vmcb;
+	svm->vmcb->control.tlb_control = vmcb->control.tlb_control = TLB_KEEP;
+	svm_features.asids = 3;
+
+	svm_vcpu_load(vcpu);			/* the first of this CPU: the ids begin */
+	assert_int_equal(field(vcpu, 0x058, 4), 1);
+	assert_int_equal(field(vcpu, 0x05c, 1), 1);
+	svm_vcpu_put(vcpu);			/* it has not entered */
+	svm_vcpu_load(&second.vcpu);
+	assert_int_equal(vmcb->control.asid, 2);
+	assert_int_equal(vmcb->control.tlb_control, 1);
+	vmcb->control.tlb_control = TLB_KEEP;	/* it has entered */
+	vmcb->control.clean = CLEAN_ALL;
+	svm_vcpu_put(&second.vcpu);
+	svm_vcpu_load(&second.vcpu);		/* its ASID is still valid */
+	assert_int_equal(vmcb->control.asid, 2);
+	assert_int_equal(vmcb->control.tlb_control, TLB_KEEP);
+	assert_int_equal(vmcb->control.clean, CLEAN_ALL);
+	svm_vcpu_put(&second.vcpu);
+
+	svm->tlb_id = (struct tlb_id){ 0 };	/* as of a third one */
+	svm->vmcb->control.tlb_control = TLB_KEEP;
+	svm->vmcb->control.clean = CLEAN_ALL;
+	svm_vcpu_load(vcpu);			/* 3 ASIDs are 0, 1 and 2: they begin anew */
+	assert_int_equal(field(vcpu, 0x058, 4), 1);
+	assert_int_equal(field(vcpu, 0x05c, 1), 1);
+	assert_int_equal(field(vcpu, 0x0c0, 4), CLEAN_ALL & ~BIT(2));
+	free(vmcb);
+	delete_vcpu(vcpu);
+}
+
+/* "Pause Intercept Filtering": intercept bit 23, count at 3Eh, threshold at 3Ch. Without the filter never. */
+static void pause_loops_exit_on_demand(void **state)
+{
+	for (unsigned has = 0; has < 3; has++) {
+		struct vcpu *vcpu = reset_vcpu();
+
+		svm_features.pause_filter = has > 0;
+		svm_features.pause_threshold = has > 1;
+		assert_int_equal(field(vcpu, 0x00c, 4) & BIT(23), 0);
+		for (unsigned resets = 0; resets < 2; resets++) {
+			to_svm(vcpu)->vmcb->control.clean = CLEAN_ALL;
+			svm_pause_exits(vcpu, true);
+			assert_int_equal(field(vcpu, 0x0c0, 4) & BIT(0), 0);
+			if (resets)
+				svm_vcpu_reset(vcpu, true);	/* the scheduler's wish outlives an INIT */
+			assert_int_equal(field(vcpu, 0x00c, 4) & BIT(23), has ? BIT(23) : 0);
+			assert_int_equal(field(vcpu, 0x03e, 2), has ? 3000 : 0);
+			assert_int_equal(field(vcpu, 0x03c, 2), has > 1 ? 128 : 0);
+		}
+		svm_pause_exits(vcpu, false);
+		assert_int_equal(field(vcpu, 0x00c, 4) & BIT(23), 0);
+		delete_vcpu(vcpu);
+	}
+}
+
+static void a_requested_flush_happens_at_the_next_entry(void **state)
 {
 	struct vcpu *vcpu = reset_vcpu();
 
-	cpu.host_vmcb_pa = 0x777000;
-	to_svm(vcpu)->vmcb->save.cr2 = 0xdead0000;
-	to_svm(vcpu)->vmcb->control.clean = CLEAN_ALL;
+	svm_features.flush_by_asid = true;
 	to_svm(vcpu)->vmcb->control.tlb_control = TLB_KEEP;
-	fake_cpu.step_count = 0;
-	svm_vcpu_load(vcpu);
-	assert_int_equal(field(vcpu, 0x0c0, 4), 0);
-	assert_int_equal(field(vcpu, 0x05c, 1), 1);
-	assert_int_equal(to_svm(vcpu)->host_vmcb_pa, 0x777000);
-	expect_write(0, DO_WRITE_CR, 2, 0xdead0000);
+	svm_flush_translations(vcpu);
+	assert_int_equal(field(vcpu, 0x05c, 1), 3);
 	delete_vcpu(vcpu);
 }
 
@@ -537,6 +733,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fake_cpu_test_setup(svm_is_switched_on_before_the_host_is_saved, set_up),
 		fake_cpu_test_setup(switching_off_undoes_it, set_up),
+		fake_cpu_test_setup(init_is_redirected_where_it_can_be, set_up),
 		fake_cpu_test_setup(without_memory_the_cpu_is_left_alone, set_up),
 		fake_cpu_test_setup(firmware_may_refuse, set_up),
 		fake_cpu_test_setup(bitmaps_intercept_everything_at_first, set_up),
@@ -550,9 +747,14 @@ int main(void)
 		fake_cpu_test_setup(the_vmcb_at_power_up, set_up),
 		fake_cpu_test_setup(what_a_guest_reads_at_power_up, set_up),
 		fake_cpu_test_setup(the_hosts_cr4_mce_is_in_force_at_power_up, set_up),
-		fake_cpu_test_setup(power_up_flushes_the_entire_tlb, set_up),
-		fake_cpu_test_setup(no_vcpu_sees_what_another_left_in_registers, set_up),
-		fake_cpu_test_setup(loading_trusts_nothing_that_was_kept, set_up),
+		fake_cpu_test_setup(power_up_keeps_a_flush_that_is_pending, set_up),
+		fake_cpu_test_setup(init_keeps_what_the_manual_says, set_up),
+		fake_cpu_test_setup(a_power_up_resets_the_floating_point_unit, set_up),
+		fake_cpu_test_setup(live_registers_are_loaded_and_saved, set_up),
+		fake_cpu_test_setup(clean_bits_count_on_one_cpu, set_up),
+		fake_cpu_test_setup(asids_are_the_cpus, set_up),
+		fake_cpu_test_setup(pause_loops_exit_on_demand, set_up),
+		fake_cpu_test_setup(a_requested_flush_happens_at_the_next_entry, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,20 @@ static void test_escape_sequences_are_swallowed(void **state)
 	assert_screen("red", "AB", "x", "");
 }
 
+/* ESC [ K: to the end of the line. With a parameter it means something else, and does nothing. */
+static void test_erasing_the_rest_of_a_line(void **state)
+{
+	write("abcdef\r12\033[K");
+	assert_screen("12", "", "", "");
+	write("34\r\033[1K\033[2K5\nx\r\033[K");
+	assert_screen("5234", "", "", "");
+	begin(state);
+	for (unsigned i = 0; i < COLUMNS; i++)
+		write("x");
+	write("\033[K");		/* beyond the last column there is nothing to erase */
+	assert_int_equal(strspn(screen[0], "x"), COLUMNS);
+}
+
 /* A guest that begins an escape sequence and never ends it does not hide the log's next line. */
 static void test_unfinished_escape_sequences(void **state)
 {
@@ -262,6 +276,7 @@ int main(void)
 		terminal_test(test_wrapping),
 		terminal_test(test_control_characters),
 		terminal_test(test_escape_sequences_are_swallowed),
+		terminal_test(test_erasing_the_rest_of_a_line),
 		terminal_test(test_unfinished_escape_sequences),
 		terminal_test(test_other_characters),
 		terminal_test(test_each_byte),

@@ -5,6 +5,7 @@
 
 #include "arch/cpu/cpu.h"
 #include "core/observe/trace_record.h"
+#include "lib/errno.h"
 #include "lib/printf.h"
 
 struct exit_info {
@@ -23,7 +24,6 @@ static const struct vcpu_ops ops = { .name = "VMX", .exit_name = exit_name };
 static int set_up(void **state)
 {
 	fixture_set_up(&ops);
-	memset(&trace_ring, 0, sizeof(trace_ring));
 	memset(&exit_info, 0, sizeof(exit_info));
 	trace_mode = TRACE_CRASH;
 	trace_attach(&vcpu);
@@ -179,7 +179,7 @@ static void lines_are_counted_and_not_records(void **state)
 			set_up(state);
 			for (u64 i = 0; i < 3; i++) {
 				leave(0x100 + i, 30);
-				trace_ring.records[trace_ring.next - 1].kind = kinds[kind];
+				home.trace.records[home.trace.next - 1].kind = kinds[kind];
 				trace_pio(&vcpu, true, 0x10, 1, 0);
 				enter(0x200 + i, false);
 			}
@@ -237,7 +237,7 @@ static void an_exit_takes_what_follows_it(void **state)
 	leave(3, 30);
 	vcpu.events.injected = (struct event){ .type = EVENT_INTERRUPT, .vector = 0x51 };
 	enter(9, false);
-	assert_int_equal(trace_ring.next, 4 + 1 + 2);
+	assert_int_equal(home.trace.next, 4 + 1 + 2);
 	trace_print(&vm, ~0u);
 	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
 		at = strstr(at, order[i]);
@@ -260,6 +260,108 @@ static void each_vm_sees_its_own(void **state)
 	trace_print(NULL, TRACE_RECORDS);
 	assert_int_equal(lines_shown(), 2);
 	assert_shown("] trace vm-3 ");
+}
+
+/* --- the rings of several CPUs --- */
+
+static void enter_on(struct percpu *cpu, u64 tsc, u64 rip)
+{
+	vcpu.cpu = cpu;
+	vcpu.entry_tsc = 1000 + tsc;
+	vcpu.regs[REG_RIP] = rip;
+	trace_entry(&vcpu, true);	/* a record of its own */
+}
+
+static void with_another_ring(void)
+{
+	other.index = 1;
+	other.trace.records = other_records;
+	vcpu.cpu = &other;
+	trace_attach(&vcpu);
+}
+
+/* In the order of time, each with its CPU. */
+static void two_rings_are_merged(void **state)
+{
+	static const char *const order[] = {
+		"[000] 0.000000010: kvm_entry: vcpu 0, rip 0x1 ", "[001] 0.000000020: kvm_entry: vcpu 0, rip 0x2 ",
+		"[001] 0.000000030: kvm_entry: vcpu 0, rip 0x3 ", "[000] 0.000000040: kvm_entry: vcpu 0, rip 0x4 ",
+		"[001] 0.000000050: kvm_entry: vcpu 0, rip 0x5 ",
+	};
+	const char *at = screen;
+
+	with_another_ring();
+	enter_on(&home, 10, 1);
+	enter_on(&home, 40, 4);
+	enter_on(&other, 20, 2);
+	enter_on(&other, 30, 3);
+	enter_on(&other, 50, 5);
+	print_all();
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+		at = strstr(at, order[i]);
+		assert_non_null(at);
+	}
+	assert_int_equal(lines_shown(), 5);
+	/* The newest of all, and not so many of each. */
+	clear_screen();
+	trace_print(&vm, 3);
+	assert_int_equal(lines_shown(), 3);
+	assert_shown("rip 0x3 ");
+	assert_shown("rip 0x4 ");
+	assert_shown("rip 0x5 ");
+}
+
+/* Neither ring needs to be full, and a busy one does not hide the other. */
+static void a_full_ring_and_a_short_one(void **state)
+{
+	with_another_ring();
+	enter_on(&other, 5000, 0xabc);
+	for (u64 i = 0; i < TRACE_RECORDS + 7; i++)
+		enter_on(&home, 6000 + i, 0x1000 + i);
+	print_all();
+	assert_int_equal(lines_shown(), TRACE_RECORDS);
+	assert_null(strstr(screen, "rip 0xabc "));
+	clear_screen();
+	trace_print(&vm, ~0u);
+	assert_int_equal(lines_shown(), TRACE_RECORDS + 1);
+	assert_shown("[001] 0.000005000: kvm_entry: vcpu 0, rip 0xabc ");
+	assert_shown("rip 0x1007 ");
+	assert_null(strstr(screen, "rip 0x1006 "));
+}
+
+/* A VM's records on both CPUs, between those of another VM. */
+static void one_vm_of_two_on_two_cpus(void **state)
+{
+	with_another_ring();
+	enter_on(&home, 10, 1);
+	enter_on(&other, 20, 2);
+	vm.id = 4;
+	trace_attach(&vcpu);
+	enter_on(&home, 30, 3);
+	enter_on(&other, 40, 4);
+	vm.id = 3;
+	trace_attach(&vcpu);
+	enter_on(&home, 50, 5);
+	trace_print(&vm, 3);
+	assert_int_equal(lines_shown(), 3);
+	assert_shown("rip 0x1 ");
+	assert_shown("rip 0x2 ");
+	assert_shown("rip 0x5 ");
+	clear_screen();
+	trace_print(&vm, 2);
+	assert_int_equal(lines_shown(), 2);
+	assert_null(strstr(screen, "rip 0x1 "));
+	clear_screen();
+	trace_print(NULL, TRACE_RECORDS);
+	assert_int_equal(lines_shown(), 5);
+}
+
+static void a_ring_needs_memory(void **state)
+{
+	struct percpu cpu = { 0 };
+
+	assert_int_equal(trace_create(&cpu), -ENOMEM);
+	assert_null(cpu.trace.records);
 }
 
 static void modes(void **state)
@@ -295,6 +397,10 @@ int main(void)
 		cmocka_unit_test_setup(details_of_the_lap_before_are_not_printed, set_up),
 		cmocka_unit_test_setup(an_exit_takes_what_follows_it, set_up),
 		cmocka_unit_test_setup(each_vm_sees_its_own, set_up),
+		cmocka_unit_test_setup(two_rings_are_merged, set_up),
+		cmocka_unit_test_setup(a_full_ring_and_a_short_one, set_up),
+		cmocka_unit_test_setup(one_vm_of_two_on_two_cpus, set_up),
+		cmocka_unit_test_setup(a_ring_needs_memory, set_up),
 		cmocka_unit_test_setup(modes, set_up),
 	};
 

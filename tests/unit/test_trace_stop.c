@@ -38,6 +38,7 @@ static int ask(const char *text)
 	int error;
 
 	subject = NULL;
+	watched = NULL;
 	error = set_trace_stop((struct str_view){ text, strlen(text) });
 	vcpu.stop_reason = NULL;
 	vcpu.requests = 0;
@@ -48,7 +49,6 @@ static int ask(const char *text)
 static int set_up(void **state)
 {
 	fixture_set_up(&ops);
-	memset(&trace_ring, 0, sizeof(trace_ring));
 	trace_attach(&vcpu);
 	trace_mode = TRACE_CRASH;
 	return 0;

@@ -6,7 +6,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
+/* cflags: -DVM_MAX_VCPUS=4 */
 #include "apic_fixture.h"
 
 static int set_up(void **state)
@@ -70,7 +70,7 @@ static void test_reset_forgets_everything(void **state)
 	acknowledge(vm, 0);
 	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, 0x30);
 	apic_set(vm, 0, LAPIC_INITIAL_COUNT, 1000);
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 	assert_int_equal(pending(vm, 0), -1);
 	assert_int_equal(apic_get(vm, 0, LAPIC_PPR), 0);
 	assert_int_equal(apic_get(vm, 0, LAPIC_CURRENT_COUNT), 0);
@@ -395,7 +395,10 @@ static void test_lowest_priority_goes_to_one(void **state)
 	apic_set(vm, 3, LAPIC_TPR, 0x20);
 	assert_int_equal(send(vm, 0, 0xff, 0x100), BIT(2));
 	apic_set(vm, 2, LAPIC_SVR, 0xff); /* does not accept any more */
+	/* Of equals each gets its turn. */
+	assert_int_equal(send(vm, 0, 0xff, 0x100), BIT(3));
 	assert_int_equal(send(vm, 0, 0xff, 0x100), BIT(1));
+	assert_int_equal(send(vm, 0, 0xff, 0x100), BIT(3));
 }
 
 static void test_signals(void **state)
@@ -476,7 +479,7 @@ static void test_lint0_without_extint(void **state)
 	end_interrupt(vm, 0);
 	assert_int_equal(pending(vm, 0), -1);
 
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 	acknowledge(vm, 0);
 	out8(vm, 0x20, 0x20);
 	line(vm, 0, false);

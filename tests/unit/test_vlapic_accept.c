@@ -7,8 +7,8 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
-/* cflags: -Xlinker --wrap=vcpu_interrupt_changed */
+/* cflags: -DVM_MAX_VCPUS=4 */
+/* cflags: -Xlinker --wrap=vcpu_interrupt_changed -Xlinker --wrap=vcpu_interrupt_sent */
 #include "apic_fixture.h"
 
 #define VECTOR	   0x66
@@ -26,14 +26,27 @@ static struct {
 
 void __real_vcpu_interrupt_changed(struct vcpu *vcpu);
 void __wrap_vcpu_interrupt_changed(struct vcpu *vcpu);
+void __real_vcpu_interrupt_sent(struct vcpu *vcpu);
+void __wrap_vcpu_interrupt_sent(struct vcpu *vcpu);
 
-void __wrap_vcpu_interrupt_changed(struct vcpu *vcpu)
+static void note_announcement(struct vcpu *vcpu)
 {
 	if (!announced.count++) {
 		announced.vector = vcpu_vlapic(vcpu) ? vlapic_pending(vcpu_vlapic(vcpu)) : -1;
 		announced.int_output = vpic_pending(vcpu_vm(vcpu));
 	}
+}
+
+void __wrap_vcpu_interrupt_changed(struct vcpu *vcpu)
+{
+	note_announcement(vcpu);
 	__real_vcpu_interrupt_changed(vcpu);
+}
+
+void __wrap_vcpu_interrupt_sent(struct vcpu *vcpu)
+{
+	note_announcement(vcpu);
+	__real_vcpu_interrupt_sent(vcpu);
 }
 
 static void forget_announcements(void)
@@ -327,7 +340,7 @@ static void whatever_reroutes_an_extint_is_announced(void **state)
 	assert_int_equal(announced.count, 3);
 	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_OFF | BASE_BSP), 0);
 	assert_int_equal(announced.count, 4);
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 	assert_int_equal(announced.count, 5);
 }
 

@@ -6,7 +6,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
+/* cflags: -DVM_MAX_VCPUS=4 */
 #include "apic_fixture.h"
 
 #define ILLEGAL_REGISTER 0x80
@@ -147,7 +147,7 @@ static void arbitration_priority_is_computed(void **state)
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		vm->irqchip->vcpu_reset(cpu(vm, 0));
+		vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 		if (rows[i].service) {
 			accept(vm, rows[i].service, false);
 			assert_int_equal(acknowledge(vm, 0), rows[i].service);
@@ -174,7 +174,7 @@ static void a_reset_clears_each_register(void **state)
 	self_ipi(vm, 0, 3);			/* an error that ESR shows */
 	assert_int_equal(errors(vm), 0x20);
 	self_ipi(vm, 0, 3);			/* and one that it does not show yet */
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 
 	assert_int_equal(apic_get(vm, 0, LAPIC_ESR), 0);
 	assert_int_equal(errors(vm), 0);

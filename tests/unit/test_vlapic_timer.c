@@ -6,7 +6,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
+/* cflags: -DVM_MAX_VCPUS=4 */
 #include "apic_fixture.h"
 
 #define VECTOR	 0x31
@@ -308,9 +308,9 @@ static void overslept(struct vm *vm, u64 ticks)
 {
 	u64 deadline = fake_deadline(vm);
 
-	cpu(vm, 0)->timers->deadline = VTIMER_NEVER - 1; /* hide it from the fake's clock */
+	cpu(vm, 0)->timers.deadline = VTIMER_NEVER - 1; /* hide it from the fake's clock */
 	fake_advance(vm, deadline - vtimer_now() + ticks);
-	cpu(vm, 0)->timers->deadline = deadline;
+	cpu(vm, 0)->timers.deadline = deadline;
 }
 
 /* Due already, and the host has not come to it: it happens with the vector that it had then. */
@@ -461,7 +461,7 @@ static void test_reset_disarms_the_deadline(void **state)
 	cpu(vm, 0)->tsc_offset = -vtimer_now(); /* the guest's TSC starts at 0 */
 	apic_set(vm, 0, LAPIC_LVT + LVT_TIMER, VECTOR | DEADLINE);
 	msr_set(vm, 0, MSR_TSC_DEADLINE, 100000);
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 	assert_int_equal(msr_value(vm, 0, MSR_TSC_DEADLINE), 0);
 	assert_true(fake_deadline(vm) == VTIMER_NEVER);
 	fake_advance(vm, 200000);

@@ -4,7 +4,7 @@
  * nothing behind, the time limit, and the memory that lives as long as the VM.
  */
 /* link: core/vm.c core/vm_alloc.c core/vcpu.c core/io.c core/device.c core/vtimer.c core/vm_log.c */
-/* link: lib/log.c lib/string.c */
+/* link: core/vcpu_kick.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,6 @@
 #include <cmocka.h>
 
 #include "arch/cpu/cpu.h"
-#include "arch/cpu/fpu.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
@@ -22,29 +21,25 @@
 #include "arch/time/clock.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
-#include "core/enter.h"
 #include "core/observe/entry_check.h"
 #include "core/observe/trace.h"
-#include "core/observe/trace_record.h"
 #include "core/observe/trace_stop.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
+#include "home_cpu.h"
 #include "lib/errno.h"
 
 #define HZ 1000000000ull
 
-struct trace_ring trace_ring;
-struct address_space kernel_space;
-static struct percpu this;
+static struct percpu *const homes[] = { &home, &home, &home };
 static struct vm vm;
 static struct vm_config config;
-static const struct address_space *space;	/* the one in use */
-static struct vcpu *loaded;
 static unsigned spaces, vendors, vcpus, cpuids, msrs, rams, blocks;
 static unsigned steps, failing_step;		/* the step with this number fails; 0: none */
-static unsigned fpu_resets, vcpu_resets, irqchip_resets, offsets_changed, msr_resets, traced, passthroughs;
+static unsigned vcpu_resets, startup_resets, irqchip_resets, offsets_changed, msr_resets, traced, passthroughs;
+static bool was_init;				/* the last reset by the vendor was INIT's */
 static bool watched;				/* an option needs to see each exit */
 static u64 now;
 static char life[64];				/* a letter for each step of a life, in order */
@@ -84,19 +79,39 @@ void address_space_destroy(struct address_space *s)
 }
 
 
-void address_space_switch(const struct address_space *s)
+struct percpu *this_cpu(void) { return &home; }
+
+/* --- the scheduler --- */
+
+static struct vcpu *attached[3];
+static unsigned attached_count, notified[3];
+
+void vcpu_switch_to(struct vcpu *vcpu)
 {
-	note('S');
-	space = s;
+	note(vcpu ? 'L' : 'l');
+	home.current_vcpu = vcpu;
 }
 
-void fpu_reset(void)
+void vcpu_unload(struct vcpu *vcpu)
 {
-	note(this.current_vcpu ? 'F' : 'f');
-	fpu_resets++;
+	assert_ptr_equal(home.current_vcpu, vcpu);
+	note('U');
+	home.current_vcpu = NULL;
 }
 
-struct percpu *this_cpu(void) { return &this; }
+/* From here on the vCPU may run, and others may look at all of them. */
+void sched_attach(struct vcpu *vcpu)
+{
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vm.active, vm.vcpu_count);
+	attached[attached_count++] = vcpu;
+}
+
+void sched_notify(struct vcpu *vcpu)
+{
+	assert_int_not_equal(vcpu->requests, 0);
+	notified[vcpu->id]++;
+}
 
 void *pages_alloc(unsigned order)
 {
@@ -137,7 +152,11 @@ int msr_create(struct vcpu *vcpu)
 }
 
 void msr_destroy(struct vcpu *vcpu) { note('m'), msrs -= vcpu->msrs != NULL; }
-void msr_reset(struct vcpu *vcpu) { msr_resets++; }
+void msr_reset(struct vcpu *vcpu, bool init)
+{
+	assert_int_equal(init, was_init);
+	msr_resets++;
+}
 void msr_apply_passthrough(struct vm *v) { passthroughs++; }
 
 int guest_mem_create(struct vm *v, u64 size)
@@ -152,9 +171,14 @@ int guest_mem_create(struct vm *v, u64 size)
 
 void guest_mem_destroy(struct vm *v) { note('R'), rams -= v->mem.piece_count; }
 
-void trace_attach(struct vcpu *vcpu) { note(this.current_vcpu ? 'T' : 't'), traced++; }
-/* What vm_run() prints at the end, by the first letters, in its order. */
-static char printed[8];
+void trace_attach(struct vcpu *vcpu)
+{
+	assert_ptr_equal(vcpu->cpu, &home);
+	traced++;
+}
+
+/* What vm_print_end() prints, by the first letters, in its order. */
+static char printed[16];
 
 void trace_export(const struct vm *v) { strcat(printed, "t"); }
 void entry_check_print(const struct vcpu *vcpu) { strcat(printed, "e"); }
@@ -162,7 +186,6 @@ void entry_check_print(const struct vcpu *vcpu) { strcat(printed, "e"); }
 void statistics_print(struct vcpu *vcpu, bool on_request)
 {
 	assert_false(on_request);
-	assert_null(vcpu->timers);
 	strcat(printed, "s");
 }
 
@@ -202,21 +225,11 @@ static void vcpu_destroy(struct vcpu *vcpu)
 	free(vcpu);
 }
 
-static void vcpu_load(struct vcpu *vcpu)
+static void vendor_reset(struct vcpu *vcpu, bool init)
 {
-	assert_ptr_equal(space, &vm.space);	/* the vCPU's state is reached through the VM's space */
-	note('L');
-	loaded = vcpu;
+	vcpu_resets++;
+	was_init = init;
 }
-
-static void vcpu_put(struct vcpu *vcpu)
-{
-	assert_ptr_equal(loaded, vcpu);
-	note('P');
-	loaded = NULL;
-}
-
-static void vendor_reset(struct vcpu *vcpu) { vcpu_resets++; }
 
 /* The vendor's reset comes first: it forgets the offset that it had. */
 static void offset_changed(struct vcpu *vcpu)
@@ -226,7 +239,18 @@ static void offset_changed(struct vcpu *vcpu)
 	assert_int_equal(vcpu->tsc_offset, -700ull);
 }
 
-static void irqchip_reset(struct vcpu *vcpu) { irqchip_resets++; }
+/* Of power-up alone. */
+void startup_reset(struct vcpu *vcpu)
+{
+	startup_resets++;
+	vcpu->activity = VCPU_RUNNING;
+}
+
+static void irqchip_reset(struct vcpu *vcpu, bool init)
+{
+	assert_int_equal(init, was_init);
+	irqchip_resets++;
+}
 
 static u64 cr0, efer;
 static struct segment cs, ss;
@@ -246,33 +270,26 @@ static void segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segme
 #define VENDOR								\
 	.vm_create = vendor_create, .vm_destroy = vendor_destroy,	\
 	.vcpu_create = vcpu_create, .vcpu_destroy = vcpu_destroy,	\
-	.vcpu_load = vcpu_load, .vcpu_put = vcpu_put,			\
 	.vcpu_reset = vendor_reset, .tsc_offset_changed = offset_changed, \
 	.control_get = control_get, .segment_get = segment_get
 
 static const struct vcpu_ops ops = { VENDOR };
 static const struct vcpu_ops watching_ops = { VENDOR };
 
-static void (*guest)(struct vcpu *vcpu);
-static unsigned early_guests;
-
-void vcpu_main(struct vcpu *vcpu)
-{
-	assert_int_equal(vm.state, VM_RUNNING);
-	guest(vcpu);
-}
-
 /* --- the tests --- */
 
 static int set_up(void **state)
 {
-	memset(&this, 0, sizeof(this));
+	home_reset();
+	memset(attached, 0, sizeof(attached));
+	memset(notified, 0, sizeof(notified));
+	attached_count = 0;
+	printed[0] = '\0';
 	config = (struct vm_config){ .name = "web", .memory = MIB(16), .vcpus = 1 };
 	steps = failing_step = 0;
-	fpu_resets = vcpu_resets = irqchip_resets = offsets_changed = msr_resets = traced = passthroughs = 0;
+	vcpu_resets = startup_resets = irqchip_resets = offsets_changed = msr_resets = traced = passthroughs = 0;
 	watched = false;
 	now = 5000;
-	space = NULL;
 	memset(life, 0, sizeof(life));
 	log_set_level(LOG_ERROR);
 	return 0;
@@ -294,7 +311,7 @@ static void a_new_vm(void **state)
 	u32 id;
 
 	memset(&vm, 0xa5, sizeof(vm));
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	assert_string_equal(vm.name, "web");
 	assert_int_equal(vm.state, VM_CREATED);
 	assert_ptr_equal(vm.config, &config);
@@ -305,22 +322,46 @@ static void a_new_vm(void **state)
 	assert_ptr_equal(vm.vcpus[0]->ops, &ops);
 	assert_int_equal(vm.vcpus[0]->id, 0);
 	assert_int_equal(vm.vcpus[0]->every_exit, 0);
+	assert_ptr_equal(vm.vcpus[0]->cpu, &home);
 	assert_int_equal(vm.vcpus[0]->timer_deadline, VTIMER_NEVER);
+	assert_int_equal(vm.active, 0);
 	assert_int_equal(passthroughs, 1);
 	id = vm.id;
 	vm_destroy(&vm);
 	assert_int_equal(vm.vcpu_count, 0);
 	assert_nothing_left();
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	assert_int_equal(vm.id, id + 1);
 	vm_destroy(&vm);
+}
+
+/* Each is at home where it was placed; the first one runs the timers of the shared devices. */
+static void a_vm_with_three_vcpus(void **state)
+{
+	struct percpu *const places[] = { &home, &home, &home };
+
+	config.vcpus = 3;
+	assert_int_equal(vm_create(&vm, &config, &ops, places), 0);
+	assert_int_equal(vm.vcpu_count, 3);
+	assert_int_equal(traced, 3);
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(vm.vcpus[i]->id, i);
+		assert_ptr_equal(vm.vcpus[i]->cpu, places[i]);
+		assert_ptr_equal(vm.vcpus[i]->shared_timers, i ? NULL : &vm.timers);
+		assert_int_equal(vm.vcpus[i]->timers.deadline, VTIMER_NEVER);
+		assert_ptr_equal(vm.vcpus[i]->timers.vcpu, vm.vcpus[i]);
+		assert_int_equal(vm.vcpus[i]->slice_end, VTIMER_NEVER);
+	}
+	assert_int_equal(vm.timers.deadline, VTIMER_NEVER);
+	vm_destroy(&vm);
+	assert_nothing_left();
 }
 
 /* Entry checks and trace stops need every exit: then no exit is handled in the entry stub. */
 static void a_watched_vm(void **state)
 {
 	watched = true;
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	assert_ptr_equal(vm.ops, &watching_ops);
 	assert_true(vm.every_exit);
 	assert_ptr_equal(vm.vcpus[0]->ops, &watching_ops);
@@ -332,91 +373,207 @@ static void a_failure_at_any_step_leaves_nothing(void **state)
 {
 	unsigned count;
 
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	config.vcpus = 3;
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	count = steps;
 	vm_destroy(&vm);
-	/* Address space, vendor, port map, a block for the time limit, vCPU, CPUID, MSRs, RAM. */
-	assert_int_equal(count, 8);
+	/* Address space, vendor, port map, for each vCPU itself, CPUID and MSRs, RAM. */
+	assert_int_equal(count, 3 + 3 * 3 + 1);
 	for (unsigned i = 1; i <= count; i++) {
 		steps = 0;
 		failing_step = i;
-		assert_int_equal(vm_create(&vm, &config, &ops), -ENOMEM);
+		assert_int_equal(vm_create(&vm, &config, &ops, homes), -ENOMEM);
 		assert_int_equal(steps, i);	/* nothing is tried after it */
 		vm_destroy(&vm);
 		assert_nothing_left();
 	}
 }
 
-/*
- * No guest's registers are in the processor while another address space is in use, and the trace has the
- * vCPU before anything asks which one runs. What lies in the VM's own blocks is freed before these.
- */
-static void the_order_of_a_life(void **state)
+/* What lies in the VM's own blocks is freed before these. */
+static void the_order_of_its_end(void **state)
 {
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
-	memset(life, 0, sizeof(life));
-	vm_enter(&vm);
-	assert_string_equal(life, "SfLt");
-	memset(life, 0, sizeof(life));
-	vm_leave(&vm);
-	assert_string_equal(life, "PfS");
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
+	assert_non_null(vm_alloc(&vm, 100));
 	memset(life, 0, sizeof(life));
 	vm_destroy(&vm);
 	assert_string_equal(life, "cmvRBVBD");
+	assert_nothing_left();
 }
 
+/* After vm_leave() any CPU can load the vCPU. */
 static void entering_and_leaving(void **state)
 {
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	config.vcpus = 2;
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	assert_null(vm_current());
-	vm_enter(&vm);
-	assert_ptr_equal(space, &vm.space);
-	assert_ptr_equal(loaded, vm.vcpus[0]);
+	memset(life, 0, sizeof(life));
+	vm_enter(vm.vcpus[1]);
+	assert_ptr_equal(home.current_vcpu, vm.vcpus[1]);
 	assert_ptr_equal(vm_current(), &vm);
-	assert_int_equal(fpu_resets, 1);
-	assert_int_equal(traced, 1);
-	vm_leave(&vm);
-	assert_ptr_equal(space, &kernel_space);
-	assert_null(loaded);
+	vm_leave();
 	assert_null(vm_current());
-	assert_int_equal(fpu_resets, 2);	/* no guest's registers stay */
+	assert_string_equal(life, "LU");
 	vm_destroy(&vm);
 }
 
-static void guest_ends(struct vcpu *vcpu)
+/* --- running --- */
+
+static void create_and_start(u64 limit)
 {
-	assert_int_equal(vcpu->timer_deadline, config.time_limit_s ? 5000 + config.time_limit_s * HZ : VTIMER_NEVER);
-	if (!config.time_limit_s)
-		return;
-	vtimer_run_expired(vcpu, 5000 + config.time_limit_s * HZ - 1);
-	assert_int_equal(vcpu->requests, 0);
-	vtimer_run_expired(vcpu, 5000 + config.time_limit_s * HZ);
-	assert_int_equal(vcpu->requests, REQ_STOP);
+	config.vcpus = 3;
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
+	for (u32 i = 0; i < 3; i++)
+		vm.vcpus[i]->regs_available = REGS_LAZY;
+	vm_start(&vm, limit);
 }
 
-static void guest_is_early(struct vcpu *vcpu)
+static void all_vcpus_start(void **state)
 {
-	early_guests++;
-	assert_non_null(vcpu->timers);
+	create_and_start(VTIMER_NEVER);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(attached_count, 3);
+	for (u32 i = 0; i < 3; i++)
+		assert_ptr_equal(attached[i], vm.vcpus[i]);
+	assert_int_equal(vm.timers.deadline, VTIMER_NEVER);
+	vm_destroy(&vm);
 }
 
+/* The boot processor is asked to stop, and nobody sooner. */
 static void the_time_limit(void **state)
 {
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
-	vm.vcpus[0]->regs_available = REGS_LAZY;
-	guest = guest_ends;
-	printed[0] = '\0';
-	vm_run(&vm);
-	assert_string_equal(printed, "set");
-	printed[0] = '\0';
+	struct vcpu *bsp;
+
 	config.time_limit_s = 60;
-	vm_run(&vm);
-	printed[0] = '\0';
-	guest = guest_is_early;
-	early_guests = 0;
-	vm_run(&vm);
-	assert_int_equal(early_guests, 1);
-	assert_null(vm.vcpus[0]->timers);	/* the timer does not outlive the guest */
+	create_and_start(5000 + 60 * HZ);
+	bsp = vm.vcpus[0];
+	assert_int_equal(vm.timers.deadline, 5000 + 60 * HZ);
+	vtimer_run_expired(bsp, 5000 + 60 * HZ - 1);
+	assert_int_equal(bsp->timer_deadline, 5000 + 60 * HZ);
+	assert_int_equal(bsp->requests, 0);
+	bsp->requests = 0;
+	vtimer_run_expired(bsp, 5000 + 60 * HZ);
+	assert_int_equal(bsp->requests & REQ_STOP, REQ_STOP);
+	assert_int_equal(vm.vcpus[1]->requests | vm.vcpus[2]->requests, 0);
+	assert_int_equal(vm.lock.next, vm.lock.served);
+	vm_destroy(&vm);
+}
+
+static void never_fires(struct vtimer *timer) { fail(); }
+
+/* Whichever CPU arms a timer of a shared device, the boot processor's deadline follows it. */
+static void the_boot_processor_waits_for_shared_timers(void **state)
+{
+	struct vtimer timer;
+	struct vcpu *bsp;
+
+	create_and_start(VTIMER_NEVER);
+	bsp = vm.vcpus[0];
+	vtimer_init_shared(&timer, &vm, never_fires);
+
+	home.running = bsp;			/* by the boot processor itself */
+	vtimer_arm(&timer, 7000);
+	assert_int_equal(bsp->timer_deadline, 7000);
+	assert_int_equal(bsp->requests, 0);
+
+	home.running = vm.vcpus[1];		/* by another vCPU */
+	vtimer_arm(&timer, 6000);
+	assert_int_equal(bsp->requests, REQ_TIMER);
+	assert_int_equal(notified[0], 1);
+	assert_int_equal(notified[1], 0);
+	bsp->requests = 0;
+	vtimer_run_expired(bsp, 5999);
+	assert_int_equal(bsp->timer_deadline, 6000);
+	home.running = NULL;			/* by an interrupt handler */
+	vtimer_cancel(&timer);
+	assert_int_equal(bsp->requests, REQ_TIMER);
+	vm_destroy(&vm);
+}
+
+/* Before it starts, its vCPUs are the service thread's: no scheduler has them. */
+static void nobody_is_kicked_before_the_start(void **state)
+{
+	struct vtimer timer;
+
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
+	vtimer_init_shared(&timer, &vm, never_fires);
+	vtimer_arm(&timer, 7000);
+	assert_int_equal(notified[0], 0);
+	vm_end(&vm, VM_END_ERROR, "too early");
+	assert_int_equal(notified[0], 0);
+	vm_destroy(&vm);
+}
+
+static void assert_all_look(unsigned times)
+{
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(vm.vcpus[i]->requests & REQ_STATE, REQ_STATE);
+		assert_int_equal(notified[i], times);
+	}
+}
+
+static void pause_and_resume(void **state)
+{
+	create_and_start(VTIMER_NEVER);
+	assert_false(vm_resume(&vm));
+	assert_true(vm_pause(&vm));
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_all_look(1);
+	assert_false(vm_pause(&vm));
+	assert_true(vm_resume(&vm));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_all_look(2);		/* though the first request is still pending */
+	vm_end(&vm, VM_END_POWEROFF, "over");
+	assert_all_look(3);
+	assert_false(vm_pause(&vm));
+	assert_false(vm_resume(&vm));
+	assert_int_equal(vm.state, VM_ENDED);
+	vm_destroy(&vm);
+}
+
+static void stopping(void **state)
+{
+	create_and_start(VTIMER_NEVER);
+	vm_stop(&vm);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vm.vcpus[0]->requests, REQ_STOP);
+	assert_int_equal(notified[0], 1);
+	assert_int_equal(vm.vcpus[1]->requests, 0);
+	vm_destroy(&vm);
+	/* A paused vCPU would not look at the request. */
+	set_up(state);
+	create_and_start(VTIMER_NEVER);
+	vm_pause(&vm);
+	vm_stop(&vm);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_STOPPED);
+	assert_all_look(2);
+	vm_destroy(&vm);
+}
+
+/* A stop that is pending when the VM is paused is not lost: the vCPU looks at it when the VM goes on. */
+static void a_stop_before_a_pause(void **state)
+{
+	create_and_start(VTIMER_NEVER);
+	vm_stop(&vm);
+	vm_pause(&vm);
+	assert_int_equal(vm.vcpus[0]->requests & REQ_STOP, REQ_STOP);
+	vm_resume(&vm);
+	assert_int_equal(vm.vcpus[0]->requests & REQ_STOP, REQ_STOP);
+	vm_destroy(&vm);
+}
+
+static void it_is_over_when_the_last_vcpu_has_left(void **state)
+{
+	create_and_start(VTIMER_NEVER);
+	assert_false(vm_is_over(&vm));
+	vm_end(&vm, VM_END_POWEROFF, "over");
+	for (u32 left = 3; left; left--) {
+		assert_false(vm_is_over(&vm));
+		vm.active--;
+	}
+	assert_true(vm_is_over(&vm));
+	vm_print_end(&vm);
+	assert_string_equal(printed, "seseset");
 	vm_destroy(&vm);
 	assert_nothing_left();
 }
@@ -426,21 +583,23 @@ static void reset_of_a_vcpu(void **state)
 	const struct irqchip_ops irqchip = { .vcpu_reset = irqchip_reset };
 	struct vcpu *vcpu;
 
-	assert_int_equal(vm_create(&vm, &config, &ops), 0);
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
 	vcpu = vm.vcpus[0];
 	vm.start_tsc = 700;
 	memset(&vcpu->events, 0xa5, sizeof(vcpu->events));
 	memset(&vcpu->machine_check, 0xa5, sizeof(vcpu->machine_check));
 	vcpu->activity = VCPU_HALTED;
 	vcpu->tsc_adjust = vcpu->tsc_offset = 99;
-	vcpu_reset(vcpu);	/* without interrupt controllers */
+	vcpu_reset(vcpu, false);	/* without interrupt controllers */
 	assert_int_equal(irqchip_resets, 0);
 	vm_set_irqchip(&vm, &irqchip, NULL);
-	vcpu_reset(vcpu);
+	vcpu_reset(vcpu, false);
 	assert_int_equal(irqchip_resets, 1);
 	assert_int_equal(vcpu_resets, 2);
+	assert_int_equal(startup_resets, 2);
 	assert_int_equal(msr_resets, 2);
 	assert_int_equal(offsets_changed, 2);
+	assert_false(was_init);
 	assert_int_equal(vcpu->activity, VCPU_RUNNING);
 	assert_int_equal(vcpu->tsc_adjust, 0);
 	assert_int_equal(vcpu->tsc_offset, -700ull);	/* the guest's TSC starts at 0 */
@@ -449,6 +608,31 @@ static void reset_of_a_vcpu(void **state)
 	assert_int_equal(vcpu->events.nmi_pending, 0);
 	assert_int_equal(vcpu->machine_check.mcg_status, 0);
 	assert_int_equal(vcpu->machine_check.bank[3], 0);
+	vm_destroy(&vm);
+}
+
+/* SDM, "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT": the TSC and MSRs are kept. */
+static void init_of_a_vcpu(void **state)
+{
+	struct vcpu *vcpu;
+
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
+	vcpu = vm.vcpus[0];
+	vm.start_tsc = 700;
+	vcpu_reset(vcpu, false);
+	vcpu->requests = 0;
+	vcpu->tsc_adjust = 99;
+	vcpu->machine_check.mcg_status = 1;
+	vcpu->events.nmi_pending = 1;
+	vcpu_reset(vcpu, true);
+	assert_true(was_init);
+	assert_int_equal(startup_resets, 1);
+	assert_int_equal(vcpu->activity, VCPU_WAIT_FOR_SIPI);
+	assert_int_equal(vcpu->tsc_adjust, 99);
+	assert_int_equal(vcpu->tsc_offset, -700ull);
+	assert_int_equal(vcpu->machine_check.mcg_status, 1);
+	assert_int_equal(vcpu->events.nmi_pending, 0);
+	assert_int_equal(vcpu->requests & REQ_FLUSH_TLB, REQ_FLUSH_TLB);
 	vm_destroy(&vm);
 }
 
@@ -546,9 +730,18 @@ int main(void)
 		TEST(a_watched_vm),
 		TEST(a_failure_at_any_step_leaves_nothing),
 		TEST(entering_and_leaving),
-		TEST(the_order_of_a_life),
+		TEST(a_vm_with_three_vcpus),
+		TEST(the_order_of_its_end),
+		TEST(all_vcpus_start),
 		TEST(the_time_limit),
+		TEST(the_boot_processor_waits_for_shared_timers),
+		TEST(nobody_is_kicked_before_the_start),
+		TEST(pause_and_resume),
+		TEST(stopping),
+		TEST(a_stop_before_a_pause),
+		TEST(it_is_over_when_the_last_vcpu_has_left),
 		TEST(reset_of_a_vcpu),
+		TEST(init_of_a_vcpu),
 		TEST(modes_of_a_vcpu),
 		TEST(memory_is_aligned_and_zero),
 		TEST(small_pieces_share_a_page),

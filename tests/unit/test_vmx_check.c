@@ -19,6 +19,9 @@
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"
 
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
+
 struct vmx_caps vmx_caps;
 struct cpu_features cpu_features = { .physical_address_bits = 40, .linear_address_bits = 48 };
 

@@ -3,7 +3,7 @@
  * VMX on and off on one CPU: IA32_FEATURE_CONTROL, the fixed bits of CR0 and CR4, the VMXON region.
  * Intel SDM, "Enabling and Entering VMX Operation", "VMX-Fixed Bits in CR0", "VMX-Fixed Bits in CR4".
  */
-/* link: tests/unit/fake_cpu.c core/vm_log.c lib/log.c */
+/* link: tests/unit/fake_cpu.c core/cpu/tlb_id.c core/vm_log.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +24,9 @@
 #include "vmx/enable.c"
 #include "tests/unit/fake_cpu.h"
 
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
+
 extern const struct extable_entry __start_extable[], __stop_extable[];
 
 #define REVISION	0x7a5b1234u
@@ -34,6 +37,7 @@ extern const struct extable_entry __start_extable[], __stop_extable[];
 struct vmx_caps vmx_caps;
 static struct percpu cpu;
 static unsigned pages;
+static unsigned fpu_resets;
 static bool out_of_memory;
 
 void *page_alloc(void)
@@ -53,6 +57,13 @@ void page_free(void *page)
 	assert_non_null(page);
 	pages--;
 	free(page);
+}
+
+/* The floating-point unit is set up first: in VMX operation CR0 and CR4 have fixed bits. */
+void fpu_reset(void)
+{
+	assert_int_equal(fake_cpu.step_count, 0);
+	fpu_resets++;
 }
 
 static u64 fixup(u64 rip)
@@ -77,7 +88,7 @@ static void power_on(u64 feature_control)
 	};
 	cpu = (struct percpu){ .index = 3 };
 	out_of_memory = false;
-	pages = 0;
+	pages = fpu_resets = 0;
 }
 
 /* PG, NE, PE; PAE, VMXE: what must be 1 is set, what must be 0 is cleared, the rest stays. */
@@ -177,6 +188,21 @@ static void without_memory_nothing_is_touched(void **state)
 	assert_null(cpu.vendor_page);
 }
 
+/* What the TLB and the last VMCS were before says nothing afterwards. */
+static void a_cpu_begins_anew(void **state)
+{
+	power_on(LOCKED_ON);
+	cpu.vendor_current = &cpu;
+	cpu.tlb_id_generation = 4;
+	cpu.tlb_id_next = 7;
+	assert_int_equal(vmx_cpu_enable(&cpu), 0);
+	assert_null(cpu.vendor_current);
+	assert_int_equal(cpu.tlb_id_generation, 5);
+	assert_int_equal(cpu.tlb_id_next, 0);
+	assert_int_equal(fpu_resets, 1);
+	vmx_cpu_disable(&cpu);
+}
+
 /* VMXOFF first: in VMX operation clearing CR4.VMXE raises #GP. */
 static void disabling_leaves_vmx_operation_before_cr4(void **state)
 {
@@ -202,6 +228,7 @@ int main(void)
 		cmocka_unit_test(a_refused_vmxon_leaves_nothing_behind),
 		cmocka_unit_test(vmxon_tells_vmfail_from_gp),
 		cmocka_unit_test(without_memory_nothing_is_touched),
+		cmocka_unit_test(a_cpu_begins_anew),
 		cmocka_unit_test(disabling_leaves_vmx_operation_before_cr4),
 	};
 

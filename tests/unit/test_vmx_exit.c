@@ -3,7 +3,7 @@
  * What each VMX exit becomes: which handler of core/exit.h is called, and with what of the VMCS.
  * Intel SDM, "VMX Basic Exit Reasons", and the sections named "Exit Qualification for ...".
  */
-/* link: vmx/exit.c tests/unit/fake_vmcs.c */
+/* link: vmx/exit.c core/vm_log.c lib/log.c tests/unit/fake_vmcs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +16,12 @@
 #include "core/emulate/emulate.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"
+#include "lib/log.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/vmx.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
 
 struct vmx_caps vmx_caps;
 
@@ -45,6 +49,7 @@ HANDLER(wrmsr)
 HANDLER(hlt)
 HANDLER(xsetbv)
 HANDLER(vmcall)
+HANDLER(pause)
 HANDLER(invalid_opcode)
 HANDLER(wbinvd)
 HANDLER(rdpmc)
@@ -102,6 +107,17 @@ u64 tdp_entry(const struct vm *v, gpa_t gpa, int *level)
 	return gpa | 5;
 }
 
+static char logged[256];
+
+static void keep(struct log_console *to, const char *text, size_t length)
+{
+	strncat(logged, text, MIN(length, sizeof(logged) - 1 - strlen(logged)));
+}
+
+static struct log_console console = { .write = keep };
+
+void *vm_alloc(struct vm *v, size_t size) { return NULL; }
+
 static int setup(void **state)
 {
 	fake_vmcs_clear();
@@ -129,14 +145,12 @@ static void each_reason_has_its_handler(void **state)
 		const char *called;
 	} cases[] = {
 		{ 2, "triple_fault" },
-		{ 3, "INIT signal: something outside resets this processor" },
-		{ 4, "start-up IPI on a processor that runs already" },
 		{ 10, "cpuid" }, { 11, "invalid_opcode" }, { 12, "hlt" }, { 13, "wbinvd" }, { 15, "rdpmc" },
 		{ 16, "rdtsc" }, { 18, "vmcall" },
 		{ 19, "invalid_opcode" }, { 20, "invalid_opcode" }, { 21, "invalid_opcode" },
 		{ 22, "invalid_opcode" }, { 23, "invalid_opcode" }, { 24, "invalid_opcode" },
 		{ 25, "invalid_opcode" }, { 26, "invalid_opcode" }, { 27, "invalid_opcode" },
-		{ 31, "rdmsr" }, { 32, "wrmsr" }, { 36, "invalid_opcode" }, { 39, "invalid_opcode" },
+		{ 31, "rdmsr" }, { 32, "wrmsr" }, { 36, "invalid_opcode" }, { 39, "invalid_opcode" }, { 40, "pause" },
 		{ 50, "invalid_opcode" }, { 51, "rdtscp" }, { 53, "invalid_opcode" }, { 54, "wbinvd" },
 		{ 55, "xsetbv" }, { 59, "invalid_opcode" }, { 60, "invalid_opcode" },
 		{ 65, "invalid_opcode" }, { 67, "invalid_opcode" }, { 68, "invalid_opcode" },
@@ -147,6 +161,31 @@ static void each_reason_has_its_handler(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		take_exit(cases[i].reason, 0);
 		assert_string_equal(called, cases[i].called);
+	}
+}
+
+/* SDM, "VMX Basic Exit Reasons": 3, 4. From outside, and no concern of the guest: it goes on, each time. */
+static void init_and_sipi_are_logged_once_and_ignored(void **state)
+{
+	static const struct {
+		u32 reason;
+		const char *words;
+	} cases[] = {
+		{ 3, "an INIT signal reached the processor: ignored" },
+		{ 4, "a start-up IPI reached a processor that runs already: ignored" },
+	};
+
+	log_add_console(&console);
+	memset(&vm, 0, sizeof(vm));
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		memset(logged, 0, sizeof(logged));
+		take_exit(cases[i].reason, 0);
+		assert_non_null(strstr(logged, cases[i].words));
+		memset(logged, 0, sizeof(logged));
+		take_exit(cases[i].reason, 0);
+		assert_string_equal(logged, "");
+		assert_string_equal(called, "");
+		assert_int_equal(vm.state, VM_CREATED);
 	}
 }
 
@@ -355,6 +394,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(each_reason_has_its_handler, setup),
+		cmocka_unit_test_setup(init_and_sipi_are_logged_once_and_ignored, setup),
 		cmocka_unit_test_setup(the_basic_reason_chooses, setup),
 		cmocka_unit_test_setup(unexpected_exits_are_reported, setup),
 		cmocka_unit_test_setup(names_end_with_the_table, setup),

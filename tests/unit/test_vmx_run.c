@@ -25,6 +25,11 @@
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
+#include "core/cpu/paravirt.h"
+#include "home_cpu.h"
+
+/* Nobody runs the VM. */
+void vm_state_changed(struct vm *vm) { }
 
 #define FAILED_ENTRY BIT(31)
 
@@ -128,8 +133,6 @@ void exit_machine_check(struct vcpu *v, bool entered)
 	reason_at_machine_check = vcpu->exit_reason;
 }
 
-struct trace_ring trace_ring;
-u64 lapic_timer_armed;
 
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static u32 request_by_handler;
@@ -211,13 +214,14 @@ static int setup(void **state)
 	memset(written, 0, sizeof(written));
 	vmx_caps = (struct vmx_caps){ .pin = PIN_PREEMPTION_TIMER | PIN_VIRTUAL_NMI };
 	vcpu->vm = &vm;
+	vcpu->cpu = &home;
 	vcpu->ops = &ops;
 	vcpu->timer_deadline = VTIMER_NEVER;
 	enter_result = EXIT_FASTPATH_NONE;
 	again = 0;
 	request_by_handler = 0;
 	write_by_handler = false;
-	memset(&trace_ring, 0, sizeof(trace_ring));
+	home_reset();
 	vm.state = VM_RUNNING;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
 	vcpu->deadline_in_hardware = true;
@@ -335,12 +339,12 @@ static void ordinary_exit(void **state)
 	assert_int_equal(vcpu->exit_tsc, 2000);
 	assert_int_equal(vcpu_reg_read(vcpu, REG_RIP), 0x1234);
 	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
-	assert_int_equal(trace_ring.next, 2);		/* the entry, and the exit from the snapshot */
-	assert_int_equal(trace_ring.records[0].kind, TRACE_ENTRY);
-	assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
-	assert_int_equal(trace_ring.records[1].reason, EXIT_REASON_CPUID);
-	assert_int_equal(trace_ring.records[1].rip, 0x1234);
-	assert_int_equal(trace_ring.records[1].tsc, 2000);
+	assert_int_equal(home.trace.next, 2);		/* the entry, and the exit from the snapshot */
+	assert_int_equal(home.trace.records[0].kind, TRACE_ENTRY);
+	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+	assert_int_equal(home.trace.records[1].reason, EXIT_REASON_CPUID);
+	assert_int_equal(home.trace.records[1].rip, 0x1234);
+	assert_int_equal(home.trace.records[1].tsc, 2000);
 }
 
 /* --- exits that are handled within the entry stub --- */
@@ -355,6 +359,8 @@ static void let_answer(u32 reason)
 	vmcs[GUEST_RIP.encoding] = 0x1234;
 	vmcs[EXIT_INSTRUCTION_LENGTH.encoding] = 2;
 	vmcs[GUEST_RFLAGS.encoding] = RFLAGS_FIXED;
+	if (reason == EXIT_REASON_VMCALL)
+		vcpu->regs[REG_RAX] = HYPERCALL_LAST + 1;
 }
 
 static void cpuid_is_answered_in_the_stub(void **state)
@@ -368,9 +374,9 @@ static void cpuid_is_answered_in_the_stub(void **state)
 	assert_int_equal(vcpu->regs[REG_RBX], 1);
 	assert_int_equal(vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_int_equal(trace_ring.records[1].kind, TRACE_FASTPATH);
-	assert_int_equal(trace_ring.records[1].rip, 0x1234);
-	assert_int_equal(trace_ring.records[1].entry_rip, 0x1236);
+	assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH);
+	assert_int_equal(home.trace.records[1].rip, 0x1234);
+	assert_int_equal(home.trace.records[1].entry_rip, 0x1236);
 }
 
 /* Single steps, shadows and a RIP that may wrap need the exit's handler. */
@@ -395,7 +401,7 @@ static void what_is_not_plain_goes_the_long_way(void **state)
 			vcpu_request(vcpu, REQ_STOP);
 		vmx_vcpu_run(vcpu, false);
 		assert_int_not_equal(vmcs[GUEST_RIP.encoding], 0x1236);
-		assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
 		assert_int_equal(again, i < 5);		/* by the handler, which this test fakes */
 	}
 }
@@ -417,7 +423,7 @@ static void let_read_msr(void)
 
 static void rdmsr_of_a_cached_value_is_answered_in_the_stub(void **state)
 {
-	const struct trace_record *record = &trace_ring.records[1];
+	const struct trace_record *record = &home.trace.records[1];
 
 	let_read_msr();
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
@@ -435,9 +441,19 @@ static void rdmsr_of_a_cached_value_is_answered_in_the_stub(void **state)
 	assert_int_equal(record->access.value, 0x1122334455667788);
 }
 
+/* Those that Lamina has are for the handler of the exit. */
+static void known_hypercalls_are_not_answered_in_the_stub(void **state)
+{
+	let_answer(EXIT_REASON_VMCALL);
+	vcpu->regs[REG_RAX] = HYPERCALL_LAST;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_int_equal(again, 0);
+	assert_int_equal(vcpu->regs[REG_RAX], HYPERCALL_LAST);
+}
+
 static void a_hypercall_is_answered_in_the_stub(void **state)
 {
-	const struct trace_record *record = &trace_ring.records[1];
+	const struct trace_record *record = &home.trace.records[1];
 
 	let_answer(EXIT_REASON_VMCALL);
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
@@ -506,7 +522,7 @@ static void obstacles_leave_the_instruction_to_its_handler(void **state)
 			vmx_vcpu_run(vcpu, false);
 			assert_int_equal(vmcs[GUEST_RIP.encoding], rip);
 			assert_int_equal(vcpu->regs[REG_RAX], 0);
-			assert_int_equal(trace_ring.records[1].kind, TRACE_EXIT);
+			assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
 		}
 	}
 }
@@ -550,7 +566,7 @@ static void handlers_run_within_the_stub(void **state)
 	assert_string_equal(diary, "ErqVHErqV");
 	assert_int_equal(again, 1);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_true(trace_ring.records[1].entry_tsc);
+	assert_true(home.trace.records[1].entry_tsc);
 
 	setup(state);
 	let_answer(EXIT_REASON_IO);
@@ -558,7 +574,7 @@ static void handlers_run_within_the_stub(void **state)
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_string_equal(diary, "ErqVH");
 	assert_int_equal(statistics_exits(&counted), 0);	/* the loop will, at the next entry */
-	assert_int_equal(trace_ring.records[1].entry_tsc, 0);
+	assert_int_equal(home.trace.records[1].entry_tsc, 0);
 }
 
 static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
@@ -578,8 +594,9 @@ static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
 static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 {
 	let_answer(EXIT_REASON_IO);
-	vm.state = VM_ENDED;
-	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	vcpu_request(vcpu, REQ_STATE);		/* its VM was ended, by whichever CPU */
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_int_equal(again, 0);
 	setup(state);
 	let_answer(EXIT_REASON_IO);
 	vcpu->activity = VCPU_HALTED;
@@ -694,7 +711,7 @@ static void interruption_fields_are_recorded_where_valid(void **state)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct trace_record *record = &trace_ring.records[1];
+		struct trace_record *record = &home.trace.records[1];
 
 		setup(state);
 		record->intr_info = record->error_code = 0x77;	/* of a record that is overwritten */
@@ -721,7 +738,7 @@ static void a_failed_entry_has_no_vectoring_information(void **state)
 	vmx.vectoring_info = INTERRUPTION_VALID | 0x31;		/* of an earlier exit */
 	vmx_vcpu_run(vcpu, false);
 	assert_int_equal(vmx.vectoring_info, 0);
-	assert_int_equal(trace_ring.records[1].info2, 0);
+	assert_int_equal(home.trace.records[1].info2, 0);
 }
 
 static void a_refused_entry_is_at_the_rip_that_would_have_run(void **state)
@@ -1133,6 +1150,7 @@ int main(void)
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(known_hypercalls_are_not_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
 		cmocka_unit_test_setup(an_msr_that_is_not_cached_is_left_to_its_handler, setup),
 		cmocka_unit_test_setup(rip_may_come_up_to_4_gib, setup),

@@ -3,7 +3,7 @@
  * A vCPU's VMCS from creation to reset, and a VM's EPT and MSR bitmap, on a fake processor with a fake
  * VMCS. Intel SDM, "Virtual Machine Control Structures", "Processor State After Reset".
  */
-/* link: vmx/vcpu.c vmx/vm.c vmx/ept.c vmx/state.c vmx/events.c tests/unit/fake_vmcs.c tests/unit/fake_cpu.c */
+/* link: vmx/vcpu.c vmx/switch.c core/cpu/tlb_id.c vmx/vm.c vmx/ept.c vmx/state.c vmx/events.c tests/unit/fake_vmcs.c tests/unit/fake_cpu.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static struct vm vm;
 static struct percpu cpu;
 static struct vcpu *vcpu;
 static struct vcpu_vmx *vmx;
-static unsigned pages, page_limit, stored;
+static unsigned pages, page_limit, stored, fpu_saved, fpu_restored, fpu_initial, vm_switched_to;
 static u64 features;		/* bits of enum guest_feature */
 static u32 leaf_7_ebx, leaf_d_eax;
 static jmp_buf panicked;
@@ -67,6 +67,35 @@ void page_free(void *page)
 	assert_non_null(page);
 	pages--;
 	free(page);
+}
+
+void *pages_alloc(unsigned order)
+{
+	assert_int_equal(order, 0);
+	return page_alloc();
+}
+
+void pages_free(void *memory, unsigned order)
+{
+	assert_int_equal(order, 0);
+	page_free(memory);
+}
+
+/* arch/cpu/fpu.c has a test of its own. */
+unsigned fpu_image_order(void) { return 0; }
+void fpu_save(struct fpu_state *state) { fpu_saved++; }
+void fpu_restore(const struct fpu_state *state) { fpu_restored++; }
+void fpu_restore_initial(struct fpu_state *state) { fpu_initial++; }
+
+void fpu_state_init(struct fpu_state *state, void *image)
+{
+	*state = (struct fpu_state){ .image = image, .xcr0 = 1 };
+}
+
+void speculation_switch_vm(struct percpu *on, u32 vm_id)
+{
+	assert_ptr_equal(on, &cpu);
+	vm_switched_to = vm_id;
 }
 
 void panic(const char *format, ...)
@@ -214,7 +243,8 @@ static void power_on(void)
 	leaf_7_ebx = BIT(10);
 	leaf_d_eax = BIT(3);
 	page_limit = 100;
-	pages = stored = 0;
+	pages = stored = fpu_saved = fpu_restored = fpu_initial = vm_switched_to = 0;
+	cpu = (struct percpu){ 0 };
 }
 
 static void start(void)
@@ -252,7 +282,7 @@ static void a_new_vmcs_names_the_revision(void **state)
 	start();
 	assert_int_equal(*(u32 *)vmx->vmcs, REVISION);
 	assert_null(vmx->efer_lists);
-	assert_int_equal(pages, 2);
+	assert_int_equal(pages, 3);
 	assert_false(vmx->filled);
 	finish();
 }
@@ -268,7 +298,7 @@ static void efer_lists_replace_missing_fields(void **state)
 			vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
 		new_vcpu();
 		assert_non_null(vmx->efer_lists);
-		assert_int_equal(pages, 3);
+		assert_int_equal(pages, 4);
 		finish();
 	}
 }
@@ -281,7 +311,7 @@ static void creation_without_memory_leaves_nothing(void **state)
 		power_on();
 		vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
 		page_limit = limit;
-		if (limit == 3)
+		if (limit == 4)
 			break;
 		assert_null(vmx_vcpu_create(&vm));
 		assert_int_equal(pages, 0);
@@ -337,7 +367,7 @@ static void controls_are_the_capabilities(void **state)
 			{ 0x2004, virt_to_phys(bitmap_page) },
 			{ 0x201a, TDP_ROOT | 6 | 3 << 3 },	/* write-back, a walk of 4 levels */
 			{ 0x2800, ~0ull },			/* no shadow VMCS */
-			{ 0x0000, 5 },				/* VPID of VM 4, vCPU 0 */
+			{ 0x0000, 1 },				/* the first VPID of this CPU */
 			{ 0x202c, 0 },				/* XSAVES never exits */
 			{ 0x202e, ~0ull },			/* each leaf of ENCLS does */
 		};
@@ -419,46 +449,97 @@ static void hidden_instructions_are_switched_off(void **state)
 	}
 }
 
-/* VPIDs are 16 bits; 0 is the host's. */
-static void vpids_are_never_the_hosts(void **state)
+/* --- translations --- */
+
+/* VPIDs are 16 bits; 0 is the host's. They are the CPU's: each vCPU that is new there gets the next one. */
+static void vpids_are_the_cpus_and_never_0(void **state)
 {
 	static const struct {
-		u32 vm, vcpu, vpid;
+		u32 next, vpid;
+		bool all_flushed;
 	} cases[] = {
-		{ 0, 0, 1 }, { 1, 0, 2 }, { 0xfffe, 0, 0xffff }, { 0xffff, 0, 1 }, { 7, 2, 10 },
+		{ 0, 1, true }, { 1, 1, false }, { 2, 2, false }, { 0xffff, 0xffff, false }, { 0x10000, 1, true },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		start();
-		vm.id = cases[i].vm;
-		vcpu->id = cases[i].vcpu;
+		cpu.tlb_id_next = cases[i].next;
+		cpu.tlb_id_generation = 7;
 		vmx_vcpu_load(vcpu);
 		assert_int_equal(FAKE(VPID), cases[i].vpid);
+		assert_int_equal(fake_cpu_count(DO_INVVPID), cases[i].all_flushed);
+		if (cases[i].all_flushed) {
+			assert_int_equal(fake_cpu_step(DO_INVVPID, 0)->number, 2);	/* all contexts */
+			assert_int_equal(fake_cpu_step(DO_INVVPID, 0)->value, 0);
+			assert_int_equal(fake_cpu_step(DO_INVVPID, 0)->value2, 0);
+		}
 		finish();
 	}
 }
 
-/* SDM, "INVEPT", "INVVPID": type 1 is the single context, where the processor has it; 2 is all. */
-static void loading_forgets_old_translations(void **state)
+static void a_vpid_is_kept_where_it_is_valid(void **state)
 {
-	for (unsigned i = 0; i < 4; i++) {
-		const struct privileged_step *ept, *vpid;
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx_vcpu_put(vcpu);
+	fake_cpu.step_count = 0;
+	memset(fake_vmcs_written, 0, sizeof(fake_vmcs_written));
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_INVVPID), 0);
+	assert_int_equal(fake_cpu_count(DO_INVEPT), 0);
+	assert_false(WRITTEN(VPID));
+	vmx_vcpu_put(vcpu);
+
+	cpu.tlb_id_generation++;	/* the ids began anew meanwhile */
+	cpu.tlb_id_next = 9;
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(FAKE(VPID), 9);
+	assert_int_equal(fake_cpu_count(DO_INVVPID), 0);
+	assert_int_equal(fake_cpu_count(DO_INVEPT), 0);	/* the tables are those that this CPU knows */
+	finish();
+}
+
+/* SDM, "INVEPT": type 1 is the single context, where the processor has it; 2 is all. */
+static void ept_is_flushed_when_it_is_new_on_a_cpu(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct privileged_step *step;
 
 		power_on();
-		if (i & 1)
+		if (i)
 			vmx_caps.ept_vpid &= ~EPT_INVEPT_SINGLE;
-		if (i & 2)
+		new_vcpu();
+		vmx_vcpu_load(vcpu);
+		assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
+		step = fake_cpu_step(DO_INVEPT, 0);
+		assert_int_equal(step->number, i ? 2 : 1);
+		assert_int_equal(step->value, TDP_ROOT | 0x1e);
+		assert_int_equal(step->value2, 0);
+		fake_cpu.step_count = 0;
+		vmx_flush_tdp(vcpu);
+		assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
+		finish();
+	}
+}
+
+/* SDM, "INVVPID": 1 is a single context, where the processor has it; 2 is all, and the VPID is then not looked at. */
+static void a_guests_own_flush_is_of_its_vpid(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct privileged_step *step;
+
+		power_on();
+		cpu.tlb_id_next = 5;
+		if (i)
 			vmx_caps.ept_vpid &= ~EPT_INVVPID_SINGLE;
 		new_vcpu();
 		vmx_vcpu_load(vcpu);
-		ept = fake_cpu_step(DO_INVEPT, 0);
-		vpid = fake_cpu_step(DO_INVVPID, 0);
-		assert_int_equal(ept->number, i & 1 ? 2 : 1);
-		assert_int_equal(ept->value, TDP_ROOT | 0x1e);
-		assert_int_equal(ept->value2, 0);
-		assert_int_equal(vpid->number, i & 2 ? 2 : 1);
-		assert_int_equal(vpid->value, 5);	/* bits 63:16 must be 0 */
-		assert_int_equal(vpid->value2, 0);
+		fake_cpu.step_count = 0;
+		vmx_flush_tlb(vcpu);
+		step = fake_cpu_step(DO_INVVPID, 0);
+		assert_int_equal(step->number, i ? 2 : 1);
+		assert_int_equal(step->value, i ? 0 : 5);	/* bits 63:16 must be 0 */
+		assert_int_equal(step->value2, 0);
 		finish();
 	}
 }
@@ -469,10 +550,13 @@ static void without_vpids_entries_flush(void **state)
 	vmx_caps.secondary &= ~(u32)SECONDARY_VPID;
 	new_vcpu();
 	vmx_vcpu_load(vcpu);
+	vmx_flush_tlb(vcpu);
 	assert_int_equal(fake_cpu_count(DO_INVVPID), 0);
 	assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
 	finish();
 }
+
+/* --- the VMCS: cleared once, then active on one CPU --- */
 
 /* VMCLEAR initializes a new VMCS before VMPTRLD; later it would throw away what was not put. */
 static void only_a_new_vmcs_is_cleared_and_filled(void **state)
@@ -484,6 +568,7 @@ static void only_a_new_vmcs_is_cleared_and_filled(void **state)
 	assert_true(fake_cpu_step(DO_VMCLEAR, 0) < fake_cpu_step(DO_VMPTRLD, 0));
 	assert_int_equal(fake_cpu_step(DO_VMPTRLD, 0)->value, virt_to_phys(vmx->vmcs));
 	vmx_vcpu_put(vcpu);
+	vmx_vcpu_release(vcpu);
 
 	memset(fake_vmcs_written, 0, sizeof(fake_vmcs_written));
 	power_on_processor();
@@ -491,11 +576,88 @@ static void only_a_new_vmcs_is_cleared_and_filled(void **state)
 	vmx_vcpu_load(vcpu);
 	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 0);
 	assert_int_equal(fake_cpu_count(DO_VMPTRLD), 1);
-	assert_int_equal(fake_cpu_count(DO_INVEPT), 1);
-	assert_int_equal(fake_cpu_count(DO_INVVPID), 1);
 	assert_false(WRITTEN(PIN_BASED_CONTROLS));	/* the guest's state is in the VMCS */
 	assert_true(WRITTEN(HOST_GS_BASE));		/* another CPU may load it */
 	assert_int_equal(vmx->host_rsp, 0);		/* and its stack is another one */
+	finish();
+}
+
+/* Put and loaded again on its CPU it stays launched, and what belongs to the CPU is not written again. */
+static void a_vmcs_stays_active_until_it_is_released(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx->launched = true;
+	vmx_vcpu_put(vcpu);
+	assert_true(vmx->launched);
+	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 1);
+	assert_ptr_equal(cpu.vendor_current, vmx);
+
+	memset(fake_vmcs_written, 0, sizeof(fake_vmcs_written));
+	vmx->host_rsp = 0x1234;
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_VMPTRLD), 1);	/* it is still the current one */
+	assert_false(WRITTEN(HOST_GS_BASE) || WRITTEN(HOST_CR3));
+	assert_int_equal(vmx->host_rsp, 0x1234);
+	vmx_vcpu_put(vcpu);
+
+	cpu.vendor_current = &cpu;				/* another one became current */
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_cpu_count(DO_VMPTRLD), 2);
+	assert_ptr_equal(cpu.vendor_current, vmx);
+	assert_true(vmx->launched);
+	finish();
+}
+
+static void release_clears_and_forgets(void **state)
+{
+	start();
+	vmx_vcpu_release(vcpu);			/* never loaded: nothing to clear */
+	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 0);
+	for (unsigned current = 0; current < 2; current++) {
+		vmx_vcpu_load(vcpu);
+		vmx->launched = true;
+		vmx_vcpu_put(vcpu);
+		if (!current)
+			cpu.vendor_current = &cpu;
+		fake_cpu.step_count = 0;
+		vmx_vcpu_release(vcpu);
+		assert_int_equal(fake_cpu_step(DO_VMCLEAR, 0)->value, virt_to_phys(vmx->vmcs));
+		assert_ptr_equal(cpu.vendor_current, current ? NULL : &cpu);
+		assert_null(vmx->active_on);
+		assert_false(vmx->launched);	/* VMCLEAR makes the launch state "clear" */
+		vmx_vcpu_release(vcpu);
+		assert_int_equal(fake_cpu_count(DO_VMCLEAR), 1);
+		cpu.vendor_current = NULL;
+	}
+	finish();
+}
+
+/* The processor writes to an active VMCS: its page must not be someone else's by then. */
+static void destruction_releases(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx_vcpu_put(vcpu);
+	fake_cpu.step_count = 0;
+	finish();
+	assert_int_equal(fake_cpu_count(DO_VMCLEAR), 1);
+	assert_null(cpu.vendor_current);
+}
+
+/* A VMCS that is active on another CPU: loading, clearing or freeing it here would corrupt it. */
+static void a_vmcs_of_another_cpu_is_a_defect(void **state)
+{
+	static struct percpu other;
+
+	start();
+	vmx_vcpu_load(vcpu);
+	vmx_vcpu_put(vcpu);
+	vmx->active_on = &other;
+	assert_true(panics(vmx_vcpu_load));
+	assert_true(panics(vmx_vcpu_release));
+	assert_true(panics(vmx_vcpu_destroy));
+	vmx->active_on = &cpu;
 	finish();
 }
 
@@ -522,13 +684,15 @@ static void a_refused_instruction_is_a_defect(void **state)
 			start();
 			fake_cpu.answers[loading[i]] = answer;
 			assert_true(panics(vmx_vcpu_load));
+			fake_cpu.answers[loading[i]] = VM_SUCCEED;
 			finish();
 		}
 	}
 	start();
 	vmx_vcpu_load(vcpu);
 	fake_cpu.answers[DO_VMCLEAR] = VM_FAIL_VALID;
-	assert_true(panics(vmx_vcpu_put));
+	assert_true(panics(vmx_vcpu_release));
+	fake_cpu.answers[DO_VMCLEAR] = VM_SUCCEED;
 	finish();
 }
 
@@ -546,9 +710,7 @@ static void live_registers_are_loaded_and_saved(void **state)
 	vmx->cr2 = 0x2222;
 	for (unsigned i = 0; i < 4; i++)
 		vmx->dr[i] = 0x1000 + i;
-	vmx->filled = true;
 	vmx->dr6 = 0x6666;
-	vmx->xcr0 = 7;
 	vmx_vcpu_load(vcpu);
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
 		assert_int_equal(fake_msr(live_msrs[i])->value, 0xabc00000000 + i);
@@ -556,15 +718,13 @@ static void live_registers_are_loaded_and_saved(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(fake_cpu.dr[i], 0x1000 + i);
 	assert_int_equal(fake_cpu.dr[6], 0x6666);
-	assert_int_equal(fake_cpu_step(DO_XSETBV, 0)->number, 0);
-	assert_int_equal(fake_cpu.xcr0, 7);
+	assert_int_equal(fpu_restored, 1);
 
 	for (unsigned i = 0; i < fake_cpu.msr_count; i++)
 		fake_cpu.msrs[i].value = 0xdef00000000 + fake_cpu.msrs[i].number;
 	fake_cpu.cr[2] = 0x3333;
 	for (unsigned i = 0; i < 7; i++)
 		fake_cpu.dr[i] = 0x2000 + i;
-	vmx->xcr0 = 0x7777;
 	vmx_vcpu_put(vcpu);
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
 		assert_int_equal(vmx->live_msrs[i], 0xdef00000000 + live_msrs[i]);
@@ -572,49 +732,94 @@ static void live_registers_are_loaded_and_saved(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(vmx->dr[i], 0x2000 + i);
 	assert_int_equal(vmx->dr6, 0x2006);
-	assert_int_equal(vmx->xcr0, xgetbv0());	/* XGETBV is not privileged: the build host's */
+	assert_int_equal(fpu_saved, 1);
 	finish();
 }
 
-/* A processor without RDTSCP or XSAVE has neither the MSR nor the instruction. */
+/* A processor without RDTSCP does not have the MSR. */
 static void registers_the_processor_lacks_are_left_alone(void **state)
 {
 	start();
-	cpu_features.rdtscp = cpu_features.xsave = false;
+	cpu_features.rdtscp = false;
 	vmx->live_msrs[LIVE_TSC_AUX] = 9;
 	vmx_vcpu_load(vcpu);
 	assert_int_equal(fake_msr(MSR_TSC_AUX)->value, 0x105);
-	assert_int_equal(fake_cpu_count(DO_XSETBV), 0);
-	vmx->xcr0 = 0x77;
 	vmx_vcpu_put(vcpu);
 	assert_int_equal(vmx->live_msrs[LIVE_TSC_AUX], 9);
-	assert_int_equal(vmx->xcr0, 0x77);
+	vmx_vcpu_load(vcpu);
+	vmx_vcpu_reset(vcpu, false);
+	assert_int_equal(fake_msr(MSR_TSC_AUX)->value, 0x105);
+	finish();
+}
+
+/* TSC_AUX is the processor's although this guest's CPUID may hide it: else the next guest would read it. */
+static void what_is_switched_depends_on_the_processor_alone(void **state)
+{
+	start();
+	features = 0;
+	vmx->live_msrs[LIVE_TSC_AUX] = 9;
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(fake_msr(MSR_TSC_AUX)->value, 9);
 	finish();
 }
 
 static void a_first_load_has_power_on_values(void **state)
 {
 	start();
+	assert_int_equal(vmx->fpu.xcr0, 1);
 	vmx_vcpu_load(vcpu);
-	assert_int_equal(fake_cpu.xcr0, 1);
 	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
 	assert_true(vmx->filled);
 	finish();
 }
 
-static void putting_stores_registers_and_ends_the_launch(void **state)
+static void putting_stores_registers(void **state)
 {
 	start();
 	vmx_vcpu_load(vcpu);
-	vmx->launched = true;
 	vcpu->regs_available = REGS_LAZY;
 	vmx_vcpu_put(vcpu);
 	assert_int_equal(stored, 1);
-	assert_int_equal(fake_cpu_step(DO_VMCLEAR, 1)->value, virt_to_phys(vmx->vmcs));
-	assert_false(vmx->launched);		/* VMCLEAR makes the launch state "clear" */
 	assert_int_equal(vcpu->regs_available, 0);
-	assert_true(vmx->filled);
 	finish();
+}
+
+static void each_load_names_the_vm(void **state)
+{
+	start();
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(vm_switched_to, 4);
+	finish();
+}
+
+/* --- PAUSE --- */
+
+/* SDM, "PAUSE-Loop Exiting": bit 10 of the secondary controls; PLE_Gap and PLE_Window. Off until someone asks. */
+static void pause_loops_exit_on_demand(void **state)
+{
+	for (unsigned has = 0; has < 2; has++) {
+		u32 others;
+
+		power_on();
+		others = vmx_caps.secondary;
+		vmx_caps.secondary |= has ? BIT(10) : 0;
+		new_vcpu();
+		vmx_vcpu_load(vcpu);
+		assert_int_equal(FAKE(SECONDARY_CONTROLS), others);
+		assert_int_equal(fake_vmcs_written[0x4020], has);
+		assert_int_equal(fake_vmcs_written[0x4022], has);
+		if (has) {
+			assert_int_equal(fake_vmcs[0x4020], 128);
+			assert_int_equal(fake_vmcs[0x4022], 4096);
+		}
+		vmx_pause_exits(vcpu, true);
+		assert_int_equal(FAKE(SECONDARY_CONTROLS), others | (has ? BIT(10) : 0));
+		vmx_vcpu_reset(vcpu, true);
+		assert_int_equal(FAKE(SECONDARY_CONTROLS), others | (has ? BIT(10) : 0));
+		vmx_pause_exits(vcpu, false);
+		assert_int_equal(FAKE(SECONDARY_CONTROLS), others);
+		finish();
+	}
 }
 
 /* --- reset --- */
@@ -625,7 +830,7 @@ static void reset_gives_the_manuals_state(void **state)
 	start();
 	vmx_vcpu_load(vcpu);
 	memset(fake_vmcs, 0xcc, sizeof(fake_vmcs));
-	vmx_vcpu_reset(vcpu);
+	vmx_vcpu_reset(vcpu, false);
 	{
 		static const struct expected fields[] = {
 			{ 0x681a, 0x400 }, { 0x2802, 0 }, { 0x482a, 0 }, { 0x6824, 0 }, { 0x6826, 0 },
@@ -662,7 +867,7 @@ static void reset_loads_no_pdptes(void **state)
 	start();
 	vmx_vcpu_load(vcpu);
 	memset(fake_vmcs, 0xff, sizeof(fake_vmcs));
-	vmx_vcpu_reset(vcpu);
+	vmx_vcpu_reset(vcpu, false);
 	for (unsigned i = 0; i < 4; i++)
 		assert_false(WRITTEN(guest_pdpte(i)));
 	finish();
@@ -675,7 +880,7 @@ static void reset_gives_the_manuals_registers(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->regs); i++)
 		vcpu->regs[i] = 0x1111;
 	vcpu->regs_available = vcpu->regs_dirty = 0;
-	vmx_vcpu_reset(vcpu);
+	vmx_vcpu_reset(vcpu, false);
 	for (unsigned i = REG_RAX; i <= REG_R15; i++)
 		assert_int_equal(vcpu->regs[i], i == REG_RDX ? 0x000906ea : 0);	/* the signature in EDX */
 	assert_int_equal(vcpu->regs[REG_RIP], 0xfff0);
@@ -685,27 +890,68 @@ static void reset_gives_the_manuals_registers(void **state)
 	finish();
 }
 
-static void reset_clears_the_live_registers(void **state)
+/*
+ * SDM, table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT": INIT leaves XCR0, the FPU and
+ * the MSRs alone, and CD and NW of CR0; debug registers, CR2 and all else are as after a reset.
+ */
+static void live_registers_after_reset_and_init(void **state)
 {
-	start();
-	vmx_vcpu_load(vcpu);
-	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		vmx->live_msrs[i] = 0x77;
-	for (unsigned i = 0; i < 4; i++)
-		vmx->dr[i] = 0x77;
-	vmx->xcr0 = 7;
-	vmx->cr2 = 0x77;
-	vmx->dr6 = 0x77;
-	fake_cpu.cr[2] = 0x77;
-	vmx_vcpu_reset(vcpu);
-	for (unsigned i = 0; i < LIVE_MSRS; i++)
-		assert_int_equal(fake_msr(live_msrs[i])->value, 0);
-	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(fake_cpu.dr[i], 0);
-	assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
-	assert_int_equal(fake_cpu.xcr0, 1);
-	assert_int_equal(fake_cpu.cr[2], 0);
-	finish();
+	for (unsigned init = 0; init < 2; init++) {
+		start();
+		vmx_vcpu_load(vcpu);
+		for (unsigned i = 0; i < LIVE_MSRS; i++)
+			fake_msr(live_msrs[i])->value = 0x77;
+		for (unsigned i = 0; i < 7; i++)
+			fake_cpu.dr[i] = 0x77;
+		fake_cpu.cr[2] = 0x77;
+		vmx_vcpu_reset(vcpu, init);
+		for (unsigned i = 0; i < LIVE_MSRS; i++)
+			assert_int_equal(fake_msr(live_msrs[i])->value, init ? 0x77 : 0);
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(fake_cpu.dr[i], 0);
+		assert_int_equal(fake_cpu.dr[6], 0xffff0ff0);
+		assert_int_equal(fake_cpu.cr[2], 0);
+		assert_int_equal(fpu_initial, !init);
+		finish();
+	}
+}
+
+static void init_keeps_what_the_manual_says(void **state)
+{
+	static const struct expected kept[] = {
+		{ 0x482a, 0x11 }, { 0x6824, 0x22 }, { 0x6826, 0x33 },	/* SYSENTER_CS, ESP, EIP */
+		{ 0x2804, 0x0007050600070406 },				/* PAT */
+	}, set[] = {
+		{ 0x681a, 0x400 }, { 0x2806, 0 }, { 0x6802, 0 }, { 0x0802, 0xf000 }, { 0x6808, 0xffff0000 },
+		{ 0x4810, 0xffff }, { 0x6816, 0 }, { 0x4812, 0xffff }, { 0x6818, 0 }, { 0x4820, 0x82 },
+		{ 0x680e, 0 }, { 0x6810, 0 },		/* FS and GS bases are segments', not MSRs' */
+		{ 0x4824, 0 }, { 0x4826, 0 }, { 0x6822, 0 },
+	};
+
+	for (unsigned caches = 0; caches < 4; caches++) {
+		u64 cd_nw = (u64)caches << 29;
+
+		start();
+		vmx_vcpu_load(vcpu);
+		vmx_vcpu_reset(vcpu, false);
+		vmx_control_set(vcpu, CTL_CR0, CR0_PE | CR0_WP | CR0_TS | cd_nw);
+		vmx_control_set(vcpu, CTL_CR4, CR4_PAE);
+		vmx_control_set(vcpu, CTL_EFER, EFER_LME | EFER_SCE);
+		memset(fake_vmcs + 0x6806, 0x55, 14 * sizeof(u64));	/* bases */
+		for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+			fake_vmcs[kept[i].encoding] = kept[i].value;
+		fake_cpu.step_count = 0;
+		vmx_vcpu_reset(vcpu, true);
+		assert_fields(kept, ARRAY_SIZE(kept));
+		assert_fields(set, ARRAY_SIZE(set));
+		assert_int_equal(vmx_control_get(vcpu, CTL_CR0), 0x10 | cd_nw);
+		assert_int_equal(vmx_control_get(vcpu, CTL_CR4), 0);
+		assert_int_equal(vmx->efer, 0);
+		assert_int_equal(vcpu->regs[REG_RIP], 0xfff0);
+		assert_int_equal(vcpu->regs[REG_RDX], 0x000906ea);
+		assert_true(fake_cpu_count(DO_INVVPID));		/* translations of the time before */
+		finish();
+	}
 }
 
 /* Windows that were open, an NMI handler that ran, long mode: a reset ends them. */
@@ -718,7 +964,7 @@ static void reset_forgets_what_was_going_on(void **state)
 	vmx->nmi_blocked = true;
 	vmx->efer = EFER_LME | EFER_LMA;
 	vmx->entry_controls |= ENTRY_IA32E_GUEST;
-	vmx_vcpu_reset(vcpu);
+	vmx_vcpu_reset(vcpu, false);
 	assert_false(vmx->want_irq_window || vmx->want_nmi_window || vmx->nmi_blocked);
 	assert_int_equal(FAKE(PRIMARY_CONTROLS), vmx_caps.primary);
 	assert_int_equal(FAKE(ENTRY_CONTROLS), vmx_caps.entry & ~(u32)ENTRY_IA32E_GUEST);
@@ -854,20 +1100,30 @@ int main(void)
 		cmocka_unit_test(fields_without_their_control_are_not_written),
 		cmocka_unit_test(efer_lists_hold_one_msr_each),
 		cmocka_unit_test(hidden_instructions_are_switched_off),
-		cmocka_unit_test(vpids_are_never_the_hosts),
-		cmocka_unit_test(loading_forgets_old_translations),
+		cmocka_unit_test(vpids_are_the_cpus_and_never_0),
+		cmocka_unit_test(a_vpid_is_kept_where_it_is_valid),
+		cmocka_unit_test(ept_is_flushed_when_it_is_new_on_a_cpu),
+		cmocka_unit_test(a_guests_own_flush_is_of_its_vpid),
 		cmocka_unit_test(without_vpids_entries_flush),
 		cmocka_unit_test(only_a_new_vmcs_is_cleared_and_filled),
+		cmocka_unit_test(a_vmcs_stays_active_until_it_is_released),
+		cmocka_unit_test(release_clears_and_forgets),
+		cmocka_unit_test(destruction_releases),
+		cmocka_unit_test(a_vmcs_of_another_cpu_is_a_defect),
 		cmocka_unit_test(the_preemption_timer_takes_the_deadline),
 		cmocka_unit_test(a_refused_instruction_is_a_defect),
 		cmocka_unit_test(live_registers_are_loaded_and_saved),
 		cmocka_unit_test(registers_the_processor_lacks_are_left_alone),
 		cmocka_unit_test(a_first_load_has_power_on_values),
-		cmocka_unit_test(putting_stores_registers_and_ends_the_launch),
+		cmocka_unit_test(what_is_switched_depends_on_the_processor_alone),
+		cmocka_unit_test(putting_stores_registers),
+		cmocka_unit_test(each_load_names_the_vm),
+		cmocka_unit_test(pause_loops_exit_on_demand),
 		cmocka_unit_test(reset_gives_the_manuals_state),
 		cmocka_unit_test(reset_loads_no_pdptes),
 		cmocka_unit_test(reset_gives_the_manuals_registers),
-		cmocka_unit_test(reset_clears_the_live_registers),
+		cmocka_unit_test(live_registers_after_reset_and_init),
+		cmocka_unit_test(init_keeps_what_the_manual_says),
 		cmocka_unit_test(reset_forgets_what_was_going_on),
 		cmocka_unit_test(ept_entries_are_write_back_and_allow_all),
 		cmocka_unit_test(all_msrs_of_a_new_vm_exit),

@@ -506,9 +506,9 @@ static void test_register_c_before_the_interrupt(void **state)
 
 	set(vm, B, 0x12);
 	deadline = fake_deadline(vm);
-	vm_bsp(vm)->timers->deadline = VTIMER_NEVER - 1;	/* hide it from the fake's clock */
+	vm->timers.deadline = VTIMER_NEVER - 1;	/* hide it from the fake's clock */
 	fake_advance(vm, deadline - vtimer_now());
-	vm_bsp(vm)->timers->deadline = deadline;
+	vm->timers.deadline = deadline;
 	assert_int_equal(get(vm, C), 0xd0);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers of device models: order, the bound on what fires in one call, and the arithmetic of time. */
+/*
+ * Timers of device models: order, whose deadline they move, the bound on what fires in one call, and the
+ * arithmetic of time.
+ */
 /* link: tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 
@@ -42,7 +45,7 @@ static void a_new_timer_is_not_armed(void **state)
 
 	assert_false(timers[0].armed);
 	assert_int_equal(timers[0].deadline, VTIMER_NEVER);
-	assert_ptr_equal(timers[0].vcpu, vcpu);
+	assert_ptr_equal(timers[0].list, &vcpu->timers);
 	vtimer_cancel(&timers[0]);	/* nothing to cancel */
 	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
 }
@@ -68,7 +71,7 @@ static void the_earliest_deadline_counts(void **state)
 	assert_int_equal(vcpu->timer_deadline, 400);
 	vtimer_cancel(&timers[2]);
 	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
-	assert_null(vcpu->timers);
+	assert_null(vcpu->timers.first);
 }
 
 static void never_is_the_same_as_cancel(void **state)
@@ -78,7 +81,7 @@ static void never_is_the_same_as_cancel(void **state)
 	vtimer_arm(&timers[0], 300);
 	vtimer_arm(&timers[0], VTIMER_NEVER);
 	assert_false(timers[0].armed);
-	assert_null(vcpu->timers);
+	assert_null(vcpu->timers.first);
 	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
 }
 
@@ -149,6 +152,137 @@ static void one_that_goes_on_in_the_future_fires_once(void **state)
 	assert_int_equal(vcpu->requests, 0);
 }
 
+/* --- timers of the devices that the vCPUs share --- */
+
+static void shared_fire(struct vtimer *timer)
+{
+	const struct vm *vm = container_of(timer->list, struct vm, timers);
+
+	assert_int_not_equal(vm->lock.next, vm->lock.served);	/* held */
+	fire(timer);
+}
+
+static void arm_shared(struct vm *vm, struct vtimer *timer, u64 deadline)
+{
+	vtimer_init_shared(timer, vm, shared_fire);
+	spin_lock(&vm->lock);
+	vtimer_arm(timer, deadline);
+	spin_unlock(&vm->lock);
+}
+
+/* They run on the boot processor, with the VM lock held. */
+static void shared_timers_run_on_the_boot_processor(void **state)
+{
+	struct vm *vm = *state;
+	struct vcpu *bsp = vm_bsp(vm), *other = vm->vcpus[1];
+
+	arm_shared(vm, &timers[0], NOW);
+	assert_int_equal(bsp->timer_deadline, NOW);
+	assert_int_equal(other->timer_deadline, VTIMER_NEVER);
+	vtimer_run_expired(other, NOW);
+	assert_int_equal(fired_count, 0);
+	vtimer_run_expired(bsp, NOW - 1);
+	assert_int_equal(fired_count, 0);
+	vtimer_run_expired(bsp, NOW);
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(bsp->timer_deadline, VTIMER_NEVER);
+	assert_int_equal(bsp->requests, 0);
+	assert_int_equal(vm->lock.next, vm->lock.served);
+}
+
+/* The earliest of own timers, shared timers and the end of the slice. */
+static void the_deadline_of_a_vcpu(void **state)
+{
+	struct vm *vm = *state;
+	struct vcpu *bsp = vm_bsp(vm), *other = vm->vcpus[1];
+
+	vtimer_arm(&timers[0], 500);
+	arm_shared(vm, &timers[1], 400);
+	assert_int_equal(bsp->timer_deadline, 400);
+	bsp->slice_end = 300;
+	vtimer_limit_changed(bsp);
+	assert_int_equal(bsp->timer_deadline, 300);
+	vtimer_arm(&timers[2], 200);
+	assert_int_equal(bsp->timer_deadline, 200);
+	vtimer_cancel(&timers[2]);
+	assert_int_equal(bsp->timer_deadline, 300);
+	bsp->slice_end = VTIMER_NEVER;
+	vtimer_limit_changed(bsp);
+	assert_int_equal(bsp->timer_deadline, 400);
+	vtimer_cancel(&timers[1]);
+	assert_int_equal(bsp->timer_deadline, 500);
+
+	other->slice_end = 250;
+	vtimer_limit_changed(other);
+	assert_int_equal(other->timer_deadline, 250);
+	assert_int_equal(bsp->timer_deadline, 500);
+}
+
+/* It says so to the scheduler, and no timer fires for it. */
+static void the_end_of_a_slice(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vtimer_arm(&timers[0], NOW + 5);
+	vcpu->slice_end = NOW;
+	vtimer_limit_changed(vcpu);
+	vtimer_run_expired(vcpu, NOW - 1);
+	assert_int_equal(vcpu->requests, 0);
+	vtimer_run_expired(vcpu, NOW);
+	assert_int_equal(vcpu->requests, REQ_RESCHED);
+	assert_int_equal(fired_count, 0);
+}
+
+/* Those that are left are asked for again, whichever list they are in. */
+static void many_shared_ones(void **state)
+{
+	struct vm *vm = *state;
+	struct vcpu *bsp = vm_bsp(vm);
+
+	for (unsigned i = 0; i < 20; i++)
+		arm_shared(vm, &timers[i], NOW);
+	vtimer_run_expired(bsp, NOW);
+	assert_int_equal(fired_count, 16);
+	assert_int_equal(bsp->requests, REQ_TIMER);
+	assert_int_equal(bsp->timer_deadline, NOW);
+	bsp->requests = 0;
+	vtimer_run_expired(bsp, NOW);
+	assert_int_equal(fired_count, 20);
+	assert_int_equal(bsp->requests, 0);
+}
+
+static unsigned changes;
+
+static void count_change(struct vtimer_list *list)
+{
+	changes++;
+}
+
+/* A list of the host's own; its owner hears of each change of the first deadline and of no other. */
+static void a_list_of_its_own(void **state)
+{
+	struct vtimer_list list = { .deadline = VTIMER_NEVER, .changed = count_change };
+
+	changes = 0;
+	for (unsigned i = 0; i < 4; i++)
+		vtimer_init_on(&timers[i], &list, fire);
+	vtimer_arm(&timers[0], NOW);
+	assert_int_equal(list.deadline, NOW);
+	assert_int_equal(changes, 1);
+	vtimer_arm(&timers[1], NOW + 1);	/* behind it */
+	vtimer_cancel(&timers[1]);
+	vtimer_arm(&timers[2], NOW);		/* at the same time */
+	assert_int_equal(changes, 1);
+	vtimer_arm(&timers[3], NOW - 1);
+	assert_int_equal(list.deadline, NOW - 1);
+	assert_int_equal(changes, 2);
+	assert_true(vtimer_list_run(&list, NOW));
+	assert_int_equal(fired_count, 3);
+	assert_int_equal(list.deadline, VTIMER_NEVER);
+	assert_null(list.first);
+	assert_int_equal(vm_bsp(*state)->timer_deadline, VTIMER_NEVER);
+}
+
 static void scale_has_128_bits_in_between(void **state)
 {
 	assert_int_equal(vtimer_scale(7, 10, 3), 23);
@@ -189,6 +323,11 @@ int main(void)
 		TEST(many_are_left_for_the_next_call),
 		TEST(one_that_stays_in_the_past_does_not_hang),
 		TEST(one_that_goes_on_in_the_future_fires_once),
+		TEST(shared_timers_run_on_the_boot_processor),
+		TEST(the_deadline_of_a_vcpu),
+		TEST(the_end_of_a_slice),
+		TEST(many_shared_ones),
+		TEST(a_list_of_its_own),
 		TEST(scale_has_128_bits_in_between),
 		TEST(time_is_the_tsc),
 	};

@@ -23,15 +23,16 @@
 #define OUT2 0x08
 #define LOOP 0x10
 
-static struct vuart *vuart;
+
+static struct vm *typed_at;
 
 /* 8 bits, no parity, 1 stop bit, 115200 baud, interrupt connected. */
 static int setup(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	vuart = vuart_create(vm, COM1, IRQ);
-	assert_non_null(vuart);
+	assert_non_null(vuart_create(vm, COM1, IRQ));
+	typed_at = vm;
 	out8(vm, LCR, 0x83);
 	out8(vm, DATA, 1);
 	out8(vm, IER, 0);
@@ -50,7 +51,7 @@ static int teardown(void **state)
 static void type(const char *text)
 {
 	while (*text)
-		assert_true(vuart_receive(vuart, *text++));
+		fake_type(typed_at, *text++);
 }
 
 static void test_no_memory(void **state)
@@ -99,7 +100,7 @@ static void test_word_length(void **state)
 	out8(vm, LCR, 0x02);		/* 7 bits */
 	out8(vm, DATA, 0xc1);
 	assert_int_equal(fake_of(vm)->console[0], 0x41);
-	vuart_receive(vuart, 0xc2);
+	fake_type(vm, (char)0xc2);
 	assert_int_equal(in8(vm, DATA), 0x42);
 }
 
@@ -201,20 +202,99 @@ static void test_receive_without_fifo(void **state)
 	assert_int_equal(in8(vm, DATA), 'a');	/* an empty buffer keeps what it showed */
 }
 
-static void test_backlog(void **state)
+/* What has no room in the receiver waits in the console: never an overrun. */
+static void test_pasted_text(void **state)
 {
 	struct vm *vm = *state;
-	unsigned taken = 0;
 
-	/* The register and the backlog. Then it is full and says so, but never an overrun. */
-	while (vuart_receive(vuart, (u8)taken))
-		taken++;
-	assert_int_equal(taken, UART_BACKLOG + 1);
-	for (unsigned i = 0; i < taken; i++) {
+	for (unsigned i = 0; i < 1000; i++)
+		fake_type(vm, (char)i);
+	assert_int_equal(fake_of(vm)->typed_read, 1);
+	for (unsigned i = 0; i < 1000; i++) {
 		assert_int_equal(in8(vm, LSR), 0x61);
 		assert_int_equal(in8(vm, DATA), (u8)i);
 	}
 	assert_int_equal(in8(vm, LSR), 0x60);
+	out8(vm, FCR, 0x01);
+	for (unsigned i = 0; i < 20; i++)
+		fake_type(vm, (char)i);
+	assert_int_equal(fake_of(vm)->typed_count - fake_of(vm)->typed_read, 4);
+}
+
+static void fill(struct vm *vm, bool full)
+{
+	fake_of(vm)->console_full = full;
+	if (!full)
+		fake_of(vm)->console_changed(fake_of(vm)->console_device);
+}
+
+/* A full console: THRE and TEMT are 0 until there is room. The character that was sent is not lost. */
+static void test_a_full_console_keeps_the_transmitter_busy(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, DATA, 'a');
+	assert_int_equal(in8(vm, LSR), 0x60);
+	fill(vm, true);
+	out8(vm, DATA, 'b');
+	assert_int_equal(in8(vm, LSR), 0x00);
+	assert_int_equal(in8(vm, LSR), 0x00);
+	type("x");
+	assert_int_equal(in8(vm, LSR), 0x01);	/* input still comes */
+	assert_int_equal(in8(vm, DATA), 'x');
+	fill(vm, false);
+	assert_int_equal(in8(vm, LSR), 0x60);
+	out8(vm, DATA, 'c');
+	assert_memory_equal(fake_of(vm)->console, "ac", 2);
+	assert_int_equal(in8(vm, LSR), 0x60);
+}
+
+/* No THRE interrupt while it is busy, not even by enabling it anew; one when there is room. */
+static void test_room_raises_the_transmit_interrupt(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, IER, 0x02);
+	assert_int_equal(in8(vm, IIR), 0x02);
+	fill(vm, true);
+	out8(vm, DATA, 'b');
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0x01);
+	out8(vm, IER, 0x00);
+	out8(vm, IER, 0x02);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	type("x");				/* a change that brings no room */
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	fill(vm, false);
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0x02);
+	assert_int_equal(in8(vm, IIR), 0x01);
+	fill(vm, false);			/* further changes raise nothing */
+	assert_false(fake_of(vm)->lines[IRQ].level);
+}
+
+/* Loopback sends to itself, whatever the console does. */
+static void test_loopback_with_a_full_console(void **state)
+{
+	struct vm *vm = *state;
+
+	fill(vm, true);
+	out8(vm, MCR, LOOP);
+	out8(vm, DATA, 'a');
+	assert_int_equal(in8(vm, LSR), 0x61);
+	assert_int_equal(in8(vm, DATA), 'a');
+}
+
+/* A driver's interrupt handler reads IIR again when it has sent its burst. */
+static void test_reading_iir_pushes_the_output(void **state)
+{
+	struct vm *vm = *state;
+
+	out8(vm, DATA, 'a');
+	in8(vm, LSR);
+	assert_int_equal(fake_of(vm)->console_pushes, 0);
+	in8(vm, IIR);
+	assert_int_equal(fake_of(vm)->console_pushes, 1);
 }
 
 static void test_fifo_bits(void **state)
@@ -528,19 +608,23 @@ static void test_hostile(void **state)
 			out16(vm, port, random >> 32);
 			break;
 		case 6:
-			vuart_receive(vuart, random >> 32);
+			if (fake_of(vm)->typed_count - fake_of(vm)->typed_read < 64)
+				fake_type(vm, (char)(random >> 32));
 			break;
 		default:
 			fake_advance_ns(vm, random >> 44);
+			fake_of(vm)->console_full = random >> 43 & 1;
+			fake_of(vm)->console_changed(fake_of(vm)->console_device);
 			break;
 		}
 	}
+	fake_of(vm)->console_full = false;
 	out8(vm, LCR, 0x03);
 	out8(vm, IER, 0);
 	out8(vm, MCR, OUT2);
 	while (in8(vm, LSR) & 1)
 		in8(vm, DATA);
-	vuart_receive(vuart, 'z');
+	fake_type(vm, 'z');
 	assert_int_equal(in8(vm, DATA), 'z');
 	assert_false(fake_of(vm)->lines[IRQ].level);
 }
@@ -560,7 +644,11 @@ int main(void)
 		TEST(test_registers_do_not_share_bits),
 		TEST(test_transmit_interrupt),
 		TEST(test_receive_without_fifo),
-		TEST(test_backlog),
+		TEST(test_pasted_text),
+		TEST(test_a_full_console_keeps_the_transmitter_busy),
+		TEST(test_room_raises_the_transmit_interrupt),
+		TEST(test_loopback_with_a_full_console),
+		TEST(test_reading_iir_pushes_the_output),
 		TEST(test_fifo_bits),
 		TEST(test_fcr_without_its_enable),
 		TEST(test_fcr_keeps_the_fifo),

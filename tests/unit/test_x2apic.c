@@ -6,7 +6,6 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
-/* cflags: -DVM_MAX_VCPUS=4 -Xlinker --wrap=vcpu_raise_init -Xlinker --wrap=vcpu_raise_startup */
 /* cflags: -Xlinker --wrap=log_line */
 #include "apic_fixture.h"
 #include "dev/irq/irqchip.h"
@@ -35,20 +34,15 @@ static void enter_x2apic(struct vm *vm, u32 index)
 	assert_int_equal(msr_set(vm, index, X2APIC(LAPIC_SVR), 0x1ff), 0);
 }
 
-/* Four processors in two clusters. The one with the id 0x112 is out of xAPIC's reach. */
+/* The processors that the tests use, in two clusters; the others are disabled. The last is out of xAPIC's reach. */
+static const u32 ids[] = { 0, 1, 15, 0x112 };
+
 static int set_up_x2apic(void **state)
 {
-	static const u32 ids[] = { 0, 1, 15, 0x112 };
-	struct vm *vm = fake_create(MIB(2));
+	struct vm *vm = apic_vm(0x113);
 
 	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
-		vm->vcpus[i]->id = ids[i];
-	vm->vcpu_count = ARRAY_SIZE(ids);
-	vm_set_platform(vm, &fixture_platform);
-	fixture_platform.vpic = vpic_create(vm);
-	assert_int_equal(apic_create(vm), 0);
-	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
-		enter_x2apic(vm, i);
+		enter_x2apic(vm, ids[i]);
 	*state = vm;
 	return 0;
 }
@@ -114,7 +108,7 @@ static void test_page_moves(void **state)
 	/* RAM is mapped there and would be written instead. */
 	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, 0x00100800), -EINVAL);
 	assert_int_equal(mmio_read(cpu(vm, 0), 0xfd00000030ull, 4), 0x50014);
-	vm->irqchip->vcpu_reset(cpu(vm, 0));
+	vm->irqchip->vcpu_reset(cpu(vm, 0), false);
 	assert_int_equal(mmio_read(cpu(vm, 0), 0xfee00030, 4), 0x50014);
 }
 
@@ -149,7 +143,7 @@ static void write_nothing(void *device, struct vcpu *vcpu, u64 offset, unsigned 
 /* The local APICs move their own page, which need not be the first MMIO region of the VM. */
 static void test_page_moves_and_no_other_region(void **state)
 {
-	const struct io_region other = { "other", 0xd0000000, PAGE_SIZE, read_nothing, write_nothing, NULL };
+	const struct io_region other = { "other", 0xd0000000, PAGE_SIZE, read_nothing, write_nothing, NULL, false };
 	struct vm *vm = fake_create(MIB(2));
 
 	vm_set_platform(vm, &fixture_platform);
@@ -377,15 +371,16 @@ static void test_ids(void **state)
 {
 	struct vm *vm = *state;
 
-	assert_int_equal(msr_value(vm, 3, X2APIC(LAPIC_ID)), 0x112);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_ID)), 0x112);
 	/* Cluster in the upper half, a bit of sixteen in the lower. */
 	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_LDR)), 0x00000001);
-	assert_int_equal(msr_value(vm, 2, X2APIC(LAPIC_LDR)), 0x00008000);
-	assert_int_equal(msr_value(vm, 3, X2APIC(LAPIC_LDR)), 0x00110004);
+	assert_int_equal(msr_value(vm, 15, X2APIC(LAPIC_LDR)), 0x00008000);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_LDR)), 0x00110004);
 }
 
 /* --- IPIs --- */
 
+/* Bit n of the result: ids[n] has got it. */
 static unsigned send(struct vm *vm, u32 from, u32 destination, u32 low)
 {
 	u64 icr = (u64)destination << 32 | low | 0x66;
@@ -393,11 +388,11 @@ static unsigned send(struct vm *vm, u32 from, u32 destination, u32 low)
 
 	assert_int_equal(msr_set(vm, from, X2APIC(LAPIC_ICR), icr), 0);
 	assert_int_equal(msr_value(vm, from, X2APIC(LAPIC_ICR)), icr);
-	for (u32 i = 0; i < vm->vcpu_count; i++) {
-		if (pending(vm, i) < 0)
+	for (u32 i = 0; i < ARRAY_SIZE(ids); i++) {
+		if (pending(vm, ids[i]) < 0)
 			continue;
-		assert_int_equal(acknowledge(vm, i), 0x66);
-		assert_int_equal(msr_set(vm, i, X2APIC(LAPIC_EOI), 0), 0);
+		assert_int_equal(acknowledge(vm, ids[i]), 0x66);
+		assert_int_equal(msr_set(vm, ids[i], X2APIC(LAPIC_EOI), 0), 0);
 		set |= BIT(i);
 	}
 	return set;
@@ -409,7 +404,7 @@ static void test_destinations(void **state)
 
 	assert_int_equal(send(vm, 0, 0x112, 0), BIT(3));
 	assert_int_equal(send(vm, 0, 0x12, 0), 0);
-	assert_int_equal(send(vm, 3, 0xffffffff, 0), 0xf);
+	assert_int_equal(send(vm, 0x112, 0xffffffff, 0), 0xf);
 	assert_int_equal(send(vm, 0, 0xff, 0), 0);
 	assert_int_equal(send(vm, 0, 0x00008001, 0x800), BIT(0) | BIT(2));
 	assert_int_equal(send(vm, 0, 0x00110004, 0x800), BIT(3));
@@ -438,11 +433,42 @@ static void test_ioapic_to_x2apic(void **state)
 	entry_set(vm, 5, 0x66, 15);
 	line(vm, 5, true);
 	line(vm, 5, false);
-	assert_int_equal(acknowledge(vm, 2), 0x66);
+	assert_int_equal(acknowledge(vm, 15), 0x66);
 	entry_set(vm, 5, 0x67, 0xff);
 	line(vm, 5, true);
-	for (u32 i = 0; i < 4; i++)
-		assert_int_equal(pending(vm, i), i == 2 ? -1 : 0x67); /* 0x66 is in service there */
+	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
+		assert_int_equal(pending(vm, ids[i]), ids[i] == 15 ? -1 : 0x67); /* 0x66 is in service there */
+}
+
+/* The page belongs to all processors: one of several must not take it away from the others. */
+static void test_page_stays_with_several_processors(void **state)
+{
+	struct vm *vm = *state;
+
+	logged = 0;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(msr_set(vm, 2, MSR_APIC_BASE, 0xfd00000800ull), -EINVAL);
+	assert_int_equal(logged, 1);
+	assert_int_equal(msr_value(vm, 2, MSR_APIC_BASE), BASE_XAPIC);
+}
+
+/* SDM, "Local APIC State After It Receives an INIT Message": as power-up, but for the id, the base and the mode. */
+static void test_init_keeps_the_mode(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(msr_set(vm, 0x112, X2APIC(LAPIC_TPR), 0x20), 0);
+	assert_int_equal(msr_set(vm, 0x112, X2APIC(LAPIC_SELF_IPI), 0x40), 0);
+	vm->irqchip->vcpu_reset(cpu(vm, 0x112), true);
+	assert_int_equal(msr_value(vm, 0x112, MSR_APIC_BASE), BASE_X2APIC);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_ID)), 0x112);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_LDR)), 0x00110004);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_TPR)), 0);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_SVR)), 0xff);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_LVT + LVT_LINT0)), 0x10000);
+	assert_int_equal(pending(vm, 0x112), -1);
+	vm->irqchip->vcpu_reset(cpu(vm, 0x112), false);
+	assert_int_equal(msr_value(vm, 0x112, MSR_APIC_BASE), BASE_XAPIC);
 }
 
 #define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -471,6 +497,8 @@ int main(void)
 		ON_X2APIC(test_destinations),
 		ON_X2APIC(test_self_ipi),
 		ON_X2APIC(test_ioapic_to_x2apic),
+		ON_X2APIC(test_page_stays_with_several_processors),
+		ON_X2APIC(test_init_keeps_the_mode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "arch/bootinfo/option.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "home_cpu.h"
 
 static struct vm vm;
 static struct vcpu vcpu;
@@ -65,6 +66,15 @@ int option_choice(struct str_view value, const char *const words[], unsigned cou
 	return -1;
 }
 
+/* Another CPU, whose ring a test can fill. */
+static struct percpu other;
+static struct trace_record other_records[TRACE_RECORDS];
+
+u32 percpu_count(void) { return 2; }
+struct percpu *percpu_get(u32 index) { return index ? &other : &home; }
+void *pages_alloc(unsigned order) { return NULL; }
+void vm_state_changed(struct vm *v) { }
+
 static void fixture_set_up(const struct vcpu_ops *ops)
 {
 	static bool added;
@@ -77,6 +87,10 @@ static void fixture_set_up(const struct vcpu_ops *ops)
 	memset(&vcpu, 0, sizeof(vcpu));
 	strcpy(vm.name, "web");
 	vm.id = 3;
+	home_reset();
+	memset(&other, 0, sizeof(other));	/* without a ring: it runs no guests */
+	memset(other_records, 0, sizeof(other_records));
 	vcpu.vm = &vm;
+	vcpu.cpu = &home;
 	vcpu.ops = ops;
 }

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of the VMs: the only code that creates and destroys them. It runs in the service thread. */
+#include "boot/vms.h"
+
+#include "arch/bootinfo/bootinfo.h"
+#include "arch/bootinfo/option.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/percpu.h"
+#include "arch/fault/panic.h"
+#include "arch/fault/stage.h"
+#include "arch/mem/mapping.h"
+#include "arch/mem/memory.h"
+#include "arch/mem/pool.h"
+#include "arch/time/rtc.h"
+#include "boot/bootloop.h"
+#include "boot/ending.h"
+#include "boot/guests.h"
+#include "boot/keyboard.h"
+#include "boot/placement.h"
+#include "core/console.h"
+#include "core/load/config.h"
+#include "core/load/loader.h"
+#include "core/monitor.h"
+#include "core/sched.h"
+#include "core/service.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "dev/platform.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "lib/printf.h"
+
+#define RESTART_MIN_MS 1000u	/* from one start of a VM to the next */
+#define VM_ORDER 2
+_Static_assert(sizeof(struct vm) <= PAGE_SIZE << VM_ORDER, "the pages that are allocated");
+
+enum entry_state { ENTRY_WAITS, ENTRY_RUNS, ENTRY_IS_OVER, ENTRY_BROKEN };
+
+static struct vm_entry {
+	const struct vm_config *config;
+	struct vm *vm;		/* NULL: it does not exist */
+	enum entry_state state;
+	bool reported;		/* why it waits */
+	bool gone;		/* its images: their memory was needed */
+	bool restart;		/* asked for: when it is over it starts again */
+	u64 started;		/* host TSC of the last start */
+	u64 start_at;		/* host TSC: not earlier */
+	u64 limit;		/* host TSC at which limit= ends; VTIMER_NEVER: no limit, 0: not started yet */
+} entries[VM_CONFIG_MAX];
+static u32 count;
+
+static const struct vcpu_ops *ops;
+static struct percpu *homes[VM_MAX_VCPUS];
+static struct vtimer retry;
+
+/* --- the option start= --- */
+
+static enum { START_TOGETHER, START_SEQUENCE } order;
+
+static int set_order(struct str_view value)
+{
+	static const char *const words[] = { [START_TOGETHER] = "together", [START_SEQUENCE] = "sequence" };
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	order = choice;
+	return 0;
+}
+DEFINE_OPTION(start, "start", "together|sequence",
+	      "start all VMs, or each when the one before it has ended (default together)", set_order);
+
+/* --- one VM --- */
+
+static const void *map_module(const struct vm_module *module, unsigned slot, u64 *size)
+{
+	if (module->index < 0)
+		return NULL;
+	*size = boot_info.module[module->index].size;
+	return phys_window(slot, boot_info.module[module->index].start, *size);
+}
+
+/* Zeroes the modules, too, because another VM may get their memory. */
+static void free_modules(const struct vm_config *config)
+{
+	if (config->kernel.index >= 0)
+		boot_module_free((unsigned)config->kernel.index);
+	if (config->initrd.index >= 0)
+		boot_module_free((unsigned)config->initrd.index);
+}
+
+static int load(struct vm *vm)
+{
+	const struct vm_config *config = vm->config;
+	struct guest_image image = { .cmdline = config->cmdline };
+	int error;
+
+	stage_begins(STAGE_VM_LOAD);
+	image.kernel = map_module(&config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
+	image.initrd = map_module(&config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
+	if (!image.kernel || (!image.initrd && config->initrd.index >= 0))
+		error = -ENOMEM;	/* reported already; without its initrd the kernel would only fail later */
+	else
+		error = loader_load(vm, vm_bsp(vm), &image);
+	phys_window_close(PHYS_WINDOW_KERNEL);
+	phys_window_close(PHYS_WINDOW_INITRD);
+	return error;
+}
+
+/* The other processors first: the boot processor stays loaded for the loader. */
+static int prepare(struct vm *vm)
+{
+	int error;
+
+	console_attach(vm);
+	vm_enter(vm_bsp(vm));
+	guest_mem_clear(vm);
+	vm->start_tsc = rdtsc();
+	vm->start_time = rtc_now();
+	error = platform_create(vm, vm->start_time);
+	vm_leave();
+	if (error)
+		return error;
+	for (u32 i = vm->vcpu_count; i-- > 0; ) {
+		vm_enter(vm->vcpus[i]);
+		vcpu_reset(vm->vcpus[i], false);
+		if (i == 0)
+			error = load(vm);
+		if (i == 0 && !error)
+			vm_info(vm, "first entry at RIP 0x%llx", (ull)vcpu_reg_read(vm->vcpus[i], REG_RIP));
+		vm_leave();
+		service_pause();
+	}
+	return error;
+}
+
+static void print_memory_owned(const struct vm *vm, u64 before)
+{
+	u64 tables = (vm->tdp_pages + vm->space.pages) * PAGE_SIZE;
+	struct memory_stats stats;
+
+	memory_stats(&stats);
+	log_line(LOG_INFO, vm->name, "Lamina owns %llu KiB for it, and %llu KiB of page tables",
+		 (ull)(stats.pool_used - before - tables) >> 10, (ull)tables >> 10);
+}
+
+static void destroy(struct vm_entry *entry, bool restarts)
+{
+	console_detach(entry->vm, restarts);
+	vm_destroy(entry->vm);
+	pages_free(entry->vm, VM_ORDER);
+	entry->vm = NULL;
+}
+
+static int create(struct vm_entry *entry)
+{
+	struct memory_stats stats;
+	int error;
+
+	stage_begins(STAGE_VM_CREATE);
+	error = placement_choose(entry->config, homes);
+	if (error)
+		return error;
+	memory_stats(&stats);
+	entry->vm = pages_alloc(VM_ORDER);
+	if (!entry->vm) {
+		log_error("VM %s: the hypervisor's own memory is used up", entry->config->name);
+		return -ENOMEM;
+	}
+	error = vm_create(entry->vm, entry->config, ops, homes);
+	if (!error)
+		error = prepare(entry->vm);
+	if (error)
+		destroy(entry, false);
+	else
+		print_memory_owned(entry->vm, stats.pool_used);
+	return error;
+}
+
+static void start(struct vm_entry *entry)
+{
+	u64 seconds = entry->config->time_limit_s;
+
+	entry->state = ENTRY_BROKEN;
+	if (create(entry))
+		return;
+	entry->state = ENTRY_RUNS;
+	entry->restart = false;
+	entry->started = rdtsc();
+	entry->start_at = entry->started + vtimer_from_ns(RESTART_MIN_MS * 1000000ull);
+	if (!entry->limit)
+		entry->limit = seconds ? rdtsc() + vtimer_from_ns(seconds * 1000000000ull) : VTIMER_NEVER;
+	stage_begins(STAGE_VM_RUN);
+	vm_start(entry->vm, entry->limit);
+}
+
+static void clear_up(struct vm_entry *entry)
+{
+	enum vm_end end = entry->vm->end;
+	bool failed = end == VM_END_ERROR || end == VM_END_ENTRY_FAILED;
+	bool restarts = entry->restart || (end == VM_END_RESET && !entry->config->stop_on_reset);
+
+	stage_begins(STAGE_VM_ENDED);
+	console_drain(entry->vm);
+	vm_print_end(entry->vm);
+	if (restarts)
+		vm_info(entry->vm, "restarting");
+	entry->state = restarts ? ENTRY_WAITS : failed ? ENTRY_BROKEN : ENTRY_IS_OVER;
+	entry->reported = false;
+	destroy(entry, restarts);
+}
+
+/* --- all VMs --- */
+
+static u32 count_state(enum entry_state state)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < count; i++)
+		n += entries[i].state == state;
+	return n;
+}
+
+static u64 free_memory(void)
+{
+	struct memory_stats stats;
+
+	memory_stats(&stats);
+	return stats.guest_free;
+}
+
+/* The images of VMs that are over are kept for a later start, but not if their memory is needed. */
+static bool give_up_images(void)
+{
+	for (u32 i = 0; i < count; i++) {
+		struct vm_entry *entry = &entries[i];
+
+		if (entry->state == ENTRY_RUNS || entry->state == ENTRY_WAITS || entry->gone)
+			continue;
+		entry->gone = true;
+		free_modules(entry->config);
+		return true;
+	}
+	return false;
+}
+
+/* Is there room for it, or none that will ever be free, so that starting it says what is wrong? */
+static bool fits(struct vm_entry *entry)
+{
+	while (free_memory() < entry->config->memory && give_up_images())
+		service_pause();
+	if (free_memory() >= entry->config->memory || !count_state(ENTRY_RUNS))
+		return true;
+	if (!entry->reported)
+		log_line(LOG_INFO, entry->config->name, "waits until %llu MiB of memory are free: now it is %llu MiB",
+			 (ull)entry->config->memory >> 20, (ull)free_memory() >> 20);
+	entry->reported = true;
+	return false;
+}
+
+static void retry_fired(struct vtimer *timer)
+{
+	service_wake();
+}
+
+static void start_those_that_can(void)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (entries[i].state != ENTRY_WAITS)
+			continue;
+		if (order == START_SEQUENCE && count_state(ENTRY_RUNS))
+			return;
+		if (rdtsc() < entries[i].start_at)
+			vtimer_arm(&retry, MIN(retry.armed ? retry.deadline : VTIMER_NEVER, entries[i].start_at));
+		else if (fits(&entries[i]))
+			start(&entries[i]);
+		if (order == START_SEQUENCE && entries[i].state != ENTRY_BROKEN)
+			return;
+		service_pause();
+	}
+}
+
+static void collect(void)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (entries[i].state == ENTRY_RUNS && vm_is_over(entries[i].vm))
+			clear_up(&entries[i]);
+	}
+}
+
+static void __noreturn end(const struct config *config)
+{
+	u32 broken = count_state(ENTRY_BROKEN);
+
+	stage_begins(STAGE_DONE);
+	guests_disable_virtualization();
+	if (broken)
+		stop("%u of %u VMs did not start, or were ended by an error", broken, count);
+	if (config->modules_unused)
+		stop("%u modules belong to no VM, see above", config->modules_unused);
+	bootloop_next();
+	finish();
+}
+
+/* --- for the monitor --- */
+
+u32 vms_count(void)
+{
+	return count;
+}
+
+const struct vm_config *vms_config(u32 i)
+{
+	return entries[i].config;
+}
+
+struct vm *vms_get(u32 i)
+{
+	return entries[i].vm;
+}
+
+const char *vms_state(u32 i)
+{
+	const struct vm *vm = entries[i].vm;
+
+	switch (entries[i].state) {
+	case ENTRY_WAITS:
+		return "waiting";
+	case ENTRY_RUNS:
+		return vm->state == VM_PAUSED ? "paused" : vm->state == VM_ENDED ? "ending" : "running";
+	case ENTRY_IS_OVER:
+		return "ended";
+	default:
+		return "failed";
+	}
+}
+
+u64 vms_uptime_s(u32 i)
+{
+	return entries[i].vm ? vtimer_to_ns(rdtsc() - entries[i].started) / 1000000000 : 0;
+}
+
+int vms_start(u32 i)
+{
+	struct vm_entry *entry = &entries[i];
+
+	if (entry->state == ENTRY_RUNS || entry->state == ENTRY_WAITS || entry->gone || !entry->config->valid)
+		return -EINVAL;
+	entry->state = ENTRY_WAITS;
+	entry->limit = 0;
+	service_wake();
+	return 0;
+}
+
+int vms_stop(u32 i)
+{
+	struct vm_entry *entry = &entries[i];
+
+	if (entry->state == ENTRY_WAITS) {
+		entry->state = ENTRY_IS_OVER;
+		service_wake();
+		return 0;
+	}
+	if (entry->state != ENTRY_RUNS)
+		return -EINVAL;
+	entry->restart = false;
+	vm_stop(entry->vm);
+	return 0;
+}
+
+int vms_reset(u32 i)
+{
+	struct vm_entry *entry = &entries[i];
+
+	if (entry->state != ENTRY_RUNS)
+		return vms_start(i);
+	entry->restart = true;
+	vm_stop(entry->vm);
+	return 0;
+}
+
+/* --- the thread --- */
+
+void vms_run(const struct config *config, const struct vcpu_ops *vendor)
+{
+	ops = vendor;
+	count = config->vm_count;
+	for (u32 i = 0; i < count; i++)
+		entries[i] = (struct vm_entry){
+			.config = &config->vms[i],
+			.state = config->vms[i].valid ? ENTRY_WAITS : ENTRY_BROKEN,
+		};
+	vtimer_init_on(&retry, sched_timers(), retry_fired);
+	keyboard_init();
+	keyboard_start();
+	for (;;) {
+		service_wait();
+		monitor_run_pending();
+		if (monitor_poll())
+			keyboard_wake();	/* the key Escape waits for what may follow */
+		collect();
+		start_those_that_can();
+		if (!count_state(ENTRY_WAITS) && !count_state(ENTRY_RUNS))
+			end(config);
+	}
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/* The monitor's commands and their replies; what is typed at the console, and what appears there. */
+/* link: core/monitor_command.c core/monitor.c core/monitor_keys.c lib/lineedit.c lib/string.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/time/clock.h"
+#include "core/console.h"
+#include "core/monitor.h"
+#include "core/sched.h"
+#include "hostile.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+/* --- the machine --- */
+
+static struct monitor_vm vms[] = {
+	{ "web", "running", 2, 512ull << 20, 71 },
+	{ "web2", "paused", 1, 16ull << 20, 5 },
+	{ "d\"b\\", "ended", 1, 16ull << 20, 0 },
+};
+static unsigned vm_count = 3, cpu_count = 2;
+static char done[256];		/* the operations, in order */
+static int result;
+static const char *front = "web2";
+static enum log_level level;
+static char said[32768];
+static bool held;
+static u64 now = 1000000;
+static unsigned woken;
+static bool port_runs;
+
+static unsigned count_vms(void)
+{
+	return vm_count;
+}
+
+static bool describe_vm(unsigned i, struct monitor_vm *info)
+{
+	assert_true(i < vm_count);
+	*info = vms[i % 3];
+	return true;
+}
+
+static void note(const char *what, unsigned vm)
+{
+	snprintf(done + strlen(done), sizeof(done) - strlen(done), "%s %u, ", what, vm);
+}
+
+#define OPERATION(name)			\
+	static int do_##name(unsigned vm)	\
+	{					\
+		note(#name, vm);		\
+		return result;			\
+	}
+OPERATION(start)
+OPERATION(stop)
+OPERATION(pause)
+OPERATION(resume)
+OPERATION(reset)
+
+#define REPORT(name)			\
+	static void do_##name(unsigned vm)	\
+	{					\
+		note(#name, vm);		\
+	}
+REPORT(stats)
+REPORT(trace)
+REPORT(dump)
+
+static unsigned count_cpus(void)
+{
+	return cpu_count;
+}
+
+static bool describe_cpu(unsigned i, struct monitor_cpu *info)
+{
+	*info = (struct monitor_cpu) { i, 0x10 + i, "web/0", 99 };
+	return i != 2;
+}
+
+static void describe_memory(struct monitor_mem *info)
+{
+	*info = (struct monitor_mem) { 4096ull << 20, 544ull << 20, 8 << 20, 1 << 20 };
+}
+
+static const struct monitor_ops ops = {
+	count_vms, describe_vm, do_start, do_stop, do_pause, do_resume, do_reset, count_cpus, describe_cpu,
+	do_stats, do_trace, do_dump, describe_memory,
+};
+
+const char *console_front(void)
+{
+	return front;
+}
+
+int console_show(const char *name)
+{
+	snprintf(done + strlen(done), sizeof(done) - strlen(done), "show %s, ", name);
+	return strcmp(name, "web2") ? 0 : -ENOENT;
+}
+
+int console_show_number(unsigned number)
+{
+	note("number", number);
+	return number > 3 ? -ENOENT : 0;
+}
+
+void console_show_next(bool backwards)
+{
+	note("next", backwards);
+}
+
+void console_hold(bool on)
+{
+	held = on;
+}
+
+void log_set_level(enum log_level new_level)
+{
+	level = new_level;
+}
+
+void log_line(enum log_level at, const char *tag, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(said + strlen(said), sizeof(said) - strlen(said), format, args);
+	va_end(args);
+	strcat(said, "\n");
+}
+
+void log_text(const char *text)
+{
+	strcat(said, text);
+}
+
+void log_make_room(void) { }
+
+void log_set_prompt(const char *text)
+{
+	strcat(said, text ? "<" : "<>\n");
+	if (text) {
+		strcat(said, text);
+		strcat(said, ">");
+	}
+}
+
+u64 clock_us_since_boot(void)
+{
+	return now;
+}
+
+void service_wake(void)
+{
+	woken++;
+}
+
+void monitor_port_run(const struct monitor_ops *unused)
+{
+	port_runs = true;
+}
+
+static int begin(void **state)
+{
+	vm_count = 3;
+	cpu_count = 2;
+	result = 0;
+	done[0] = said[0] = '\0';
+	level = LOG_INFO;
+	woken = 0;
+	monitor_init(&ops);
+	return 0;
+}
+
+/* --- commands --- */
+
+static struct monitor_reply reply;
+
+static const char *execute(const char *line)
+{
+	assert_int_equal(monitor_execute(&ops, line, &reply), strcmp(line, "quit") != 0);
+	assert_int_equal(reply.length, strlen(reply.text));
+	return reply.text;
+}
+
+#define assert_reply(line, expected) assert_string_equal(execute(line), expected)
+
+static void test_lists(void **state)
+{
+	assert_reply("vms",
+		     "   1 web                     running  vcpus 2, 512 MiB, up 71 s\n"
+		     "*  2 web2                    paused   vcpus 1, 16 MiB, up 5 s\n"
+		     "   3 d\"b\\                    ended    vcpus 1, 16 MiB, up 0 s\n"
+		     "ok\n");
+	assert_reply("cpus", "  0 APIC ID 0x10, load 99 %, web/0\n  1 APIC ID 0x11, load 99 %, web/0\nok\n");
+	assert_reply("mem", "RAM 4194304 KiB, of that VMs 557056 KiB; Lamina's own 8192 KiB, of that used 1024 KiB\nok\n");
+	vm_count = 0;
+	assert_reply("vms", "ok\n");
+	assert_non_null(strstr(execute("help"), "\nstats [VM]: "));
+}
+
+static void test_json(void **state)
+{
+	assert_reply("vms -j",
+		     "{\"ok\":true,\"vms\":["
+		     "{\"index\":1,\"name\":\"web\",\"state\":\"running\",\"vcpus\":2,\"memory\":536870912,"
+		     "\"uptime\":71,\"front\":false},"
+		     "{\"index\":2,\"name\":\"web2\",\"state\":\"paused\",\"vcpus\":1,\"memory\":16777216,"
+		     "\"uptime\":5,\"front\":true},"
+		     "{\"index\":3,\"name\":\"d\\\"b\\\\\",\"state\":\"ended\",\"vcpus\":1,\"memory\":16777216,"
+		     "\"uptime\":0,\"front\":false}]}\n");
+	cpu_count = 4;	/* without the third */
+	assert_non_null(strstr(execute("-j cpus"), "\"index\":1,\"apic\":17,\"load\":99,\"runs\":\"web/0\"},"
+						   "{\"index\":3,"));
+	assert_reply("-j mem", "{\"ok\":true,\"total\":4294967296,\"guests\":570425344,\"pool\":8388608,"
+			       "\"pool_used\":1048576}\n");
+	assert_reply("-j stop web", "{\"ok\":true}\n");
+	assert_reply("-j start no", "{\"ok\":false,\"error\":\"there is no such VM\"}\n");
+	assert_memory_equal(execute("help -j"), "{\"ok\":true,\"commands\":[\"vms\",\"cpus\",", 36);
+	assert_reply("-j", "{\"ok\":true}\n");
+}
+
+static void test_operations(void **state)
+{
+	assert_reply("start web", "ok\n");
+	assert_reply("  stop   web2  ", "ok\n");
+	assert_reply("pause 3", "ok\n");
+	assert_reply("resume d\"b\\", "ok\n");
+	assert_reply("reset web", "ok\n");
+	assert_reply("stats", "ok\n");
+	assert_reply("trace web2", "ok\n");
+	assert_reply("dump 1", "ok\n");
+	assert_string_equal(done, "start 0, stop 1, pause 2, resume 2, reset 0, stats 0, stats 1, stats 2, "
+				  "trace 1, dump 0, ");
+}
+
+static void test_operations_that_fail(void **state)
+{
+	result = -EINVAL;
+	assert_reply("pause web", "error: that is not possible in the VM's state\n");
+	result = -ENOMEM;
+	assert_reply("start web", "error: there is not enough memory\n");
+	result = -EOPNOTSUPP;
+	assert_reply("start web", "error: that is not supported\n");
+	result = -EIO;
+	assert_reply("start web", "error: it failed\n");
+}
+
+static void test_the_front(void **state)
+{
+	assert_reply("console web", "ok\n");
+	assert_reply("console 2", "error: that VM has no console: it was never started\n");
+	assert_string_equal(done, "show web, show web2, ");
+}
+
+static void test_log_level(void **state)
+{
+	assert_reply("log debug", "ok\n");
+	assert_int_equal(level, LOG_DEBUG);
+	assert_reply("log error", "ok\n");
+	assert_int_equal(level, LOG_ERROR);
+	assert_reply("log", "error: expected error, warn, info or debug\n");
+	assert_reply("log all", "error: expected error, warn, info or debug\n");
+	assert_int_equal(level, LOG_ERROR);
+}
+
+static void test_wrong_lines(void **state)
+{
+	assert_reply("", "ok\n");
+	assert_reply("   ", "ok\n");
+	assert_reply("vm", "error: there is no such command; help lists them\n");
+	assert_reply("VMS", "error: there is no such command; help lists them\n");
+	assert_reply("vms web", "error: too many words\n");
+	assert_reply("stop web web", "error: too many words\n");
+	assert_reply("a b c d e f", "error: too many words\n");
+	assert_reply("stop", "error: expected the name of a VM\n");
+	assert_reply("stop we", "error: there is no such VM\n");
+	assert_reply("stop 0", "error: there is no such VM\n");
+	assert_reply("stop 4", "error: there is no such VM\n");
+	assert_reply("stats 4", "error: there is no such VM\n");
+	assert_reply("quit", "ok\n");
+	assert_string_equal(done, "");
+}
+
+static void test_a_reply_that_is_too_long(void **state)
+{
+	vm_count = 1000;
+	assert_reply("vms", "error: the reply is too long\n");
+	assert_reply("vms -j", "{\"ok\":false,\"error\":\"the reply is too long\"}\n");
+}
+
+static void test_hostile_lines(void **state)
+{
+	static const char *const words[] = { "vms", "-j", " ", "stop", "web", "log", "\"", "stats", "2", "xyz" };
+	u64 seed = 3;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		char line[128] = "";
+
+		for (u64 n = next_random(&seed) % 8; n; n--) {
+			strcat(line, words[next_random(&seed) % 10]);
+			strcat(line, next_random(&seed) % 4 ? " " : "");
+		}
+		done[0] = '\0';
+		monitor_execute(&ops, line, &reply);
+		assert_int_equal(reply.text[reply.length - 1], '\n');
+		assert_true(strstr(reply.text, "ok") || strstr(reply.text, "error: "));
+	}
+}
+
+static void assert_completes(const char *line, unsigned count, const char *more, const char *candidates)
+{
+	char text[64];
+
+	assert_int_equal(monitor_complete(&ops, line, text, sizeof(text), &reply), count);
+	assert_string_equal(text, more);
+	assert_string_equal(reply.text, candidates);
+}
+
+static void test_completion(void **state)
+{
+	assert_completes("v", 1, "ms ", "vms\n");
+	assert_completes("st", 3, "", "start stop stats\n");
+	assert_completes("sta", 2, "", "start stats\n");
+	assert_completes("re", 2, "s", "resume reset\n");
+	assert_completes("x", 0, "", "\n");
+	assert_completes("stop ", 3, "", "web web2 d\"b\\\n");
+	assert_completes("stop w", 2, "eb", "web web2\n");
+	assert_completes("stop web2", 1, " ", "web2\n");
+	assert_completes("-j stop d", 1, "\"b\\ ", "d\"b\\\n");
+}
+
+/* --- at the console --- */
+
+static void type(const char *text)
+{
+	for (; *text; text++) {
+		assert_true(monitor_takes(*text));
+		monitor_run_pending();
+	}
+}
+
+static void test_the_guest_gets_the_rest(void **state)
+{
+	assert_false(monitor_takes('x'));
+	assert_true(monitor_takes(0x1f));
+	assert_true(monitor_takes('n'));
+	assert_true(monitor_takes(0x1f));
+	assert_true(monitor_takes('p'));
+	assert_true(monitor_takes(0x1f));
+	assert_true(monitor_takes('2'));
+	assert_true(monitor_takes(0x1f));
+	assert_false(monitor_takes(0x1f));	/* twice: one for the guest */
+	assert_false(monitor_takes('n'));
+	/* The change of the front is not left to the service thread. */
+	assert_string_equal(done, "next 0, next 1, number 2, ");
+	assert_int_equal(woken, 0);
+}
+
+static void test_keys_of_the_front(void **state)
+{
+	type("\x1fs\x1ft\x1fq");
+	assert_string_equal(done, "stats 1, trace 1, stop 1, ");
+	assert_int_equal(woken, 3);
+	type("\x1f?");
+	assert_non_null(strstr(said, "  q: stop the VM\n"));
+	front = "none";
+	said[0] = '\0';
+	type("\x1fs");
+	assert_string_equal(said, "console: there is no VM\n");
+	front = "web2";
+	said[0] = '\0';
+	type("\x1f" "9");
+	assert_string_equal(said, "console: there is no VM number 9\n");
+	assert_true(port_runs);
+}
+
+static void test_the_command_line(void **state)
+{
+	type("\x1f:");
+	assert_true(held);
+	type("st\b\bvm\ts\r");
+	assert_non_null(strstr(said, "<lamina> ><lamina> s><lamina> st><lamina> s><lamina> ><lamina> v><lamina> vm>"
+				     "<lamina> vms ><lamina> vms s><>\n"
+				     "error: too many words\n<lamina> >"));
+	said[0] = '\0';
+	type("\x1b[A\r");		/* from the history */
+	assert_non_null(strstr(said, "<lamina> vms s><>\nerror: too many words\n"));
+	said[0] = '\0';
+	type("st\t");
+	assert_string_equal(said, "<lamina> s><lamina> st>start stop stats\n<lamina> st>");
+	assert_true(held);
+	type("\x15quit\r");
+	assert_false(held);
+	assert_false(monitor_takes('x'));
+}
+
+static void test_leaving_the_command_line(void **state)
+{
+	type("\x1f:vms\x03");
+	assert_false(held);
+	assert_false(monitor_takes('x'));
+	/* Escape, and nothing after it for 30 ms. */
+	type("\x1f:\x1b");
+	assert_true(monitor_poll());
+	now += 31000;
+	woken = 0;
+	assert_true(monitor_poll());
+	assert_int_equal(woken, 1);
+	assert_true(held);
+	monitor_run_pending();
+	assert_false(held);
+	assert_false(monitor_poll());
+}
+
+/* More than the queue has room for, before the service thread runs: the rest is dropped, nothing else breaks. */
+static void test_a_full_queue(void **state)
+{
+	type("\x1f:");
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(monitor_takes('x'));
+	monitor_run_pending();
+	said[0] = '\0';
+	type("\x03");
+	assert_false(held);
+}
+
+#define T(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_lists), T(test_json), T(test_operations), T(test_operations_that_fail), T(test_the_front),
+		T(test_log_level), T(test_wrong_lines), T(test_a_reply_that_is_too_long), T(test_hostile_lines),
+		T(test_completion), T(test_the_guest_gets_the_rest), T(test_keys_of_the_front),
+		T(test_the_command_line), T(test_leaving_the_command_line), T(test_a_full_queue),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

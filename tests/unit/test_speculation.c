@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which flushes a processor gets between VMs, and how many of them a schedule takes.
+ * Intel, "Speculative Execution Side Channel Mitigations"; AMD, "Indirect Branch Control Extension".
+ */
+/* link: lib/log.c lib/string.c tests/unit/fake_cpu.c */
+#include "tests/unit/fake_cpu.h"
+
+#include <string.h>
+
+#include "arch/bootinfo/option.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/percpu.h"
+#include "arch/cpu/x86.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+
+/* For the function that its option calls, and for what it leaves behind. */
+#include "core/cpu/speculation.c"
+
+struct cpu_features cpu_features;
+
+static u32 seven_edx, amd_ebx;
+static char said[1024];
+
+struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
+{
+	return (struct cpuid_regs){
+		.ebx = leaf == 0x80000008 ? amd_ebx : 0,
+		.edx = leaf == 7 ? seven_edx : 0,
+	};
+}
+
+static int choice;
+
+int option_choice(struct str_view value, const char *const words[], unsigned count)
+{
+	assert_int_equal(count, 2);
+	assert_string_equal(words[0], "auto");
+	assert_string_equal(words[1], "off");
+	return choice;
+}
+
+static void keep(struct log_console *to, const char *text, size_t length)
+{
+	strncat(said, text, MIN(length, sizeof(said) - 1 - strlen(said)));
+}
+
+static struct log_console console = { .write = keep };
+
+static int set_up_group(void **state)
+{
+	log_add_console(&console);
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	cpu_features = (struct cpu_features){
+		.vendor = CPU_VENDOR_INTEL, .max_leaf = 0xd, .max_extended_leaf = 0x80000008,
+	};
+	seven_edx = amd_ebx = 0;
+	off = false;
+	memset(said, 0, sizeof(said));
+	return 0;
+}
+
+#define IBPB_AND_IBRS BIT(26)
+#define MD_CLEAR      BIT(10)
+#define L1D_FLUSH     BIT(28)
+#define ARCH	      BIT(29)
+
+#define PRED_CMD  0x49
+#define FLUSH_CMD 0x10b
+#define ARCH_CAPABILITIES 0x10a
+
+static unsigned count_writes(u32 msr)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < fake_cpu_writes(); i++) {
+		assert_int_equal(fake_cpu_write(i)->value, 1);	/* the one bit that both commands have */
+		count += fake_cpu_write(i)->number == msr;
+	}
+	return count;
+}
+
+static void switch_once(void)
+{
+	struct percpu cpu = { 0 };
+
+	fake_cpu.step_count = 0;
+	speculation_switch_vm(&cpu, 1);
+}
+
+static void each_processor_gets_what_it_needs(void **state)
+{
+	static const struct {
+		u8 vendor;
+		u32 edx, ebx;
+		u64 capabilities;
+		unsigned ibpb, l1d;
+		const char *words;
+	} rows[] = {
+		{ CPU_VENDOR_INTEL, 0, 0, 0, 0, 0, "nothing: the processor offers nothing for it" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, 0, 1, 0, "between VMs                branch predictions\n" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS | L1D_FLUSH, 0, 0, 1, 1, "branch predictions, L1 data cache\n" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | MD_CLEAR, 0, 0, 0, 1, "L1 data cache, CPU buffers\n" },
+		{ CPU_VENDOR_INTEL, MD_CLEAR, 0, 0, 0, 0, "between VMs                CPU buffers\n" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, 0, 0, 1, "L1 data cache\n" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(0), 0, 0, "offers nothing" },	/* RDCL_NO */
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(3), 0, 0, "offers nothing" },	/* SKIP_L1DFL_VMENTRY */
+		{ CPU_VENDOR_INTEL, 0, BIT(12), 0, 0, 0, "offers nothing" },	/* AMD's bit */
+		{ CPU_VENDOR_AMD, 0, BIT(12), 0, 1, 0, "branch predictions\n" },
+		{ CPU_VENDOR_AMD, L1D_FLUSH, 0, 0, 0, 0, "offers nothing" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_up(NULL);
+		cpu_features.vendor = rows[i].vendor;
+		seven_edx = rows[i].edx;
+		amd_ebx = rows[i].ebx;
+		fake_msr(ARCH_CAPABILITIES)->value = rows[i].capabilities;
+		speculation_init();
+		if (!strstr(said, rows[i].words))
+			fail_msg("row %u: \"%s\", expected \"%s\"", i, said, rows[i].words);
+		switch_once();
+		assert_int_equal(count_writes(PRED_CMD), rows[i].ibpb);
+		assert_int_equal(count_writes(FLUSH_CMD), rows[i].l1d);
+	}
+}
+
+static void leaves_that_are_not_there_say_nothing(void **state)
+{
+	seven_edx = ~0u;
+	amd_ebx = ~0u;
+	cpu_features.max_leaf = 6;
+	cpu_features.max_extended_leaf = 0x80000007;
+	for (unsigned vendor = CPU_VENDOR_INTEL; vendor <= CPU_VENDOR_AMD; vendor++) {
+		cpu_features.vendor = vendor;
+		speculation_init();
+		switch_once();
+		assert_int_equal(fake_cpu_writes(), 0);
+	}
+}
+
+static void the_user_can_do_without(void **state)
+{
+	seven_edx = IBPB_AND_IBRS | L1D_FLUSH | MD_CLEAR;
+	choice = 1;
+	assert_int_equal(set_mitigations((struct str_view){ "off", 3 }), 0);
+	speculation_init();
+	assert_non_null(strstr(said, "nothing (mitigations=off)"));
+	switch_once();
+	assert_int_equal(fake_cpu_writes(), 0);
+
+	choice = 0;
+	assert_int_equal(set_mitigations((struct str_view){ "auto", 4 }), 0);
+	speculation_init();
+	switch_once();
+	assert_int_equal(fake_cpu_writes(), 2);
+	choice = -EINVAL;
+	assert_int_equal(set_mitigations((struct str_view){ "on", 2 }), -EINVAL);
+}
+
+/*
+ * The CPU remembers the VM that ran last, by an id that no other VM ever gets: neither a vCPU's address, which is
+ * used again, nor "the same vCPU as before" says that nothing else ran in between.
+ */
+static void a_schedule_takes_as_many_flushes_as_changes_of_the_vm(void **state)
+{
+	static const struct {
+		u8 cpu, vm;
+		bool flush;
+	} schedule[] = {
+		{ 0, 1, true }, { 0, 1, false }, { 0, 1, false },	/* two vCPUs of VM 1 take turns */
+		{ 1, 1, true },						/* on another CPU something else may have run */
+		{ 0, 2, true }, { 0, 1, true }, { 0, 2, true },
+		{ 1, 1, false }, { 1, 3, true }, { 0, 2, false },
+	};
+	struct percpu cpus[2] = { { 0 } };
+
+	seven_edx = IBPB_AND_IBRS;
+	speculation_init();
+	for (unsigned i = 0; i < ARRAY_SIZE(schedule); i++) {
+		fake_cpu.step_count = 0;
+		speculation_switch_vm(&cpus[schedule[i].cpu], schedule[i].vm);
+		assert_int_equal(count_writes(PRED_CMD), schedule[i].flush);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		fake_cpu_test_setup(each_processor_gets_what_it_needs, set_up),
+		fake_cpu_test_setup(leaves_that_are_not_there_say_nothing, set_up),
+		fake_cpu_test_setup(the_user_can_do_without, set_up),
+		fake_cpu_test_setup(a_schedule_takes_as_many_flushes_as_changes_of_the_vm, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, set_up_group, NULL);
+}
