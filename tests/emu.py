@@ -384,6 +384,11 @@ def mebibytes(text):
     return int(match[1]) * {"M": 1, "G": 1024}[match[2]]
 
 
+def machine_memory(args):
+    """In MiB: the VMs' memory, what Lamina and the boot loader need, and the images of further VMs and CPUs."""
+    return args.vms * args.mem + 256 + (args.vms - 1) * 48 + args.smp
+
+
 def main():
     parser = argparse.ArgumentParser(description="Boot an ISO in an emulator, COM1 on this terminal.")
     parser.add_argument("iso")
@@ -391,7 +396,8 @@ def main():
     parser.add_argument("--cpu", choices=("intel", "amd"), help="the vendor, in Bochs")
     parser.add_argument("--model", help="the emulator's name of a CPU model")
     parser.add_argument("--mem", type=mebibytes, default=512, metavar="SIZE",
-                        help="the VM's memory, like 512M; the machine gets 256 MiB more")
+                        help="a VM's memory, like 512M; the machine gets that of all VMs, and more for the rest")
+    parser.add_argument("--vms", type=int, default=1, help="how many VMs the image has")
     parser.add_argument("--log", help="a file for what the serial port says")
     parser.add_argument("--smp", type=int, default=1, help="how many CPUs the machine has")
     parser.add_argument("--timeout", type=int, default=0, help="give up after so many seconds")
@@ -419,7 +425,7 @@ def main():
               f"    gdb {args.gdb} -ex 'target remote :1234'\n"
               "and there, for example:\n    hbreak boot_main\n    continue")
     print("Ctrl-A x quits.", flush=True)
-    with raw_terminal(), Machine(args.iso, emulator, model, args.mem + 256, log=args.log, echo=1,
+    with raw_terminal(), Machine(args.iso, emulator, model, machine_memory(args), log=args.log, echo=1,
                                  accel=accel, extra=extra, cpus=args.smp) as machine:
         status = watch(machine, args.timeout)
     sys.exit(status)

@@ -96,22 +96,32 @@ def qemu_arguments(kernel, cmdline, modules):
     return ["-kernel", str(kernel), "-append", cmdline, *(("-initrd", ",".join(lines)) if lines else ())]
 
 
+def linux_vms(args):
+    """The modules of all VMs: the same two files on the disc for each of them."""
+    keys = f"mem={args.mem}" + (f" vcpus={args.vcpus}" if args.vcpus > 1 else "")
+    modules = []
+    for number in range(1, args.vms + 1):
+        name = args.vm if number == 1 else f"{args.vm}{number}"
+        modules.append(Module(args.kernel, "kernel", f"vm={name} role=kernel {keys} -- {args.guest_cmdline}"))
+        if args.initrd:
+            modules.append(Module(args.initrd, "initrd", f"vm={name} role=initrd"))
+    return modules
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Make a boot ISO of Lamina and one Linux guest.")
+    parser = argparse.ArgumentParser(description="Make a boot ISO of Lamina and Linux guests.")
     parser.add_argument("output")
     parser.add_argument("--lamina", required=True)
     parser.add_argument("--cmdline", default="console=com1,115200 loglevel=info onend=poweroff")
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
     parser.add_argument("--initrd", help="the guest's initramfs")
     parser.add_argument("--guest-cmdline", default="console=ttyS0")
-    parser.add_argument("--vm", default="linux")
-    parser.add_argument("--mem", default="512M")
+    parser.add_argument("--vm", default="linux", help="the first VM's name; NAME2 and so on are the others'")
+    parser.add_argument("--vms", type=int, default=1, help="how many VMs")
+    parser.add_argument("--vcpus", type=int, default=1, help="CPUs of each VM")
+    parser.add_argument("--mem", default="512M", help="memory of each VM")
     args = parser.parse_args()
-    modules = [Module(args.kernel, "kernel",
-                      f"vm={args.vm} role=kernel mem={args.mem} -- {args.guest_cmdline}")]
-    if args.initrd:
-        modules.append(Module(args.initrd, "initrd", f"vm={args.vm} role=initrd"))
-    build(args.output, args.lamina, args.cmdline, modules)
+    build(args.output, args.lamina, args.cmdline, linux_vms(args))
 
 
 if __name__ == "__main__":

@@ -119,13 +119,15 @@ class Guest:
     cmdline: str = ""
     seconds: int = 60            # its time limit, so that the other VMs run, too
     cannot: tuple = ()           # (machine, reason) pairs: where it cannot work
+    vcpus: int = 1
 
     def __str__(self):
         return self.name
 
     def module(self):
         return Module(f"guests/{self.image or self.name}.elf",
-                      f"vm={self.name} mem=16M limit={self.seconds} -- {self.cmdline}")
+                      f"vm={self.name} mem=16M limit={self.seconds}"
+                      f"{f' vcpus={self.vcpus}' if self.vcpus > 1 else ''} -- {self.cmdline}")
 
 
 def checked(name, verdict=None, **rest):
@@ -194,6 +196,57 @@ GUEST_BOOTS.update({
         ("endings", ENDINGS, (QEMU_X2APIC, BOCHS_VMX_NEW, *map(in_counted_time, OLD_SETUPS))))
     for setup in setups})
 
+# ---------------------------------------------------------------------------
+# VMs with several CPUs: as many as the machine has, and more.
+
+SEVERAL_CPUS = True
+
+
+def with_cpus(setup, cpus):
+    return setup._replace(name=f"{setup.name}-{cpus}-cpus", cpus=cpus)
+
+
+# Fewer rounds: in Bochs each instruction counts, in QEMU a round takes two threads of a busy build machine.
+SMP_GUESTS = tuple(
+    checked(name, image, image=image, cmdline=cmdline, vcpus=4, seconds=240)
+    for name, image, cmdline in (
+        ("smpstart", "smpstart", "rounds=300"), ("smpipi", "smpipi", "rounds=500"),
+        ("smpcpuid", "smpcpuid", ""), ("smptsc", "smptsc", "rounds=200"), ("smplock", "smplock", "rounds=500"),
+        ("smpirq", "smpirq", ""), ("smpfpu", "smpfpu", "ms=300"), ("smpfpu-narrow", "smpfpu", "ms=300 xcr0=1"),
+        ("smpflood-ipi", "smpflood", "what=0 ms=200"), ("smpflood-init", "smpflood", "what=1 ms=200"),
+        ("smpflood-text", "smpflood", "what=2 ms=50"), ("smpflood-devices", "smpflood", "what=3 ms=200")))
+SMP_X2APIC_GUESTS = tuple(dataclasses.replace(guest, name=f"{guest.name}-x2apic", cmdline=f"x2apic=1 {guest.cmdline}")
+                          for guest in SMP_GUESTS if guest.image in ("smpstart", "smpipi", "smpcpuid", "smpirq"))
+SMP_SETUPS = (with_cpus(QEMU_SVM, 4), QEMU_SVM, with_cpus(BOCHS_VMX, 2), with_cpus(BOCHS_SVM, 2))
+LONG_SMP_SETUPS = (with_cpus(BOCHS_VMX, 4), BOCHS_VMX)
+
+
+def boot_smp_guests(name, setup, guests, long=False):
+    # In Bochs at this speed the shortest timer period is over before an interrupt is handled.
+    if emulators.kind(setup.emulator) == "bochs":
+        guests = tuple(guest for guest in guests if guest.name != "smpflood-devices")
+    # Its waiters in HLT are not all woken there, which is not explained yet: make check-long shows it.
+    if setup == SMP_SETUPS[3] and not long:
+        guests = tuple(guest for guest in guests if guest.name != "smplock")
+    return dataclasses.replace(boot_guests(name, setup, guests, Boot.options), limit=600, memory=384, long=long), guests
+
+
+SMP_GUEST_BOOTS = dict((
+    *(boot_smp_guests("smp-guests", setup, SMP_GUESTS) for setup in SMP_SETUPS),
+    *(boot_smp_guests("smp-guests", setup, SMP_GUESTS, long=True) for setup in LONG_SMP_SETUPS),
+    boot_smp_guests("smp-lock", SMP_SETUPS[3], SMP_GUESTS[4:5], long=True),
+    *(boot_smp_guests("smp-guests-x2apic", setup, SMP_X2APIC_GUESTS, long=setup not in (SMP_SETUPS[0], SMP_SETUPS[2]))
+      for setup in (*SMP_SETUPS, *LONG_SMP_SETUPS))))
+# Many rounds, for make check-long.
+SMP_GUEST_BOOTS.update({
+    dataclasses.replace(boot_guests("smp-soak", setup, guests, Boot.options), limit=1800, memory=384, long=True): guests
+    for setup in SMP_SETUPS[:3] for guests in ((
+        dataclasses.replace(SMP_GUESTS[0], cmdline="rounds=10000", seconds=1200),
+        dataclasses.replace(SMP_GUESTS[1], cmdline="rounds=100000", seconds=1200),
+        dataclasses.replace(SMP_GUESTS[4], cmdline="rounds=100000", seconds=1200)),)})
+if SEVERAL_CPUS:
+    GUEST_BOOTS.update(SMP_GUEST_BOOTS)
+
 # Checks that fail in a guest because of a bug of that emulator: which, how often, and why. If a check does
 # not fail as listed, for example because a newer version has fixed the bug, the test fails.
 Deviation = collections.namedtuple("Deviation", "emulator guest check count reason")
@@ -204,6 +257,7 @@ QEMU_VMX = "QEMU 10.0 executes VMX's instructions on memory as nothing"
 DEVIATIONS = (
     Deviation("qemu", "longmode", "CR8 keeps a priority", 1, QEMU_CR_READ),
     Deviation("qemu", "timer", "CR8 is TPR's upper half", 2, QEMU_CR_READ),
+    Deviation("qemu", "smpstart", "CR4 is 0", 1, QEMU_CR_READ),
     Deviation("qemu", "exceptions", "... with its error code", 2, QEMU_EXT),
     Deviation("qemu", "exceptions", "INTO is no instruction in 64-bit mode", 1, QEMU_INTO),
     *(Deviation("qemu", "hostile", f"{instruction} %0", 1, QEMU_VMX)
@@ -245,7 +299,7 @@ LINUX_COMPLAINTS = (
     r"unchecked MSR access", r"ACPI (?:BIOS )?(?:Error|Warning)",
 )
 # Less than 8 MiB besides the guest's RAM and page tables.
-FRUGAL = r"^\[.* linux\] Lamina owns (?:\d{1,3}|[1-7]\d{3}) KiB for it and itself"
+FRUGAL = r"^\[.* linux\] Lamina owns (?:\d{1,3}|[1-7]\d{3}) KiB for it,"
 LINUX_BOOTS = tuple(
     Boot("linux", setup, LINUX, LINUX_STEPS, lines=(FRUGAL,), absent=LINUX_COMPLAINTS, limit=240,
          memory=512, long=setup in LONG_LINUX_SETUPS)
@@ -256,9 +310,41 @@ LINUX_CHECKED = tuple(
          absent=LINUX_COMPLAINTS, options=CHECKED, limit=240, memory=512)
     for setup in (QEMU_SVM, *(setup for setup in LINUX_SETUPS if emulators.kind(setup.emulator) == "bochs")))
 
-RESET = Boot("linux-reset", QEMU_SVM, LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_WELL)),
+STOPPING_LINUX = tuple(module._replace(cmdline=module.cmdline.replace("vm=linux", "vm=linux onreset=stop"))
+                       for module in LINUX)
+RESET = Boot("linux-reset", QEMU_SVM, STOPPING_LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_WELL)),
              lines=(r"^\[.* linux\] vm ended: reset by the guest",), absent=LINUX_COMPLAINTS,
              options=CHECKED, limit=120, memory=512)
+
+
+
+def linux_steps(vcpus):
+    ticks = ("awk '/LOC:/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i > 0; print n, \"CPUs have ticks\" }' "
+             "/proc/interrupts\r")
+    # The last pattern is written so that the echo of the command does not match LINUX_COMPLAINTS.
+    return (Step("", PROMPT), Step("nproc\r", PROMPT, rf"^{vcpus}$"),
+            Step(ticks, PROMPT, rf"^{vcpus} CPUs have ticks$"),
+            Step("cat /sys/devices/system/clocksource/clocksource0/current_clocksource\r", PROMPT, r"^(?:tsc|kvm-clock)$"),
+            Step(f"threads {vcpus} 500; echo status $?\r", PROMPT, r"^status 0$"),
+            Step(f"threads {2 * vcpus} 200; echo status $?\r", PROMPT, r"^status 0$"),
+            Step("dmesg | grep -iE 'un[s]table|soft.lockup|TSC.warp|st[a]ll|nobody.cared|in[c]onsistent' || echo none\r",
+                 PROMPT, r"^none$"),
+            Step("poweroff\r", ENDED_WELL))
+
+
+def linux_with(vcpus, setup, **rest):
+    return Boot(f"linux-{vcpus}-vcpus", setup, (
+        Module("linux/vmlinuz", f"vm=linux role=kernel mem=256M vcpus={vcpus} -- console=ttyS0"),
+        Module("linux/initramfs-smp", "vm=linux role=initrd")), linux_steps(vcpus),
+        absent=(*LINUX_COMPLAINTS, r"TSC warp", r"CPU\d+ failed to", r"Not responding"), limit=600, memory=512, **rest)
+
+
+SMP_LINUX_BOOTS = (
+    *(linux_with(vcpus, with_cpus(QEMU_SVM, 4)) for vcpus in (1, 2, 4, 8)),
+    linux_with(4, QEMU_SVM), linux_with(4, with_cpus(UEFI, 4)), linux_with(4, with_cpus(QEMU_X2APIC, 4)),
+    linux_with(2, fast(with_cpus(BOCHS_VMX, 2))), linux_with(2, fast(with_cpus(BOCHS_SVM, 2))),
+    linux_with(4, fast(BOCHS_VMX), long=True), linux_with(4, fast(with_cpus(BOCHS_VMX_NEW, 4)), long=True),
+)
 
 # ---------------------------------------------------------------------------
 # From a disk and by PXE.
@@ -336,4 +422,5 @@ OTHER_BOOTS = (
     ), lines=(error_line("colour"), error_line("12Q"), error_line("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS)
+BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS,
+         *(SMP_LINUX_BOOTS if SEVERAL_CPUS else ()))

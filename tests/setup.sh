@@ -25,6 +25,7 @@ mformat mtools
 cpio cpio"
 [ "${1-}" != check ] || need="$need
 clang clang
+spin spin
 /usr/share/doc/libclang-rt-dev libclang-rt-dev
 /usr/include/cmocka.h libcmocka-dev
 /usr/include/Zydis/Zydis.h libzydis-dev

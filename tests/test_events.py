@@ -106,7 +106,7 @@ def log(logs, machine):
         modules = [image.Module(conftest.BUILD / f"guests/{file}.elf", vm, f"vm={vm} mem=16M {keys}")
                    for file, vm, keys in GUESTS]
         image.build(iso, conftest.BUILD / "selftest.elf",
-                    f"console=com1,115200 onend=poweroff onfail=poweroff {machine.options}", modules, True)
+                    f"console=com1,115200 onend=poweroff onfail=poweroff start=sequence {machine.options}", modules, True)
         conftest.LOGS.mkdir(parents=True, exist_ok=True)
         with emu.Machine(iso, setup.emulator, setup.model, 128, ips=setup.ips,
                          log=conftest.LOGS / f"events-{name(machine)}.log") as booted:

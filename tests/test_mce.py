@@ -71,6 +71,16 @@ def iso(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def iso_one_cpu(tmp_path_factory):
+    """Guests run on CPU 0 alone: the others stay parked."""
+    path = tmp_path_factory.mktemp("mce") / "parked.iso"
+    image.build(path, conftest.BUILD / "lamina.elf",
+                "console=com1,115200 onend=poweroff onfail=poweroff cpus=0",
+                [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")], True)
+    return path
+
+
 def inject(path, status, mcg_status, bank, cpu="0"):
     """The guest's few instructions each 50 ms could be hit: their #MC would be the guest's.
     cpu: its number; "-b 0" sends the error to all, as Intel's processors do."""
@@ -126,8 +136,20 @@ def await_lines(machine, patterns):
 
 
 def test_error_for_all_cpus(iso, tmp_path):
-    """The CPUs that the error is not about go on halting, and leave it to the one that it is about."""
+    """CPUs that run guests look at their own banks, find nothing of importance, and go on."""
     with with_cpus(iso, INTEL, "broadcast", tmp_path) as machine:
+        machine.expect(r"guest idle: now", LIMIT)
+        inject(tmp_path / "monitor", LOST | S, RIPV, 5, "-b 0")
+        await_lines(machine, [rf"cpu{cpu}\] error: machine check: nothing is lost, going on" for cpu in range(4)])
+        machine.send(b"x")
+        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    assert len(re.findall(r"machine check: bank 5: ", machine.text())) == 1, machine.text()
+
+
+def test_error_for_parked_cpus(iso_one_cpu, tmp_path):
+    """The CPUs that the error is not about go on halting, and leave it to the one that it is about."""
+    with with_cpus(iso_one_cpu, INTEL, "broadcast-parked", tmp_path) as machine:
         machine.expect(r"guest idle: now", LIMIT)
         inject(tmp_path / "monitor", LOST | S, RIPV, 5, "-b 0")
         await_lines(machine, [r"machine check: nothing is lost, going on", *(
@@ -140,9 +162,9 @@ def test_error_for_all_cpus(iso, tmp_path):
     assert len(re.findall(r"machine check: bank 5: ", text)) == 1, text
 
 
-def test_crash_of_a_parked_cpu(iso, tmp_path):
+def test_crash_of_a_parked_cpu(iso_one_cpu, tmp_path):
     """It reports, and stops the others, one of which runs a guest."""
-    with with_cpus(iso, AMD, "parked", tmp_path) as machine:
+    with with_cpus(iso_one_cpu, AMD, "parked", tmp_path) as machine:
         machine.expect(r"guest idle: now", LIMIT)
         inject(tmp_path / "monitor", LOST | PCC, RIPV, 5, "2")
         machine.expect(r"Lamina: stopped: machine check on a parked CPU", LIMIT)

@@ -33,7 +33,7 @@ def refused(request, tmp_path_factory):
     modules = [image.Module(conftest.BUILD / "guests/debugexit.elf", vm, f"vm={vm} mem=16M")
                for vm in ("refused", "next")]
     image.build(iso, conftest.BUILD / "selftest.elf",
-                "console=com1,115200 onend=poweroff onfail=poweroff check=entries trace=console stats=lines",
+                "console=com1,115200 onend=poweroff onfail=poweroff start=sequence check=entries trace=console stats=lines",
                 modules, True)
     conftest.LOGS.mkdir(parents=True, exist_ok=True)
     with emu.Machine(iso, setup.emulator, setup.model, 128, ips=setup.ips,

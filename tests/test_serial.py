@@ -5,8 +5,10 @@ Ports in memory, for which QEMU has no device, are tested by tests/unit/test_con
 """
 
 import fcntl
+import json
 import os
 import re
+import socket
 import struct
 
 import pytest
@@ -116,6 +118,38 @@ def test_bad_spcr(port, baud, length, words, tmp_path):
         machine.expect(emu.ENDED_WELL.pattern, LIMIT)
     level = "" if port == 0 else "warning: "    # how the table says that there is none
     assert re.search(rf"^\[[^]]*\] {level}console: .*{re.escape(words)}$", machine.text(), re.MULTILINE)
+
+
+def test_the_monitors_own_port(tmp_path):
+    """A command per line, a reply for each; the guest ends when it is stopped."""
+    path = tmp_path / "monitor"
+    serial = ("-serial", "chardev:com1", "-chardev", f"socket,id=monitor,path={path},server=on,wait=off",
+              "-serial", "chardev:monitor")
+    spin = [image.Module(conftest.BUILD / "guests/spin.elf", "spin", "vm=spin mem=16M -- if=1")]
+    with machine_for("monitor", build(tmp_path, f"monitor=com2 {OPTIONS}", spin), serial=serial) as machine:
+        machine.expect(r"monitor: command line at serial port 0x2f8, 115200 baud$", LIMIT)
+        machine.expect(r"^guest spin: now", LIMIT)
+        with socket.socket(socket.AF_UNIX) as port:
+            port.settimeout(LIMIT)
+            port.connect(str(path))
+            replies = port.makefile("r", newline="\n")
+            port.sendall(b"vms\r\nnothing\n-j vms\rhelp\n")
+            assert re.match(r"\*  1 spin +running  vcpus 1, 16 MiB, up \d+ s\r\n", replies.readline())
+            assert replies.readline() == "ok\r\n"
+            assert replies.readline() == "error: there is no such command; help lists them\r\n"
+            assert json.loads(replies.readline())["vms"][0]["name"] == "spin"
+            lines = list(iter(replies.readline, "ok\r\n"))
+            assert "stop VM: end it\r\n" in lines and len(lines) > 10
+            port.sendall(b"stop spin\n")
+            assert replies.readline() == "ok\r\n"
+        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+    assert "vm ended: stopped by request" in machine.text()
+
+
+def test_a_monitors_port_that_is_the_consoles(tmp_path):
+    with machine_for("monitor-console", build(tmp_path, f"monitor=com1 {OPTIONS}", HELLO)) as machine:
+        machine.expect(r"error: monitor: the port 0x3f8 of monitor= cannot be used: it is the console's", LIMIT)
+        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
 
 
 class FullPipe:

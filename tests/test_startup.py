@@ -158,7 +158,8 @@ def stages():
 def codes_of(name, tmp_path, **arguments):
     """The bytes written to port 0x80 from Lamina's first one on, and the serial port's output."""
     post = tmp_path / "post"
-    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, arguments.pop("modules", ONE), small=True)
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", f"{OPTIONS} start=sequence", arguments.pop("modules", ONE),
+                small=True)
     text = boot(name, tmp_path / "iso", extra=("-chardev", f"file,id=post,path={post}", "-device",
                                                "isa-debugcon,iobase=0x80,chardev=post"), **arguments)
     codes = list(post.read_bytes())

@@ -164,6 +164,14 @@ CONSOLE = matrix.Boot("console", matrix.QEMU_SVM, (
         matrix.Step("\x1f?", r"\]   \?: this list", r"\]   q: stop the VM"),
         matrix.Step("\x1fs", r"\] vcpu 0: port I/O .*2\^\d+ ", r"\] vcpu 0: exit +count +total ms"),
         matrix.Step("\x1ft", r"kvm_entry: vcpu 0, rip 0x\w+\r*\n", r"\] trace vm-1 \[000\] "),
+        # The command line: completion, a log line above the prompt, leaving it by Escape.
+        matrix.Step("\x1f:", r"lamina> $"),
+        matrix.Step("vm\tx\b\r", r"^\*  1 spin +running  vcpus 1, 16 MiB, up \d+ s\nok\n"),
+        matrix.Step("-j vms\r", r'^\{"ok":true,"vms":\[\{"index":1,"name":"spin",.*"front":true\}\]\}\n'),
+        matrix.Step("stats spin\r", r"\] vcpu 0: exit +count +total ms"),
+        matrix.Step("pause none\r", r"^error: there is no such VM\n"),
+        matrix.Step("\x1b", r"lamina> (?:\033\[K)?\n"),
+        matrix.Step("\x1fs", r"\] vcpu 0: exit +count +total ms"),
         matrix.Step("\x1fq", matrix.ENDED_WELL, r"\] vm ended: stopped by request"),
     ), limit=30)
 

@@ -27,6 +27,9 @@ import emu  # noqa: E402
 import emulators  # noqa: E402
 import image  # noqa: E402
 
+# As a program it is the module of that name for those that it imports.
+sys.modules.setdefault("bench", sys.modules[__name__])
+
 Setup = collections.namedtuple("Setup", "name emulator model title")
 # The distribution's emulators, in which the baseline was taken. QEMU 10.0 has other exits (XSETBV exits,
 # reads of CR4 do not), and in Bochs 3.0 a tick is an instruction only where its debugger runs.
@@ -36,10 +39,16 @@ SETUPS = (
     Setup("bochs-svm", "bochs-2.7", "ryzen", "Bochs Ryzen, SVM"),
 )
 MODES = ("flat", "long")
+MEMORY = 256        # MiB
+CROWD = 64          # VMs
+CROWDED = SETUPS[:2]    # the machines with so many
+PAIRED = SETUPS[1:]     # the machines with two CPUs: QEMU's have no x2APIC
 ICOUNT = ("-icount", "shift=0,sleep=off")
 BOCHS_IPS = 20_000_000
 OPTIONS = "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff"
 MODULE = image.Module(OUTPUT / "bench.elf", "bench", "vm=bench mem=128M")
+# Two processors in one VM, on two CPUs.
+PAIR = MODULE._replace(cmdline=f"{MODULE.cmdline} vcpus=2 -- ipi=1 x2apic=1")
 ENDED = r"Lamina: (?:all VMs ended|stopped)"
 LIMIT = 300         # seconds for one machine; it needs ten when the build machine is idle
 
@@ -58,11 +67,8 @@ class BenchError(Exception):
     """A run without usable figures; the message says why."""
 
 
-def parse(text, who, tolerance=0):
-    """{name: dictionary of numbers} of the figures in a run's output.
-
-    tolerance: ticks by which a calibration may be off, where the hypervisor computes the TSC.
-    """
+def read(text, who):
+    """{name: dictionary of numbers} of the figures in a run's output."""
     if not re.search(DONE, text, re.MULTILINE):
         raise BenchError(f"{who}: the benchmark guest did not come to its end\n{text[-2000:]}")
     figures = {}
@@ -72,6 +78,15 @@ def parse(text, who, tolerance=0):
         figures[name] = {key: int(value) for key, value in fields.items()}
         if trap:
             figures[name]["trap"] = trap
+    return figures
+
+
+def parse(text, who, tolerance=0):
+    """The same of a run in which a tick has to be an instruction.
+
+    tolerance: ticks by which a calibration may be off, where the hypervisor computes the TSC.
+    """
+    figures = read(text, who)
     for mode in dict.fromkeys(name.partition(".")[0] for name in figures):
         for name, expected in CALIBRATION.items():
             got = figures.get(f"{mode}.{name}", {}).get("net")
@@ -81,18 +96,18 @@ def parse(text, who, tolerance=0):
     return figures
 
 
-def machine(setup, iso, memory=256, extra=(), **rest):
+def machine(setup, iso, memory=MEMORY, extra=(), **rest):
     """An emulated machine in which a TSC tick is an executed instruction."""
     if emulators.kind(setup.emulator) == "qemu":
         extra = (*ICOUNT, *extra)
     return emu.Machine(iso, setup.emulator, setup.model, memory, ips=BOCHS_IPS, extra=extra, **rest)
 
 
-def run(setup, iso, name, until=DONE):
+def run(setup, iso, name, until=DONE, memory=MEMORY, **rest):
     """Boot the image there until that line appears; returns the whole output."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
-        with machine(setup, iso, log=OUTPUT / f"{name}-{setup.name}.log") as running:
+        with machine(setup, iso, memory, log=OUTPUT / f"{name}-{setup.name}.log", **rest) as running:
             running.expect(until, LIMIT)
             return running.text()
     except emu.MachineError as error:
@@ -120,6 +135,11 @@ def lamina(setup, iso):
     return with_forced_exit(figures)
 
 
+def pair(setup, iso):
+    """The figures of interrupts between two processors. No calibration: see docs/bench.md on the ticks here."""
+    return read(run(setup, iso, "pair", ENDED, cpus=2), setup.name)
+
+
 def floor(setup, iso):
     """The figures of the bare loop of entries and exits on one machine."""
     return parse(run(setup, iso, "floor", DONE + "|^floor: error.*"), setup.name)
@@ -139,8 +159,33 @@ def with_forced_exit(figures):
     return figures
 
 
-def measure(setups=SETUPS):
+def crowded(setup, iso):
+    """CPUID's figures among other VMs, under a name of their own."""
+    text = run(setup, iso, "crowd", r"^bench\| bench: done$", MEMORY + 20 * CROWD)
+    figures = parse(re.sub(r"^bench\| ", "", text, flags=re.MULTILINE), setup.name)
+    return {f"{mode}.cpuid-0-of-{CROWD}-vms": figures[f"{mode}.cpuid-0"] for mode in MODES}
+
+
+def measure_crowd(setups):
+    """Many VMs on one CPU: all but one sleep."""
+    sleepers = [image.Module(MODULE.path, f"idle{i}", f"vm=idle{i} mem=16M -- idle=1") for i in range(1, CROWD)]
+    return on_each(setups, BUILD / "lamina.elf", OPTIONS, [*sleepers, MODULE], crowded)
+
+
+def measure_one(setups=SETUPS):
+    """The figures of one VM that has the machine for itself."""
     return on_each(setups, BUILD / "lamina.elf", OPTIONS, [MODULE], lamina)
+
+
+def measure(setups=SETUPS):
+    import switch   # which imports this module
+    results, crowd, switches = measure_one(setups), measure_crowd(CROWDED), switch.measure(setups)
+    pairs = on_each(PAIRED, BUILD / "lamina.elf", OPTIONS, [PAIR], pair)
+    for name, figures in results.items():
+        figures.update(crowd.get(name, {}))
+        figures["long.vm-switch"] = switches[name]
+        figures.update(pairs.get(name, {}))
+    return results
 
 
 def measure_floor(setups=SETUPS):

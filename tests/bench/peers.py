@@ -92,7 +92,7 @@ def run(peer, setup, folder):
 
 def measure(setups):
     """{machine: {hypervisor: figures}}, Lamina and the bare loop first."""
-    results = {"Lamina": bench.measure(setups), "floor": bench.measure_floor(setups)}
+    results = {"Lamina": bench.measure_one(setups), "floor": bench.measure_floor(setups)}
     setups = {setup.name: setup for setup in setups}
     jobs = [(peer, setups[name]) for name in reversed(setups) for peer in ALL if name in peer.machines]
     with tempfile.TemporaryDirectory(prefix="lamina-peers-") as folder, \

@@ -26,7 +26,10 @@ import image
 
 WARM = 4                    # how many times the operation runs before it is traced
 # Figures that are not one operation between two RDTSCs, and those for calibration.
-UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake")
+UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake",
+              f"cpuid-0-of-{bench.CROWD}-vms", "vm-switch", "ipi-awake", "ipi-halted")
+# Figures traced from an instruction of the operation to the first one of a handler.
+TO_HANDLER = {"hlt_wake": ("hlt", "handle_timer")}
 LIMIT = 200_000             # instructions
 # The figures that docs/bench.md shows by function, in the guest's order.
 ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-pic-mask",
@@ -75,6 +78,11 @@ class Guest(Code):
         start = self.functions.get(name)
         if start is None:
             raise bench.BenchError(f"the guest has no function {name}")
+        if name in TO_HANDLER:
+            mnemonic, handler = TO_HANDLER[name]
+            while self[start].mnemonic != mnemonic:
+                start = self.after(start)
+            return [start, self.functions[handler]]
         stamps, at = [], start
         while len(stamps) < 2 and self[at].function == name:
             if self[at].mnemonic == "rdtsc":
@@ -92,7 +100,7 @@ def trace_bochs(setup, iso, start, operations):
     # Before Lamina, other code ran at the guest's addresses, too.
     commands = [f"lb {start:#x}", "c", "d 1"]
     for number, (first, last) in enumerate(operations):
-        commands += [f"lb {first:#x}", f"lb {last:#x}", *["c"] * (2 * WARM + 1), "trace on", "c", "trace off",
+        commands += [f"lb {first:#x}", *["c"] * (WARM + 1), f"lb {last:#x}", "trace on", "c", "trace off",
                      f"d {2 * number + 2}", f"d {2 * number + 3}"]
     with bench.machine(setup, iso, debugger=commands) as running:
         if not running.wait(bench.LIMIT):
@@ -171,7 +179,7 @@ def profile(setup, figures, iso):
     """{figure: its instructions}."""
     guests = {mode: Guest(bench.OUTPUT / f"{mode}.elf") for mode in bench.MODES}
     host = Code(bench.BUILD / "lamina.debug")
-    traces = trace(setup, iso, host.functions["vm_run"],
+    traces = trace(setup, iso, host.functions["vcpu_run_slice"],
                    [operation(figure, setup, guests) for figure in figures])
     return {figure: [who(address, guests[figure.partition(".")[0]], host) for address in addresses]
             for figure, addresses in zip(figures, traces)}

@@ -68,7 +68,7 @@ PHASES = (
     ("the VM and its tables", "guest_mem_clear"),
     ("zeroing the VM's 128 MiB", "platform_create"),
     ("devices, ACPI tables", "loader_load"),
-    ("loading and overwriting the module", "vm_run"),
+    ("loading and overwriting the module", "vm_start"),
     ("to the first entry", "svm_vmenter"),
 )
 # Functions that do not count as Lamina's work: waiting, and loops over memory.
@@ -146,7 +146,7 @@ def idle_exits(folder):
 
 def owned(said):
     """The memory that Lamina owns for a VM, by its log: KiB, and KiB of page tables."""
-    return tuple(map(int, re.search(r"Lamina owns (\d+) KiB for it and itself, and (\d+) KiB of page tables",
+    return tuple(map(int, re.search(r"Lamina owns (\d+) KiB for it, and (\d+) KiB of page tables",
                                     said).groups()))
 
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Several VMs at the same time on the same CPUs: each gets its share, none sees another's registers, and a bad
+neighbour delays the others by a bounded time."""
+
+import re
+
+import pytest
+
+import matrix
+
+pytestmark = pytest.mark.skipif(not matrix.SEVERAL_CPUS, reason="matrix.SEVERAL_CPUS is off")
+
+ONE_CPU = matrix.QEMU_SVM
+TWO_CPUS = matrix.with_cpus(matrix.QEMU_SVM, 2)
+SLICE_MS = 10
+
+
+def vm(name, guest, cmdline="", vcpus=1, cpus="0"):
+    return matrix.Module(f"guests/{guest}.elf",
+                         f"vm={name} mem=16M limit=240 vcpus={vcpus} cpus={cpus} -- {cmdline}")
+
+
+def together(name, setup, *modules, **rest):
+    return matrix.Boot(name, setup, modules, lines=(matrix.ENDED_WELL,), limit=300, memory=256,
+                       options=f"{matrix.Boot.options} start=together", **rest)
+
+
+SETUPS = (ONE_CPU, matrix.BOCHS_VMX, matrix.BOCHS_SVM)
+FAIR = [together("smp-fair", setup, vm("one", "smpspin", "ms=2000"), vm("two", "smpspin", "ms=2000"))
+        for setup in SETUPS]
+LATE = [together("smp-late", setup, vm("late", "smpspin", "what=1 ms=1000"), vm("busy", "smpspin", "ms=6000"))
+        for setup in SETUPS]
+LEAK = [together("smp-leak", setup, vm("one", "smpfpu", "seed=1 ms=500", 2, "0-1"),
+                 vm("two", "smpfpu", "seed=2 ms=500 xcr0=1", 2, "0-1"))
+        for setup in (TWO_CPUS, matrix.with_cpus(matrix.BOCHS_VMX, 2), matrix.with_cpus(matrix.BOCHS_SVM, 2))]
+FLOOD = [together(f"smp-flood-{what}", TWO_CPUS, vm("late", "smpspin", "what=1 ms=1000"),
+                  vm("bad", "smpflood", f"what={what} ms=2000", 2, "0-1"))
+         for what in (0, 1, 3)]
+
+
+def text_of(run):
+    assert not run.error, run.error
+    assert re.search(matrix.ENDED_WELL, run.text, re.MULTILINE), run.text[-3000:]
+    return run.text
+
+
+def verdicts(text, guest, count):
+    assert len(re.findall(rf"guest {guest}: [1-9]\d* passed, 0 failed", text)) == count, text[-3000:]
+
+
+@pytest.mark.parametrize("boot", FAIR, ids=str)
+def test_two_vms_get_the_same_share(boot, run):
+    text = text_of(run)
+    verdicts(text, "smpspin", 2)
+    loops = [int(number) for number in re.findall(r"smpspin: cpu 0: (\d+) loops", text)]
+    assert len(loops) == 2, text[-3000:]
+    assert max(loops) <= 1.5 * min(loops), loops
+
+
+def latest_ms(text):
+    worst, per_ms = re.search(r"smpspin: late by at most (\d+) of (\d+) ticks per ms", text).groups()
+    return int(worst) / int(per_ms)
+
+
+@pytest.mark.parametrize("boot", LATE, ids=str)
+def test_a_timer_waits_for_one_slice_of_another_vm(boot, run):
+    """A vCPU that was halted comes next when its timer is due: after one slice of the other at most. QEMU counts
+    the real time of a busy build machine, so the bound holds in Bochs."""
+    text = text_of(run)
+    verdicts(text, "smpspin", 2)
+    if boot.setup.emulator.startswith("bochs"):
+        assert latest_ms(text) <= 1.5 * SLICE_MS
+
+
+@pytest.mark.parametrize("boot", LEAK, ids=str)
+def test_registers_of_another_vm_are_not_seen(boot, run):
+    verdicts(text_of(run), "smpfpu", 2)
+
+
+@pytest.mark.parametrize("boot", FLOOD, ids=str)
+def test_a_bad_neighbour_stops_nobody(boot, run):
+    text = text_of(run)
+    verdicts(text, "smpspin", 1)
+    verdicts(text, "smpflood", 1)
