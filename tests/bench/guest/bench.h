@@ -65,6 +65,8 @@ void say_dec(u32 value);
 void bench_cpu(void);		/* cpu.c: CPUID, MSRs, control and debug registers, memory */
 void bench_ports(void);		/* ports.c */
 void bench_interrupts(void);	/* interrupts.c: local APIC and timers */
+/* ipi.c, long mode only: between two processors, in x2APIC mode. Starts the other one. */
+void bench_ipi(void);
 
 /* acpi.c: the I/O port of the ACPI PM timer, or 0 */
 u16 acpi_pm_timer(void);

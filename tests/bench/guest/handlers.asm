@@ -5,7 +5,7 @@
 	section .text
 	bits BITS
 	extern irq_done, irq_tsc
-	global handle_ipi, handle_timer, handle_x2apic_ipi, handle_nmi
+	global handle_ipi, handle_timer, handle_x2apic_ipi, handle_nmi, handle_far_ipi
 
 %if BITS = 64
 %define AX rax
@@ -51,6 +51,23 @@ handle_x2apic_ipi:
 	inc dword [irq_done]
 	pop DX
 	pop CX
+	pop AX
+	RETURN
+
+; On another processor, in x2APIC mode.
+handle_far_ipi:
+	push AX
+	push DX
+	rdtsc
+	push CX
+	mov [irq_tsc], eax
+	xor eax, eax
+	xor edx, edx
+	mov ecx, 0x80b
+	wrmsr
+	mov dword [irq_done], 1
+	pop CX
+	pop DX
 	pop AX
 	RETURN
 

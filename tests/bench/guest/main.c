@@ -13,14 +13,42 @@ OPERATION(loop_2000, "", "mov $1000, %%ecx", "1: dec %%ecx\n\tjnz 1b", "")
 /* 100 and 2000 instructions: their figures show how many ticks an instruction takes. */
 static const struct bench calibration[] = { { OP(nops_100) }, { OP(loop_2000) } };
 
-int main(void)
+/* For the switch between VMs: a guest that never exits by itself, with state in the FPU. */
+static void spin(void)
 {
-	say("bench: " MODE " mode\n");
+	/* In Bochs the host's interrupts end no loop with IF = 0 under SVM. */
+	asm volatile("fninit\n\tfld1\n\tsti\n1:\tjmp 1b");
+}
+
+/* One of many guests that sleep. */
+static void idle(void)
+{
+	for (;;)
+		wait_irq();
+}
+
+static void bench_all(void)
+{
 	RUN(calibration);
 	bench_cpu();
 	bench_ports();
 	bench_interrupts();
+}
+
+int main(void)
+{
+	u32 number;
+
+	if (cmdline_number("spin", &number))
+		spin();
+	if (cmdline_number("idle", &number))
+		idle();
+	say("bench: " MODE " mode\n");
+	if (!cmdline_number("ipi", &number))
+		bench_all();
 #ifdef __x86_64__
+	else
+		bench_ipi();
 	say("bench: done\n");
 	debug_exit(0);
 #else
