@@ -29,7 +29,8 @@ QUIET = 5       # seconds of silence after its last line, after which a machine 
 LINUX = dataclasses.replace(matrix.MEDIA_BOOTS[0], name="linux")
 # A machine whose time is counted in instructions takes minutes for guests that spin until their limit.
 GUEST_BOOTS = {boot: guests for boot, guests in matrix.GUEST_BOOTS.items()
-               if boot.setup.name == matrix.QEMU_SVM.name and guests is not matrix.SPINNING}
+               if boot.setup.name == matrix.QEMU_SVM.name and guests is not matrix.SPINNING and
+               boot not in matrix.SMP_GUEST_BOOTS}
 
 
 class Board:
