@@ -18,6 +18,17 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 #endif
 
+/* The sum of all bytes, modulo 256: 0 for a firmware table whose checksum byte is right. */
+static inline u8 byte_sum(const void *data, size_t size)
+{
+	const u8 *bytes = data;
+	u8 sum = 0;
+
+	while (size--)
+		sum += *bytes++;
+	return sum;
+}
+
 /* Copy at most size-1 characters and always terminate, unless size is 0. false: the text was cut. */
 bool str_copy(char *to, const char *from, size_t size);
 

@@ -21,20 +21,10 @@ static struct {
 } tables[MAX_TABLES];
 static unsigned table_count;
 
-static bool sum_is_zero(const void *data, size_t size)
-{
-	const u8 *byte = data;
-	u8 sum = 0;
-
-	for (size_t i = 0; i < size; i++)
-		sum += byte[i];
-	return sum == 0;
-}
-
 static bool rsdp_valid(const void *data, size_t size)
 {
 	return size >= RSDP_V1_SIZE && memcmp(data, RSDP_SIGNATURE, 8) == 0 &&
-	       sum_is_zero(data, RSDP_V1_SIZE);
+	       byte_sum(data, RSDP_V1_SIZE) == 0;
 }
 
 /* ACPI Specification, "Finding the RSDP on IA-PC Systems" */
@@ -77,7 +67,7 @@ const struct acpi_header *acpi_map_table(hpa_t pa)
 		return NULL;
 	}
 	table = firmware_map(pa, length);
-	if (table && !sum_is_zero(table, length)) {
+	if (table && byte_sum(table, length) != 0) {
 		log_warn("ACPI: the checksum of table %.4s at 0x%llx is wrong: ignored",
 			 table->signature, (ull)pa);
 		return NULL;
@@ -130,7 +120,7 @@ static bool xsdt_usable(const struct acpi_rsdp *rsdp)
 {
 	if (rsdp->revision < 2 || !rsdp->xsdt)
 		return false;
-	if (sum_is_zero(rsdp, sizeof(*rsdp)))
+	if (byte_sum(rsdp, sizeof(*rsdp)) == 0)
 		return true;
 	log_warn("ACPI: the root pointer's extended checksum is wrong: the RSDT is used");
 	return false;

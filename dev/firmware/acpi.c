@@ -48,17 +48,6 @@ static u32 address_of(const struct area *area, const void *table)
 	return (u32)(GUEST_RSDP_ADDRESS + (size_t)((const u8 *)table - area->start));
 }
 
-/* The checksum byte: with it, all bytes add up to 0. The checksum field itself must still be 0. */
-static u8 checksum(const void *data, size_t size)
-{
-	const u8 *bytes = data;
-	u8 sum = 0;
-
-	while (size--)
-		sum += *bytes++;
-	return (u8)-sum;
-}
-
 static void *open_table(struct area *area, const char *signature, u8 revision, size_t size)
 {
 	struct acpi_header *header = take(area, size, 16);
@@ -81,7 +70,7 @@ static void close_table(struct area *area, void *table)
 	struct acpi_header *header = table;
 
 	header->length = (u32)(area->start + area->used - (u8 *)table);
-	header->checksum = checksum(table, header->length);
+	header->checksum = (u8)-byte_sum(table, header->length);
 }
 
 /* --- FACS, DSDT --- */
@@ -291,8 +280,8 @@ static void write_rsdp(struct acpi_rsdp *rsdp, u32 rsdt, u32 xsdt)
 	rsdp->rsdt = rsdt;
 	rsdp->length = sizeof(*rsdp);
 	rsdp->xsdt = xsdt;
-	rsdp->checksum = checksum(rsdp, offsetof(struct acpi_rsdp, length));
-	rsdp->extended_checksum = checksum(rsdp, sizeof(*rsdp));
+	rsdp->checksum = (u8)-byte_sum(rsdp, offsetof(struct acpi_rsdp, length));
+	rsdp->extended_checksum = (u8)-byte_sum(rsdp, sizeof(*rsdp));
 }
 
 static int write_tables(struct area *area, u32 processors)

@@ -82,16 +82,6 @@ struct mp_area {
 	u16 entries;
 };
 
-static u8 checksum(const void *data, size_t size)
-{
-	const u8 *bytes = data;
-	u8 sum = 0;
-
-	while (size--)
-		sum += *bytes++;
-	return (u8)-sum;
-}
-
 /* Beyond the end, `used` still grows: it is compared once, at the end. */
 static void add(struct mp_area *area, const void *entry, size_t size)
 {
@@ -191,13 +181,13 @@ static int build(u8 *memory, size_t size, u32 processors)
 	memcpy(header->product_id, "LAMINA VM   ", 12);
 	header->entries = area.entries;
 	header->lapic_address = (u32)LAPIC_DEFAULT_BASE;
-	header->checksum = checksum(header, header->length);
+	header->checksum = (u8)-byte_sum(header, header->length);
 
 	memcpy(pointer->signature, "_MP_", 4);
 	pointer->table = (u32)(MP_TABLE_ADDRESS + sizeof(*pointer));
 	pointer->length = 1;
 	pointer->spec_revision = SPEC_REVISION;
-	pointer->checksum = checksum(pointer, sizeof(*pointer));
+	pointer->checksum = (u8)-byte_sum(pointer, sizeof(*pointer));
 	return 0;
 }
 

@@ -268,6 +268,16 @@ static void test_numbers_in_views_end_with_the_view(void **state)
 	assert_int_equal(value, MIB(64));
 }
 
+static void test_byte_sum(void **state)
+{
+	static const u8 bytes[] = { 0xff, 0x80, 0x02, 0x7f };
+
+	assert_int_equal(byte_sum(bytes, 0), 0);
+	assert_int_equal(byte_sum(bytes, 1), 0xff);
+	assert_int_equal(byte_sum(bytes, 3), 0x81);	/* 0x181 */
+	assert_int_equal(byte_sum(bytes, 4), 0);	/* 0x200 */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_parse_u64),
 		cmocka_unit_test(test_parse_size),
 		cmocka_unit_test(test_numbers_in_views_end_with_the_view),
+		cmocka_unit_test(test_byte_sum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
