@@ -196,12 +196,3 @@ void vm_dump(struct vm *vm)
 		sched_notify(vm->vcpus[i]);
 	}
 }
-
-/* --- for the console --- */
-
-struct vm *vm_current(void)
-{
-	struct vcpu *vcpu = this_cpu()->current_vcpu;
-
-	return vcpu ? vcpu->vm : NULL;
-}

@@ -111,6 +111,3 @@ void vm_dump(struct vm *vm);
 
 /* Have all vCPUs look at vm->state. Any CPU. */
 void vm_state_changed(struct vm *vm);
-
-/* The VM whose vCPU is loaded on this CPU. NULL: none. */
-struct vm *vm_current(void);

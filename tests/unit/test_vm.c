@@ -405,13 +405,12 @@ static void entering_and_leaving(void **state)
 {
 	config.vcpus = 2;
 	assert_int_equal(vm_create(&vm, &config, &ops, homes), 0);
-	assert_null(vm_current());
+	assert_null(home.current_vcpu);
 	memset(life, 0, sizeof(life));
 	vm_enter(vm.vcpus[1]);
 	assert_ptr_equal(home.current_vcpu, vm.vcpus[1]);
-	assert_ptr_equal(vm_current(), &vm);
 	vm_leave();
-	assert_null(vm_current());
+	assert_null(home.current_vcpu);
 	assert_string_equal(life, "LU");
 	vm_destroy(&vm);
 }
