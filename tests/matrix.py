@@ -199,8 +199,6 @@ GUEST_BOOTS.update({
 # ---------------------------------------------------------------------------
 # VMs with several CPUs: as many as the machine has, and more.
 
-SEVERAL_CPUS = True
-
 
 def with_cpus(setup, cpus):
     return setup._replace(name=f"{setup.name}-{cpus}-cpus", cpus=cpus)
@@ -244,8 +242,7 @@ SMP_GUEST_BOOTS.update({
         dataclasses.replace(SMP_GUESTS[0], cmdline="rounds=10000", seconds=1200),
         dataclasses.replace(SMP_GUESTS[1], cmdline="rounds=100000", seconds=1200),
         dataclasses.replace(SMP_GUESTS[4], cmdline="rounds=100000", seconds=1200)),)})
-if SEVERAL_CPUS:
-    GUEST_BOOTS.update(SMP_GUEST_BOOTS)
+GUEST_BOOTS.update(SMP_GUEST_BOOTS)
 
 # Checks that fail in a guest because of a bug of that emulator: which, how often, and why. If a check does
 # not fail as listed, for example because a newer version has fixed the bug, the test fails.
@@ -422,5 +419,4 @@ OTHER_BOOTS = (
     ), lines=(error_line("colour"), error_line("12Q"), error_line("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS,
-         *(SMP_LINUX_BOOTS if SEVERAL_CPUS else ()))
+BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS, *SMP_LINUX_BOOTS)

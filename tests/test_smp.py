@@ -8,8 +8,6 @@ import pytest
 
 import matrix
 
-pytestmark = pytest.mark.skipif(not matrix.SEVERAL_CPUS, reason="matrix.SEVERAL_CPUS is off")
-
 ONE_CPU = matrix.QEMU_SVM
 TWO_CPUS = matrix.with_cpus(matrix.QEMU_SVM, 2)
 SLICE_MS = 10
