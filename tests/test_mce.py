@@ -62,23 +62,23 @@ class Monitor:
         return self._read()
 
 
-@pytest.fixture(scope="module")
-def iso(tmp_path_factory):
-    path = tmp_path_factory.mktemp("mce") / "mce.iso"
+def build_iso(folder, options=""):
+    path = folder / "mce.iso"
     image.build(path, conftest.BUILD / "lamina.elf",
-                "console=com1,115200 onend=poweroff onfail=poweroff",
+                f"console=com1,115200 onend=poweroff onfail=poweroff{options}",
                 [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")], True)
     return path
+
+
+@pytest.fixture(scope="module")
+def iso(tmp_path_factory):
+    return build_iso(tmp_path_factory.mktemp("mce"))
 
 
 @pytest.fixture(scope="module")
 def iso_one_cpu(tmp_path_factory):
     """Guests run on CPU 0 alone: the others stay parked."""
-    path = tmp_path_factory.mktemp("mce") / "parked.iso"
-    image.build(path, conftest.BUILD / "lamina.elf",
-                "console=com1,115200 onend=poweroff onfail=poweroff cpus=0",
-                [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")], True)
-    return path
+    return build_iso(tmp_path_factory.mktemp("parked"), " cpus=0")
 
 
 def inject(path, status, mcg_status, bank, cpu="0"):
