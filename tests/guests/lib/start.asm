@@ -5,6 +5,8 @@
 ; In: EAX = boot protocol's magic, EBX = its information. Calls guest_start(), which never
 ; returns, with a known GDT, a stack, IF = DF = 0 and (BITS = 64) long mode.
 
+%include "long_mode.inc"
+
 	section .boot
 %ifdef MB1
 	align 4
@@ -66,21 +68,7 @@ start:
 	add eax, 0x200000
 	add edi, 8
 	loop .pd
-	mov eax, cr4
-	or eax, 1 << 5			; PAE
-	mov cr4, eax
-	mov eax, pml4
-	mov cr3, eax
-	mov ecx, 0xc0000080		; EFER
-	rdmsr
-	or eax, 1 << 8			; LME
-	wrmsr
-	mov eax, cr0
-	or eax, 1 << 31			; PG
-	mov cr0, eax
-	jmp 0x18:.long
-	bits 64
-.long:
+	enter_long_mode .long
 %endif
 	call guest_start
 

@@ -2,6 +2,8 @@
 ; Where a CPU begins after a SIPI: in real mode, at the start of a page below 1 MiB, which trampoline_at() has
 ; copied it to. Notes the state that it finds, and goes to long mode, to ap_main() on this CPU's own stack.
 
+%include "long_mode.inc"
+
 	extern gdt, pml4, ap_main, smp_stacks, smp_index_of
 
 	section .rodata
@@ -68,21 +70,7 @@ ap32:
 	mov ss, ax
 	mov fs, ax
 	mov gs, ax
-	mov eax, cr4
-	or eax, 1 << 5				; PAE
-	mov cr4, eax
-	mov eax, pml4
-	mov cr3, eax
-	mov ecx, 0xc0000080			; EFER
-	rdmsr
-	or eax, 1 << 8				; LME
-	wrmsr
-	mov eax, cr0
-	or eax, 1 << 31				; PG
-	mov cr0, eax
-	jmp 0x18:ap64
-	bits 64
-ap64:
+	enter_long_mode ap64
 	mov r12d, ebx
 	mov eax, 1
 	cpuid
