@@ -32,14 +32,24 @@ static bool is_allowed(const struct percpu *cpu)
 	return cpu_set_is_empty(&allowed) || cpu_set_has(&allowed, cpu->index);
 }
 
+/* A number for each core of the machine. */
+static u32 core_of(const struct percpu *cpu)
+{
+	static struct cpu_topology topology;	/* boot CPU */
+	static bool known;
+
+	if (!known)
+		topology = cpu_topology_read();
+	known = true;
+	return cpu->apic_id >> topology.thread_bits;
+}
+
 static bool has_sibling_before(const struct percpu *cpu)
 {
-	struct cpu_topology topology = cpu_topology_read();
-
 	for (u32 i = 0; i < cpu->index; i++) {
 		const struct percpu *other = percpu_get(i);
 
-		if (is_allowed(other) && other->apic_id >> topology.thread_bits == cpu->apic_id >> topology.thread_bits)
+		if (core_of(other) == core_of(cpu) && is_allowed(other))
 			return true;
 	}
 	return false;
@@ -60,28 +70,35 @@ static bool runs_guests(const struct percpu *cpu)
 	return cpu->sched && !placement_leaves_out(cpu);
 }
 
+/* The homes of a VM that are chosen so far, and how many of them each CPU is. */
+struct choice {
+	struct percpu **homes;
+	u32 count;
+	u32 on[MAX_CPUS];
+};
+
+static void choose(struct choice *choice, struct percpu *cpu)
+{
+	choice->homes[choice->count++] = cpu;
+	choice->on[cpu->index]++;
+}
+
 /* The vCPUs of a choice that is being made, and those that are there already. */
 struct cpu_load {
 	u32 vcpus, own;		/* of all VMs, of this one */
 	u32 core;		/* of all VMs, on all threads of the core */
 };
 
-static struct cpu_load load_of(const struct percpu *cpu, struct percpu *const *homes, u32 chosen)
+static struct cpu_load load_of(const struct percpu *cpu, const struct choice *choice)
 {
-	struct cpu_topology topology = cpu_topology_read();
-	struct cpu_load load = { .vcpus = sched_count(cpu) };
+	u32 own = choice->on[cpu->index];
+	struct cpu_load load = { .vcpus = sched_count(cpu) + own, .own = own };
 
-	for (u32 i = 0; i < chosen; i++)
-		load.own += homes[i] == cpu;
-	load.vcpus += load.own;
 	for (u32 i = 0; i < percpu_count(); i++) {
 		const struct percpu *other = percpu_get(i);
 
-		if (!runs_guests(other) || other->apic_id >> topology.thread_bits != cpu->apic_id >> topology.thread_bits)
-			continue;
-		load.core += sched_count(other);
-		for (u32 n = 0; n < chosen; n++)
-			load.core += homes[n] == other;
+		if (core_of(other) == core_of(cpu) && runs_guests(other))
+			load.core += sched_count(other) + choice->on[other->index];
 	}
 	return load;
 }
@@ -105,7 +122,7 @@ static bool any_runs_guests(void)
 }
 
 /* NULL: no CPU has room for another vCPU. */
-static struct percpu *least_loaded(struct percpu *const *homes, u32 chosen)
+static struct percpu *least_loaded(const struct choice *choice)
 {
 	struct percpu *best = NULL;
 	struct cpu_load best_load = { 0 };
@@ -116,7 +133,7 @@ static struct percpu *least_loaded(struct percpu *const *homes, u32 chosen)
 
 		if (!runs_guests(cpu))
 			continue;
-		load = load_of(cpu, homes, chosen);
+		load = load_of(cpu, choice);
 		if (load.vcpus >= SCHED_SLOTS || (best && !is_less(load, best_load)))
 			continue;
 		best = cpu;
@@ -137,7 +154,7 @@ static int next_in_set(const struct cpu_set *set, int previous)
 	return -1;
 }
 
-static int choose_from_set(const struct vm_config *config, struct percpu **homes)
+static int choose_from_set(const struct vm_config *config, struct choice *choice)
 {
 	int cpu = -1;
 
@@ -148,28 +165,32 @@ static int choose_from_set(const struct vm_config *config, struct percpu **homes
 				  config->name, cpu);
 			return -EINVAL;
 		}
-		homes[i] = percpu_get((u32)cpu);
-		if (load_of(homes[i], homes, i).vcpus >= SCHED_SLOTS) {
+		if (load_of(percpu_get((u32)cpu), choice).vcpus >= SCHED_SLOTS) {
 			log_error("VM %s: CPU %d has %u vCPUs already", config->name, cpu, SCHED_SLOTS);
 			return -EINVAL;
 		}
+		choose(choice, percpu_get((u32)cpu));
 	}
 	return 0;
 }
 
 int placement_choose(const struct vm_config *config, struct percpu **homes)
 {
+	struct choice choice = { .homes = homes };
+
 	if (!cpu_set_is_empty(&config->cpus))
-		return choose_from_set(config, homes);
+		return choose_from_set(config, &choice);
 	for (u32 i = 0; i < config->vcpus; i++) {
-		homes[i] = least_loaded(homes, i);
-		if (!homes[i]) {
+		struct percpu *cpu = least_loaded(&choice);
+
+		if (!cpu) {
 			if (any_runs_guests())
 				log_error("VM %s: each CPU has %u vCPUs already", config->name, SCHED_SLOTS);
 			else
 				log_error("VM %s: no CPU runs guests: cpus= names none that there is", config->name);
 			return -EINVAL;
 		}
+		choose(&choice, cpu);
 	}
 	return 0;
 }
