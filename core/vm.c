@@ -125,14 +125,19 @@ void vm_leave(void)
 	vcpu_unload(this_cpu()->current_vcpu);
 }
 
-void vm_state_changed(struct vm *vm)
+static void request_of_all(struct vm *vm, enum vcpu_request request)
 {
 	/* Not only where no request is pending: a paused vCPU does not serve those that are. */
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
-		vcpu_request(vm->vcpus[i], REQ_STATE);
+		vcpu_request(vm->vcpus[i], request);
 		if (vm->active)
 			sched_notify(vm->vcpus[i]);
 	}
+}
+
+void vm_state_changed(struct vm *vm)
+{
+	request_of_all(vm, REQ_STATE);
 }
 
 void vm_start(struct vm *vm, u64 limit)
@@ -191,8 +196,5 @@ void vm_stop(struct vm *vm)
 
 void vm_dump(struct vm *vm)
 {
-	for (u32 i = 0; i < vm->vcpu_count; i++) {
-		vcpu_request(vm->vcpus[i], REQ_DUMP);
-		sched_notify(vm->vcpus[i]);
-	}
+	request_of_all(vm, REQ_DUMP);
 }
