@@ -24,6 +24,7 @@ import time
 import tty
 
 import emulators
+import labnet
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -195,8 +196,10 @@ class Machine:
         debugger = [*self.emulator.debugger, "-rc", "commands"]
         if not (self.debugger or self.emulator.always_debugger):
             debugger = []
+        # Bochs' display is a VNC server at the first free port, and of two that look at the same time one
+        # panics: give each ports of its own.
         self.process = subprocess.Popen(
-            [*self.emulator.prefix(), "-q", "-f", "bochsrc", *debugger], cwd=self.folder,
+            [*labnet.alone(), *self.emulator.prefix(), "-q", "-f", "bochsrc", *debugger], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
         self.input = self.source = ours
         # Kept open, so that the last bytes can be read after Bochs has ended.

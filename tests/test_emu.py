@@ -8,6 +8,7 @@ import time
 
 import emu
 import emulators
+import labnet
 import pytest
 
 SPIN = ("sh", "-c", "while :; do :; done")
@@ -63,3 +64,17 @@ def test_version(name):
     if name in emulators.INSTALLED.values() and emulators.missing(name):
         pytest.skip(emulators.missing(name))
     assert not emulators.missing(name)
+
+
+@pytest.mark.skipif(not labnet.alone(), reason="no network namespace can be made here")
+def test_machines_in_bochs_do_not_share_ports(tmp_path):
+    """Each has a network namespace of its own for its display's port: they can start at the same time."""
+    iso = tmp_path / "empty.iso"
+    iso.write_bytes(bytes(1 << 20))
+    with contextlib.ExitStack() as stack:
+        processes = ["self", *(stack.enter_context(emu.Machine(iso, "bochs-2.7", mem=64)).process.pid
+                               for _ in range(2))]
+        deadline, networks = time.monotonic() + SECONDS, set()
+        while len(networks) < 3 and time.monotonic() < deadline:
+            networks = {os.readlink(f"/proc/{process}/ns/net") for process in processes}
+    assert len(networks) == 3
