@@ -163,8 +163,11 @@ bool smp_wait(u32 cpu)
 {
 	u64 end = rdtsc() + tsc_per_ms() * 120000;
 
+	/* With interrupts off the host's interrupts would not end this CPU's turn in Bochs' SVM, however many wait for it. */
+	asm volatile("sti" : : : "memory");
 	while (smp[cpu].job && rdtsc() < end)
 		pause();
+	asm volatile("cli" : : : "memory");
 	return !smp[cpu].job;
 }
 
