@@ -334,6 +334,7 @@ def test_three_linux_together(tmp_path, request):
             machine.expect(prompt, 2 * LIMIT)
             machine.send(f"echo {name} $(nproc)\r")
             machine.expect(rf"^{name} 2$", LIMIT)
+            machine.expect(prompt, LIMIT)           # or it would be taken for that of the next one
         machine.send("reboot -f\r")
         machine.expect(r"mail\] vm ended: reset by the guest", LIMIT)
         machine.expect(r"mail\] restarting", LIMIT)
