@@ -2,7 +2,7 @@
 /*
  * The service thread, on the boot CPU: it creates, restarts and destroys VMs and serves the monitor. It has a
  * stack of its own and takes turns with the vCPUs of that CPU. It runs with interrupts off, like everything
- * else, so it must call service_pause() at least every few milliseconds.
+ * else, so it must call service_pause() at least every millisecond.
  */
 #pragma once
 
