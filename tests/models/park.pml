@@ -2,22 +2,25 @@
 /*
  * A home CPU with two vCPUs, of which it runs one at a time, and other CPUs that post interrupts to them.
  *
- * A sender posts (PIR, then ON), sets REQ_EVENT, and if that vCPU had no request yet it sets the vCPU's bit in
- * the CPU's `woken` and sends the IPI. A vCPU that halts clears REQ_EVENT, then looks at what was posted and
- * at its other requests, and only then leaves the run queue; for a woken one the same decides whether it comes back. The
- * CPU takes `woken` by one exchange, and idles after a look at `woken` and at the run queue with interrupts off.
+ * A sender posts (PIR, then ON), sets REQ_EVENT, and if that vCPU had no request yet it looks whether the CPU runs it.
+ * If so, it sends an IPI that only ends the guest's turn: the loop looks at the requests before the next entry. Else it
+ * sets the vCPU's bit in the CPU's `woken` and sends the IPI that makes the CPU look at them. A vCPU that halts is no
+ * longer `running` for others, then clears REQ_EVENT, then looks at what was posted and at its other requests, and only
+ * then leaves the run queue; for a woken one the same decides whether it comes back. The CPU takes `woken` by one
+ * exchange, and idles after a look at `woken` and at the run queue with interrupts off.
  *
  * Property: when nothing can happen any more, every posted interrupt and every NMI was delivered, except for a vCPU in the
  * run queue that waits for the end of another's slice.
  *
- * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN
+ * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN STILL_RUNNING
  */
 #define VCPUS	2
 #define EVENT	1
 #define NMI	2
 
 byte requests[VCPUS], woken;
-bool ipi;
+bool ipi, nudge;
+byte running;			/* as other CPUs see it: the vCPU in the loop, from 1 */
 bool pir[VCPUS], on[VCPUS], nmi[VCPUS];
 bool queued[VCPUS];
 byte preemptions = 1, current;	/* current: the vCPU in the guest, from 1 */
@@ -34,10 +37,14 @@ inline kick(v, what)
 #else
 	:: old == 0 ->
 #endif
+		if
+		:: running == v + 1 -> nudge = true
+		:: else ->
 #ifndef BROKEN_WOKEN_FIRST
-		atomic { woken = woken | (1 << v) }
+			atomic { woken = woken | (1 << v) }
 #endif
-		ipi = true
+			ipi = true
+		fi
 	:: else
 	fi
 }
@@ -147,6 +154,7 @@ next:
 	:: queued[1] -> v = 1
 	:: !queued[0] && !queued[1] -> goto idle
 	fi;
+	running = v + 1;
 enter:
 	serve(v);
 	if	/* the last look, interrupts off */
@@ -158,18 +166,31 @@ enter:
 	:: true
 	fi;
 	if	/* in the guest */
-	:: ipi -> ipi = false; goto next
-	:: preemptions > 0 -> preemptions--; goto next	/* the slice is over */
-	:: can_run(v); goto next	/* HLT */
+	:: nudge -> nudge = false; goto enter
+	:: ipi -> ipi = false; goto leave
+	:: preemptions > 0 -> preemptions--; goto leave	/* the slice is over */
+	:: goto halt
 	fi;
 spins:
 	current = v + 1;
 end_spins:
 	if
+	:: nudge -> nudge = false; current = 0; goto enter
 	:: ipi -> ipi = false
 	:: preemptions > 0 -> preemptions--
 	fi;
 	current = 0;
+leave:
+	running = 0;
+	goto next;
+halt:
+#ifdef BROKEN_STILL_RUNNING
+	can_run(v);
+	running = 0;
+#else
+	running = 0;
+	can_run(v);
+#endif
 	goto next;
 idle:
 	/* CLI */
@@ -184,7 +205,10 @@ idle:
 	fi;
 #endif
 end_hlt:	/* STI; HLT */
-	ipi -> ipi = false;
+	if
+	:: ipi -> ipi = false
+	:: nudge -> nudge = false
+	fi;
 	goto next
 }
 
