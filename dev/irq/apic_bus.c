@@ -122,10 +122,10 @@ static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *me
 	return lowest;
 }
 
-/* The usual interrupt: a fixed one for one APIC, by its physical id. No APIC has one of the broadcast ids. */
+/* The usual message: to one APIC, by its physical id. No APIC has one of the broadcast ids. */
 static bool is_to_one(const struct vm *vm, const struct apic_message *message)
 {
-	return message->shorthand == APIC_TO_DESTINATION && !message->logical && message->delivery == APIC_FIXED &&
+	return message->shorthand == APIC_TO_DESTINATION && !message->logical && message->delivery != APIC_LOWEST &&
 	       message->destination < vm_vcpu_count(vm) && !is_broadcast(message);
 }
 
@@ -137,7 +137,9 @@ bool apic_bus_send(struct vm *vm, const struct apic_message *message)
 	if (likely(is_to_one(vm, message))) {
 		struct vlapic *vlapic = vlapic_at(vm, message->destination);
 
-		return vlapic_receive(vlapic, message->vector, message->level);
+		if (likely(message->delivery == APIC_FIXED))
+			return vlapic_receive(vlapic, message->vector, message->level);
+		return (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && vlapic_accept(vlapic, message);
 	}
 	span = candidates(vm, message);
 
