@@ -235,10 +235,10 @@ static u32 take(struct vcpu *vcpu, u32 mask)
  */
 static bool can_run(struct vcpu *vcpu, u64 now)
 {
-	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE);
+	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_SEQ_CST);
 
 	if (state != VM_RUNNING)
-		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_DUMP);
+		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & REQ_DUMP);
 	if (take(vcpu, REQ_TIMER | REQ_RESCHED) & REQ_TIMER || vcpu->timer_deadline <= now)
 		vtimer_run_expired(vcpu, now);
 	/* Its next entry serves them. */
@@ -526,7 +526,7 @@ static void idle(struct sched *sched)
 void cpu_main(struct percpu *cpu)
 {
 	struct sched *sched = cpu->sched;
-	bool served = false;	/* the service thread has had its turn after the last vCPU */
+	bool served = false;	/* the service thread has had its turn after the last vCPU; timers run within it */
 
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		struct vcpu *vcpu;
@@ -539,8 +539,7 @@ void cpu_main(struct percpu *cpu)
 		if (vcpu) {
 			run(sched, vcpu);
 		} else if (service_is_ready()) {
-			service_run();
-			served = true;
+			served = service_run();
 		} else {
 			idle(sched);
 		}

@@ -21,6 +21,9 @@ bool service_is_current(void);
 /* Any CPU, any context that may send an IPI. Takes no lock. */
 void service_wake(void);
 
-/* For core/sched.c, on the boot CPU: has the thread something to do? Let it run until it waits or pauses. */
+/*
+ * For core/sched.c, on the boot CPU: has the thread something to do? Let it run until it waits or pauses, and serve
+ * interrupts. True: its turn is over.
+ */
 bool service_is_ready(void);
-void service_run(void);
+bool service_run(void);

@@ -198,7 +198,7 @@ void service_wake(void)
 	service_wakes++;
 }
 
-void service_run(void)
+bool service_run(void)
 {
 	assert_true(service_turns--);
 	assert_null(current->running);
@@ -208,6 +208,7 @@ void service_run(void)
 	service_since = now;
 	if (service_work)
 		service_work();
+	return true;
 }
 
 /* --- guests --- */
