@@ -99,11 +99,12 @@ class Runs:
             return self.images[key]
 
     def _run_again(self, boot):
-        for _ in range(TRIES):
+        for number in range(1, TRIES + 1):
             run, faulty = self._run(boot)
             if not faulty:
                 break
             self.repeated.append(boot)
+            (LOGS / f"{boot}.log").replace(LOGS / f"{boot}.fault-{number}.log")
         return run
 
     def _run(self, boot):

@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import threading
 
@@ -35,8 +36,9 @@ ip link set {tap} up
 @functools.lru_cache
 def alone():
     """The start of a command that runs in a network namespace with nothing in it; empty where none can be made."""
-    made = subprocess.run([*UNSHARE, "true"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    return () if made.returncode else UNSHARE
+    made = shutil.which(UNSHARE[0]) and subprocess.run([*UNSHARE, "true"], stdin=subprocess.DEVNULL,
+                                                       stderr=subprocess.DEVNULL, check=False)
+    return UNSHARE if made and not made.returncode else ()
 
 
 def setting(name):

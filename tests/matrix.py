@@ -203,7 +203,7 @@ GUEST_BOOTS.update({
 
 # Bochs 3.0 with several CPUs: an exit that follows right upon an exception which the guest has taken saves the RIP of
 # before the exception, and CS, RSP and RFLAGS of after it. Linux then executes a program's code in the kernel.
-BOCHS_OLD_RIP = r"RIP: 0010:0x[0-9a-f]+$"
+BOCHS_OLD_RIP = r"RIP: 0010:0x(?!0+$)0*[0-7]?[0-9a-f]{1,11}$"
 
 
 def with_cpus(setup, cpus):

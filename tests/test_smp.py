@@ -51,6 +51,11 @@ def verdicts(text, guest, count):
 def test_two_vms_get_the_same_share(boot, run):
     text = text_of(run)
     verdicts(text, "smpspin", 2)
+    # At the same time, not one after the other.
+    starts, ends = ([float(time) for time in re.findall(rf"^\[ *([\d.]+) cpu0 (?:one|two)\] {what}", text, re.MULTILINE)]
+                    for what in ("first entry", "vm ended"))
+    assert len(starts) == len(ends) == 2
+    assert min(ends) - max(starts) > 0.75 * (max(ends) - min(starts)), (starts, ends)
     rates = [int(loops) / int(time) for loops, time in re.findall(r"smpspin: cpu 0: (\d+) loops in (\d+)", text)]
     assert len(rates) == 2, text[-3000:]
     assert 0.48 <= rates[0] / sum(rates) <= 0.52, rates

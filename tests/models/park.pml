@@ -12,7 +12,7 @@
  * Property: when nothing can happen any more, every posted interrupt and every NMI was delivered, except for a vCPU in the
  * run queue that waits for the end of another's slice.
  *
- * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN STILL_RUNNING
+ * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN STILL_RUNNING OLD_LOOK ANY_RUNNING
  */
 #define VCPUS	2
 #define EVENT	1
@@ -30,7 +30,13 @@ inline kick(v, what)
 #ifdef BROKEN_WOKEN_FIRST
 	atomic { woken = woken | (1 << v) }
 #endif
+#ifdef BROKEN_OLD_LOOK
+	was_running = running;
+#endif
 	atomic { old = requests[v]; requests[v] = old | what }
+#ifndef BROKEN_OLD_LOOK
+	was_running = running;
+#endif
 	if
 #ifdef BROKEN_NO_IPI_IF_QUEUED
 	:: old == 0 && !queued[v] ->
@@ -38,7 +44,11 @@ inline kick(v, what)
 	:: old == 0 ->
 #endif
 		if
-		:: running == v + 1 -> nudge = true
+#ifdef BROKEN_ANY_RUNNING
+		:: was_running != 0 -> nudge = true
+#else
+		:: was_running == v + 1 -> nudge = true
+#endif
 		:: else ->
 #ifndef BROKEN_WOKEN_FIRST
 			atomic { woken = woken | (1 << v) }
@@ -51,7 +61,7 @@ inline kick(v, what)
 
 proctype sender(byte v; byte count)
 {
-	byte old, i;
+	byte old, i, was_running;
 	bool was_on;
 
 	for (i : 1 .. count) {
@@ -61,13 +71,13 @@ proctype sender(byte v; byte count)
 		:: !was_on -> kick(v, EVENT)
 		:: else
 		fi;
-		d_step { old = 0; was_on = false }
+		d_step { old = 0; was_on = false; was_running = 0 }
 	}
 }
 
 proctype nmi_sender(byte v)
 {
-	byte old;
+	byte old, was_running;
 
 	nmi[v] = true;
 	kick(v, NMI)
@@ -88,8 +98,11 @@ inline can_run(v)
 	stay = requests[v] != 0;
 #else
 	atomic { requests[v] = requests[v] & ~EVENT }
-	stay = pir[v] || on[v];
-	stay = stay || requests[v] != 0;
+	stay = requests[v] != 0;
+	if
+	:: !stay -> stay = pir[v] || on[v]
+	:: else
+	fi;
 #endif
 	if
 	:: stay -> atomic { requests[v] = requests[v] | EVENT }
@@ -167,6 +180,7 @@ enter:
 	fi;
 	if	/* in the guest */
 	:: nudge -> nudge = false; goto enter
+	:: ipi -> ipi = false; take_woken(); goto enter	/* nobody else has to run */
 	:: ipi -> ipi = false; goto leave
 	:: preemptions > 0 -> preemptions--; goto leave	/* the slice is over */
 	:: goto halt
@@ -189,6 +203,7 @@ halt:
 	running = 0;
 #else
 	running = 0;
+	take_woken();
 	can_run(v);
 #endif
 	goto next;
