@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler of a CPU. Only the CPU itself touches its run queue. Others set a bit in `woken` and send an
- * IPI; whatever the IPI interrupts, the CPU looks at these bits before it enters a guest or sleeps. For the vCPU that
- * the CPU runs an IPI is enough. tests/models/park.pml is the protocol.
+ * IPI; whatever the IPI interrupts, the CPU looks at these bits before it enters a guest or sleeps.
+ * tests/models/park.pml is the protocol.
  */
 #include "core/sched.h"
 
@@ -75,11 +75,11 @@ DEFINE_OPTION(drop_kicks, "debug.dropkicks", "N",
 	      "for tests: leave out each N-th IPI between CPUs; CPUs then look around once a slice (default none)",
 	      set_drop_kicks);
 
-static void send_ipi(const struct percpu *cpu, u8 vector)
+static void send_kick(const struct percpu *cpu)
 {
 	if (unlikely(drop_kicks) && __atomic_add_fetch(&kicks, 1, __ATOMIC_RELAXED) % drop_kicks == 0)
 		return;
-	lapic_send_fixed(cpu->apic_id, vector);
+	lapic_send_fixed(cpu->apic_id, IRQ_VECTOR_KICK);
 }
 
 static struct sched *own(void)
@@ -210,16 +210,12 @@ void sched_notify(struct vcpu *vcpu)
 	struct sched *sched = cpu->sched;
 	u32 slot = vcpu->sched.slot;
 
-	/* Its loop looks at the requests before the next entry. They were set before this look, by a locked operation. */
-	if (__atomic_load_n(&cpu->running, __ATOMIC_SEQ_CST) == vcpu) {
-		if (cpu != this_cpu())
-			send_ipi(cpu, IRQ_VECTOR_FORCE_EXIT);
-		return;
-	}
+	if (vcpu == this_cpu()->running)
+		return;		/* its loop looks at the requests before the next entry */
 	__atomic_fetch_or(&sched->woken[slot / 64], BIT_ULL(slot % 64), __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&sched->woken_words, BIT_ULL(slot / 64), __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu())
-		send_ipi(cpu, IRQ_VECTOR_KICK);
+		send_kick(cpu);
 	else if (cpu->running)
 		vcpu_request(cpu->running, REQ_RESCHED);
 }
@@ -492,11 +488,10 @@ static void run(struct sched *sched, struct vcpu *vcpu)
 		steal_time_ends(vcpu, start - vcpu->sched.since);
 	set_state(vcpu, SCHED_RUNNING, start);
 	set_slice_end(sched, vcpu, start);
-	__atomic_store_n(&cpu->running, vcpu, __ATOMIC_RELEASE);
+	cpu->running = vcpu;
 	sched->woke = false;
 	stop = vcpu_run_slice(vcpu);
-	/* Before can_run() looks at the requests: who sets one after that look no longer sees the vCPU running. */
-	(void)__atomic_exchange_n(&cpu->running, NULL, __ATOMIC_SEQ_CST);
+	cpu->running = NULL;
 
 	now = rdtsc();
 	vtimer_list_run(&sched->timers, now);
