@@ -2,7 +2,6 @@
 /*
  * The scheduler of a CPU. Only the CPU itself touches its run queue. Others set a bit in `woken` and send an
  * IPI; whatever the IPI interrupts, the CPU looks at these bits before it enters a guest or sleeps.
- * tests/models/park.pml is the protocol.
  */
 #include "core/sched.h"
 
@@ -231,10 +230,10 @@ static u32 take(struct vcpu *vcpu, u32 mask)
  */
 static bool can_run(struct vcpu *vcpu, u64 now)
 {
-	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_SEQ_CST);
+	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE);
 
 	if (state != VM_RUNNING)
-		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & REQ_DUMP);
+		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_DUMP);
 	if (take(vcpu, REQ_TIMER | REQ_RESCHED) & REQ_TIMER || vcpu->timer_deadline <= now)
 		vtimer_run_expired(vcpu, now);
 	/* Its next entry serves them. */
@@ -521,7 +520,7 @@ static void idle(struct sched *sched)
 void cpu_main(struct percpu *cpu)
 {
 	struct sched *sched = cpu->sched;
-	bool served = false;	/* the service thread has had its turn after the last vCPU; timers run within it */
+	bool served = false;	/* the service thread has had its turn after the last vCPU */
 
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		struct vcpu *vcpu;
@@ -534,7 +533,8 @@ void cpu_main(struct percpu *cpu)
 		if (vcpu) {
 			run(sched, vcpu);
 		} else if (service_is_ready()) {
-			served = service_run();
+			service_run();
+			served = true;
 		} else {
 			idle(sched);
 		}

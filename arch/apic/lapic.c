@@ -25,13 +25,13 @@
 #define APIC_BASE_ADDRESS   PTE_ADDRESS
 #define MAX_IN_SERVICE	    256
 
-volatile u32 *lapic_registers;
+static volatile u32 *registers;	/* the xAPIC's page; NULL in x2APIC mode */
 static hpa_t xapic_address;
 static bool x2apic;
 
 u32 lapic_reg_read(enum lapic_register reg)
 {
-	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg)) : lapic_registers[reg * 4];
+	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg)) : registers[reg * 4];
 }
 
 void lapic_reg_write(enum lapic_register reg, u32 value)
@@ -39,7 +39,7 @@ void lapic_reg_write(enum lapic_register reg, u32 value)
 	if (x2apic)
 		wrmsr(MSR_X2APIC(reg), value);
 	else
-		lapic_registers[reg * 4] = value;
+		registers[reg * 4] = value;
 }
 
 u32 lapic_id(void)
@@ -55,11 +55,15 @@ void lapic_eoi(void)
 }
 
 /* The xAPIC's two-part command register must be idle before it is written again. */
-static __noinline void send_by_xapic(u32 destination, u32 command)
+static __always_inline void send(u32 destination, u32 command)
 {
 	u64 end = clock_deadline_us(1000);
 	u32 interrupted;
 
+	if (x2apic) {
+		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
+		return;
+	}
 	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
 		cpu_relax();
 	/* A machine check's report may come between the two writes of another IPI: leave that its destination. */
@@ -67,14 +71,6 @@ static __noinline void send_by_xapic(u32 destination, u32 command)
 	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
 	lapic_reg_write(LAPIC_ICR, command);
 	lapic_reg_write(LAPIC_ICR_HIGH, interrupted);
-}
-
-static __always_inline void send(u32 destination, u32 command)
-{
-	if (x2apic)
-		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
-	else
-		send_by_xapic(destination, command);
 }
 
 void lapic_self_ipi(u8 vector)
@@ -135,11 +131,11 @@ static int enable(void)
 	if (cpu_features.x2apic) {
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 		x2apic = true;
-	} else if (!lapic_registers) {
+	} else if (!registers) {
 		xapic_address = base & APIC_BASE_ADDRESS;
-		lapic_registers = mmio_map(xapic_address, PAGE_SIZE);
+		registers = mmio_map(xapic_address, PAGE_SIZE);
 	}
-	return x2apic || lapic_registers ? 0 : -ENOMEM;
+	return x2apic || registers ? 0 : -ENOMEM;
 }
 
 /* Everything stays masked until it is used. */

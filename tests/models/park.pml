@@ -81,11 +81,8 @@ inline can_run(v)
 	stay = requests[v] != 0;
 #else
 	atomic { requests[v] = requests[v] & ~EVENT }
-	stay = requests[v] != 0;
-	if
-	:: !stay -> stay = pir[v] || on[v]
-	:: else
-	fi;
+	stay = pir[v] || on[v];
+	stay = stay || requests[v] != 0;
 #endif
 	if
 	:: stay -> atomic { requests[v] = requests[v] | EVENT }
@@ -161,10 +158,9 @@ enter:
 	:: true
 	fi;
 	if	/* in the guest */
-	:: ipi -> ipi = false; take_woken(); goto enter	/* nobody else has to run */
 	:: ipi -> ipi = false; goto next
 	:: preemptions > 0 -> preemptions--; goto next	/* the slice is over */
-	:: take_woken(); can_run(v); goto next	/* HLT */
+	:: can_run(v); goto next	/* HLT */
 	fi;
 spins:
 	current = v + 1;

@@ -80,14 +80,12 @@ static inline u64 msr_value(struct vm *vm, u32 index, u32 msr)
 
 static inline int pending(struct vm *vm, u32 index)
 {
-	return vm->irqchip->pending(vcpu_vlapic(cpu(vm, index)));
+	return vm->irqchip->pending(cpu(vm, index));
 }
 
 static inline int acknowledge(struct vm *vm, u32 index)
 {
-	bool more;
-
-	return vm->irqchip->acknowledge(vcpu_vlapic(cpu(vm, index)), &more);
+	return vm->irqchip->acknowledge(cpu(vm, index));
 }
 
 static inline void end_interrupt(struct vm *vm, u32 index)

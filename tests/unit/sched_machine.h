@@ -193,7 +193,7 @@ void service_wake(void)
 	service_wakes++;
 }
 
-bool service_run(void)
+void service_run(void)
 {
 	assert_true(service_turns--);
 	assert_null(current->running);
@@ -203,7 +203,6 @@ bool service_run(void)
 	service_since = now;
 	if (service_work)
 		service_work();
-	return true;
 }
 
 /* --- guests --- */

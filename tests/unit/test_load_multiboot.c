@@ -6,8 +6,6 @@
 
 #include "loader_fixture.h"
 
-void service_pause(void) { }
-
 #include <stdio.h>
 
 /* `tags` includes the end tag. */

@@ -9,8 +9,6 @@
 
 #include "loader_fixture.h"
 
-void service_pause(void) { }
-
 static u8 *pvh_elf(u32 entry)
 {
 	u8 *image = elf_image();
