@@ -219,7 +219,8 @@ SMP_GUESTS = tuple(
         ("smpcpuid", "smpcpuid", ""), ("smptsc", "smptsc", "rounds=200"), ("smplock", "smplock", "rounds=500"),
         ("smpirq", "smpirq", ""), ("smpfpu", "smpfpu", "ms=300"), ("smpfpu-narrow", "smpfpu", "ms=300 xcr0=1"),
         ("smpflood-ipi", "smpflood", "what=0 ms=200"), ("smpflood-init", "smpflood", "what=1 ms=200"),
-        ("smptrap", "smptrap", "rounds=20000"), ("smpflood-text", "smpflood", "what=2 ms=50"), ("smpflood-devices", "smpflood", "what=3 ms=200")))
+        ("smptrap", "smptrap", "rounds=20000"),
+        ("smpflood-text", "smpflood", "what=2 ms=50"), ("smpflood-devices", "smpflood", "what=3 ms=200")))
 SMP_X2APIC_GUESTS = tuple(dataclasses.replace(guest, name=f"{guest.name}-x2apic", cmdline=f"x2apic=1 {guest.cmdline}")
                           for guest in SMP_GUESTS if guest.image in ("smpstart", "smpipi", "smpcpuid", "smpirq"))
 SMP_SETUPS = (with_cpus(QEMU_SVM, 4), QEMU_SVM, with_cpus(BOCHS_VMX, 2), with_cpus(BOCHS_SVM, 2))
@@ -231,7 +232,9 @@ def boot_smp_guests(name, setup, guests, long=False):
     # the VM ended now and then comes within the last line of a guest that floods its console; for smptrap see
     # BOCHS_OLD_RIP, and with one CPU its SVM rarely exits between two of these exceptions.
     if emulators.kind(setup.emulator) == "bochs":
-        left_out = {"smpflood-devices", "smpflood-text"} | ({"smptrap"} if setup.cpus > 1 or setup.model == BOCHS_SVM.model else set())
+        left_out = {"smpflood-devices", "smpflood-text"}
+        if setup.cpus > 1 or setup.model == BOCHS_SVM.model:
+            left_out.add("smptrap")
         guests = tuple(guest for guest in guests if guest.name not in left_out)
     return dataclasses.replace(boot_guests(name, setup, guests, Boot.options), limit=600, memory=384, long=long), guests
 

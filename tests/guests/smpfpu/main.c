@@ -64,7 +64,7 @@ static void pass_time(u32 round)
 	cpuid(round & 1, 0);
 	if (round % 4 == 0) {
 		apic_write(APIC_TMICT, 20000);
-		asm volatile("sti; hlt; cli" : : : "memory");
+		wait_irq();
 	}
 }
 

@@ -41,7 +41,7 @@ static void serve(u32 cpu)
 	(void)cpu;
 	while (!stop) {
 		if (halting)
-			asm volatile("sti; hlt; cli" : : : "memory");
+			wait_irq();
 		else
 			asm volatile("sti; pause; pause; cli" : : : "memory");
 	}
@@ -328,7 +328,7 @@ static void ping_pong(bool with_hlt, const char *name)
 	end = rdtsc() + tsc_per_ms() * 5000;
 	while (pings[0] < ping_limit && rdtsc() < end) {
 		if (with_hlt && pings[0] < ping_limit - 1)
-			asm volatile("sti; hlt; cli" : : : "memory");
+			wait_irq();
 		else
 			asm volatile("sti; pause; pause; cli" : : : "memory");
 		if (pings[0] != last)

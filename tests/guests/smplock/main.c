@@ -75,7 +75,7 @@ static void mutex_lock(u32 cpu)
 			continue;
 		while (!woken[cpu] && mutex) {
 			asleep++;
-			asm volatile("sti; hlt; cli" : : : "memory");
+			wait_irq();
 		}
 	}
 }

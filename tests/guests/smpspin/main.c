@@ -30,11 +30,11 @@ static u32 loops_in(u32 duration)
 /* With interrupts on: see smp_wait(). None is on its way to this CPU. */
 static void spin(u32 cpu)
 {
-	asm volatile("sti" : : : "memory");
+	sti();
 	loops_in(ms / 2);	/* the other VM is being loaded */
 	loops[cpu] = loops_in(ms);
 	loops_in(ms / 2);	/* the other one still counts */
-	asm volatile("cli" : : : "memory");
+	cli();
 }
 
 static void on_tick(struct regs *regs)

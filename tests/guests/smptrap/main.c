@@ -8,7 +8,7 @@
 #define VECTOR	0x55
 
 static volatile u32 rounds = 20000;
-static volatile u32 taken[SMP_MAX], elsewhere[SMP_MAX], moved[SMP_MAX], interrupts[SMP_MAX], done;
+static volatile u32 taken[SMP_MAX], elsewhere[SMP_MAX], moved[SMP_MAX], interrupts[SMP_MAX];
 
 extern const u8 at_ud2[];
 
@@ -40,11 +40,10 @@ static __attribute__((noinline)) bool raise_one(void)
 
 static void raise_all(u32 cpu)
 {
-	asm volatile("sti" : : : "memory");
+	sti();
 	for (u32 i = 0; i < rounds; i++)
 		moved[cpu] += raise_one();
-	asm volatile("cli" : : : "memory");
-	done = true;
+	cli();
 }
 
 int main(void)
@@ -57,7 +56,7 @@ int main(void)
 	if (cmdline_number("rounds", &limit))
 		rounds = limit;
 	smp_run(1, raise_all);
-	while (!done) {
+	while (smp[1].job) {
 		ipi_to(1, ICR_FIXED | VECTOR);
 		for (u32 i = 0; i < 20; i++)
 			pause();

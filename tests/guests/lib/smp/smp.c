@@ -164,10 +164,10 @@ bool smp_wait(u32 cpu)
 	u64 end = rdtsc() + tsc_per_ms() * 120000;
 
 	/* With interrupts off the host's interrupts would not end this CPU's turn in Bochs' SVM, however many wait for it. */
-	asm volatile("sti" : : : "memory");
+	sti();
 	while (smp[cpu].job && rdtsc() < end)
 		pause();
-	asm volatile("cli" : : : "memory");
+	cli();
 	return !smp[cpu].job;
 }
 
