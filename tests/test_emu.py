@@ -66,6 +66,12 @@ def test_version(name):
     assert not emulators.missing(name)
 
 
+def test_fetched_qemu_is_mended():
+    """Rows with several CPUs would fail now and then without it; emulators/mend_qemu.py says why."""
+    program = emulators.get("qemu").command[-1]
+    subprocess.run([emulators.FETCHED.parent.parent / "tests/emulators/mend_qemu.py", "--check", program], check=True)
+
+
 @pytest.mark.skipif(not labnet.alone(), reason="no network namespace can be made here")
 def test_machines_in_bochs_do_not_share_ports(tmp_path):
     """Each has a network namespace of its own for its display's port: they can start at the same time."""

@@ -5,6 +5,7 @@
 # Debian 12's backports and Bochs 3.0 of Debian 13. Each gets a folder with all the libraries it
 # needs, the C library too, and is started by that folder's own loader (tests/emulators.py): installed
 # versions are not used. Works for root and for any other user.
+# A race is taken out of QEMU: see mend_qemu.py.
 # Usage: fetch.sh FOLDER; makes FOLDER/qemu-10 and FOLDER/bochs-3; a folder that exists is not fetched again.
 set -eu
 
@@ -112,3 +113,5 @@ echo "$parts" | while read -r line; do
 	# shellcheck disable=SC2086
 	[ -z "$line" ] || fetch $line
 done
+
+"$(dirname "$0")/mend_qemu.py" "$folder/qemu-10/usr/bin/qemu-system-x86_64"
