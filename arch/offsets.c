@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* C constants for the assembly files of boot and arch. Compiled to assembly text, never linked. */
+#include "arch/apic/irq.h"
+#include "arch/apic/lapic.h"
 #include "arch/cpu/gdt.h"
 #include "arch/cpu/percpu.h"
 #include "arch/fault/stage.h"
@@ -21,5 +23,8 @@ void offsets(void)
 	DEFINE(STAGE_HIGHER_HALF, STAGE_HIGHER_HALF);
 	DEFINE(GDT_CODE, GDT_CODE);
 	DEFINE(GDT_DATA, GDT_DATA);
+	DEFINE(IRQ_VECTOR_FORCE_EXIT, IRQ_VECTOR_FORCE_EXIT);
+	DEFINE(LAPIC_EOI_OFFSET, LAPIC_EOI * 16);
+	DEFINE(MSR_X2APIC_EOI, MSR_X2APIC(LAPIC_EOI));
 	DEFINE(PERCPU_STACK_TOP, offsetof(struct percpu, stack_top));
 }

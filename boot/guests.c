@@ -2,7 +2,6 @@
 /* Switches virtualization on, on each CPU, and hands the CPUs to the scheduler. */
 #include "boot/guests.h"
 
-#include "arch/apic/irq.h"
 #include "arch/apic/lapic_timer.h"
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpufeature.h"
@@ -95,11 +94,6 @@ void guests_disable_virtualization(void)
 	ops->cpu_disable(this_cpu());
 }
 
-/* The interrupt has done its work: being pending, it forced a VM exit. */
-static void force_exit_interrupt(void)
-{
-}
-
 /* --- the VMs --- */
 
 static unsigned count_valid(void)
@@ -137,8 +131,6 @@ static void __noreturn service(void)
 
 void guests_run(void)
 {
-	irq_set_handler(IRQ_VECTOR_FORCE_EXIT, force_exit_interrupt);
-
 	stage_begins(STAGE_CONFIG);
 	config_parse(&boot_info, &config);
 	if (!config.vm_count) {

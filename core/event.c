@@ -192,22 +192,27 @@ bool event_inject(struct vcpu *vcpu)
 		set_nmi_window(vcpu, false);
 	}
 
-	if (!slot_free && vcpu->vm->irqchip->pending(vcpu) < 0) {
+	if (!slot_free && vcpu->vm->irqchip->pending(vcpu->vlapic) < 0) {
 		set_irq_window(vcpu, false);
 	} else if (vcpu->ops->interrupt_blocked(vcpu)) {
-		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu) >= 0);
+		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0);
 	} else if (slot_free) {
 		/* Most likely one is pending, since the request was made for something. */
-		int vector = vcpu->vm->irqchip->acknowledge(vcpu);
+		bool more;
+		int vector = vcpu->vm->irqchip->acknowledge(vcpu->vlapic, &more);
 
 		if (vector >= 0) {
 			const struct event irq = { .type = EVENT_INTERRUPT, .vector = (u8)vector };
 
 			inject(vcpu, &irq);
 		}
-		/* The acknowledge has set the request again for what the next line looks at. Clear it before, not after. */
-		__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_EVENT, __ATOMIC_SEQ_CST);
-		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu) >= 0);
+		/*
+		 * The acknowledge may have set the request again for what the last line looks at. Clear it before, not
+		 * after. If there is nothing to look at, a request is for what has come since: leave it.
+		 */
+		if (unlikely(more))
+			__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_EVENT, __ATOMIC_SEQ_CST);
+		set_irq_window(vcpu, more && vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0);
 	} else {
 		waiting = true;
 	}
@@ -222,7 +227,7 @@ static bool is_woken(struct vcpu *vcpu)
 		return true;
 	if (events->nmi_pending && vcpu->halt_nmi)
 		return true;
-	return vcpu->halt_if && vcpu->vm->irqchip->pending(vcpu) >= 0;
+	return vcpu->halt_if && vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0;
 }
 
 bool event_wakes(struct vcpu *vcpu)

@@ -19,14 +19,17 @@ struct irqchip_ops {
 	bool (*line_waiting)(struct vm *vm, unsigned irq);
 	/*
 	 * Home CPU, as all that follow; none is called with the VM lock held. They set no request of the vCPU:
-	 * pending() may be called for one that is parked. Takes in what other CPUs have posted.
+	 * pending() may be called for one that is parked. Takes in what other CPUs have posted. `vlapic`: vcpu_vlapic().
 	 *
 	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, ignoring RFLAGS.IF;
 	 * -1: none. 0 for an ExtINT of the 8259s: its vector is known only after acknowledge().
 	 */
-	int (*pending)(struct vcpu *vcpu);
-	/* Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: no longer pending. */
-	int (*acknowledge)(struct vcpu *vcpu);
+	int (*pending)(void *vlapic);
+	/*
+	 * Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: no longer pending. *more:
+	 * another one may be pending, or was announced by this call, so that it is worth asking.
+	 */
+	int (*acknowledge)(void *vlapic, bool *more);
 	/* Power-up, or the state after INIT, which keeps id, base and mode of the local APIC. */
 	void (*vcpu_reset)(struct vcpu *vcpu, bool init);
 	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */

@@ -44,11 +44,13 @@ static inline bool posted_has(const struct posted_interrupts *posted, u8 vector)
 	return READ_ONCE(posted->requests[vector / 64]) >> (vector % 64) & 1;
 }
 
-/* Home CPU: take all request bits. */
-static inline void posted_take(struct posted_interrupts *posted, u64 taken[POSTED_WORDS])
+/* Home CPU: before it takes the words of request bits, each by posted_take_word(). */
+static inline void posted_begin_taking(struct posted_interrupts *posted)
 {
 	__atomic_fetch_and(&posted->control, ~POSTED_OUTSTANDING, __ATOMIC_SEQ_CST);
-	for (unsigned i = 0; i < POSTED_WORDS; i++)
-		taken[i] = READ_ONCE(posted->requests[i]) ?
-			__atomic_exchange_n(&posted->requests[i], 0, __ATOMIC_SEQ_CST) : 0;
+}
+
+static inline u64 posted_take_word(struct posted_interrupts *posted, unsigned word)
+{
+	return READ_ONCE(posted->requests[word]) ? __atomic_exchange_n(&posted->requests[word], 0, __ATOMIC_SEQ_CST) : 0;
 }

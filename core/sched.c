@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler of a CPU. Only the CPU itself touches its run queue. Others set a bit in `woken` and send an
- * IPI; whatever the IPI interrupts, the CPU looks at these bits before it enters a guest or sleeps.
+ * IPI; whatever the IPI interrupts, the CPU looks at these bits before it enters a guest or sleeps. For the vCPU that
+ * the CPU runs an IPI is enough. tests/models/park.pml is the protocol.
  */
 #include "core/sched.h"
 
@@ -74,11 +75,11 @@ DEFINE_OPTION(drop_kicks, "debug.dropkicks", "N",
 	      "for tests: leave out each N-th IPI between CPUs; CPUs then look around once a slice (default none)",
 	      set_drop_kicks);
 
-static void send_kick(const struct percpu *cpu)
+static void send_ipi(const struct percpu *cpu, u8 vector)
 {
 	if (unlikely(drop_kicks) && __atomic_add_fetch(&kicks, 1, __ATOMIC_RELAXED) % drop_kicks == 0)
 		return;
-	lapic_send_fixed(cpu->apic_id, IRQ_VECTOR_KICK);
+	lapic_send_fixed(cpu->apic_id, vector);
 }
 
 static struct sched *own(void)
@@ -209,12 +210,16 @@ void sched_notify(struct vcpu *vcpu)
 	struct sched *sched = cpu->sched;
 	u32 slot = vcpu->sched.slot;
 
-	if (vcpu == this_cpu()->running)
-		return;		/* its loop looks at the requests before the next entry */
+	/* Its loop looks at the requests before the next entry. They were set before this look, by a locked operation. */
+	if (__atomic_load_n(&cpu->running, __ATOMIC_SEQ_CST) == vcpu) {
+		if (cpu != this_cpu())
+			send_ipi(cpu, IRQ_VECTOR_FORCE_EXIT);
+		return;
+	}
 	__atomic_fetch_or(&sched->woken[slot / 64], BIT_ULL(slot % 64), __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&sched->woken_words, BIT_ULL(slot / 64), __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu())
-		send_kick(cpu);
+		send_ipi(cpu, IRQ_VECTOR_KICK);
 	else if (cpu->running)
 		vcpu_request(cpu->running, REQ_RESCHED);
 }
@@ -230,10 +235,10 @@ static u32 take(struct vcpu *vcpu, u32 mask)
  */
 static bool can_run(struct vcpu *vcpu, u64 now)
 {
-	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE);
+	u32 state = __atomic_load_n(&vcpu->vm->state, __ATOMIC_SEQ_CST);
 
 	if (state != VM_RUNNING)
-		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & REQ_DUMP);
+		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & REQ_DUMP);
 	if (take(vcpu, REQ_TIMER | REQ_RESCHED) & REQ_TIMER || vcpu->timer_deadline <= now)
 		vtimer_run_expired(vcpu, now);
 	/* Its next entry serves them. */
@@ -487,10 +492,11 @@ static void run(struct sched *sched, struct vcpu *vcpu)
 		steal_time_ends(vcpu, start - vcpu->sched.since);
 	set_state(vcpu, SCHED_RUNNING, start);
 	set_slice_end(sched, vcpu, start);
-	cpu->running = vcpu;
+	__atomic_store_n(&cpu->running, vcpu, __ATOMIC_RELEASE);
 	sched->woke = false;
 	stop = vcpu_run_slice(vcpu);
-	cpu->running = NULL;
+	/* Before can_run() looks at the requests: who sets one after that look no longer sees the vCPU running. */
+	(void)__atomic_exchange_n(&cpu->running, NULL, __ATOMIC_SEQ_CST);
 
 	now = rdtsc();
 	vtimer_list_run(&sched->timers, now);
@@ -520,7 +526,7 @@ static void idle(struct sched *sched)
 void cpu_main(struct percpu *cpu)
 {
 	struct sched *sched = cpu->sched;
-	bool served = false;	/* the service thread has had its turn after the last vCPU */
+	bool served = false;	/* the service thread has had its turn after the last vCPU; timers run within it */
 
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		struct vcpu *vcpu;
@@ -533,8 +539,7 @@ void cpu_main(struct percpu *cpu)
 		if (vcpu) {
 			run(sched, vcpu);
 		} else if (service_is_ready()) {
-			service_run();
-			served = true;
+			served = service_run();
 		} else {
 			idle(sched);
 		}

@@ -11,7 +11,8 @@
 #include "core/vcpu.h"
 #include "core/vtimer.h"
 
-#define TURN_NS 5000000ull	/* how long the thread runs while vCPUs wait */
+#define TURN_NS	 5000000ull	/* how long the thread runs while vCPUs wait */
+#define PIECE_NS 1000000ull	/* and how long without interrupts: a serial port's FIFO is full after 1.4 ms */
 
 /* core/service_switch.asm */
 void service_switch(u64 *old_stack, u64 new_stack);
@@ -20,7 +21,8 @@ void service_begin(void);
 static struct {
 	struct percpu *cpu;	/* constant: the boot CPU; NULL before service_create() */
 	u64 own_stack, cpu_stack;	/* boot CPU: the stack pointers of the thread and of cpu_main(), while they do not run */
-	u64 turn_end;		/* boot CPU: host TSC */
+	u64 turn_end, piece_end;	/* boot CPU: host TSC */
+	bool in_turn;		/* boot CPU */
 	bool waits;		/* boot CPU: in service_wait() */
 	bool woken;		/* atomic */
 } service;
@@ -45,10 +47,18 @@ bool service_is_ready(void)
 	return service.cpu == this_cpu() && (!service.waits || __atomic_load_n(&service.woken, __ATOMIC_ACQUIRE));
 }
 
-void service_run(void)
+bool service_run(void)
 {
-	service.turn_end = rdtsc() + vtimer_from_ns(TURN_NS);
+	u64 now = rdtsc();
+
+	if (!service.in_turn)
+		service.turn_end = now + vtimer_from_ns(TURN_NS);
+	service.piece_end = now + vtimer_from_ns(PIECE_NS);
 	service_switch(&service.cpu_stack, service.own_stack);
+	/* On the CPU's own stack: what the handlers log must not make the thread pause in them. */
+	irq_window();
+	service.in_turn = service_is_ready() && rdtsc() < service.turn_end;
+	return !service.in_turn;
 }
 
 /* The vCPU that the thread has loaded is loaded again when it goes on. */
@@ -62,7 +72,7 @@ static void let_others_run(void)
 
 void service_pause(void)
 {
-	if (rdtsc() >= service.turn_end)
+	if (rdtsc() >= service.piece_end)
 		let_others_run();
 }
 

@@ -2,7 +2,7 @@
 /*
  * The service thread, on the boot CPU: it creates, restarts and destroys VMs and serves the monitor. It has a
  * stack of its own and takes turns with the vCPUs of that CPU. It runs with interrupts off, like everything
- * else, so it must call service_pause() at least every few milliseconds.
+ * else, so it must call service_pause() at least every millisecond.
  */
 #pragma once
 
@@ -21,6 +21,9 @@ bool service_is_current(void);
 /* Any CPU, any context that may send an IPI. Takes no lock. */
 void service_wake(void);
 
-/* For core/sched.c, on the boot CPU: has the thread something to do? Let it run until it waits or pauses. */
+/*
+ * For core/sched.c, on the boot CPU: has the thread something to do? Let it run until it waits or pauses, and serve
+ * interrupts. True: its turn is over.
+ */
 bool service_is_ready(void);
-void service_run(void);
+bool service_run(void);

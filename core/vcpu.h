@@ -278,7 +278,7 @@ static inline void vcpu_set_edx_eax(struct vcpu *vcpu, u64 value)
 
 static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request request)
 {
-	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_RELEASE);
+	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_SEQ_CST);
 }
 
 /*

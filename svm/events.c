@@ -74,7 +74,11 @@ void svm_iret_done(struct vcpu *vcpu)
 
 bool svm_interrupt_blocked(struct vcpu *vcpu)
 {
-	return !(vcpu_rflags(vcpu) & RFLAGS_IF) || (to_svm(vcpu)->vmcb->control.int_state & INT_SHADOW);
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	/* vcpu_rflags() without the call: this is on the way of each interrupt. */
+	u64 rflags = vcpu->regs_available & BIT(REG_RFLAGS) ? vcpu->regs[REG_RFLAGS] : vmcb->save.rflags;
+
+	return !(rflags & RFLAGS_IF) || (vmcb->control.int_state & INT_SHADOW);
 }
 
 bool svm_nmi_blocked(struct vcpu *vcpu)

@@ -81,7 +81,10 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 
 bool vmx_interrupt_blocked(struct vcpu *vcpu)
 {
-	return !(vcpu_rflags(vcpu) & RFLAGS_IF) ||
+	/* vcpu_rflags() without the call: this is on the way of each interrupt. */
+	u64 rflags = vcpu->regs_available & BIT(REG_RFLAGS) ? vcpu->regs[REG_RFLAGS] : vmcs_readn(GUEST_RFLAGS);
+
+	return !(rflags & RFLAGS_IF) ||
 	       (vmcs_read32(GUEST_INTERRUPTIBILITY) &
 		(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }

@@ -12,7 +12,7 @@ enum irq_vector {
 	IRQ_VECTOR_FIRST = 0x20,
 	IRQ_VECTOR_UART = 0x40,
 	IRQ_VECTOR_TIMER = 0xec,	/* LAPIC timer */
-	IRQ_VECTOR_FORCE_EXIT = 0xed,	/* self-IPI that forces a VM exit */
+	IRQ_VECTOR_FORCE_EXIT = 0xed,	/* makes the guest exit, if one runs, and does nothing else; in trap_entry.asm */
 	IRQ_VECTOR_KICK = 0xee,		/* from another CPU: look at the requests and at what was woken */
 	IRQ_VECTOR_LAPIC_ERROR = 0xfe,
 	IRQ_VECTOR_SPURIOUS = 0xff,

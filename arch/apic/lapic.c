@@ -25,13 +25,13 @@
 #define APIC_BASE_ADDRESS   PTE_ADDRESS
 #define MAX_IN_SERVICE	    256
 
-static volatile u32 *registers;	/* the xAPIC's page; NULL in x2APIC mode */
+volatile u32 *lapic_registers;
 static hpa_t xapic_address;
 static bool x2apic;
 
 u32 lapic_reg_read(enum lapic_register reg)
 {
-	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg)) : registers[reg * 4];
+	return x2apic ? (u32)rdmsr(MSR_X2APIC(reg)) : lapic_registers[reg * 4];
 }
 
 void lapic_reg_write(enum lapic_register reg, u32 value)
@@ -39,7 +39,7 @@ void lapic_reg_write(enum lapic_register reg, u32 value)
 	if (x2apic)
 		wrmsr(MSR_X2APIC(reg), value);
 	else
-		registers[reg * 4] = value;
+		lapic_registers[reg * 4] = value;
 }
 
 u32 lapic_id(void)
@@ -55,15 +55,11 @@ void lapic_eoi(void)
 }
 
 /* The xAPIC's two-part command register must be idle before it is written again. */
-static __always_inline void send(u32 destination, u32 command)
+static __noinline void send_by_xapic(u32 destination, u32 command)
 {
 	u64 end = clock_deadline_us(1000);
 	u32 interrupted;
 
-	if (x2apic) {
-		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
-		return;
-	}
 	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
 		cpu_relax();
 	/* A machine check's report may come between the two writes of another IPI: leave that its destination. */
@@ -71,6 +67,14 @@ static __always_inline void send(u32 destination, u32 command)
 	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
 	lapic_reg_write(LAPIC_ICR, command);
 	lapic_reg_write(LAPIC_ICR_HIGH, interrupted);
+}
+
+static __always_inline void send(u32 destination, u32 command)
+{
+	if (x2apic)
+		wrmsr(MSR_X2APIC(LAPIC_ICR), (u64)destination << 32 | command);
+	else
+		send_by_xapic(destination, command);
 }
 
 void lapic_self_ipi(u8 vector)
@@ -131,11 +135,11 @@ static int enable(void)
 	if (cpu_features.x2apic) {
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 		x2apic = true;
-	} else if (!registers) {
+	} else if (!lapic_registers) {
 		xapic_address = base & APIC_BASE_ADDRESS;
-		registers = mmio_map(xapic_address, PAGE_SIZE);
+		lapic_registers = mmio_map(xapic_address, PAGE_SIZE);
 	}
-	return x2apic || registers ? 0 : -ENOMEM;
+	return x2apic || lapic_registers ? 0 : -ENOMEM;
 }
 
 /* Everything stays masked until it is used. */

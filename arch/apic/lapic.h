@@ -37,6 +37,9 @@ void lapic_self_ipi(u8 vector);
 /* Is the vector pending in the interrupt request register (IRR)? */
 bool lapic_irr_pending(u8 vector);
 
+/* The xAPIC's page; NULL in x2APIC mode. For this folder and arch/fault/trap_entry.asm. */
+extern volatile u32 *lapic_registers;
+
 /* The registers, in xAPIC or x2APIC mode, except ICR: for this folder. After lapic_init(). */
 u32 lapic_reg_read(enum lapic_register reg);
 void lapic_reg_write(enum lapic_register reg, u32 value);

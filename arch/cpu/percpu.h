@@ -40,7 +40,8 @@ struct percpu {
 	u32 index;			/* constant: 0 for the boot CPU, without gaps */
 	u32 apic_id;			/* constant */
 	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
-	struct vcpu *running;		/* this CPU: the same while its guest runs or an exit is handled, else NULL */
+	/* This CPU writes, any reads: the same while its guest runs or an exit is handled, else NULL. core/sched.c */
+	struct vcpu *running;
 	u64 timer_armed;		/* this CPU: the TSC time that arch/apic/lapic_timer.c has armed */
 	struct sched *sched;		/* constant; owned by core/sched.c. NULL: the CPU runs no guests */
 	struct trace_ring trace;	/* this CPU; others read it for reports */

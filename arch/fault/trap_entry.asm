@@ -6,6 +6,7 @@
 %include "arch/offsets.inc"
 
 extern trap_dispatch
+extern lapic_registers
 global trap_stubs
 
 section .text
@@ -28,6 +29,31 @@ trap_stub_%1:
 	TRAP_STUB vector
 	%assign vector vector + 1
 %endrep
+
+; The vector that does nothing but end a guest's turn: only the EOI.
+; In:       as the processor leaves the stack: RIP CS RFLAGS RSP SS
+; Out:      returns to the interrupted code
+; Clobbers: nothing
+; Stack:    24 bytes
+trap_stub_force_exit:
+	push	rax
+	mov	rax, [rel lapic_registers]
+	test	rax, rax
+	jz	.x2apic
+	mov	dword [rax + LAPIC_EOI_OFFSET], 0
+	pop	rax
+	iretq
+.x2apic:
+	push	rcx
+	push	rdx
+	mov	ecx, MSR_X2APIC_EOI
+	xor	eax, eax
+	xor	edx, edx
+	wrmsr
+	pop	rdx
+	pop	rcx
+	pop	rax
+	iretq
 
 ; The processor aligned RSP to 16 before it pushed 5 words; with error code, vector and 15 registers
 ; it is aligned again for the call.
@@ -78,6 +104,10 @@ align 8
 trap_stubs:
 %assign vector 0
 %rep 256
+	%if vector == IRQ_VECTOR_FORCE_EXIT
+	dq trap_stub_force_exit
+	%else
 	dq trap_stub_ %+ vector
+	%endif
 	%assign vector vector + 1
 %endrep

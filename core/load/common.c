@@ -3,6 +3,8 @@
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
+#include "core/service.h"
+#include "lib/errno.h"
 #include "lib/multiboot.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -128,6 +130,21 @@ void *load_place_info(struct load *load, u64 size, gpa_t *gpa)
 	return guest_ptr(load->vm, *gpa, size);
 }
 
+#define COPY_PIECE (1ull << 20)
+
+/* In pieces of a fraction of a millisecond, because the others of this CPU wait meanwhile. */
+int load_copy(struct load *load, gpa_t gpa, const void *from, u64 size)
+{
+	int error = size && !guest_is_ram(load->vm, gpa, size) ? -EFAULT : 0;
+
+	for (u64 done = 0, piece; !error && done < size; done += piece) {
+		piece = MIN(size - done, COPY_PIECE);
+		error = guest_write(load->vm, gpa + done, (const u8 *)from + done, piece);
+		service_pause();
+	}
+	return error;
+}
+
 int load_initrd_low(struct load *load)
 {
 	const struct guest_image *image = load->image;
@@ -145,7 +162,7 @@ int load_initrd_low(struct load *load)
 				 "the initrd of %llu KiB does not fit behind the kernel, which "
 				 "ends at 0x%llx: expected a larger mem=",
 				 (ull)image->initrd_size >> 10, (ull)kernel_end);
-	return guest_write(load->vm, load->initrd, image->initrd, image->initrd_size);
+	return load_copy(load, load->initrd, image->initrd, image->initrd_size);
 }
 
 int load_elf_segments(struct load *load, const struct elf_image *elf)
@@ -162,7 +179,7 @@ int load_elf_segments(struct load *load, const struct elf_image *elf)
 		error = load_take(load, segment.physical_address, segment.memory_size, name);
 		/* Guest RAM is zero already: the rest of the segment needs no clearing. */
 		if (!error)
-			error = guest_write(load->vm, segment.physical_address,
+			error = load_copy(load, segment.physical_address,
 					    elf->data + segment.offset, segment.file_size);
 	}
 	return error;

@@ -41,7 +41,7 @@ int load_flat(struct load *load)
 			"a flat binary gets neither an initrd nor a command line: not used");
 	error = load_take(load, LOAD_ADDRESS, image->kernel_size, "the flat binary");
 	if (!error)
-		error = guest_write(load->vm, LOAD_ADDRESS, image->kernel, image->kernel_size);
+		error = load_copy(load, LOAD_ADDRESS, image->kernel, image->kernel_size);
 	if (error)
 		return error;
 	enter_real(load->vcpu);

@@ -64,7 +64,7 @@ static int place_kernel(struct load *load, const struct bzimage *bzimage, gpa_t 
 				 (ull)bzimage->load_address, (ull)needed - 1,
 				 (ull)guest_low_ram(load->vm) - 1,
 				 (ull)ALIGN_UP(needed, MIB(2)) >> 20);
-	return guest_write(load->vm, *address, bzimage->data + bzimage->kernel_offset,
+	return load_copy(load, *address, bzimage->data + bzimage->kernel_offset,
 			   bzimage->kernel_size);
 }
 
@@ -81,7 +81,7 @@ static int place_initrd(struct load *load, const struct bzimage *bzimage)
 				 "the initrd of %llu KiB does not fit beside the kernel, which "
 				 "needs %llu KiB: expected a larger mem=",
 				 (ull)image->initrd_size >> 10, (ull)bzimage->memory_size >> 10);
-	return guest_write(load->vm, load->initrd, image->initrd, image->initrd_size);
+	return load_copy(load, load->initrd, image->initrd, image->initrd_size);
 }
 
 static void fill_e820(const struct load *load, struct boot_params *params)

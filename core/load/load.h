@@ -65,6 +65,8 @@ gpa_t load_place_high(struct load *load, u64 size, u64 align, gpa_t min, gpa_t m
  * pointer to it in the guest window, and its address in *gpa. NULL: there is none, and an error was logged.
  */
 void *load_place_info(struct load *load, u64 size, gpa_t *gpa);
+/* Copy to RAM that was taken. Other vCPUs and interrupts of this CPU get their turn meanwhile. 0, -EFAULT. */
+int load_copy(struct load *load, gpa_t gpa, const void *from, u64 size);
 /* Load the initrd, if there is one, at the lowest page behind the kernel. 0, or an error that was logged. */
 int load_initrd_low(struct load *load);
 /* Load all PT_LOAD segments of an ELF image at their physical addresses. 0, or an error that was logged. */

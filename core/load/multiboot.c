@@ -52,7 +52,7 @@ static int load_addressed(struct load *load, const struct multiboot_header *head
 	int error = load_take(load, header->load_address, header->memory_size, "the image");
 
 	*entry = header->entry;
-	return error ? error : guest_write(load->vm, header->load_address, from, header->file_size);
+	return error ? error : load_copy(load, header->load_address, from, header->file_size);
 }
 
 /* The entry in the ELF header is a virtual address, but the kernel is entered without paging. */

@@ -122,10 +122,26 @@ static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *me
 	return lowest;
 }
 
+/* The usual message: to one APIC, by its physical id. No APIC has one of the broadcast ids. */
+static bool is_to_one(const struct vm *vm, const struct apic_message *message)
+{
+	return message->shorthand == APIC_TO_DESTINATION && !message->logical && message->delivery != APIC_LOWEST &&
+	       message->destination < vm_vcpu_count(vm) && !is_broadcast(message);
+}
+
 bool apic_bus_send(struct vm *vm, const struct apic_message *message)
 {
-	struct span span = candidates(vm, message);
+	struct span span;
 	bool accepted = false;
+
+	if (likely(is_to_one(vm, message))) {
+		struct vlapic *vlapic = vlapic_at(vm, message->destination);
+
+		if (likely(message->delivery == APIC_FIXED))
+			return vlapic_receive(vlapic, message->vector, message->level);
+		return (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && vlapic_accept(vlapic, message);
+	}
+	span = candidates(vm, message);
 
 	if (message->delivery == APIC_LOWEST) {
 		struct vlapic *vlapic = choose_lowest(vm, message);

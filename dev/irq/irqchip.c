@@ -77,11 +77,9 @@ static bool extint_routed(struct vcpu *vcpu)
  * Is an ExtINT of the 8259s pending for this vCPU? It has no priority: PPR does not block it. Without the VM
  * lock: whatever makes the answer true calls vcpu_interrupt_sent() after that.
  */
-static bool extint_pending(struct vcpu *vcpu)
+static inline bool extint_pending(const struct vlapic *vlapic)
 {
-	struct irqchip *irqchip = vm_irqchip_data(vcpu_vm(vcpu));
-
-	return unlikely(READ_ONCE(irqchip->int_output)) && extint_routed(vcpu);
+	return unlikely(READ_ONCE(*vlapic->int_output)) && extint_routed(vlapic->vcpu);
 }
 
 static bool line_waiting(struct vm *vm, unsigned irq)
@@ -93,24 +91,34 @@ static bool line_waiting(struct vm *vm, unsigned irq)
 	return vioapic_pin_waiting(&irqchip->vioapic, pin_of(irq));
 }
 
-static int pending(struct vcpu *vcpu)
+static int pending(void *vlapic)
 {
-	return unlikely(extint_pending(vcpu)) ? 0 : vlapic_pending(vcpu_vlapic(vcpu));
+	return unlikely(extint_pending(vlapic)) ? 0 : vlapic_pending(vlapic);
 }
 
-static int acknowledge(struct vcpu *vcpu)
+static __noinline int acknowledge_extint(const struct vlapic *vlapic)
 {
-	struct vm *vm = vcpu_vm(vcpu);
+	struct vm *vm = vcpu_vm(vlapic->vcpu);
 	int vector = -1;
 
-	if (unlikely(extint_pending(vcpu))) {
-		vm_lock(vm);
-		/* Another processor may have acknowledged it in the meantime. */
-		if (extint_pending(vcpu))
-			vector = vpic_acknowledge(vm);
-		vm_unlock(vm);
-	}
-	return vector >= 0 ? vector : vlapic_acknowledge(vcpu_vlapic(vcpu));
+	vm_lock(vm);
+	/* Another processor may have acknowledged it in the meantime. */
+	if (extint_pending(vlapic))
+		vector = vpic_acknowledge(vm);
+	vm_unlock(vm);
+	return vector;
+}
+
+static int acknowledge(void *data, bool *more)
+{
+	struct vlapic *vlapic = data;
+	bool extint = extint_pending(vlapic);
+	int vector = unlikely(extint) ? acknowledge_extint(vlapic) : -1;
+
+	if (likely(vector < 0))
+		vector = vlapic_acknowledge(vlapic);
+	*more = extint || vlapic->irr_hint || READ_ONCE(*vlapic->int_output) || posted_outstanding(vlapic->posted);
+	return vector;
 }
 
 static void vcpu_reset(struct vcpu *vcpu, bool init)
@@ -192,7 +200,7 @@ int apic_create(struct vm *vm)
 	if (!error)
 		error = vioapic_create(&irqchip->vioapic, vm);
 	for (u32 i = 0; !error && i < vm_vcpu_count(vm); i++)
-		error = vlapic_create(vm_vcpu(vm, i), handle);
+		error = vlapic_create(vm_vcpu(vm, i), handle, &irqchip->int_output);
 	if (error) {
 		vm_error(vm, "cannot create the APICs (error %d)", -error);
 		return error;

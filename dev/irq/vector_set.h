@@ -13,6 +13,7 @@ struct vector_set {
 /* The highest vector in the set; -1: the set is empty. */
 static inline int vector_set_highest(const struct vector_set *set)
 {
+#pragma GCC unroll 4
 	for (int i = VECTOR_WORDS - 1; i >= 0; i--) {
 		u64 word = READ_ONCE(set->words[i]);
 
@@ -20,6 +21,11 @@ static inline int vector_set_highest(const struct vector_set *set)
 			return i * 64 + 63 - __builtin_clzll(word);
 	}
 	return -1;
+}
+
+static inline bool vector_set_is_empty(const struct vector_set *set)
+{
+	return !(READ_ONCE(set->words[0]) | READ_ONCE(set->words[1]) | READ_ONCE(set->words[2]) | READ_ONCE(set->words[3]));
 }
 
 /* By the set's owner. Others may read the set meanwhile. */

@@ -11,6 +11,7 @@
 
 #define ICR_WRITABLE 0xccfffu	/* without delivery status, which is always idle */
 #define FIRST_VECTOR 16		/* those below are illegal */
+#define ILLEGAL_VECTORS (BIT_ULL(FIRST_VECTOR) - 1)
 
 /* --- priorities: SDM, "Task and Processor Priorities" --- */
 
@@ -55,9 +56,10 @@ int vlapic_acknowledge(struct vlapic *vlapic)
 	if (vector < 0)
 		return -1;
 	vector_set_remove(&vlapic->irr, (u8)vector);
-	vlapic->irr_hint = vector_set_highest(&vlapic->irr) >= 0;
+	vlapic->irr_hint = !vector_set_is_empty(&vlapic->irr);
 	vector_set_add(&vlapic->isr, (u8)vector);
-	update_ppr(vlapic);
+	/* What update_ppr() would find: its class is above TPR's and all in service. */
+	WRITE_ONCE(vlapic->ppr, vector & 0xf0);
 	return vector;
 }
 
@@ -113,7 +115,7 @@ static bool post_vector(struct vlapic *vlapic, u8 vector, bool level)
 	return vector >= FIRST_VECTOR;
 }
 
-static bool receive_vector(struct vlapic *vlapic, u8 vector, bool level)
+bool vlapic_receive(struct vlapic *vlapic, u8 vector, bool level)
 {
 	if (!vcpu_home_is_here(vlapic->vcpu))
 		return post_vector(vlapic, vector, level);
@@ -124,7 +126,7 @@ static bool receive_vector(struct vlapic *vlapic, u8 vector, bool level)
 }
 
 /* The APIC was disabled while they were on their way: a level-triggered one must not wait for its EOI forever. */
-static void drop(struct vlapic *vlapic, unsigned word, u64 vectors)
+static __noinline void drop(struct vlapic *vlapic, unsigned word, u64 vectors)
 {
 	for (; vectors; vectors &= vectors - 1) {
 		u8 vector = (u8)(word * 64 + (unsigned)__builtin_ctzll(vectors));
@@ -134,28 +136,34 @@ static void drop(struct vlapic *vlapic, unsigned word, u64 vectors)
 	}
 }
 
+static __noinline void refuse_illegal(struct vlapic *vlapic)
+{
+	u32 entry = vlapic->lvt[LVT_ERROR];
+
+	if (record_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR) && !(entry & LVT_MASKED))
+		accept_vector(vlapic, (u8)entry, false);
+}
+
 /* Called for vCPUs that are parked, too: announce nothing, as whoever posted does that. */
 void vlapic_merge(struct vlapic *vlapic)
 {
-	const u64 illegal = BIT(FIRST_VECTOR) - 1;
-	u32 error = vlapic->lvt[LVT_ERROR];
-	u64 taken[POSTED_WORDS];
-
-	posted_take(vlapic->posted, taken);
+	posted_begin_taking(vlapic->posted);
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < POSTED_WORDS; i++) {
-		if (!taken[i])
+		u64 taken = posted_take_word(vlapic->posted, i);
+
+		if (!taken)
 			continue;
-		if (!vlapic_enabled(vlapic)) {
-			drop(vlapic, i, taken[i]);
+		if (unlikely(!vlapic_enabled(vlapic))) {
+			drop(vlapic, i, taken);
 			continue;
 		}
-		if (i == 0 && (taken[0] & illegal)) {
-			taken[0] &= ~illegal;
-			if (record_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR) && !(error & LVT_MASKED))
-				accept_vector(vlapic, (u8)error, false);
+		if (i == 0 && unlikely(taken & ILLEGAL_VECTORS)) {
+			refuse_illegal(vlapic);
+			taken &= ~ILLEGAL_VECTORS;
 		}
-		WRITE_ONCE(vlapic->irr.words[i], vlapic->irr.words[i] | taken[i]);
-		vlapic->irr_hint |= taken[i] != 0;
+		WRITE_ONCE(vlapic->irr.words[i], vlapic->irr.words[i] | taken);
+		vlapic->irr_hint |= taken != 0;
 	}
 }
 
@@ -164,7 +172,7 @@ bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message)
 	switch (message->delivery) {
 	case APIC_FIXED:
 	case APIC_LOWEST:
-		return receive_vector(vlapic, message->vector, message->level);
+		return vlapic_receive(vlapic, message->vector, message->level);
 	case APIC_SMI:
 		return true;
 	case APIC_NMI:
@@ -292,9 +300,9 @@ void vlapic_derive_ldr(struct vlapic *vlapic)
 
 static void discard_posted(struct vlapic *vlapic)
 {
-	u64 discarded[POSTED_WORDS];
-
-	posted_take(vlapic->posted, discarded);
+	posted_begin_taking(vlapic->posted);
+	for (unsigned i = 0; i < POSTED_WORDS; i++)
+		posted_take_word(vlapic->posted, i);
 }
 
 /* SDM, "Local APIC State After Power-Up or Reset". Disable it first: after that nothing is posted any more. */
@@ -346,7 +354,7 @@ void vlapic_reset(struct vlapic *vlapic, bool init)
 	vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-int vlapic_create(struct vcpu *vcpu, u32 page)
+int vlapic_create(struct vcpu *vcpu, u32 page, const bool *int_output)
 {
 	struct vlapic *vlapic = vm_alloc(vcpu_vm(vcpu), sizeof(*vlapic));
 
@@ -355,6 +363,7 @@ int vlapic_create(struct vcpu *vcpu, u32 page)
 	vlapic->vcpu = vcpu;
 	vlapic->posted = vcpu_posted(vcpu);
 	vlapic->page = page;
+	vlapic->int_output = int_output;
 	vlapic->id = vcpu_apic_id(vcpu);
 	vlapic_timer_create(vlapic);
 	vcpu_set_vlapic(vcpu, vlapic);

@@ -41,6 +41,7 @@ struct vlapic {
 	/* Constant. */
 	struct vcpu *vcpu;
 	struct posted_interrupts *posted;
+	const bool *int_output;	/* of the 8259s: true while an ExtINT may be pending. READ_ONCE() */
 	u32 id;			/* also the vCPU's index in the VM */
 	u32 page;		/* handle of the xAPIC page, an MMIO region of the VM */
 	/* Home CPU writes, any CPU reads: READ_ONCE() and WRITE_ONCE(). */
@@ -64,7 +65,7 @@ struct vlapic {
 };
 
 /* Allocate a local APIC, attach it to the vCPU, reset it. `page`: MMIO handle of the xAPIC page. 0, -ENOMEM. */
-int vlapic_create(struct vcpu *vcpu, u32 page);
+int vlapic_create(struct vcpu *vcpu, u32 page, const bool *int_output);
 
 /*
  * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
@@ -93,6 +94,8 @@ void vlapic_set_lint0(struct vlapic *vlapic, bool level);
 
 /* Any CPU: accept a message without looking at its destination. false: it was refused. */
 bool vlapic_accept(struct vlapic *vlapic, const struct apic_message *message);
+/* The same for a fixed interrupt. */
+bool vlapic_receive(struct vlapic *vlapic, u8 vector, bool level);
 /* Signal an interrupt of the local vector table. */
 void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source);
 void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error);

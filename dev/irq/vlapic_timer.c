@@ -110,7 +110,7 @@ static void fire(struct vtimer *vtimer)
 }
 
 /* Call before settings change: an expiry that is due happens with the old ones. Returns the host TSC. */
-static u64 settle(struct vlapic *vlapic)
+static inline u64 expire_if_due(struct vlapic *vlapic)
 {
 	struct vlapic_timer *timer = &vlapic->timer;
 	u64 now = vtimer_now();
@@ -119,7 +119,15 @@ static u64 settle(struct vlapic *vlapic)
 		vtimer_cancel(&timer->vtimer);
 		expire(vlapic, now);
 	}
-	timer->deadline = vlapic_timer_deadline(vlapic);
+	return now;
+}
+
+/* The same, and a deadline that has passed without an interrupt is forgotten. */
+static u64 settle(struct vlapic *vlapic)
+{
+	u64 now = expire_if_due(vlapic);
+
+	vlapic->timer.deadline = vlapic_timer_deadline(vlapic);
 	return now;
 }
 
@@ -178,7 +186,7 @@ void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc)
 
 	if (mode(vlapic) != TIMER_DEADLINE)
 		return;
-	now = settle(vlapic);
+	now = expire_if_due(vlapic);
 	vlapic->timer.deadline = guest_tsc;
 	if (guest_tsc && guest_tsc <= vcpu_guest_tsc(vlapic->vcpu, now))
 		expire(vlapic, now);

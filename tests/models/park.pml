@@ -2,22 +2,25 @@
 /*
  * A home CPU with two vCPUs, of which it runs one at a time, and other CPUs that post interrupts to them.
  *
- * A sender posts (PIR, then ON), sets REQ_EVENT, and if that vCPU had no request yet it sets the vCPU's bit in
- * the CPU's `woken` and sends the IPI. A vCPU that halts clears REQ_EVENT, then looks at what was posted and
- * at its other requests, and only then leaves the run queue; for a woken one the same decides whether it comes back. The
- * CPU takes `woken` by one exchange, and idles after a look at `woken` and at the run queue with interrupts off.
+ * A sender posts (PIR, then ON), sets REQ_EVENT, and if that vCPU had no request yet it looks whether the CPU runs it.
+ * If so, it sends an IPI that only ends the guest's turn: the loop looks at the requests before the next entry. Else it
+ * sets the vCPU's bit in the CPU's `woken` and sends the IPI that makes the CPU look at them. A vCPU that halts is no
+ * longer `running` for others, then clears REQ_EVENT, then looks at what was posted and at its other requests, and only
+ * then leaves the run queue; for a woken one the same decides whether it comes back. The CPU takes `woken` by one
+ * exchange, and idles after a look at `woken` and at the run queue with interrupts off.
  *
  * Property: when nothing can happen any more, every posted interrupt and every NMI was delivered, except for a vCPU in the
  * run queue that waits for the end of another's slice.
  *
- * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN
+ * broken: LOOK_FIRST OTHER_REQUEST STI_BEFORE_HLT WOKEN_FIRST NO_IPI_IF_QUEUED WOKEN_STORE PARK_UNSEEN STILL_RUNNING OLD_LOOK ANY_RUNNING
  */
 #define VCPUS	2
 #define EVENT	1
 #define NMI	2
 
 byte requests[VCPUS], woken;
-bool ipi;
+bool ipi, nudge;
+byte running;			/* as other CPUs see it: the vCPU in the loop, from 1 */
 bool pir[VCPUS], on[VCPUS], nmi[VCPUS];
 bool queued[VCPUS];
 byte preemptions = 1, current;	/* current: the vCPU in the guest, from 1 */
@@ -27,24 +30,38 @@ inline kick(v, what)
 #ifdef BROKEN_WOKEN_FIRST
 	atomic { woken = woken | (1 << v) }
 #endif
+#ifdef BROKEN_OLD_LOOK
+	was_running = running;
+#endif
 	atomic { old = requests[v]; requests[v] = old | what }
+#ifndef BROKEN_OLD_LOOK
+	was_running = running;
+#endif
 	if
 #ifdef BROKEN_NO_IPI_IF_QUEUED
 	:: old == 0 && !queued[v] ->
 #else
 	:: old == 0 ->
 #endif
-#ifndef BROKEN_WOKEN_FIRST
-		atomic { woken = woken | (1 << v) }
+		if
+#ifdef BROKEN_ANY_RUNNING
+		:: was_running != 0 -> nudge = true
+#else
+		:: was_running == v + 1 -> nudge = true
 #endif
-		ipi = true
+		:: else ->
+#ifndef BROKEN_WOKEN_FIRST
+			atomic { woken = woken | (1 << v) }
+#endif
+			ipi = true
+		fi
 	:: else
 	fi
 }
 
 proctype sender(byte v; byte count)
 {
-	byte old, i;
+	byte old, i, was_running;
 	bool was_on;
 
 	for (i : 1 .. count) {
@@ -54,13 +71,13 @@ proctype sender(byte v; byte count)
 		:: !was_on -> kick(v, EVENT)
 		:: else
 		fi;
-		d_step { old = 0; was_on = false }
+		d_step { old = 0; was_on = false; was_running = 0 }
 	}
 }
 
 proctype nmi_sender(byte v)
 {
-	byte old;
+	byte old, was_running;
 
 	nmi[v] = true;
 	kick(v, NMI)
@@ -81,8 +98,11 @@ inline can_run(v)
 	stay = requests[v] != 0;
 #else
 	atomic { requests[v] = requests[v] & ~EVENT }
-	stay = pir[v] || on[v];
-	stay = stay || requests[v] != 0;
+	stay = requests[v] != 0;
+	if
+	:: !stay -> stay = pir[v] || on[v]
+	:: else
+	fi;
 #endif
 	if
 	:: stay -> atomic { requests[v] = requests[v] | EVENT }
@@ -147,6 +167,7 @@ next:
 	:: queued[1] -> v = 1
 	:: !queued[0] && !queued[1] -> goto idle
 	fi;
+	running = v + 1;
 enter:
 	serve(v);
 	if	/* the last look, interrupts off */
@@ -158,18 +179,33 @@ enter:
 	:: true
 	fi;
 	if	/* in the guest */
-	:: ipi -> ipi = false; goto next
-	:: preemptions > 0 -> preemptions--; goto next	/* the slice is over */
-	:: can_run(v); goto next	/* HLT */
+	:: nudge -> nudge = false; goto enter
+	:: ipi -> ipi = false; take_woken(); goto enter	/* nobody else has to run */
+	:: ipi -> ipi = false; goto leave
+	:: preemptions > 0 -> preemptions--; goto leave	/* the slice is over */
+	:: goto halt
 	fi;
 spins:
 	current = v + 1;
 end_spins:
 	if
+	:: nudge -> nudge = false; current = 0; goto enter
 	:: ipi -> ipi = false
 	:: preemptions > 0 -> preemptions--
 	fi;
 	current = 0;
+leave:
+	running = 0;
+	goto next;
+halt:
+#ifdef BROKEN_STILL_RUNNING
+	can_run(v);
+	running = 0;
+#else
+	running = 0;
+	take_woken();
+	can_run(v);
+#endif
 	goto next;
 idle:
 	/* CLI */
@@ -184,7 +220,10 @@ idle:
 	fi;
 #endif
 end_hlt:	/* STI; HLT */
-	ipi -> ipi = false;
+	if
+	:: ipi -> ipi = false
+	:: nudge -> nudge = false
+	fi;
 	goto next
 }
 

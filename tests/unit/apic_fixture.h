@@ -80,12 +80,14 @@ static inline u64 msr_value(struct vm *vm, u32 index, u32 msr)
 
 static inline int pending(struct vm *vm, u32 index)
 {
-	return vm->irqchip->pending(cpu(vm, index));
+	return vm->irqchip->pending(vcpu_vlapic(cpu(vm, index)));
 }
 
 static inline int acknowledge(struct vm *vm, u32 index)
 {
-	return vm->irqchip->acknowledge(cpu(vm, index));
+	bool more;
+
+	return vm->irqchip->acknowledge(vcpu_vlapic(cpu(vm, index)), &more);
 }
 
 static inline void end_interrupt(struct vm *vm, u32 index)

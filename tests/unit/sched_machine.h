@@ -37,7 +37,7 @@ static struct vm vms[GUESTS];
 static struct percpu cpus[2];	/* the one that is tested, and another */
 static struct percpu *current;
 static u64 now;
-static bool kick_pending;
+static bool kick_pending, end_of_turn_pending;
 static irq_handler_t handlers[256];
 static bool in_hardware;	/* the guests' deadlines are: VMX's preemption timer */
 
@@ -124,9 +124,12 @@ void panic(const char *format, ...) { fail_msg("%s", format); abort(); }
 void lapic_send_fixed(u32 apic_id, u8 vector)
 {
 	assert_int_equal(apic_id, cpus[0].apic_id);
-	assert_int_equal(vector, IRQ_VECTOR_KICK);
+	assert_true(vector == IRQ_VECTOR_KICK || vector == IRQ_VECTOR_FORCE_EXIT);
 	assert_ptr_equal(current, &cpus[1]);
-	kick_pending = true;
+	if (vector == IRQ_VECTOR_KICK)
+		kick_pending = true;
+	else
+		end_of_turn_pending = true;
 }
 
 void lapic_timer_arm(u64 deadline) { cpus[0].timer_armed = deadline; }
@@ -134,13 +137,15 @@ void lapic_timer_fired(void) { cpus[0].timer_armed = LAPIC_TIMER_OFF; }
 
 static bool interrupt_pending(void)
 {
-	return kick_pending || cpus[0].timer_armed <= now;
+	return kick_pending || end_of_turn_pending || cpus[0].timer_armed <= now;
 }
 
 static void serve_interrupts(void)
 {
 	while (interrupt_pending()) {
-		if (kick_pending) {
+		if (end_of_turn_pending) {
+			end_of_turn_pending = false;
+		} else if (kick_pending) {
 			kick_pending = false;
 			handlers[IRQ_VECTOR_KICK]();
 		} else {
@@ -193,7 +198,7 @@ void service_wake(void)
 	service_wakes++;
 }
 
-void service_run(void)
+bool service_run(void)
 {
 	assert_true(service_turns--);
 	assert_null(current->running);
@@ -203,6 +208,7 @@ void service_run(void)
 	service_since = now;
 	if (service_work)
 		service_work();
+	return true;
 }
 
 /* --- guests --- */
@@ -308,7 +314,7 @@ static enum exit_fastpath fake_run(struct vcpu *vcpu, bool force)
 	assert_int_equal(vcpu->activity, VCPU_RUNNING);
 	g->entries++;
 	between_steps();
-	if (!force && !vcpu->requests && !kick_pending) {
+	if (!force && !vcpu->requests && !kick_pending && !end_of_turn_pending) {
 		if (g->posted)
 			fail_msg("step %llu: the guest runs, and an interrupt waits", (unsigned long long)step_of_action);
 		if (vcpu->vm->state != VM_RUNNING)
@@ -420,7 +426,7 @@ static int machine_set_up(void **state)
 	now = 1000;
 	action_count = actions_done = 0;
 	steps = 0;
-	step_done = kick_pending = stopping = false;
+	step_done = kick_pending = end_of_turn_pending = stopping = false;
 	service_turns = service_wakes = 0;
 	service_ran = service_turn = service_latency = 0;
 	service_since = now;

@@ -157,7 +157,7 @@ static void kick_by_another_cpu(int *irq)
 }
 
 /* What comes after the answer was formed. */
-static int fake_pending(struct vcpu *v)
+static int fake_pending(void *vlapic)
 {
 	int vector = pending_irq;
 
@@ -165,11 +165,14 @@ static int fake_pending(struct vcpu *v)
 	return vector;
 }
 
-static int fake_acknowledge(struct vcpu *v)
+static bool says_more;
+
+static int fake_acknowledge(void *vlapic, bool *more)
 {
 	int vector = pending_irq;
 
 	pending_irq = -1;
+	*more = says_more;
 	kick_by_another_cpu(&irq_while_acknowledged);
 	return vector;
 }
@@ -236,6 +239,7 @@ static int set_up(void **state)
 	memory_limit = sizeof(memory);
 	request_after_run = 0;
 	pending_irq = -1;
+	says_more = false;
 	irq_blocked = nmi_is_blocked = irq_window_on = nmi_window_on = vectoring_once = vectoring_always = false;
 	cr0 = CR0_PE;
 	cr2 = cr2_at_injection = 0;
@@ -729,6 +733,7 @@ static void translations_are_flushed_before_the_entry(void **state)
 /* None was found, and then one came: the guest is not left to run with it. */
 static void an_interrupt_behind_the_answer_that_there_is_none(void **state)
 {
+	says_more = true;
 	irq_while_asked = 0x41;
 	vcpu_request(&vcpu, REQ_EVENT);
 	assert_true(vcpu_enter_guest(&vcpu));
@@ -740,8 +745,9 @@ static void an_interrupt_behind_the_answer_that_there_is_none(void **state)
 }
 
 /* A second one while the first is taken: a forced exit, or a window for it. */
-static void an_interrupt_behind_the_acknowledge(void **state)
+static void check_interrupt_behind_the_acknowledge(bool more)
 {
+	says_more = more;
 	pending_irq = 0x31;
 	irq_while_acknowledged = 0x41;
 	vcpu_request(&vcpu, REQ_EVENT);
@@ -754,9 +760,20 @@ static void an_interrupt_behind_the_acknowledge(void **state)
 	assert_int_equal(injected.vector, 0x41);
 }
 
+static void an_interrupt_behind_the_acknowledge(void **state)
+{
+	check_interrupt_behind_the_acknowledge(false);
+}
+
+static void an_interrupt_behind_one_of_several(void **state)
+{
+	check_interrupt_behind_the_acknowledge(true);
+}
+
 /* A second one while it is asked whether more are pending behind the first. */
 static void an_interrupt_behind_the_first_one(void **state)
 {
+	says_more = true;
 	pending_irq = 0x31;
 	irq_while_asked = 0x41;
 	vcpu_request(&vcpu, REQ_EVENT);
@@ -883,6 +900,7 @@ int main(void)
 		cmocka_unit_test_setup(translations_are_flushed_before_the_entry, set_up),
 		cmocka_unit_test_setup(an_interrupt_behind_the_answer_that_there_is_none, set_up),
 		cmocka_unit_test_setup(an_interrupt_behind_the_acknowledge, set_up),
+		cmocka_unit_test_setup(an_interrupt_behind_one_of_several, set_up),
 		cmocka_unit_test_setup(an_interrupt_behind_the_first_one, set_up),
 		cmocka_unit_test_setup(handling_time_ends_at_the_next_entry, set_up),
 		cmocka_unit_test_setup(reentries_are_exits_too, set_up),

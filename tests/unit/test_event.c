@@ -89,13 +89,14 @@ static void nmi_window(struct vcpu *v, bool on)
 	note("NMI window %u ", on);
 }
 
-static int irq_pending(struct vcpu *v) { return pending; }
+static int irq_pending(void *vlapic) { return pending; }
 
-static int irq_acknowledge(struct vcpu *v)
+static int irq_acknowledge(void *vlapic, bool *more)
 {
 	int vector = pending < 0 ? -1 : acknowledged;
 
 	pending = pending_after;
+	*more = pending >= 0;
 	return vector;
 }
 

@@ -8,6 +8,8 @@
 
 #include "arch/cpu/x86.h"
 
+void service_pause(void) { }
+
 #define SETUP	(3 * 512)
 #define KERNEL	(80 * 16)
 #define IMAGE	(SETUP + KERNEL)

@@ -6,6 +6,8 @@
 
 #include "loader_fixture.h"
 
+void service_pause(void) { }
+
 #include <stdio.h>
 
 /* `tags` includes the end tag. */

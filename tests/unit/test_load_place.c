@@ -8,6 +8,8 @@
 
 #include "core/load/load.h"
 
+void service_pause(void) { }
+
 #define RAM  MIB(16)
 #define PAGE 0x1000ull
 

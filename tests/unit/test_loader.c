@@ -9,6 +9,8 @@
 
 #include "loader_fixture.h"
 
+void service_pause(void) { }
+
 static u8 *pvh_elf(u32 entry)
 {
 	u8 *image = elf_image();

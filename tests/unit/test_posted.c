@@ -79,11 +79,33 @@ static void only_the_first_post_notifies(void **state)
 	assert_false(posted_add(&posted, 40));
 	assert_false(posted_add(&posted, 200));
 	assert_true(posted_outstanding(&posted));
-	posted_take(&posted, taken);
+	posted_begin_taking(&posted);
+	for (unsigned i = 0; i < 4; i++)
+		taken[i] = posted_take_word(&posted, i);
 	assert_false(posted_outstanding(&posted));
 	assert_int_equal(taken[0], 1ull << 40);
 	assert_int_equal(taken[3], 1ull << (200 - 192));
 	assert_true(posted_add(&posted, 40));
+}
+
+/* Where there is nothing more, nothing is pending. */
+static void the_acknowledge_says_whether_more_may_be_pending(void **state)
+{
+	struct vm *vm = *state;
+	void *vlapic = vcpu_vlapic(cpu(vm, 1));
+	bool more;
+
+	assert_true(send(vm, 1, 0x66, false));
+	assert_true(send(vm, 1, 0x77, false));
+	assert_int_equal(vm->irqchip->acknowledge(vlapic, &more), 0x77);
+	assert_true(more);
+	end_interrupt(vm, 1);
+	assert_int_equal(vm->irqchip->acknowledge(vlapic, &more), 0x66);
+	assert_false(more);
+	assert_int_equal(pending(vm, 1), -1);
+	end_interrupt(vm, 1);
+	assert_int_equal(vm->irqchip->acknowledge(vlapic, &more), -1);
+	assert_false(more);
 }
 
 /* --- one CPU after the other --- */
@@ -325,6 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_layout_is_the_manuals),
 		TEST(only_the_first_post_notifies),
+		TEST(the_acknowledge_says_whether_more_may_be_pending),
 		TEST(a_vcpu_of_another_cpu_is_posted_to),
 		TEST(the_guest_sees_posted_interrupts_in_irr),
 		TEST(an_illegal_vector_is_found_at_home),

@@ -208,6 +208,28 @@ static void a_kick_without_a_reason(void **state)
 	assert_in_range(B->latency, 0, MS / 100);
 }
 
+static void wake_running_a(void)
+{
+	assert_ptr_equal(cpus[0].running, &A->vcpu);
+	post(A);
+	vcpu_kick(&A->vcpu, REQ_EVENT);
+	assert_true(end_of_turn_pending);
+	assert_false(kick_pending);
+	assert_int_equal(((const struct sched *)cpus[0].sched)->woken_words, 0);
+}
+
+/* The vCPU that the CPU runs is only interrupted: its loop looks at its requests, and no one else is looked at. */
+static void an_interrupt_for_the_running_guest(void **state)
+{
+	add_guest(0, 0);
+	start_vm(0);
+	for (unsigned i = 1; i <= 20; i++)
+		act_at(i * 7 * MS, wake_running_a);
+	run_until(200 * MS);
+	assert_int_equal(A->taken, 20);
+	assert_in_range(A->latency, 0, MS / 100);
+}
+
 static void flush_b(void)
 {
 	vcpu_kick(&B->vcpu, REQ_FLUSH_TLB);
@@ -600,6 +622,7 @@ int main(void)
 		TEST_BOTH(a_halted_guest_is_woken_by_its_timer),
 		TEST_BOTH(a_timer_of_a_parked_guest_ends_a_run),
 		TEST_BOTH(a_kick_without_a_reason),
+		TEST_BOTH(an_interrupt_for_the_running_guest),
 		TEST(requests_of_a_parked_guest),
 		TEST_BOTH(a_spinning_guest_lets_its_sibling_run),
 		TEST(a_spinning_guest_alone),

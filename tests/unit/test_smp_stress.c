@@ -116,7 +116,9 @@ static void merge(void)
 {
 	u64 words[POSTED_WORDS];
 
-	posted_take(&posted, words);
+	posted_begin_taking(&posted);
+	for (unsigned i = 0; i < POSTED_WORDS; i++)
+		words[i] = posted_take_word(&posted, i);
 	for (unsigned sender = 0; sender < SENDERS; sender++) {
 		u32 count = taken_count[sender];	/* only this thread writes it */
 

@@ -59,7 +59,7 @@ static void vendor_reset(struct vcpu *vcpu, bool init)
 }
 
 static void lapic_reset(struct vcpu *vcpu, bool init) { done[vcpu->id].lapic_inits += init; }
-static int pending(struct vcpu *vcpu) { return waiting; }
+static int pending(void *vlapic) { return waiting; }
 static void tsc_offset_changed(struct vcpu *vcpu) { }
 static void segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *s) { *s = done[vcpu->id].cs; }
 static void segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *s)

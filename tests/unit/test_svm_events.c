@@ -223,6 +223,17 @@ static void interrupts_need_if_and_no_shadow(void **state)
 	}
 }
 
+/* An emulated CLI, STI or POPF: the VMCB has the old RFLAGS until the next entry. */
+static void the_written_rflags_count(void **state)
+{
+	for (unsigned on = 0; on < 2; on++) {
+		set_up(NULL);
+		vmcb.save.rflags = RFLAGS_FIXED | (on ? 0 : RFLAGS_IF);
+		vcpu_reg_write(vcpu, REG_RFLAGS, RFLAGS_FIXED | (on ? RFLAGS_IF : 0));
+		assert_int_equal(svm_interrupt_blocked(vcpu), !on);
+	}
+}
+
 /* --- windows --- */
 
 /* V_IRQ 8, V_INTR_PRIO 19:16 and V_IGN_TPR 20, with the intercept of VINTR. */
@@ -363,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup(a_delivery_that_was_cut_off_is_recovered, set_up),
 		cmocka_unit_test_setup(other_deliveries_are_not_repeated, set_up),
 		cmocka_unit_test_setup(interrupts_need_if_and_no_shadow, set_up),
+		cmocka_unit_test_setup(the_written_rflags_count, set_up),
 		cmocka_unit_test_setup(an_interrupt_window_is_a_virtual_interrupt, set_up),
 		cmocka_unit_test_setup(the_window_closes_with_its_exit, set_up),
 		cmocka_unit_test_setup(an_nmi_window_is_a_step, set_up),

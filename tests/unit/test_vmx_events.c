@@ -131,6 +131,18 @@ static void interrupts_are_blocked_by_if_and_shadows(void **state)
 	}
 }
 
+/* An emulated CLI, STI or POPF: the VMCS has the old RFLAGS until the next entry. */
+static void the_written_rflags_count(void **state)
+{
+	for (unsigned on = 0; on < 2; on++) {
+		setup(state);
+		FAKE(GUEST_RFLAGS) = on ? 0 : RFLAGS_IF;
+		FAKE(GUEST_INTERRUPTIBILITY) = 0;
+		vcpu_reg_write(vcpu, REG_RFLAGS, on ? RFLAGS_IF : 0);
+		assert_int_equal(vmx_interrupt_blocked(vcpu), !on);
+	}
+}
+
 /* With virtual NMIs the VMCS has the blocking; without them Lamina remembers that one was injected. */
 static void nmis_are_blocked_by_shadows_and_nmis(void **state)
 {
@@ -320,6 +332,7 @@ int main(void)
 		cmocka_unit_test_setup(injection_encodes_the_event, setup),
 		cmocka_unit_test_setup(injecting_an_nmi_moves_the_window, setup),
 		cmocka_unit_test_setup(interrupts_are_blocked_by_if_and_shadows, setup),
+		cmocka_unit_test_setup(the_written_rflags_count, setup),
 		cmocka_unit_test_setup(nmis_are_blocked_by_shadows_and_nmis, setup),
 		cmocka_unit_test_setup(windows_are_controls, setup),
 		cmocka_unit_test_setup(a_delivery_cut_off_is_repeated, setup),
