@@ -11,6 +11,12 @@ struct vm;
 struct vcpu;
 struct posted_interrupts;
 
+/*
+ * A VM with more vCPUs than that has APIC ids that need more than 8 bits, for 255 addresses all. Its local APICs
+ * start in x2APIC mode, and its I/O APIC takes destinations of 15 bits: Linux leaves out ids from 255 on without.
+ */
+#define IRQCHIP_SHORT_IDS 255u
+
 /* Implemented by dev (8259 pair + IOAPIC + local APICs); the rest of core sees only this. */
 struct irqchip_ops {
 	/* VM lock. A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */

@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 LOGS = BUILD / "boot-logs"
 AT_ONCE = 2
+GIVEN_UP = "Kernel panic - not syncing"   # no step ends after that
 TRIES = 3               # of a boot that a known fault of the emulator ends
 
 
@@ -55,11 +56,14 @@ class EmulatorFault(emu.MachineError):
 def take_steps(boot, machine):
     """Type the text of each step, and check that the expected lines follow."""
     fault = boot.setup.fault
+    until = "|".join(f"(?:{pattern})" for pattern in (GIVEN_UP, fault) if pattern)
     for step in boot.steps:
         machine.send(step.send)
-        said = machine.expect(f"(?:{step.until})|(?:{fault})" if fault else step.until, boot.limit)
+        said = machine.expect(f"(?:{step.until})|{until}", boot.limit)
         if fault and re.search(fault, said, re.MULTILINE):
             raise EmulatorFault(machine.report(f"the emulator's fault {fault!r}, {TRIES} times"))
+        if re.search(GIVEN_UP, said):
+            raise emu.MachineError(machine.report("the guest's kernel has given up"))
         if not re.search(step.says, said, re.MULTILINE):
             raise emu.MachineError(machine.report(
                 f"{step.send!r} was not followed by {step.says!r}"))

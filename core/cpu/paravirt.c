@@ -13,12 +13,14 @@
 #define FEATURE_TLB_FLUSH   BIT(9)	/* STEAL_FLUSH_TLB below is obeyed */
 #define FEATURE_SEND_IPI    BIT(11)
 #define FEATURE_SCHED_YIELD BIT(13)
+#define FEATURE_LONG_IDS    BIT(15)	/* MSI_EXT_DEST_ID: destinations in redirection entries have 15 bits */
 
 u32 paravirt_features(u32 vcpus)
 {
 	if (vcpus == 1)
 		return FEATURE_STEAL_TIME;
-	return FEATURE_STEAL_TIME | FEATURE_UNHALT | FEATURE_TLB_FLUSH | FEATURE_SEND_IPI | FEATURE_SCHED_YIELD;
+	return FEATURE_STEAL_TIME | FEATURE_UNHALT | FEATURE_TLB_FLUSH | FEATURE_SEND_IPI | FEATURE_SCHED_YIELD |
+	       (vcpus > IRQCHIP_SHORT_IDS ? FEATURE_LONG_IDS : 0);
 }
 
 /* --- stolen time --- */

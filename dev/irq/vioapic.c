@@ -18,6 +18,7 @@ enum { WINDOW_SELECT = 0x00, WINDOW_DATA = 0x10, WINDOW_EOI = 0x40 };
 
 /* Redirection entries */
 #define ENTRY_WRITABLE	   0xff0000000001afffull
+#define ENTRY_LONG_ID	   0x00fe000000000000ull
 #define ENTRY_DELIVERY(e)  ((e) >> 8 & 7)
 
 /*
@@ -29,11 +30,15 @@ static bool waits_for_eoi(u64 entry)
 	return (entry & IOAPIC_ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;
 }
 
-static struct apic_message message_of(u64 entry)
+/* Where ids are short, the bits of ENTRY_LONG_ID are 0. Where they are long, 255 is an id like others. */
+static struct apic_message message_of(const struct vioapic *vioapic, u64 entry)
 {
+	bool logical = entry >> 11 & 1;
+
 	return (struct apic_message){
-		.destination = (u32)(entry >> 56),
-		.logical = entry >> 11 & 1,
+		.destination = (u32)(entry >> 56) | (u32)(entry >> 49 & 0x7f) << 8,
+		.logical = logical,
+		.wide = vioapic->long_ids && !logical,
 		.delivery = ENTRY_DELIVERY(entry),
 		.vector = (u8)entry,
 		.level = waits_for_eoi(entry),
@@ -43,7 +48,7 @@ static struct apic_message message_of(u64 entry)
 static void deliver(struct vioapic *vioapic, unsigned pin)
 {
 	u64 *entry = &vioapic->entries[pin];
-	const struct apic_message message = message_of(*entry);
+	const struct apic_message message = message_of(vioapic, *entry);
 
 	/* Reserved in the IOAPIC, which cannot send start-up IPIs. */
 	if (message.delivery == APIC_STARTUP)
@@ -81,7 +86,7 @@ void vioapic_set_pin(struct vioapic *vioapic, unsigned pin, bool level)
 bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin)
 {
 	u64 entry = vioapic->entries[pin];
-	const struct apic_message message = message_of(entry);
+	const struct apic_message message = message_of(vioapic, entry);
 
 	if ((entry & IOAPIC_ENTRY_MASKED) || message.delivery > APIC_LOWEST)
 		return false;
@@ -114,7 +119,7 @@ void vioapic_eoi(struct vm *vm, u8 vector)
 bool vioapic_passes_extint(const struct vioapic *vioapic, const struct vcpu *vcpu)
 {
 	u64 entry = READ_ONCE(vioapic->entries[IOAPIC_PIN_8259]);
-	const struct apic_message message = message_of(entry);
+	const struct apic_message message = message_of(vioapic, entry);
 
 	return !(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_EXTINT &&
 	       apic_bus_addresses(vcpu, &message);
@@ -141,7 +146,7 @@ static u32 read_data(const struct vioapic *vioapic)
 static void extint_rerouted(struct vioapic *vioapic)
 {
 	u64 entry = vioapic->entries[IOAPIC_PIN_8259];
-	const struct apic_message message = message_of(entry);
+	const struct apic_message message = message_of(vioapic, entry);
 
 	vcpu_interrupt_sent(vm_bsp(vioapic->vm));
 	if (!(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_EXTINT)
@@ -152,7 +157,7 @@ static void write_entry(struct vioapic *vioapic, unsigned half, u32 value)
 {
 	unsigned pin = half / 2, shift = half % 2 * 32;
 	u64 *entry = &vioapic->entries[pin];
-	u64 writable = ENTRY_WRITABLE & 0xffffffffull << shift;
+	u64 writable = (ENTRY_WRITABLE | (vioapic->long_ids ? ENTRY_LONG_ID : 0)) & 0xffffffffull << shift;
 
 	WRITE_ONCE(*entry, (*entry & ~writable) | ((u64)value << shift & writable));
 	/* Guests for IOAPICs without an EOI register clear remote IRR by making the pin edge-triggered. */
@@ -217,6 +222,7 @@ int vioapic_create(struct vioapic *vioapic, struct vm *vm)
 	};
 
 	vioapic->vm = vm;
+	vioapic->long_ids = vm_vcpu_count(vm) > IRQCHIP_SHORT_IDS;
 	vioapic->id = IOAPIC_APIC_ID << 24;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		vioapic->entries[pin] = IOAPIC_ENTRY_MASKED;

@@ -3,6 +3,9 @@
  * The IOAPIC: 24 pins, each with a redirection entry. Intel 82093AA I/O Advanced Programmable
  * Interrupt Controller, with the EOI register that version 0x20 has in addition.
  *
+ * In a VM with more than 255 vCPUs bits 49 to 55 of an entry are bits 8 to 14 of the destination: Linux,
+ * Documentation/virt/kvm/x86/cpuid.rst, KVM_FEATURE_MSI_EXT_DEST_ID.
+ *
  * Virtual pins are asserted or deasserted and have no electrical level: an entry's polarity bit is
  * stored and has no effect.
  */
@@ -27,6 +30,7 @@ struct vcpu;
 /* VM lock. Any CPU may read the entry of IOAPIC_PIN_8259. */
 struct vioapic {
 	struct vm *vm;
+	bool long_ids;		/* constant: see IRQCHIP_SHORT_IDS */
 	u32 id;			/* register 0 */
 	u8 select;		/* index register */
 	u32 lines;		/* bit n: pin n is asserted */

@@ -327,14 +327,16 @@ void vlapic_power_up(struct vlapic *vlapic)
 	vlapic_timer_reset(vlapic);
 }
 
+/* Firmware hands a machine with ids above 254 over in x2APIC mode: only then Linux looks at their MADT entries. */
 static void reset_base(struct vlapic *vlapic, bool bsp)
 {
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
+	u64 mode = LAPIC_BASE_ENABLED | (vm_vcpu_count(vm) > IRQCHIP_SHORT_IDS ? LAPIC_BASE_X2APIC : 0);
 
 	/* It moves in VMs with one vCPU only: see dev/irq/vlapic_msr.c. */
 	if (bsp)
 		mmio_move(vm, vlapic->page, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
-	WRITE_ONCE(vlapic->base, LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLED | (bsp ? LAPIC_BASE_BSP : 0));
+	WRITE_ONCE(vlapic->base, LAPIC_DEFAULT_BASE | mode | (bsp ? LAPIC_BASE_BSP : 0));
 }
 
 void vlapic_reset(struct vlapic *vlapic, bool init)

@@ -15,26 +15,34 @@
 
 static const u32 edges[] = { 0, 15, 16, 254, 255, 256, 287 };
 
+static void set_base(struct vm *vm, u32 id, u64 base)
+{
+	assert_int_equal(msr_set(vm, id, MSR_APIC_BASE, base | (id ? 0 : BASE_BSP)), 0);
+}
+
+/* They start in x2APIC mode: xAPIC mode is reached by way of a disabled APIC. */
 static int set_up_xapic(void **state)
 {
 	struct vm *vm = apic_vm(COUNT);
 
-	for (u32 i = 1; i < COUNT; i++)
+	for (u32 i = 0; i < COUNT; i++) {
+		set_base(vm, i, BASE_OFF);
+		set_base(vm, i, BASE_XAPIC);
 		apic_enable(vm, i);
+	}
 	*state = vm;
 	return 0;
 }
 
-static void enter_x2apic(struct vm *vm, u32 id)
-{
-	assert_int_equal(msr_set(vm, id, MSR_APIC_BASE, BASE_X2APIC | (id ? 0 : BASE_BSP)), 0);
-}
-
 static int set_up_x2apic(void **state)
 {
-	set_up_xapic(state);
-	for (u32 i = 0; i < COUNT; i++)
-		enter_x2apic(*state, i);
+	struct vm *vm = apic_vm(COUNT);
+
+	for (u32 i = 0; i < COUNT; i++) {
+		assert_int_equal(msr_value(vm, i, MSR_APIC_BASE), BASE_X2APIC | (i ? 0 : BASE_BSP));
+		assert_int_equal(msr_set(vm, i, X2APIC(LAPIC_SVR), 0x1ff), 0);
+	}
+	*state = vm;
 	return 0;
 }
 
@@ -170,6 +178,46 @@ static void wide_logical_ids_address_no_xapic(void **state)
 	assert_false(apic_bus_send(vm, &message));
 }
 
+/* --- the I/O APIC's long ids: bits 49 to 55 of an entry are bits 8 to 14, and FFh is an id --- */
+
+#define PIN	5	/* also its ISA interrupt */
+#define LOGICAL 0x800
+
+static void send_by_pin(struct vm *vm, u32 low, u32 high)
+{
+	vioapic_set(vm, 0x10 + 2 * PIN, ENTRY_MASKED);
+	vioapic_set(vm, 0x11 + 2 * PIN, high);
+	vioapic_set(vm, 0x10 + 2 * PIN, low);
+	line(vm, PIN, true);
+	line(vm, PIN, false);
+}
+
+static void an_entry_reaches_every_id(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(edges); i++) {
+		send_by_pin(vm, VECTOR, (edges[i] & 0xff) << 24 | (edges[i] >> 8) << 17);
+		for (u32 id = 0; id < COUNT; id++)
+			assert_int_equal(has_got(vm, id), id == edges[i]);
+	}
+	send_by_pin(vm, VECTOR, 0xfffe0000);
+	for (u32 id = 0; id < COUNT; id++)
+		assert_false(has_got(vm, id));
+	assert_int_equal(entry_get(vm, PIN), 0xfffe000000000000 | VECTOR);
+	vioapic_set(vm, 0x11 + 2 * PIN, 0xffffffff);
+	assert_int_equal(entry_get(vm, PIN), 0xfffe000000000000 | VECTOR);
+}
+
+static void a_logical_entry_still_has_8_bits(void **state)
+{
+	struct vm *vm = *state;
+
+	send_by_pin(vm, VECTOR | LOGICAL, 0x81000000);
+	for (u32 id = 0; id < COUNT; id++)
+		assert_int_equal(has_got(vm, id), id == 0 || id == 7);
+}
+
 /* --- lowest priority --- */
 
 static u32 receiver(struct vm *vm, u32 destination)
@@ -250,6 +298,8 @@ int main(void)
 		ON_X2APIC(narrow_logical_ids_address_cluster_0),
 		XAPIC(xapic_logical_ids_may_alias),
 		XAPIC(wide_logical_ids_address_no_xapic),
+		ON_X2APIC(an_entry_reaches_every_id),
+		ON_X2APIC(a_logical_entry_still_has_8_bits),
 		ON_X2APIC(lowest_priority_stays_in_the_destination_set),
 		ON_X2APIC(lowest_priority_goes_round),
 		ON_X2APIC(an_ipi_to_one_id),

@@ -67,6 +67,9 @@ static void cpuid_leaves(void **state)
 	assert_int_equal(r.eax, 1u << 1 | 1u << 3 | 1u << 5 | 1u << 24);
 	/* And PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI, PV_SCHED_YIELD */
 	assert_int_equal(pvclock_cpuid(0x40000101, 2).eax, r.eax | 1u << 7 | 1u << 9 | 1u << 11 | 1u << 13);
+	assert_int_equal(pvclock_cpuid(0x40000101, 255).eax, pvclock_cpuid(0x40000101, 2).eax);
+	/* MSI_EXT_DEST_ID, with an id that 8 bits cannot name */
+	assert_int_equal(pvclock_cpuid(0x40000101, 256).eax, pvclock_cpuid(0x40000101, 2).eax | 1u << 15);
 	assert_int_equal(r.ebx | r.ecx | r.edx, 0);
 }
 

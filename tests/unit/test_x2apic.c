@@ -434,10 +434,26 @@ static void test_ioapic_to_x2apic(void **state)
 	line(vm, 5, true);
 	line(vm, 5, false);
 	assert_int_equal(acknowledge(vm, 15), 0x66);
+	/* With ids above it FFh is one of them: KVM's KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK. */
+	enter_x2apic(vm, 0xff);
+	entry_set(vm, 5, 0x77, 0xff);
+	line(vm, 5, true);
+	assert_int_equal(pending(vm, 0xff), 0x77);
+	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
+		assert_int_equal(pending(vm, ids[i]), -1);
+}
+
+static void test_ioapic_broadcasts_with_short_ids(void **state)
+{
+	struct vm *vm = apic_vm(255);
+
+	for (u32 i = 0; i < 3; i++)
+		enter_x2apic(vm, ids[i]);
 	entry_set(vm, 5, 0x67, 0xff);
 	line(vm, 5, true);
-	for (u32 i = 0; i < ARRAY_SIZE(ids); i++)
-		assert_int_equal(pending(vm, ids[i]), ids[i] == 15 ? -1 : 0x67); /* 0x66 is in service there */
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(pending(vm, ids[i]), 0x67);
+	*state = vm;
 }
 
 /* The page belongs to all processors: one of several must not take it away from the others. */
@@ -447,9 +463,9 @@ static void test_page_stays_with_several_processors(void **state)
 
 	logged = 0;
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(msr_set(vm, 2, MSR_APIC_BASE, 0xfd00000800ull), -EINVAL);
+		assert_int_equal(msr_set(vm, 2, MSR_APIC_BASE, 0xfd00000c00ull), -EINVAL);
 	assert_int_equal(logged, 1);
-	assert_int_equal(msr_value(vm, 2, MSR_APIC_BASE), BASE_XAPIC);
+	assert_int_equal(msr_value(vm, 2, MSR_APIC_BASE), BASE_X2APIC);
 }
 
 /* SDM, "Local APIC State After It Receives an INIT Message": as power-up, but for the id, the base and the mode. */
@@ -467,8 +483,19 @@ static void test_init_keeps_the_mode(void **state)
 	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_SVR)), 0xff);
 	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_LVT + LVT_LINT0)), 0x10000);
 	assert_int_equal(pending(vm, 0x112), -1);
+	/* Power-up with ids of more than 8 bits, and without. */
 	vm->irqchip->vcpu_reset(cpu(vm, 0x112), false);
-	assert_int_equal(msr_value(vm, 0x112, MSR_APIC_BASE), BASE_XAPIC);
+	assert_int_equal(msr_value(vm, 0x112, MSR_APIC_BASE), BASE_X2APIC);
+	assert_int_equal(msr_value(vm, 0x112, X2APIC(LAPIC_LDR)), 0x00110004);
+}
+
+static void test_power_up_with_short_ids(void **state)
+{
+	struct vm *vm = apic_vm(255);
+
+	assert_int_equal(msr_value(vm, 0, MSR_APIC_BASE), BASE_XAPIC | BASE_BSP);
+	assert_int_equal(msr_value(vm, 254, MSR_APIC_BASE), BASE_XAPIC);
+	*state = vm;
 }
 
 #define ON(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -497,6 +524,8 @@ int main(void)
 		ON_X2APIC(test_destinations),
 		ON_X2APIC(test_self_ipi),
 		ON_X2APIC(test_ioapic_to_x2apic),
+		cmocka_unit_test_teardown(test_ioapic_broadcasts_with_short_ids, tear_down),
+		cmocka_unit_test_teardown(test_power_up_with_short_ids, tear_down),
 		ON_X2APIC(test_page_stays_with_several_processors),
 		ON_X2APIC(test_init_keeps_the_mode),
 	};
