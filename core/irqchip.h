@@ -13,7 +13,7 @@ struct posted_interrupts;
 
 /*
  * A VM with more vCPUs than that has APIC ids that need more than 8 bits, for 255 addresses all. Its local APICs
- * start in x2APIC mode, and its I/O APIC takes destinations of 15 bits: Linux leaves out ids from 255 on without.
+ * start in x2APIC mode, and its I/O APIC takes destinations of 15 bits. Linux uses ids from 255 on only with both.
  */
 #define IRQCHIP_SHORT_IDS 255u
 

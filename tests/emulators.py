@@ -2,7 +2,7 @@
 """The builds of the emulators, and how each is started.
 
 The tests run on those that tests/emulators/fetch.sh has fetched, `qemu` and `bochs`; a few rows, the
-benchmark and `make run` on those that are installed, which users have: `qemu-7.2` and `bochs-2.7`,
+benchmark and `make run` with one CPU on those that are installed, which users have: `qemu-7.2` and `bochs-2.7`,
 named after the versions in Debian 12. Known deviations are listed for one build each.
 As a program it prints the command that starts a build.
 """

@@ -122,7 +122,7 @@ static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *me
 	return lowest;
 }
 
-/* The usual message: to one APIC, by its physical id. No APIC has one of the broadcast ids. */
+/* The usual message: to one APIC, by its physical id. */
 static bool is_to_one(const struct vm *vm, const struct apic_message *message)
 {
 	return message->shorthand == APIC_TO_DESTINATION && !message->logical && message->delivery != APIC_LOWEST &&

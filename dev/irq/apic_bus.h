@@ -27,7 +27,7 @@ enum apic_shorthand { APIC_TO_DESTINATION, APIC_TO_SELF, APIC_TO_ALL, APIC_TO_OT
 struct apic_message {
 	u32 destination;	/* APIC id, or a set of logical ids */
 	bool logical;
-	bool wide;		/* the destination is an x2APIC's, or a long id of an I/O APIC; else it has 8 bits */
+	bool wide;		/* FFFFFFFFh, and not FFh, means all: from an x2APIC's ICR, or with an I/O APIC's long ids */
 	u8 shorthand;		/* enum apic_shorthand: not APIC_TO_DESTINATION: instead of the destination */
 	u32 sender;		/* with a shorthand: the sender's APIC id */
 	u8 delivery;		/* enum apic_delivery */

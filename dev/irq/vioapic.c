@@ -30,7 +30,10 @@ static bool waits_for_eoi(u64 entry)
 	return (entry & IOAPIC_ENTRY_LEVEL) && ENTRY_DELIVERY(entry) <= APIC_LOWEST;
 }
 
-/* Where ids are short, the bits of ENTRY_LONG_ID are 0. Where they are long, 255 is an id like others. */
+/*
+ * Where ids are short, the bits of ENTRY_LONG_ID are 0. Where they are long, 255 is an id like others, even if the
+ * guest has gone back to xAPIC mode.
+ */
 static struct apic_message message_of(const struct vioapic *vioapic, u64 entry)
 {
 	bool logical = entry >> 11 & 1;

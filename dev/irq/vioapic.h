@@ -4,7 +4,7 @@
  * Interrupt Controller, with the EOI register that version 0x20 has in addition.
  *
  * In a VM with more than 255 vCPUs bits 49 to 55 of an entry are bits 8 to 14 of the destination: Linux,
- * Documentation/virt/kvm/x86/cpuid.rst, KVM_FEATURE_MSI_EXT_DEST_ID.
+ * Documentation/virt/kvm/x86/cpuid.rst, KVM_FEATURE_MSI_EXT_DEST_ID; arch/x86/include/asm/io_apic.h.
  *
  * Virtual pins are asserted or deasserted and have no electrical level: an entry's polarity bit is
  * stored and has no effect.

@@ -69,8 +69,8 @@ int vlapic_create(struct vcpu *vcpu, u32 page, const bool *int_output);
 
 /*
  * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
- * with ExtINT on LINT0 and NMI on LINT1; the others are as after a hardware reset. With `init`: the state after
- * INIT, which keeps IA32_APIC_BASE.
+ * with ExtINT on LINT0 and NMI on LINT1; the others are as after a hardware reset. All are in x2APIC mode if an id
+ * needs more than 8 bits. With `init`: the state after INIT, which keeps IA32_APIC_BASE.
  */
 void vlapic_reset(struct vlapic *vlapic, bool init);
 /*

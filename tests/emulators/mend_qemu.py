@@ -4,14 +4,15 @@
 
 --check changes nothing: the exit status says whether the program is mended.
 
-In QEMU each FNINIT, FXRSTOR or XRSTOR, on any CPU, calls cpu_clear_ignne(), which reads, changes and writes the
-flags `hflags2` of CPU 0, without a lock. CPU 0 keeps there whether nested paging and the global interrupt flag
-are on, and changes them at each VMRUN and #VMEXIT. So CPU 0 loses such a change now and then: its host runs
-with nested paging (a triple fault without a word), its guest without it (a triple fault of the guest), or GIF
-stays clear (it answers no interrupt any more). Several virtual CPUs per CPU under load show it within a minute.
-Seen in 10.0.2 and 10.0.13; 7.2 and 11.1 have the same function.
+In QEMU each FXRSTOR, XRSTOR, FRSTOR or FLDENV, on any CPU, calls cpu_clear_ignne(), which reads, changes and
+writes the flags `hflags2` of CPU 0, without a lock. CPU 0 keeps there whether nested paging and the global
+interrupt flag are on, and changes them at each VMRUN and #VMEXIT. So CPU 0 loses such a change now and then:
+its host runs with nested paging (a triple fault without a word), its guest without it (a triple fault of the
+guest), or GIF stays clear (it answers no interrupt any more). Several virtual CPUs per CPU under load show it
+within a minute. Seen in 10.0.2 and 10.0.13; 7.2 and 11.1 have the same function.
 
-The function only serves the IGNNE# pin, by which DOS reports x87 errors. Here it returns at once.
+The function only serves the IGNNE# pin, by which DOS reports x87 errors: after an OUT to port F0h, which no test
+does, it would end what that began. Here it does nothing.
 """
 
 import re
@@ -28,9 +29,10 @@ def output(*command):
 
 def address(program):
     """Where the function is in memory: QEMU exports it to its modules."""
-    found = re.search(rf"^([0-9a-f]+) T {FUNCTION}(?:@|$)", output("nm", "-D", "--defined-only", program), re.MULTILINE)
+    symbols = output("nm", "-D", "--defined-only", program)
+    found = re.search(rf"^([0-9a-f]+) T {FUNCTION}(?:@|$)", symbols, re.MULTILINE)
     if not found:
-        sys.exit(f"{program}: it exports no function {FUNCTION}, so it cannot be mended: see tests/emulators/mend_qemu.py")
+        sys.exit(f"{program}: it exports no function {FUNCTION}: see tests/emulators/mend_qemu.py")
     return int(found[1], 16)
 
 
@@ -56,10 +58,14 @@ def mend(program):
     with open(program, "r+b") as file:
         file.seek(file_offset(program, address(program)))
         file.write(RETURN)
-    print(f"{program}: {FUNCTION}() returns at once now")
+    print(f"{program}: {FUNCTION}() does nothing now")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--check":
-        sys.exit(not is_mended(sys.argv[2]))
-    mend(sys.argv[1])
+    try:
+        if sys.argv[1] != "--check":
+            mend(sys.argv[1])
+        elif not is_mended(sys.argv[2]):
+            sys.exit(f"{sys.argv[2]}: it is not mended: run make emulators")
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"tests/emulators/mend_qemu.py: {error}; it needs binutils, and write access to the program")

@@ -209,13 +209,28 @@ static void an_entry_reaches_every_id(void **state)
 	assert_int_equal(entry_get(vm, PIN), 0xfffe000000000000 | VECTOR);
 }
 
-static void a_logical_entry_still_has_8_bits(void **state)
+/* As KVM has it: the 15 bits are the lower ones of a logical x2APIC id, so in cluster 0, and FFh alone is all. */
+static void a_logical_entry_addresses_cluster_0(void **state)
 {
 	struct vm *vm = *state;
 
-	send_by_pin(vm, VECTOR | LOGICAL, 0x81000000);
+	send_by_pin(vm, VECTOR | LOGICAL, 0x81020000);
 	for (u32 id = 0; id < COUNT; id++)
-		assert_int_equal(has_got(vm, id), id == 0 || id == 7);
+		assert_int_equal(has_got(vm, id), id == 0 || id == 7 || id == 8);
+	send_by_pin(vm, VECTOR | LOGICAL, 0xff000000);
+	for (u32 id = 0; id < COUNT; id++)
+		assert_true(has_got(vm, id));
+}
+
+static void a_logical_entry_addresses_xapics(void **state)
+{
+	struct vm *vm = *state;
+
+	for (u32 id = 0; id < COUNT; id++)
+		apic_set(vm, id, LAPIC_LDR, (id == 3 || id == 287 ? 0x40u : 0x01u) << 24);
+	send_by_pin(vm, VECTOR | LOGICAL, 0x40000000);
+	for (u32 id = 0; id < COUNT; id++)
+		assert_int_equal(has_got(vm, id), id == 3 || id == 287);
 }
 
 /* --- lowest priority --- */
@@ -299,7 +314,8 @@ int main(void)
 		XAPIC(xapic_logical_ids_may_alias),
 		XAPIC(wide_logical_ids_address_no_xapic),
 		ON_X2APIC(an_entry_reaches_every_id),
-		ON_X2APIC(a_logical_entry_still_has_8_bits),
+		ON_X2APIC(a_logical_entry_addresses_cluster_0),
+		XAPIC(a_logical_entry_addresses_xapics),
 		ON_X2APIC(lowest_priority_stays_in_the_destination_set),
 		ON_X2APIC(lowest_priority_goes_round),
 		ON_X2APIC(an_ipi_to_one_id),

@@ -425,7 +425,7 @@ static void test_self_ipi(void **state)
 	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ESR)), 0x20);
 }
 
-/* The IOAPIC's eight bits of destination reach the first 255 processors, and all by 0xff. */
+/* Its destinations are ids. */
 static void test_ioapic_to_x2apic(void **state)
 {
 	struct vm *vm = *state;

@@ -72,6 +72,7 @@ void smp_find(void)
 		if (!x2apic)
 			skip("x2APIC mode", "this CPU has none");
 	}
+	x2apic |= (rdmsr(0x1b) & BIT(10)) != 0;	/* firmware has switched it on */
 	trap_on(JOB_VECTOR, on_job);
 	apic_on();
 	add_cpu(cpuid(1, 0).b >> 24);
