@@ -197,6 +197,8 @@ build_page_tables:
 ; Clobbers: EAX, ECX, EDX
 ; Stack:    nothing
 enable_long_mode:
+	xor	eax, eax
+	mov	cr4, eax		; first: with CR4.CET set, clearing CR0.WP raises #GP
 	mov	eax, CR0_PE | CR0_ET | CR0_NE | CR0_MP
 	mov	cr0, eax
 	mov	eax, CR4_PAE

@@ -110,8 +110,11 @@ static void print_memory_map(void)
 		const struct boot_memory *m = &boot_info.memory[i];
 		bool known = m->type < ARRAY_SIZE(types) && types[m->type];
 
-		log_info("  %012llx - %012llx %s (type %u)", (ull)m->start,
-			 (ull)(m->start + m->size - 1), known ? types[m->type] : "unknown", m->type);
+		if (m->size)
+			log_info("  %012llx - %012llx %s (type %u)", (ull)m->start,
+				 (ull)(m->start + m->size - 1), known ? types[m->type] : "unknown", m->type);
+		else
+			log_info("  %012llx: an empty entry (type %u)", (ull)m->start, m->type);
 	}
 }
 

@@ -126,6 +126,30 @@ static void inject(struct vcpu *vcpu, const struct event *event)
 	vcpu->ops->inject(vcpu, event);
 }
 
+/*
+ * SDM, "Debug Status Register (DR6)": which breakpoints were hit is told anew each time, what else is set stays set
+ * until the guest clears it. No bits: the processor has written DR6 already.
+ */
+static void set_dr6(struct vcpu *vcpu, u64 bits)
+{
+	u64 dr6 = vcpu->ops->control_get(vcpu, CTL_DR6);
+
+	if (bits)
+		dr6 &= ~DR6_BREAKPOINTS;
+	vcpu->ops->control_set(vcpu, CTL_DR6, dr6 | bits);
+}
+
+/*
+ * SDM, "Resume Flag": a fault pushes RFLAGS with RF set, so that an instruction breakpoint does not hit again when the
+ * instruction is repeated. A #DB's cause is not known here; #BP and #OF are traps, #DF and #MC aborts.
+ */
+static bool is_fault(u8 vector)
+{
+	const u32 others = BIT(X86_DB) | BIT(X86_NMI) | BIT(X86_BP) | BIT(X86_OF) | BIT(X86_DF) | BIT(X86_MC);
+
+	return vector < 32 && !(others & BIT(vector));
+}
+
 /* CR2, DR6 and DR7 change when the exception is taken, not when it is raised. */
 static void apply_payload(struct vcpu *vcpu)
 {
@@ -134,7 +158,7 @@ static void apply_payload(struct vcpu *vcpu)
 	if (vcpu->events.exception.vector == X86_PF) {
 		ops->control_set(vcpu, CTL_CR2, vcpu->events.payload);
 	} else if (vcpu->events.exception.vector == X86_DB) {
-		ops->control_set(vcpu, CTL_DR6, ops->control_get(vcpu, CTL_DR6) | vcpu->events.payload);
+		set_dr6(vcpu, vcpu->events.payload);
 		/* SDM, "Debug Control Register (DR7)": clear GD, or the handler's own accesses would raise #DB again. */
 		ops->control_set(vcpu, CTL_DR7, ops->control_get(vcpu, CTL_DR7) & ~DR7_GD);
 	}
@@ -164,6 +188,8 @@ bool event_inject(struct vcpu *vcpu)
 	/* Before NMIs and interrupts: a raised exception, or else a delivery that was cut off. Only one is pending. */
 	if (events->exception.type != EVENT_NONE) {
 		apply_payload(vcpu);
+		if (is_fault(events->exception.vector))
+			vcpu_reg_write(vcpu, REG_RFLAGS, vcpu_rflags(vcpu) | RFLAGS_RF);
 		inject(vcpu, &events->exception);
 		events->exception.type = EVENT_NONE;
 		slot_free = false;

@@ -62,9 +62,11 @@ static int find_kernel(struct bzimage *bzimage, const char **why)
 	bzimage->setup_header_size = header_end - LINUX_SETUP_HEADER;
 	bzimage->kernel_offset = (sectors + 1) * SECTOR;
 	bzimage->kernel_size = (u64)header->syssize * PARAGRAPH;
+	/* syssize is rounded up: the last paragraph may lack bytes at its end. */
 	if (bzimage->size < bzimage->kernel_offset ||
-	    bzimage->size - bzimage->kernel_offset < bzimage->kernel_size)
+	    bzimage->size - bzimage->kernel_offset + PARAGRAPH <= bzimage->kernel_size)
 		return fail(why, "the file is cut off: it must be as long as syssize says");
+	bzimage->kernel_size = MIN(bzimage->kernel_size, bzimage->size - bzimage->kernel_offset);
 	if (bzimage->kernel_size <= LINUX_ENTRY64)
 		return fail(why, "syssize is too small for a kernel with a 64-bit entry");
 	if ((u64)header->payload_offset + header->payload_length > bzimage->kernel_size)

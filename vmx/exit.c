@@ -138,7 +138,14 @@ static void handle_ept_violation(struct vcpu *vcpu)
 		.what = "EPT violation",
 	};
 
-	exit_tdp_fault(vcpu, &fault);
+	/*
+	 * SDM, "Exit Qualification for EPT Violations": no linear address: MOV CR loads the PDPTEs of PAE paging. Where
+	 * no RAM is, they read as ones, and reserved bits of a PDPTE raise #GP(0): "PDPTE Registers".
+	 */
+	if (unlikely(!(qualification & EPT_VIOLATION_LINEAR_VALID)) && !guest_is_ram(vcpu->vm, fault.gpa, 1))
+		event_raise_error(vcpu, X86_GP, 0);
+	else
+		exit_tdp_fault(vcpu, &fault);
 }
 
 static void handle_ept_misconfiguration(struct vcpu *vcpu)

@@ -12,6 +12,9 @@ enum { BANK_CTL, BANK_STATUS, BANK_ADDRESS, BANK_MISC };
 
 /* --- the guest's registers --- */
 
+/* Not LMCE_S: MCG_CAP announces no local machine checks. */
+#define MCG_STATUS_SHOWN (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)
+
 /* One bank. Intel announces software error recovery here (MCG_SER_P), AMD in CPUID (core/cpu/cpuid.c). */
 static u64 capabilities(void)
 {
@@ -35,7 +38,7 @@ int machine_check_read(struct vcpu *vcpu, u32 msr, u64 *value)
 int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	if (msr == MSR_MCG_STATUS) {
-		if (*value & ~(MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP))
+		if (*value & ~MCG_STATUS_SHOWN)
 			return -EINVAL;
 		vcpu->machine_check.mcg_status = *value;
 		return 0;
@@ -71,7 +74,7 @@ static const char *report_to_guest(struct vcpu *vcpu, const struct machine_check
 		return "in more places than can be kept apart";
 
 	vcpu->machine_check = (struct guest_machine_check){
-		.mcg_status = mc->mcg_status,
+		.mcg_status = mc->mcg_status & MCG_STATUS_SHOWN,
 		.bank = { vcpu->machine_check.bank[BANK_CTL], lost->status, gpa, lost->misc },
 	};
 	vm_warn(vcpu->vm, "machine check: reported to the guest: its memory at 0x%llx is damaged",

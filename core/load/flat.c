@@ -7,6 +7,7 @@
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
+#include "lib/string.h"
 
 #define LOAD_ADDRESS 0x7c00u
 #define BOOT_DRIVE   0x80u
@@ -26,11 +27,42 @@ static void enter_real(struct vcpu *vcpu)
 	vcpu_reg_write(vcpu, REG_RIP, LOAD_ADDRESS);
 }
 
+/* A boot sector may begin with any bytes, but it ends with a signature. */
+static bool is_boot_sector(const u8 *file, u64 size)
+{
+	return size >= 512 && file[510] == 0x55 && file[511] == 0xaa;
+}
+
+/* How the file is compressed, by its first bytes; NULL: it is not. */
+static const char *compression(const u8 *file, u64 size)
+{
+	static const struct {
+		const char *name;
+		u8 length, magic[6];
+	} kinds[] = {
+		{ "gzip", 2, { 0x1f, 0x8b } },
+		{ "bzip2", 3, { 'B', 'Z', 'h' } },
+		{ "xz", 6, { 0xfd, '7', 'z', 'X', 'Z', 0 } },
+		{ "zstd", 4, { 0x28, 0xb5, 0x2f, 0xfd } },
+		{ "lz4", 4, { 0x04, 0x22, 0x4d, 0x18 } },
+		{ "lz4", 4, { 0x02, 0x21, 0x4c, 0x18 } },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds) && !is_boot_sector(file, size); i++) {
+		if (size >= kinds[i].length && !memcmp(file, kinds[i].magic, kinds[i].length))
+			return kinds[i].name;
+	}
+	return NULL;
+}
+
 int load_flat(struct load *load)
 {
 	const struct guest_image *image = load->image;
+	const char *packed = compression(image->kernel, image->kernel_size);
 	int error;
 
+	if (packed)
+		return load_fail(load, "the kernel is compressed: expected it unpacked, for example by \"%s -d\"", packed);
 	if (image->kernel_size > LOAD_LOW_END - LOAD_ADDRESS)
 		return load_fail(load,
 				 "the kernel's kind is unknown: expected a Linux bzImage, an ELF "

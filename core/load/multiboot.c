@@ -56,6 +56,18 @@ static int load_addressed(struct load *load, const struct multiboot_header *head
 }
 
 /* The entry in the ELF header is a virtual address, but the kernel is entered without paging. */
+/* Some kernels have virtual segments and a physical entry: GRUB takes such an entry as it is. */
+static bool is_physical(const struct elf_image *elf)
+{
+	for (u32 i = 0; i < elf->segment_count; i++) {
+		struct elf_segment segment = elf_segment(elf, i);
+
+		if (segment.type == ELF_PT_LOAD && elf->entry - segment.physical_address < segment.memory_size)
+			return true;
+	}
+	return false;
+}
+
 static int physical_entry(const struct load *load, const struct elf_image *elf, u32 *entry)
 {
 	for (u32 i = 0; i < elf->segment_count; i++) {
@@ -68,6 +80,10 @@ static int physical_entry(const struct load *load, const struct elf_image *elf, 
 		if (physical > UINT32_MAX)
 			break;
 		*entry = (u32)physical;
+		return 0;
+	}
+	if (elf->entry <= UINT32_MAX && is_physical(elf)) {
+		*entry = (u32)elf->entry;
 		return 0;
 	}
 	return load_fail(load, "the ELF entry 0x%llx: expected it in a segment loaded below 4 GiB",

@@ -98,9 +98,10 @@ static void event_write(void *device, u16 port, u8 value)
 
 /* --- sleep --- */
 
+/* The port is QEMU's, where type 0 is the power-off: many small kernels know the write of 2000h and read no ACPI table. */
 static void sleep(struct vpm *vpm, unsigned type)
 {
-	if (type == PM_SLEEP_TYPE_S5)
+	if (type == PM_SLEEP_TYPE_S5 || type == 0)
 		vm_end(vpm->vm, VM_END_POWEROFF, "power-off by the guest (ACPI S5)");
 	else if (vm_once(vpm->vm, ONCE_OTHER, PM1A_CONTROL_PORT + type))
 		vm_warn(vpm->vm, "sleep type %u is ignored: there is only \\_S5's, %u", type,

@@ -114,6 +114,24 @@ static void test_more_than_syssize_is_allowed(void **state)
 	free(source);
 }
 
+/* syssize counts in units of 16 bytes, rounded up: Linux, Documentation/arch/x86/boot.rst. memtest86+ lacks 8. */
+static void test_the_last_paragraph_may_be_short(void **state)
+{
+	u8 *image = good();
+
+	for (unsigned lacks = 1; lacks <= 16; lacks++) {
+		u8 *copy = exact_copy(image, IMAGE - lacks);
+		struct bzimage bzimage;
+		const char *why = NULL;
+
+		assert_int_equal(bzimage_parse(copy, IMAGE - lacks, &bzimage, &why), lacks < 16 ? 0 : -EINVAL);
+		if (lacks < 16)
+			assert_int_equal(bzimage.kernel_size, KERNEL - lacks);
+		free(copy);
+	}
+	free(image);
+}
+
 static void test_version_text_is_optional(void **state)
 {
 	static const u16 nowhere[] = { 0, SETUP - 0x200, 0xffff };
@@ -449,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_four_setup_sectors_by_default),
 		cmocka_unit_test(test_more_than_syssize_is_allowed),
+		cmocka_unit_test(test_the_last_paragraph_may_be_short),
 		cmocka_unit_test(test_version_text_is_optional),
 		cmocka_unit_test(test_each_rule),
 		cmocka_unit_test(test_each_rule_at_its_limit),

@@ -116,6 +116,8 @@ static int setup(void **state)
 	vm.irqchip = &irqchip;
 	vcpu.vm = &vm;
 	vcpu.ops = &ops;
+	vcpu.regs[REG_RFLAGS] = RFLAGS_FIXED;
+	vcpu.regs_available = BIT(REG_RFLAGS);
 	controls[CTL_CR0] = CR0_PE;
 	irq_blocked = nmi_blocked = false;
 	for_good = revived = 0;
@@ -165,6 +167,32 @@ static void exceptions_are_injected_as_raised(void **state)
 	controls[CTL_DR7] = 0x2400;
 	event_raise_debug(&vcpu, 0x4000);
 	enters("DR6=0xffff4ff0 DR7=0x400 type 3 vector 1 ", false);
+}
+
+/* "Debug Status Register (DR6)": B0 to B3 tell of this exception only; BS and BD stay until the guest clears them. */
+static void debug_exceptions_replace_the_breakpoints_of_earlier_ones(void **state)
+{
+	controls[CTL_DR6] = 0xffff6ff5;		/* B0, B2, BD, BS */
+	controls[CTL_DR7] = 0x400;
+	event_raise_debug(&vcpu, 0x8);
+	enters("DR6=0xffff6ff8 DR7=0x400 type 3 vector 1 ", false);
+	event_raise(&vcpu, X86_DB);		/* the processor has written DR6 */
+	enters("DR6=0xffff6ff8 DR7=0x400 type 3 vector 1 ", false);
+}
+
+/* "Resume Flag": the image that a fault pushes has RF set; not that of traps (#BP, #OF), of aborts (#DF, #MC), of #DB. */
+static void faults_push_the_resume_flag(void **state)
+{
+	for (u8 vector = 0; vector < 32; vector++) {
+		bool fault = vector != 1 && vector != 2 && vector != 3 && vector != 4 && vector != 8 && vector != 18;
+
+		setup(NULL);
+		event_raise_error(&vcpu, vector, 0);
+		assert_int_equal(vcpu.regs[REG_RFLAGS], 2);	/* not before it is taken */
+		event_inject(&vcpu);
+		assert_int_equal(vcpu.regs[REG_RFLAGS], fault ? 0x10002 : 2);
+		assert_int_equal(!!(vcpu.regs_dirty & BIT(REG_RFLAGS)), fault);
+	}
 }
 
 /* In real mode none is pushed, and a page fault cannot be. */
@@ -436,6 +464,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(which_exceptions_have_an_error_code),
 		TEST(exceptions_are_injected_as_raised),
+		TEST(debug_exceptions_replace_the_breakpoints_of_earlier_ones),
+		TEST(faults_push_the_resume_flag),
 		TEST(real_mode_pushes_no_error_code),
 		TEST(pairs_that_make_a_double_fault),
 		TEST(a_double_fault_has_no_address),

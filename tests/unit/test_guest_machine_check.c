@@ -86,7 +86,7 @@ static int set_up(void **state)
 	cr4 = CR4_MCE;
 	next_piece = 0x80000000;
 	assert_int_equal(guest_mem_create(&vm, MIB(4)), 0);
-	host_mcg_status = MCIP | RIPV | MCG_STATUS_EIPV;
+	host_mcg_status = MCIP | RIPV | MCG_STATUS_EIPV | BIT(3);	/* LMCE_S, which the guest has not */
 	host_bank = (struct machine_check_bank){ LOST, 0x7fc12340, PHYSICAL };
 	return 0;
 }

@@ -219,8 +219,21 @@ static void test_mb1_refused(void **state)
 	put_mb1(flat, 0, 3);
 	fixture_refused(vm, flat, sizeof(flat), "no load addresses: expected them, or an ELF file");
 	image = mb1_elf(3);
-	put(image, 24, 0x100410, 4);	/* a physical address, where a virtual one belongs */
-	fixture_refused(vm, image, ELF_SIZE, "the ELF entry 0x100410: expected it in a segment");
+	put(image, 24, 0x700410, 4);
+	fixture_refused(vm, image, ELF_SIZE, "the ELF entry 0x700410: expected it in a segment");
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* Virtual segments and a physical entry: as GRUB takes it. */
+static void test_mb1_physical_entry(void **state)
+{
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 *image = mb1_elf(3);
+
+	put(image, 24, 0x100410, 4);
+	assert_int_equal(fixture_load(vm, image, ELF_SIZE, "", NULL, 0), 0);
+	assert_int_equal(vm->vcpu.regs[REG_RIP], 0x100410);
 	free(image);
 	fixture_destroy(vm);
 }
@@ -446,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_entry_behind_the_program_headers),
 		cmocka_unit_test(test_entry_in_the_second_segment),
 		cmocka_unit_test(test_mb1_refused),
+		cmocka_unit_test(test_mb1_physical_entry),
 		cmocka_unit_test(test_mb1_asks_for_video),
 		cmocka_unit_test(test_mb2),
 		cmocka_unit_test(test_mb2_without_module),

@@ -257,6 +257,33 @@ static void test_size_of_flat(void **state)
 	fixture_destroy(vm);
 }
 
+/* The first bytes of each kind of file: RFC 1952, bzip2, xz-file-format, RFC 8878, lz4's frame format, old and new. */
+static void test_compressed(void **state)
+{
+	static const struct {
+		const char *magic, *words;
+	} kinds[] = {
+		{ "\x1f\x8b\x08\x00\x00\x00", "compressed: expected it unpacked, for example by \"gzip -d\"" },
+		{ "BZh91A", "\"bzip2 -d\"" }, { "\xfd""7zXZ\0", "\"xz -d\"" }, { "\x28\xb5\x2f\xfd\x04\x00", "\"zstd -d\"" },
+		{ "\x04\x22\x4d\x18\x64\x40", "\"lz4 -d\"" }, { "\x02\x21\x4c\x18\x00\x00", "\"lz4 -d\"" },
+	};
+	struct vm *vm = fixture_create(MIB(4), 0);
+	u8 image[512] = { 0 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		memcpy(image, kinds[i].magic, 6);
+		image[510] = image[511] = 0;
+		fixture_refused(vm, image, sizeof(image), kinds[i].words);
+		vm->errors = 0;
+		/* A boot sector may have these bytes, too. */
+		image[510] = 0x55;
+		image[511] = 0xaa;
+		assert_int_equal(fixture_load(vm, image, sizeof(image), "", NULL, 0), 0);
+	}
+	assert_int_equal(fixture_load(vm, (const u8 *)"\x1f", 1, "", NULL, 0), 0);
+	fixture_destroy(vm);
+}
+
 /* --- hostile ones --- */
 
 static void test_hostile(void **state)
@@ -309,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_flat),
 		cmocka_unit_test(test_flat_gets_no_command_line),
 		cmocka_unit_test(test_size_of_flat),
+		cmocka_unit_test(test_compressed),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_many_segments),
 	};

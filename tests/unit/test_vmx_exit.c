@@ -71,6 +71,8 @@ void emulate_string_io(struct vcpu *v, const struct io_exit *io)
 	call("%s%s 0x%x size %u", io->rep ? "rep " : "", io->in ? "ins" : "outs", io->port, io->size);
 }
 
+bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { return gpa < 0x100000; }
+
 void exit_tdp_fault(struct vcpu *v, const struct tdp_fault *fault)
 {
 	static const char *const accesses[] = { "read", "write", "fetch" };
@@ -367,8 +369,8 @@ static void ept_violations(void **state)
 		{ 0x181, "read 0xfee00300" }, { 0x182, "write 0xfee00300" }, { 0x184, "fetch 0xfee00300" },
 		{ 0x183, "write 0xfee00300" },		/* read-modify-write */
 		{ 0x081, "read 0xfee00300 walk" }, { 0x083, "write 0xfee00300 walk" },
-		{ 0x001, "read 0xfee00300" },		/* no linear address: the walk is not the guest's */
-		{ 0x101, "read 0xfee00300" },
+		/* No linear address: a load of PDPTEs, which read as ones where no RAM is. */
+		{ 0x001, "#13(0)" }, { 0x101, "#13(0)" },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -379,6 +381,16 @@ static void ept_violations(void **state)
 		vmx_handle_exit(vcpu);
 		assert_string_equal(called, cases[i].called);
 	}
+}
+
+/* There the handler of page faults says what is wrong. */
+static void pdptes_in_ram(void **state)
+{
+	FAKE(GUEST_PHYSICAL_ADDRESS) = 0x1000;
+	vcpu->exit_reason = 48;
+	vmx.qualification = 0x001;
+	vmx_handle_exit(vcpu);
+	assert_string_equal(called, "read 0x1000");
 }
 
 static void an_ept_misconfiguration_shows_the_entry(void **state)
@@ -408,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup(control_register_accesses, setup),
 		cmocka_unit_test_setup(io_instructions, setup),
 		cmocka_unit_test_setup(ept_violations, setup),
+		cmocka_unit_test_setup(pdptes_in_ram, setup),
 		cmocka_unit_test_setup(an_ept_misconfiguration_shows_the_entry, setup),
 	};
 
