@@ -121,12 +121,15 @@ static void fifo_put(struct vuart *vuart, u8 c)
 		restart_timeout(vuart);
 }
 
-/* Move typed characters into the FIFO while there is room. In loopback the line is disconnected. */
+/*
+ * Move typed characters into the FIFO, up to its trigger level: on a wire the next one takes its time, and a driver that
+ * reads as many as it was interrupted for relies on the line having fallen then. In loopback the line is disconnected.
+ */
 static void receive(struct vuart *vuart)
 {
 	int c;
 
-	while (fifo_room(vuart) && !(vuart->mcr & MCR_LOOP)) {
+	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP)) {
 		c = vm_console_read(vuart->vm);
 		if (c < 0)
 			return;
@@ -143,6 +146,7 @@ static u8 read_data(struct vuart *vuart)
 	}
 	vuart->timeout_pending = false;
 	restart_timeout(vuart);
+	update_irq(vuart);	/* the line falls before the next character raises it */
 	receive(vuart);
 	return vuart->last_read;
 }
@@ -166,6 +170,9 @@ static void transmitted(struct vuart *vuart)
 /* A guest that sends while the transmitter is not empty loses the character, as from a real one. */
 static void transmit(struct vuart *vuart, u8 c)
 {
+	/* The line falls with the write, and rises when the character is sent: an edge, though sending takes no time. */
+	vuart->transmit_pending = false;
+	update_irq(vuart);
 	if (vuart->mcr & MCR_LOOP) {
 		fifo_put(vuart, c);
 		vuart->transmit_pending = true;
