@@ -183,6 +183,15 @@ static void cache_leaves(struct cpuid_table *table, u32 vcpus)
 	}
 }
 
+/* AMD repeats bits of leaf 1: APM vol. 3, "Extended Feature Identifiers". */
+static void amd_mirrors(struct cpuid_table *table)
+{
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
+
+	if (cpu_features.vendor == CPU_VENDOR_AMD)
+		x1->edx |= L1_EDX_OWN;
+}
+
 /*
  * AMD's processors without topology extensions: the number of cores in leaf 80000008h, and a bit which says that
  * several logical processors are cores and not threads. APM vol. 3, "Legacy Method".
@@ -382,6 +391,7 @@ int cpuid_create(struct vcpu *vcpu)
 	collect_features(table);
 	cache_leaves(table, vcpu->vm->config->vcpus);
 	topology_leaves(table, vcpu->vm->config->vcpus);
+	amd_mirrors(table);
 	xsave_leaves(vcpu);
 	timing_leaves(table);
 	hypervisor_leaves(table, vcpu->vm->config->vcpus);

@@ -225,6 +225,7 @@ static void processors_of_intel(void **state)
 		assert_leaf(0xb, 1, cases[i].bits, cases[i].vcpus, 0x201, vcpu.id);
 		assert_int_equal(leaf(0x80000008, 0).ecx, 0);
 		assert_int_equal(leaf(0x80000001, 0).ecx & 2, 0);
+		assert_int_equal(leaf(0x80000001, 0).edx & 0x5280, 0);
 	}
 	vcpu.id = 0;
 }
@@ -245,6 +246,8 @@ static void processors_of_amd(void **state)
 		assert_int_equal(leaf(0x80000001, 0).ecx >> 1 & 1, cases[i].vcpus > 1);
 		assert_int_equal(leaf(1, 0).edx >> 28 & 1, cases[i].vcpus > 1);
 		assert_int_equal(leaf(0x80000001, 0).ecx & BIT(22), 0);	/* no topology extensions */
+		/* The machine check exception, APIC, MTRRs and architecture: bits 7, 9, 12, 14, as in leaf 1. */
+		assert_int_equal(leaf(0x80000001, 0).edx & 0x5280, 0x5280);
 	}
 }
 

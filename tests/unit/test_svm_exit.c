@@ -216,7 +216,7 @@ static const struct {
 } with_operands[] = {
 	{ 0x00, "CR0 read" }, { 0x03, "CR3 read" }, { 0x04, "CR4 read" }, { 0x08, "CR8 read" },
 	{ 0x10, "CR0 write" }, { 0x13, "CR3 write" }, { 0x14, "CR4 write" }, { 0x18, "CR8 write" },
-	{ 0x63, "INIT" }, { 0x65, "CR0 write" }, { 0x7b, "port I/O" }, { 0x7c, "MSR" }, { 0x88, "ICEBP" },
+	{ 0x63, "INIT" }, { 0x65, "CR0 selective write" }, { 0x7b, "port I/O" }, { 0x7c, "MSR" }, { 0x88, "ICEBP" },
 };
 
 static bool is_known(u64 code)
