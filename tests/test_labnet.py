@@ -14,7 +14,8 @@ LIMIT = 20
 
 # Starts a network and a process in it, names both, and waits to be killed.
 VICTIM = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path.insert(0, {here!r})
 import labnet
 with labnet.Network("/tmp", {log!r}) as network:
