@@ -127,7 +127,7 @@ static void inject(struct vcpu *vcpu, const struct event *event)
 }
 
 /*
- * SDM, "Debug Status Register (DR6)": which breakpoints were hit is told anew each time, what else is set stays set
+ * SDM, "Debug Status Register (DR6)": which breakpoints were hit is reported anew each time, what else is set stays set
  * until the guest clears it. No bits: the processor has written DR6 already.
  */
 static void set_dr6(struct vcpu *vcpu, u64 bits)
