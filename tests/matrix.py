@@ -339,18 +339,21 @@ def linux_steps(vcpus):
             Step("poweroff\r", ENDED_WELL))
 
 
+def smp_linux(vcpus, mem):
+    return (Module("linux/vmlinuz", f"vm=linux role=kernel mem={mem} vcpus={vcpus} -- console=ttyS0"),
+            Module("linux/initramfs-smp", "vm=linux role=initrd"))
+
+
 def linux_with(vcpus, setup, **rest):
-    return Boot(f"linux-{vcpus}-vcpus", setup, (
-        Module("linux/vmlinuz", f"vm=linux role=kernel mem=256M vcpus={vcpus} -- console=ttyS0"),
-        Module("linux/initramfs-smp", "vm=linux role=initrd")), linux_steps(vcpus),
+    return Boot(
+        f"linux-{vcpus}-vcpus", setup, smp_linux(vcpus, "256M"), linux_steps(vcpus),
         absent=(*LINUX_COMPLAINTS, r"TSC warp", r"CPU\d+ failed to", r"Not responding"), limit=600, memory=512, **rest)
 
 
 def linux_with_many(vcpus, setup):
     """So many that ids need more than 8 bits; in an emulator it takes minutes."""
-    return Boot(f"linux-{vcpus}-vcpus", setup, (
-        Module("linux/vmlinuz", f"vm=linux role=kernel mem=1G vcpus={vcpus} -- console=ttyS0"),
-        Module("linux/initramfs-smp", "vm=linux role=initrd")),
+    return Boot(
+        f"linux-{vcpus}-vcpus", setup, smp_linux(vcpus, "1G"),
         (Step("", PROMPT), Step("nproc\r", PROMPT, rf"^{vcpus}$"), Step("poweroff\r", ENDED_WELL)),
         absent=(r"Oops", r"Not responding", r"x2apic entry ignored"), limit=2400, memory=2048, long=True)
 

@@ -55,39 +55,42 @@ static int load_addressed(struct load *load, const struct multiboot_header *head
 	return error ? error : load_copy(load, header->load_address, from, header->file_size);
 }
 
-/* The entry in the ELF header is a virtual address, but the kernel is entered without paging. */
-/* Some kernels have virtual segments and a physical entry: GRUB takes such an entry as it is. */
-static bool is_physical(const struct elf_image *elf)
+/* The segment whose virtual, or physical, addresses hold the entry. */
+static bool find_entry(const struct elf_image *elf, bool physical, struct elf_segment *found)
 {
 	for (u32 i = 0; i < elf->segment_count; i++) {
 		struct elf_segment segment = elf_segment(elf, i);
+		u64 start = physical ? segment.physical_address : segment.virtual_address;
 
-		if (segment.type == ELF_PT_LOAD && elf->entry - segment.physical_address < segment.memory_size)
+		if (segment.type == ELF_PT_LOAD && elf->entry - start < segment.memory_size) {
+			*found = segment;
 			return true;
+		}
 	}
 	return false;
 }
 
+/*
+ * The entry in the ELF header is a virtual address, but the kernel is entered without paging. Some kernels have virtual
+ * segments and a physical entry: GRUB takes such an entry as it is.
+ */
 static int physical_entry(const struct load *load, const struct elf_image *elf, u32 *entry)
 {
-	for (u32 i = 0; i < elf->segment_count; i++) {
-		struct elf_segment segment = elf_segment(elf, i);
-		u64 offset = elf->entry - segment.virtual_address, physical;
+	struct elf_segment segment;
+	u64 physical = 0;
+	bool found = find_entry(elf, false, &segment);
 
-		if (segment.type != ELF_PT_LOAD || offset >= segment.memory_size)
-			continue;
-		physical = segment.physical_address + offset;
-		if (physical > UINT32_MAX)
-			break;
-		*entry = (u32)physical;
-		return 0;
+	if (found)
+		physical = segment.physical_address + (elf->entry - segment.virtual_address);
+	if (!found || physical > UINT32_MAX) {
+		physical = elf->entry;
+		found = find_entry(elf, true, &segment);
 	}
-	if (elf->entry <= UINT32_MAX && is_physical(elf)) {
-		*entry = (u32)elf->entry;
-		return 0;
-	}
-	return load_fail(load, "the ELF entry 0x%llx: expected it in a segment loaded below 4 GiB",
-			 (ull)elf->entry);
+	if (!found || physical > UINT32_MAX)
+		return load_fail(load, "the ELF entry 0x%llx: expected it in a segment loaded below 4 GiB",
+				 (ull)elf->entry);
+	*entry = (u32)physical;
+	return 0;
 }
 
 static int load_elf(struct load *load, const struct multiboot_header *header, u32 *entry)

@@ -36,7 +36,8 @@ def address(program):
     return int(found[1], 16)
 
 
-def file_offset(program, where):
+def file_offset(program):
+    where = address(program)
     for line in output("readelf", "-lW", program).splitlines():
         fields = line.split()
         if fields and fields[0] == "LOAD":
@@ -46,17 +47,18 @@ def file_offset(program, where):
     sys.exit(f"{program}: no part of the file holds {FUNCTION} at {where:#x}")
 
 
-def is_mended(program):
+def is_mended(program, offset):
     with open(program, "rb") as file:
-        file.seek(file_offset(program, address(program)))
+        file.seek(offset)
         return file.read(1) == RETURN
 
 
 def mend(program):
-    if is_mended(program):
+    offset = file_offset(program)
+    if is_mended(program, offset):
         return
     with open(program, "r+b") as file:
-        file.seek(file_offset(program, address(program)))
+        file.seek(offset)
         file.write(RETURN)
     print(f"{program}: {FUNCTION}() does nothing now")
 
@@ -65,7 +67,7 @@ if __name__ == "__main__":
     try:
         if sys.argv[1] != "--check":
             mend(sys.argv[1])
-        elif not is_mended(sys.argv[2]):
+        elif not is_mended(sys.argv[2], file_offset(sys.argv[2])):
             sys.exit(f"{sys.argv[2]}: it is not mended: run make emulators")
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"tests/emulators/mend_qemu.py: {error}; it needs binutils, and write access to the program")
