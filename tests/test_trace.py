@@ -196,8 +196,8 @@ def test_a_crash_prints_what_came_before(boot, run):
     for pattern in boot.lines:
         require(re.search(pattern, run.text, re.MULTILINE), f"nothing matches {pattern!r}", tail(run.text))
     lines = [line for line in run.text.replace("\r", "").splitlines() if LOG_LINE.search(line)]
-    # 16 records; an injected event has a line of its own.
-    assert len(lines) == 16, tail(run.text)
+    # At least 16 lines, of whole records: an exit's has up to three, so the oldest may bring two more.
+    assert 16 <= len(lines) <= 18, tail(run.text)
     assert "kvm_pio: pio_write at 0x80 size 1 count 1 val 0x5a" in lines[-3]
     assert "kvm_entry: vcpu 0, rip 0x" in lines[-2]
     assert re.search(r"kvm_exit: vcpu 0 reason \w+ rip 0xa0000000 ", lines[-1])
