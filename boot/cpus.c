@@ -15,6 +15,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/gdt.h"
 #include "arch/cpu/identity.h"
+#include "arch/cpu/msr_settings.h"
 #include "arch/cpu/mtrr.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/topology.h"
@@ -153,6 +154,7 @@ void cpu_arrived(struct percpu *cpu)
 	if (!set_up(cpu))
 		leave_out(cpu);
 	control_init();
+	msr_settings_apply(cpu);
 	machine_check_init_cpu();
 	set_state(cpu, CPU_READY);
 	answer_tsc_requests(cpu);
@@ -256,6 +258,7 @@ static bool start(struct percpu *cpu, hpa_t page)
 		if (cpu->microcode != boot_identity.microcode)
 			log_warn("CPU %u has microcode revision 0x%x, and the boot CPU 0x%x", cpu->index, cpu->microcode,
 				 boot_identity.microcode);
+		msr_settings_report(cpu);
 		return true;
 	}
 	return false;

@@ -9,6 +9,7 @@
 #include "arch/cpu/control.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/msr_settings.h"
 #include "arch/cpu/percpu.h"
 #include "arch/fault/machine_check.h"
 #include "arch/fault/panic.h"
@@ -226,6 +227,8 @@ void boot_main(u32 loader_magic, hpa_t information)
 	print_memory_map();
 	print_modules();
 	control_init();
+	msr_settings_apply(this_cpu());
+	msr_settings_report(this_cpu());
 	find_memory();
 	stage_begins(STAGE_PAGING);
 	console_suspend();

@@ -10,18 +10,6 @@
 /* Entries 0 to 3 and again 4 to 7: WB, WC, UC-, UC. arch/mem/paging.c relies on it. */
 #define PAT_VALUE 0x0007010600070106ull
 
-/*
- * Guests read that LFENCE waits for all earlier instructions (core/cpu/msr.c), and take it as a barrier
- * against speculation and before RDTSC. AMD, "Software Techniques for Managing Speculation on AMD Processors".
- */
-static void serialize_lfence(const struct cpu_features *f)
-{
-	u64 value;
-
-	if (f->vendor == CPU_VENDOR_AMD && f->family >= 0x10 && f->family != 0x11 && !rdmsr_safe(MSR_AMD_DE_CFG, &value))
-		wrmsr_safe(MSR_AMD_DE_CFG, value | DE_CFG_LFENCE_SERIALIZES);
-}
-
 void control_init(void)
 {
 	const struct cpu_features *f = &cpu_features;
@@ -37,7 +25,6 @@ void control_init(void)
 	write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
 	if (f->pat)
 		wrmsr(MSR_PAT, PAT_VALUE);
-	serialize_lfence(f);
 }
 
 void control_leave_virtualization(void)

@@ -87,7 +87,7 @@ static u64 read_msr(u32 msr, enum kind kind)
 }
 
 /* Intel SDM, "Microcode Update Signature and Verification": CPUID puts it there. AMD's is always there. */
-static u32 read_microcode(void)
+u32 cpu_microcode_read(void)
 {
 	u64 value = 0;
 	bool intel = cpuid(0).ecx == 0x6c65746e;	/* "ntel" */
@@ -103,7 +103,7 @@ void cpu_identity_read(struct cpu_identity *identity)
 {
 	unsigned n = 0;
 
-	*identity = (struct cpu_identity){ .microcode = read_microcode() };
+	*identity = (struct cpu_identity){ .microcode = cpu_microcode_read() };
 	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
 		identity->words[i] = read_word(&words[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {

@@ -16,6 +16,8 @@ struct cpu_identity {
 	u32 microcode;
 };
 
+/* The microcode revision of the running CPU; 0 if it has none, or does not say. */
+u32 cpu_microcode_read(void);
 /* Read the running CPU's. Logs nothing, and takes no lock. */
 void cpu_identity_read(struct cpu_identity *identity);
 

@@ -81,6 +81,9 @@ void phys_window_close(unsigned slot) { }
 void gdt_load(struct percpu *cpu) { running = cpu; }
 void trap_load(void) { }
 void control_init(void) { }
+void msr_settings_apply(struct percpu *cpu) { cpu->msrs_changed = 8 + cpu->index; }
+static u64 reported[CPUS + 1];
+void msr_settings_report(const struct percpu *cpu) { reported[cpu->index] = cpu->msrs_changed; }
 void machine_check_init_cpu(void) { }
 int lapic_init_secondary(void) { return running->apic_id == 77 ? -EINVAL : 0; }
 bool lapic_reaches(u32 apic_id) { return apic_id < 255; }
@@ -457,6 +460,8 @@ static void both_sides_agree(void **state)
 		for (u32 i = 1; i < CPUS; i++)
 			assert_int_equal(percpus[i].state, CPU_PARKED);
 		expect_shown("CPUs: 4 of 4");
+		for (u32 i = 1; i < CPUS; i++)
+			assert_int_equal(reported[i], 8 + i);
 	}
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control registers of a CPU of the host, and how it leaves virtualization so that an INIT resets it.
- * Intel SDM, "Control Registers", "INIT"; AMD APM vol. 2, "VM_CR MSR (C001_0114h)"; AMD, "Software Techniques
- * for Managing Speculation on AMD Processors".
+ * Intel SDM, "Control Registers", "INIT"; AMD APM vol. 2, "VM_CR MSR (C001_0114h)".
  */
 /* link: tests/unit/fake_cpu.c */
 #include <setjmp.h>
@@ -26,7 +25,6 @@
 extern const struct extable_entry __start_extable[], __stop_extable[];
 
 #define PAT    0x277u
-#define DE_CFG 0xc0011029u
 #define VM_CR  0xc0010114u
 #define VMXE   (1u << 13)
 
@@ -65,34 +63,6 @@ static void all_features(void **state)
 	assert_int_equal(fake_msr(PAT)->value, 0x0007010600070106);
 }
 
-/* Families 10h, 12h and later have the MSR; a hypervisor that runs Lamina may lack it. */
-static void lfence_waits_for_all(void **state)
-{
-	static const struct {
-		u32 family;
-		bool has;
-	} families[] = { { 0xf, false }, { 0x10, true }, { 0x11, false }, { 0x12, true }, { 0x17, true }, { 0x1a, true } };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(families); i++) {
-		fake_cpu_reset();
-		cpu_features.vendor = CPU_VENDOR_AMD;
-		cpu_features.family = families[i].family;
-		fake_msr(DE_CFG)->value = 0x2000;
-		control_init();
-		assert_int_equal(fake_msr(DE_CFG)->value, families[i].has ? 0x2002 : 0x2000);
-	}
-	fake_cpu_reset();
-	control_init();
-	assert_int_equal(fake_cpu_count(DO_WRMSR), 0);
-	fake_msr(DE_CFG)->write_faults = true;
-	control_init();
-	assert_int_equal(fake_cpu_count(DO_WRMSR), 0);
-	cpu_features.vendor = CPU_VENDOR_INTEL;
-	fake_msr(DE_CFG)->write_faults = false;
-	control_init();
-	assert_int_equal(fake_cpu_count(DO_WRMSR), 0);
-}
-
 static void leaving_vmx_operation(void **state)
 {
 	control_leave_virtualization();
@@ -125,7 +95,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(only_what_the_processor_has),
 		TEST(all_features),
-		TEST(lfence_waits_for_all),
 		TEST(leaving_vmx_operation),
 		TEST(init_is_not_redirected_any_more),
 	};
