@@ -40,7 +40,7 @@
 
 extern const char trampoline_start[], trampoline_end[];
 extern struct percpu *trampoline_cpu;	/* boot/trampoline.asm */
-extern u64 boot_pml4[];			/* boot/entry.asm */
+extern u64 boot_pml4[], boot_unhidden;	/* boot/entry.asm */
 
 void cpu_arrived(struct percpu *cpu);
 
@@ -295,6 +295,7 @@ static bool write_trampoline(hpa_t page)
 		return false;
 	memcpy(at, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	memcpy(at + 4, &page_tables, sizeof(page_tables));
+	memcpy(at + 8, &boot_unhidden, sizeof(boot_unhidden));
 	phys_window_close(PHYS_WINDOW_SCRUB);
 	return true;
 }

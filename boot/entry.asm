@@ -24,6 +24,9 @@ CR0_NE		equ 1 << 5
 CR0_WP		equ 1 << 16
 CR0_PG		equ 1 << 31
 CR4_PAE		equ 1 << 5
+MSR_MISC_ENABLE	equ 0x1a0
+LIMIT_CPUID	equ 1 << 22	; leaves above 3 are hidden
+XD_DISABLE	equ 1 << 2	; in the upper half: no-execute pages are hidden
 MSR_EFER	equ 0xc0000080
 EFER_LME	equ 1 << 8
 EFER_NXE	equ 1 << 11
@@ -46,6 +49,7 @@ global boot_stack
 global boot_stack_top
 global boot_tsc
 global boot_image
+global boot_unhidden
 global boot_pml4
 global boot_gdt_pointer_64
 
@@ -101,7 +105,7 @@ entry:
 
 ; In:       nothing
 ; Out:      returns if the processor has long mode, no-execute pages and CMOV, else refuse
-; Clobbers: EAX, EBX, ECX, EDX, ESI
+; Clobbers: EAX, EBX, ECX, EDX, ESI, EDI
 ; Stack:    8 bytes
 check_long_mode:
 	lea	esi, [AT(words_no_long_mode)]
@@ -123,6 +127,9 @@ check_long_mode:
 	cpuid
 	bt	edx, 29			; LM
 	jnc	refuse
+	call	unhide
+	mov	eax, 0x80000001
+	cpuid
 	lea	esi, [AT(words_no_nx)]
 	bt	edx, 20			; NX
 	jnc	refuse
@@ -135,6 +142,54 @@ check_long_mode:
 	cpuid
 	bt	edx, 15			; CMOV: the compiler's code uses it
 	jnc	refuse
+.done:
+	ret
+
+; Firmware's set-up may hide features of Intel's processors, for old systems. Intel SDM vol. 4,
+; "IA32_MISC_ENABLE", which families 6 from model 0Dh on and 0Fh have. It is read only where something is missing.
+; In:       EDX = CPUID leaf 80000001h EDX
+; Out:      the bits that hide are clear; boot_unhidden has those that were set
+; Clobbers: EAX, EBX, ECX, EDX, EDI
+; Stack:    nothing
+unhide:
+	mov	edi, edx
+	xor	eax, eax
+	cpuid
+	cmp	ecx, "ntel"
+	jne	.done
+	test	eax, eax
+	jz	.done
+	cmp	eax, 3
+	jbe	.look
+	bt	edi, 20			; NX
+	jc	.done
+.look:
+	mov	eax, 1
+	cpuid
+	mov	edx, eax
+	shr	edx, 8
+	and	edx, 0x0f		; family
+	cmp	edx, 6
+	jb	.done
+	ja	.read
+	shr	eax, 4
+	and	eax, 0xf00f		; extended model, model
+	cmp	eax, 0x0d
+	jb	.done
+.read:
+	mov	ecx, MSR_MISC_ENABLE
+	rdmsr
+	mov	ebx, eax
+	mov	edi, edx
+	and	ebx, LIMIT_CPUID
+	and	edi, XD_DISABLE
+	xor	eax, ebx
+	xor	edx, edi
+	mov	[AT(boot_unhidden)], ebx
+	mov	[AT(boot_unhidden) + 4], edi
+	or	ebx, edi
+	jz	.done
+	wrmsr
 .done:
 	ret
 
@@ -315,6 +370,8 @@ boot_tsc:
 	dq 0				; the time stamp counter at entry
 boot_image:
 	dq 0				; the physical address of image_start
+boot_unhidden:
+	dq 0				; bits of IA32_MISC_ENABLE that were set, and are clear
 
 section .bss align=4096
 boot_pml4:		resb 4096

@@ -30,6 +30,7 @@
 #include "version.h"
 
 extern char image_start[], image_end[];
+extern u64 boot_unhidden;	/* boot/entry.asm */
 
 void boot_main(u32 loader_magic, hpa_t information);
 
@@ -86,6 +87,11 @@ static void print_machine(void)
 	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s",
 		 f->brand[0] ? f->brand : f->vendor_id, f->family, f->model, f->stepping,
 		 f->hypervisor ? ", in a virtual machine" : "");
+	if (boot_unhidden)
+		log_info("IA32_MISC_ENABLE: the firmware hides %s%s%s: switched back",
+			 boot_unhidden >> 32 ? "no-execute pages" : "",
+			 boot_unhidden >> 32 && (u32)boot_unhidden ? " and " : "",
+			 (u32)boot_unhidden ? "CPUID leaves above 3" : "");
 }
 
 /* The code uses these features without a further check. Only an emulator can be set up without them. */

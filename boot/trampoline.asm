@@ -12,6 +12,7 @@ CR0_NE		equ 1 << 5
 CR0_WP		equ 1 << 16
 CR0_PG		equ 1 << 31
 CR4_PAE		equ 1 << 5
+MSR_MISC_ENABLE	equ 0x1a0
 MSR_EFER	equ 0xc0000080
 EFER_LME	equ 1 << 8
 EFER_NXE	equ 1 << 11
@@ -40,6 +41,8 @@ bits 16
 align 4
 trampoline_page_tables:
 	dd	0			; filled in: physical address of boot_pml4
+trampoline_unhidden:
+	dq	0			; filled in: boot_unhidden
 trampoline_begin:
 	cli
 	cld
@@ -66,6 +69,19 @@ bits 32
 	mov	es, ax
 	mov	ss, ax
 	lea	esp, [ebx + PAGE]
+	mov	eax, [AT(trampoline_unhidden)]
+	or	eax, [AT(trampoline_unhidden) + 4]
+	jz	.nothing_hidden		; the processor need not have the MSR
+	mov	ecx, MSR_MISC_ENABLE
+	rdmsr
+	mov	esi, [AT(trampoline_unhidden)]
+	mov	edi, [AT(trampoline_unhidden) + 4]
+	not	esi
+	not	edi
+	and	eax, esi
+	and	edx, edi
+	wrmsr
+.nothing_hidden:
 	mov	eax, CR4_PAE
 	mov	cr4, eax
 	mov	eax, [AT(trampoline_page_tables)]

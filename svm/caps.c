@@ -22,8 +22,10 @@ enum {
 
 struct svm_features svm_features;
 
+/* Where there is no lock, SVMDIS cannot be cleared. */
 static int check_lock(u32 features)
 {
+	bool off, locked, can_unlock;
 	u64 vm_cr = 0;
 
 	/* Not fatal: svm_cpu_enable() finds out whether EFER.SVME can be set. */
@@ -31,9 +33,12 @@ static int check_lock(u32 features)
 		capability_optional("VM_CR", false, "EFER.SVME is tried");
 		return 0;
 	}
-	log_info("  %-34s SVM %s, %s", "VM_CR", vm_cr & VM_CR_SVM_DISABLE ? "disabled" : "enabled",
-		 (features & SVM_LOCK) && (vm_cr & VM_CR_LOCK) ? "locked" : "not locked");
-	if (!(vm_cr & VM_CR_SVM_DISABLE))
+	off = vm_cr & VM_CR_SVM_DISABLE;
+	locked = (features & SVM_LOCK) && (vm_cr & VM_CR_LOCK);
+	can_unlock = (features & SVM_LOCK) && !locked;
+	log_info("  %-34s SVM %s, %s%s", "VM_CR", off ? "disabled" : "enabled", locked ? "locked" : "not locked",
+		 off && can_unlock ? ": Lamina switches it on" : "");
+	if (!off || can_unlock)
 		return 0;
 	log_error("SVM is switched off by the firmware (VM_CR.SVMDIS): enable \"SVM Mode\" or \"AMD-V\" in its set-up");
 	return -ENODEV;

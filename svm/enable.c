@@ -31,6 +31,15 @@ static void redirect_init(bool on)
 		wrmsr_safe(MSR_VM_CR, on ? vm_cr | VM_CR_R_INIT : vm_cr & ~VM_CR_R_INIT);
 }
 
+/* The firmware may have switched SVM off without a lock: svm/caps.c says so. APM vol. 2, "Enabling SVM". */
+static void allow_svm(void)
+{
+	u64 vm_cr;
+
+	if (!rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVM_DISABLE))
+		wrmsr_safe(MSR_VM_CR, vm_cr & ~VM_CR_SVM_DISABLE);
+}
+
 int svm_cpu_enable(struct percpu *cpu)
 {
 	cpu->vendor_page = page_alloc();
@@ -43,6 +52,7 @@ int svm_cpu_enable(struct percpu *cpu)
 	cpu->vendor_page_pa = virt_to_phys(cpu->vendor_page);
 	cpu->host_vmcb_pa = virt_to_phys(cpu->host_vmcb);
 
+	allow_svm();
 	if (wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME) || !(rdmsr(MSR_EFER) & EFER_SVME)) {
 		log_error("CPU %u does not accept EFER.SVME: SVM is switched off by the firmware", cpu->index);
 		free_pages(cpu);

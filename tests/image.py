@@ -33,7 +33,7 @@ TEXT_UNDER_BIOS = """\
 		set gfxpayload=text
 	fi"""
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot multiboot2 linux gzio iso9660 biosdisk serial terminal mmap vbe"]
+         "--install-modules=normal multiboot multiboot2 linux gzio iso9660 biosdisk serial terminal mmap vbe wrmsr"]
 
 
 def quote(text):

@@ -202,6 +202,20 @@ def test_last_stage(model, mem, words, last, tmp_path):
     assert codes[-1] == stages()[last], [hex(code) for code in codes]
 
 
+@pytest.mark.parametrize("model, value, words", (
+    ("Nehalem,level=3", 0x400400001, r"IA32_MISC_ENABLE: the firmware hides no-execute pages and CPUID leaves above 3: "
+                                     r"switched back$(.*\n)*.*CPUs: 2 of 2 can be used"),
+    ("Nehalem,-nx", 0x400000001, r"Lamina needs no-execute pages \(NX\)"),
+), ids=("switched-back", "for-good"))
+def test_what_firmware_hides(model, value, words, tmp_path):
+    """GRUB writes IA32_MISC_ENABLE as a firmware does that hides features. QEMU keeps the value, and hides what its
+    model says. Two CPUs: the other one has the MSR written, too."""
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True,
+                before=("insmod wrmsr", f"wrmsr 0x1a0 {value:#x}"))
+    text = boot(f"hidden-{value:x}", tmp_path / "iso", ("-smp", "2"), model=model, powers_off=False)
+    assert re.search(words, text, re.MULTILINE), text[-3000:]
+
+
 @pytest.mark.parametrize("model, words", (("qemu32", "64-bit processor"), ("qemu64,-nx", "no-execute pages")))
 def test_refusal_by_multiboot1(model, words):
     """Started by QEMU itself: the message names the processor, not the loader."""

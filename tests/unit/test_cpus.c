@@ -30,7 +30,7 @@
 __asm__(".pushsection .rodata\n.globl trampoline_start, trampoline_end\n"
 	"trampoline_start: .fill 96, 1, 0xcc\ntrampoline_end:\n.popsection");
 struct percpu *trampoline_cpu;
-u64 boot_pml4[1];
+u64 boot_pml4[1], boot_unhidden = 0x400400000;
 
 #include "boot/cpus.c"
 
@@ -319,7 +319,7 @@ static void a_second_start_up_ipi(void **state)
 static void the_page_has_the_code_and_the_page_tables(void **state)
 {
 	cpus_start();
-	assert_memory_equal(low_page, "\xcc\xcc\xcc\xcc\x00\x30\x12\x00\xcc", 9);
+	assert_memory_equal(low_page, "\xcc\xcc\xcc\xcc\x00\x30\x12\x00\x00\x00\x40\x00\x04\x00\x00\x00\xcc", 17);
 	assert_int_equal(low_page[95], 0xcc);
 	assert_int_equal(low_page[96], 0);
 }

@@ -93,6 +93,17 @@ static void firmware_switched_it_off(void **state)
 	assert_non_null(strstr(text, "SVM Mode"));
 }
 
+/* AMD APM vol. 2, "Enabling SVM": without the lock feature SVMDIS is for good. */
+static void switched_off_without_a_lock(void **state)
+{
+	vm_cr = VM_CR_SVMDIS;
+	assert_int_equal(probe(16, NESTED_PAGING | LOCK), 0);
+	assert_non_null(strstr(text, "SVM disabled, not locked: Lamina switches it on"));
+	assert_int_equal(probe(16, NESTED_PAGING), -ENODEV);
+	assert_non_null(strstr(text, "SVM disabled, not locked\n"));
+	assert_non_null(strstr(text, "switched off by the firmware"));
+}
+
 static void a_lock_with_svm_on_does_no_harm(void **state)
 {
 	vm_cr = VM_CR_LOCK;
@@ -239,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(firmware_switched_it_off, set_up),
+		cmocka_unit_test_setup(switched_off_without_a_lock, set_up),
 		cmocka_unit_test_setup(a_lock_with_svm_on_does_no_harm, set_up),
 		cmocka_unit_test_setup(without_the_lock_feature_the_bit_means_nothing, set_up),
 		cmocka_unit_test_setup(an_unreadable_vm_cr_leaves_it_to_efer, set_up),

@@ -202,6 +202,17 @@ static void init_is_redirected_where_it_can_be(void **state)
 	assert_int_equal(fake_msr(0xc0010114)->value, 8);
 }
 
+/* VM_CR.SVMDIS, bit 4, makes EFER.SVME raise #GP: it is cleared first. */
+static void svm_is_allowed_where_the_firmware_has_no_lock(void **state)
+{
+	fake_msr(EFER)->value = EFER_LME;
+	fake_msr(0xc0010114)->value = 0x14;
+	assert_int_equal(svm_cpu_enable(&cpu), 0);
+	expect_write(0, DO_WRMSR, 0xc0010114, 4);
+	expect_write(1, DO_WRMSR, EFER, EFER_LME | BIT_ULL(12));
+	svm_cpu_disable(&cpu);
+}
+
 static void without_memory_the_cpu_is_left_alone(void **state)
 {
 	for (failing_step = 1; failing_step <= 2; failing_step++) {
@@ -734,6 +745,7 @@ int main(void)
 		fake_cpu_test_setup(svm_is_switched_on_before_the_host_is_saved, set_up),
 		fake_cpu_test_setup(switching_off_undoes_it, set_up),
 		fake_cpu_test_setup(init_is_redirected_where_it_can_be, set_up),
+		fake_cpu_test_setup(svm_is_allowed_where_the_firmware_has_no_lock, set_up),
 		fake_cpu_test_setup(without_memory_the_cpu_is_left_alone, set_up),
 		fake_cpu_test_setup(firmware_may_refuse, set_up),
 		fake_cpu_test_setup(bitmaps_intercept_everything_at_first, set_up),
