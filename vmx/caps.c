@@ -95,6 +95,7 @@ static const struct wish secondary_wishes[] = {
 	OPTIONAL(SECONDARY_PAUSE_LOOP, "PAUSE-loop exiting", "spinning vCPUs use up their time slices", NULL),
 	OPTIONAL(SECONDARY_XSAVES, "XSAVES for guests", "raises #UD", NULL),
 	OPTIONAL(SECONDARY_ENCLS, "ENCLS exiting", "no SGX that would need it", NULL),
+	OPTIONAL(SECONDARY_NOTIFY, "notification exits", "an instruction without end keeps its CPU", NULL),
 };
 
 static const struct wish exit_wishes[] = {

@@ -136,11 +136,11 @@ static struct event interrupted_event(u32 info)
 
 /*
  * IRET unblocks NMIs before it reads the stack. If that read exits, the NMI handler has not returned
- * yet and IRET will run again. SDM, "Exit Qualification for EPT Violations", bit 12.
+ * yet and IRET will run again. SDM, "Exit Qualification for EPT Violations", bit 12; the same in notification exits.
  */
 static bool iret_unblocked_nmi(const struct vcpu_vmx *vmx, union vmx_exit_reason reason)
 {
-	return reason.basic == EXIT_REASON_EPT_VIOLATION &&
+	return (reason.basic == EXIT_REASON_EPT_VIOLATION || reason.basic == EXIT_REASON_NOTIFY) &&
 	       (vmx->qualification & EPT_VIOLATION_NMI_UNBLOCKED);
 }
 

@@ -9,6 +9,9 @@
 #include "core/mem/tdp.h"
 #include "vmx/vmx.h"
 
+#define NOTIFY_CONTEXT_INVALID BIT_ULL(0)
+#define NOTIFY_EXITS	       100	/* so many without progress end the VM */
+
 /*
  * Delivering #DB or #AC can raise the same exception again, endlessly and without executing an
  * instruction: if they did not exit, such a guest would never give the processor back. The exit leaves
@@ -148,6 +151,30 @@ static void handle_ept_violation(struct vcpu *vcpu)
 		exit_tdp_fault(vcpu, &fault);
 }
 
+/*
+ * No instruction boundary was reached within the window: something repeats inside one instruction or the delivery
+ * of an event. It may be over soon; where the guest is still at the same place after many exits, it is not.
+ * SDM, "Notification VM Exits", "Exit Qualification for Notification VM Exits".
+ */
+static void handle_notify(struct vcpu *vcpu)
+{
+	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u64 rip = vcpu->exit_rip, rsp = vmcs_readn(GUEST_RSP);
+
+	if (vmx->qualification & NOTIFY_CONTEXT_INVALID) {
+		exit_unexpected(vcpu, "the guest's state was lost while the processor was busy within one instruction");
+		return;
+	}
+	vmx_nmi_blocking_after_exit(vcpu, reason);
+	if (rip != vmx->notified.rip || rsp != vmx->notified.rsp)
+		vmx->notified.count = 0;
+	vmx->notified.rip = rip;
+	vmx->notified.rsp = rsp;
+	if (++vmx->notified.count == NOTIFY_EXITS)
+		exit_unexpected(vcpu, "the processor is busy without end within one instruction of the guest");
+}
+
 static void handle_ept_misconfiguration(struct vcpu *vcpu)
 {
 	u64 gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS), entry;
@@ -209,6 +236,7 @@ void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_TPAUSE] = exit_invalid_opcode,
 	[EXIT_REASON_LOADIWKEY] = exit_invalid_opcode,
 	[EXIT_REASON_ENCLV] = exit_invalid_opcode,
+	[EXIT_REASON_NOTIFY] = handle_notify,
 	[EXIT_REASON_SEAMCALL] = exit_invalid_opcode,
 	[EXIT_REASON_TDCALL] = exit_invalid_opcode,
 };

@@ -116,6 +116,8 @@ void vmx_write_controls(struct vcpu_vmx *vmx)
 		vmcs_write64(XSS_EXITING_BITMAP, 0);
 	if (vmx_caps.secondary & SECONDARY_ENCLS)
 		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ull);
+	if (vmx_caps.secondary & SECONDARY_NOTIFY)
+		vmcs_write32(NOTIFY_WINDOW, 0);		/* the processor adds what no instruction takes */
 	if (vmx_has_pause_loop_exits()) {
 		vmcs_write32(PLE_GAP, PAUSE_LOOP_GAP);
 		vmcs_write32(PLE_WINDOW, PAUSE_LOOP_WINDOW);

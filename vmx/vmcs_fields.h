@@ -40,6 +40,7 @@ struct vmcs_fieldn { u32 encoding; };	/* natural width */
 #define SECONDARY_CONTROLS	   VMCS32(0x401e)
 #define PLE_GAP			   VMCS32(0x4020)
 #define PLE_WINDOW		   VMCS32(0x4022)
+#define NOTIFY_WINDOW		   VMCS32(0x4024)
 #define CR0_GUEST_HOST_MASK	   VMCSN(0x6000)
 #define CR4_GUEST_HOST_MASK	   VMCSN(0x6002)
 #define CR0_READ_SHADOW		   VMCSN(0x6004)
@@ -195,6 +196,7 @@ enum {
 	SECONDARY_SUB_PAGE = BIT(23),
 	SECONDARY_PT_GUEST_PHYSICAL = BIT(24),
 	SECONDARY_TSC_SCALING = BIT(25),
+	SECONDARY_NOTIFY = BIT(31),
 };
 
 /* SDM, "Tertiary Processor-Based VM-Execution Controls" */

@@ -91,6 +91,10 @@ struct vcpu_vmx {
 	bool want_irq_window, want_nmi_window;
 	bool nmi_blocked;		/* without virtual NMIs: one was injected, its handler may still run */
 	struct vmx_msr_entry *efer_lists;	/* guest's, host's; NULL: the VMCS switches EFER */
+	struct {
+		u64 rip, rsp;
+		u32 count;
+	} notified;			/* notification exits in a row without progress: vmx/exit.c */
 
 	/* The guest's values while the vCPU is not loaded. */
 	u64 live_msrs[LIVE_MSRS];

@@ -91,7 +91,7 @@ static void everything(void **state)
 	assert_int_equal(vmx_caps.pin, 0x7f & (0x16 | BIT(0) | BIT(3) | BIT(5) | BIT(6)));
 	assert_int_equal(vmx_caps.primary & 0x04006172, 0x04006172);
 	assert_int_equal(vmx_caps.secondary, BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(12) |
-					     BIT(10) | BIT(15) | BIT(20));
+					     BIT(10) | BIT(15) | BIT(20) | BIT(31));
 	assert_true(vmx_has_preemption_timer() && vmx_has_virtual_nmis() && vmx_has_vpid());
 	assert_true(vmx_switches_efer() && vmx_switches_pat());
 	assert_false(strstr(said, "missing"));
@@ -128,6 +128,7 @@ static void optional_ones_are_replaced(void **state)
 		{ MSR_VMX_TRUE_PIN, BIT(5), "virtual NMIs                       missing: " },
 		{ MSR_VMX_TRUE_PIN, BIT(6), "preemption timer                   missing: self-" },
 		{ MSR_VMX_SECONDARY, BIT(10), "PAUSE-loop exiting                 missing: " },
+		{ MSR_VMX_SECONDARY, BIT(31), "notification exits                 missing: an instruction without end" },
 		{ MSR_VMX_SECONDARY, BIT(5), "virtual processor identifiers      missing: " },
 		{ MSR_VMX_TRUE_EXIT, BIT(21), "host EFER in the VMCS              missing: " },
 		{ MSR_VMX_TRUE_ENTRY, BIT(14), "guest PAT in the VMCS              missing: " },

@@ -292,6 +292,17 @@ static void an_iret_that_faulted_blocks_nmis_again(void **state)
 	}
 }
 
+/* The same bit of notification exits, whose handler asks for it. */
+static void a_notified_iret_blocks_nmis_again(void **state)
+{
+	for (unsigned unblocked = 0; unblocked < 2; unblocked++) {
+		setup(state);
+		vmx.qualification = unblocked ? NMI_UNBLOCKED : 0;
+		vmx_nmi_blocking_after_exit(vcpu, (union vmx_exit_reason){ .full = 75 });
+		assert_int_equal(FAKE(GUEST_INTERRUPTIBILITY), unblocked ? NMI : 0);
+	}
+}
+
 static void blocking_that_is_there_is_not_written_again(void **state)
 {
 	FAKE(GUEST_INTERRUPTIBILITY) = NMI;
@@ -339,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup(without_the_valid_bit_nothing_is_repeated, setup),
 		cmocka_unit_test_setup(repeating_an_nmi_needs_nmis_unblocked, setup),
 		cmocka_unit_test_setup(an_iret_that_faulted_blocks_nmis_again, setup),
+		cmocka_unit_test_setup(a_notified_iret_blocks_nmis_again, setup),
 		cmocka_unit_test_setup(blocking_that_is_there_is_not_written_again, setup),
 		cmocka_unit_test_setup(open_interrupts_end_an_nmi_handler, setup),
 	};

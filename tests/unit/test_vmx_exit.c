@@ -98,6 +98,7 @@ void event_raise_error(struct vcpu *v, u8 vector, u32 error_code)
 }
 
 void event_raise_debug(struct vcpu *v, u64 dr6_bits) { call("#DB 0x%llx", (unsigned long long)dr6_bits); }
+void vmx_nmi_blocking_after_exit(struct vcpu *v, union vmx_exit_reason reason) { call("after %u ", reason.basic); }
 int vmx_skip_instruction(struct vcpu *v) { call("skip "); return 0; }
 void vmx_end_shadow(void) { call("unshadow "); }
 void vmx_nmi_window(struct vcpu *v, bool on) { call("NMI window %s", on ? "on" : "off"); }
@@ -210,7 +211,7 @@ static void unexpected_exits_are_reported(void **state)
 		{ 29, "unexpected VM exit: MOV DR (reason 0x1d, qualification 0x1234)" },
 		{ 52, "unexpected VM exit: preemption timer (reason 0x34, qualification 0x1234)" },
 		{ 35, "unexpected VM exit: unknown (reason 0x23, qualification 0x1234)" },
-		{ 75, "unexpected VM exit: notification window (reason 0x4b, qualification 0x1234)" },
+		{ 74, "unexpected VM exit: bus lock (reason 0x4a, qualification 0x1234)" },
 		{ 78, "unexpected VM exit: unknown (reason 0x4e, qualification 0x1234)" },
 		{ 0x0800000e, "unexpected VM exit: INVLPG (reason 0x800000e, qualification 0x1234)" },
 	};
@@ -229,6 +230,49 @@ static void names_end_with_the_table(void **state)
 	assert_null(vmx_exit_name(38));		/* no such reason */
 	assert_null(vmx_exit_name(78));
 	assert_null(vmx_exit_name(255));
+}
+
+/* --- notification exits --- */
+
+/* SDM, "Exit Qualification for Notification VM Exits": bit 0: the context is invalid; bit 12: IRET unblocked NMIs. */
+static void a_lost_context_ends_the_vm(void **state)
+{
+	take_exit(75, 1);
+	assert_string_equal(called, "the guest's state was lost while the processor was busy within one instruction");
+	take_exit(75, 0x1001);
+	assert_string_equal(called, "the guest's state was lost while the processor was busy within one instruction");
+}
+
+static void notify(u64 rip, u64 rsp)
+{
+	memset(called, 0, sizeof(called));
+	vcpu->exit_reason = vcpu->exit_index = 75;
+	vcpu->exit_rip = rip;
+	FAKE(GUEST_RSP) = rsp;
+	vmx.qualification = 0x1000;
+	vmx_handle_exit(vcpu);
+}
+
+static void exits_without_progress_end_the_vm(void **state)
+{
+	for (unsigned i = 1; i < 100; i++) {
+		notify(0x1000, 0x2000);
+		assert_string_equal(called, "after 75 ");
+	}
+	notify(0x1000, 0x2000);
+	assert_string_equal(called, "after 75 the processor is busy without end within one instruction of the guest");
+}
+
+static void a_guest_that_gets_on_is_not_stuck(void **state)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		notify(0x1000 + (i / 99 & 1), 0x2000);
+		assert_string_equal(called, "after 75 ");
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		notify(0x3000, 0x2000 - 8 * (i / 99));
+		assert_string_equal(called, "after 75 ");
+	}
 }
 
 /* --- exceptions and NMIs --- */
@@ -410,6 +454,9 @@ int main(void)
 		cmocka_unit_test_setup(the_basic_reason_chooses, setup),
 		cmocka_unit_test_setup(unexpected_exits_are_reported, setup),
 		cmocka_unit_test_setup(names_end_with_the_table, setup),
+		cmocka_unit_test_setup(a_lost_context_ends_the_vm, setup),
+		cmocka_unit_test_setup(exits_without_progress_end_the_vm, setup),
+		cmocka_unit_test_setup(a_guest_that_gets_on_is_not_stuck, setup),
 		cmocka_unit_test_setup(host_events_are_over, setup),
 		cmocka_unit_test_setup(debug_exceptions_are_raised_with_their_causes, setup),
 		cmocka_unit_test_setup(icebp_is_stepped_over, setup),

@@ -210,7 +210,8 @@ static void all_capabilities(void)
 		.pin = 0x16 | PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER,
 		.primary = 0x0401e172 | PRIMARY_HLT | PRIMARY_MSR_BITMAP | PRIMARY_SECONDARY,
 		.secondary = SECONDARY_EPT | SECONDARY_VPID | SECONDARY_UNRESTRICTED_GUEST |
-			     SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_XSAVES | SECONDARY_ENCLS,
+			     SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_XSAVES | SECONDARY_ENCLS |
+			     BIT(31),
 		.exit = 0x36dff | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_LOAD_EFER,
 		.entry = 0x11ff | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
 		.ept_vpid = EPT_INVEPT_SINGLE | EPT_INVVPID_SINGLE | EPT_PAGES_2M | EPT_PAGES_1G,
@@ -370,6 +371,7 @@ static void controls_are_the_capabilities(void **state)
 			{ 0x0000, 1 },				/* the first VPID of this CPU */
 			{ 0x202c, 0 },				/* XSAVES never exits */
 			{ 0x202e, ~0ull },			/* each leaf of ENCLS does */
+			{ 0x4024, 0 },				/* Notify window: the processor's own threshold */
 		};
 
 		assert_fields(fields, ARRAY_SIZE(fields));
@@ -389,6 +391,7 @@ static void fields_without_their_control_are_not_written(void **state)
 		{ .secondary = SECONDARY_VPID, .encoding = 0x0000 },
 		{ .secondary = SECONDARY_XSAVES, .encoding = 0x202c },
 		{ .secondary = SECONDARY_ENCLS, .encoding = 0x202e },
+		{ .secondary = BIT(31), .encoding = 0x4024 },
 		{ .entry = ENTRY_LOAD_PAT, .encoding = 0x2c00 },
 		{ .exit = EXIT_LOAD_PAT, .encoding = 0x2c00 },
 		{ .exit = EXIT_SAVE_PAT, .encoding = 0x2c00 },
