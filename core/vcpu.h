@@ -175,6 +175,11 @@ struct vcpu_ops {
 	void (*vm_destroy)(struct vm *vm);
 	/* Map guest-physical RAM, write-back, rwx, with the largest page sizes possible. 4 KiB aligned. -ENOMEM. */
 	int (*vm_map)(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+	/*
+	 * The guest fetches from RAM that vm_map() has mapped without execute permission: permit it for that page, and
+	 * for the VM. -ENOENT: nothing is mapped so; -ENOMEM. NULL: vm_map() maps nothing so.
+	 */
+	int (*vm_make_executable)(struct vm *vm, gpa_t gpa);
 	/* Let the guest reach an MSR without an exit. */
 	void (*vm_msr_passthrough)(struct vm *vm, u32 msr, bool read, bool write);
 	struct vcpu *(*vcpu_create)(struct vm *vm);	/* zeroed common part; NULL: no memory */

@@ -49,7 +49,8 @@ struct vm {
 	struct address_space space;	/* the host's mappings, with this VM's RAM in the guest window */
 	struct guest_mem mem;		/* VM lock: the list of damaged pages */
 	hpa_t tdp_root;			/* of the EPT or NPT tables: core/mem/tdp.c */
-	u64 tdp_pages;			/* pages of these tables, for the accounting */
+	u64 tdp_pages;			/* VM lock, once it runs: pages of these tables, for the accounting */
+	u64 tdp_reserve;		/* pages that are set aside for splitting them: vmx/ept.c. 0: none is split */
 	void *vendor;			/* vendor: bitmaps */
 
 	/* Constant. */

@@ -13,6 +13,7 @@ int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
 	const struct tdp_format format = {
 		.table_bits = NPT_BITS,
 		.page_bits = NPT_BITS,
+		.large_bits = NPT_BITS,
 		.largest = cpu_features.pages_1g ? TDP_1G : TDP_2M,
 	};
 

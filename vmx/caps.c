@@ -298,6 +298,7 @@ int vmx_probe(void)
 	capability_optional("invariant TSC", cpu_features.invariant_tsc,
 			    "TSC is taken to be constant");
 	speculation_init();
+	ept_init();
 	log_info("  %-34s %s", "forced exits by",
 		 vmx_has_preemption_timer() ? "preemption timer = 0"
 					    : "self-IPI, seen pending before the entry");

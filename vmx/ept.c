@@ -5,6 +5,7 @@
 #include "vmx/vmx.h"
 
 #define EPT_RWX	       7ull
+#define EPT_EXECUTE    BIT_ULL(2)
 #define EPT_TYPE_WB    (6ull << 3)
 #define EPT_IGNORE_PAT BIT_ULL(6)
 
@@ -17,14 +18,21 @@
 #define EPTP_TYPE_WB 6ull
 #define EPTP_WALK_4  (3ull << 3)
 
-int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
+/* Large pages without execute permission: vmx/ept_code.c. */
+struct tdp_format ept_format(const struct vm *vm)
 {
-	const struct tdp_format format = {
+	return (struct tdp_format){
 		.table_bits = EPT_RWX,
 		.page_bits = EPT_PAGE,
+		.large_bits = vm->tdp_reserve ? EPT_PAGE & ~EPT_EXECUTE : EPT_PAGE,
 		.largest = vmx_caps.ept_vpid & EPT_PAGES_1G ? TDP_1G :
 			   vmx_caps.ept_vpid & EPT_PAGES_2M ? TDP_2M : TDP_4K,
 	};
+}
+
+int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
+{
+	const struct tdp_format format = ept_format(vm);
 
 	return tdp_map(vm, &format, gpa, hpa, size);
 }

@@ -14,6 +14,7 @@ const struct vcpu_ops vmx_ops = {
 	.vm_create = vmx_vm_create,
 	.vm_destroy = vmx_vm_destroy,
 	.vm_map = ept_map,
+	.vm_make_executable = ept_make_executable,
 	.vm_msr_passthrough = vmx_vm_msr_passthrough,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,

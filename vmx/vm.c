@@ -24,12 +24,14 @@ int vmx_vm_create(struct vm *vm)
 	if (!vm->vendor)
 		return -ENOMEM;
 	memset(vm->vendor, 0xff, PAGE_SIZE);
+	ept_reserve(vm);
 	return tdp_create(vm);
 }
 
 void vmx_vm_destroy(struct vm *vm)
 {
 	tdp_destroy(vm);
+	ept_unreserve(vm);
 	if (vm->vendor)
 		page_free(vm->vendor);
 	vm->vendor = NULL;

@@ -124,9 +124,18 @@ void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
 /* ept.c */
 /* Map RAM, as tdp_map(). -ENOMEM. */
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+struct tdp_format ept_format(const struct vm *vm);
 u64 ept_pointer(const struct vm *vm);	/* the value of the VMCS field */
 /* Invalidate what this CPU has cached of the VM's EPT: the pages of its tables may have been another VM's. */
 void ept_flush(const struct vm *vm);
+
+/* ept_code.c */
+int ept_make_executable(struct vm *vm, gpa_t gpa);	/* vcpu_ops.vm_make_executable */
+/* Choose how large pages are mapped, by the processor and the option `mitigations`, and print it as a capability. */
+void ept_init(void);
+/* Before the VM's RAM is mapped: set memory aside for splitting its large pages, where they are to be split. */
+void ept_reserve(struct vm *vm);
+void ept_unreserve(struct vm *vm);
 
 /* vcpu.c. Reset: while loaded. NULL: no memory. */
 struct vcpu *vmx_vcpu_create(struct vm *vm);

@@ -37,6 +37,11 @@ static int set_mitigations(struct str_view value)
 DEFINE_OPTION(mitigations, "mitigations", "auto|off",
 	      "flush branch predictions and caches between VMs where the processor needs it", set_mitigations);
 
+bool speculation_off(void)
+{
+	return off;
+}
+
 static bool needs_l1d_flush(u32 seven_edx)
 {
 	u64 capabilities = 0;

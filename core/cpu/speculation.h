@@ -13,5 +13,7 @@ struct percpu;
 
 /* Choose by the processor and the option `mitigations`, and print the choice as a capability. For ops->probe(). */
 void speculation_init(void);
+/* mitigations=off */
+bool speculation_off(void);
 /* This VM is being loaded on `cpu`, the running one. The id must never have been another VM's. */
 void speculation_switch_vm(struct percpu *cpu, u32 vm_id);

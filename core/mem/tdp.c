@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nested page tables, built before the guest runs and not changed after. */
+/* Nested page tables, built before the guest runs. Afterwards only large pages are split. */
 #include "core/mem/tdp.h"
 
 #include "arch/mem/memory.h"
@@ -61,6 +61,11 @@ static int largest_level(const struct tdp_format *format, gpa_t gpa, hpa_t hpa, 
 	return level;
 }
 
+static u64 page_entry(const struct tdp_format *format, hpa_t hpa, int level)
+{
+	return hpa | (level ? format->large_bits | TDP_LARGE : format->page_bits);
+}
+
 static int map_page(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, int level)
 {
 	u64 *table = phys_to_virt(vm->tdp_root);
@@ -79,8 +84,40 @@ static int map_page(struct vm *vm, const struct tdp_format *format, gpa_t gpa, h
 		}
 		table = entry_table(*entry);
 	}
-	*entry = hpa | format->page_bits | (level ? TDP_LARGE : 0);
+	*entry = page_entry(format, hpa, level);
 	return 0;
+}
+
+/* Replace an entry of `level` by a table of entries of the next one, which map the same. */
+static int split_entry(struct vm *vm, const struct tdp_format *format, u64 *entry, int level)
+{
+	hpa_t hpa = *entry & ENTRY_ADDRESS & ~(LEVEL_SIZE(level) - 1);
+	u64 *table = new_table(vm);
+
+	if (!table)
+		return -ENOMEM;
+	for (u64 i = 0; i < 512; i++)
+		table[i] = page_entry(format, hpa + i * LEVEL_SIZE(level - 1), level - 1);
+	/* Processors walk the tables at any time: never let them find one that is not filled. */
+	__atomic_store_n(entry, virt_to_phys(table) | format->table_bits, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int tdp_split(struct vm *vm, const struct tdp_format *format, gpa_t gpa)
+{
+	u64 *table = phys_to_virt(vm->tdp_root);
+
+	for (int level = TDP_LEVELS - 1; level > 0; level--) {
+		u64 *entry = &table[gpa >> LEVEL_SHIFT(level) & 511];
+		int error = *entry & TDP_LARGE ? split_entry(vm, format, entry, level) : 0;
+
+		if (error)
+			return error;
+		if (!*entry)
+			return -ENOENT;
+		table = entry_table(*entry);
+	}
+	return table[gpa >> PAGE_SHIFT & 511] ? 0 : -ENOENT;
 }
 
 int tdp_map(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)

@@ -18,7 +18,8 @@ enum tdp_level { TDP_4K, TDP_2M, TDP_1G };
 
 struct tdp_format {
 	u64 table_bits;		/* of an entry that points to a table */
-	u64 page_bits;		/* of an entry that maps RAM */
+	u64 page_bits;		/* of an entry that maps 4 KiB of RAM */
+	u64 large_bits;		/* of one that maps more, without TDP_LARGE */
 	u8 largest;		/* enum tdp_level */
 };
 
@@ -28,5 +29,10 @@ int tdp_create(struct vm *vm);
 void tdp_destroy(struct vm *vm);
 /* Map [gpa, gpa + size) with the largest pages that fit. All 4 KiB aligned. -ENOMEM. */
 int tdp_map(struct vm *vm, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size);
+/*
+ * Have a page of 4 KiB map gpa, which is mapped, by splitting the larger pages there. It must be safe for any CPU to
+ * use the old entries until it has a fault. Not by two CPUs at the same time for one VM. -ENOMEM; -ENOENT: not mapped.
+ */
+int tdp_split(struct vm *vm, const struct tdp_format *format, gpa_t gpa);
 /* For reports: the entry where the walk for gpa ends, and its level. 0: nothing is mapped. */
 u64 tdp_entry(const struct vm *vm, gpa_t gpa, int *level);

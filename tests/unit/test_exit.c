@@ -78,6 +78,17 @@ static u64 control_get(struct vcpu *v, enum vcpu_control control)
 	}
 }
 
+static int executable_error;
+static unsigned made_executable;
+
+static int make_executable(struct vm *v, gpa_t gpa)
+{
+	assert_ptr_equal(v, &vm);
+	assert_int_equal(gpa, 0x123456789);
+	made_executable++;
+	return executable_error;
+}
+
 static const struct vcpu_ops ops = { .skip_instruction = skip_instruction, .control_get = control_get, .dump = dump,
 	.nmi_blocked = nmi_blocked };
 
@@ -410,6 +421,33 @@ static void accesses_without_ram_are_emulated(void **state)
 	assert_int_equal(vm.state, VM_RUNNING);
 }
 
+/* RAM that is mapped without execute permission. */
+static void code_in_ram_is_made_executable(void **state)
+{
+	static const struct {
+		bool can;
+		int error;
+		bool ends;
+	} cases[] = { { true, 0, false }, { true, -ENOMEM, true }, { true, -ENOENT, true }, { false, 0, true } };
+	const struct tdp_fault f = { 0x123456789, TDP_FETCH, false, "EPT violation" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vcpu_ops with = ops;
+
+		set_up(state);
+		with.vm_make_executable = cases[i].can ? make_executable : NULL;
+		vcpu.ops = &with;
+		executable_error = cases[i].error;
+		made_executable = 0;
+		ram = true;
+		exit_tdp_fault(&vcpu, &f);
+		assert_int_equal(made_executable, cases[i].can);
+		assert_int_equal(vm.state, cases[i].ends ? VM_ENDED : VM_RUNNING);
+		assert_int_equal(mmios, 0);
+		assert_int_equal(skips, 0);
+	}
+}
+
 static void what_cannot_be_emulated_ends_the_vm(void **state)
 {
 	static const struct { bool ram, walk; enum tdp_access access; } cases[] = {
@@ -546,6 +584,7 @@ int main(void)
 		TEST(rdtsc_and_rdtscp),
 		TEST(triple_fault),
 		TEST(accesses_without_ram_are_emulated),
+		TEST(code_in_ram_is_made_executable),
 		TEST(what_cannot_be_emulated_ends_the_vm),
 		TEST(mov_to_control_registers),
 		TEST(mov_from_control_registers),

@@ -21,7 +21,9 @@
 #define PAGE	0x37ull
 #define LARGE	0x80ull
 
-static const struct tdp_format format = { .table_bits = TABLE, .page_bits = PAGE, .largest = TDP_1G };
+static const struct tdp_format format = {
+	.table_bits = TABLE, .page_bits = PAGE, .large_bits = PAGE, .largest = TDP_1G,
+};
 static struct vm vm;
 static unsigned pages, page_limit;
 
@@ -156,7 +158,7 @@ static void sizes_change_on_the_way(void **state)
 
 static void the_format_limits_the_size(void **state)
 {
-	const struct tdp_format small = { TABLE, PAGE, TDP_4K }, medium = { TABLE, PAGE, TDP_2M };
+	const struct tdp_format small = { TABLE, PAGE, PAGE, TDP_4K }, medium = { TABLE, PAGE, PAGE, TDP_2M };
 
 	assert_int_equal(tdp_map(&vm, &medium, GIB(1), GIB(1), GIB(1)), 0);
 	assert_entry(GIB(1), GIB(1) | PAGE | LARGE, 1);
@@ -164,6 +166,69 @@ static void the_format_limits_the_size(void **state)
 	assert_entry(GIB(2), GIB(2) | PAGE, 0);
 	assert_entry(GIB(2) + MIB(2) - 1, (GIB(2) + MIB(2) - 0x1000) | PAGE, 0);
 	assert_entry(GIB(2) + MIB(2), 0, 1);
+}
+
+/* --- splitting, with large pages that have less rights --- */
+
+#define LESS 0x33ull
+
+static const struct tdp_format careful = {
+	.table_bits = TABLE, .page_bits = PAGE, .large_bits = LESS, .largest = TDP_1G,
+};
+
+static void each_size_has_its_bits(void **state)
+{
+	assert_int_equal(tdp_map(&vm, &careful, GIB(1) - MIB(2) - 0x1000, GIB(3) - MIB(2) - 0x1000,
+				 GIB(1) + MIB(2) + 0x1000), 0);
+	assert_entry(GIB(1) - MIB(2) - 0x1000, (GIB(3) - MIB(2) - 0x1000) | PAGE, 0);
+	assert_entry(GIB(1) - MIB(2), (GIB(3) - MIB(2)) | LESS | LARGE, 1);
+	assert_entry(GIB(1), GIB(3) | LESS | LARGE, 2);
+}
+
+static void only_the_split_page_becomes_small(void **state)
+{
+	const gpa_t at = GIB(5) + MIB(6) + 0x7123;
+
+	assert_int_equal(tdp_map(&vm, &careful, GIB(4), GIB(9), GIB(3)), 0);
+	assert_int_equal(vm.tdp_pages, 2);
+	assert_int_equal(tdp_split(&vm, &careful, at), 0);
+	assert_int_equal(vm.tdp_pages, 4);
+	for (gpa_t gpa = GIB(5) + MIB(6); gpa < GIB(5) + MIB(8); gpa += PAGE_SIZE)
+		assert_entry(gpa, (gpa + GIB(5)) | PAGE, 0);
+	for (gpa_t gpa = GIB(5); gpa < GIB(6); gpa += MIB(2))
+		if (gpa != GIB(5) + MIB(6))
+			assert_entry(gpa, (gpa + GIB(5)) | LESS | LARGE, 1);
+	assert_entry(GIB(4), GIB(9) | LESS | LARGE, 2);
+	assert_entry(GIB(6), GIB(11) | LESS | LARGE, 2);
+
+	/* Another CPU's fault at the same place finds it done; one nearby takes one table more. */
+	assert_int_equal(tdp_split(&vm, &careful, at), 0);
+	assert_int_equal(vm.tdp_pages, 4);
+	assert_int_equal(tdp_split(&vm, &careful, GIB(5)), 0);
+	assert_int_equal(vm.tdp_pages, 5);
+	assert_entry(GIB(5), GIB(10) | PAGE, 0);
+}
+
+static void nothing_is_split_where_nothing_is(void **state)
+{
+	assert_int_equal(tdp_split(&vm, &careful, 0x1000), -ENOENT);
+	assert_int_equal(tdp_map(&vm, &careful, 0x1000, 0x1000, 0x1000), 0);
+	assert_int_equal(tdp_split(&vm, &careful, 0x1000), 0);
+	assert_int_equal(tdp_split(&vm, &careful, 0x2000), -ENOENT);
+	assert_int_equal(tdp_split(&vm, &careful, MIB(2)), -ENOENT);
+	assert_int_equal(vm.tdp_pages, 4);
+}
+
+static void a_split_without_memory_changes_nothing(void **state)
+{
+	assert_int_equal(tdp_map(&vm, &careful, GIB(1), GIB(1), GIB(1)), 0);
+	page_limit = pages;
+	assert_int_equal(tdp_split(&vm, &careful, GIB(1)), -ENOMEM);
+	assert_entry(GIB(1), GIB(1) | LESS | LARGE, 2);
+	page_limit = pages + 1;
+	assert_int_equal(tdp_split(&vm, &careful, GIB(1)), -ENOMEM);
+	assert_entry(GIB(1), GIB(1) | LESS | LARGE, 1);	/* half done, and still right */
+	assert_entry(GIB(2) - 1, (GIB(2) - MIB(2)) | LESS | LARGE, 1);
 }
 
 static void nothing_to_map(void **state)
@@ -202,6 +267,10 @@ int main(void)
 		TEST(alignment_decides),
 		TEST(sizes_change_on_the_way),
 		TEST(the_format_limits_the_size),
+		TEST(each_size_has_its_bits),
+		TEST(only_the_split_page_becomes_small),
+		TEST(nothing_is_split_where_nothing_is),
+		TEST(a_split_without_memory_changes_nothing),
 		TEST(nothing_to_map),
 		TEST(out_of_memory),
 	};

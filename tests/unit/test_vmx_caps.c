@@ -16,6 +16,7 @@
 struct cpu_features cpu_features;
 
 void speculation_init(void) { }	/* it has a test of its own */
+void ept_init(void) { }		/* likewise */
 
 static u64 msrs[0x500];
 static bool unreadable[0x500];

@@ -187,6 +187,9 @@ int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa,
 	return -EBUSY;
 }
 
+void ept_reserve(struct vm *v) { }
+void ept_unreserve(struct vm *v) { }
+
 /* --- set-up --- */
 
 static void power_on_processor(void)
@@ -994,6 +997,12 @@ static void ept_entries_are_write_back_and_allow_all(void **state)
 		assert_int_equal(ept_map(&vm, 0x1000, 0x2000, 0x3000), -EBUSY);
 		assert_int_equal(format_seen.table_bits, 0x7);
 		assert_int_equal(format_seen.page_bits, 0x77);
+		assert_int_equal(format_seen.large_bits, 0x77);
+		vm.tdp_reserve = 1;			/* code is to be split: no execute permission */
+		assert_int_equal(ept_map(&vm, 0x1000, 0x2000, 0x3000), -EBUSY);
+		assert_int_equal(format_seen.page_bits, 0x77);
+		assert_int_equal(format_seen.large_bits, 0x73);
+		vm.tdp_reserve = 0;
 		assert_int_equal(format_seen.largest, cases[i].largest);
 		assert_int_equal(mapped[0], 0x1000);
 		assert_int_equal(mapped[1], 0x2000);
