@@ -138,6 +138,8 @@ enum {
 #define MSR_MCG_STATUS		0x17a
 #define MSR_MCG_CTL		0x17b	/* MCG_CAP[8] */
 #define MSR_MISC_ENABLE		0x1a0	/* Intel */
+#define MISC_ENABLE_LIMIT_CPUID	BIT_ULL(22)	/* CPUID has basic leaves 0 to 2 only */
+#define MISC_ENABLE_NO_XD	BIT_ULL(34)	/* CPUID shows no execute-disable (NX) */
 #define MSR_XFD			0x1c4	/* CPUID.(0xd,1):EAX[4] */
 #define MSR_DEBUGCTL		0x1d9
 #define MSR_MTRR_PHYSBASE(n)	(0x200 + 2 * (n))

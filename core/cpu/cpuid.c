@@ -92,6 +92,7 @@ struct cpuid_table {
 	u32 count;
 	u64 features;	/* BIT(enum guest_feature) */
 	u8 physical_bits;
+	bool nx;	/* the host has it */
 	struct {
 		u32 leaf, subleaf;
 		struct cpuid_regs regs;
@@ -361,6 +362,7 @@ static void collect_features(struct cpuid_table *table)
 		if (regs[bits[i].reg] & BIT(bits[i].bit))
 			table->features |= BIT_ULL(bits[i].feature);
 	}
+	table->nx = table->features & BIT_ULL(FEATURE_NX);
 }
 
 static void constant_leaves(struct cpuid_table *table)
@@ -414,6 +416,34 @@ bool cpuid_has(const struct vcpu *vcpu, enum guest_feature feature)
 u8 cpuid_physical_bits(const struct vcpu *vcpu)
 {
 	return vcpu->cpuid->physical_bits;
+}
+
+static void set_bits(u32 *word, u32 bits, bool on)
+{
+	*word = on ? *word | bits : *word & ~bits;
+}
+
+void cpuid_apic_enabled(struct vcpu *vcpu, bool enabled)
+{
+	struct cpuid_table *table = vcpu->cpuid;
+	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
+
+	set_bits(&l1->edx, B(9), enabled);
+	if (cpu_features.vendor == CPU_VENDOR_AMD)
+		set_bits(&x1->edx, B(9), enabled);
+}
+
+void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable)
+{
+	struct cpuid_table *table = vcpu->cpuid;
+	struct cpuid_regs *x1 = (struct cpuid_regs *)find(table, 0x80000001, 0);
+	bool nx = table->nx && !(misc_enable & MISC_ENABLE_NO_XD);
+
+	table->constants.regs[0].eax = misc_enable & MISC_ENABLE_LIMIT_CPUID ? 2 : MAX_BASIC;
+	set_bits(&x1->edx, B(20), nx);
+	table->features &= ~BIT_ULL(FEATURE_NX);
+	table->features |= nx ? BIT_ULL(FEATURE_NX) : 0;
 }
 
 /* SDM: above the largest basic leaf, an Intel processor returns the values of that leaf; an AMD one zeros. */

@@ -37,5 +37,9 @@ enum guest_feature {
 	FEATURE_FFXSR, FEATURE_RDTSCP, FEATURE_PGE, FEATURE_PSE, FEATURE_PAE, FEATURE_VME, FEATURE_DE,
 	FEATURE_FXSR, FEATURE_SSE, FEATURE_TSC_ADJUST, FEATURE_X2APIC, FEATURE_TSC_DEADLINE,
 };
+/* The guest's IA32_MISC_ENABLE is this: it may limit the leaves, and hide NX. SDM vol. 4. */
+void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable);
+/* The guest's IA32_APIC_BASE enables its local APIC, or disables it: SDM, "Detection of the Local APIC". */
+void cpuid_apic_enabled(struct vcpu *vcpu, bool enabled);
 bool cpuid_has(const struct vcpu *vcpu, enum guest_feature feature);
 u8 cpuid_physical_bits(const struct vcpu *vcpu);

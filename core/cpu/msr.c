@@ -10,6 +10,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "arch/time/clock.h"
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/machine_check.h"
@@ -26,17 +27,25 @@
 #define MTRR_TYPE_UC  0
 #define MTRR_TYPE_WB  6
 
+/* Values of the host's processor that guests read. */
+struct host_values {
+	u64 microcode;		/* the revision, for the errata lists of guests */
+	u64 de_cfg;
+	u64 frequency;		/* of the TSC, as a ratio to 100 MHz where Intel's MSRs have it */
+};
+
 struct msr_state {
 	struct msr_shortcuts shortcuts;	/* must stay first */
 	u64 mtrr_def_type;
 	u64 mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
 	u64 mtrr_fixed[MTRR_FIXED];
-	u64 microcode;		/* the host's revision, for the errata lists of guests */
+	struct host_values host;
+	u64 misc_enable;
 	u64 pvclock_system;
 };
 
 /* Conditions under which an MSR exists. */
-enum msr_present { ALWAYS, INTEL, AMD, WITH_RDTSCP };
+enum msr_present { ALWAYS, INTEL, AMD, AMD_LS_CFG, AMD_DE_CFG, WITH_RDTSCP };
 
 struct msr_policy;
 typedef int (*msr_access_t)(struct vcpu *vcpu, u32 msr, u64 *value);
@@ -103,7 +112,9 @@ static const u64 *place_constant(struct vcpu *vcpu __maybe_unused, const struct 
 
 static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	if (*value != find_policy(msr)->constant)
+	const struct msr_policy *p = find_policy(msr);
+
+	if (!p->place || *value != *p->place(vcpu, p, msr))
 		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, msr, "WRMSR of 0x%llx to 0x%x changes nothing",
 			      (unsigned long long)*value, msr);
 	return 0;
@@ -112,7 +123,40 @@ static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 static const u64 *place_microcode(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
 				  u32 msr __maybe_unused)
 {
-	return &vcpu->msrs->microcode;
+	return &vcpu->msrs->host.microcode;
+}
+
+static const u64 *place_de_cfg(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused, u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->host.de_cfg;
+}
+
+static const u64 *place_frequency(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				  u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->host.frequency;
+}
+
+/* --- IA32_MISC_ENABLE: SDM vol. 4, "IA32 Architectural MSRs" --- */
+
+#define MISC_ENABLE_FAST_STRINGS  BIT_ULL(0)
+#define MISC_ENABLE_UNAVAILABLE	  (BIT_ULL(11) | BIT_ULL(12))	/* read-only: no branch trace store, no PEBS */
+#define MISC_ENABLE_NO_XTPR	  BIT_ULL(23)
+#define MISC_ENABLE_WRITABLE	  (MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_NO_XTPR | \
+				   MISC_ENABLE_NO_XD)
+
+static const u64 *place_misc_enable(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				    u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->misc_enable;
+}
+
+/* The other bits belong to features that CPUID does not show, or are read-only: a write leaves them alone. */
+static int write_misc_enable(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *value)
+{
+	vcpu->msrs->misc_enable = MISC_ENABLE_UNAVAILABLE | (*value & MISC_ENABLE_WRITABLE);
+	cpuid_misc_enable_changed(vcpu, vcpu->msrs->misc_enable);
+	return 0;
 }
 
 /* --- control registers that are accessed as MSRs --- */
@@ -200,6 +244,22 @@ static int write_steal_time(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *valu
 	return steal_time_write(vcpu, *value);
 }
 
+/* --- the local APIC's base --- */
+
+static int read_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
+}
+
+static int write_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	int error = vcpu->vm->irqchip->msr_write(vcpu, msr, *value);
+
+	if (!error)
+		cpuid_apic_enabled(vcpu, *value & APIC_BASE_ENABLE);
+	return error;
+}
+
 /* --- MTRRs: only stored and read back. Guest memory is write-back unless the guest's PAT says otherwise --- */
 
 static bool mtrr_type_valid(u8 type)
@@ -276,6 +336,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = true, .read = read_vendor, .write = write_low_half },
 
 	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, .read = read_apic_base, .write = write_apic_base },
 	{ MSR_PAT, MSR_PAT, .read = read_vendor, .write = write_pat },
 	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
 	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .place = place_tsc_adjust, .write = write_tsc_adjust },
@@ -300,22 +361,62 @@ static const struct msr_policy policy[] = {
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), IGNORED },
 	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .place = place_microcode, IGNORED },
 
-	/* Fast strings on; no branch trace store, no PEBS. */
-	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, CONSTANT(BIT(0) | BIT(11) | BIT(12)), IGNORED },
+	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, .place = place_misc_enable, .write = write_misc_enable },
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, INTEL, CONSTANT(0) },
 
-	/* Guests read these without asking CPUID, because the processor's family implies them. */
-	{ 0xc0010010, 0xc0010010, AMD, CONSTANT(0), IGNORED },		/* SYSCFG */
+	/*
+	 * What operating systems access without asking CPUID, as the processor's vendor or family implies it. Where
+	 * nothing stands behind an MSR it reads as 0 and a write changes nothing, which the log says. Performance
+	 * counters are cleared by small kernels; Linux takes one that does not keep its value as unusable.
+	 */
+	{ 0x2a, 0x2a, INTEL, CONSTANT(0), IGNORED },			/* EBL_CR_POWERON: BSDs on family 6 */
+	{ 0x79, 0x79, INTEL, IGNORED },					/* BIOS_UPDT_TRIG: the revision stays */
+	{ 0xc1, 0xc4, INTEL, CONSTANT(0), IGNORED },			/* PMC0 to PMC3 */
+	{ 0xce, 0xce, INTEL, .place = place_frequency },		/* PLATFORM_INFO */
+	{ 0x186, 0x189, INTEL, CONSTANT(0), IGNORED },			/* PERFEVTSEL0 to PERFEVTSEL3 */
+	{ 0x198, 0x198, INTEL, .place = place_frequency },		/* PERF_STATUS */
+	{ 0x199, 0x199, INTEL, CONSTANT(0), IGNORED },			/* PERF_CTL */
+	{ 0x1db, 0x1de, INTEL, CONSTANT(0) },				/* last branch, last interrupt */
+	{ 0x606, 0x606, INTEL, CONSTANT(0) },				/* RAPL_POWER_UNIT: no energy counters */
+	{ 0x611, 0x611, INTEL, CONSTANT(0) },				/* PKG_ENERGY_STATUS */
+	{ 0x619, 0x619, INTEL, CONSTANT(0) },				/* DRAM_ENERGY_STATUS */
+	{ 0x639, 0x639, INTEL, CONSTANT(0) },				/* PP0_ENERGY_STATUS */
+	{ 0x641, 0x641, INTEL, CONSTANT(0) },				/* PP1_ENERGY_STATUS */
+
+	{ 0xc0010000, 0xc0010007, AMD, CONSTANT(0), IGNORED },		/* PERFEVTSEL0 to 3, PMC0 to PMC3 */
+	{ 0xc0010010, 0xc0010010, AMD, CONSTANT(0), IGNORED },		/* SYSCFG: Linux, Xen, for the MTRRs */
 	{ 0xc0010015, 0xc0010015, AMD, CONSTANT(BIT(24)), IGNORED },	/* HWCR: TSC counts at P0 frequency */
 	{ 0xc001001a, 0xc001001a, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM */
-	{ 0xc001001d, 0xc001001d, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM2 */
-	{ 0xc001001f, 0xc001001f, AMD, CONSTANT(0), IGNORED },		/* NB_CFG */
-	{ 0xc0010055, 0xc0010055, AMD, CONSTANT(0), IGNORED },		/* INT_PENDING */
-	{ 0xc0010058, 0xc0010058, AMD, CONSTANT(0), IGNORED },		/* MMIO_CONF_BASE */
-	{ 0xc0011020, 0xc0011023, AMD, CONSTANT(0), IGNORED },		/* LS_CFG, IC_CFG, DC_CFG, BU_CFG */
-	{ 0xc0011029, 0xc0011029, AMD, CONSTANT(BIT(1)), IGNORED },	/* DE_CFG: LFENCE serializes */
-	{ 0xc001102a, 0xc001102a, AMD, CONSTANT(0), IGNORED },		/* BU_CFG2 */
+	{ 0xc001001d, 0xc001001d, AMD, CONSTANT(0), IGNORED },		/* TOP_MEM2: Linux, Xen, for the MTRRs */
+	{ 0xc001001f, 0xc001001f, AMD, CONSTANT(0), IGNORED },		/* NB_CFG: Linux, BSDs, Xen on family 10h */
+	{ 0xc0010020, 0xc0010020, AMD, IGNORED },			/* PATCH_LOADER: the revision stays */
+	{ 0xc0010044, 0xc0010044, AMD, CONSTANT(0), IGNORED },		/* MC0_CTL_MASK: FreeBSD on family 10h */
+	{ 0xc0010055, 0xc0010055, AMD, CONSTANT(0), IGNORED },		/* INT_PENDING: no C1E */
+	{ 0xc0010058, 0xc0010058, AMD, CONSTANT(0), IGNORED },		/* MMIO_CONF_BASE: Linux */
+	/* P-states, none of them defined: OpenBSD and NetBSD look for the TSC's frequency because of HWCR. */
+	{ 0xc0010061, 0xc001006b, AMD, CONSTANT(0), IGNORED },
+	{ 0xc0010070, 0xc0010071, AMD, CONSTANT(0), IGNORED },		/* COFVID_CTL, COFVID_STATUS */
+	{ 0xc0011020, 0xc0011020, AMD_LS_CFG, CONSTANT(0), IGNORED },
+	{ 0xc0011021, 0xc0011023, AMD, CONSTANT(0), IGNORED },		/* IC_CFG (NetBSD), DC_CFG, BU_CFG */
+	{ MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, AMD_DE_CFG, .place = place_de_cfg, IGNORED },	/* OpenBSD, Linux */
+	{ 0xc001102a, 0xc001102a, AMD, CONSTANT(0), IGNORED },		/* BU_CFG2: Linux, FreeBSD on family 10h */
+	{ 0xc001102c, 0xc001102c, AMD, CONSTANT(0), IGNORED },		/* EX_CFG */
 };
+
+/*
+ * From family 15h to Hygon's 18h a bit of LS_CFG disables the speculative store bypass. Linux takes a register that
+ * can be read for one that can be written, and reports the bypass as disabled: it must find none.
+ */
+static bool has_ls_cfg(void)
+{
+	return cpu_features.vendor == CPU_VENDOR_AMD && (cpu_features.family < 0x15 || cpu_features.family > 0x18);
+}
+
+/* AMD, "Software Techniques for Managing Speculation on AMD Processors", mitigation G-2 */
+static bool has_de_cfg(void)
+{
+	return cpu_features.vendor == CPU_VENDOR_AMD && cpu_features.family >= 0x10 && cpu_features.family != 0x11;
+}
 
 static bool present(const struct msr_policy *p)
 {
@@ -324,6 +425,10 @@ static bool present(const struct msr_policy *p)
 		return cpu_features.vendor == CPU_VENDOR_INTEL;
 	case AMD:
 		return cpu_features.vendor == CPU_VENDOR_AMD;
+	case AMD_LS_CFG:
+		return has_ls_cfg();
+	case AMD_DE_CFG:
+		return has_de_cfg();
 	case WITH_RDTSCP:
 		return cpu_features.rdtscp;
 	default:
@@ -343,7 +448,7 @@ static const struct msr_policy *find_policy(u32 msr)
 /* The MSRs of the local APIC, which are accessed most. */
 static bool is_apic(u32 msr)
 {
-	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100 || msr == MSR_APIC_BASE;
+	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100;
 }
 
 int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -404,13 +509,24 @@ static u64 host_microcode(void)
 	return rdmsr_safe(MSR_BIOS_SIGN_ID, &revision) ? 0 : revision;
 }
 
+/* Bits 15:8 of PLATFORM_INFO and PERF_STATUS, as all processors since Sandy Bridge have them. */
+static u64 frequency_ratio(void)
+{
+	return MIN((clock_tsc_hz() + 50000000) / 100000000, 255ull) << 8;
+}
+
 int msr_create(struct vcpu *vcpu)
 {
+	struct msr_state *msrs;
+
 	_Static_assert(sizeof(struct msr_state) <= PAGE_SIZE, "one page");
-	vcpu->msrs = page_alloc();
-	if (!vcpu->msrs)
+	vcpu->msrs = msrs = page_alloc();
+	if (!msrs)
 		return -ENOMEM;
-	vcpu->msrs->microcode = host_microcode();
+	msrs->host.microcode = host_microcode();
+	msrs->host.frequency = frequency_ratio();
+	if (has_de_cfg() && rdmsr_safe(MSR_AMD_DE_CFG, &msrs->host.de_cfg))
+		msrs->host.de_cfg = 0;
 	return 0;
 }
 
@@ -425,7 +541,7 @@ void msr_destroy(struct vcpu *vcpu)
 void msr_reset(struct vcpu *vcpu, bool init)
 {
 	struct msr_state *msrs = vcpu->msrs;
-	u64 microcode = msrs->microcode;
+	struct host_values host = msrs->host;
 	u64 physical = (1ull << cpuid_physical_bits(vcpu)) - 1;
 
 	/* The memory behind them may have another use by the time at which the guest starts the processor again. */
@@ -434,7 +550,9 @@ void msr_reset(struct vcpu *vcpu, bool init)
 	if (init)
 		return;
 	memset(msrs, 0, sizeof(*msrs));
-	msrs->microcode = microcode;
+	msrs->host = host;
+	write_misc_enable(vcpu, MSR_MISC_ENABLE, &(u64){ MISC_ENABLE_FAST_STRINGS });
+	cpuid_apic_enabled(vcpu, true);
 	for (unsigned i = 0; i < MTRR_FIXED; i++)
 		msrs->mtrr_fixed[i] = 0x0606060606060606ull;
 	*mtrr_slot(msrs, MSR_MTRR_FIX16K_A0000) = 0;

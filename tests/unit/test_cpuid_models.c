@@ -345,6 +345,45 @@ static void constant_leaves(void **state)
 	assert_int_equal(cpuid_constant(vcpu.cpuid, 3)->eax, 0);
 }
 
+/* SDM, "Local APIC Status and Location"; APM vol. 3, "Extended Feature Identifiers": a copy of leaf 1's bit. */
+static void the_apic_can_be_disabled(void **state)
+{
+	for (unsigned vendor = CPU_VENDOR_INTEL; vendor <= CPU_VENDOR_AMD; vendor++) {
+		struct cpuid_regs one, extended;
+
+		cpu_features.vendor = vendor;
+		create();
+		one = leaf(1, 0);
+		extended = leaf(0x80000001, 0);
+		assert_true(one.edx & BIT(9));
+		cpuid_apic_enabled(&vcpu, false);
+		assert_int_equal(leaf(1, 0).edx, one.edx & ~BIT(9));
+		assert_int_equal(leaf(0x80000001, 0).edx, extended.edx & ~BIT(9));
+		cpuid_apic_enabled(&vcpu, true);
+		assert_int_equal(leaf(1, 0).edx, one.edx);
+		assert_int_equal(leaf(0x80000001, 0).edx, extended.edx);
+	}
+}
+
+/* SDM vol. 4, IA32_MISC_ENABLE: with bit 22 leaf 0 returns a maximum of 2; with bit 34 there is no NX. */
+static void misc_enable_limits_leaves_and_hides_nx(void **state)
+{
+	struct cpuid_regs extended = leaf(0x80000001, 0);
+
+	assert_true(cpuid_has(&vcpu, FEATURE_NX));
+	cpuid_misc_enable_changed(&vcpu, 1ull << 22);
+	assert_leaf(0, 0, 2, 1, 2, 3);
+	assert_true(cpuid_has(&vcpu, FEATURE_NX));
+	cpuid_misc_enable_changed(&vcpu, 1ull << 34);
+	assert_leaf(0, 0, 0x16, 1, 2, 3);
+	assert_int_equal(leaf(0x80000001, 0).edx, extended.edx & ~BIT(20));
+	assert_false(cpuid_has(&vcpu, FEATURE_NX));
+	assert_true(cpuid_has(&vcpu, FEATURE_LONG_MODE));
+	cpuid_misc_enable_changed(&vcpu, 1);
+	assert_int_equal(leaf(0x80000001, 0).edx, extended.edx);
+	assert_true(cpuid_has(&vcpu, FEATURE_NX));
+}
+
 static void out_of_memory(void **state)
 {
 	cpuid_destroy(&vcpu);
@@ -370,6 +409,8 @@ int main(void)
 		TEST(vectors_need_their_state_and_each_other),
 		TEST(xsave_areas),
 		TEST(constant_leaves),
+		TEST(the_apic_can_be_disabled),
+		TEST(misc_enable_limits_leaves_and_hides_nx),
 		TEST(out_of_memory),
 	};
 

@@ -18,6 +18,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "arch/time/clock.h"
 #include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/machine_check.h"
@@ -34,13 +35,16 @@ void vm_state_changed(struct vm *vm) { }
 #define NOT_CANONICAL 0x0000800000000000ull
 #define PHYSICAL_BITS 40
 #define MICROCODE     0xdeadbeef00000000ull
+#define DE_CFG	      0x0000000100000202ull	/* LFENCE serializes, and two bits more */
 
 struct cpu_features cpu_features;
 static struct vm vm;
 static struct vcpu vcpu;
 static u64 now, efer, pvclock_system, pvclock_wall;
 static unsigned tsc_changes, irqchip_tsc_changes, pvclock_updates, pages, microcode_zeroed;
-static bool vendor_refuses, pvclock_refuses, no_microcode, no_memory;
+static bool vendor_refuses, pvclock_refuses, no_microcode, no_memory, no_de_cfg;
+static u64 tsc_hz, misc_enable;
+static bool apic_enabled;
 static struct { u32 msr; u64 value; } vendor, irqchip, mce;
 
 /* --- fakes of what the policy calls --- */
@@ -88,11 +92,13 @@ static int apic_read(struct vcpu *v, u32 msr, u64 *value)
 	return 0;
 }
 
+static bool apic_refuses;
+
 static int apic_write(struct vcpu *v, u32 msr, u64 value)
 {
 	irqchip.msr = msr;
 	irqchip.value = value;
-	return -EINVAL;
+	return apic_refuses ? -EINVAL : 0;
 }
 
 static void apic_tsc_changed(struct vcpu *v) { irqchip_tsc_changes++; }
@@ -104,6 +110,9 @@ static const struct irqchip_ops irqchip_ops = {
 u64 test_tsc(void) { return now; }
 u64 vcpu_guest_tsc(const struct vcpu *v, u64 host_tsc) { return host_tsc + v->tsc_offset; }
 u8 cpuid_physical_bits(const struct vcpu *v) { return PHYSICAL_BITS; }
+void cpuid_misc_enable_changed(struct vcpu *v, u64 value) { misc_enable = value; }
+void cpuid_apic_enabled(struct vcpu *v, bool enabled) { apic_enabled = enabled; }
+u64 clock_tsc_hz(void) { return tsc_hz; }
 
 int control_write_efer(struct vcpu *v, u64 value)
 {
@@ -142,6 +151,10 @@ int machine_check_write(struct vcpu *v, u32 msr, u64 *value)
 
 int rdmsr_safe(u32 msr, u64 *value)
 {
+	if (msr == 0xc0011029) {
+		*value = DE_CFG;
+		return no_de_cfg ? -EFAULT : 0;
+	}
 	assert_int_equal(msr, MSR_BIOS_SIGN_ID);
 	*value = MICROCODE;
 	return no_microcode ? -EFAULT : 0;
@@ -173,7 +186,7 @@ void page_free(void *page)
 
 static void create(enum cpu_vendor cpu_vendor)
 {
-	cpu_features = (struct cpu_features){ .vendor = cpu_vendor, .rdtscp = true };
+	cpu_features = (struct cpu_features){ .vendor = cpu_vendor, .family = 0x19, .rdtscp = true };
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&vendor, 0, sizeof(vendor));
@@ -185,7 +198,10 @@ static void create(enum cpu_vendor cpu_vendor)
 	now = 1000000;
 	efer = pvclock_system = pvclock_wall = 0;
 	tsc_changes = irqchip_tsc_changes = pvclock_updates = microcode_zeroed = passed_count = 0;
-	vendor_refuses = pvclock_refuses = no_microcode = no_memory = false;
+	vendor_refuses = pvclock_refuses = no_microcode = no_memory = no_de_cfg = false;
+	tsc_hz = 2399123457;
+	apic_enabled = false;
+	apic_refuses = true;
 	log_set_level(LOG_ERROR);
 	assert_int_equal(msr_create(&vcpu), 0);
 	msr_reset(&vcpu, false);
@@ -503,41 +519,182 @@ static void constants(void **state)
 	assert_int_equal(vm.once.count, 1);
 }
 
+/* What is read, and what a write does. The one who writes is told nothing: the log is. */
+enum write { FAULTS, IGNORED, WRITE_ONLY };
+struct touched {
+	u32 first, last;
+	u64 reads;
+	enum write write;
+};
+
+static void assert_touched(const struct touched *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		for (u32 msr = rows[i].first; msr <= rows[i].last; msr++) {
+			if (rows[i].write == WRITE_ONLY)
+				assert_no_read(msr);
+			else
+				assert_reads(msr, rows[i].reads);
+			if (rows[i].write == FAULTS) {
+				assert_refused(msr, 0);
+				continue;
+			}
+			assert_int_equal(msr_guest_write(&vcpu, msr, 0), 0);
+			assert_int_equal(msr_guest_write(&vcpu, msr, ~0ull), 0);
+			if (rows[i].write != WRITE_ONLY)
+				assert_reads(msr, rows[i].reads);
+		}
+	}
+}
+
+/*
+ * SDM vol. 4. Linux reads 17h and 8Bh, and writes 79h to load microcode; BSDs read 2Ah; small kernels clear the
+ * counters C1h and 186h; 198h and CEh are where kernels without another clock look for the TSC's frequency, whose
+ * ratio to 100 MHz is in bits 15:8; Linux and macOS read the energy counters from 606h on.
+ */
+static const struct touched touched_intel[] = {
+	{ 0x17, 0x17, 0, FAULTS }, { 0x2a, 0x2a, 0, IGNORED }, { 0x79, 0x79, 0, WRITE_ONLY },
+	{ 0x8b, 0x8b, MICROCODE, IGNORED }, { 0xc1, 0xc4, 0, IGNORED }, { 0xce, 0xce, 24 << 8, FAULTS },
+	{ 0x186, 0x189, 0, IGNORED }, { 0x198, 0x198, 24 << 8, FAULTS }, { 0x199, 0x199, 0, IGNORED },
+	{ 0x1d9, 0x1d9, 0, IGNORED }, { 0x1db, 0x1de, 0, FAULTS }, { 0x606, 0x606, 0, FAULTS },
+	{ 0x611, 0x611, 0, FAULTS }, { 0x619, 0x619, 0, FAULTS }, { 0x639, 0x639, 0, FAULTS },
+	{ 0x641, 0x641, 0, FAULTS },
+};
+
+/*
+ * APM vol. 2, "MSR Cross-Reference". Small kernels clear the counters from C001_0000h on; Linux and Xen read SYSCFG,
+ * HWCR and TOP_MEM2; OpenBSD and NetBSD read P-state 0 (C001_0064h) because HWCR says that the TSC counts at its
+ * frequency, and take a clear bit 63 for an undefined one; NetBSD reads and writes IC_CFG; OpenBSD reads DE_CFG, and
+ * writes it unless LFENCE serializes; FreeBSD masks machine checks in C001_0044h.
+ */
+static const struct touched touched_amd[] = {
+	{ 0x8b, 0x8b, MICROCODE, IGNORED },
+	{ 0xc0010000, 0xc0010007, 0, IGNORED }, { 0xc0010010, 0xc0010010, 0, IGNORED },
+	{ 0xc0010015, 0xc0010015, 1 << 24, IGNORED },	/* TscFreqSel */
+	{ 0xc001001a, 0xc001001a, 0, IGNORED }, { 0xc001001d, 0xc001001d, 0, IGNORED },
+	{ 0xc001001f, 0xc001001f, 0, IGNORED }, { 0xc0010020, 0xc0010020, 0, WRITE_ONLY },
+	{ 0xc0010044, 0xc0010044, 0, IGNORED }, { 0xc0010055, 0xc0010055, 0, IGNORED },
+	{ 0xc0010058, 0xc0010058, 0, IGNORED }, { 0xc0010061, 0xc001006b, 0, IGNORED },
+	{ 0xc0010070, 0xc0010071, 0, IGNORED }, { 0xc0011020, 0xc0011023, 0, IGNORED },
+	{ 0xc0011029, 0xc0011029, DE_CFG, IGNORED }, { 0xc001102a, 0xc001102a, 0, IGNORED },
+	{ 0xc001102c, 0xc001102c, 0, IGNORED },
+};
+
 static void of_intel(void **state)
 {
-	/* IA32_MISC_ENABLE: fast strings (0), no BTS (11), no PEBS (12). */
-	assert_reads(0x1a0, 1 << 0 | 1 << 11 | 1 << 12);
-	assert_int_equal(msr_guest_write(&vcpu, 0x1a0, 0), 0);
-	assert_reads(0x1a0, 1 << 0 | 1 << 11 | 1 << 12);
-	assert_reads(MSR_PLATFORM_ID, 0);
-	assert_refused(MSR_PLATFORM_ID, 0);
-	assert_absent(0xc0010010);
-	assert_absent(0xc0010015);
-	assert_absent(0xc0011029);
+	assert_touched(touched_intel, ARRAY_SIZE(touched_intel));
+	for (unsigned i = 1; i < ARRAY_SIZE(touched_amd); i++) {
+		assert_absent(touched_amd[i].first);
+		assert_absent(touched_amd[i].last);
+	}
 }
 
 static void of_amd(void **state)
 {
-	static const u32 zero[] = { 0xc0010010, 0xc001001a, 0xc001001d, 0xc001001f, 0xc0010055, 0xc0010058,
-				    0xc0011020, 0xc0011021, 0xc0011022, 0xc0011023, 0xc001102a };
+	static const u32 others[] = {
+		0x1a0, 0xc0010008, 0xc001000f, 0xc0010016, 0xc001001b, 0xc0010060, 0xc001006c, 0xc0011024, 0xc001101f,
+		0xc0011028, 0xc001102b,
+	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
-		assert_reads(zero[i], 0);
-		assert_int_equal(msr_guest_write(&vcpu, zero[i], 1), 0);
-		assert_reads(zero[i], 0);
+	assert_touched(touched_amd, ARRAY_SIZE(touched_amd));
+	for (unsigned i = 0; i < ARRAY_SIZE(touched_intel); i++) {
+		if (touched_intel[i].first != 0x8b && touched_intel[i].first != 0x1d9)
+			assert_absent(touched_intel[i].first);
 	}
-	/* HWCR: TscFreqSel (24). DE_CFG: LFENCE is dispatch serializing (1). */
-	assert_reads(0xc0010015, 1 << 24);
-	assert_reads(0xc0011029, 1 << 1);
-	assert_int_equal(msr_guest_write(&vcpu, 0xc0010015, 0), 0);
-	assert_int_equal(msr_guest_write(&vcpu, 0xc0011029, 0), 0);
-	assert_reads(0xc0010015, 1 << 24);
-	assert_absent(0x1a0);
-	assert_absent(0x17);
-	assert_absent(0xc0011024);
-	assert_absent(0xc001101f);
-	assert_absent(0xc001102b);
-	assert_absent(0xc0010016);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		assert_absent(others[i]);
+}
+
+/*
+ * A bit of LS_CFG disables the speculative store bypass on families 15h to 17h, and on Hygon's 18h. Linux reports it
+ * as disabled wherever it can read the register.
+ */
+static void no_ls_cfg_where_it_would_be_a_mitigation(void **state)
+{
+	for (u32 family = 0xf; family <= 0x1a; family++) {
+		cpu_features.family = family;
+		if (family >= 0x15 && family <= 0x18)
+			assert_absent(0xc0011020);
+		else
+			assert_reads(0xc0011020, 0);
+	}
+}
+
+/* DE_CFG is the host's, never more: families 10h and 12h and later have it. */
+static void de_cfg_says_what_the_host_does(void **state)
+{
+	for (u32 family = 0xf; family <= 0x1a; family++) {
+		cpu_features.family = family;
+		if (family == 0xf || family == 0x11)
+			assert_absent(0xc0011029);
+		else
+			assert_reads(0xc0011029, DE_CFG);
+	}
+	msr_destroy(&vcpu);
+	no_de_cfg = true;
+	assert_int_equal(msr_create(&vcpu), 0);
+	msr_reset(&vcpu, false);
+	assert_reads(0xc0011029, 0);
+}
+
+static void the_ratio_of_the_frequency_has_eight_bits(void **state)
+{
+	static const struct { u64 hz, ratio; } cases[] = {
+		{ 10000000, 0 }, { 49999999, 0 }, { 50000000, 1 }, { 2449999999, 24 }, { 2450000000, 25 },
+		{ 25500000000, 255 }, { 26000000000, 255 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		msr_destroy(&vcpu);
+		tsc_hz = cases[i].hz;
+		assert_int_equal(msr_create(&vcpu), 0);
+		assert_reads(0xce, cases[i].ratio << 8);
+	}
+}
+
+/*
+ * SDM vol. 4, IA32_MISC_ENABLE: fast strings (0), CPUID's limit (22), no xTPR messages (23) and no execute-disable
+ * (34) are kept; the bits that say that there are no BTS (11) and no PEBS (12) are read-only.
+ */
+static void misc_enable_keeps_what_a_guest_may_write(void **state)
+{
+	const u64 fixed = 1 << 11 | 1 << 12;
+
+	assert_reads(0x1a0, 1 | fixed);
+	assert_int_equal(misc_enable, 1 | fixed);
+	for (unsigned bit = 0; bit < 64; bit++) {
+		bool kept = bit == 0 || bit == 22 || bit == 23 || bit == 34;
+
+		assert_int_equal(msr_guest_write(&vcpu, 0x1a0, 1ull << bit), 0);
+		assert_reads(0x1a0, (kept ? 1ull << bit : 0) | fixed);
+		assert_int_equal(misc_enable, (kept ? 1ull << bit : 0) | fixed);
+	}
+	assert_kept(0x1a0, 1 | fixed | 1 << 22);
+	msr_reset(&vcpu, true);
+	assert_reads(0x1a0, 1 | fixed | 1 << 22);
+	msr_reset(&vcpu, false);
+	assert_reads(0x1a0, 1 | fixed);
+	assert_int_equal(misc_enable, 1 | fixed);
+}
+
+/* SDM, "Local APIC Status and Location": CPUID's feature flag follows the enable bit (11). */
+static void cpuid_follows_the_apic_base(void **state)
+{
+	assert_true(apic_enabled);
+	apic_refuses = false;
+	assert_int_equal(msr_guest_write(&vcpu, 0x1b, 0xfee00100), 0);
+	assert_false(apic_enabled);
+	apic_refuses = true;
+	assert_refused(0x1b, 0xfee00900);
+	assert_false(apic_enabled);
+	apic_refuses = false;
+	assert_int_equal(msr_guest_write(&vcpu, 0x1b, 0xfee00900), 0);
+	assert_true(apic_enabled);
+	assert_int_equal(msr_guest_write(&vcpu, 0x1b, 0xfee00100), 0);
+	msr_reset(&vcpu, true);
+	assert_false(apic_enabled);
+	msr_reset(&vcpu, false);
+	assert_true(apic_enabled);
 }
 
 /* What must not exist: VMX, SVM, speculation control, and numbers between the ranges. */
@@ -677,6 +834,11 @@ int main(void)
 		INTEL(constants),
 		INTEL(of_intel),
 		AMD(of_amd),
+		AMD(no_ls_cfg_where_it_would_be_a_mitigation),
+		AMD(de_cfg_says_what_the_host_does),
+		INTEL(the_ratio_of_the_frequency_has_eight_bits),
+		INTEL(misc_enable_keeps_what_a_guest_may_write),
+		INTEL(cpuid_follows_the_apic_base),
 		INTEL(the_rest_raises_gp_and_is_logged_once),
 		INTEL(the_local_apic_has_its_own),
 		INTEL(microcode_of_intel),

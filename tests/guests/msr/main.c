@@ -7,7 +7,7 @@
 
 enum {
 	TSC = 0x10, APIC_BASE = 0x1b, FEATURE_CONTROL = 0x3a, TSC_ADJUST = 0x3b, BIOS_SIGN = 0x8b,
-	MTRR_CAP = 0xfe, SYSENTER_CS = 0x174, SYSENTER_ESP, SYSENTER_EIP, MCG_CAP = 0x179,
+	MTRR_CAP = 0xfe, SYSENTER_CS = 0x174, SYSENTER_ESP, SYSENTER_EIP, MCG_CAP = 0x179, MISC_ENABLE = 0x1a0,
 	MTRR_BASE0 = 0x200, MTRR_MASK0, MTRR_FIX64K = 0x250, PAT = 0x277, MTRR_DEF_TYPE = 0x2ff,
 };
 #define EFER		0xc0000080
@@ -62,6 +62,53 @@ static void apic_base(void)
 	refuses(APIC_BASE, rdmsr(APIC_BASE) | 1, "APIC_BASE: a reserved bit");
 	refuses(APIC_BASE, rdmsr(APIC_BASE) | BIT(52), "APIC_BASE: an address too high");
 	keeps(APIC_BASE, rdmsr(APIC_BASE), "APIC_BASE: its own value");
+}
+
+/* SDM, "Local APIC Status and Location": CPUID's feature flag follows the enable bit. */
+static void apic_feature(void)
+{
+	u64 base = rdmsr(APIC_BASE);
+	bool mirrored = cpuid(0x80000001, 0).d & BIT(9);
+
+	if (!hypervisor_present()) {
+		skip("the APIC's feature flag", "QEMU and Bochs differ");
+		return;
+	}
+	check_eq(cpuid(1, 0).d & BIT(9), BIT(9), "CPUID shows the APIC");
+	wrmsr(APIC_BASE, base & ~(BIT(11) | BIT(10)));
+	check_eq(cpuid(1, 0).d & BIT(9), 0, "... but not a disabled one");
+	check_eq(cpuid(0x80000001, 0).d & BIT(9), 0, "... nor does AMD's copy of the flag");
+	wrmsr(APIC_BASE, base & ~BIT(10));
+	check_eq(cpuid(1, 0).d & BIT(9), BIT(9), "... and an enabled one again");
+	check_eq(cpuid(0x80000001, 0).d & BIT(9), mirrored ? BIT(9) : 0, "... and the copy");
+}
+
+/* What small kernels and operating systems access without asking CPUID. */
+static void touched(void)
+{
+	static const u32 intel[] = { 0x17, 0x8b, 0xc1, 0xce, 0x186, 0x198, 0x606 };
+	static const u32 amd[] = {
+		0x8b, 0xc0010000, 0xc0010003, 0xc0010004, 0xc0010007, 0xc0010010, 0xc0010015, 0xc001001d, 0xc0010064,
+		0xc0011021,
+	};
+	bool is_amd = vendor_amd();
+	u64 value = 0;
+
+	if (!hypervisor_present()) {
+		skip("MSRs that CPUID does not announce", "it is the processor's choice");
+		return;
+	}
+	for (u32 i = 0; i < (is_amd ? ARRAY_SIZE(amd) : ARRAY_SIZE(intel)); i++)
+		check_eq(try_rdmsr(is_amd ? amd[i] : intel[i], &value), NO_TRAP, "an MSR of every processor");
+	for (u32 i = 0; is_amd && i < 8; i++)
+		check_eq(try_wrmsr(0xc0010000 + i, 0), NO_TRAP, "clearing a performance counter");
+	if (is_amd)
+		return;
+	value = rdmsr(MISC_ENABLE);
+	check_eq(value & 0x1801, 0x1801, "MISC_ENABLE: fast strings, no BTS, no PEBS");
+	check_eq(try_wrmsr(MISC_ENABLE, value ^ 1), NO_TRAP, "MISC_ENABLE can be written");
+	check_eq(rdmsr(MISC_ENABLE), value ^ 1, "... and keeps it");
+	wrmsr(MISC_ENABLE, value);
 }
 
 static void efer(void)
@@ -189,6 +236,8 @@ static void unknown(void)
 int main(void)
 {
 	apic_base();
+	apic_feature();
+	touched();
 	efer();
 	tsc();
 	memory_types();
