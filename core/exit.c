@@ -115,6 +115,10 @@ void exit_pause(struct vcpu *vcpu)
 
 void exit_vmcall(struct vcpu *vcpu)
 {
+	if (vcpu->vm->config->hypervisor == HYPERVISOR_NONE) {
+		exit_invalid_opcode(vcpu);
+		return;
+	}
 	vcpu->regs[REG_RAX] = paravirt_hypercall(vcpu);
 	skip(vcpu);
 }

@@ -91,6 +91,7 @@ struct cpuid_table {
 	struct cpuid_constants constants;	/* must stay first */
 	u32 count;
 	u64 features;	/* BIT(enum guest_feature) */
+	u32 last_hypervisor;	/* the last leaf from 40000000h on; 0: none */
 	u8 physical_bits;
 	bool nx;	/* the host has it */
 	struct {
@@ -286,25 +287,51 @@ static void timing_leaves(struct cpuid_table *table)
 	add(table, 0x16, 0, (struct cpuid_regs){ mhz & 0xffff, mhz & 0xffff, 100, 0 });
 }
 
-static void hypervisor_leaves(struct cpuid_table *table, u32 vcpus)
+/* "LaminaLamina", and the timing leaf of several hypervisors: kHz of the TSC and of the APIC timer; then KVM's. */
+static void own_leaves(struct cpuid_table *table, u32 vcpus)
 {
-	u64 hz = clock_tsc_hz();
-
-	/* "LaminaLamina", and the timing leaf of several hypervisors: kHz of the TSC and of the APIC timer. */
 	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
-	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
+	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(clock_tsc_hz() / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
 	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
 		add(table, leaf, 0, pvclock_cpuid(leaf, vcpus));
+	table->last_hypervisor = PVCLOCK_CPUID_MAX;
 }
 
-/* EPT and NPT tables of four levels map guest-physical addresses below 2^48. */
-static void limit_addresses(struct cpuid_table *table)
+/* KVM's leaves where KVM has them: EAX of the first is the number of the last. */
+static void kvm_leaves(struct cpuid_table *table, u32 vcpus)
+{
+	const u32 moved = PVCLOCK_CPUID_BASE - 0x40000000;
+	struct cpuid_regs first = pvclock_cpuid(PVCLOCK_CPUID_BASE, vcpus);
+
+	first.eax = table->last_hypervisor = PVCLOCK_CPUID_MAX - moved;
+	add(table, 0x40000000, 0, first);
+	for (u32 leaf = PVCLOCK_CPUID_BASE + 1; leaf <= PVCLOCK_CPUID_MAX; leaf++)
+		add(table, leaf - moved, 0, pvclock_cpuid(leaf, vcpus));
+}
+
+static void hypervisor_leaves(struct cpuid_table *table, const struct vm_config *config)
+{
+	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
+
+	if (config->hypervisor == HYPERVISOR_NONE)
+		l1->ecx &= ~B(31);
+	else if (config->hypervisor == HYPERVISOR_KVM)
+		kvm_leaves(table, config->vcpus);
+	else
+		own_leaves(table, config->vcpus);
+}
+
+/*
+ * The physical width is the processor's, as its checks of reserved bits are. Only addresses below 2^48, which nested
+ * tables of four levels can map, lead anywhere: EAX[23:16] says so. APM vol. 3, "GuestPhysAddrSize".
+ */
+static void set_address_sizes(struct cpuid_table *table)
 {
 	struct cpuid_regs *r = (struct cpuid_regs *)find(table, 0x80000008, 0);
 	u32 physical = r->eax & 0xff, linear = r->eax >> 8 & 0xff;
 
-	table->physical_bits = (u8)(physical ? MIN(physical, 48u) : 36);
-	r->eax = table->physical_bits | MIN(MAX(linear, 32u), 48u) << 8;
+	table->physical_bits = (u8)(physical ? MIN(physical, 52u) : 36);
+	r->eax = table->physical_bits | MIN(MAX(linear, 32u), 48u) << 8 | (physical > 48 ? 48u << 16 : 0);
 }
 
 /* AVX-512 needs all of its state components and AVX2, AVX needs its component, and both need XSAVE. */
@@ -389,14 +416,14 @@ int cpuid_create(struct vcpu *vcpu)
 	vendor_leaves(table);
 	policy_leaves(table);
 	drop_inconsistent(table);
-	limit_addresses(table);
+	set_address_sizes(table);
 	collect_features(table);
 	cache_leaves(table, vcpu->vm->config->vcpus);
 	topology_leaves(table, vcpu->vm->config->vcpus);
 	amd_mirrors(table);
 	xsave_leaves(vcpu);
 	timing_leaves(table);
-	hypervisor_leaves(table, vcpu->vm->config->vcpus);
+	hypervisor_leaves(table, vcpu->vm->config);
 	constant_leaves(table);
 	return 0;
 }
@@ -447,11 +474,11 @@ void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable)
 }
 
 /* SDM: above the largest basic leaf, an Intel processor returns the values of that leaf; an AMD one zeros. */
-static u32 effective_leaf(u32 leaf)
+static u32 effective_leaf(const struct cpuid_table *table, u32 leaf)
 {
 	bool basic = leaf <= MAX_BASIC;
 	bool extended = leaf >= 0x80000000 && leaf <= MAX_EXTENDED;
-	bool hypervisor = leaf >= 0x40000000 && leaf <= PVCLOCK_CPUID_MAX;
+	bool hypervisor = leaf >= 0x40000000 && leaf <= table->last_hypervisor;
 
 	if (basic || extended || hypervisor || cpu_features.vendor != CPU_VENDOR_INTEL)
 		return leaf;
@@ -465,7 +492,7 @@ struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
 
 	if (found)
 		return *found;
-	leaf = effective_leaf(leaf);
+	leaf = effective_leaf(vcpu->cpuid, leaf);
 	found = find(vcpu->cpuid, leaf, has_subleaves(leaf) ? subleaf : 0);
 	if (found)
 		r = *found;

@@ -45,7 +45,7 @@ struct msr_state {
 };
 
 /* Conditions under which an MSR exists. */
-enum msr_present { ALWAYS, INTEL, AMD, AMD_LS_CFG, AMD_DE_CFG, WITH_RDTSCP };
+enum msr_present { ALWAYS, INTEL, AMD, AMD_LS_CFG, AMD_DE_CFG, WITH_RDTSCP, PARAVIRTUAL };
 
 struct msr_policy;
 typedef int (*msr_access_t)(struct vcpu *vcpu, u32 msr, u64 *value);
@@ -61,7 +61,7 @@ struct msr_policy {
 	u64 constant;		/* for place_constant() */
 };
 
-static const struct msr_policy *find_policy(u32 msr);
+static const struct msr_policy *find_policy(const struct vm *vm, u32 msr);
 
 static bool canonical(u64 address)
 {
@@ -112,7 +112,7 @@ static const u64 *place_constant(struct vcpu *vcpu __maybe_unused, const struct 
 
 static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	const struct msr_policy *p = find_policy(msr);
+	const struct msr_policy *p = find_policy(vcpu->vm, msr);
 
 	if (!p->place || *value != *p->place(vcpu, p, msr))
 		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, msr, "WRMSR of 0x%llx to 0x%x changes nothing",
@@ -341,8 +341,8 @@ static const struct msr_policy policy[] = {
 	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
 	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .place = place_tsc_adjust, .write = write_tsc_adjust },
 
-	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, .place = place_constant, .write = write_pvclock_wall },
-	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, .place = place_pvclock_system, .write = write_pvclock_system },
+	{ MSR_PVCLOCK_WALL, MSR_PVCLOCK_WALL, PARAVIRTUAL, .place = place_constant, .write = write_pvclock_wall },
+	{ MSR_PVCLOCK_SYSTEM, MSR_PVCLOCK_SYSTEM, PARAVIRTUAL, .place = place_pvclock_system, .write = write_pvclock_system },
 
 	{ MSR_MTRR_CAP, MSR_MTRR_CAP, CONSTANT(MTRR_VARIABLE | BIT(8) /* fixed */ | BIT(10) /* WC */) },
 	{ MSR_MTRR_PHYSBASE(0), MSR_MTRR_PHYSMASK(MTRR_VARIABLE - 1), .place = place_mtrr, .write = write_mtrr_variable },
@@ -351,7 +351,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .place = place_mtrr, .write = write_mtrr_fixed },
 	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .place = place_mtrr, .write = write_mtrr_def_type },
 
-	{ MSR_STEAL_TIME, MSR_STEAL_TIME, .place = place_steal_time, .write = write_steal_time },
+	{ MSR_STEAL_TIME, MSR_STEAL_TIME, PARAVIRTUAL, .place = place_steal_time, .write = write_steal_time },
 
 	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
 	{ MSR_MCG_STATUS, MSR_MCG_STATUS, .read = machine_check_read, .write = machine_check_write },
@@ -365,8 +365,8 @@ static const struct msr_policy policy[] = {
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, INTEL, CONSTANT(0) },
 
 	/*
-	 * What operating systems access without asking CPUID, as the processor's vendor or family implies it. Where
-	 * nothing stands behind an MSR it reads as 0 and a write changes nothing, which the log says. Performance
+	 * What operating systems access without asking CPUID, as the processor's vendor or family implies it. One with
+	 * nothing behind it reads as 0, and a write changes nothing, which the log says at debug level. Performance
 	 * counters are cleared by small kernels; Linux takes one that does not keep its value as unusable.
 	 */
 	{ 0x2a, 0x2a, INTEL, CONSTANT(0), IGNORED },			/* EBL_CR_POWERON: BSDs on family 6 */
@@ -418,7 +418,7 @@ static bool has_de_cfg(void)
 	return cpu_features.vendor == CPU_VENDOR_AMD && cpu_features.family >= 0x10 && cpu_features.family != 0x11;
 }
 
-static bool present(const struct msr_policy *p)
+static bool present(const struct vm *vm, const struct msr_policy *p)
 {
 	switch (p->present) {
 	case INTEL:
@@ -431,16 +431,18 @@ static bool present(const struct msr_policy *p)
 		return has_de_cfg();
 	case WITH_RDTSCP:
 		return cpu_features.rdtscp;
+	case PARAVIRTUAL:
+		return vm->config->hypervisor != HYPERVISOR_NONE;
 	default:
 		return true;
 	}
 }
 
-static const struct msr_policy *find_policy(u32 msr)
+static const struct msr_policy *find_policy(const struct vm *vm, u32 msr)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
 		if (msr >= policy[i].first && msr <= policy[i].last)
-			return present(&policy[i]) ? &policy[i] : NULL;
+			return present(vm, &policy[i]) ? &policy[i] : NULL;
 	}
 	return NULL;
 }
@@ -457,7 +459,7 @@ int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 
 	if (is_apic(msr))
 		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
-	p = find_policy(msr);
+	p = find_policy(vcpu->vm, msr);
 	if (p && p->place) {
 		const u64 *place = p->place(vcpu, p, msr);
 
@@ -478,7 +480,7 @@ int msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 
 	if (is_apic(msr))
 		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
-	p = find_policy(msr);
+	p = find_policy(vcpu->vm, msr);
 	if (p && p->write)
 		return p->write(vcpu, msr, &value);
 	if (vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
@@ -490,7 +492,7 @@ void msr_apply_passthrough(struct vm *vm)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
 		for (u32 msr = policy[i].first; policy[i].passthrough && msr <= policy[i].last; msr++) {
-			if (present(&policy[i]))
+			if (present(vm, &policy[i]))
 				vm->ops->vm_msr_passthrough(vm, msr, true, true);
 		}
 	}

@@ -28,6 +28,7 @@ struct module_line {
 	u64 memory, vcpus, time_limit_s;		/* 0: not given */
 	struct cpu_set cpus;				/* empty: not given */
 	bool stop_on_reset;
+	u32 hypervisor;					/* enum hypervisor, plus 1; 0: not given */
 	bool bad;					/* an error was logged */
 };
 
@@ -123,6 +124,21 @@ static int set_onreset(struct module_line *line, struct str_view value)
 	return line->stop_on_reset || str_view_equals(value, "restart") ? 0 : -EINVAL;
 }
 
+static int set_hv(struct module_line *line, struct str_view value)
+{
+	static const char *const words[] = {
+		[HYPERVISOR_LAMINA] = "lamina", [HYPERVISOR_KVM] = "kvm", [HYPERVISOR_NONE] = "none",
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {
+		if (str_view_equals(value, words[i])) {
+			line->hypervisor = i + 1;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static const struct module_key {
 	const char *name, *values, *fallback, *help;
 	int (*set)(struct module_line *line, struct str_view value);	/* 0 or -EINVAL */
@@ -136,6 +152,9 @@ static const struct module_key {
 	{ "cpus", "LIST", "those with the fewest vCPUs",
 	  "the host's CPUs that run the VM's, as in 0,2-3: its first one on the first, and so on", set_cpus },
 	{ "onreset", "restart|stop", "restart", "what a reset by the guest does to the VM", set_onreset },
+	{ "hv", "lamina|kvm|none", "lamina",
+	  "what the VM's CPUID says from leaf 40000000h on: Lamina's own leaves with KVM's after them, KVM's, or that "
+	  "there is no hypervisor", set_hv },
 	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
 	  set_limit },
 };
@@ -166,8 +185,8 @@ static void apply(struct module_line *line, const struct keyval *token)
 
 	if (!key)
 		complain(line,
-			 "unknown key \"%.*s\": expected vm, role, mem, vcpus, cpus, onreset or limit, and "
-			 "what is for the guest behind a --", QUOTED(token->key));
+			 "unknown key \"%.*s\": expected vm, role, mem, vcpus, cpus, onreset, hv or limit, "
+			 "and what is for the guest behind a --", QUOTED(token->key));
 	else if (!token->has_value)
 		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
 			 key->values, key->help);
@@ -302,6 +321,8 @@ static void take_settings(struct vm_config *vm, const struct module_line *line)
 	if (!cpu_set_is_empty(&line->cpus))
 		vm->cpus = line->cpus;
 	vm->stop_on_reset |= line->stop_on_reset;
+	if (line->hypervisor)
+		vm->hypervisor = line->hypervisor - 1;
 }
 
 static void check_vm(struct vm_config *vm)

@@ -31,6 +31,13 @@ struct vm_module {
 	char name[VM_MODULE_NAME];	/* for messages: the file name if known, otherwise "module 2" */
 };
 
+/* What CPUID says about the hypervisor from leaf 40000000h on. */
+enum hypervisor {
+	HYPERVISOR_LAMINA,	/* Lamina's leaves there, and KVM's from 40000100h on */
+	HYPERVISOR_KVM,		/* KVM's leaves there, for guests that look at no other place */
+	HYPERVISOR_NONE,	/* that there is none; nor are there KVM's MSRs and hypercalls */
+};
+
 struct vm_config {
 	char name[VM_NAME_SIZE];
 	u64 memory;			/* bytes, a multiple of 2 MiB */
@@ -38,6 +45,7 @@ struct vm_config {
 	u64 time_limit_s;		/* 0: none */
 	struct cpu_set cpus;		/* vCPU i is at home on the i-th of them, and so on; empty: Lamina chooses */
 	bool stop_on_reset;		/* a reset by the guest ends the VM instead of restarting it */
+	enum hypervisor hypervisor;
 	struct vm_module kernel, initrd;
 	const char *cmdline;		/* the guest's; points into the module's command line, never NULL */
 	bool valid;			/* false: an error was logged; the VM does not start */

@@ -228,7 +228,7 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, mem, vcpus, cpus, onreset or limit" },
+				       "expected vm, role, mem, vcpus, cpus, onreset, hv or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -249,6 +249,8 @@ static void test_each_rule(void **state)
 		{ "vm=bad cpus=256", "cpus=256: expected cpus=LIST" },
 		{ "vm=bad onreset=halt", "onreset=halt: expected onreset=restart|stop" },
 		{ "vm=bad onreset=", "onreset=: expected onreset=restart|stop" },
+		{ "vm=bad hv=xen", "hv=xen: expected hv=lamina|kvm|none" },
+		{ "vm=bad hv=", "hv=: expected hv=lamina|kvm|none" },
 		{ "vm=bad vcpus=4294967297", "vcpus=4294967297: expected" },
 		{ "vm=bad limit=0", "limit=0: expected limit=SECONDS" },
 		{ "vm=bad limit=10s", "limit=10s: expected" },
@@ -354,6 +356,21 @@ static void test_what_a_reset_does(void **state)
 	parse("onreset=stop onreset=restart");
 	assert_int_equal(errors, 0);
 	assert_false(config.vms[0].stop_on_reset);
+}
+
+static void test_what_the_hypervisor_is(void **state)
+{
+	parse("vm=a", "vm=b hv=lamina", "vm=c hv=kvm", "vm=d hv=none", "vm=e hv=none", "vm=e role=initrd",
+	      "vm=f", "vm=f role=initrd hv=kvm");
+	assert_int_equal(errors, 0);
+	assert_int_equal(vm_named("a")->hypervisor, HYPERVISOR_LAMINA);
+	assert_int_equal(vm_named("b")->hypervisor, HYPERVISOR_LAMINA);
+	assert_int_equal(vm_named("c")->hypervisor, HYPERVISOR_KVM);
+	assert_int_equal(vm_named("d")->hypervisor, HYPERVISOR_NONE);
+	assert_int_equal(vm_named("e")->hypervisor, HYPERVISOR_NONE);
+	assert_int_equal(vm_named("f")->hypervisor, HYPERVISOR_KVM);
+	parse("hv=kvm hv=lamina");
+	assert_int_equal(config.vms[0].hypervisor, HYPERVISOR_LAMINA);
 }
 
 static void test_all_errors_of_a_line_are_reported(void **state)
@@ -489,8 +506,8 @@ static void test_every_module_a_vm(void **state)
 static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
-		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop", "limit=SECONDS", "256M",
-		"--",
+		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
+		"hv=lamina|kvm|none", "limit=SECONDS", "256M", "--",
 	};
 
 	logged[0] = 0;
@@ -523,7 +540,7 @@ static void test_random_lines(void **state)
 {
 	static const char *const pieces[] = {
 		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", "cpus=", "-", ",", "onreset=", "stop",
-		" ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
+		"hv=", "kvm", "none", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
 		"99999999999",
 	};
 	u64 random = 0x9e3779b97f4a7c15;
@@ -558,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_time_limits),
 		cmocka_unit_test(test_vcpus_and_their_cpus),
 		cmocka_unit_test(test_what_a_reset_does),
+		cmocka_unit_test(test_what_the_hypervisor_is),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_lengths_that_are_quoted),

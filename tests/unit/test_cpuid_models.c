@@ -112,6 +112,7 @@ static int set_up(void **state)
 		.vendor = CPU_VENDOR_INTEL, .max_leaf = 0x20, .max_extended_leaf = 0x80000008, .xsave = true,
 	};
 	config.vcpus = 1;
+	config.hypervisor = HYPERVISOR_LAMINA;
 	ecx_1 = ebx_7 = ecx_7 = ~0u;
 	host_xcr0 = 0xe7;
 	addresses = 0x3934;	/* 57 linear, 52 physical */
@@ -137,6 +138,32 @@ static void names_and_ranges(void **state)
 	assert_leaf(0x40000100, 0, 0x40000100, 1, 2, 3);	/* EBX: the number of vCPUs */
 	assert_leaf(0x40000101, 0, 0x40000101, 1, 2, 3);
 	assert_leaf(0x40000001, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Linux, Documentation/virt/kvm/x86/cpuid.rst: leaf 40000000h has the signature, and in EAX the last leaf. Where there is
+ * no hypervisor its leaves are like all others above the last basic one.
+ */
+static void what_a_vm_says_about_its_hypervisor(void **state)
+{
+	assert_int_equal(leaf(1, 0).ecx & BIT(31), BIT(31));
+	config.hypervisor = HYPERVISOR_KVM;
+	create();
+	assert_leaf(0x40000000, 0, 0x40000001, 1, 2, 3);
+	assert_leaf(0x40000001, 0, 0x40000101, 1, 2, 3);
+	assert_leaf(0x40000002, 0, 2400, 2400, 100, 0);
+	assert_leaf(0x40000010, 0, 2400, 2400, 100, 0);
+	assert_leaf(0x40000100, 0, 2400, 2400, 100, 0);
+	assert_int_equal(leaf(1, 0).ecx & BIT(31), BIT(31));
+	config.hypervisor = HYPERVISOR_NONE;
+	create();
+	assert_int_equal(leaf(1, 0).ecx & BIT(31), 0);
+	assert_leaf(0x40000000, 0, 2400, 2400, 100, 0);
+	assert_leaf(0x40000101, 0, 2400, 2400, 100, 0);
+	cpu_features.vendor = CPU_VENDOR_AMD;
+	create();
+	assert_leaf(0x40000000, 0, 0, 0, 0, 0);
+	config.hypervisor = HYPERVISOR_LAMINA;
 }
 
 static void frequencies(void **state)
@@ -254,7 +281,8 @@ static void processors_of_amd(void **state)
 static void widths_of_addresses(void **state)
 {
 	static const struct { u32 host, guest; } cases[] = {
-		{ 0x3934, 0x3030 }, { 0x3027, 0x3027 }, { 0x3030, 0x3030 }, { 0x2024, 0x2024 },
+		/* EAX[23:16]: what nested tables of four levels map, where the processor has more. */
+		{ 0x3934, 0x303034 }, { 0x3030 | 0x31, 0x303031 }, { 0x3027, 0x3027 }, { 0x3030, 0x3030 }, { 0x2024, 0x2024 },
 		{ 0x1e24, 0x2024 }, { 0x0000, 0x2024 },
 	};
 
@@ -398,6 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(names_and_ranges),
+		TEST(what_a_vm_says_about_its_hypervisor),
 		TEST(frequencies),
 		TEST(leaves_above_the_last),
 		TEST(leaves_that_the_host_lacks),

@@ -31,6 +31,7 @@ void vm_state_changed(struct vm *vm) { }
 
 #define FILLED 0xfedcba9876543210ull
 
+static struct vm_config config;
 static struct vm vm;
 static struct vcpu vcpu;
 static u64 cr0, cr2, cr3, cr4;
@@ -190,6 +191,8 @@ static int set_up(void **state)
 	memset(&written, 0xff, sizeof(written));
 	home_reset();
 	vm.state = VM_RUNNING;
+	config.hypervisor = HYPERVISOR_LAMINA;
+	vm.config = &config;
 	vm.irqchip = &irqchip;
 	vcpu.vm = &vm;
 	vcpu.cpu = &home;
@@ -360,6 +363,14 @@ static void a_hypercalls_result_is_in_rax(void **state)
 	exit_vmcall(&vcpu);
 	assert_int_equal(vcpu.regs[REG_RAX], FILLED + REG_RAX + 1);
 	assert_skipped();
+}
+
+/* SDM, "VMCALL": #UD outside of VMX operation; APM vol. 3, "VMMCALL": #UD if no hypervisor intercepts it. */
+static void no_hypercall_without_a_hypervisor(void **state)
+{
+	config.hypervisor = HYPERVISOR_NONE;
+	exit_vmcall(&vcpu);
+	assert_fault(6, false);
 }
 
 /* The exit comes before the PAUSE: without the step it would come again at once. */
@@ -578,7 +589,7 @@ int main(void)
 		TEST(hlt),
 		TEST(hlt_with_interrupts_off),
 		TEST(xsetbv),
-		TEST(a_hypercalls_result_is_in_rax),
+		TEST(a_hypercalls_result_is_in_rax), TEST(no_hypercall_without_a_hypervisor),
 		TEST(a_spinning_guest_asks_for_the_scheduler),
 		TEST(instructions_without_effect_or_use),
 		TEST(rdtsc_and_rdtscp),

@@ -38,6 +38,7 @@ void vm_state_changed(struct vm *vm) { }
 #define DE_CFG	      0x0000000100000202ull	/* LFENCE serializes, and two bits more */
 
 struct cpu_features cpu_features;
+static struct vm_config config;
 static struct vm vm;
 static struct vcpu vcpu;
 static u64 now, efer, pvclock_system, pvclock_wall;
@@ -192,6 +193,8 @@ static void create(enum cpu_vendor cpu_vendor)
 	memset(&vendor, 0, sizeof(vendor));
 	memset(&irqchip, 0, sizeof(irqchip));
 	memset(&mce, 0, sizeof(mce));
+	config = (struct vm_config){ .hypervisor = HYPERVISOR_LAMINA };
+	vm.config = &config;
 	vm.ops = vcpu.ops = &ops;
 	vm.irqchip = &irqchip_ops;
 	vcpu.vm = &vm;
@@ -397,6 +400,16 @@ static void pvclock(void **state)
 	assert_reads(MSR_PVCLOCK_WALL, 0);
 	pvclock_refuses = true;
 	assert_refused(MSR_PVCLOCK_WALL, 0x6000);
+}
+
+static void no_paravirtual_msrs_without_a_hypervisor(void **state)
+{
+	config.hypervisor = HYPERVISOR_KVM;
+	assert_kept(MSR_PVCLOCK_SYSTEM, 0x5001);
+	config.hypervisor = HYPERVISOR_NONE;
+	assert_absent(MSR_PVCLOCK_WALL);
+	assert_absent(MSR_PVCLOCK_SYSTEM);
+	assert_absent(MSR_STEAL_TIME);
 }
 
 /* Eight variable ranges, the fixed ones, write-combining; read-only. */
@@ -826,6 +839,7 @@ int main(void)
 		INTEL(a_write_of_the_tsc_moves_the_adjustment),
 		INTEL(a_write_of_the_adjustment_moves_the_tsc),
 		INTEL(pvclock),
+		INTEL(no_paravirtual_msrs_without_a_hypervisor),
 		INTEL(mtrr_capabilities),
 		INTEL(fixed_mtrrs),
 		INTEL(variable_mtrrs),
