@@ -121,6 +121,7 @@ struct vcpu {
 	/* Home CPU. */
 	u64 tsc_offset;			/* guest TSC = host TSC + offset */
 	u64 tsc_adjust;			/* IA32_TSC_ADJUST as the guest sees it */
+	u64 spec_ctrl;			/* IA32_SPEC_CTRL while the vCPU is not loaded: core/cpu/speculation.h */
 
 	/* Home CPU. Snapshot, taken by vcpu_run() right after the exit, before any handler. */
 	u64 exit_reason;		/* VMX: full 32-bit reason; SVM: EXITCODE */

@@ -18,6 +18,7 @@ enum {
 	SVM_DECODE_ASSISTS = BIT(7),
 	SVM_PAUSE_FILTER = BIT(10),
 	SVM_PAUSE_THRESHOLD = BIT(12),
+	SVM_SPEC_CTRL = BIT(20),
 };
 
 struct svm_features svm_features;
@@ -56,6 +57,7 @@ int svm_probe_leaf(struct cpuid_regs leaf)
 		.decode_assists = leaf.edx & SVM_DECODE_ASSISTS,
 		.pause_filter = leaf.edx & SVM_PAUSE_FILTER,
 		.pause_threshold = leaf.edx & SVM_PAUSE_THRESHOLD,
+		.spec_ctrl = leaf.edx & SVM_SPEC_CTRL,
 	};
 
 	log_info("capabilities: AMD SVM revision %u", leaf.eax & 0xff);

@@ -259,17 +259,26 @@ static u64 *msr_field(struct vmcb_save *save, u32 msr)
 		return &save->pat;
 	case MSR_DEBUGCTL:
 		return &save->debugctl;
+	case MSR_SPEC_CTRL:
+		return svm_features.spec_ctrl ? &save->spec_ctrl : NULL;
 	default:
 		return NULL;
 	}
+}
+
+/* An MSR that no field has: while the vCPU is loaded it is in the processor. */
+static bool is_live(u32 msr)
+{
+	return (msr == MSR_TSC_AUX && cpu_features.rdtscp) ||
+	       (msr == MSR_SPEC_CTRL && cpu_features.spec_ctrl && !svm_features.spec_ctrl);
 }
 
 int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const u64 *field = msr_field(&to_svm(vcpu)->vmcb->save, msr);
 
-	if (msr == MSR_TSC_AUX && cpu_features.rdtscp) {
-		*value = rdmsr(MSR_TSC_AUX);
+	if (is_live(msr)) {
+		*value = rdmsr(msr);
 		return 0;
 	}
 	if (!field)
@@ -283,8 +292,8 @@ int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 value)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	u64 *field = msr_field(&svm->vmcb->save, msr);
 
-	if (msr == MSR_TSC_AUX && cpu_features.rdtscp) {
-		wrmsr(MSR_TSC_AUX, value);
+	if (is_live(msr)) {
+		wrmsr(msr, value);
 		return 0;
 	}
 	if (!field)

@@ -55,7 +55,7 @@ struct svm_vm {
 /* Optional features: CPUID 8000000Ah. Filled by svm_probe(). */
 struct svm_features {
 	u32 asids;
-	bool nrip_save, flush_by_asid, decode_assists, clean_bits, pause_filter, pause_threshold;
+	bool nrip_save, flush_by_asid, decode_assists, clean_bits, pause_filter, pause_threshold, spec_ctrl;
 };
 extern struct svm_features svm_features;
 

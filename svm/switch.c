@@ -71,6 +71,8 @@ void svm_vcpu_load(struct vcpu *vcpu)
 	fpu_restore(&svm->fpu);
 	load_live_registers(svm);
 	speculation_switch_vm(cpu, vcpu->vm->id);
+	if (!svm_features.spec_ctrl)
+		speculation_load_guest(vcpu->spec_ctrl);
 }
 
 /* A flush of the whole TLB waits for an entry. If this vCPU made none, the next one loaded here must ask for it. */
@@ -81,6 +83,8 @@ void svm_vcpu_put(struct vcpu *vcpu)
 	if (unlikely(svm->vmcb->control.tlb_control == TLB_FLUSH_ALL))
 		this_cpu()->tlb_flush_pending = true;
 	save_live_registers(svm);
+	if (!svm_features.spec_ctrl)
+		vcpu->spec_ctrl = speculation_save_guest();
 	fpu_save(&svm->fpu);
 }
 

@@ -5,6 +5,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/cpu/cpuid.h"
 #include "lib/string.h"
 #include "svm/svm.h"
 
@@ -80,6 +81,8 @@ static void set_control(struct vcpu_svm *svm)
 	const struct svm_vm *maps = vm->vendor;
 
 	set_intercepts(control);
+	/* Without PCIDs it is a flush of the guest's own translations: only an instruction that should not be there. */
+	control->intercept_misc3 = cpuid_has(&svm->vcpu, FEATURE_INVPCID) ? 0 : INTERCEPT_INVPCID;
 	control->asid = svm->tlb_id.id;
 	intercept_pause(svm);
 	control->iopm_base = virt_to_phys(maps->iopm);
@@ -115,7 +118,7 @@ static void set_reset_state(struct vmcb_save *save)
 /* MSRs in the VMCB that INIT leaves alone, as it does XCR0 and the floating-point and vector registers. */
 static const u32 kept_by_init[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT, MSR_SPEC_CTRL,
 };
 
 void svm_vcpu_reset(struct vcpu *vcpu, bool init)
@@ -123,7 +126,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	const u64 caches = CR0_CD | CR0_NW;
 	u64 cr0 = CR0_ET | (init ? svm->cr0 & caches : caches);
-	u64 msrs[ARRAY_SIZE(kept_by_init)];
+	u64 msrs[ARRAY_SIZE(kept_by_init)] = { 0 };
 	u8 flush = svm->vmcb->control.tlb_control;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
@@ -141,6 +144,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 	if (!init) {
 		if (cpu_features.rdtscp)
 			wrmsr(MSR_TSC_AUX, 0);
+		svm_msr_set(vcpu, MSR_SPEC_CTRL, 0);
 		fpu_restore_initial(&svm->fpu);
 	}
 

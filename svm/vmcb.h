@@ -41,6 +41,11 @@ enum intercept_misc2 {
 	INTERCEPT_RDPRU = BIT(14),
 };
 
+/* Of the word at 014h */
+enum intercept_misc3 {
+	INTERCEPT_INVPCID = BIT(2),
+};
+
 #define INTERCEPT_CR_READ(n)  BIT(n)
 #define INTERCEPT_CR_WRITE(n) BIT(16 + (n))
 
@@ -150,7 +155,9 @@ struct vmcb_save {
 	u8 reserved_248[0x268 - 0x248];
 	u64 pat;
 	u64 debugctl, last_branch_from, last_branch_to, last_exception_from, last_exception_to;
-	u8 reserved_298[0xc00 - 0x298];
+	u8 reserved_298[0x2e0 - 0x298];
+	u64 spec_ctrl;		/* if the processor virtualizes SPEC_CTRL: "SPEC_CTRL Virtualization" */
+	u8 reserved_2e8[0xc00 - 0x2e8];
 };
 
 struct vmcb {
@@ -181,6 +188,7 @@ _Static_assert(offsetof(struct vmcb_save, rax) == 0x1f8, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, cr2) == 0x240, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, pat) == 0x268, "VMCB layout");
 _Static_assert(offsetof(struct vmcb_save, last_exception_to) == 0x290, "VMCB layout");
+_Static_assert(offsetof(struct vmcb_save, spec_ctrl) == 0x2e0, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 
 /* EXITCODE: one unsigned 64-bit value. "SVM Intercept Exit Codes". */

@@ -8,6 +8,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
 #include "core/cpu/capability.h"
+#include "core/cpu/cpuid.h"
 #include "core/cpu/speculation.h"
 #include "lib/log.h"
 #include "vmx/vmx.h"
@@ -224,6 +225,15 @@ static void drop_halves(void)
 	}
 }
 
+/* Instructions that raise #UD without their control: guests are not offered them. */
+static void withhold_instructions(void)
+{
+	if (!(vmx_caps.secondary & SECONDARY_RDTSCP))
+		cpuid_withhold(FEATURE_RDTSCP);
+	if (!(vmx_caps.secondary & SECONDARY_INVPCID))
+		cpuid_withhold(FEATURE_INVPCID);
+}
+
 /* Returns the name of what is missing, or NULL. */
 static const char *read_controls(u64 basic)
 {
@@ -243,6 +253,7 @@ static const char *read_controls(u64 basic)
 				     &features);
 	}
 	drop_halves();
+	withhold_instructions();
 	return missing ? missing : missing_ept;
 }
 

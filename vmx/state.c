@@ -312,6 +312,8 @@ static bool is_live(u32 msr)
 {
 	if (msr == MSR_TSC_AUX)
 		return cpu_features.rdtscp;
+	if (msr == MSR_SPEC_CTRL)
+		return cpu_features.spec_ctrl;
 	for (unsigned i = 0; i < LIVE_MSRS; i++)
 		if (vmx_live_msrs[i] == msr)
 			return true;

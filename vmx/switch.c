@@ -161,6 +161,8 @@ void vmx_reset_live_msrs(struct vcpu_vmx *vmx)
 		if (has_live_msr(i))
 			wrmsr(vmx_live_msrs[i], 0);
 	}
+	if (cpu_features.spec_ctrl)
+		wrmsr(MSR_SPEC_CTRL, 0);
 }
 
 void vmx_reset_debug_registers(void)
@@ -211,6 +213,7 @@ void vmx_vcpu_load(struct vcpu *vcpu)
 	fpu_restore(&vmx->fpu);
 	load_live_registers(vmx);
 	speculation_switch_vm(cpu, vcpu->vm->id);
+	speculation_load_guest(vcpu->spec_ctrl);
 }
 
 void vmx_vcpu_put(struct vcpu *vcpu)
@@ -219,6 +222,7 @@ void vmx_vcpu_put(struct vcpu *vcpu)
 
 	vmx_store_dirty_regs(vcpu);
 	save_live_registers(vmx);
+	vcpu->spec_ctrl = speculation_save_guest();
 	fpu_save(&vmx->fpu);
 	vcpu->regs_available = 0;
 }

@@ -78,7 +78,7 @@ static u32 secondary_controls(struct vcpu *vcpu)
 
 	if (!cpuid_has(vcpu, FEATURE_RDTSCP))
 		controls &= ~(u32)SECONDARY_RDTSCP;
-	if (!(cpuid_guest(vcpu, 7, 0).ebx & BIT(10)))
+	if (!cpuid_has(vcpu, FEATURE_INVPCID))
 		controls &= ~(u32)SECONDARY_INVPCID;
 	if (!(cpuid_guest(vcpu, 0xd, 1).eax & BIT(3)))
 		controls &= ~(u32)SECONDARY_XSAVES;

@@ -97,6 +97,22 @@ static void read_bits(struct cpu_features *f)
 		f->invariant_tsc = cpuid(0x80000007).edx & BIT(8);
 }
 
+/*
+ * Intel SDM, "CPUID", leaf 07H: IBRS and IBPB, STIBP, SSBD each say that SPEC_CTRL is there. AMD has bits of its own:
+ * APM vol. 3, "Extended Processor Capacity Parameters".
+ */
+static void read_speculation(struct cpu_features *f)
+{
+	u32 edx = f->max_leaf >= 7 ? cpuid(7).edx : 0, amd = 0;
+
+	if (f->vendor == CPU_VENDOR_AMD && f->max_extended_leaf >= 0x80000008)
+		amd = cpuid(0x80000008).ebx;
+	f->spec_ctrl = (edx & (BIT(26) | BIT(27) | BIT(31))) || (amd & (BIT(14) | BIT(15) | BIT(24)));
+	f->pred_cmd = (edx & BIT(26)) || (amd & BIT(12));
+	f->flush_cmd = edx & BIT(28);
+	f->arch_capabilities = edx & BIT(29);
+}
+
 static void read_xstate(struct cpu_features *f)
 {
 	struct cpuid_regs zero, one;
@@ -137,6 +153,7 @@ void cpu_features_init(void)
 	read_identity(f);
 	read_brand(f);
 	read_bits(f);
+	read_speculation(f);
 	read_xstate(f);
 	read_address_sizes(f);
 }

@@ -21,6 +21,8 @@ struct cpu_features {
 	u32 max_leaf, max_extended_leaf;
 	u8 physical_address_bits, linear_address_bits;
 	bool nx, smep, smap, umip, pages_1g, x2apic, tsc_deadline, invariant_tsc, rdtscp, xsave, pat, mce;
+	/* There are IA32_SPEC_CTRL, IA32_PRED_CMD, IA32_FLUSH_CMD, IA32_ARCH_CAPABILITIES. */
+	bool spec_ctrl, pred_cmd, flush_cmd, arch_capabilities;
 	bool vmx, svm;			/* CPUID bits; vcpu_ops.probe() finds out whether it is usable */
 	bool hypervisor;		/* CPUID.1:ECX[31]: Lamina itself runs in a VM */
 

@@ -120,6 +120,9 @@ enum {
 #define PTE_NX	     BIT_ULL(63)
 #define PTE_ADDRESS  0x000ffffffffff000ull
 
+/* In the operand of MOV to CR3 while CR4.PCIDE is 1 */
+#define CR3_NO_FLUSH BIT_ULL(63)
+
 /* Model-specific registers, each with the CPUID bit that announces it (none: every x86-64 has it). */
 #define MSR_TSC			0x010
 #define MSR_PLATFORM_ID		0x017

@@ -84,10 +84,16 @@ int control_write_cr0(struct vcpu *vcpu, u64 value)
 	return 0;
 }
 
+/*
+ * SDM, "Operations that Invalidate TLBs and Paging-Structure Caches": with PCIDs bit 63 of the operand allows to keep
+ * the translations of the new one. It is no bit of CR3. Setting CR3 flushes all of this vCPU's, which is always right.
+ */
 int control_write_cr3(struct vcpu *vcpu, u64 value)
 {
 	u64 efer = get(vcpu, CTL_EFER);
 
+	if (get(vcpu, CTL_CR4) & CR4_PCIDE)
+		value &= ~CR3_NO_FLUSH;
 	if ((efer & EFER_LMA) && value >> cpuid_physical_bits(vcpu))
 		return -EINVAL;
 	if (pae_paging(get(vcpu, CTL_CR0), get(vcpu, CTL_CR4), efer) && load_pdptes(vcpu, value))

@@ -23,7 +23,7 @@
 
 /* Leaf 1 */
 #define L1_ECX_PASS (B(0) /* SSE3 */ | B(1) /* PCLMULQDQ */ | B(9) /* SSSE3 */ | B(12) /* FMA */ |	\
-		     B(13) /* CMPXCHG16B */ | B(19) /* SSE4.1 */ | B(20) /* SSE4.2 */ |			\
+		     B(13) /* CMPXCHG16B */ | B(17) /* PCID */ | B(19) /* SSE4.1 */ | B(20) /* SSE4.2 */ |			\
 		     B(22) /* MOVBE */ | B(23) /* POPCNT */ | B(25) /* AES */ | B(26) /* XSAVE */ |	\
 		     B(28) /* AVX */ | B(29) /* F16C */ | B(30) /* RDRAND */)
 #define L1_ECX_OWN  (B(21) /* x2APIC */ | B(24) /* TSC deadline */ | B(31) /* hypervisor present */)
@@ -34,9 +34,9 @@
 		     B(26) /* SSE2 */ | B(27) /* self-snoop */)
 #define L1_EDX_OWN  (B(7) /* MCE */ | B(9) /* APIC */ | B(12) /* MTRR */ | B(14) /* MCA */)
 
-/* Leaf 7. Not offered: what needs state that Lamina does not keep (MPX, PKU, CET, PT, TSX, speculation control). */
+/* Leaf 7. Not offered: what needs state that Lamina does not keep (MPX, PKU, CET, PT, TSX). */
 #define L7_EBX_PASS (B(0) /* FSGSBASE */ | B(3) /* BMI1 */ | B(5) /* AVX2 */ | B(7) /* SMEP */ |	\
-		     B(8) /* BMI2 */ | B(9) /* ERMS */ | B(16) /* AVX512F */ | B(17) /* AVX512DQ */ |	\
+		     B(8) /* BMI2 */ | B(9) /* ERMS */ | B(10) /* INVPCID */ | B(16) /* AVX512F */ | B(17) /* AVX512DQ */ |	\
 		     B(18) /* RDSEED */ | B(19) /* ADX */ | B(20) /* SMAP */ | B(21) /* AVX512IFMA */ |	\
 		     B(23) /* CLFLUSHOPT */ | B(24) /* CLWB */ | B(28) /* AVX512CD */ | B(29) /* SHA */ | \
 		     B(30) /* AVX512BW */ | B(31) /* AVX512VL */)
@@ -44,7 +44,9 @@
 #define L7_ECX_PASS (B(1) /* AVX512VBMI */ | B(2) /* UMIP */ | B(6) /* AVX512VBMI2 */ | B(8) /* GFNI */ | \
 		     B(9) /* VAES */ | B(10) /* VPCLMULQDQ */ | B(11) /* AVX512VNNI */ |		\
 		     B(12) /* AVX512BITALG */ | B(14) /* AVX512VPOPCNTDQ */)
-#define L7_EDX_PASS (B(4) /* FSRM */ | B(10) /* MD_CLEAR */)
+#define L7_EDX_PASS (B(4) /* FSRM */ | B(10) /* MD_CLEAR */ | B(26) /* IBRS, IBPB */ | B(27) /* STIBP */ | \
+		     B(28) /* L1D_FLUSH */ | B(29) /* ARCH_CAPABILITIES */ | B(31) /* SSBD */)
+#define L7_2_EDX_PASS 0x3f	/* more bits of SPEC_CTRL, and MCDT_NO */
 #define L7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
 #define L7_ECX_AVX    (B(9) | B(10))
 #define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
@@ -56,6 +58,15 @@
 #define X1_EDX_PASS (L1_EDX_PASS | B(20) /* NX */ | B(22) /* MMX extensions */ | B(25) /* FFXSR */ |	\
 		     B(26) /* 1 GiB pages */ | B(27) /* RDTSCP */ | B(29) /* long mode */ |		\
 		     B(30) /* 3DNow extensions */ | B(31) /* 3DNow */ | B(11) /* SYSCALL */)
+
+/* Leaf 80000008h EBX: CLZERO, and of speculation control what AMD does otherwise than leaf 7. Not VIRT_SPEC_CTRL. */
+#define X8_EBX_PASS (B(0) | B(12) /* IBPB */ | B(14) /* IBRS */ | B(15) /* STIBP */ | B(16) /* IBRS always on */ | \
+		     B(17) /* STIBP always on */ | B(18) /* IBRS preferred */ | B(19) /* IBRS: same mode */ |	\
+		     B(24) /* SSBD */ | B(26) /* SSB_NO */ | B(28) /* PSFD */ | B(29) /* BTC_NO */ |		\
+		     B(30) /* IBPB clears return predictions */)
+/* Leaf 80000021h EAX */
+#define X21_EAX_PASS (B(2) /* LFENCE serializes */ | B(6) /* null selectors clear the base */ | B(27) /* SBPB */ | \
+		      B(28) /* IBPB_BRTYPE */ | B(29) /* SRSO_NO */ | B(30) /* SRSO_USER_KERNEL_NO */)
 
 struct leaf_policy {
 	u32 leaf, subleaf;
@@ -70,6 +81,7 @@ static const struct leaf_policy policy[] = {
 	{ 0x2, 0, .pass = { ALL, ALL, ALL, ALL } },			/* cache descriptors */
 	{ 0x6, 0, .own = { B(2) /* ARAT: the APIC timer runs in every C-state */, 0, 0, 0 } },
 	{ 0x7, 0, .pass = { 0, L7_EBX_PASS, L7_ECX_PASS, L7_EDX_PASS }, .own = { 0, L7_EBX_OWN, 0, 0 } },
+	{ 0x7, 2, .pass = { 0, 0, 0, L7_2_EDX_PASS } },
 	{ 0xd, 1, .pass = { B(0) /* XSAVEOPT */, 0, 0, 0 } },
 	{ 0x80000001, 0, .pass = { ALL, 0, X1_ECX_PASS, X1_EDX_PASS } },
 	{ 0x80000002, 0, .pass = { ALL, ALL, ALL, ALL } },		/* brand string */
@@ -79,11 +91,11 @@ static const struct leaf_policy policy[] = {
 	{ 0x80000006, 0, .pass = { ALL, ALL, ALL, ALL } },		/* L2 and L3 */
 	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: McaOverflowRecov, SUCCOR */, 0, 0 },
 	  .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
-	{ 0x80000008, 0, .pass = { 0x0000ffff, B(0) /* CLZERO */, 0, 0 } },
+	{ 0x80000008, 0, .pass = { 0x0000ffff, X8_EBX_PASS, 0, 0 } },
+	{ 0x80000021, 0, .pass = { X21_EAX_PASS, 0, 0, 0 } },
 };
 
 #define MAX_BASIC     0x16
-#define MAX_EXTENDED  0x80000008
 #define MAX_HYPERVISOR 0x40000010
 #define ENTRIES	      64
 
@@ -91,6 +103,7 @@ struct cpuid_table {
 	struct cpuid_constants constants;	/* must stay first */
 	u32 count;
 	u64 features;	/* BIT(enum guest_feature) */
+	u32 last_extended;
 	u32 last_hypervisor;	/* the last leaf from 40000000h on; 0: none */
 	u8 physical_bits;
 	bool nx;	/* the host has it */
@@ -149,6 +162,18 @@ static void policy_leaves(struct cpuid_table *table)
 	}
 }
 
+/* Leaf 7 has subleaves 0 to 2 where the host has them, of which 1 is empty. */
+static void subleaves_of_leaf_7(struct cpuid_table *table)
+{
+	struct cpuid_regs *l7 = (struct cpuid_regs *)find(table, 7, 0);
+	struct cpuid_regs *l7_2 = (struct cpuid_regs *)find(table, 7, 2);
+
+	if (host_leaf(7, 0).eax >= 2)
+		l7->eax = 2;
+	else
+		l7_2->edx = 0;
+}
+
 /* Leaves 0 and 80000000h: the largest leaf in EAX, the host's vendor string in EBX, EDX, ECX. */
 static void vendor_leaves(struct cpuid_table *table)
 {
@@ -156,7 +181,9 @@ static void vendor_leaves(struct cpuid_table *table)
 
 	add(table, 0, 0, (struct cpuid_regs){ MAX_BASIC, host.ebx, host.ecx, host.edx });
 	host = cpuid(0x80000000);
-	add(table, 0x80000000, 0, (struct cpuid_regs){ MAX_EXTENDED, host.ebx, host.ecx, host.edx });
+	/* Of the leaves between the two there are none. */
+	table->last_extended = host.eax >= 0x80000021 && cpu_features.vendor == CPU_VENDOR_AMD ? 0x80000021 : 0x80000008;
+	add(table, 0x80000000, 0, (struct cpuid_regs){ table->last_extended, host.ebx, host.ecx, host.edx });
 }
 
 /* --- topology: each vCPU is a core with one thread, all cores are in one package --- */
@@ -363,31 +390,41 @@ static void drop_inconsistent(struct cpuid_table *table)
 	}
 }
 
+static const struct {
+	u32 leaf;
+	u8 reg, bit, feature;
+} feature_bits[] = {
+	{ 1, EDX, 1, FEATURE_VME }, { 1, EDX, 2, FEATURE_DE }, { 1, EDX, 3, FEATURE_PSE },
+	{ 1, EDX, 6, FEATURE_PAE }, { 1, EDX, 13, FEATURE_PGE }, { 1, EDX, 24, FEATURE_FXSR },
+	{ 1, EDX, 25, FEATURE_SSE }, { 1, ECX, 17, FEATURE_PCID }, { 1, ECX, 21, FEATURE_X2APIC },
+	{ 1, ECX, 24, FEATURE_TSC_DEADLINE }, { 1, ECX, 26, FEATURE_XSAVE },
+	{ 1, ECX, 28, FEATURE_AVX }, { 7, EBX, 0, FEATURE_FSGSBASE },
+	{ 7, EBX, 10, FEATURE_INVPCID }, { 7, EBX, 1, FEATURE_TSC_ADJUST }, { 7, EBX, 7, FEATURE_SMEP },
+	{ 7, EBX, 16, FEATURE_AVX512 }, { 7, EBX, 20, FEATURE_SMAP }, { 7, ECX, 2, FEATURE_UMIP },
+	{ 7, ECX, 3, FEATURE_PKU }, { 7, ECX, 16, FEATURE_LA57 },
+	{ 0x80000001, EDX, 11, FEATURE_SYSCALL }, { 0x80000001, EDX, 20, FEATURE_NX },
+	{ 0x80000001, EDX, 25, FEATURE_FFXSR }, { 0x80000001, EDX, 27, FEATURE_RDTSCP },
+	{ 0x80000001, EDX, 29, FEATURE_LONG_MODE },
+};
+
+static u64 withheld;	/* BIT(enum guest_feature) */
+
+void cpuid_withhold(enum guest_feature feature)
+{
+	withheld |= BIT_ULL(feature);
+}
+
 static void collect_features(struct cpuid_table *table)
 {
-	static const struct {
-		u32 leaf;
-		u8 reg, bit, feature;
-	} bits[] = {
-		{ 1, EDX, 1, FEATURE_VME }, { 1, EDX, 2, FEATURE_DE }, { 1, EDX, 3, FEATURE_PSE },
-		{ 1, EDX, 6, FEATURE_PAE }, { 1, EDX, 13, FEATURE_PGE }, { 1, EDX, 24, FEATURE_FXSR },
-		{ 1, EDX, 25, FEATURE_SSE }, { 1, ECX, 17, FEATURE_PCID }, { 1, ECX, 21, FEATURE_X2APIC },
-		{ 1, ECX, 24, FEATURE_TSC_DEADLINE }, { 1, ECX, 26, FEATURE_XSAVE },
-		{ 1, ECX, 28, FEATURE_AVX }, { 7, EBX, 0, FEATURE_FSGSBASE },
-		{ 7, EBX, 1, FEATURE_TSC_ADJUST }, { 7, EBX, 7, FEATURE_SMEP },
-		{ 7, EBX, 16, FEATURE_AVX512 }, { 7, EBX, 20, FEATURE_SMAP }, { 7, ECX, 2, FEATURE_UMIP },
-		{ 7, ECX, 3, FEATURE_PKU }, { 7, ECX, 16, FEATURE_LA57 },
-		{ 0x80000001, EDX, 11, FEATURE_SYSCALL }, { 0x80000001, EDX, 20, FEATURE_NX },
-		{ 0x80000001, EDX, 25, FEATURE_FFXSR }, { 0x80000001, EDX, 27, FEATURE_RDTSCP },
-		{ 0x80000001, EDX, 29, FEATURE_LONG_MODE },
-	};
+	for (unsigned i = 0; i < ARRAY_SIZE(feature_bits); i++) {
+		struct cpuid_regs *r = (struct cpuid_regs *)find(table, feature_bits[i].leaf, 0);
+		u32 *const regs[] = { &r->eax, &r->ebx, &r->ecx, &r->edx };
+		u32 *word = regs[feature_bits[i].reg];
 
-	for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
-		const struct cpuid_regs *r = find(table, bits[i].leaf, 0);
-		const u32 regs[] = { r->eax, r->ebx, r->ecx, r->edx };
-
-		if (regs[bits[i].reg] & BIT(bits[i].bit))
-			table->features |= BIT_ULL(bits[i].feature);
+		if (withheld & BIT_ULL(feature_bits[i].feature))
+			*word &= ~BIT(feature_bits[i].bit);
+		if (*word & BIT(feature_bits[i].bit))
+			table->features |= BIT_ULL(feature_bits[i].feature);
 	}
 	table->nx = table->features & BIT_ULL(FEATURE_NX);
 }
@@ -415,6 +452,7 @@ int cpuid_create(struct vcpu *vcpu)
 	vcpu->cpuid = table;
 	vendor_leaves(table);
 	policy_leaves(table);
+	subleaves_of_leaf_7(table);
 	drop_inconsistent(table);
 	set_address_sizes(table);
 	collect_features(table);
@@ -477,7 +515,7 @@ void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable)
 static u32 effective_leaf(const struct cpuid_table *table, u32 leaf)
 {
 	bool basic = leaf <= MAX_BASIC;
-	bool extended = leaf >= 0x80000000 && leaf <= MAX_EXTENDED;
+	bool extended = leaf >= 0x80000000 && leaf <= table->last_extended;
 	bool hypervisor = leaf >= 0x40000000 && leaf <= table->last_hypervisor;
 
 	if (basic || extended || hypervisor || cpu_features.vendor != CPU_VENDOR_INTEL)

@@ -36,7 +36,10 @@ enum guest_feature {
 	FEATURE_FSGSBASE, FEATURE_PCID, FEATURE_LA57, FEATURE_NX, FEATURE_LONG_MODE, FEATURE_SYSCALL,
 	FEATURE_FFXSR, FEATURE_RDTSCP, FEATURE_PGE, FEATURE_PSE, FEATURE_PAE, FEATURE_VME, FEATURE_DE,
 	FEATURE_FXSR, FEATURE_SSE, FEATURE_TSC_ADJUST, FEATURE_X2APIC, FEATURE_TSC_DEADLINE,
+	FEATURE_INVPCID,
 };
+/* No guest gets this feature, though the processor has it: the hardware cannot give it to guests. For ops->probe(). */
+void cpuid_withhold(enum guest_feature feature);
 /* The guest's IA32_MISC_ENABLE is this: it may limit the leaves, and hide NX. SDM vol. 4. */
 void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable);
 /* The guest's IA32_APIC_BASE enables its local APIC, or disables it: SDM, "Detection of the Local APIC". */

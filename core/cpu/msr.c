@@ -16,6 +16,7 @@
 #include "core/cpu/machine_check.h"
 #include "core/cpu/paravirt.h"
 #include "core/cpu/pvclock.h"
+#include "core/cpu/speculation.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -31,6 +32,7 @@
 struct host_values {
 	u64 microcode;		/* the revision, for the errata lists of guests */
 	u64 de_cfg;
+	u64 capabilities;	/* IA32_ARCH_CAPABILITIES, as far as guests see it */
 	u64 frequency;		/* of the TSC, as a ratio to 100 MHz where Intel's MSRs have it */
 };
 
@@ -45,7 +47,10 @@ struct msr_state {
 };
 
 /* Conditions under which an MSR exists. */
-enum msr_present { ALWAYS, INTEL, AMD, AMD_LS_CFG, AMD_DE_CFG, WITH_RDTSCP, PARAVIRTUAL };
+enum msr_present { ALWAYS, INTEL, AMD, AMD_LS_CFG, AMD_DE_CFG, WITH_RDTSCP, PARAVIRTUAL,
+		   WITH_SPEC_CTRL, WITH_PRED_CMD, WITH_FLUSH_CMD, WITH_CAPABILITIES };
+/* What the guest reaches without an exit. */
+enum msr_passthrough { NO_PASSTHROUGH, DIRECT, DIRECT_WRITES };
 
 struct msr_policy;
 typedef int (*msr_access_t)(struct vcpu *vcpu, u32 msr, u64 *value);
@@ -54,7 +59,7 @@ typedef const u64 *(*msr_place_t)(struct vcpu *vcpu, const struct msr_policy *p,
 struct msr_policy {
 	u32 first, last;
 	u8 present;
-	bool passthrough;	/* the guest reaches it without an exit */
+	u8 passthrough;		/* enum msr_passthrough */
 	msr_place_t place;	/* address of its value if that is in memory; otherwise: */
 	msr_access_t read;	/* NULL: #GP */
 	msr_access_t write;	/* NULL: #GP */
@@ -135,6 +140,20 @@ static const u64 *place_frequency(struct vcpu *vcpu, const struct msr_policy *p 
 				  u32 msr __maybe_unused)
 {
 	return &vcpu->msrs->host.frequency;
+}
+
+/* --- speculation --- */
+
+static const u64 *place_capabilities(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
+				     u32 msr __maybe_unused)
+{
+	return &vcpu->msrs->host.capabilities;
+}
+
+/* Of this CPU, on which the vCPU is loaded. The processor checks the bits. */
+static int write_command(struct vcpu *vcpu __maybe_unused, u32 msr, u64 *value)
+{
+	return wrmsr_safe(msr, *value) ? -EINVAL : 0;
 }
 
 /* --- IA32_MISC_ENABLE: SDM vol. 4, "IA32 Architectural MSRs" --- */
@@ -327,13 +346,19 @@ static int write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
 
 static const struct msr_policy policy[] = {
 	/* System calls, segments: hardware switches them, and checks what is written. */
-	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, .passthrough = true, .read = read_vendor, .write = write_vendor },
-	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, .passthrough = true, CANONICAL_ONLY },
-	{ MSR_STAR, MSR_STAR, .passthrough = true, .read = read_vendor, .write = write_vendor },
-	{ MSR_LSTAR, MSR_CSTAR, .passthrough = true, CANONICAL_ONLY },
-	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, .passthrough = true, .read = read_vendor, .write = write_low_half },
-	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = true, CANONICAL_ONLY },
-	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = true, .read = read_vendor, .write = write_low_half },
+	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, .passthrough = DIRECT, .read = read_vendor, .write = write_vendor },
+	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, .passthrough = DIRECT, CANONICAL_ONLY },
+	{ MSR_STAR, MSR_STAR, .passthrough = DIRECT, .read = read_vendor, .write = write_vendor },
+	{ MSR_LSTAR, MSR_CSTAR, .passthrough = DIRECT, CANONICAL_ONLY },
+	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, .passthrough = DIRECT, .read = read_vendor, .write = write_low_half },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = DIRECT, CANONICAL_ONLY },
+	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = DIRECT, .read = read_vendor, .write = write_low_half },
+
+	/* As far as the processor has them, it checks what is written. */
+	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, WITH_SPEC_CTRL, DIRECT, .read = read_vendor, .write = write_vendor },
+	{ MSR_PRED_CMD, MSR_PRED_CMD, WITH_PRED_CMD, DIRECT_WRITES, .write = write_command },
+	{ MSR_FLUSH_CMD, MSR_FLUSH_CMD, WITH_FLUSH_CMD, DIRECT_WRITES, .write = write_command },
+	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, WITH_CAPABILITIES, .place = place_capabilities },
 
 	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },
 	{ MSR_APIC_BASE, MSR_APIC_BASE, .read = read_apic_base, .write = write_apic_base },
@@ -431,6 +456,14 @@ static bool present(const struct vm *vm, const struct msr_policy *p)
 		return has_de_cfg();
 	case WITH_RDTSCP:
 		return cpu_features.rdtscp;
+	case WITH_SPEC_CTRL:
+		return cpu_features.spec_ctrl;
+	case WITH_PRED_CMD:
+		return cpu_features.pred_cmd;
+	case WITH_FLUSH_CMD:
+		return cpu_features.flush_cmd;
+	case WITH_CAPABILITIES:
+		return cpu_features.arch_capabilities;
 	case PARAVIRTUAL:
 		return vm->config->hypervisor != HYPERVISOR_NONE;
 	default:
@@ -493,7 +526,7 @@ void msr_apply_passthrough(struct vm *vm)
 	for (unsigned i = 0; i < ARRAY_SIZE(policy); i++) {
 		for (u32 msr = policy[i].first; policy[i].passthrough && msr <= policy[i].last; msr++) {
 			if (present(vm, &policy[i]))
-				vm->ops->vm_msr_passthrough(vm, msr, true, true);
+				vm->ops->vm_msr_passthrough(vm, msr, policy[i].passthrough == DIRECT, true);
 		}
 	}
 }
@@ -526,6 +559,7 @@ int msr_create(struct vcpu *vcpu)
 	if (!msrs)
 		return -ENOMEM;
 	msrs->host.microcode = host_microcode();
+	msrs->host.capabilities = cpu_features.arch_capabilities ? speculation_guest_capabilities() : 0;
 	msrs->host.frequency = frequency_ratio();
 	if (has_de_cfg() && rdmsr_safe(MSR_AMD_DE_CFG, &msrs->host.de_cfg))
 		msrs->host.de_cfg = 0;

@@ -14,11 +14,23 @@
 
 #define PRED_CMD_IBPB		 BIT_ULL(0)
 #define FLUSH_CMD_L1D		 BIT_ULL(0)
+
+/* IA32_ARCH_CAPABILITIES */
 #define ARCH_RDCL_NO		 BIT_ULL(0)	/* no rogue data cache load, and so no L1 terminal fault */
 #define ARCH_SKIP_L1DFL_VMENTRY	 BIT_ULL(3)	/* the hypervisor below flushes, or there is no need */
+#define ARCH_SSB_NO		 BIT_ULL(4)
+#define ARCH_MDS_NO		 BIT_ULL(5)
+#define ARCH_TAA_NO		 BIT_ULL(8)
+/*
+ * What guests see: all bits that describe the processor. Not those that announce an MSR which guests do not get: 7
+ * (TSX_CTRL), 9 (MCU_CONTROL), 10, 11, 12 (UARCH_MISC_CTL), 18 (FB_CLEAR_CTRL), 21, 22, 23, 25 (GDS_CTRL).
+ */
+#define ARCH_GUEST		 (0x17full | 7ull << 13 | BIT_ULL(17) | BIT_ULL(19) | BIT_ULL(20) | BIT_ULL(24) | \
+				  7ull << 26 | BIT_ULL(62))
 
 static bool off;		/* mitigations=off */
 static struct {
+	bool returns;		/* predictions of RET, which IBPB need not cover */
 	bool branches;		/* IBPB: branch predictions of the last VM steer the next one's speculation */
 	bool l1d;		/* L1 terminal fault: a guest reads what the L1 data cache holds */
 	bool buffers;		/* VERW: a guest samples the core's buffers */
@@ -42,46 +54,120 @@ bool speculation_off(void)
 	return off;
 }
 
-static bool needs_l1d_flush(u32 seven_edx)
+/* 0 where there is none: then the processor rules nothing out. */
+static u64 arch_capabilities(void)
 {
-	u64 capabilities = 0;
+	u64 value = 0;
 
-	if (cpu_features.vendor != CPU_VENDOR_INTEL || !(seven_edx & BIT(28)))
-		return false;
-	if ((seven_edx & BIT(29)) && rdmsr_safe(MSR_ARCH_CAPABILITIES, &capabilities))
-		return true;
-	return !(capabilities & (ARCH_RDCL_NO | ARCH_SKIP_L1DFL_VMENTRY));
+	return cpu_features.arch_capabilities && !rdmsr_safe(MSR_ARCH_CAPABILITIES, &value) ? value : 0;
 }
 
-static void print_choice(void)
+u64 speculation_guest_capabilities(void)
 {
-	char text[96] = "";
-	const char *const names[] = {
-		flushes.branches ? "branch predictions" : NULL,
-		flushes.l1d ? "L1 data cache" : NULL,
-		flushes.buffers ? "CPU buffers" : NULL,
-	};
+	return arch_capabilities() & ARCH_GUEST;
+}
 
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+/* "a, b, c", or `none`. */
+static void print_list(const char *title, const char *const names[], unsigned count, const char *none)
+{
+	char text[128] = "";
+
+	for (unsigned i = 0; i < count; i++) {
 		size_t n = strlen(text);
 
 		if (names[i])
 			snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "", names[i]);
 	}
-	log_info("  %-34s %s", "flushed between VMs",
-		 off ? "nothing (mitigations=off)" : *text ? text : "nothing: the processor offers nothing for it");
+	log_info("  %-34s %s", title, *text ? text : none);
+}
+
+/* What this processor may leak, unless it says otherwise; predictions of branches always. */
+static void print_leaks(u32 seven_ebx, u32 amd_ebx)
+{
+	u64 no = arch_capabilities();
+	bool intel = cpu_features.vendor == CPU_VENDOR_INTEL, amd = cpu_features.vendor == CPU_VENDOR_AMD;
+	bool buffers = !(no & ARCH_MDS_NO) || ((seven_ebx & BIT(11)) /* RTM */ && !(no & ARCH_TAA_NO));
+	const char *const names[] = {
+		"branch predictions",
+		amd && (amd_ebx & BIT(26)) ? NULL : no & ARCH_SSB_NO ? NULL : "store bypass",
+		intel && !(no & ARCH_RDCL_NO) ? "Meltdown, L1 terminal fault" : NULL,
+		intel && buffers ? "CPU buffers" : NULL,
+	};
+
+	print_list("may leak by speculation", names, ARRAY_SIZE(names), "");
+}
+
+static void print_choice(void)
+{
+	const char *const flushed[] = {
+		flushes.returns ? "return predictions" : NULL,
+		flushes.branches ? "branch predictions" : NULL,
+		flushes.l1d ? "L1 data cache" : NULL,
+		flushes.buffers ? "CPU buffers" : NULL,
+	};
+	const char *const offered[] = {
+		cpu_features.spec_ctrl ? "SPEC_CTRL" : NULL,
+		cpu_features.pred_cmd ? "PRED_CMD" : NULL,
+		cpu_features.flush_cmd ? "FLUSH_CMD" : NULL,
+		cpu_features.arch_capabilities ? "ARCH_CAPABILITIES" : NULL,
+	};
+
+	print_list("flushed between VMs", flushed, ARRAY_SIZE(flushed), "nothing (mitigations=off)");
+	print_list("guests' own means against it", offered, ARRAY_SIZE(offered), "none: the processor has none");
 }
 
 void speculation_init(void)
 {
-	u32 seven_edx = cpu_features.max_leaf >= 7 ? cpuid(7).edx : 0, amd_ebx = 0;
+	u32 seven_ebx = 0, seven_edx = 0, amd_ebx = 0;
 
+	if (cpu_features.max_leaf >= 7) {
+		seven_ebx = cpuid(7).ebx;
+		seven_edx = cpuid(7).edx;
+	}
 	if (cpu_features.vendor == CPU_VENDOR_AMD && cpu_features.max_extended_leaf >= 0x80000008)
 		amd_ebx = cpuid(0x80000008).ebx;
-	flushes.branches = !off && ((seven_edx & BIT(26)) || (amd_ebx & BIT(12)));
-	flushes.l1d = !off && needs_l1d_flush(seven_edx);
+	flushes.returns = !off;
+	flushes.branches = !off && cpu_features.pred_cmd;
+	flushes.l1d = !off && cpu_features.vendor == CPU_VENDOR_INTEL && cpu_features.flush_cmd &&
+		      !(arch_capabilities() & (ARCH_RDCL_NO | ARCH_SKIP_L1DFL_VMENTRY));
 	flushes.buffers = !off && (seven_edx & BIT(10));
+	print_leaks(seven_ebx, amd_ebx);
 	print_choice();
+}
+
+void speculation_load_guest(u64 spec_ctrl)
+{
+	if (spec_ctrl)
+		wrmsr(MSR_SPEC_CTRL, spec_ctrl);
+}
+
+u64 speculation_save_guest(void)
+{
+	u64 value;
+
+	if (!cpu_features.spec_ctrl)
+		return 0;
+	value = rdmsr(MSR_SPEC_CTRL);
+	if (value)
+		wrmsr(MSR_SPEC_CTRL, 0);
+	return value;
+}
+
+/*
+ * Fill the return stack buffer, whose entries are 32 at most, with an address at which speculation ends. The red zone
+ * is for builds that have one.
+ */
+static void flush_return_predictions(void)
+{
+	unsigned long count = 32;
+
+	__asm__ volatile("sub $128, %%rsp\n\t"
+			 "1: call 2f\n\t"
+			 "int3\n"
+			 "2: dec %0\n\t"
+			 "jnz 1b\n\t"
+			 "add $128 + 32 * 8, %%rsp"
+			 : "+r"(count) : : "memory", "cc");
 }
 
 /*
@@ -95,6 +181,8 @@ void speculation_switch_vm(struct percpu *cpu, u32 vm_id)
 	if (likely(cpu->last_vm == vm_id))
 		return;
 	cpu->last_vm = vm_id;
+	if (flushes.returns)
+		flush_return_predictions();
 	if (flushes.branches)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
 	if (flushes.l1d)

@@ -2,7 +2,7 @@
 /*
  * What is flushed when a CPU goes from one VM to another, so that neither can attack or spy on the other by
  * speculative execution. Intel, "Indirect Branch Predictor Barrier", "L1 Data Cache Flush", "Microarchitectural
- * Data Sampling"; AMD, "Indirect Branch Control Extension". Within one VM, and between a VM and Lamina, nothing
+ * Data Sampling"; AMD, "Indirect Branch Control Extension", "Software Techniques for Managing Speculation". Within one VM, and between a VM and Lamina, nothing
  * is flushed.
  */
 #pragma once
@@ -15,5 +15,15 @@ struct percpu;
 void speculation_init(void);
 /* mitigations=off */
 bool speculation_off(void);
+/*
+ * IA32_SPEC_CTRL of the guest whose vCPU is loaded is in the processor: guests reach it without an exit. It applies to
+ * Lamina's code, too, for which IBRS and STIBP are harmless. While no vCPU is loaded it is 0, so that an idle CPU does
+ * not slow its sibling down. Save: returns the guest's value.
+ */
+void speculation_load_guest(u64 spec_ctrl);
+u64 speculation_save_guest(void);
+/* IA32_ARCH_CAPABILITIES as guests may see it: what it says about the processor, and no bit that announces an MSR. */
+u64 speculation_guest_capabilities(void);
+
 /* This VM is being loaded on `cpu`, the running one. The id must never have been another VM's. */
 void speculation_switch_vm(struct percpu *cpu, u32 vm_id);

@@ -211,6 +211,18 @@ static void cr3_is_as_wide_as_a_physical_address_in_long_mode(void **state)
 		CR3_REFUSES(BIT_ULL(bit));
 }
 
+/* SDM, "MOV - Move to/from Control Registers": with CR4.PCIDE bit 63 of the operand is no bit of CR3. */
+static void with_pcids_cr3_may_keep_translations(void **state)
+{
+	long_mode(true);
+	CR3_REFUSES(BIT_ULL(63) | 0x5003);
+	controls[CTL_CR4] |= CR4_PCIDE;
+	assert_int_equal(control_write_cr3(&vcpu, BIT_ULL(63) | 0x5003), 0);
+	assert_int_equal(controls[CTL_CR3], 0x5003);
+	CR3_TAKES(0x6fff);
+	CR3_REFUSES(BIT_ULL(62));
+}
+
 static void cr4_has_what_cpuid_announces(void **state)
 {
 	static const struct {
@@ -321,6 +333,7 @@ int main(void)
 		cmocka_unit_test_setup(paging_does_not_end_in_64_bit_code_nor_with_pcids, set_up),
 		cmocka_unit_test_setup(pae_paging_refuses_reserved_bits_of_its_pointers, set_up),
 		cmocka_unit_test_setup(cr3_is_as_wide_as_a_physical_address_in_long_mode, set_up),
+		cmocka_unit_test_setup(with_pcids_cr3_may_keep_translations, set_up),
 		cmocka_unit_test_setup(pae_pointers_are_loaded_by_these_bits_alone, set_up),
 		cmocka_unit_test_setup(cr4_has_what_cpuid_announces, set_up),
 		cmocka_unit_test_setup(nothing_announces_what_lamina_does_not_keep, set_up),

@@ -35,7 +35,7 @@ static u64 cr4, xcr0;
 static bool no_memory;
 
 /* The processor. */
-static u32 ecx_1, ebx_7, ecx_7, addresses;
+static u32 ecx_1, eax_7, ebx_7, ecx_7, addresses, last_extended;
 static u64 host_xcr0;
 
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
@@ -49,14 +49,14 @@ struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 	case 0:
 		return (struct cpuid_regs){ 0x20, 1, 2, 3 };
 	case 0x80000000:
-		return (struct cpuid_regs){ 0x80000008, 4, 5, 6 };
+		return (struct cpuid_regs){ last_extended, 4, 5, 6 };
 	case 1:
 		return (struct cpuid_regs){ ~0u, ~0u, ecx_1, ~0u };
 	case 4:		/* three caches, with sharing in bits 25:14 and cores in 31:26 */
 		return (struct cpuid_regs){ subleaf < 3 ? 0xfffffe21 + (subleaf << 5) : 0, subleaf, 7, 8 };
 	case 7:
 		return subleaf ? (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u } :
-				 (struct cpuid_regs){ ~0u, ebx_7, ecx_7, ~0u };
+				 (struct cpuid_regs){ eax_7, ebx_7, ecx_7, ~0u };
 	case 0xd:
 		if (!subleaf)
 			return (struct cpuid_regs){ (u32)host_xcr0, 9, 9, (u32)(host_xcr0 >> 32) };
@@ -114,6 +114,8 @@ static int set_up(void **state)
 	config.vcpus = 1;
 	config.hypervisor = HYPERVISOR_LAMINA;
 	ecx_1 = ebx_7 = ecx_7 = ~0u;
+	eax_7 = 1;
+	last_extended = 0x80000008;
 	host_xcr0 = 0xe7;
 	addresses = 0x3934;	/* 57 linear, 52 physical */
 	cr4 = 0;
@@ -412,6 +414,70 @@ static void misc_enable_limits_leaves_and_hides_nx(void **state)
 	assert_true(cpuid_has(&vcpu, FEATURE_NX));
 }
 
+/* Process-context identifiers and INVPCID are the processor's: SDM, "Process-Context Identifiers (PCIDs)". */
+static void pcids(void **state)
+{
+	assert_int_equal(leaf(1, 0).ecx & BIT(17), BIT(17));
+	assert_int_equal(leaf(7, 0).ebx & BIT(10), BIT(10));
+	assert_true(cpuid_has(&vcpu, FEATURE_PCID));
+	assert_true(cpuid_has(&vcpu, FEATURE_INVPCID));
+	ecx_1 = ~BIT(17);
+	ebx_7 = ~BIT(10);
+	create();
+	assert_false(cpuid_has(&vcpu, FEATURE_PCID));
+	assert_false(cpuid_has(&vcpu, FEATURE_INVPCID));
+}
+
+/*
+ * What the processor has against speculation, and no more. SDM, "CPUID", leaf 07H: IBRS and IBPB (26), STIBP (27),
+ * L1D_FLUSH (28), ARCH_CAPABILITIES (29), SSBD (31); subleaf 2 has more bits of SPEC_CTRL. APM vol. 3, leaf 80000008h
+ * EBX: IBPB (12), IBRS (14), STIBP (15), always on (16, 17), preferred (18), same mode (19), SSBD (24), SSB_NO (26),
+ * PSFD (28), BTC_NO (29), IBPB_RET (30). VIRT_SPEC_CTRL (25) would be Lamina's.
+ */
+static void speculation_control(void **state)
+{
+	assert_int_equal(leaf(7, 0).edx & 0xfc000000, 0xbc000000);
+	assert_int_equal(leaf(7, 0).eax, 0);
+	assert_leaf(7, 2, 0, 0, 0, 0);
+	assert_int_equal(leaf(0x80000008, 0).ebx, 0x750fd001);
+	eax_7 = 2;
+	create();
+	assert_int_equal(leaf(7, 0).eax, 2);
+	assert_leaf(7, 1, 0, 0, 0, 0);
+	assert_leaf(7, 2, 0, 0, 0, 0x3f);
+	assert_leaf(7, 3, 0, 0, 0, 0);
+}
+
+/* APM vol. 3, "Extended Feature Identification 2": LFENCE (2), null selectors (6), SBPB, IBPB_BRTYPE, SRSO (27 to 30). */
+static void leaf_80000021_of_amd(void **state)
+{
+	last_extended = cpu_features.max_extended_leaf = 0x80000026;
+	create();
+	assert_int_equal(leaf(0x80000000, 0).eax, 0x80000008);
+	cpu_features.vendor = CPU_VENDOR_AMD;
+	create();
+	assert_leaf(0x80000000, 0, 0x80000021, 4, 5, 6);
+	assert_leaf(0x80000021, 0, 0x78000044, 0, 0, 0);
+	assert_leaf(0x80000009, 0, 0, 0, 0, 0);
+	assert_leaf(0x80000020, 0, 0, 0, 0, 0);
+	assert_leaf(0x80000022, 0, 0, 0, 0, 0);
+	last_extended = cpu_features.max_extended_leaf = 0x80000020;
+	create();
+	assert_int_equal(leaf(0x80000000, 0).eax, 0x80000008);
+}
+
+/* The last one: what is withheld once is so for all guests. */
+static void what_the_hardware_cannot_give(void **state)
+{
+	u32 ebx = leaf(7, 0).ebx;
+
+	cpuid_withhold(FEATURE_INVPCID);
+	create();
+	assert_int_equal(leaf(7, 0).ebx, ebx & ~BIT(10));
+	assert_false(cpuid_has(&vcpu, FEATURE_INVPCID));
+	assert_true(cpuid_has(&vcpu, FEATURE_PCID));
+}
+
 static void out_of_memory(void **state)
 {
 	cpuid_destroy(&vcpu);
@@ -440,7 +506,11 @@ int main(void)
 		TEST(constant_leaves),
 		TEST(the_apic_can_be_disabled),
 		TEST(misc_enable_limits_leaves_and_hides_nx),
+		TEST(pcids),
+		TEST(speculation_control),
+		TEST(leaf_80000021_of_amd),
 		TEST(out_of_memory),
+		TEST(what_the_hardware_cannot_give),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

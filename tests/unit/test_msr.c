@@ -114,6 +114,7 @@ u8 cpuid_physical_bits(const struct vcpu *v) { return PHYSICAL_BITS; }
 void cpuid_misc_enable_changed(struct vcpu *v, u64 value) { misc_enable = value; }
 void cpuid_apic_enabled(struct vcpu *v, bool enabled) { apic_enabled = enabled; }
 u64 clock_tsc_hz(void) { return tsc_hz; }
+u64 speculation_guest_capabilities(void) { return 0x2b; }
 
 int control_write_efer(struct vcpu *v, u64 value)
 {
@@ -161,8 +162,15 @@ int rdmsr_safe(u32 msr, u64 *value)
 	return no_microcode ? -EFAULT : 0;
 }
 
+static struct { u32 msr; u64 value; } command;
+
 int wrmsr_safe(u32 msr, u64 value)
 {
+	if (msr == 0x49 || msr == 0x10b) {
+		command.msr = msr;
+		command.value = value;
+		return value > 1 ? -EFAULT : 0;
+	}
 	assert_int_equal(msr, MSR_BIOS_SIGN_ID);
 	assert_int_equal(value, 0);
 	microcode_zeroed++;
@@ -325,6 +333,48 @@ static void without_an_exit(void **state)
 		assert_int_equal(passed[i].msr, msrs[i]);
 		assert_true(passed[i].read && passed[i].write);
 	}
+}
+
+/* Each of the four is there if the processor has it. SPEC_CTRL: SDM, "IA32_SPEC_CTRL"; the commands are write-only. */
+static void speculation_control(void **state)
+{
+	static const struct { u32 msr; bool *has; } rows[] = {
+		{ 0x48, &cpu_features.spec_ctrl }, { 0x49, &cpu_features.pred_cmd }, { 0x10b, &cpu_features.flush_cmd },
+		{ 0x10a, &cpu_features.arch_capabilities },
+	};
+	unsigned others;
+
+	msr_apply_passthrough(&vm);
+	others = passed_count;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_absent(rows[i].msr);
+		*rows[i].has = true;
+		passed_count = 0;
+		msr_apply_passthrough(&vm);
+		assert_int_equal(passed_count, others + (rows[i].msr != 0x10a));
+		for (unsigned n = 0; n < passed_count; n++) {
+			if (passed[n].msr == rows[i].msr)
+				assert_true(passed[n].write && passed[n].read == (rows[i].msr == 0x48));
+			else
+				assert_false(passed[n].msr == 0x10a);
+		}
+		*rows[i].has = false;
+	}
+	cpu_features.spec_ctrl = cpu_features.pred_cmd = cpu_features.flush_cmd = true;
+	assert_kept(0x48, 5);
+	for (u32 msr = 0x49; msr <= 0x10b; msr += 0x10b - 0x49) {
+		assert_no_read(msr);
+		assert_int_equal(msr_guest_write(&vcpu, msr, 1), 0);
+		assert_int_equal(command.msr, msr);
+		assert_int_equal(command.value, 1);
+		assert_refused(msr, 2);
+	}
+	msr_destroy(&vcpu);
+	cpu_features.arch_capabilities = true;
+	assert_int_equal(msr_create(&vcpu), 0);
+	msr_reset(&vcpu, false);
+	assert_reads(0x10a, 0x2b);
+	assert_refused(0x10a, 0x2b);
 }
 
 /* Types 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB), 7 (UC-), in each of the eight fields. */
@@ -834,6 +884,7 @@ int main(void)
 		INTEL(the_vendor_holds_them),
 		INTEL(tsc_aux_needs_rdtscp),
 		AMD(without_an_exit),
+		INTEL(speculation_control),
 		INTEL(pat),
 		INTEL(efer_goes_to_the_controls),
 		INTEL(a_write_of_the_tsc_moves_the_adjustment),

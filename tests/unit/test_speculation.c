@@ -6,6 +6,7 @@
 /* link: lib/log.c lib/string.c tests/unit/fake_cpu.c */
 #include "tests/unit/fake_cpu.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/bootinfo/option.h"
@@ -21,13 +22,13 @@
 
 struct cpu_features cpu_features;
 
-static u32 seven_edx, amd_ebx;
-static char said[1024];
+static u32 seven_ebx, seven_edx, amd_ebx;
+static char said[4096];
 
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 {
 	return (struct cpuid_regs){
-		.ebx = leaf == 0x80000008 ? amd_ebx : 0,
+		.ebx = leaf == 0x80000008 ? amd_ebx : leaf == 7 ? seven_ebx : 0,
 		.edx = leaf == 7 ? seven_edx : 0,
 	};
 }
@@ -60,7 +61,7 @@ static int set_up(void **state)
 	cpu_features = (struct cpu_features){
 		.vendor = CPU_VENDOR_INTEL, .max_leaf = 0xd, .max_extended_leaf = 0x80000008,
 	};
-	seven_edx = amd_ebx = 0;
+	seven_ebx = seven_edx = amd_ebx = 0;
 	off = false;
 	memset(said, 0, sizeof(said));
 	return 0;
@@ -86,6 +87,27 @@ static unsigned count_writes(u32 msr)
 	return count;
 }
 
+/* What arch/cpu/cpufeature.c finds in the leaves. */
+static void init(void)
+{
+	bool amd = cpu_features.vendor == CPU_VENDOR_AMD;
+
+	cpu_features.spec_ctrl = (seven_edx & (BIT(26) | BIT(27) | BIT(31))) || (amd && (amd_ebx & 0x0100c000));
+	cpu_features.pred_cmd = (seven_edx & BIT(26)) || (amd && (amd_ebx & BIT(12)));
+	cpu_features.flush_cmd = seven_edx & BIT(28);
+	cpu_features.arch_capabilities = seven_edx & BIT(29);
+	speculation_init();
+}
+
+static void expect_words(const char *title, const char *words)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "  %-34s %s\n", title, words);
+	if (!strstr(said, line))
+		fail_msg("\"%s\", expected \"%s\"", said, line);
+}
+
 static void switch_once(void)
 {
 	struct percpu cpu = { 0 };
@@ -103,17 +125,17 @@ static void each_processor_gets_what_it_needs(void **state)
 		unsigned ibpb, l1d;
 		const char *words;
 	} rows[] = {
-		{ CPU_VENDOR_INTEL, 0, 0, 0, 0, 0, "nothing: the processor offers nothing for it" },
-		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, 0, 1, 0, "between VMs                branch predictions\n" },
-		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS | L1D_FLUSH, 0, 0, 1, 1, "branch predictions, L1 data cache\n" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | MD_CLEAR, 0, 0, 0, 1, "L1 data cache, CPU buffers\n" },
-		{ CPU_VENDOR_INTEL, MD_CLEAR, 0, 0, 0, 0, "between VMs                CPU buffers\n" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, 0, 0, 1, "L1 data cache\n" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(0), 0, 0, "offers nothing" },	/* RDCL_NO */
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(3), 0, 0, "offers nothing" },	/* SKIP_L1DFL_VMENTRY */
-		{ CPU_VENDOR_INTEL, 0, BIT(12), 0, 0, 0, "offers nothing" },	/* AMD's bit */
-		{ CPU_VENDOR_AMD, 0, BIT(12), 0, 1, 0, "branch predictions\n" },
-		{ CPU_VENDOR_AMD, L1D_FLUSH, 0, 0, 0, 0, "offers nothing" },
+		{ CPU_VENDOR_INTEL, 0, 0, 0, 0, 0, "return predictions" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, 0, 1, 0, "return predictions, branch predictions" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS | L1D_FLUSH, 0, 0, 1, 1, "return predictions, branch predictions, L1 data cache" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | MD_CLEAR, 0, 0, 0, 1, "return predictions, L1 data cache, CPU buffers" },
+		{ CPU_VENDOR_INTEL, MD_CLEAR, 0, 0, 0, 0, "return predictions, CPU buffers" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, 0, 0, 1, "return predictions, L1 data cache" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(0), 0, 0, "return predictions" },	/* RDCL_NO */
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(3), 0, 0, "return predictions" },	/* SKIP_L1DFL_VMENTRY */
+		{ CPU_VENDOR_INTEL, 0, BIT(12), 0, 0, 0, "return predictions" },	/* AMD's bit */
+		{ CPU_VENDOR_AMD, 0, BIT(12), 0, 1, 0, "return predictions, branch predictions" },
+		{ CPU_VENDOR_AMD, L1D_FLUSH, 0, 0, 0, 0, "return predictions" },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -122,9 +144,8 @@ static void each_processor_gets_what_it_needs(void **state)
 		seven_edx = rows[i].edx;
 		amd_ebx = rows[i].ebx;
 		fake_msr(ARCH_CAPABILITIES)->value = rows[i].capabilities;
-		speculation_init();
-		if (!strstr(said, rows[i].words))
-			fail_msg("row %u: \"%s\", expected \"%s\"", i, said, rows[i].words);
+		init();
+		expect_words("flushed between VMs", rows[i].words);
 		switch_once();
 		assert_int_equal(count_writes(PRED_CMD), rows[i].ibpb);
 		assert_int_equal(count_writes(FLUSH_CMD), rows[i].l1d);
@@ -140,6 +161,7 @@ static void leaves_that_are_not_there_say_nothing(void **state)
 	for (unsigned vendor = CPU_VENDOR_INTEL; vendor <= CPU_VENDOR_AMD; vendor++) {
 		cpu_features.vendor = vendor;
 		speculation_init();
+		expect_words("guests' own means against it", "none: the processor has none");
 		switch_once();
 		assert_int_equal(fake_cpu_writes(), 0);
 	}
@@ -150,14 +172,15 @@ static void the_user_can_do_without(void **state)
 	seven_edx = IBPB_AND_IBRS | L1D_FLUSH | MD_CLEAR;
 	choice = 1;
 	assert_int_equal(set_mitigations((struct str_view){ "off", 3 }), 0);
-	speculation_init();
-	assert_non_null(strstr(said, "nothing (mitigations=off)"));
+	init();
+	expect_words("flushed between VMs", "nothing (mitigations=off)");
+	expect_words("guests' own means against it", "SPEC_CTRL, PRED_CMD, FLUSH_CMD");
 	switch_once();
 	assert_int_equal(fake_cpu_writes(), 0);
 
 	choice = 0;
 	assert_int_equal(set_mitigations((struct str_view){ "auto", 4 }), 0);
-	speculation_init();
+	init();
 	switch_once();
 	assert_int_equal(fake_cpu_writes(), 2);
 	choice = -EINVAL;
@@ -182,12 +205,88 @@ static void a_schedule_takes_as_many_flushes_as_changes_of_the_vm(void **state)
 	struct percpu cpus[2] = { { 0 } };
 
 	seven_edx = IBPB_AND_IBRS;
-	speculation_init();
+	init();
 	for (unsigned i = 0; i < ARRAY_SIZE(schedule); i++) {
 		fake_cpu.step_count = 0;
 		speculation_switch_vm(&cpus[schedule[i].cpu], schedule[i].vm);
 		assert_int_equal(count_writes(PRED_CMD), schedule[i].flush);
 	}
+}
+
+/*
+ * Intel, "Affected Processors"; AMD, CPUID 80000008h EBX: what the processor does not deny. RDCL_NO is bit 0 of
+ * IA32_ARCH_CAPABILITIES, SSB_NO bit 4, MDS_NO bit 5, TAA_NO bit 8; TAA needs RTM.
+ */
+static void what_a_processor_may_leak(void **state)
+{
+	static const struct {
+		u8 vendor;
+		u32 ebx, amd_ebx;
+		u64 no;
+		const char *words;
+	} rows[] = {
+		{ CPU_VENDOR_INTEL, 0, 0, 0, "branch predictions, store bypass, Meltdown, L1 terminal fault, CPU buffers" },
+		{ CPU_VENDOR_INTEL, 0, 0, BIT(0), "branch predictions, store bypass, CPU buffers" },
+		{ CPU_VENDOR_INTEL, 0, 0, BIT(0) | BIT(5), "branch predictions, store bypass" },
+		{ CPU_VENDOR_INTEL, BIT(11), 0, BIT(0) | BIT(5), "branch predictions, store bypass, CPU buffers" },
+		{ CPU_VENDOR_INTEL, BIT(11), 0, BIT(0) | BIT(5) | BIT(8), "branch predictions, store bypass" },
+		{ CPU_VENDOR_INTEL, 0, BIT(26), BIT(0) | BIT(4) | BIT(5), "branch predictions" },
+		{ CPU_VENDOR_INTEL, 0, BIT(26), BIT(0) | BIT(5), "branch predictions, store bypass" },
+		{ CPU_VENDOR_AMD, BIT(11), 0, 0, "branch predictions, store bypass" },
+		{ CPU_VENDOR_AMD, 0, BIT(26), 0, "branch predictions" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_up(NULL);
+		cpu_features.vendor = rows[i].vendor;
+		seven_ebx = rows[i].ebx;
+		amd_ebx = rows[i].amd_ebx;
+		seven_edx = rows[i].vendor == CPU_VENDOR_INTEL ? ARCH : 0;
+		fake_msr(ARCH_CAPABILITIES)->value = rows[i].no;
+		init();
+		expect_words("may leak by speculation", rows[i].words);
+	}
+}
+
+/*
+ * Guests see the bits that describe the processor. 7, 9 to 12, 18, 21 to 23 and 25 announce MSRs that they do not
+ * get; the others are not defined. Intel, "CPUID Enumeration and Architectural MSRs".
+ */
+static void guests_see_what_describes_the_processor(void **state)
+{
+	static const u8 shown[] = { 0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28, 62 };
+	u64 expected = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(shown); i++)
+		expected |= 1ull << shown[i];
+	fake_msr(ARCH_CAPABILITIES)->value = ~0ull;
+	assert_int_equal(speculation_guest_capabilities(), 0);
+	cpu_features.arch_capabilities = true;
+	assert_int_equal(speculation_guest_capabilities(), expected);
+	fake_msr(ARCH_CAPABILITIES)->value = 0x2b;
+	assert_int_equal(speculation_guest_capabilities(), 0x2b);
+	fake_cpu_reset();
+	assert_int_equal(speculation_guest_capabilities(), 0);
+}
+
+/* The guest's SPEC_CTRL is in the processor while its vCPU is loaded, and 0 else. 0 is never written for nothing. */
+static void the_guests_spec_ctrl(void **state)
+{
+	const u32 spec_ctrl = 0x48;
+
+	speculation_load_guest(0);
+	assert_int_equal(speculation_save_guest(), 0);
+	assert_int_equal(fake_cpu.step_count, 0);	/* no such MSR */
+	cpu_features.spec_ctrl = true;
+	speculation_load_guest(0);
+	assert_int_equal(speculation_save_guest(), 0);
+	assert_int_equal(fake_cpu_writes(), 0);
+	speculation_load_guest(5);
+	assert_int_equal(fake_msr(spec_ctrl)->value, 5);
+	fake_msr(spec_ctrl)->value = 4;			/* the guest writes it */
+	assert_int_equal(speculation_save_guest(), 4);
+	assert_int_equal(fake_msr(spec_ctrl)->value, 0);
+	assert_int_equal(fake_cpu_writes(), 2);
 }
 
 int main(void)
@@ -196,6 +295,9 @@ int main(void)
 		fake_cpu_test_setup(each_processor_gets_what_it_needs, set_up),
 		fake_cpu_test_setup(leaves_that_are_not_there_say_nothing, set_up),
 		fake_cpu_test_setup(the_user_can_do_without, set_up),
+		fake_cpu_test_setup(what_a_processor_may_leak, set_up),
+		fake_cpu_test_setup(guests_see_what_describes_the_processor, set_up),
+		fake_cpu_test_setup(the_guests_spec_ctrl, set_up),
 		fake_cpu_test_setup(a_schedule_takes_as_many_flushes_as_changes_of_the_vm, set_up),
 	};
 

@@ -17,6 +17,7 @@
 #include "arch/fault/panic.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/cpu/cpuid.h"
 #include "core/mem/tdp.h"
 #include "core/vm_alloc.h"
 #include "svm/svm.h"
@@ -51,6 +52,25 @@ void speculation_switch_vm(struct percpu *on, u32 vm_id)
 {
 	assert_ptr_equal(on, &cpu);
 	vm_switched_to = vm_id;
+}
+
+static u64 guest_spec_ctrl;
+
+/* After the flushes, which the guest's settings must not change. */
+void speculation_load_guest(u64 spec_ctrl)
+{
+	assert_int_equal(vm_switched_to, vm.id);
+	guest_spec_ctrl = spec_ctrl;
+}
+
+u64 speculation_save_guest(void) { return guest_spec_ctrl; }
+
+static bool invpcid;
+
+bool cpuid_has(const struct vcpu *v, enum guest_feature feature)
+{
+	assert_int_equal(feature, FEATURE_INVPCID);
+	return invpcid;
 }
 
 void panic(const char *format, ...)
@@ -145,6 +165,7 @@ static int set_up(void **state)
 	svm_features = (struct svm_features){ .asids = 16 };
 	vm.id = 4;
 	fpu_resets = vm_switched_to = 0;
+	invpcid = false;
 	return 0;
 }
 
@@ -461,6 +482,7 @@ static void the_vmcb_at_power_up(void **state)
 		{ 0x008, 4, ONE(1) | ONE(17) | ONE(18) },			/* #DB, #AC, #MC */
 		{ 0x00c, 4, FIRST_MISC },
 		{ 0x010, 4, SECOND_MISC },
+		{ 0x014, 4, ONE(2) },		/* INVPCID */
 		{ 0x040, 8, virt_to_phys(block->iopm) },
 		{ 0x048, 8, virt_to_phys(block->msrpm) },
 		{ 0x058, 4, 9 },		/* ASID */
@@ -489,6 +511,52 @@ static void the_vmcb_at_power_up(void **state)
 
 	expect_vmcb(vcpu, expected, ARRAY_SIZE(expected));
 	delete_vcpu(vcpu);
+}
+
+/* APM vol. 2, "Layout of VMCB", offset 014h: a guest whose CPUID has no INVPCID gets #UD for it. */
+static void invpcid_exits_where_cpuid_hides_it(void **state)
+{
+	for (unsigned has = 0; has < 2; has++) {
+		struct vcpu *vcpu;
+
+		invpcid = has;
+		vcpu = reset_vcpu();
+		assert_int_equal(field(vcpu, 0x014, 4), has ? 0 : ONE(2));
+		delete_vcpu(vcpu);
+	}
+}
+
+/*
+ * APM vol. 2, "SPEC_CTRL Virtualization": with it VMRUN switches SPEC_CTRL by a field of the VMCB; without it the
+ * guest's value is in the processor while the vCPU is loaded. INIT keeps it, power-up clears it.
+ */
+static void a_vcpu_has_its_own_spec_ctrl(void **state)
+{
+	for (unsigned row = 0; row < 3; row++) {
+		bool has = row > 0, virtual = row > 1;
+		struct vcpu *vcpu;
+		u64 value = 0;
+
+		cpu_features.spec_ctrl = has;
+		svm_features.spec_ctrl = virtual;
+		fake_msr(0x48)->value = 3;
+		vcpu = reset_vcpu();
+		assert_int_equal(fake_msr(0x48)->value, has && !virtual ? 0 : 3);
+		assert_int_equal(svm_msr_set(vcpu, 0x48, 5), has ? 0 : -ENOENT);
+		assert_int_equal(fake_msr(0x48)->value, has && !virtual ? 5 : 3);
+		assert_int_equal(field(vcpu, 0x6e0, 8), virtual ? 5 : 0);
+		svm_vcpu_reset(vcpu, true);
+		assert_int_equal(svm_msr_get(vcpu, 0x48, &value), has ? 0 : -ENOENT);
+		assert_int_equal(value, has ? 5 : 0);
+		vcpu->spec_ctrl = 6;
+		guest_spec_ctrl = 1;
+		svm_vcpu_load(vcpu);
+		assert_int_equal(guest_spec_ctrl, virtual ? 1 : 6);
+		guest_spec_ctrl = 4;
+		svm_vcpu_put(vcpu);
+		assert_int_equal(vcpu->spec_ctrl, virtual ? 6 : 4);
+		delete_vcpu(vcpu);
+	}
 }
 
 static void what_a_guest_reads_at_power_up(void **state)
@@ -760,6 +828,8 @@ int main(void)
 		fake_cpu_test_setup(what_a_guest_reads_at_power_up, set_up),
 		fake_cpu_test_setup(the_hosts_cr4_mce_is_in_force_at_power_up, set_up),
 		fake_cpu_test_setup(power_up_keeps_a_flush_that_is_pending, set_up),
+		fake_cpu_test_setup(invpcid_exits_where_cpuid_hides_it, set_up),
+		fake_cpu_test_setup(a_vcpu_has_its_own_spec_ctrl, set_up),
 		fake_cpu_test_setup(init_keeps_what_the_manual_says, set_up),
 		fake_cpu_test_setup(a_power_up_resets_the_floating_point_unit, set_up),
 		fake_cpu_test_setup(live_registers_are_loaded_and_saved, set_up),

@@ -18,6 +18,10 @@ struct cpu_features cpu_features;
 void speculation_init(void) { }	/* it has a test of its own */
 void ept_init(void) { }		/* likewise */
 
+static u64 withheld;
+
+void cpuid_withhold(enum guest_feature feature) { withheld |= BIT_ULL(feature); }
+
 static u64 msrs[0x500];
 static bool unreadable[0x500];
 static char said[16384];
@@ -149,6 +153,23 @@ static void optional_ones_are_replaced(void **state)
 }
 
 /* Loaded on entry and not on exit, the host would run with the guest's. */
+/* SDM, "Definitions of Secondary Processor-Based VM-Execution Controls": without it the instruction raises #UD. */
+static void instructions_without_a_control_are_withheld(void **state)
+{
+	setup(state);
+	withheld = 0;
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(withheld, 0);
+	take_away(MSR_VMX_SECONDARY, BIT(12));
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(withheld, BIT_ULL(FEATURE_INVPCID));
+	setup(state);
+	withheld = 0;
+	take_away(MSR_VMX_SECONDARY, BIT(3));
+	assert_int_equal(vmx_probe(), 0);
+	assert_int_equal(withheld, BIT_ULL(FEATURE_RDTSCP));
+}
+
 static void halves_are_dropped(void **state)
 {
 	take_away(MSR_VMX_TRUE_EXIT, EXIT_LOAD_EFER | EXIT_SAVE_PAT);
@@ -423,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup(on_demand_controls_start_off, setup),
 		cmocka_unit_test_setup(true_controls_turn_cr3_exits_off, setup),
 		cmocka_unit_test_setup(optional_ones_are_replaced, setup),
+		cmocka_unit_test_setup(instructions_without_a_control_are_withheld, setup),
 		cmocka_unit_test_setup(halves_are_dropped, setup),
 		cmocka_unit_test_setup(required_ones_are_named, setup),
 		cmocka_unit_test_setup(unannounced_msrs_are_not_read, setup),

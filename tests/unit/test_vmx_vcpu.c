@@ -44,7 +44,8 @@ static struct vcpu *vcpu;
 static struct vcpu_vmx *vmx;
 static unsigned pages, page_limit, stored, fpu_saved, fpu_restored, fpu_initial, vm_switched_to;
 static u64 features;		/* bits of enum guest_feature */
-static u32 leaf_7_ebx, leaf_d_eax;
+static u32 leaf_d_eax;
+static u64 guest_spec_ctrl;
 static jmp_buf panicked;
 static bool may_panic;
 
@@ -98,6 +99,15 @@ void speculation_switch_vm(struct percpu *on, u32 vm_id)
 	vm_switched_to = vm_id;
 }
 
+/* After the flushes, which the guest's settings must not change. */
+void speculation_load_guest(u64 spec_ctrl)
+{
+	assert_int_equal(vm_switched_to, vm.id);
+	guest_spec_ctrl = spec_ctrl;
+}
+
+u64 speculation_save_guest(void) { return guest_spec_ctrl; }
+
 void panic(const char *format, ...)
 {
 	if (may_panic)
@@ -141,8 +151,6 @@ bool cpuid_has(const struct vcpu *v, enum guest_feature feature)
 
 struct cpuid_regs cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
 {
-	if (leaf == 7 && subleaf == 0)
-		return (struct cpuid_regs){ .ebx = leaf_7_ebx };
 	if (leaf == 0xd && subleaf == 1)
 		return (struct cpuid_regs){ .eax = leaf_d_eax };
 	fail_msg("CPUID leaf 0x%x, subleaf %u", leaf, subleaf);
@@ -243,8 +251,8 @@ static void power_on(void)
 	cpu_features = (struct cpu_features){ .rdtscp = true, .xsave = true };
 	vm = (struct vm){ .id = 4, .tdp_root = TDP_ROOT, .vendor = bitmap_page };
 	vm.space.root = VM_ROOT;
-	features = BIT_ULL(FEATURE_RDTSCP);
-	leaf_7_ebx = BIT(10);
+	features = BIT_ULL(FEATURE_RDTSCP) | BIT_ULL(FEATURE_INVPCID);
+	guest_spec_ctrl = 0;
 	leaf_d_eax = BIT(3);
 	page_limit = 100;
 	pages = stored = fpu_saved = fpu_restored = fpu_initial = vm_switched_to = 0;
@@ -445,8 +453,7 @@ static void hidden_instructions_are_switched_off(void **state)
 			  (hidden & 4 ? SECONDARY_XSAVES : 0);
 
 		power_on();
-		features = hidden & 1 ? ~BIT_ULL(FEATURE_RDTSCP) : BIT_ULL(FEATURE_RDTSCP);
-		leaf_7_ebx = hidden & 2 ? ~(u32)BIT(10) : BIT(10);
+		features = (hidden & 1 ? 0 : BIT_ULL(FEATURE_RDTSCP)) | (hidden & 2 ? 0 : BIT_ULL(FEATURE_INVPCID));
 		leaf_d_eax = hidden & 4 ? ~(u32)BIT(3) : BIT(3);
 		new_vcpu();
 		vmx_vcpu_load(vcpu);
@@ -790,6 +797,37 @@ static void putting_stores_registers(void **state)
 	finish();
 }
 
+static void a_vcpu_has_its_own_spec_ctrl(void **state)
+{
+	u64 value = 0;
+
+	start();
+	vcpu->spec_ctrl = 5;
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(guest_spec_ctrl, 5);
+	guest_spec_ctrl = 4;
+	vmx_vcpu_put(vcpu);
+	assert_int_equal(vcpu->spec_ctrl, 4);
+	finish();
+
+	/* Power-up clears it where there is one, INIT does not; and it is read and written in the processor. */
+	for (unsigned has = 0; has < 2; has++) {
+		start();
+		cpu_features.spec_ctrl = has;
+		vmx_vcpu_load(vcpu);
+		fake_msr(0x48)->value = 3;
+		assert_int_equal(vmx_msr_get(vcpu, 0x48, &value), has ? 0 : -ENOENT);
+		assert_int_equal(value, has ? 3 : 0);
+		assert_int_equal(vmx_msr_set(vcpu, 0x48, 7), has ? 0 : -ENOENT);
+		vmx_vcpu_reset(vcpu, true);
+		assert_int_equal(fake_msr(0x48)->value, has ? 7 : 3);
+		vmx_vcpu_reset(vcpu, false);
+		assert_int_equal(fake_msr(0x48)->value, has ? 0 : 3);
+		finish();
+		value = 0;
+	}
+}
+
 static void each_load_names_the_vm(void **state)
 {
 	start();
@@ -1129,6 +1167,7 @@ int main(void)
 		cmocka_unit_test(a_first_load_has_power_on_values),
 		cmocka_unit_test(what_is_switched_depends_on_the_processor_alone),
 		cmocka_unit_test(putting_stores_registers),
+		cmocka_unit_test(a_vcpu_has_its_own_spec_ctrl),
 		cmocka_unit_test(each_load_names_the_vm),
 		cmocka_unit_test(pause_loops_exit_on_demand),
 		cmocka_unit_test(reset_gives_the_manuals_state),

@@ -176,6 +176,43 @@ static void instructions(void)
 	check_eq(rdmsr(MSR_EFER) >> 11 & 1, 1, "EFER.NXE can be set");
 }
 
+static u32 invpcid(ulong type, u64 pcid, u64 address)
+{
+	return TRY("invpcid %0, %1", : : "m"((u64[2]){ pcid, address }), "r"(type) : "memory");
+}
+
+/* SDM, "Process-Context Identifiers (PCIDs)"; "INVPCID - Invalidate Process-Context Identifier" */
+static void pcids(void)
+{
+	ulong cr3 = READ_CR(3), cr4 = READ_CR(4);
+
+	if (!(leaf1.c & BIT(17))) {
+		skip("PCIDs", "not offered");
+		return;
+	}
+	WRITE_CR(3, cr3 | BIT(4));
+	check_eq(TRY("mov %0, %%cr4", : : "r"(cr4 | BIT(17)) : "memory"), GP, "CR4.PCIDE with a PCID in CR3");
+	WRITE_CR(3, cr3);
+	WRITE_CR(4, cr4 | BIT(17));
+	for (ulong pcid = 0; pcid < 0x1000; pcid += 0x3ff) {
+		WRITE_CR(3, cr3 | pcid);
+		check_eq(READ_CR(3), cr3 | pcid, "CR3 has a PCID");
+		WRITE_CR(3, cr3 | pcid | BIT(63));
+		check_eq(READ_CR(3), cr3 | pcid, "... and not the bit that keeps translations");
+	}
+	check_eq(TRY("mov %0, %%cr0", : : "r"(READ_CR(0) & ~BIT(31)) : "memory"), GP, "paging stays on with PCIDs");
+	if (leaf7.b & BIT(10)) {
+		for (ulong type = 0; type < 4; type++)
+			check_eq(invpcid(type, type < 2 ? 0x3ff : 0, (u64)&leaf1), NO_TRAP, "INVPCID of each type");
+		check_eq(invpcid(4, 0, 0), GP, "INVPCID of a type that there is not");
+		check_eq(invpcid(1, 0x1000, 0), GP, "INVPCID of a PCID that is too large");
+		check_eq(invpcid(0, 0, BIT(62)), GP, "INVPCID of an address that is not canonical");
+	}
+	WRITE_CR(3, cr3);
+	WRITE_CR(4, cr4);
+	check_eq(READ_CR(4), cr4, "CR4.PCIDE can be cleared");
+}
+
 int main(void)
 {
 	leaf1 = cpuid(1, 0);
@@ -187,5 +224,6 @@ int main(void)
 	cr4_bits();
 	xsave();
 	instructions();
+	pcids();
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 enum {
 	TSC = 0x10, APIC_BASE = 0x1b, FEATURE_CONTROL = 0x3a, TSC_ADJUST = 0x3b, BIOS_SIGN = 0x8b,
+	SPEC_CTRL = 0x48, PRED_CMD = 0x49, ARCH_CAPABILITIES = 0x10a, FLUSH_CMD = 0x10b,
 	MTRR_CAP = 0xfe, SYSENTER_CS = 0x174, SYSENTER_ESP, SYSENTER_EIP, MCG_CAP = 0x179, MISC_ENABLE = 0x1a0,
 	MTRR_BASE0 = 0x200, MTRR_MASK0, MTRR_FIX64K = 0x250, PAT = 0x277, MTRR_DEF_TYPE = 0x2ff,
 };
@@ -109,6 +110,35 @@ static void touched(void)
 	check_eq(try_wrmsr(MISC_ENABLE, value ^ 1), NO_TRAP, "MISC_ENABLE can be written");
 	check_eq(rdmsr(MISC_ENABLE), value ^ 1, "... and keeps it");
 	wrmsr(MISC_ENABLE, value);
+}
+
+/* As far as CPUID announces them. The processor checks the bits. */
+static void speculation(void)
+{
+	u32 edx = cpuid(0, 0).a >= 7 ? cpuid(7, 0).d : 0;
+	u32 amd = vendor_amd() && cpuid(0x80000000, 0).a >= 0x80000008 ? cpuid(0x80000008, 0).b : 0;
+	bool spec_ctrl = (edx & (BIT(26) | BIT(27) | BIT(31))) || (amd & (BIT(14) | BIT(15) | BIT(24)));
+	bool pred_cmd = (edx & BIT(26)) || (amd & BIT(12));
+	u64 value = 0;
+
+	if (qemu_tcg() || !hypervisor_present()) {
+		skip("speculation control", "QEMU and Bochs differ");
+		return;
+	}
+	check_eq(try_rdmsr(SPEC_CTRL, &value), spec_ctrl ? NO_TRAP : GP, "SPEC_CTRL is there if CPUID says so");
+	if (spec_ctrl) {
+		check_eq(value, 0, "SPEC_CTRL after reset");
+		if (edx & BIT(31))
+			keeps(SPEC_CTRL, 4, "SPEC_CTRL.SSBD");
+		refuses(SPEC_CTRL, BIT(63), "SPEC_CTRL: a reserved bit");
+	}
+	check_eq(try_wrmsr(PRED_CMD, 1), pred_cmd ? NO_TRAP : GP, "PRED_CMD is there if CPUID says so");
+	check_eq(try_rdmsr(PRED_CMD, &value), GP, "... and cannot be read");
+	check_eq(try_wrmsr(FLUSH_CMD, 1), edx & BIT(28) ? NO_TRAP : GP, "FLUSH_CMD is there if CPUID says so");
+	check_eq(try_rdmsr(FLUSH_CMD, &value), GP, "... and cannot be read");
+	check_eq(try_rdmsr(ARCH_CAPABILITIES, &value), edx & BIT(29) ? NO_TRAP : GP,
+		 "ARCH_CAPABILITIES are there if CPUID says so");
+	check_eq(try_wrmsr(ARCH_CAPABILITIES, 0), GP, "... and cannot be written");
 }
 
 static void efer(void)
@@ -238,6 +268,7 @@ int main(void)
 	apic_base();
 	apic_feature();
 	touched();
+	speculation();
 	efer();
 	tsc();
 	memory_types();
