@@ -114,7 +114,7 @@ static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 	record->info1 = vmx->qualification;
 	record->info2 = vmx->vectoring_info;
 	record->intr_info = record->error_code = 0;
-	if (unlikely(reason.full == EXIT_REASON_EXCEPTION_OR_NMI)) {
+	if (unlikely(reason.basic == EXIT_REASON_EXCEPTION_OR_NMI)) {
 		record->intr_info = vmcs_read32(EXIT_INTERRUPTION_INFO);
 		if (record->intr_info & INTERRUPTION_ERROR_CODE)
 			record->error_code = vmcs_read32(EXIT_INTERRUPTION_ERROR);

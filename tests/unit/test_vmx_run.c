@@ -705,6 +705,7 @@ static void interruption_fields_are_recorded_where_valid(void **state)
 	} cases[] = {
 		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000b11, 0x80000b11, 0x55 },
 		{ EXIT_REASON_EXCEPTION_OR_NMI, 0x80000301, 0x80000301, 0 },	/* no error code */
+		{ BIT(26) | EXIT_REASON_EXCEPTION_OR_NMI, 0x80000b11, 0x80000b11, 0x55 },	/* after a bus lock */
 		{ EXIT_REASON_EXTERNAL_INTERRUPT, 0x80000b11, 0, 0 },
 		{ EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
 		{ BIT(26) | EXIT_REASON_CPUID, 0x80000b11, 0, 0 },
