@@ -16,10 +16,11 @@ static void handle_host_event(struct vcpu *vcpu __maybe_unused)
 {
 }
 
+/* The INIT stays pending after the exit: VM_CR.R_INIT has made it an #SX as soon as GIF was set. See svm/enable.c. */
 static void handle_init(struct vcpu *vcpu)
 {
 	if (vm_once(vcpu->vm, ONCE_OTHER, VMEXIT_INIT))
-		vm_warn(vcpu->vm, "an INIT signal reached the processor and was held back");
+		vm_warn(vcpu->vm, "an INIT signal reached the processor: ignored");
 }
 
 static void handle_alignment_check(struct vcpu *vcpu)
