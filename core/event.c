@@ -242,7 +242,8 @@ bool event_inject(struct vcpu *vcpu)
 	} else {
 		waiting = true;
 	}
-	return waiting;
+	/* The vendor could not open a window: it is to be asked again after the delivery. */
+	return waiting || unlikely(events->nmi_pending && !events->nmi_window);
 }
 
 static bool is_woken(struct vcpu *vcpu)

@@ -239,6 +239,7 @@ struct vcpu_ops {
 	bool (*interrupt_blocked)(struct vcpu *vcpu);	/* IF=0 or a shadow */
 	bool (*nmi_blocked)(struct vcpu *vcpu);
 	void (*interrupt_window)(struct vcpu *vcpu, bool on);
+	/* Clears events.nmi_window where it has to be asked again after the next entry. */
 	void (*nmi_window)(struct vcpu *vcpu, bool on);
 
 	/* --- reports --- */

@@ -3,6 +3,23 @@
 #include "arch/cpu/x86.h"
 #include "svm/svm.h"
 
+/*
+ * An event comes before the instruction that was to run next: the one that is stepped, or the IRET of an NMI handler.
+ * Then an interrupt's handler is the next that ends by an IRET.
+ */
+static void before_one_instruction(struct vcpu *vcpu, const struct event *event)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (svm->stepping)
+		svm_end_step(vcpu);
+	if (svm->iret_pending && event->type == EVENT_INTERRUPT) {
+		svm->iret_pending = false;
+		svm->vmcb->control.intercept_misc1 |= INTERCEPT_IRET;
+		svm_dirty(svm, CLEAN_INTERCEPTS);
+	}
+}
+
 void svm_inject(struct vcpu *vcpu, const struct event *event)
 {
 	static const u8 types[] = {
@@ -14,7 +31,11 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 		[EVENT_PRIVILEGED_EXCEPTION] = VMCB_EVENT_EXCEPTION,
 	};
 	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 value = EVENT_VALID | EVENT_TYPE_BITS(types[event->type]) | event->vector;
+	u64 value;
+
+	if (unlikely(svm->stepping || svm->iret_pending))
+		before_one_instruction(vcpu, event);
+	value = EVENT_VALID | EVENT_TYPE_BITS(types[event->type]) | event->vector;
 
 	if (event->has_error_code)
 		value |= EVENT_HAS_CODE | (u64)event->error_code << 32;
@@ -112,42 +133,6 @@ void svm_handle_vintr(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-static void start_step(struct vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 rflags = vcpu_rflags(vcpu);
-
-	if (svm->stepping)
-		return;
-	svm->stepping = true;
-	svm->guest_tf = rflags & RFLAGS_TF;
-	svm->guest_dr6 = svm->vmcb->save.dr6;
-	vcpu_reg_write(vcpu, REG_RFLAGS, rflags | RFLAGS_TF);
-}
-
-void svm_end_step(struct vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	svm->stepping = false;
-	if (!svm->guest_tf)
-		vcpu_reg_write(vcpu, REG_RFLAGS, vcpu_rflags(vcpu) & ~RFLAGS_TF);
-	vcpu->events.nmi_window = false;
-	vcpu_request(vcpu, REQ_EVENT);
-}
-
-/*
- * SVM has no NMI window. While an NMI handler runs, the IRET intercept is set and reports its end. Where
- * a single instruction blocks the NMI (that IRET itself, or the one in an interrupt shadow), single-step it.
- */
-void svm_nmi_window(struct vcpu *vcpu, bool on)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (on && (svm->iret_pending || !svm->nmi_masked))
-		start_step(vcpu);
-}
-
 void svm_handle_iret(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -160,24 +145,4 @@ void svm_handle_iret(struct vcpu *vcpu)
 	/* An NMI may wait for this IRET: event_inject() asks for a window again, which single-steps it. */
 	vcpu->events.nmi_window = false;
 	vcpu_request(vcpu, REQ_EVENT);
-}
-
-/*
- * The processor has written DR6 before the #DB exits. If Lamina's single step is its only cause, hide it
- * from the guest: restore DR6 and raise nothing.
- */
-void svm_handle_debug(struct vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (svm->stepping) {
-		u64 news = svm->vmcb->save.dr6 & ~svm->guest_dr6;
-
-		svm_end_step(vcpu);
-		if (!svm->guest_tf && !(news & DR6_BREAKPOINTS)) {
-			svm_control_set(vcpu, CTL_DR6, svm->guest_dr6);
-			return;
-		}
-	}
-	event_raise(vcpu, X86_DB);
 }

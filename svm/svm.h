@@ -24,8 +24,9 @@ struct vcpu_svm {
 	bool nmi_masked;
 	bool iret_pending;	/* that IRET has exited, at iret_rip, and runs with the next entry */
 	u64 iret_rip;
-	bool stepping;		/* Lamina single-steps one instruction, then injects an NMI */
-	bool guest_tf;		/* RFLAGS.TF and DR6 as the guest had them before stepping */
+	bool stepping;		/* Lamina single-steps one instruction, then injects an NMI: svm/step.c */
+	bool step_is_iret;	/* that IRET */
+	bool guest_tf;		/* RFLAGS.TF and DR6 as the guest is to have them after the step */
 	u64 guest_dr6;
 
 	/* The guest's values while the vCPU is not loaded. */
@@ -39,6 +40,12 @@ static inline struct vcpu_svm *to_svm(struct vcpu *vcpu)
 {
 	return (struct vcpu_svm *)vcpu;
 }
+
+/*
+ * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, endlessly and with no
+ * instruction in between: only these intercepts get the processor out of that loop. svm/step.c adds others.
+ */
+#define SVM_EXCEPTIONS (BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC))
 
 /* A VM's intercept bitmaps: vm->vendor. AMD APM vol. 2, "IOIO Intercepts", "MSR Intercepts". */
 #define IOPM_ORDER  2	/* 12 KiB used */
@@ -161,7 +168,6 @@ void svm_inject(struct vcpu *vcpu, const struct event *event);
 bool svm_interrupt_blocked(struct vcpu *vcpu);
 bool svm_nmi_blocked(struct vcpu *vcpu);
 void svm_interrupt_window(struct vcpu *vcpu, bool on);
-void svm_nmi_window(struct vcpu *vcpu, bool on);
 void svm_delivery_cut_off(struct vcpu *vcpu);
 void svm_iret_done(struct vcpu *vcpu);
 static inline void svm_events_after_exit(struct vcpu *vcpu)
@@ -177,7 +183,10 @@ static inline void svm_events_after_exit(struct vcpu *vcpu)
 }
 void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
+/* svm/step.c */
+void svm_nmi_window(struct vcpu *vcpu, bool on);
 void svm_handle_debug(struct vcpu *vcpu);
+void svm_handle_fault(struct vcpu *vcpu);	/* exceptions that exit during a step only */
 void svm_end_step(struct vcpu *vcpu);
 /* svm/entry_state.c. Points to the VMCB itself; reads the rest from this processor. */
 void svm_entry_state_read(struct vcpu *vcpu, struct svm_entry_state *state);

@@ -46,11 +46,7 @@ static void set_intercepts(struct vmcb_control *control)
 {
 	/* Writes to CR0 exit by INTERCEPT_CR0_SEL_WRITE, below, and where set_cr0() asks for it. */
 	control->intercept_cr = INTERCEPT_CR_WRITE(4) | INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
-	/*
-	 * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, endlessly
-	 * and with no instruction in between: only these intercepts get the processor out of that loop.
-	 */
-	control->intercept_exceptions = BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC);
+	control->intercept_exceptions = SVM_EXCEPTIONS;
 	control->intercept_misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT |
 				   INTERCEPT_CR0_SEL_WRITE |
 				   INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT |

@@ -61,20 +61,40 @@ static enum insn_mode code_mode(struct vcpu *vcpu)
 	return cs.db ? INSN_MODE_32 : INSN_MODE_16;
 }
 
+/* A byte of the code, for a look that raises nothing. */
+static int peek_byte(struct vcpu *vcpu, unsigned at, u8 *byte)
+{
+	u32 access = PF_FETCH | gwalk_privilege(vcpu);
+	struct guest_fault fault;
+	gva_t gva;
+
+	if (gwalk_linear(vcpu, SEG_CS, vcpu_reg_read(vcpu, REG_RIP) + at, 1, access, &gva, &fault) ||
+	    gwalk_read(vcpu, gva, byte, 1, access, &fault))
+		return -EFAULT;
+	return 0;
+}
+
+int emulate_peek(struct vcpu *vcpu, struct insn *insn)
+{
+	enum insn_mode mode = code_mode(vcpu);
+	u8 bytes[INSN_MAX_LENGTH];
+	int error = -EAGAIN;
+
+	for (unsigned i = 0; i < INSN_MAX_LENGTH && error == -EAGAIN; i++) {
+		if (peek_byte(vcpu, i, &bytes[i]))
+			return -EFAULT;
+		error = insn_decode(bytes, i + 1, mode, insn);
+	}
+	return error;
+}
+
 void emulate_refuse(struct vcpu *vcpu, const char *why)
 {
 	char text[3 * INSN_MAX_LENGTH + 1] = "";
-	u64 rip = vcpu_reg_read(vcpu, REG_RIP);
-	struct guest_fault fault;
-	gva_t gva;
 	u8 byte;
 
-	for (unsigned i = 0; i < INSN_MAX_LENGTH; i++) {
-		if (gwalk_linear(vcpu, SEG_CS, rip + i, 1, PF_FETCH, &gva, &fault) ||
-		    gwalk_read(vcpu, gva, &byte, 1, PF_FETCH, &fault))
-			break;
+	for (unsigned i = 0; i < INSN_MAX_LENGTH && !peek_byte(vcpu, i, &byte); i++)
 		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", byte);
-	}
 	exit_unexpected(vcpu, "%s; the bytes at RIP are%s", why, text);
 }
 

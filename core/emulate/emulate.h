@@ -34,6 +34,9 @@ void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
  */
 int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 
+/* Decode it without a trace in the guest. -EFAULT: its bytes are out of reach; -EINVAL: they are no instruction. */
+int emulate_peek(struct vcpu *vcpu, struct insn *insn);
+
 /*
  * Emulate the instruction that accessed MMIO, and step over it. A REP string instruction may stay at
  * RIP, to continue at the next entry: see emulate_string().

@@ -554,6 +554,25 @@ static void test_refusals_read_no_byte_that_they_do_not_name(void **state)
 	assert_int_equal(*pte(CODE + PAGE_SIZE) & PTE_ACCESSED, 0);
 }
 
+/* Reads no byte beyond the instruction, and raises nothing where it cannot read. */
+static void test_a_peek_at_the_next_instruction(void **state)
+{
+	static const u8 pushf = 0x9c, undefined = 0x06;	/* PUSH ES, elsewhere */
+	struct insn insn;
+
+	place(CODE + PAGE_SIZE - 1, &pushf, 1);
+	assert_int_equal(emulate_peek(&fake.vcpu, &insn), 0);
+	assert_int_equal(insn.opcode, 0x9c);
+	assert_int_equal(insn.length, 1);
+	assert_int_equal(*pte(CODE + PAGE_SIZE) & PTE_ACCESSED, 0);
+
+	place(CODE, &undefined, 1);
+	assert_int_equal(emulate_peek(&fake.vcpu, &insn), -EINVAL);
+	*pte(CODE) = 0;
+	assert_int_equal(emulate_peek(&fake.vcpu, &insn), -EFAULT);
+	assert_false(fake.faulted || fake.ended);
+}
+
 /* If the code has changed since the exit, nothing is emulated and RIP stays: the guest runs the new code. */
 static void test_code_that_changed_since(void **state)
 {
@@ -616,6 +635,7 @@ int main(void)
 		TEST(test_opcode_extensions),
 		TEST(test_opcodes_of_other_maps_and_modes),
 		TEST(test_refusals_name_no_byte_beyond_the_limit),
+		TEST(test_a_peek_at_the_next_instruction),
 		TEST(test_refusals_read_no_byte_that_they_do_not_name),
 		TEST(test_code_that_changed_since),
 		TEST(test_event_delivery_to_device_memory),

@@ -21,7 +21,7 @@
 static struct vm vm;
 static struct vcpu vcpu;
 static u64 controls[CTL_XCR0 + 1];
-static bool irq_blocked, nmi_blocked;
+static bool irq_blocked, nmi_blocked, no_window_yet;
 static int pending, acknowledged, pending_after;	/* vectors, -1: none */
 static char diary[512];		/* what reached the vendor, in order */
 static enum vm_end ended;
@@ -87,6 +87,8 @@ static void nmi_window(struct vcpu *v, bool on)
 {
 	assert_int_equal(v->events.nmi_window, on);
 	note("NMI window %u ", on);
+	if (no_window_yet)
+		v->events.nmi_window = false;
 }
 
 static int irq_pending(void *vlapic) { return pending; }
@@ -119,7 +121,7 @@ static int setup(void **state)
 	vcpu.regs[REG_RFLAGS] = RFLAGS_FIXED;
 	vcpu.regs_available = BIT(REG_RFLAGS);
 	controls[CTL_CR0] = CR0_PE;
-	irq_blocked = nmi_blocked = false;
+	irq_blocked = nmi_blocked = no_window_yet = false;
 	for_good = revived = 0;
 	pending = acknowledged = pending_after = -1;
 	ended = VM_END_NONE;
@@ -327,6 +329,21 @@ static void a_blocked_nmi_waits_for_its_window(void **state)
 	enters("", false);
 }
 
+/* The vendor has to be asked again, after what the next entry delivers. */
+static void a_window_that_cannot_be_opened_yet_is_asked_for_again(void **state)
+{
+	bool waiting;
+
+	nmi_blocked = no_window_yet = true;
+	event_queue_nmi(&vcpu);
+	event_raise_error(&vcpu, X86_GP, 0);
+	assert_string_equal(entry(&waiting), "type 3 vector 13 error 0x0 NMI window 1 ");
+	assert_true(waiting);
+	no_window_yet = false;
+	assert_string_equal(entry(&waiting), "NMI window 1 ");
+	assert_false(waiting);
+}
+
 static void an_nmi_waits_behind_an_exception(void **state)
 {
 	event_raise(&vcpu, X86_UD);
@@ -475,6 +492,7 @@ int main(void)
 		TEST(an_interrupted_delivery_is_done_again),
 		TEST(one_nmi_is_latched_behind_another),
 		TEST(a_blocked_nmi_waits_for_its_window),
+		TEST(a_window_that_cannot_be_opened_yet_is_asked_for_again),
 		TEST(an_nmi_waits_behind_an_exception),
 		TEST(an_interrupt_is_acknowledged_when_it_enters),
 		TEST(another_interrupt_behind_it_asks_for_a_window),

@@ -19,16 +19,8 @@ struct svm_features svm_features;
 static struct vmcb vmcb;
 static struct vcpu_svm svm;
 static struct vcpu *const vcpu = &svm.vcpu;
-static unsigned raised;
 
 static const struct vcpu_ops ops = { .reg_fetch = svm_reg_fetch };
-
-void event_raise(struct vcpu *v, u8 vector)
-{
-	assert_ptr_equal(v, vcpu);
-	assert_int_equal(vector, X86_DB);
-	raised++;
-}
 
 static int set_up(void **state)
 {
@@ -38,7 +30,6 @@ static int set_up(void **state)
 	vcpu->ops = &ops;
 	vmcb.control.clean = CLEAN_ALL;
 	vmcb.save.rflags = RFLAGS_FIXED;
-	raised = 0;
 	return 0;
 }
 
@@ -267,101 +258,52 @@ static void the_window_closes_with_its_exit(void **state)
 	expect_event_request();
 }
 
-/* Only where a single instruction blocks the NMI: a shadow, or the handler's IRET. */
-static void an_nmi_window_is_a_step(void **state)
+static unsigned steps_ended;
+
+void svm_end_step(struct vcpu *v)
+{
+	assert_ptr_equal(v, vcpu);
+	svm.stepping = false;
+	steps_ended++;
+}
+
+/* The frame of an event that comes before the stepped instruction is the guest's alone. */
+static void an_event_ends_a_step(void **state)
+{
+	for (u8 type = EVENT_INTERRUPT; type <= EVENT_PRIVILEGED_EXCEPTION; type++) {
+		set_up(NULL);
+		steps_ended = 0;
+		svm.stepping = true;
+		svm_inject(vcpu, &(struct event){ .type = type, .vector = type == EVENT_NMI ? 2 : 1 });
+		assert_int_equal(steps_ended, 1);
+		svm_inject(vcpu, &(struct event){ .type = type, .vector = type == EVENT_NMI ? 2 : 1 });
+		assert_int_equal(steps_ended, 1);
+	}
+}
+
+/*
+ * An interrupt that comes before the IRET of an NMI's handler: NMIs stay blocked until its own handler's IRET. A fault
+ * of the IRET does not block them: SDM, "Handling Multiple NMIs".
+ */
+static void an_interrupt_before_the_iret_puts_the_end_off(void **state)
 {
 	static const struct {
-		bool on, masked, iret, steps;
-	} rows[] = {
-		{ true, false, false, true },
-		{ true, true, false, false },	/* the IRET intercept reports the end of the handler */
-		{ true, true, true, true },
-		{ false, false, false, false },
-		{ false, true, true, false },
-	};
+		u8 type;
+		bool put_off;
+	} rows[] = { { EVENT_INTERRUPT, true }, { EVENT_EXCEPTION, false } };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		set_up(NULL);
-		svm.nmi_masked = rows[i].masked;
-		svm.iret_pending = rows[i].iret;
-		svm_nmi_window(vcpu, rows[i].on);
-		assert_int_equal(svm.stepping, rows[i].steps);
-		assert_int_equal(vcpu_rflags(vcpu), RFLAGS_FIXED | (rows[i].steps ? RFLAGS_TF : 0));
-		assert_int_equal(vcpu->regs_dirty, rows[i].steps ? BIT(REG_RFLAGS) : 0);
+		svm.nmi_masked = svm.iret_pending = true;
+		svm.iret_rip = 0x1234;
+		svm_inject(vcpu, &(struct event){ .type = rows[i].type, .vector = 13 });
+		assert_int_equal(svm.iret_pending, !rows[i].put_off);
+		assert_int_equal(vmcb.control.intercept_misc1, rows[i].put_off ? INTERCEPT_OF_IRET : 0);
+		expect_dirty(rows[i].put_off ? CLEAN_INTERCEPTS : 0);
+		vcpu->exit_rip = 0x8000;
+		svm_events_after_exit(vcpu);
+		assert_int_equal(svm_nmi_blocked(vcpu), rows[i].put_off);
 	}
-}
-
-static void begin_step(u64 guest_tf, u64 guest_dr6)
-{
-	set_up(NULL);
-	vmcb.save.rflags = RFLAGS_FIXED | RFLAGS_IF | guest_tf;
-	vmcb.save.dr6 = guest_dr6;
-	svm_nmi_window(vcpu, true);
-	assert_int_equal(vcpu_rflags(vcpu), RFLAGS_FIXED | RFLAGS_IF | RFLAGS_TF);
-	vcpu->events.nmi_window = true;
-}
-
-/* A second request while stepping must not take Lamina's TF for the guest's. */
-static void a_step_begins_once(void **state)
-{
-	begin_step(0, 0xffff0ff0);
-	vmcb.save.dr6 = 0xffff4ff0;
-	svm_nmi_window(vcpu, true);
-	assert_false(svm.guest_tf);
-	assert_int_equal(svm.guest_dr6, 0xffff0ff0);
-}
-
-static void a_step_gives_tf_back(void **state)
-{
-	static const u64 tf[] = { 0, RFLAGS_TF };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(tf); i++) {
-		begin_step(tf[i], 0xffff0ff0);
-		svm_end_step(vcpu);
-		assert_false(svm.stepping);
-		assert_int_equal(vcpu_rflags(vcpu), RFLAGS_FIXED | RFLAGS_IF | tf[i]);
-		assert_false(vcpu->events.nmi_window);
-		expect_event_request();
-	}
-}
-
-/* --- #DB, which is intercepted after DR6 was written --- */
-
-static void a_debug_exception_is_the_guests_but_for_lone_steps_of_lamina(void **state)
-{
-	static const struct {
-		u64 guest_tf, before, after;
-		bool raised;
-		u64 dr6;
-	} rows[] = {
-		{ 0, 0xffff0ff0, 0xffff4ff0, false, 0xffff0ff0 },
-		{ 0, 0xffff0ff1, 0xffff4ff1, false, 0xffff0ff1 },	/* an old breakpoint */
-		{ 0, 0xffff0ff0, 0xffff4ff1, true, 0xffff4ff1 },	/* a new one */
-		{ 0, 0xffff0ff1, 0xffff4ff9, true, 0xffff4ff9 },
-		{ 0, 0xffff0ff0, 0xffff4ff8, true, 0xffff4ff8 },
-		{ RFLAGS_TF, 0xffff0ff0, 0xffff4ff0, true, 0xffff4ff0 },
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		begin_step(rows[i].guest_tf, rows[i].before);
-		vmcb.save.dr6 = rows[i].after;
-		vmcb.control.clean = CLEAN_ALL;
-		svm_handle_debug(vcpu);
-		assert_int_equal(raised, rows[i].raised);
-		assert_int_equal(vmcb.save.dr6, rows[i].dr6);
-		expect_dirty(rows[i].raised ? 0 : CLEAN_DR);
-		assert_false(svm.stepping);
-		assert_int_equal(vcpu_rflags(vcpu), RFLAGS_FIXED | RFLAGS_IF | rows[i].guest_tf);
-	}
-}
-
-static void a_debug_exception_without_a_step_is_the_guests(void **state)
-{
-	vmcb.save.dr6 = 0xffff4ff0;
-	svm_handle_debug(vcpu);
-	assert_int_equal(raised, 1);
-	assert_int_equal(vmcb.save.dr6, 0xffff4ff0);
-	assert_int_equal(vcpu->requests, 0);
 }
 
 int main(void)
@@ -377,11 +319,8 @@ int main(void)
 		cmocka_unit_test_setup(the_written_rflags_count, set_up),
 		cmocka_unit_test_setup(an_interrupt_window_is_a_virtual_interrupt, set_up),
 		cmocka_unit_test_setup(the_window_closes_with_its_exit, set_up),
-		cmocka_unit_test_setup(an_nmi_window_is_a_step, set_up),
-		cmocka_unit_test_setup(a_step_begins_once, set_up),
-		cmocka_unit_test_setup(a_step_gives_tf_back, set_up),
-		cmocka_unit_test_setup(a_debug_exception_is_the_guests_but_for_lone_steps_of_lamina, set_up),
-		cmocka_unit_test_setup(a_debug_exception_without_a_step_is_the_guests, set_up),
+		cmocka_unit_test_setup(an_event_ends_a_step, set_up),
+		cmocka_unit_test_setup(an_interrupt_before_the_iret_puts_the_end_off, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

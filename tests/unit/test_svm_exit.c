@@ -62,6 +62,7 @@ HANDLER(exit_cr_decode, "decode")
 HANDLER(svm_handle_vintr, "window")
 HANDLER(svm_handle_iret, "iret")
 HANDLER(svm_handle_debug, "debug")
+HANDLER(svm_handle_fault, "fault")
 HANDLER(svm_end_step, "end of step;")
 
 void exit_io(struct vcpu *v, u16 port, unsigned size, bool in)
@@ -171,9 +172,20 @@ static const struct {
 	u64 code;
 	const char *name, *call;
 } simple[] = {
+	{ 0x40, "#DE", "fault" },		/* these exit during a step only */
 	{ 0x41, "#DB", "debug" },
+	{ 0x45, "#BR", "fault" },
+	{ 0x46, "#UD", "fault" },
+	{ 0x47, "#NM", "fault" },
+	{ 0x4a, "#TS", "fault" },
+	{ 0x4b, "#NP", "fault" },
+	{ 0x4c, "#SS", "fault" },
+	{ 0x4d, "#GP", "fault" },
+	{ 0x4e, "#PF", "fault" },
+	{ 0x50, "#MF", "fault" },
 	{ 0x51, "#AC", "raise 17(0)" },
 	{ 0x52, "#MC", "" },			/* served by svm_vcpu_run() */
+	{ 0x53, "#XM", "fault" },
 	{ 0x60, "external interrupt", "" },	/* the host takes them in its interrupt window */
 	{ 0x61, "NMI", "" },
 	{ 0x62, "SMI", "" },

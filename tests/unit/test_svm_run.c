@@ -114,7 +114,7 @@ void svm_handle_exit(struct vcpu *v)
 }
 
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
-void event_raise(struct vcpu *v, u8 vector) { fail(); }
+void svm_end_step(struct vcpu *v) { fail(); }
 
 void exit_machine_check(struct vcpu *v, bool entered)
 {
