@@ -45,6 +45,8 @@ struct irqchip_ops {
 	void (*tsc_changed)(struct vcpu *vcpu);
 	u64 (*cr8_read)(struct vcpu *vcpu);
 	void (*cr8_write)(struct vcpu *vcpu, u64 value);	/* 0..15, checked */
+	/* Can a device still send this vCPU an NMI? Takes the VM lock. Any CPU, while none of the VM's vCPUs runs. */
+	bool (*nmi_may_come)(struct vcpu *vcpu);
 	/* Send what the low half of an ICR describes to one APIC, by its id. False: nobody accepted it. */
 	bool (*send_ipi)(struct vcpu *sender, u32 apic_id, u32 icr);
 };

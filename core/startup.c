@@ -153,6 +153,18 @@ static bool all_halted_for_good(const struct vm *vm)
 	return true;
 }
 
+/* A device may send an NMI to one that is not in an NMI's handler: a line of the IOAPIC or the 8259s that is routed so. */
+static bool nmi_may_come(const struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+
+		if (vcpu->activity == VCPU_HALTED && vcpu->halt_nmi && vm->irqchip->nmi_may_come(vcpu))
+			return true;
+	}
+	return false;
+}
+
 void halt_for_good(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
@@ -162,10 +174,12 @@ void halt_for_good(struct vcpu *vcpu)
 	vcpu->halted_for_good = !is_signalled(vcpu);
 	over = vcpu->halted_for_good && all_halted_for_good(vm);
 	spin_unlock(&vm->signal_lock);
-	if (over && vm->vcpu_count == 1)
+	if (!over || nmi_may_come(vm))
+		return;
+	if (vm->vcpu_count == 1)
 		vm_end(vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
 		       (unsigned long long)vcpu->exit_rip);
-	else if (over)
+	else
 		vm_end(vm, VM_END_HALTED, "all processors are halted with interrupts off, nothing can wake them "
 		       "(the last: %u, RIP 0x%llx)", vcpu->id, (unsigned long long)vcpu->exit_rip);
 }

@@ -168,6 +168,22 @@ static bool send_ipi(struct vcpu *sender, u32 apic_id, u32 icr)
 	return apic_bus_send(vcpu_vm(sender), &message);
 }
 
+/*
+ * The 8259s' output and the devices' lines are all that can become an NMI: nothing drives LINT1, and the sources of the
+ * LVT's other entries that have a delivery mode do not exist.
+ */
+static bool nmi_may_come(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu_vm(vcpu);
+	bool may;
+
+	vm_lock(vm);
+	may = (vcpu == vm_bsp(vm) && vlapic_lint0_is_nmi(vcpu_vlapic(vcpu))) ||
+	      vioapic_sends_nmi(irqchip_ioapic(vm), vcpu);
+	vm_unlock(vm);
+	return may;
+}
+
 static const struct irqchip_ops irqchip_ops = {
 	.set_line = set_line,
 	.line_waiting = line_waiting,
@@ -179,6 +195,7 @@ static const struct irqchip_ops irqchip_ops = {
 	.tsc_changed = tsc_changed,
 	.cr8_read = cr8_read,
 	.cr8_write = cr8_write,
+	.nmi_may_come = nmi_may_come,
 	.send_ipi = send_ipi,
 };
 

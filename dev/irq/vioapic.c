@@ -96,6 +96,18 @@ bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin)
 	return apic_bus_is_waiting(vioapic->vm, &message);
 }
 
+bool vioapic_sends_nmi(const struct vioapic *vioapic, const struct vcpu *vcpu)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		u64 entry = vioapic->entries[pin];
+		const struct apic_message message = message_of(vioapic, entry);
+
+		if (!(entry & IOAPIC_ENTRY_MASKED) && message.delivery == APIC_NMI && apic_bus_addresses(vcpu, &message))
+			return true;
+	}
+	return false;
+}
+
 /*
  * An EOI ends the interrupts of all pins with this vector, and of those whose entry had it when the interrupt
  * was sent. A pin that is still asserted interrupts again.

@@ -40,11 +40,14 @@ struct vioapic {
 
 /* Claims its MMIO range; all entries are masked. `vioapic` must be zeroed. 0, -EEXIST, -ENOSPC. */
 int vioapic_create(struct vioapic *vioapic, struct vm *vm);
-/* VM lock, for this and the next. */
+/* VM lock, for this and the next two. */
 void vioapic_set_pin(struct vioapic *vioapic, unsigned pin, bool level);
 
 /* Is the pin's vector pending in the IRR of a local APIC that its entry addresses? false where it is masked. */
 bool vioapic_pin_waiting(const struct vioapic *vioapic, unsigned pin);
+
+/* Is a pin that is not masked programmed to send NMIs to this vCPU? */
+bool vioapic_sends_nmi(const struct vioapic *vioapic, const struct vcpu *vcpu);
 
 /* EOI broadcast: a local APIC of the VM has ended a level-triggered interrupt with this vector. Takes the VM lock. */
 void vioapic_eoi(struct vm *vm, u8 vector);

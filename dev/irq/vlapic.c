@@ -224,6 +224,13 @@ bool vlapic_passes_extint(const struct vlapic *vlapic)
 	return !(entry & LVT_MASKED) && LVT_DELIVERY(entry) == APIC_EXTINT;
 }
 
+bool vlapic_lint0_is_nmi(const struct vlapic *vlapic)
+{
+	u32 entry = READ_ONCE(vlapic->lvt[LVT_LINT0]);
+
+	return (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && !(entry & LVT_MASKED) && LVT_DELIVERY(entry) == APIC_NMI;
+}
+
 /* Each rise counts as an edge, also where the guest programs the pin as level-sensitive. */
 void vlapic_set_lint0(struct vlapic *vlapic, bool level)
 {

@@ -89,6 +89,8 @@ int vlapic_pending(struct vlapic *vlapic);
 int vlapic_acknowledge(struct vlapic *vlapic);
 /* Does LINT0 pass an ExtINT of the 8259s? true too where the APIC is switched off in IA32_APIC_BASE. */
 bool vlapic_passes_extint(const struct vlapic *vlapic);
+/* Any CPU: would a rise of LINT0 be an NMI? */
+bool vlapic_lint0_is_nmi(const struct vlapic *vlapic);
 /* Any CPU, with the VM lock: the level of LINT0, which is the 8259s' output. */
 void vlapic_set_lint0(struct vlapic *vlapic, bool level);
 

@@ -75,7 +75,16 @@ static const struct vcpu_ops ops = {
 	.vcpu_reset = vendor_reset, .tsc_offset_changed = tsc_offset_changed, .segment_get = segment_get,
 	.segment_set = segment_set, .control_get = no_control,
 };
-static const struct irqchip_ops irqchip = { .vcpu_reset = lapic_reset, .pending = pending };
+static u32 nmi_to;	/* bit n: a device may send vCPU n an NMI */
+static bool nmi_may_come(struct vcpu *vcpu)
+{
+	assert_int_equal(vm.signal_lock.next, vm.signal_lock.served);	/* the VM lock comes before it */
+	return nmi_to & BIT(vcpu->id);
+}
+
+static const struct irqchip_ops irqchip = {
+	.vcpu_reset = lapic_reset, .pending = pending, .nmi_may_come = nmi_may_come,
+};
 
 static int set_up_with(u32 count)
 {
@@ -85,6 +94,7 @@ static int set_up_with(u32 count)
 	ends = 0;
 	waiting = -1;
 	nmi_is_blocked = false;
+	nmi_to = 0;
 	vm.irqchip = &irqchip;
 	vm.vcpu_count = count;
 	vm.start_tsc = 700;
@@ -309,6 +319,42 @@ static void the_vm_ends_with_the_last_processor(void **state)
 	assert_int_equal(vm.end, VM_END_HALTED);
 }
 
+/* SDM, "HLT": an NMI resumes execution, whatever IF is; not while the one before is in service: "Handling Multiple NMIs". */
+static void a_processor_that_a_device_may_send_an_nmi_is_not_dead(void **state)
+{
+	nmi_to = BIT(0);
+	halt(&vcpus[0], false);
+	assert_int_equal(ends, 0);
+	nmi_is_blocked = true;
+	halt(&vcpus[0], false);
+	assert_int_equal(vm.end, VM_END_HALTED);
+}
+
+static void nor_are_the_others(void **state)
+{
+	start_all();
+	nmi_to = BIT(2);
+	halt(&vcpus[0], false);
+	halt(&vcpus[2], false);
+	halt(&vcpus[1], false);
+	assert_int_equal(ends, 0);
+	/* The NMI comes, its handler halts: now nothing is left. */
+	vcpu_raise_nmi(&vcpus[2]);
+	serve(&vcpus[2]);
+	assert_int_equal(vcpus[2].activity, VCPU_RUNNING);
+	nmi_is_blocked = true;
+	halt(&vcpus[2], false);
+	assert_int_equal(ends, 1);
+}
+
+/* It discards NMIs. */
+static void a_processor_that_never_started_is_woken_by_no_nmi(void **state)
+{
+	nmi_to = BIT(1);
+	halt(&vcpus[0], false);
+	assert_int_equal(vm.end, VM_END_HALTED);
+}
+
 /* Who has been sent a signal is not dead, whether it has looked or not. */
 static void a_signal_keeps_the_vm_alive(void **state)
 {
@@ -412,6 +458,9 @@ int main(void)
 		TEST(a_signal_keeps_the_vm_alive),
 		TEST(a_blocked_nmi_wakes_nobody),
 		TEST(an_nmi_wakes_with_interrupts_off),
+		ONE(a_processor_that_a_device_may_send_an_nmi_is_not_dead),
+		TEST(nor_are_the_others),
+		TEST(a_processor_that_never_started_is_woken_by_no_nmi),
 		TEST(unhalt_wakes_or_makes_the_next_hlt_pass),
 		TEST(an_exception_revives),
 	};

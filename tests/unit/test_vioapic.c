@@ -450,6 +450,41 @@ static void test_extint(void **state)
 	assert_int_equal(pending(vm, 1), -1);
 }
 
+static bool may_send_nmi(struct vm *vm, u32 to)
+{
+	return vm->irqchip->nmi_may_come(vm_vcpu(vm, to));
+}
+
+/* Delivery mode NMI: 100b in bits 10:8. Masked or not, and to whom. */
+static void test_lines_that_may_send_nmis(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_false(may_send_nmi(vm, 0) || may_send_nmi(vm, 1));
+	for (unsigned pin = 0; pin < 24; pin += 23) {
+		for (u64 delivery = 0; delivery < 8; delivery++) {
+			entry_set(vm, pin, delivery << 8 | 0x45, 1);
+			assert_int_equal(may_send_nmi(vm, 1), delivery == 4);
+			assert_false(may_send_nmi(vm, 0));
+		}
+		entry_set(vm, pin, 0x10400, 1);
+		assert_false(may_send_nmi(vm, 1));
+		entry_set(vm, pin, 0x400, 0xff);
+		assert_true(may_send_nmi(vm, 0) && may_send_nmi(vm, 1));
+		entry_set(vm, pin, 0x10000, 0);
+	}
+	/* LINT0 of the boot processor is the 8259s' output; the other's is not connected. LINT1 is nobody's. */
+	for (u32 id = 0; id < 2; id++) {
+		apic_set(vm, id, LAPIC_LVT + LVT_LINT1, 0x400);
+		apic_set(vm, id, LAPIC_LVT + LVT_LINT0, 0x700);
+		assert_false(may_send_nmi(vm, id));
+		apic_set(vm, id, LAPIC_LVT + LVT_LINT0, 0x400);
+		assert_int_equal(may_send_nmi(vm, id), id == 0);
+		apic_set(vm, id, LAPIC_LVT + LVT_LINT0, 0x10400);
+		assert_false(may_send_nmi(vm, id));
+	}
+}
+
 /* A device that makes up for late edges asks before it raises the next one. */
 static void test_line_waiting(void **state)
 {
@@ -538,6 +573,7 @@ int main(void)
 		ON(test_pin_of_the_8259s),
 		ON(test_pins_of_isa_interrupts),
 		ON(test_extint),
+		ON(test_lines_that_may_send_nmis),
 		ON(test_line_waiting),
 		ON(test_line_waiting_at_the_8259),
 		ON(test_line_waiting_without_an_8259),

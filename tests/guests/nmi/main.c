@@ -143,6 +143,33 @@ static void fault_inside(void)
 	check_eq(order[2], UD, "... which it does");
 }
 
+static void hlt(void)
+{
+	asm volatile("cli; hlt" : : : "memory");
+}
+
+/* SDM, "HLT": an NMI resumes execution, also with interrupts off. Nothing else can come here. */
+static void wakes_from_hlt(void)
+{
+	nmis = orders = 0;
+	inside = NULL;
+	ioapic_write(0x15, lapic_read(0x20));
+	ioapic_write(0x14, 0x400);			/* the PIT's pin, as NMI */
+	pit_periodic(PIT_HZ / 1000);
+	for (u32 i = 0; i < 3; i++)
+		hlt();
+	check(nmis >= 3, "a PIT tick as NMI ends HLT with interrupts off");
+	ioapic_write(0x14, 0x10000);
+	pit_oneshot(PIT_HZ / 1000);
+	pic_init(0xfffe);
+	nmis = 0;
+	lapic_write(0x350, 0x400);			/* LINT0, behind the 8259s */
+	hlt();
+	check_eq(nmis, 1, "... and so it does through the 8259s and LINT0");
+	lapic_write(0x350, 0x10000);
+	pic_init(0xffff);
+}
+
 int main(void)
 {
 	lapic_write(0xf0, 0x1ff);
@@ -159,5 +186,6 @@ int main(void)
 	}
 	inner_iret();
 	fault_inside();
+	wakes_from_hlt();
 	return 0;
 }
