@@ -122,6 +122,16 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 		write_bytes(vcpu, port, size, value);
 }
 
+u8 pio_firmware_read(struct vcpu *vcpu, u16 port)
+{
+	return (u8)read_bytes(vcpu, port, 1);
+}
+
+void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
+{
+	write_bytes(vcpu, port, 1, value);
+}
+
 static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
 {
 	for (u32 i = 0; i < vm->mmio.count; i++) {

@@ -27,6 +27,10 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
 u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size);
 void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value);
 
+/* A byte access on behalf of the firmware, before the guest's first entry: the trace does not have it. */
+u8 pio_firmware_read(struct vcpu *vcpu, u16 port);
+void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value);
+
 /* Set up the two buses of a new VM: allocates the port map. -ENOMEM. */
 int io_init(struct vm *vm);
 void io_destroy(struct vm *vm);

@@ -428,6 +428,12 @@ OTHER_BOOTS = (
     *(failing("device-stack", setup, r"delivery of vector 6 uses 0xd0000ff8, where there is no RAM",
               (Module("guests/devicestack.elf", "vm=one mem=16M"),), options=CHECKED)
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
+    # Boot sectors: one lives on what a BIOS leaves behind, the other calls the BIOS.
+    *(Boot("boot-sectors", setup, (Module("guests/biosticks.bin", "vm=ticks mem=16M limit=30"),
+                                   Module("guests/bootsect.bin", "vm=sector mem=16M limit=30")),
+           lines=(r"^guest biosticks: 9 passed, 0 failed", r"ticks\] vm ended: debug exit, status 0x0$", STOPPED,
+                  error_line("BIOS call INT 10h with AX 0E48h at 0000:7c16: Lamina has no BIOS services", "sector")))
+      for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # It stops before it knows how to power the machine off.

@@ -3,6 +3,7 @@
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
+#include "core/load/bios.h"
 #include "core/service.h"
 #include "lib/errno.h"
 #include "lib/multiboot.h"
@@ -66,6 +67,9 @@ int load_take(struct load *load, gpa_t start, u64 size, const char *name)
 				 (ull)other->end - 1);
 	if (!take(load, start, start + size))
 		return load_fail(load, "it has more than %d parts", LOAD_RANGES);
+	/* What is loaded over the BIOS' vectors and data finds zeros there, as everywhere. */
+	if (start < BIOS_LOW_END)
+		memset(guest_ptr(load->vm, start, size), 0, MIN(size, BIOS_LOW_END - start));
 	return 0;
 }
 

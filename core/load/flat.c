@@ -2,8 +2,10 @@
 /*
  * A flat binary: code without a header, started in real mode as a PC's firmware starts a boot sector.
  * It is loaded at 0x7c00 and may reach up to 0x9fc00. CS:IP = 0:7c00, SS:SP = 0:7c00, the other
- * segments 0, DL = 0x80, interrupts off. There are no BIOS services and no command line.
+ * segments 0, DL = 0x80, interrupts off. Interrupt controllers, timer and vectors are as a BIOS leaves them, but there
+ * are no BIOS services, and no command line.
  */
+#include "core/load/bios.h"
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
@@ -77,6 +79,7 @@ int load_flat(struct load *load)
 	if (error)
 		return error;
 	enter_real(load->vcpu);
+	bios_start_interrupts(load);
 	load_report(load, "a flat binary, in real mode", LOAD_ADDRESS);
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* Recognise a guest's image, and call its loader. */
 #include "core/load/loader.h"
 
+#include "core/load/bios.h"
 #include "core/load/load.h"
 
 /* The flat binary comes last: it has no magic number, so that any small file would be one. */
@@ -12,12 +13,16 @@ static int (*const kinds[])(struct load *load) = {
 int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image)
 {
 	struct load load = { .vm = vm, .vcpu = vcpu, .image = image };
-	int error = -ENOENT;
+	int error;
 
 	if (!image->kernel || !image->kernel_size)
 		return load_fail(&load, "the kernel's file is empty");
 	if (image->initrd && !image->initrd_size)
 		return load_fail(&load, "the initrd's file is empty");
+	error = bios_write_memory(&load);
+	if (error)
+		return error;
+	error = -ENOENT;
 	for (size_t i = 0; error == -ENOENT && i < ARRAY_SIZE(kinds); i++)
 		error = kinds[i](&load);
 	return error;

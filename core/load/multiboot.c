@@ -3,6 +3,7 @@
  * Kernels with a Multiboot or Multiboot2 header: ELF files, or flat images whose header has load
  * addresses. Multiboot and Multiboot2 Specification, "Machine state", "Boot information format".
  */
+#include "core/load/bios.h"
 #include "core/load/load.h"
 
 #include "lib/multiboot.h"
@@ -283,6 +284,7 @@ int load_multiboot(struct load *load)
 		error = mb2 ? write_mb2(load, &info) : write_mb1(load, &info);
 	if (error)
 		return error;
+	bios_start_interrupts(load);	/* the rest of the machine as the BIOS left it */
 	load_enter_protected(load->vcpu, entry, mb2 ? MB2_BOOT_MAGIC : MB1_BOOT_MAGIC, (u32)info);
 	load_report(load, mb2 ? "a Multiboot2 kernel" : "a Multiboot kernel", entry);
 	return 0;

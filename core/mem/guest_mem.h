@@ -16,7 +16,7 @@ struct vm;
 #define GUEST_HIGH_RAM	    GIB(4)
 #define GUEST_VGA_HOLE	    0xa0000ull
 #define GUEST_VGA_HOLE_END  0xc0000ull
-/* The guest's ACPI tables and MP table, written before the loader runs, from the RSDP up to 1 MiB. */
+/* The guest's ACPI tables, MP table and BIOS code, from the RSDP up to 1 MiB. */
 #define GUEST_RSDP_ADDRESS  0xe0000ull
 #define GUEST_RSDP_AREA_END 0x100000ull
 #define GUEST_MEM_PIECES    32

@@ -193,7 +193,7 @@ static int build(u8 *memory, size_t size, u32 processors)
 
 int mp_table_write(struct vm *vm)
 {
-	const size_t size = GUEST_RSDP_AREA_END - MP_TABLE_ADDRESS;
+	const size_t size = MP_TABLE_END - MP_TABLE_ADDRESS;
 	u8 *memory = guest_ptr(vm, MP_TABLE_ADDRESS, size);
 	int error = -EFAULT;
 

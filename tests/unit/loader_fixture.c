@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 
 #include "arch/cpu/x86.h"
+#include "core/bios_call.h"
+#include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/vm_log.h"
 
@@ -89,7 +91,11 @@ int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmd
 		.kernel = kernel, .kernel_size = size, .cmdline = cmdline,
 		.initrd = initrd, .initrd_size = initrd_size,
 	};
-	int error = loader_load(vm, &vm->vcpu, &image);
+	int error;
+
+	vm->out_count = 0;
+	vm->bios_calls = false;
+	error = loader_load(vm, &vm->vcpu, &image);
 
 	assert_true(error <= 0);
 	assert_int_equal(vm->errors, error ? 1 : 0);
@@ -175,6 +181,61 @@ int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size)
 		return -EFAULT;
 	memcpy(vm->ram + gpa, from, size);
 	return 0;
+}
+
+/* --- ports --- */
+
+u8 pio_firmware_read(struct vcpu *vcpu, u16 port)
+{
+	assert_int_equal(port, 0x71);
+	return vcpu->vm->clock[vcpu->vm->outs[--vcpu->vm->out_count].value];	/* the index is written first */
+}
+
+void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
+{
+	struct vm *vm = vcpu->vm;
+
+	assert_true(vm->out_count < ARRAY_SIZE(vm->outs));
+	vm->outs[vm->out_count].port = port;
+	vm->outs[vm->out_count++].value = value;
+}
+
+int bios_call_register(struct vm *vm)
+{
+	assert_false(vm->bios_calls);
+	vm->bios_calls = true;
+	return 0;
+}
+
+/*
+ * 8259A, "Initialization Command Words 1 and 2": edge-triggered, cascaded, ICW4; vectors 08h and 70h; the slave at input 2;
+ * 8086 mode. Masks: open are inputs 0, 1 and 2. 8254, "Control Word Format": channel 0, both bytes, mode 3; count 65536.
+ */
+void check_bios_interrupts(const struct vm *vm, bool started)
+{
+	static const struct {
+		u16 port;
+		u8 values[5], count;
+	} expected[] = {
+		{ 0x20, { 0x11 }, 1 }, { 0x21, { 0x08, 0x04, 0x01, 0xf8 }, 4 },
+		{ 0xa0, { 0x11 }, 1 }, { 0xa1, { 0x70, 0x02, 0x01, 0xff }, 4 },
+		{ 0x43, { 0x36 }, 1 }, { 0x40, { 0, 0 }, 2 },
+	};
+	unsigned total = 0;
+
+	for (unsigned i = 0; started && i < ARRAY_SIZE(expected); i++) {
+		unsigned n = 0;
+
+		for (unsigned j = 0; j < vm->out_count; j++) {
+			if (vm->outs[j].port != expected[i].port)
+				continue;
+			assert_true(n < expected[i].count);
+			assert_int_equal(vm->outs[j].value, expected[i].values[n++]);
+		}
+		assert_int_equal(n, expected[i].count);
+		total += n;
+	}
+	assert_int_equal(vm->out_count, total);
 }
 
 u64 guest_number(struct vm *vm, gpa_t gpa, size_t width)

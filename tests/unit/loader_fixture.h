@@ -30,6 +30,13 @@ struct vm {
 		gpa_t start;
 		u64 size;
 	} block;
+	struct {		/* port writes by the firmware, in order */
+		u16 port;
+		u8 value;
+	} outs[32];
+	unsigned out_count;
+	u8 clock[128];		/* what the RTC's registers read as */
+	bool bios_calls;	/* bios_call_register() was called */
 	char log[8192];
 	unsigned errors, warnings;
 };
@@ -49,6 +56,8 @@ int fixture_load_cramped(struct vm *vm, int (*loader)(struct load *load), const 
 			 u32 pages, const struct load_range *kernel);
 /* As fixture_load(), but it must fail with this text in its message. */
 void fixture_refused(struct vm *vm, const void *kernel, size_t size, const char *words);
+/* The 8259s and the 8254 have been set as a BIOS leaves them (or not touched). */
+void check_bios_interrupts(const struct vm *vm, bool started);
 /* The log must contain this text. */
 void fixture_said(const struct vm *vm, const char *words);
 

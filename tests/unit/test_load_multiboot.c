@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Multiboot kernels: registers and memory at entry, as both specifications require. */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
-/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
+/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c core/load/bios.c core/load/bios_rom.asm */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"

@@ -4,7 +4,7 @@
  * Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
-/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c */
+/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c core/load/bios.c core/load/bios_rom.asm */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"

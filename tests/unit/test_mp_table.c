@@ -73,7 +73,7 @@ static void test_header(void **state)
 	assert_int_equal(field(table + 36, 4), 0xfee00000);
 	assert_int_equal(field(table + 40, 4), 0);	/* no extended table */
 	assert_int_equal(fake_of(vm)->ram[MP_TABLE_ADDRESS - 1], 0xa5);
-	assert_int_equal(fake_of(vm)->ram[0x100000], 0xa5);
+	assert_int_equal(fake_of(vm)->ram[MP_TABLE_END], 0xa5);
 	fake_destroy(vm);
 }
 
