@@ -64,6 +64,11 @@ def read_tests(tree):
     tests = [parse_command(line, tree) for line in made.stdout.replace("\\\n", " ").splitlines() if "-lcmocka" in line]
     if made.returncode or not tests:
         raise TestProblem(f"tests/unit/Makefile names no tests: {made.stderr}")
+    # Assembly sources have no mutants: their objects are linked as they are.
+    objects = {str(tree / word) for test in tests for word in test.libs if word.endswith(".o")}
+    made = run_quietly(["make", "-C", str(tree / "tests/unit"), *objects], env=environment) if objects else made
+    if made.returncode:
+        raise TestProblem(f"tests/unit/Makefile does not make {objects}: {made.stderr}")
     return tests
 
 
@@ -77,7 +82,7 @@ def parse_command(line, tree):
     flags = tuple(word for word in words if word.startswith("-") and not word.startswith("-l"))
     sources = [os.path.normpath(word if "/" in word else f"tests/unit/{word}") for word in words if word.endswith(".c")]
     return Test(name, tuple(Unit(source, flags) for source in sources), flags,
-                tuple(word for word in words if word.startswith("-l")))
+                tuple(word for word in words if word.startswith("-l") or word.endswith(".o")))
 
 
 class Compiler:
