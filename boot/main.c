@@ -69,13 +69,24 @@ static void start_log(void)
 	log_set_hooks(&hooks);
 }
 
+static bool help;
+
 static int set_help(struct str_view value)
 {
-	options_print_help();
-	config_print_help();
+	help = true;
 	return 0;
 }
-DEFINE_OPTION(help, "help", NULL, "print this list, and the keys of modules' command lines", set_help);
+DEFINE_OPTION(help, "help", NULL, "print this list and the keys of modules' command lines, and run no VM", set_help);
+
+/* As the last thing on the screen; from here on onfail=poweroff can be obeyed. */
+static void print_help(void)
+{
+	if (!help)
+		return;
+	options_print_help();
+	config_print_help();
+	stop("the option help lists the options and keys, and runs no VM");
+}
 
 static void print_machine(void)
 {
@@ -189,6 +200,7 @@ static void __noreturn start_machine(void)
 	stage_begins(STAGE_CLOCK);
 	clock_init();
 	bootloop_check();
+	print_help();
 	stage_begins(STAGE_CPUS);
 	cpus_start();
 	stage_begins(STAGE_VIRTUALIZATION);

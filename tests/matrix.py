@@ -434,6 +434,11 @@ OTHER_BOOTS = (
            lines=(r"^guest biosticks: 9 passed, 0 failed", r"ticks\] vm ended: debug exit, status 0x0$", STOPPED,
                   error_line("BIOS call INT 10h with AX 0E48h at 0000:7c16: Lamina has no BIOS services", "sector")))
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
+    # The list is the last thing that is printed, so that it stays on the screen.
+    Boot("help", QEMU_SVM, ONE_GUEST, options=f"help bootloop=0 {Boot.options}",
+         lines=(error_line("bootloop=0: expected bootloop=N: .*1 to 999 times"), r"limit=SECONDS",
+                r"Lamina: stopped: the option help lists the options"),
+         absent=(r"first entry", r"limit=SECONDS(?s:.*)local APIC:")),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # It stops before it knows how to power the machine off.

@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "lib/printf.h"
 
+#define MOST_QUOTED (size_t)64	/* characters of a wrong value, so that the message has room for what is expected */
+
 extern const struct option options_start[], options_end[];
 
 static const struct option *find_option(struct str_view name)
@@ -41,8 +43,8 @@ static void apply(const struct keyval *token)
 	if (token->has_value == !!option->values && option->set(token->value) == 0)
 		return;
 	if (option->values)
-		log_error("command line: %s=%.*s: expected %s=%s", option->name,
-			  (int)token->value.len, token->value.ptr, option->name, option->values);
+		log_error("command line: %s=%.*s: expected %s=%s: %s", option->name, (int)MIN(token->value.len, MOST_QUOTED),
+			  token->value.ptr, option->name, option->values, option->help);
 	else
 		log_error("command line: %s takes no value", option->name);
 }

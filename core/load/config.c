@@ -147,7 +147,7 @@ static const struct module_key {
 	  "the VM that the module belongs to: at most 23 letters, digits, _ . and -", set_vm },
 	{ "role", "kernel|initrd", "a VM's first module is the kernel, its second the initrd",
 	  "what the module is", set_role },
-	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, in steps of 2M", set_mem },
+	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, a whole number and K, M or G; in steps of 2M", set_mem },
 	{ "vcpus", "N", "1", "the VM's CPUs: 1 to 288", set_vcpus },
 	{ "cpus", "LIST", "those with the fewest vCPUs",
 	  "the host's CPUs that run the VM's, as in 0,2-3: its first one on the first, and so on", set_cpus },

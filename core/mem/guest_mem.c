@@ -69,7 +69,7 @@ int guest_mem_create(struct vm *vm, u64 size)
 
 	guest_mem_destroy(vm);
 	memory_stats(&stats);
-	vm_error(vm, "mem=%lluM: %s; free for guests are %llu MiB, expected at least that much",
+	vm_error(vm, "mem=%lluM: %s, %llu MiB are free for guests: expected a smaller mem=",
 		 (unsigned long long)(size >> 20),
 		 error == -E2BIG ? "the free memory is in too many pieces" : "not enough memory",
 		 (unsigned long long)(stats.guest_free >> 20));

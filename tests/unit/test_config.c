@@ -232,6 +232,7 @@ static void test_each_rule(void **state)
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
+		{ "vm=bad mem=3.5G", "mem=3.5G: expected mem=SIZE, the VM's memory: 2M to 256G, a whole number and K, M or G" },
 		{ "vm=bad mem=512", "mem=512: expected mem=SIZE, the VM's memory: 2M to 256G" },
 		{ "vm=bad mem=0", "mem=0: expected" },
 		{ "vm=bad mem=2047K", "mem=2047K: expected" },

@@ -15,22 +15,27 @@
 #include "arch/bootinfo/option.c"
 
 static unsigned errors;
+static char error[1024];
 static char port[32];
 static unsigned helped;
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
-	errors += level == LOG_ERROR;
+	va_list args;
+
+	if (level != LOG_ERROR)
+		return;
+	errors++;
+	va_start(args, format);
+	vsnprintf(error, sizeof(error), format, args);
+	va_end(args);
 }
 
 void log_set_level(enum log_level level) { }
 
 static int set_port(struct str_view value)
 {
-	if (str_view_equals(value, "bad"))
-		return -EINVAL;
-	assert_true(str_view_copy(port, value, sizeof(port)));
-	return 0;
+	return str_view_equals(value, "bad") || !str_view_copy(port, value, sizeof(port)) ? -EINVAL : 0;
 }
 
 static int set_help(struct str_view value)
@@ -40,7 +45,7 @@ static int set_help(struct str_view value)
 }
 
 static const struct option table[] __attribute__((section("option_table"), used)) = {
-	{ "port", "PORT", "a port", set_port },
+	{ "port", "PORT", "a port, 1 to 9", set_port },
 	{ "help", NULL, "help", set_help },
 };
 
@@ -62,6 +67,21 @@ static void test_values(void **state)
 	assert_string_equal(port, "");
 	assert_int_equal(helped, 0);
 	assert_int_equal(errors, 5);
+}
+
+/* The range of a number is in the option's help only. */
+static void test_error_says_what_is_expected(void **state)
+{
+	char line[256] = "port=bad";
+
+	apply_line(line, false);
+	assert_string_equal(error, "command line: port=bad: expected port=PORT: a port, 1 to 9");
+	memset(line + 5, 'x', 100);
+	apply_line(line, false);
+	assert_non_null(strstr(error, "x: expected port=PORT: a port, 1 to 9"));
+	assert_int_equal(strspn(strchr(error, '=') + 1, "x"), 64);
+	apply_line("help=1", false);
+	assert_string_equal(error, "command line: help takes no value");
 }
 
 static void test_no_file_name(void **state)
@@ -106,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_error_says_what_is_expected),
 		cmocka_unit_test(test_no_file_name),
 		cmocka_unit_test(test_file_name),
 	};
