@@ -107,13 +107,16 @@ static unsigned count_valid(void)
 
 static void print_vm(const struct vm_config *c)
 {
-	char initrd[32] = "no initrd";
+	u32 others = c->module_count - (c->initrd >= 0);
+	char initrd[32] = "no initrd", more[32] = "";
 
-	if (c->initrd.index >= 0)
-		snprintf(initrd, sizeof(initrd), "initrd module %d", c->initrd.index);
-	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU%s, kernel module %d, %s, command line \"%s\"",
-		 (unsigned long long)(c->memory >> 20), c->vcpus, c->vcpus == 1 ? "" : "s", c->kernel.index, initrd,
-		 c->cmdline);
+	if (c->initrd >= 0)
+		snprintf(initrd, sizeof(initrd), "initrd module %d", c->initrd);
+	if (others)
+		snprintf(more, sizeof(more), ", %u more module%s", others, others == 1 ? "" : "s");
+	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU%s, kernel module %d, %s%s, command line \"%s\"",
+		 (unsigned long long)(c->memory >> 20), c->vcpus, c->vcpus == 1 ? "" : "s", c->kernel.index, initrd, more,
+		 c->kernel.string);
 }
 
 static void print_vms(void)

@@ -72,12 +72,9 @@ DEFINE_OPTION(start, "start", "together|sequence",
 
 /* --- one VM --- */
 
-static const void *map_module(const struct vm_module *module, unsigned slot, u64 *size)
+static const void *map_module(unsigned index, unsigned slot)
 {
-	if (module->index < 0)
-		return NULL;
-	*size = boot_info.module[module->index].size;
-	return phys_window(slot, boot_info.module[module->index].start, *size);
+	return phys_window(slot, boot_info.module[index].start, boot_info.module[index].size);
 }
 
 /* Zeroes the modules, too, because another VM may get their memory. */
@@ -85,25 +82,49 @@ static void free_modules(const struct vm_config *config)
 {
 	if (config->kernel.index >= 0)
 		boot_module_free((unsigned)config->kernel.index);
-	if (config->initrd.index >= 0)
-		boot_module_free((unsigned)config->initrd.index);
+	for (const struct vm_module *module = config->modules; module; module = module->next)
+		boot_module_free((unsigned)module->index);
+}
+
+/* The modules of the VM that is being loaded. */
+static struct guest_module modules[BOOT_MAX_MODULES];
+static unsigned module_index[BOOT_MAX_MODULES];
+
+static const void *map_guest_module(const struct guest_image *image, u32 module)
+{
+	return map_module(module_index[module], PHYS_WINDOW_MODULE);
+}
+
+static void list_modules(const struct vm_config *config)
+{
+	u32 i = 0;
+
+	for (const struct vm_module *module = config->modules; module; module = module->next, i++) {
+		module_index[i] = (unsigned)module->index;
+		modules[i] = (struct guest_module){
+			.size = boot_info.module[module->index].size, .is_initrd = module->index == config->initrd,
+			.name = module->word, .string = module->string,
+		};
+	}
 }
 
 static int load(struct vm *vm)
 {
 	const struct vm_config *config = vm->config;
-	struct guest_image image = { .cmdline = config->cmdline };
-	int error;
+	struct guest_image image = {
+		.kernel_size = boot_info.module[config->kernel.index].size,
+		.name = config->kernel.word, .cmdline = config->kernel.string,
+		.modules = modules, .module_count = config->module_count, .map = map_guest_module,
+	};
+	int error = -ENOMEM;
 
 	stage_begins(STAGE_VM_LOAD);
-	image.kernel = map_module(&config->kernel, PHYS_WINDOW_KERNEL, &image.kernel_size);
-	image.initrd = map_module(&config->initrd, PHYS_WINDOW_INITRD, &image.initrd_size);
-	if (!image.kernel || (!image.initrd && config->initrd.index >= 0))
-		error = -ENOMEM;	/* reported already; without its initrd the kernel would only fail later */
-	else
+	list_modules(config);
+	image.kernel = map_module((unsigned)config->kernel.index, PHYS_WINDOW_KERNEL);
+	if (image.kernel)	/* otherwise reported already */
 		error = loader_load(vm, vm_bsp(vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);
-	phys_window_close(PHYS_WINDOW_INITRD);
+	phys_window_close(PHYS_WINDOW_MODULE);
 	return error;
 }
 

@@ -49,6 +49,17 @@ struct elf64_segment {
 	u64 offset, vaddr, paddr, filesz, memsz, align;
 };
 
+struct elf32_section {
+	u32 name, type, flags, addr, offset, size, link, info, addralign, entsize;
+};
+
+struct elf64_section {
+	u32 name, type;
+	u64 flags, addr, offset, size;
+	u32 link, info;
+	u64 addralign, entsize;
+};
+
 struct elf_note {
 	u32 name_size, desc_size, type;
 };
@@ -57,6 +68,8 @@ _Static_assert(sizeof(struct elf32_header) == 52, "ELF header");
 _Static_assert(sizeof(struct elf64_header) == 64, "ELF header");
 _Static_assert(sizeof(struct elf32_segment) == 32, "Program header");
 _Static_assert(sizeof(struct elf64_segment) == 56, "Program header");
+_Static_assert(sizeof(struct elf32_section) == 40, "Section header");
+_Static_assert(sizeof(struct elf64_section) == 64, "Section header");
 _Static_assert(sizeof(struct elf_note) == 12, "Note header");
 
 static const u8 magic[4] = { 0x7f, 'E', 'L', 'F' };
@@ -213,6 +226,64 @@ int elf_parse(const void *image, size_t size, struct elf_image *elf, const char 
 		return err;
 	return check_segments(elf, why);
 }
+
+/* --- sections --- */
+
+static size_t section_header_size(const struct elf_image *elf)
+{
+	return elf->is_64bit ? sizeof(struct elf64_section) : sizeof(struct elf32_section);
+}
+
+int elf_find_sections(const struct elf_image *elf, struct elf_sections *sections)
+{
+	struct elf32_header h32;
+	struct elf64_header h64;
+
+	if (elf->is_64bit) {
+		memcpy(&h64, elf->data, sizeof(h64));
+		*sections = (struct elf_sections){ h64.shoff, h64.shnum, h64.shentsize, h64.shstrndx };
+	} else {
+		memcpy(&h32, elf->data, sizeof(h32));
+		*sections = (struct elf_sections){ h32.shoff, h32.shnum, h32.shentsize, h32.shstrndx };
+	}
+	if (!sections->table || !sections->count)
+		return -ENOENT;
+	if (sections->entry_size < section_header_size(elf) ||
+	    !in_image(sections->table, (u64)sections->count * sections->entry_size, elf->size))
+		return -EINVAL;
+	return 0;
+}
+
+struct elf_section elf_section(const struct elf_image *elf, const struct elf_sections *sections, u32 index)
+{
+	const u8 *at = elf->data + sections->table + (u64)index * sections->entry_size;
+	struct elf32_section s32;
+	struct elf64_section s64;
+
+	if (elf->is_64bit) {
+		memcpy(&s64, at, sizeof(s64));
+		return (struct elf_section){ s64.type, s64.addr, s64.offset, s64.size, s64.addralign };
+	}
+	memcpy(&s32, at, sizeof(s32));
+	return (struct elf_section){ s32.type, s32.addr, s32.offset, s32.size, s32.addralign };
+}
+
+void elf_set_section_address(const struct elf_image *elf, void *header, u64 address)
+{
+	u32 low = (u32)address;
+
+	if (elf->is_64bit)
+		memcpy((u8 *)header + offsetof(struct elf64_section, addr), &address, sizeof(address));
+	else
+		memcpy((u8 *)header + offsetof(struct elf32_section, addr), &low, sizeof(low));
+}
+
+bool elf_has_section_data(const struct elf_image *elf, const struct elf_section *section)
+{
+	return in_image(section->offset, section->size, elf->size);
+}
+
+/* --- the PVH entry --- */
 
 /* The note holds the entry point in 4 bytes, or in 8 bytes whose upper half is zero. */
 static int read_pvh_entry(const u8 *desc, u32 size, u32 *entry, const char **why)

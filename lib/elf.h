@@ -57,6 +57,34 @@ int elf_parse(const void *image, size_t size, struct elf_image *elf, const char 
 /* Program header number `index` (below segment_count) of an accepted image. */
 struct elf_segment elf_segment(const struct elf_image *elf, u32 index);
 
+/* The section headers, which a Multiboot loader passes on. System V ABI, "Sections". */
+struct elf_sections {
+	u64 table; /* offset in the image; the whole table lies within it */
+	u32 count; /* at least 1 */
+	u32 entry_size;
+	u32 names; /* index of the section with their names */
+};
+
+enum elf_section_type {
+	ELF_SHT_NOBITS = 8,
+};
+
+struct elf_section {
+	u32 type; /* enum elf_section_type, or another one */
+	u64 address; /* 0: no part of what a program's loader loads */
+	u64 offset, size; /* as the file says: they may lie outside of it */
+	u64 alignment;
+};
+
+/* 0; -ENOENT: the image has none; -EINVAL: they lie outside of it. */
+int elf_find_sections(const struct elf_image *elf, struct elf_sections *sections);
+/* Section header number `index`, below sections->count. */
+struct elf_section elf_section(const struct elf_image *elf, const struct elf_sections *sections, u32 index);
+/* Write an address into a copy of a section header. */
+void elf_set_section_address(const struct elf_image *elf, void *header, u64 address);
+/* Do the section's bytes lie within the image? */
+bool elf_has_section_data(const struct elf_image *elf, const struct elf_section *section);
+
 /*
  * The 32-bit physical entry point of the PVH note, XEN_ELFNOTE_PHYS32_ENTRY. 0; -ENOENT: the image has
  * no such note; -EINVAL: a note is malformed, with the reason in *why, a static string.

@@ -221,6 +221,18 @@ static int take_address_tag(const struct header_tag *tag, struct multiboot_heade
 	return take_addresses(&addresses, tag->image_size, header, why);
 }
 
+/* The last word, where the image would like to lie, does not matter: it is moved only where it has to be. */
+static int take_relocatable(const struct header_tag *tag, struct multiboot_header *header, const char **why)
+{
+	header->relocatable = true;
+	header->min_address = read32(tag->payload);
+	header->max_address = read32(tag->payload + 4);
+	header->alignment = MAX(read32(tag->payload + 8), 1u);
+	if (header->alignment & (header->alignment - 1))
+		return fail(why, "the alignment of a relocatable image must be a power of two");
+	return 0;
+}
+
 static int take_tag(u16 type, const struct header_tag *tag, struct multiboot_header *header,
 		    const char **why)
 {
@@ -251,7 +263,9 @@ static int take_tag(u16 type, const struct header_tag *tag, struct multiboot_hea
 		return 0;
 	case MB2_HEADER_EFI_BOOT_SERVICES:
 		return tag->optional ? 0 : not_supported(why, "EFI boot services are required");
-	default: /* EFI entries count only with boot services; a relocatable image need not be moved */
+	case MB2_HEADER_RELOCATABLE:
+		return take_relocatable(tag, header, why);
+	default: /* EFI entries count only with boot services */
 		return 0;
 	}
 }

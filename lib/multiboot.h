@@ -247,6 +247,10 @@ struct multiboot_header {
 	u32 file_offset, file_size; /* the part of the image to load there */
 	u32 memory_size;  /* at least file_size; the rest is zero */
 
+	/* MB2: the whole image may be moved, to an address of this alignment, a power of two, from min up to max. */
+	bool relocatable;
+	u32 min_address, max_address, alignment;
+
 	bool has_entry; /* otherwise the entry is the ELF header's */
 	u32 entry;	/* physical */
 };

@@ -406,6 +406,23 @@ def failing(name, setup, words, modules=ONE_GUEST, **rest):
     return Boot(name, setup, modules, lines=(error_line(words), STOPPED), **rest)
 
 
+
+
+def modules_of_mbinfo(*variants):
+    """A VM for each, with a kernel and three modules; the words in front of the lines are as README.md says."""
+    return tuple(Module(f"guests/{file}.elf", f"vm={variant} {cmdline}") for variant in variants for file, cmdline in (
+        (f"mbinfo-{variant}", "mem=16M limit=30 -- modules=3 a=b c"), ("spin", "role=module -- root=/dev/x d e"),
+        ("hltoff", "role=initrd"), ("idle", "role=module file=disk.img")))
+
+
+MODULE_LINES = (
+    *(rf'^command line "kernel modules=3 a=b c"(?:\n.*)*?\nmodule 0: "module root=/dev/x d e"(?:\n.*)*?\n'
+      rf'module 1: "initrd"(?:\n.*)*?\nmodule 2: "disk.img"(?:\n.*)*?\nguest mbinfo-{variant}: [1-9]\d* passed, 0 failed'
+      for variant in ("mb1", "mb2")),
+    # PVH's start info has no names in front.
+    r'^command line "modules=3 a=b c"(?:\n.*)*?\nmodule 0: "root=/dev/x d e"(?:\n.*)*?\n'
+    r'module 1: ""(?:\n.*)*?\nmodule 2: ""(?:\n.*)*?\nguest mbinfo-pvh: [1-9]\d* passed, 0 failed')
+
 OTHER_BOOTS = (
     *(failing("bare", setup, r"no guest: .*module2", modules=()) for setup in SETUPS),
     Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), options=CHECKED, limit=90, memory=512),
@@ -439,6 +456,7 @@ OTHER_BOOTS = (
          lines=(error_line("bootloop=0: expected bootloop=N: .*1 to 999 times"), r"limit=SECONDS",
                 r"Lamina: stopped: the option help lists the options"),
          absent=(r"first entry", r"limit=SECONDS(?s:.*)local APIC:")),
+    Boot("modules", QEMU_SVM, modules_of_mbinfo("mb1", "mb2", "pvh"), lines=(*MODULE_LINES, ENDED_WELL)),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # It stops before it knows how to power the machine off.

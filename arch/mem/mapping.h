@@ -20,6 +20,6 @@ void *firmware_map(hpa_t pa, u64 size);		/* cached, read-only */
  * page tables left. Close it before the memory becomes a guest's: the windows are part of every address
  * space.
  */
-enum { PHYS_WINDOW_KERNEL, PHYS_WINDOW_INITRD, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
+enum { PHYS_WINDOW_KERNEL, PHYS_WINDOW_MODULE, PHYS_WINDOW_SCRUB, PHYS_WINDOWS };
 void *phys_window(unsigned slot, hpa_t pa, u64 size);
 void phys_window_close(unsigned slot);

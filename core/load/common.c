@@ -16,7 +16,7 @@ void load_report(const struct load *load, const char *what, gpa_t entry)
 
 	if (load->initrd)
 		snprintf(initrd, sizeof(initrd), "0x%llx-0x%llx", (ull)load->initrd,
-			 (ull)(load->initrd + load->image->initrd_size - 1));
+			 (ull)(load->initrd + load->initrd_size - 1));
 	vm_info(load->vm, "loaded: %s, entry 0x%llx, initrd %s, command line \"%s\"", what,
 		(ull)entry, initrd, load->image->cmdline);
 }
@@ -71,6 +71,11 @@ int load_take(struct load *load, gpa_t start, u64 size, const char *name)
 	if (start < BIOS_LOW_END)
 		memset(guest_ptr(load->vm, start, size), 0, MIN(size, BIOS_LOW_END - start));
 	return 0;
+}
+
+bool load_is_free(const struct load *load, gpa_t start, u64 size)
+{
+	return is_loadable(load, start, size) && !find_overlap(load, start, start + size);
 }
 
 bool load_has_taken(const struct load *load, gpa_t gpa)
@@ -149,44 +154,76 @@ int load_copy(struct load *load, gpa_t gpa, const void *from, u64 size)
 	return error;
 }
 
-int load_initrd_low(struct load *load)
+/* Of what is loaded from 1 MiB on. */
+static gpa_t taken_end(const struct load *load)
 {
-	const struct guest_image *image = load->image;
-	gpa_t kernel_end = LOAD_HIGH_START;
+	gpa_t end = LOAD_HIGH_START;
 
-	if (!image->initrd)
-		return 0;
 	for (u32 i = 0; i < load->taken_count; i++)
 		if (load->taken[i].end <= guest_low_ram(load->vm))
-			kernel_end = MAX(kernel_end, load->taken[i].end);
-	load->initrd = load_place_low(load, image->initrd_size, PAGE_SIZE, kernel_end,
-				      GUEST_LOW_RAM_END);
-	if (!load->initrd)
-		return load_fail(load,
-				 "the initrd of %llu KiB does not fit behind the kernel, which "
-				 "ends at 0x%llx: expected a larger mem=",
-				 (ull)image->initrd_size >> 10, (ull)kernel_end);
-	return load_copy(load, load->initrd, image->initrd, image->initrd_size);
+			end = MAX(end, load->taken[i].end);
+	return end;
 }
 
-int load_elf_segments(struct load *load, const struct elf_image *elf)
+gpa_t load_place_behind(struct load *load, u64 size)
 {
+	return load_place_low(load, size, PAGE_SIZE, taken_end(load), GUEST_LOW_RAM_END);
+}
+
+/* --- modules --- */
+
+const struct guest_module *load_find_initrd(const struct load *load)
+{
+	for (u32 i = 0; i < load->image->module_count; i++)
+		if (load->image->modules[i].is_initrd)
+			return &load->image->modules[i];
+	return NULL;
+}
+
+int load_copy_module(struct load *load, gpa_t gpa, const struct guest_module *module)
+{
+	const void *data = load->image->map(load->image, (u32)(module - load->image->modules));
+
+	if (!data)
+		return -ENOMEM;
+	if (module->is_initrd) {
+		load->initrd = gpa;
+		load->initrd_size = module->size;
+	}
+	return load_copy(load, gpa, data, module->size);
+}
+
+int load_modules_low(struct load *load)
+{
+	const struct guest_image *image = load->image;
 	int error = 0;
 
-	for (u32 i = 0; !error && i < elf->segment_count; i++) {
-		struct elf_segment segment = elf_segment(elf, i);
-		char name[32];
+	if (image->module_count > LOAD_MODULES)
+		return load_fail(load, "it has %u modules beside the kernel: expected at most %d", image->module_count,
+				 LOAD_MODULES);
+	for (u32 i = 0; !error && i < image->module_count; i++) {
+		const struct guest_module *module = &image->modules[i];
 
-		if (segment.type != ELF_PT_LOAD || !segment.memory_size)
-			continue;
-		snprintf(name, sizeof(name), "ELF segment %u", i);
-		error = load_take(load, segment.physical_address, segment.memory_size, name);
-		/* Guest RAM is zero already: the rest of the segment needs no clearing. */
-		if (!error)
-			error = load_copy(load, segment.physical_address,
-					    elf->data + segment.offset, segment.file_size);
+		load->modules[i] = load_place_behind(load, module->size);
+		if (!load->modules[i])
+			return load_fail(load,
+					 "the %s of %llu KiB does not fit behind the kernel and what is loaded with "
+					 "it, up to 0x%llx: expected a larger mem=",
+					 module->is_initrd ? "initrd" : "module", (ull)module->size >> 10,
+					 (ull)taken_end(load));
+		error = load_copy_module(load, load->modules[i], module);
 	}
 	return error;
+}
+
+int load_refuse_modules(const struct load *load, const char *kind)
+{
+	u32 others = load->image->module_count - !!load_find_initrd(load);
+
+	if (!others)
+		return 0;
+	return load_fail(load, "%s takes an initrd and no other modules: expected no role=module, which is for "
+			 "Multiboot and PVH kernels", kind);
 }
 
 /* --- the memory map --- */

@@ -17,13 +17,15 @@
 _Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WINDOW_SIZE,
 	       "the guest window holds it, with the hole");
 
-enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD };
+enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD, ROLE_MODULE };
+
+static const char *const roles[] = { "", "kernel", "initrd", "module" };
 
 /* One command line of a module, parsed. */
 struct module_line {
 	int index;
 	const char *text;
-	struct str_view file, vm, cmdline;		/* empty: not given */
+	struct str_view file, word, vm, cmdline;	/* empty: not given */
 	enum role role;
 	u64 memory, vcpus, time_limit_s;		/* 0: not given */
 	struct cpu_set cpus;				/* empty: not given */
@@ -71,13 +73,16 @@ static int set_vm(struct module_line *line, struct str_view value)
 
 static int set_role(struct module_line *line, struct str_view value)
 {
-	if (str_view_equals(value, "kernel"))
-		line->role = ROLE_KERNEL;
-	else if (str_view_equals(value, "initrd"))
-		line->role = ROLE_INITRD;
-	else
-		return -EINVAL;
-	return 0;
+	for (enum role role = ROLE_KERNEL; role < ARRAY_SIZE(roles); role++)
+		if (str_view_equals(value, roles[role]))
+			line->role = role;
+	return line->role ? 0 : -EINVAL;
+}
+
+static int set_file(struct module_line *line, struct str_view value)
+{
+	line->word = value;
+	return value.len ? 0 : -EINVAL;
 }
 
 static int set_mem(struct module_line *line, struct str_view value)
@@ -145,8 +150,10 @@ static const struct module_key {
 } keys[] = {
 	{ "vm", "NAME", "guest, guest2 and so on",
 	  "the VM that the module belongs to: at most 23 letters, digits, _ . and -", set_vm },
-	{ "role", "kernel|initrd", "a VM's first module is the kernel, its second the initrd",
-	  "what the module is", set_role },
+	{ "role", "kernel|initrd|module", "a VM's first module is the kernel, its second the initrd",
+	  "what the module is; module, any number of times, is for Multiboot and PVH kernels", set_role },
+	{ "file", "NAME", "the file's name if the boot loader passes it, else the role",
+	  "the word that a Multiboot kernel gets in front of the module's command line; none: no such word", set_file },
 	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, a whole number and K, M or G; in steps of 2M", set_mem },
 	{ "vcpus", "N", "1", "the VM's CPUs: 1 to 288", set_vcpus },
 	{ "cpus", "LIST", "those with the fewest vCPUs",
@@ -185,7 +192,7 @@ static void apply(struct module_line *line, const struct keyval *token)
 
 	if (!key)
 		complain(line,
-			 "unknown key \"%.*s\": expected vm, role, mem, vcpus, cpus, onreset, hv or limit, "
+			 "unknown key \"%.*s\": expected vm, role, file, mem, vcpus, cpus, onreset, hv or limit, "
 			 "and what is for the guest behind a --", QUOTED(token->key));
 	else if (!token->has_value)
 		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
@@ -239,9 +246,9 @@ static struct vm_config *add_vm(struct config *config, struct str_view name)
 
 	str_view_copy(vm->name, name, sizeof(vm->name));
 	vm->memory = MEMORY_DEFAULT;
-	vm->cmdline = "";
 	vm->vcpus = 1;
-	vm->kernel.index = vm->initrd.index = -1;
+	vm->kernel = (struct vm_module){ .index = -1, .word = str_view_of(""), .string = "" };
+	vm->initrd = -1;
 	vm->valid = true;
 	return vm;
 }
@@ -272,42 +279,60 @@ static struct vm_config *vm_of(struct config *config, struct module_line *line,
 		vm = find_vm(config, line->vm);
 		return vm ? vm : add_vm(config, line->vm);
 	}
-	if (line->role != ROLE_INITRD)
+	if (line->role != ROLE_INITRD && line->role != ROLE_MODULE)
 		return add_unnamed_vm(config);
 	if (!previous)
-		complain(line, "role=initrd: expected a kernel's module before it, or vm=NAME");
+		complain(line, "role=%s: expected a kernel's module before it, or vm=NAME", roles[line->role]);
 	return previous;
 }
 
-static void name_module(struct vm_module *module, const struct module_line *line)
+static void name_module(struct vm_module *module, const struct module_line *line, enum role role)
 {
-	module->index = line->index;
+	struct str_view word = line->word.len ? line->word : line->file.len ? line->file : str_view_of(roles[role]);
+
+	*module = (struct vm_module){
+		.index = line->index, .word = str_view_equals(word, "none") ? str_view_of("") : word,
+		.string = line->cmdline.ptr,
+	};
 	if (line->file.len)
 		str_view_copy(module->name, line->file, sizeof(module->name));
 	else
 		snprintf(module->name, sizeof(module->name), "module %d", line->index);
 }
 
-static void take_role(struct vm_config *vm, struct module_line *line)
+static void add_module(struct config *config, struct vm_config *vm, const struct module_line *line, enum role role)
 {
-	bool kernel = line->role ? line->role == ROLE_KERNEL : vm->kernel.index < 0;
-	struct vm_module *module = kernel ? &vm->kernel : &vm->initrd;
+	struct vm_module *module = &config->modules[line->index], **end = &vm->modules;
 
-	if (module->index >= 0)
+	name_module(module, line, role);
+	while (*end)
+		end = &(*end)->next;
+	*end = module;
+	vm->module_count++;
+	if (role == ROLE_INITRD)
+		vm->initrd = line->index;
+}
+
+static void take_role(struct config *config, struct vm_config *vm, struct module_line *line)
+{
+	enum role role = line->role ?: vm->kernel.index < 0 ? ROLE_KERNEL : ROLE_INITRD;
+	int first = role == ROLE_KERNEL ? vm->kernel.index : role == ROLE_INITRD ? vm->initrd : -1;
+
+	if (first >= 0)
 		complain(line,
-			 "role: module %d is the %s of VM %s already: expected one kernel and at "
-			 "most one initrd", module->index, kernel ? "kernel" : "initrd", vm->name);
+			 "role: module %d is the %s of VM %s already: expected one kernel, at most one initrd, and "
+			 "role=module for what a Multiboot kernel gets besides", first, roles[role], vm->name);
+	else if (role == ROLE_KERNEL)
+		name_module(&vm->kernel, line, role);	/* the text ends with the module's, at its NUL */
 	else
-		name_module(module, line);
+		add_module(config, vm, line, role);
 
-	if (!kernel && line->cmdline.len)
+	if (role == ROLE_INITRD && line->cmdline.len)
 		complain(line,
 			 "the guest's command line is expected at the kernel's module, not here");
 	else if (line->cmdline.len >= VM_CMDLINE_SIZE)
 		complain(line, "the guest's command line has %zu characters: expected at most %d",
 			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
-	else if (kernel)
-		vm->cmdline = line->cmdline.ptr;	/* ends with the module's text, at its NUL */
 }
 
 static void take_settings(struct vm_config *vm, const struct module_line *line)
@@ -353,7 +378,7 @@ void config_parse(const struct boot_info *info, struct config *config)
 			config->modules_unused++;
 			continue;
 		}
-		take_role(vm, &line);
+		take_role(config, vm, &line);
 		take_settings(vm, &line);
 		if (line.bad)
 			vm->valid = false;

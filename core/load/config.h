@@ -5,9 +5,9 @@
  *	module2 /vmlinuz vm=web role=kernel mem=512M -- console=ttyS0 quiet
  *	module2 /initrd  vm=web role=initrd
  *
- * A module belongs to the VM that vm= names; the modules' order does not matter. Without vm=, a module
- * with role=initrd belongs to the VM of the module before it, and any other module is the kernel of a
- * new VM, named "guest", "guest2" and so on. Without role=, a module is the kernel if its VM has none
+ * A module belongs to the VM that vm= names; only those with role=module have an order. Without vm=, a module
+ * with role=initrd or role=module belongs to the VM of the module before it, and any other module is the kernel
+ * of a new VM, named "guest", "guest2" and so on. Without role=, a module is the kernel if its VM has none
  * yet, otherwise the initrd.
  *
  * GRUB does not pass the file name in the command line. QEMU and iPXE, with Multiboot1, put its path or
@@ -18,6 +18,7 @@
 
 #include "arch/bootinfo/bootinfo.h"
 #include "lib/cpu_set.h"
+#include "lib/string.h"
 #include "lib/types.h"
 
 #define VM_NAME_SIZE	 24
@@ -29,6 +30,10 @@
 struct vm_module {
 	int index;			/* into boot_info's modules; -1: none */
 	char name[VM_MODULE_NAME];	/* for messages: the file name if known, otherwise "module 2" */
+	/* What a Multiboot kernel gets as the first word of the module's line: file=, the file name, or the role. */
+	struct str_view word;		/* empty: none */
+	const char *string;		/* what follows the --; points into the module's command line, never NULL */
+	struct vm_module *next;		/* of the same VM, in the boot menu entry's order */
 };
 
 /* What CPUID says about the hypervisor from leaf 40000000h on. */
@@ -46,13 +51,16 @@ struct vm_config {
 	struct cpu_set cpus;		/* vCPU i is at home on the i-th of them, and so on; empty: Lamina chooses */
 	bool stop_on_reset;		/* a reset by the guest ends the VM instead of restarting it */
 	enum hypervisor hypervisor;
-	struct vm_module kernel, initrd;
-	const char *cmdline;		/* the guest's; points into the module's command line, never NULL */
+	struct vm_module kernel;	/* its string is the guest's command line */
+	struct vm_module *modules;	/* the others, an initrd among them; NULL: none */
+	u32 module_count;
+	int initrd;			/* its index; -1: none */
 	bool valid;			/* false: an error was logged; the VM does not start */
 };
 
 struct config {
 	struct vm_config vms[VM_CONFIG_MAX];
+	struct vm_module modules[BOOT_MAX_MODULES];	/* behind vm_config's lists, by their indexes */
 	u32 vm_count;
 	u32 last_number;	/* of the last VM that was named "guestN" */
 	u32 modules_unused;	/* modules that belong to no VM; an error was logged for each */

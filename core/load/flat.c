@@ -70,9 +70,9 @@ int load_flat(struct load *load)
 				 "the kernel's kind is unknown: expected a Linux bzImage, an ELF "
 				 "file with a Multiboot header or a PVH note, or a flat binary of "
 				 "at most %llu KiB", SIZE_MAX_KIB);
-	if (image->initrd || image->cmdline[0])
+	if (image->module_count || image->cmdline[0])
 		vm_warn(load->vm,
-			"a flat binary gets neither an initrd nor a command line: not used");
+			"a flat binary gets neither modules nor a command line: not used");
 	error = load_take(load, LOAD_ADDRESS, image->kernel_size, "the flat binary");
 	if (!error)
 		error = load_copy(load, LOAD_ADDRESS, image->kernel, image->kernel_size);

@@ -70,18 +70,18 @@ static int place_kernel(struct load *load, const struct bzimage *bzimage, gpa_t 
 
 static int place_initrd(struct load *load, const struct bzimage *bzimage)
 {
-	const struct guest_image *image = load->image;
+	const struct guest_module *initrd = load_find_initrd(load);
+	gpa_t at;
 
-	if (!image->initrd)
+	if (!initrd)
 		return 0;
-	load->initrd = load_place_high(load, image->initrd_size, PAGE_SIZE, LOAD_HIGH_START,
-				       bzimage->initrd_end_max);
-	if (!load->initrd)
+	at = load_place_high(load, initrd->size, PAGE_SIZE, LOAD_HIGH_START, bzimage->initrd_end_max);
+	if (!at)
 		return load_fail(load,
 				 "the initrd of %llu KiB does not fit beside the kernel, which "
 				 "needs %llu KiB: expected a larger mem=",
-				 (ull)image->initrd_size >> 10, (ull)bzimage->memory_size >> 10);
-	return load_copy(load, load->initrd, image->initrd, image->initrd_size);
+				 (ull)initrd->size >> 10, (ull)bzimage->memory_size >> 10);
+	return load_copy_module(load, at, initrd);
 }
 
 static void fill_e820(const struct load *load, struct boot_params *params)
@@ -110,7 +110,7 @@ static int write_zero_page(struct load *load, const struct bzimage *bzimage, gpa
 	params->header.cmd_line_ptr = (u32)cmdline;
 	if (load->initrd) {	/* below 4 GiB, so that ext_ramdisk_image and ext_ramdisk_size stay 0 */
 		params->header.ramdisk_image = (u32)load->initrd;
-		params->header.ramdisk_size = (u32)load->image->initrd_size;
+		params->header.ramdisk_size = (u32)load->initrd_size;
 	}
 	params->acpi_rsdp_addr = GUEST_RSDP_ADDRESS;
 	fill_e820(load, params);
@@ -179,6 +179,8 @@ int load_linux(struct load *load)
 	struct bzimage bzimage;
 	int error = parse(load, &bzimage);
 
+	if (!error)
+		error = load_refuse_modules(load, "Linux");
 	if (!error)
 		error = place_kernel(load, &bzimage, &kernel);
 	if (!error)

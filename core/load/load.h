@@ -14,7 +14,8 @@
 #define LOAD_LOW_END	   0x9fc00ull	/* a PC's extended BIOS data area begins here */
 #define LOAD_HIGH_START	   MIB(1)
 #define LOAD_INFO_START	   0x10000ull	/* boot information is placed as low as possible from here */
-#define LOAD_RANGES	   72
+#define LOAD_RANGES	   128
+#define LOAD_MODULES	   64
 #define LOAD_MEMORY_PIECES 5
 
 struct load_range {
@@ -29,6 +30,8 @@ struct load {
 	struct load_range taken[LOAD_RANGES];
 	u32 taken_count;
 	gpa_t initrd;		/* the initrd's address; 0: none */
+	u64 initrd_size;
+	gpa_t modules[LOAD_MODULES];	/* by load_modules_low(): the addresses of image->modules */
 };
 
 /*
@@ -65,12 +68,39 @@ gpa_t load_place_high(struct load *load, u64 size, u64 align, gpa_t min, gpa_t m
  * pointer to it in the guest window, and its address in *gpa. NULL: there is none, and an error was logged.
  */
 void *load_place_info(struct load *load, u64 size, gpa_t *gpa);
+/* Is all of it RAM that a loader may take, and not taken yet? */
+bool load_is_free(const struct load *load, gpa_t start, u64 size);
+/* Take free RAM at the lowest page behind what is loaded. 0: there is none. */
+gpa_t load_place_behind(struct load *load, u64 size);
 /* Copy to RAM that was taken. Other vCPUs and interrupts of this CPU get their turn meanwhile. 0, -EFAULT. */
 int load_copy(struct load *load, gpa_t gpa, const void *from, u64 size);
-/* Load the initrd, if there is one, at the lowest page behind the kernel. 0, or an error that was logged. */
-int load_initrd_low(struct load *load);
-/* Load all PT_LOAD segments of an ELF image at their physical addresses. 0, or an error that was logged. */
-int load_elf_segments(struct load *load, const struct elf_image *elf);
+/* The initrd among the modules. NULL: there is none. */
+const struct guest_module *load_find_initrd(const struct load *load);
+/* Copy a module to RAM that was taken. 0, or an error that was logged. */
+int load_copy_module(struct load *load, gpa_t gpa, const struct guest_module *module);
+/* Load all modules, the initrd among them, at the lowest pages behind the kernel. 0, or an error that was logged. */
+int load_modules_low(struct load *load);
+/* For a protocol that knows no modules but an initrd. 0, or -EINVAL, logged with the name of the guest's kind. */
+int load_refuse_modules(const struct load *load, const char *kind);
+
+/*
+ * Load all PT_LOAD segments of an ELF image at their physical addresses plus `moved`, which may wrap around. 0, or an
+ * error that was logged.
+ */
+int load_elf_segments(struct load *load, const struct elf_image *elf, u64 moved);
+
+/* An ELF image's section headers in guest memory, for Multiboot information. */
+struct load_sections {
+	u32 count, entry_size, names;	/* as in struct elf_sections; count 0: there are none */
+	gpa_t table;
+};
+
+/*
+ * Load the section headers, and behind them the sections that are no part of a segment, such as symbols, whose headers
+ * then have their addresses. Without room for them, or where they are damaged, the guest gets none, and a
+ * warning is logged. 0, or an error that was logged.
+ */
+int load_elf_sections(struct load *load, const struct elf_image *elf, struct load_sections *sections);
 
 /* --- the memory map --- */
 

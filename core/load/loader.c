@@ -17,8 +17,10 @@ int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *imag
 
 	if (!image->kernel || !image->kernel_size)
 		return load_fail(&load, "the kernel's file is empty");
-	if (image->initrd && !image->initrd_size)
-		return load_fail(&load, "the initrd's file is empty");
+	for (u32 i = 0; i < image->module_count; i++)
+		if (!image->modules[i].size)
+			return load_fail(&load, "the %s's file is empty",
+					 image->modules[i].is_initrd ? "initrd" : "module");
 	error = bios_write_memory(&load);
 	if (error)
 		return error;

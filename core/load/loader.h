@@ -6,17 +6,29 @@
 #pragma once
 
 #include "core/mem/guest_mem.h"	/* GUEST_RSDP_ADDRESS, which loaders pass to guests */
+#include "lib/string.h"
 #include "lib/types.h"
 
 struct vm;
 struct vcpu;
 
+/* What is loaded beside the kernel. Texts are owned by the caller. */
+struct guest_module {
+	u64 size;		/* bytes */
+	bool is_initrd;		/* of at most one */
+	struct str_view name;	/* the first word that a Multiboot kernel gets for it; empty: none */
+	const char *string;	/* what comes behind that; never NULL */
+};
+
 struct guest_image {
 	const void *kernel;	/* owned by the caller, and mapped during the call */
 	u64 kernel_size;	/* bytes */
-	const void *initrd;	/* NULL: none */
-	u64 initrd_size;
+	struct str_view name;	/* the first word of a Multiboot kernel's command line; empty: none */
 	const char *cmdline;	/* never NULL */
+	const struct guest_module *modules;	/* in the order in which the kernel gets them */
+	u32 module_count;
+	/* Map a module's bytes until the next call. NULL: an error was logged. */
+	const void *(*map)(const struct guest_image *image, u32 module);
 };
 
 /*

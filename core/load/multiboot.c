@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Kernels with a Multiboot or Multiboot2 header: ELF files, or flat images whose header has load
- * addresses. Multiboot and Multiboot2 Specification, "Machine state", "Boot information format".
+ * addresses. Multiboot and Multiboot2 Specification, "OS image format", "Machine state".
  */
 #include "core/load/bios.h"
-#include "core/load/load.h"
+#include "core/load/multiboot_info.h"
 
 #include "lib/multiboot.h"
-#include "lib/string.h"
-
-#define RSDP_SIZE_ACPI_1 20u
-#define RSDP_SIZE	 36u
-#define MODULE_STRING	 "initrd"
 
 /* --- the image --- */
 
@@ -35,7 +30,8 @@ static int check_demands(const struct load *load, const struct multiboot_header 
 {
 	const u32 given = BIT(MB2_TAG_END) | BIT(MB2_TAG_CMDLINE) | BIT(MB2_TAG_LOADER_NAME) |
 			  BIT(MB2_TAG_MODULE) | BIT(MB2_TAG_BASIC_MEMORY) |
-			  BIT(MB2_TAG_MEMORY_MAP) | BIT(MB2_TAG_RSDP_OLD) | BIT(MB2_TAG_RSDP_NEW);
+			  BIT(MB2_TAG_MEMORY_MAP) | BIT(MB2_TAG_RSDP_OLD) | BIT(MB2_TAG_RSDP_NEW) |
+			  BIT(MB2_TAG_ELF_SECTIONS) | BIT(MB2_TAG_LOAD_BASE);
 	u32 missing = header->required_info & ~given;
 
 	if (missing)
@@ -47,13 +43,45 @@ static int check_demands(const struct load *load, const struct multiboot_header 
 	return 0;
 }
 
-static int load_addressed(struct load *load, const struct multiboot_header *header, u32 *entry)
+/*
+ * Where an image that is linked at `start` goes: there, unless it may be moved and has to be. What it moves by is in
+ * *moved, and may wrap around.
+ */
+static int choose_place(struct load *load, const struct multiboot_header *header, struct multiboot_facts *facts,
+			u64 start, u64 size, u64 *moved)
+{
+	bool in_range = start >= header->min_address && size <= header->max_address &&
+			start <= header->max_address - size;
+	gpa_t at;
+
+	*moved = 0;
+	facts->load_base = (u32)start;
+	facts->relocatable = header->relocatable;
+	if (!header->relocatable || (in_range && load_is_free(load, start, size)))
+		return 0;
+	at = load_place_low(load, size, header->alignment, MAX((u64)header->min_address, LOAD_INFO_START),
+			    header->max_address);
+	if (!at)
+		return load_fail(load, "the image of 0x%llx bytes: expected RAM for it from 0x%x to 0x%x, at a multiple "
+				 "of 0x%x; is mem= large enough?", (ull)size, header->min_address, header->max_address,
+				 header->alignment);
+	load->taken_count--;	/* its parts are taken one by one */
+	facts->load_base = (u32)at;
+	*moved = at - start;
+	return 0;
+}
+
+static int load_addressed(struct load *load, const struct multiboot_header *header, u32 *entry,
+			  struct multiboot_facts *facts)
 {
 	const u8 *from = (const u8 *)load->image->kernel + header->file_offset;
-	int error = load_take(load, header->load_address, header->memory_size, "the image");
+	u64 moved;
+	int error = choose_place(load, header, facts, header->load_address, header->memory_size, &moved);
 
-	*entry = header->entry;
-	return error ? error : load_copy(load, header->load_address, from, header->file_size);
+	if (!error)
+		error = load_take(load, header->load_address + moved, header->memory_size, "the image");
+	*entry = (u32)(header->entry + moved);
+	return error ? error : load_copy(load, header->load_address + moved, from, header->file_size);
 }
 
 /* The segment whose virtual, or physical, addresses hold the entry. */
@@ -94,10 +122,27 @@ static int physical_entry(const struct load *load, const struct elf_image *elf, 
 	return 0;
 }
 
-static int load_elf(struct load *load, const struct multiboot_header *header, u32 *entry)
+/* The physical addresses of all segments together. */
+static void find_extent(const struct elf_image *elf, u64 *start, u64 *end)
+{
+	*start = UINT64_MAX;
+	*end = 0;
+	for (u32 i = 0; i < elf->segment_count; i++) {
+		struct elf_segment segment = elf_segment(elf, i);
+
+		if (segment.type != ELF_PT_LOAD || !segment.memory_size)
+			continue;
+		*start = MIN(*start, segment.physical_address);
+		*end = MAX(*end, segment.physical_address + segment.memory_size);
+	}
+}
+
+static int load_elf(struct load *load, const struct multiboot_header *header, u32 *entry,
+		    struct multiboot_facts *facts)
 {
 	const struct guest_image *image = load->image;
 	struct elf_image elf;
+	u64 start, end, moved;
 	const char *why;
 	int error;
 
@@ -106,156 +151,16 @@ static int load_elf(struct load *load, const struct multiboot_header *header, u3
 				 "or an ELF file");
 	if (elf_parse(image->kernel, image->kernel_size, &elf, &why))
 		return load_fail(load, "damaged ELF file: %s", why);
-	error = load_elf_segments(load, &elf);
-	if (error)
-		return error;
-	*entry = header->entry;
-	return header->has_entry ? 0 : physical_entry(load, &elf, entry);
-}
-
-/* --- Multiboot information --- */
-
-/* All boot information of a Multiboot1 kernel, as one block. */
-struct mb1_block {
-	struct mb1_info info;
-	struct mb1_module module;
-	struct mb1_memory_entry memory[LOAD_MEMORY_PIECES];
-	char loader_name[32];
-	char module_string[sizeof(MODULE_STRING)];
-	char cmdline[];
-};
-
-static u32 upper_kib(const struct vm *vm)
-{
-	return (u32)((guest_low_ram(vm) - LOAD_HIGH_START) >> 10);
-}
-
-static void fill_memory_map(const struct load *load, gpa_t gpa, struct mb1_block *block)
-{
-	struct load_memory map[LOAD_MEMORY_PIECES];
-	u32 count = load_memory_map(load->vm, map);
-
-	for (u32 i = 0; i < count; i++)
-		block->memory[i] = (struct mb1_memory_entry){
-			.size = sizeof(block->memory[i]) - sizeof(block->memory[i].size),
-			.base = map[i].start, .length = map[i].size, .type = map[i].type,
-		};
-	block->info.mmap_addr = (u32)gpa + offsetof(struct mb1_block, memory);
-	block->info.mmap_length = (u32)(count * sizeof(block->memory[0]));
-}
-
-static int write_mb1(struct load *load, gpa_t *gpa)
-{
-	size_t length = strlen(load->image->cmdline) + 1;
-	struct mb1_block *block = load_place_info(load, sizeof(*block) + length, gpa);
-	u32 at = (u32)*gpa;
-
-	if (!block)
-		return -ENOMEM;
-	block->info = (struct mb1_info){
-		.flags = MB1_INFO_MEMORY | MB1_INFO_CMDLINE | MB1_INFO_MODULES |
-			 MB1_INFO_MEMORY_MAP | MB1_INFO_LOADER_NAME,
-		.mem_lower = (u32)(LOAD_LOW_END >> 10),
-		.mem_upper = upper_kib(load->vm),
-		.cmdline = at + offsetof(struct mb1_block, cmdline),
-		.boot_loader_name = at + offsetof(struct mb1_block, loader_name),
-	};
-	fill_memory_map(load, *gpa, block);
-	if (load->initrd) {
-		block->info.mods_count = 1;
-		block->info.mods_addr = at + offsetof(struct mb1_block, module);
-		block->module = (struct mb1_module){
-			.mod_start = (u32)load->initrd,
-			.mod_end = (u32)(load->initrd + load->image->initrd_size),
-			.string = at + offsetof(struct mb1_block, module_string),
-		};
-	}
-	str_copy(block->loader_name, load_boot_loader_name, sizeof(block->loader_name));
-	memcpy(block->module_string, MODULE_STRING, sizeof(MODULE_STRING));
-	memcpy(block->cmdline, load->image->cmdline, length);
-	return 0;
-}
-
-/* --- Multiboot2 information --- */
-
-#define MB2_FIXED 512u	/* room for everything but the command line */
-
-struct mb2_writer {
-	u8 *block;
-	u32 used;
-};
-
-static void *add_tag(struct mb2_writer *writer, enum mb2_tag_type type, size_t size)
-{
-	struct mb2_tag *tag = (struct mb2_tag *)(writer->block + writer->used);
-
-	*tag = (struct mb2_tag){ .type = type, .size = (u32)size };
-	writer->used += (u32)ALIGN_UP(size, MB2_TAG_ALIGN);
-	return tag;
-}
-
-static void add_string(struct mb2_writer *writer, enum mb2_tag_type type, const char *text)
-{
-	size_t length = strlen(text) + 1;
-	struct mb2_string_tag *tag = add_tag(writer, type, sizeof(*tag) + length);
-
-	memcpy(tag->string, text, length);
-}
-
-static void add_module(struct mb2_writer *writer, const struct load *load)
-{
-	struct mb2_module_tag *tag;
-
-	if (!load->initrd)
-		return;
-	tag = add_tag(writer, MB2_TAG_MODULE, sizeof(*tag) + sizeof(MODULE_STRING));
-	tag->mod_start = (u32)load->initrd;
-	tag->mod_end = (u32)(load->initrd + load->image->initrd_size);
-	memcpy(tag->string, MODULE_STRING, sizeof(MODULE_STRING));
-}
-
-static void add_memory(struct mb2_writer *writer, const struct load *load)
-{
-	struct load_memory map[LOAD_MEMORY_PIECES];
-	u32 count = load_memory_map(load->vm, map);
-	struct mb2_basic_memory_tag *basic = add_tag(writer, MB2_TAG_BASIC_MEMORY, sizeof(*basic));
-	struct mb2_memory_map_tag *tag =
-		add_tag(writer, MB2_TAG_MEMORY_MAP, sizeof(*tag) + count * sizeof(tag->entries[0]));
-
-	basic->mem_lower = (u32)(LOAD_LOW_END >> 10);
-	basic->mem_upper = upper_kib(load->vm);
-	tag->entry_size = sizeof(tag->entries[0]);
-	for (u32 i = 0; i < count; i++)
-		tag->entries[i] = (struct mb2_memory_entry){
-			.base = map[i].start, .length = map[i].size, .type = map[i].type,
-		};
-}
-
-static int add_rsdp(struct mb2_writer *writer, const struct load *load, enum mb2_tag_type type,
-		    u32 size)
-{
-	struct mb2_rsdp_tag *tag = add_tag(writer, type, sizeof(*tag) + size);
-
-	return guest_read(load->vm, GUEST_RSDP_ADDRESS, tag->rsdp, size);
-}
-
-static int write_mb2(struct load *load, gpa_t *gpa)
-{
-	struct mb2_writer writer = { .used = sizeof(struct mb2_info_header) };
-	int error;
-
-	writer.block = load_place_info(load, MB2_FIXED + strlen(load->image->cmdline), gpa);
-	if (!writer.block)
-		return -ENOMEM;
-	add_string(&writer, MB2_TAG_CMDLINE, load->image->cmdline);
-	add_string(&writer, MB2_TAG_LOADER_NAME, load_boot_loader_name);
-	add_module(&writer, load);
-	add_memory(&writer, load);
-	error = add_rsdp(&writer, load, MB2_TAG_RSDP_OLD, RSDP_SIZE_ACPI_1);
+	find_extent(&elf, &start, &end);
+	error = choose_place(load, header, facts, start, end - start, &moved);
 	if (!error)
-		error = add_rsdp(&writer, load, MB2_TAG_RSDP_NEW, RSDP_SIZE);
-	add_tag(&writer, MB2_TAG_END, sizeof(struct mb2_tag));
-	((struct mb2_info_header *)writer.block)->total_size = writer.used;
+		error = load_elf_segments(load, &elf, moved);
+	if (!error)
+		error = load_elf_sections(load, &elf, &facts->sections);
+	*entry = header->entry;
+	if (!error && !header->has_entry)
+		error = physical_entry(load, &elf, entry);
+	*entry += (u32)moved;
 	return error;
 }
 
@@ -263,6 +168,7 @@ static int write_mb2(struct load *load, gpa_t *gpa)
 
 int load_multiboot(struct load *load)
 {
+	struct multiboot_facts facts = { 0 };
 	struct multiboot_header header;
 	gpa_t info;
 	u32 entry;
@@ -272,16 +178,16 @@ int load_multiboot(struct load *load)
 	if (!error)
 		error = check_demands(load, &header);
 	if (!error)
-		error = header.has_addresses ? load_addressed(load, &header, &entry) :
-					       load_elf(load, &header, &entry);
+		error = header.has_addresses ? load_addressed(load, &header, &entry, &facts) :
+					       load_elf(load, &header, &entry, &facts);
 	if (error)
 		return error;
 	if (!load_has_taken(load, entry))
 		return load_fail(load, "the entry 0x%x lies outside of what is loaded", entry);
 	mb2 = header.version == 2;
-	error = load_initrd_low(load);
+	error = load_modules_low(load);
 	if (!error)
-		error = mb2 ? write_mb2(load, &info) : write_mb1(load, &info);
+		error = mb2 ? multiboot2_write_info(load, &facts, &info) : multiboot1_write_info(load, &facts, &info);
 	if (error)
 		return error;
 	bios_start_interrupts(load);	/* the rest of the machine as the BIOS left it */

@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct start_info_memory) == 24, "PVH memory map");
 /* All boot information of a PVH guest, as one block. */
 struct pvh_info {
 	struct start_info start;
-	struct start_info_module module;
+	struct start_info_module modules[LOAD_MODULES];
 	struct start_info_memory memory[LOAD_MEMORY_PIECES];
 	char cmdline[];
 };
@@ -52,11 +52,36 @@ static void fill_memory_map(const struct load *load, struct pvh_info *info)
 		};
 }
 
+/* Each with its string, if it has one. Without a name in front, like the kernel's command line. */
+static void add_modules(const struct load *load, gpa_t gpa, struct pvh_info *info)
+{
+	const struct guest_module *modules = load->image->modules;
+	size_t used = strlen(info->cmdline) + 1;
+
+	if (!load->image->module_count)
+		return;
+	info->start.module_count = load->image->module_count;
+	info->start.modules = gpa + offsetof(struct pvh_info, modules);
+	for (u32 i = 0; i < load->image->module_count; i++) {
+		size_t length = strlen(modules[i].string) + 1;
+
+		info->modules[i] = (struct start_info_module){
+			.address = load->modules[i], .size = modules[i].size,
+			.cmdline = length > 1 ? gpa + offsetof(struct pvh_info, cmdline) + used : 0,
+		};
+		memcpy(info->cmdline + used, modules[i].string, length);
+		used += length;
+	}
+}
+
 static int write_info(struct load *load, gpa_t *gpa)
 {
-	size_t length = strlen(load->image->cmdline) + 1;
-	struct pvh_info *info = load_place_info(load, sizeof(*info) + length, gpa);
+	size_t length = strlen(load->image->cmdline) + 1, strings = 0;
+	struct pvh_info *info;
 
+	for (u32 i = 0; i < load->image->module_count; i++)
+		strings += strlen(load->image->modules[i].string) + 1;
+	info = load_place_info(load, sizeof(*info) + length + strings, gpa);
 	if (!info)
 		return -ENOMEM;
 	info->start = (struct start_info){
@@ -67,13 +92,8 @@ static int write_info(struct load *load, gpa_t *gpa)
 		.memory_map = *gpa + offsetof(struct pvh_info, memory),
 	};
 	fill_memory_map(load, info);
-	if (load->initrd) {
-		info->start.module_count = 1;
-		info->start.modules = *gpa + offsetof(struct pvh_info, module);
-		info->module.address = load->initrd;
-		info->module.size = load->image->initrd_size;
-	}
 	memcpy(info->cmdline, load->image->cmdline, length);
+	add_modules(load, *gpa, info);
 	return 0;
 }
 
@@ -104,12 +124,12 @@ int load_pvh(struct load *load)
 	int error = find_entry(load, &elf, &entry);
 
 	if (!error)
-		error = load_elf_segments(load, &elf);
+		error = load_elf_segments(load, &elf, 0);
 	if (error)
 		return error;
 	if (!load_has_taken(load, entry))
 		return load_fail(load, "the PVH entry 0x%x lies outside of what is loaded", entry);
-	error = load_initrd_low(load);
+	error = load_modules_low(load);
 	if (!error)
 		error = write_info(load, &info);
 	if (error)

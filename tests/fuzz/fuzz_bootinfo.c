@@ -81,11 +81,11 @@ static void check_config(const struct config *config)
 	for (u32 i = 0; i < config->vm_count; i++) {
 		const struct vm_config *vm = &config->vms[i];
 
-		log_info("%s %s %s", vm->name, vm->cmdline, vm->kernel.name);
+		log_info("%s %s %s", vm->name, vm->kernel.string, vm->kernel.name);
 		fuzz_assert(vm->kernel.index < (int)boot_info.modules &&
-			    vm->initrd.index < (int)boot_info.modules);
+			    vm->initrd < (int)boot_info.modules);
 		fuzz_assert(!vm->valid || (vm->kernel.index >= 0 && vm->vcpus && vm->memory));
-		fuzz_assert(vm->kernel.index < 0 || vm->kernel.index != vm->initrd.index);
+		fuzz_assert(vm->kernel.index < 0 || vm->kernel.index != vm->initrd);
 	}
 }
 
@@ -142,6 +142,7 @@ static void make_multiboot2(unsigned which)
 	static const char *const lines[] = {
 		"vm=web role=kernel mem=512M vcpus=1 limit=5 -- console=ttyS0 \"a b\"", "vm=web role=initrd",
 		"", "/boot/kernel mem=12Q", "\"vm=a\" \"b", "role=initrd", "vm=a -- x=\\\"y", "colour=red",
+		"vm=web role=module file=a/b -- c",
 		"vm=db role=kernel vcpus=4 cpus=0,2-3,250-255 onreset=stop", "vm=db cpus=5-,-1,256 onreset=restart",
 	};
 	static const struct {

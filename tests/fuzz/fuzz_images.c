@@ -23,6 +23,7 @@ static void check_segment(const struct elf_image *elf, const struct elf_segment 
 
 static void read_elf(const u8 *data, size_t size)
 {
+	struct elf_sections sections;
 	struct elf_image elf;
 	const char *why = NULL;
 	u32 entry;
@@ -35,6 +36,13 @@ static void read_elf(const u8 *data, size_t size)
 		struct elf_segment segment = elf_segment(&elf, i);
 
 		check_segment(&elf, &segment);
+	}
+	if (!elf_find_sections(&elf, &sections)) {
+		for (u32 i = 0; i < sections.count; i++) {
+			struct elf_section section = elf_section(&elf, &sections, i);
+
+			fuzz_assert(!elf_has_section_data(&elf, &section) || section.offset <= size);
+		}
 	}
 	elf_pvh_entry(&elf, &entry, &why);
 }

@@ -84,18 +84,41 @@ void fixture_destroy(struct vm *vm)
 	current = NULL;
 }
 
+static const void *mapped[LOAD_MODULES];
+
+const void *fixture_map(const struct guest_image *image, u32 module)
+{
+	assert_true(module < image->module_count);
+	return mapped[module];
+}
+
+void fixture_set_data(u32 module, const void *data)
+{
+	mapped[module] = data;
+}
+
 int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
 		 const void *initrd, size_t initrd_size)
 {
+	const struct guest_module module = {
+		.size = initrd_size, .is_initrd = true, .name = str_view_of("initrd"), .string = "",
+	};
 	const struct guest_image image = {
 		.kernel = kernel, .kernel_size = size, .cmdline = cmdline,
-		.initrd = initrd, .initrd_size = initrd_size,
+		.modules = &module, .module_count = initrd != NULL, .map = fixture_map,
 	};
+
+	fixture_set_data(0, initrd);
+	return fixture_load_image(vm, &image);
+}
+
+int fixture_load_image(struct vm *vm, const struct guest_image *image)
+{
 	int error;
 
 	vm->out_count = 0;
 	vm->bios_calls = false;
-	error = loader_load(vm, &vm->vcpu, &image);
+	error = loader_load(vm, &vm->vcpu, image);
 
 	assert_true(error <= 0);
 	assert_int_equal(vm->errors, error ? 1 : 0);

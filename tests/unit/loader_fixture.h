@@ -48,6 +48,10 @@ void fixture_destroy(struct vm *vm);
 /* Load the image. A failure must log exactly one error, a success none. */
 int fixture_load(struct vm *vm, const void *kernel, size_t size, const char *cmdline,
 		 const void *initrd, size_t initrd_size);
+/* The same, with modules of its own; fixture_map() gives what fixture_set_data() has set. */
+int fixture_load_image(struct vm *vm, const struct guest_image *image);
+const void *fixture_map(const struct guest_image *image, u32 module);
+void fixture_set_data(u32 module, const void *data);
 /*
  * Try one loader, with only `pages` pages of memory free for boot information, from 64 KiB on, and the
  * memory at `kernel`. Returns what it returns.

@@ -77,7 +77,7 @@ static void is_default_guest(void)
 	assert_int_equal(vm->vcpus, 1);
 	assert_int_equal(vm->time_limit_s, 0);
 	assert_int_equal(vm->kernel.index, 0);
-	assert_int_equal(vm->initrd.index, -1);
+	assert_int_equal(vm->initrd, -1);
 	assert_true(vm->valid);
 }
 
@@ -85,14 +85,14 @@ static void test_shortest(void **state)
 {
 	parse("");
 	is_default_guest();
-	assert_string_equal(config.vms[0].cmdline, "");
+	assert_string_equal(config.vms[0].kernel.string, "");
 	assert_string_equal(config.vms[0].kernel.name, "module 0");
 	parse("-- console=ttyS0");
 	is_default_guest();
-	assert_string_equal(config.vms[0].cmdline, "console=ttyS0");
+	assert_string_equal(config.vms[0].kernel.string, "console=ttyS0");
 	parse("--");
 	is_default_guest();
-	assert_string_equal(config.vms[0].cmdline, "");
+	assert_string_equal(config.vms[0].kernel.string, "");
 }
 
 static void test_no_module(void **state)
@@ -113,10 +113,10 @@ static void test_everything(void **state)
 	vm = vm_named("web");
 	assert_true(vm->valid);
 	assert_int_equal(vm->kernel.index, 1);
-	assert_int_equal(vm->initrd.index, 0);
+	assert_int_equal(vm->initrd, 0);
 	assert_int_equal(vm->memory, 1 << 30);
 	assert_int_equal(vm->time_limit_s, 90);
-	assert_string_equal(vm->cmdline, "console=ttyS0 a=\"b c\" -- vm=x");
+	assert_string_equal(vm->kernel.string, "console=ttyS0 a=\"b c\" -- vm=x");
 }
 
 static void test_file_name_in_front(void **state)
@@ -125,9 +125,9 @@ static void test_file_name_in_front(void **state)
 	assert_int_equal(errors, 0);
 	assert_int_equal(config.vm_count, 1);
 	assert_int_equal(config.vms[0].memory, 64 << 20);
-	assert_string_equal(config.vms[0].cmdline, "quiet");
+	assert_string_equal(config.vms[0].kernel.string, "quiet");
 	assert_string_equal(config.vms[0].kernel.name, "/boot/vmlinuz");
-	assert_string_equal(config.vms[0].initrd.name, "(hd0)/initrd");
+	assert_string_equal(config.vms[0].modules->name, "(hd0)/initrd");
 
 	parse("/quite/a/long/path/to/the/kernel/of/the/guest");
 	assert_int_equal(errors, 0);
@@ -147,20 +147,20 @@ static void test_any_file_name_in_front(void **state)
 	parse("vmlinuz mem=64M -- quiet", "build/a=b/initrd role=initrd");
 	assert_int_equal(errors, 0);
 	assert_int_equal(config.vms[0].memory, 64 << 20);
-	assert_string_equal(config.vms[0].cmdline, "quiet");
+	assert_string_equal(config.vms[0].kernel.string, "quiet");
 	assert_string_equal(config.vms[0].kernel.name, "vmlinuz");
-	assert_int_equal(config.vms[0].initrd.index, 1);
+	assert_int_equal(config.vms[0].initrd, 1);
 
 	parse("http://10.0.2.2/vmlinuz?arch=64 mem=64M", "tftp://10.0.2.2/initrd role=initrd");
 	assert_int_equal(errors, 0);
 	assert_int_equal(config.vms[0].memory, 64 << 20);
-	assert_int_equal(config.vms[0].initrd.index, 1);
+	assert_int_equal(config.vms[0].initrd, 1);
 
 	parse("vmlinuz -- quiet", "mem=64M -- quiet", "-- quiet", "");
 	assert_int_equal(errors, 0);
 	assert_int_equal(config.vm_count, 4);
 	assert_int_equal(config.vms[1].memory, 64 << 20);
-	assert_string_equal(config.vms[2].cmdline, "quiet");
+	assert_string_equal(config.vms[2].kernel.string, "quiet");
 
 	parse("vm mem=64M");
 	said("vm has no value");
@@ -175,12 +175,12 @@ static void test_roles_left_out(void **state)
 {
 	parse("vm=a", "vm=a", "vm=b", "vm=b role=kernel");
 	assert_int_equal(vm_named("a")->kernel.index, 0);
-	assert_int_equal(vm_named("a")->initrd.index, 1);
+	assert_int_equal(vm_named("a")->initrd, 1);
 	assert_true(vm_named("a")->valid);
 	assert_false(vm_named("b")->valid);
 	parse("vm=a role=initrd", "vm=a");
 	assert_int_equal(vm_named("a")->kernel.index, 1);
-	assert_int_equal(vm_named("a")->initrd.index, 0);
+	assert_int_equal(vm_named("a")->initrd, 0);
 	assert_int_equal(errors, 0);
 }
 
@@ -190,12 +190,12 @@ static void test_names_left_out(void **state)
 	assert_int_equal(errors, 0);
 	assert_int_equal(config.vm_count, 4);
 	assert_int_equal(vm_named("guest")->kernel.index, 0);
-	assert_int_equal(vm_named("guest")->initrd.index, 1);
+	assert_int_equal(vm_named("guest")->initrd, 1);
 	assert_int_equal(vm_named("guest2")->kernel.index, 2);
-	assert_int_equal(vm_named("guest2")->initrd.index, -1);
+	assert_int_equal(vm_named("guest2")->initrd, -1);
 	assert_int_equal(vm_named("guest3")->kernel.index, 3);
 	assert_int_equal(vm_named("guest4")->kernel.index, 4);
-	assert_int_equal(vm_named("guest4")->initrd.index, 5);
+	assert_int_equal(vm_named("guest4")->initrd, 5);
 }
 
 static void test_memory(void **state)
@@ -220,6 +220,62 @@ static void test_memory(void **state)
 	assert_string_equal(logged, "");
 }
 
+/* --- modules --- */
+
+static void is_module(const struct vm_module *module, int index, const char *word, const char *string)
+{
+	assert_non_null(module);
+	assert_int_equal(module->index, index);
+	assert_true(str_view_equals(module->word, word));
+	assert_string_equal(module->string, string);
+}
+
+static void test_modules_keep_their_order(void **state)
+{
+	const struct vm_config *vm;
+
+	parse("vm=a -- quiet", "role=module -- root=x \"y z\"", "vm=b", "vm=a", "vm=a role=module", "vm=b role=module file=m.ko");
+	assert_int_equal(errors, 0);
+	assert_int_equal(config.vm_count, 2);
+	vm = vm_named("a");
+	is_module(&vm->kernel, 0, "kernel", "quiet");
+	assert_int_equal(vm->module_count, 3);
+	assert_int_equal(vm->initrd, 3);
+	is_module(vm->modules, 1, "module", "root=x \"y z\"");
+	is_module(vm->modules->next, 3, "initrd", "");
+	is_module(vm->modules->next->next, 4, "module", "");
+	assert_null(vm->modules->next->next->next);
+	vm = vm_named("b");
+	assert_int_equal(vm->module_count, 1);
+	assert_int_equal(vm->initrd, -1);
+	is_module(vm->modules, 5, "m.ko", "");
+}
+
+/* Many Multiboot kernels skip the first word of each line: file=, else the file's name, else the role. */
+static void test_first_words(void **state)
+{
+	parse("/boot/xen.gz file=xen -- a", "(hd0)/vmlinuz role=module -- b", "file=none role=module -- c",
+	      "file=\"a b\" role=initrd");
+	assert_int_equal(errors, 0);
+	is_module(&config.vms[0].kernel, 0, "xen", "a");
+	is_module(config.vms[0].modules, 1, "(hd0)/vmlinuz", "b");
+	is_module(config.vms[0].modules->next, 2, "", "c");
+	is_module(config.vms[0].modules->next->next, 3, "a b", "");
+	/* A long name is cut for messages, and not for the guest. */
+	parse("/quite/a/long/path/to/the/kernel/of/the/guest");
+	is_module(&config.vms[0].kernel, 0, "/quite/a/long/path/to/the/kernel/of/the/guest", "");
+}
+
+static void test_modules_without_a_kernel_or_twice(void **state)
+{
+	parse("role=module", "vm=good");
+	said("role=module: expected a kernel's module before it, or vm=NAME");
+	assert_int_equal(config.modules_unused, 1);
+	parse("vm=a", "vm=a", "vm=a");
+	said("module 1 is the initrd of VM a already: expected one kernel, at most one initrd, and role=module");
+	assert_false(config.vms[0].valid);
+}
+
 /* --- errors: the message, and that the other VM still starts --- */
 
 static void test_each_rule(void **state)
@@ -228,7 +284,7 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, mem, vcpus, cpus, onreset, hv or limit" },
+				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -256,7 +312,9 @@ static void test_each_rule(void **state)
 		{ "vm=bad limit=0", "limit=0: expected limit=SECONDS" },
 		{ "vm=bad limit=10s", "limit=10s: expected" },
 		{ "vm=bad limit=31536001", "limit=31536001: expected" },
-		{ "vm=bad role=disk", "role=disk: expected role=kernel|initrd" },
+		{ "vm=bad role=disk", "role=disk: expected role=kernel|initrd|module" },
+		{ "vm=bad file=", "file=: expected file=NAME" },
+		{ "vm=bad role=module", "VM bad has no kernel" },
 		{ "vm=bad role", "role has no value" },
 		{ "vm=bad role=initrd",
 		  "VM bad has no kernel: expected a module with vm=bad role=kernel" },
@@ -427,7 +485,7 @@ static void test_too_many_modules_of_a_vm(void **state)
 	assert_false(vm_named("a")->valid);
 	parse("vm=a", "vm=a", "vm=a");
 	said("role: module 1 is the initrd of VM a already");
-	assert_int_equal(vm_named("a")->initrd.index, 1);
+	assert_int_equal(vm_named("a")->initrd, 1);
 	assert_false(vm_named("a")->valid);
 }
 
@@ -455,7 +513,7 @@ static void test_nothing_of_a_line_with_an_open_quote_is_for_the_guest(void **st
 {
 	parse("mem=64M \"vm=x -- quiet");
 	assert_int_equal(errors, 1);
-	assert_string_equal(config.vms[0].cmdline, "");
+	assert_string_equal(config.vms[0].kernel.string, "");
 	assert_int_equal(config.vms[0].memory, 64 << 20);
 	assert_false(config.vms[0].valid);
 }
@@ -464,7 +522,7 @@ static void test_command_line_of_an_initrd(void **state)
 {
 	parse("", "role=initrd -- quiet");
 	said("module 1 (role=initrd -- quiet): the guest's command line is expected");
-	assert_string_equal(config.vms[0].cmdline, "");
+	assert_string_equal(config.vms[0].kernel.string, "");
 	assert_false(config.vms[0].valid);
 	parse("", "role=initrd --");
 	assert_int_equal(errors, 0);
@@ -481,7 +539,7 @@ static void test_length_of_the_command_line(void **state)
 	line[3 + VM_CMDLINE_SIZE - 1] = 0;
 	parse(line);
 	assert_int_equal(errors, 0);
-	assert_string_equal(config.vms[0].cmdline, line + 3);
+	assert_string_equal(config.vms[0].kernel.string, line + 3);
 }
 
 /* The most modules that are read from a boot loader's information; names in use are skipped. */
@@ -526,7 +584,7 @@ static void check_invariants(void)
 		const struct vm_config *vm = &config.vms[i];
 
 		assert_true(strnlen(vm->name, VM_NAME_SIZE) < VM_NAME_SIZE);
-		assert_true(strnlen(vm->cmdline, VM_CMDLINE_SIZE) < VM_CMDLINE_SIZE);
+		assert_true(strnlen(vm->kernel.string, VM_CMDLINE_SIZE) < VM_CMDLINE_SIZE);
 		assert_in_range(vm->memory, MIB(2), GIB(256));
 		assert_int_equal(vm->memory % MIB(2), 0);
 		assert_in_range(vm->vcpus, 1, 288);
@@ -570,6 +628,9 @@ int main(void)
 		cmocka_unit_test(test_any_file_name_in_front),
 		cmocka_unit_test(test_roles_left_out),
 		cmocka_unit_test(test_names_left_out),
+		cmocka_unit_test(test_modules_keep_their_order),
+		cmocka_unit_test(test_first_words),
+		cmocka_unit_test(test_modules_without_a_kernel_or_twice),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_each_rule),
 		cmocka_unit_test(test_characters_of_a_name),

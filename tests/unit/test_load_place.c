@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the loaders share: places in guest memory, the memory map, flat segments. */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
-/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c core/load/bios.c core/load/bios_rom.asm */
+/* link: core/load/multiboot.c core/load/multiboot_info.c core/load/elf.c core/load/pvh.c core/load/flat.c */
+/* link: core/load/bios.c core/load/bios_rom.asm */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"
@@ -188,13 +189,15 @@ static void an_initrd_goes_behind_the_kernel(void **state)
 		{ { { 0x10000, 0x11000 } }, MIB(1) },
 	};
 	static const u8 initrd[5] = { 1, 2, 3, 4, 5 };
-	const struct guest_image image = { .initrd = initrd, .initrd_size = sizeof(initrd), .cmdline = "" };
+	static const struct guest_module module = { .size = sizeof(initrd), .is_initrd = true, .string = "" };
+	const struct guest_image image = { .cmdline = "", .modules = &module, .module_count = 1, .map = fixture_map };
 
+	fixture_set_data(0, initrd);
 	load.image = &image;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		take_before(cases[i].taken, ARRAY_SIZE(cases[i].taken));
 		load.taken[load.taken_count] = (struct load_range){ MIB(4), MIB(5) };
-		assert_int_equal(load_initrd_low(&load), 0);
+		assert_int_equal(load_modules_low(&load), 0);
 		assert_int_equal(load.initrd, cases[i].expected);
 		assert_memory_equal(load.vm->ram + load.initrd, initrd, sizeof(initrd));
 	}
@@ -239,7 +242,7 @@ static void a_full_list_of_ranges_is_an_error(void **state)
 	load.taken_count = LOAD_RANGES - 1;
 	assert_int_equal(load_take(&load, MIB(2), 1, "it"), 0);
 	assert_int_equal(load_take(&load, MIB(3), 1, "it"), -EINVAL);
-	fixture_said(load.vm, "it has more than 72 parts");
+	fixture_said(load.vm, "it has more than 128 parts");
 }
 
 static void a_flat_binary_takes_its_place(void **state)

@@ -4,7 +4,8 @@
  * Linux and Multiboot have test_load_linux.c and test_load_multiboot.c.
  */
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
-/* link: core/load/multiboot.c core/load/pvh.c core/load/flat.c core/load/bios.c core/load/bios_rom.asm */
+/* link: core/load/multiboot.c core/load/multiboot_info.c core/load/elf.c core/load/pvh.c core/load/flat.c */
+/* link: core/load/bios.c core/load/bios_rom.asm */
 /* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"
@@ -179,7 +180,7 @@ static void test_no_room_beside_the_kernel(void **state)
 
 	put_segment(image, 1, PT_LOAD, ELF_DATA_AT, 0, 0x103000, ELF_DATA_SIZE, 0x2fd000);
 	assert_int_not_equal(fixture_load(vm, image, ELF_SIZE, "", module, sizeof(module)), 0);
-	fixture_said(vm, "the initrd of 4 KiB does not fit behind the kernel, which ends at "
+	fixture_said(vm, "the initrd of 4 KiB does not fit behind the kernel and what is loaded with it, up to "
 			 "0x400000");
 	put_segment(image, 2, PT_LOAD, ELF_DATA_AT, 0, 0x1000, ELF_DATA_SIZE, 0x9ec00);
 	memcpy(image + ELF_HEADER_AT, (u32[]){ 0x1badb002, 0, -0x1badb002u }, 12);
@@ -317,7 +318,7 @@ static void test_many_segments(void **state)
 
 		memcpy(image + 0x3000 + 32 * i, words, sizeof(words));
 	}
-	fixture_refused(vm, image, 0x3000 + COUNT * 32, "it has more than 72 parts");
+	fixture_refused(vm, image, 0x3000 + COUNT * 32, "it has more than 128 parts");
 	free(image);
 	fixture_destroy(vm);
 }

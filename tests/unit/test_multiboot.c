@@ -374,6 +374,13 @@ static void test_mb2_requirements(void **state)
 	assert_int_equal(with_tag(7, 1, NULL, 0, &header), 0);
 	assert_int_equal(with_tag(9, 0, zeros, 1, &header), 0);
 	assert_int_equal(with_tag(10, 0, zeros, 4, &header), 0);
+	assert_true(header.relocatable);
+	assert_int_equal(header.alignment, 1);
+	assert_int_equal(with_tag(10, 1, (u32[]){ 0x100000, 0x7fffffff, 0x200000, 2 }, 4, &header), 0);
+	assert_int_equal(header.min_address, 0x100000);
+	assert_int_equal(header.max_address, 0x7fffffff);
+	assert_int_equal(header.alignment, 0x200000);
+	assert_int_equal(with_tag(10, 1, (u32[]){ 0, 1, 6, 0 }, 4, &header), -EINVAL);
 	assert_int_equal(with_tag(11, 0, zeros, 1, &header), -EOPNOTSUPP);
 	assert_int_equal(with_tag(11, 1, zeros, 1, &header), 0);
 	assert_int_equal(with_tag(1, 0, (u32[]){ 21 }, 1, &header), 0);

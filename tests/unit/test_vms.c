@@ -290,7 +290,11 @@ int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *imag
 	assert_ptr_equal(entered, vm->vcpus[0]);
 	assert_ptr_equal(vcpu, entered);
 	assert_non_null(image->kernel);
-	assert_int_equal(image->initrd != NULL, vm->config->initrd.index >= 0);
+	assert_int_equal(image->module_count, vm->config->module_count);
+	for (u32 i = 0; i < image->module_count; i++) {
+		assert_ptr_equal(image->map(image, i), boot_info.module[2 * (vm->config - config.vms) + 1].start);
+		assert_true(image->modules[i].is_initrd);
+	}
 	note('l');
 	return error_of_loader;
 }
@@ -403,10 +407,13 @@ static struct play *add_vm(u64 mib, u64 runs)
 {
 	struct vm_config *c = &config.vms[config.vm_count];
 	struct play *play = &plays[config.vm_count];
+	struct vm_module *module = &config.modules[2 * config.vm_count + 1];
 
+	*module = (struct vm_module){ .index = 2 * (int)config.vm_count + 1, .string = "" };
 	*c = (struct vm_config){
-		.memory = MIB(mib), .vcpus = 1, .cmdline = "", .valid = true,
-		.kernel.index = 2 * (int)config.vm_count, .initrd.index = 2 * (int)config.vm_count + 1,
+		.memory = MIB(mib), .vcpus = 1, .valid = true,
+		.kernel = { .index = 2 * (int)config.vm_count, .string = "" }, .initrd = 2 * (int)config.vm_count + 1,
+		.modules = module, .module_count = 1,
 	};
 	snprintf(c->name, sizeof(c->name), "vm%u", config.vm_count);
 	for (unsigned i = 0; i < STARTS; i++)
@@ -428,7 +435,7 @@ static void run_vms(void)
 	for (unsigned i = 0; i < config.vm_count; i++) {
 		assert_int_equal(plays[i].creations, plays[i].destructions);
 		assert_in_range(module_frees[2 * i], 0, 1);
-		assert_int_equal(module_frees[2 * i + 1], config.vms[i].initrd.index >= 0 ? module_frees[2 * i] : 0);
+		assert_int_equal(module_frees[2 * i + 1], config.vms[i].initrd >= 0 ? module_frees[2 * i] : 0);
 	}
 }
 
@@ -442,7 +449,9 @@ static void all_start_together(void **state)
 {
 	for (unsigned i = 0; i < 3; i++)
 		add_vm(128, (i + 1) * SECOND);
-	config.vms[1].initrd.index = -1;
+	config.vms[1].initrd = -1;
+	config.vms[1].modules = NULL;
+	config.vms[1].module_count = 0;
 	run_vms();
 	assert_int_equal(most_running, 3);
 	for (unsigned i = 0; i < 3; i++) {
