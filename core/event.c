@@ -62,6 +62,7 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		first = &events->reinject;
 
 	if (first && first->vector == X86_DF) {
+		vcpu->ops->dump(vcpu);
 		vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault: exception %u while delivering #DF", vector);
 		return;
 	}

@@ -176,6 +176,7 @@ void halt_for_good(struct vcpu *vcpu)
 	spin_unlock(&vm->signal_lock);
 	if (!over || nmi_may_come(vm))
 		return;
+	vcpu->ops->dump(vcpu);	/* for the author of the guest, as after a triple fault */
 	if (vm->vcpu_count == 1)
 		vm_end(vm, VM_END_HALTED, "halted with interrupts off, nothing can wake it (RIP 0x%llx)",
 		       (unsigned long long)vcpu->exit_rip);

@@ -2,6 +2,7 @@
 /* A VM's RAM: taken from the machine, mapped for the guest and for the hypervisor on its behalf. */
 #include "core/mem/guest_mem.h"
 
+#include "arch/time/clock.h"
 #include "core/service.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -77,25 +78,34 @@ int guest_mem_create(struct vm *vm, u64 size)
 }
 
 #define CLEAR_PIECE (2ull << 20)
+#define REPORT_US   2000000u	/* of a long clearing, how far it has got */
 
 /* In pieces of a fraction of a millisecond, because the others of this CPU wait meanwhile. */
-static void clear_span(gpa_t gpa, u64 size)
+static void clear_span(struct vm *vm, gpa_t gpa, u64 size, u64 before, u64 *report_us)
 {
 	for (u64 done = 0, piece; done < size; done += piece) {
 		void *to = guest_window(gpa + done);
-		u64 count;
+		u64 count, now;
 
 		piece = MIN(size - done, CLEAR_PIECE);
 		count = piece / 8;
 		__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0) : "memory");
 		service_pause();
+		now = clock_us_since_boot();
+		if (now < *report_us)
+			continue;
+		*report_us = now + REPORT_US;
+		vm_info(vm, "clearing its memory: %llu of %llu MiB", (unsigned long long)(before + done + piece) >> 20,
+			(unsigned long long)vm->mem.size >> 20);
 	}
 }
 
 void guest_mem_clear(struct vm *vm)
 {
-	clear_span(0, vm->mem.low_size);
-	clear_span(GUEST_HIGH_RAM, vm->mem.high_size);
+	u64 report_us = clock_us_since_boot() + REPORT_US;
+
+	clear_span(vm, 0, vm->mem.low_size, 0, &report_us);
+	clear_span(vm, GUEST_HIGH_RAM, vm->mem.high_size, vm->mem.low_size, &report_us);
 }
 
 void guest_mem_destroy(struct vm *vm)

@@ -34,8 +34,8 @@ struct guest_mem {
 /* Take RAM, map it in vm->space and by vm->ops->vm_map(). -ENOMEM; -E2BIG: over GUEST_MEM_PIECES; both logged. */
 int guest_mem_create(struct vm *vm, u64 size);
 /*
- * Zero all of it, as it may hold data of another VM or a boot module. The VM's space is the current one.
- * In the service thread, which pauses on the way.
+ * Zero all of it, as it may hold data of another VM or a boot module, and report how far it has got where that takes
+ * seconds. The VM's space is the current one. In the service thread, which pauses on the way.
  */
 void guest_mem_clear(struct vm *vm);
 void guest_mem_destroy(struct vm *vm);

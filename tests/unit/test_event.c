@@ -72,6 +72,11 @@ static void inject(struct vcpu *v, const struct event *event)
 
 static unsigned for_good, revived;
 void halt_for_good(struct vcpu *v) { for_good++; }
+
+static unsigned dumps;
+
+static void dump(struct vcpu *v) { dumps++; }
+
 void halt_is_over(struct vcpu *v) { revived++; }
 
 static bool is_irq_blocked(struct vcpu *v) { return irq_blocked; }
@@ -105,7 +110,7 @@ static int irq_acknowledge(void *vlapic, bool *more)
 static int setup(void **state)
 {
 	static const struct vcpu_ops ops = {
-		.control_get = control_get, .control_set = control_set, .inject = inject,
+		.dump = dump, .control_get = control_get, .control_set = control_set, .inject = inject,
 		.interrupt_blocked = is_irq_blocked, .nmi_blocked = is_nmi_blocked,
 		.interrupt_window = irq_window, .nmi_window = nmi_window,
 	};
@@ -274,6 +279,7 @@ static void any_exception_in_a_double_fault_ends_the_vm(void **state)
 		setup(state);
 		vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_DF };
 		event_raise(&vcpu, vectors[i]);
+		assert_int_equal(dumps, i + 1);
 		snprintf(expected, sizeof(expected), "triple fault: exception %u while delivering #DF", vectors[i]);
 		assert_int_equal(ended, VM_END_TRIPLE_FAULT);
 		assert_string_equal(why, expected);

@@ -71,7 +71,17 @@ static void segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct
 static bool nmi_is_blocked;
 static u64 no_control(struct vcpu *vcpu, enum vcpu_control control) { return 0; }
 
+static unsigned dumps;
+
+static void dump(struct vcpu *vcpu)
+{
+	assert_int_equal(vm.end, VM_END_NONE);
+	assert_int_equal(vm.signal_lock.next, vm.signal_lock.served);
+	dumps++;
+}
+
 static const struct vcpu_ops ops = {
+	.dump = dump,
 	.vcpu_reset = vendor_reset, .tsc_offset_changed = tsc_offset_changed, .segment_get = segment_get,
 	.segment_set = segment_set, .control_get = no_control,
 };
@@ -298,6 +308,7 @@ static void the_only_processor_that_halts_ends_the_vm(void **state)
 	halt(&vcpus[0], true);
 	assert_int_equal(ends, 0);
 	halt(&vcpus[0], false);
+	assert_int_equal(dumps, 1);	/* registers, before the line that says how it ended */
 	assert_int_equal(vm.end, VM_END_HALTED);
 }
 
