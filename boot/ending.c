@@ -41,14 +41,14 @@ static int set_on_end(struct str_view value)
 	return set_action(value, &on_end);
 }
 DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt",
-	      "what to do when all VMs have ended (default poweroff)", set_on_end);
+	      "what to do when all VMs have ended well: by power-off, debug exit 0 or a user's stop (default poweroff)", set_on_end);
 
 static int set_on_fail(struct str_view value)
 {
 	return set_action(value, &on_fail);
 }
 DEFINE_OPTION(onfail, "onfail", "halt|poweroff|reboot",
-	      "what to do when Lamina itself has to stop (default halt)", set_on_fail);
+	      "what to do when a VM did not end well, or Lamina itself has to stop (default halt)", set_on_fail);
 
 /* Calls nothing: a third crash must end here, even if each access to the serial port crashes. */
 static void __noreturn halt(void)

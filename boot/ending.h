@@ -4,5 +4,5 @@
 
 #include "lib/types.h"
 
-/* All VMs ended: "Lamina: all VMs ended, powering off" (or rebooting, halted), then do it. */
+/* All VMs ended well: "Lamina: all VMs ended, powering off" (or rebooting, halted), then do it. */
 void finish(void) __noreturn;

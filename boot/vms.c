@@ -43,6 +43,8 @@ static struct vm_entry {
 	bool reported;		/* why it waits */
 	bool gone;		/* its images: their memory was needed */
 	bool restart;		/* asked for: when it is over it starts again */
+	bool stop;		/* asked for */
+	bool ended_badly;	/* when it ran last */
 	u64 started;		/* host TSC of the last start */
 	u64 start_at;		/* host TSC: not earlier */
 	u64 limit;		/* host TSC at which limit= ends; VTIMER_NEVER: no limit, 0: not started yet */
@@ -206,13 +208,28 @@ static void start(struct vm_entry *entry)
 	if (create(entry))
 		return;
 	entry->state = ENTRY_RUNS;
-	entry->restart = false;
+	entry->restart = entry->stop = entry->ended_badly = false;
 	entry->started = rdtsc();
 	entry->start_at = entry->started + vtimer_from_ns(RESTART_MIN_MS * 1000000ull);
 	if (!entry->limit)
 		entry->limit = seconds ? rdtsc() + vtimer_from_ns(seconds * 1000000000ull) : VTIMER_NEVER;
 	stage_begins(STAGE_VM_RUN);
 	vm_start(entry->vm, entry->limit);
+}
+
+/* By itself with success, or as the user said; a limit that ends a VM says nothing good about it. */
+static bool ended_well(const struct vm_entry *entry)
+{
+	switch (entry->vm->end) {
+	case VM_END_POWEROFF:
+		return true;
+	case VM_END_DEBUG_EXIT:
+		return !entry->vm->exit_status;
+	case VM_END_STOPPED:
+		return entry->stop;
+	default:
+		return false;
+	}
 }
 
 static void clear_up(struct vm_entry *entry)
@@ -226,6 +243,7 @@ static void clear_up(struct vm_entry *entry)
 	vm_print_end(entry->vm);
 	if (restarts)
 		vm_info(entry->vm, "restarting");
+	entry->ended_badly = !restarts && !ended_well(entry);
 	entry->state = restarts ? ENTRY_WAITS : failed ? ENTRY_BROKEN : ENTRY_IS_OVER;
 	entry->reported = false;
 	destroy(entry, restarts);
@@ -311,12 +329,16 @@ static void collect(void)
 
 static void __noreturn end(const struct config *config)
 {
-	u32 broken = count_state(ENTRY_BROKEN);
+	u32 broken = count_state(ENTRY_BROKEN), badly = 0;
 
+	for (u32 i = 0; i < count; i++)
+		badly += entries[i].ended_badly;
 	stage_begins(STAGE_DONE);
 	guests_disable_virtualization();
 	if (broken)
 		stop("%u of %u VMs did not start, or were ended by an error", broken, count);
+	if (badly)
+		stop("%u of %u VMs did not end well, by power-off or with debug exit status 0: see above", badly, count);
 	if (config->modules_unused)
 		stop("%u modules belong to no VM, see above", config->modules_unused);
 	bootloop_next();
@@ -385,6 +407,7 @@ int vms_stop(u32 i)
 	if (entry->state != ENTRY_RUNS)
 		return -EINVAL;
 	entry->restart = false;
+	entry->stop = true;
 	vm_stop(entry->vm);
 	return 0;
 }

@@ -35,6 +35,7 @@ static struct play {
 } plays[VMS];
 
 static struct config config;
+static u32 exit_status;
 static u64 now, memory, memory_taken;
 static struct percpu home;
 static struct vtimer_list timers;
@@ -309,6 +310,7 @@ void vm_start(struct vm *vm, u64 limit)
 	play->limits[play->starts] = limit;
 	play->ends_at = MIN(now + play->runs[play->starts], MAX(limit, now));
 	vm->end = play->ends_at == limit ? VM_END_STOPPED : play->ends[play->starts] ?: VM_END_POWEROFF;
+	vm->exit_status = exit_status;
 	play->starts++;
 	vm->state = VM_RUNNING;
 	running++;
@@ -688,7 +690,7 @@ static void onreset_stop(void **state)
 	config.vms[0].stop_on_reset = true;
 	run_vms();
 	assert_int_equal(play->starts, 1);
-	assert_string_equal(ending, "finished");
+	assert_string_equal(ending, "1 of 1 VMs did not end well, by power-off or with debug exit status 0: see above");
 }
 
 /* Only a reset restarts. */
@@ -701,6 +703,7 @@ static void other_ends_are_for_good(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
 		bool error = ends[i] == VM_END_ERROR || ends[i] == VM_END_ENTRY_FAILED;
+		bool good = ends[i] == VM_END_POWEROFF || ends[i] == VM_END_DEBUG_EXIT;
 
 		set_up(state);
 		add_vm(128, SECOND)->ends[0] = ends[i];
@@ -708,9 +711,25 @@ static void other_ends_are_for_good(void **state)
 		run_vms();
 		assert_int_equal(plays[0].starts, 1);
 		assert_int_equal(plays[1].starts, 1);
-		assert_string_equal(ending, error ? "1 of 2 VMs did not start, or were ended by an error" : "finished");
-		assert_int_equal(loop_ends, !error);
+		assert_string_equal(ending, error ? "1 of 2 VMs did not start, or were ended by an error" : good ? "finished" :
+				    "1 of 2 VMs did not end well, by power-off or with debug exit status 0: see above");
+		assert_int_equal(loop_ends, good);
 	}
+}
+
+/* The test guests write 0 where all is well. */
+static void the_status_of_a_debug_exit_counts(void **state)
+{
+	for (unsigned status = 0; status < 2; status++) {
+		set_up(state);
+		add_vm(128, SECOND)->ends[0] = VM_END_DEBUG_EXIT;
+		exit_status = status;
+		run_vms();
+		assert_int_equal(loop_ends, !status);
+		assert_string_equal(ending, !status ? "finished" :
+				    "1 of 1 VMs did not end well, by power-off or with debug exit status 0: see above");
+	}
+	exit_status = 0;
 }
 
 static void the_limit_counts_from_the_first_start(void **state)
@@ -725,7 +744,7 @@ static void the_limit_counts_from_the_first_start(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(play->limits[i], 5000 + 5 * SECOND);
 	assert_int_equal(now, 5000 + 5 * SECOND);
-	assert_string_equal(ending, "finished");
+	assert_string_equal(ending, "1 of 1 VMs did not end well, by power-off or with debug exit status 0: see above");
 }
 
 /* Of two VMs in sequence the second one does not run between two starts of the first. */
@@ -840,6 +859,7 @@ int main(void)
 		TEST(not_more_than_once_a_second),
 		TEST(onreset_stop),
 		TEST(other_ends_are_for_good),
+		TEST(the_status_of_a_debug_exit_counts),
 		TEST(the_limit_counts_from_the_first_start),
 		TEST(a_restart_in_a_sequence),
 		TEST(a_restart_that_waits_for_memory),
