@@ -154,6 +154,11 @@ struct vcpu {
 	struct {
 		u64 made, alarms, reported;
 	} entry_checks;			/* core/observe/entry_check.c */
+	/* Home CPU: where code has changed under an exit, since when, and how often. emulate_look_again() */
+	struct {
+		u64 rip, first;
+		unsigned count;
+	} looked_again;
 };
 
 /*

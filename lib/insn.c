@@ -47,7 +47,7 @@ static u64 fetch(struct decoder *d, unsigned int size)
 	u64 value = 0;
 
 	if (d->insn->length + size > d->available) {
-		fail(d, d->available < INSN_MAX_LENGTH ? -EAGAIN : -EINVAL);
+		fail(d, d->available < INSN_MAX_LENGTH ? -EAGAIN : -E2BIG);
 		return 0;
 	}
 	for (unsigned int i = 0; i < size; i++)

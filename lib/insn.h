@@ -72,7 +72,7 @@ struct insn {
 
 /*
  * Decode the instruction in bytes[0..available). Returns 0; -EAGAIN: more bytes are needed than
- * available (and available < 15); -EINVAL: the opcode is undefined, or the instruction is longer
+ * available (and available < 15); -EINVAL: the opcode is undefined; -E2BIG: the instruction is longer
  * than 15 bytes. Never reads beyond bytes[available - 1]. After an error *insn is undefined.
  */
 int insn_decode(const u8 *bytes, size_t available, enum insn_mode mode, struct insn *insn);

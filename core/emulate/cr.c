@@ -58,5 +58,5 @@ void exit_cr_decode(struct vcpu *vcpu)
 	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x01 && insn.digit == 4)
 		smsw(vcpu, &insn);
 	else
-		emulate_refuse(vcpu, "a control register access by an instruction that does none");
+		emulate_look_again(vcpu);
 }

@@ -7,7 +7,16 @@
 #include "core/exit.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "core/vtimer.h"
+#include "lib/errno.h"
 #include "lib/printf.h"
+
+/*
+ * How often within a second a vCPU may look at the same instruction again. A guest that changes its code under
+ * another CPU's hands takes a few rounds; more of them would be for ever.
+ */
+#define LOOK_AGAIN    1000
+#define LOOK_AGAIN_NS 1000000000ull
 
 struct code {
 	u8 bytes[INSN_MAX_LENGTH];
@@ -110,11 +119,25 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
 			return -EFAULT;
 		error = insn_decode(code.bytes, code.length, mode, insn);
 	} while (error == -EAGAIN);
-	if (error) {
-		emulate_refuse(vcpu, "an instruction that exited cannot be decoded");
-		return -EFAULT;
+	/* Another CPU of the guest has changed the code since the exit: what the processor raises for the new code. */
+	if (error == -E2BIG)
+		event_raise_error(vcpu, X86_GP, 0);
+	else if (error)
+		event_raise(vcpu, X86_UD);
+	return error ? -EFAULT : 0;
+}
+
+void emulate_look_again(struct vcpu *vcpu)
+{
+	u64 rip = vcpu_reg_read(vcpu, REG_RIP), now = vtimer_now();
+
+	if (rip != vcpu->looked_again.rip || now - vcpu->looked_again.first > vtimer_from_ns(LOOK_AGAIN_NS)) {
+		vcpu->looked_again.rip = rip;
+		vcpu->looked_again.first = now;
+		vcpu->looked_again.count = 0;
 	}
-	return 0;
+	if (++vcpu->looked_again.count > LOOK_AGAIN)
+		event_raise(vcpu, X86_UD);
 }
 
 /*

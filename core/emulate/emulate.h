@@ -38,6 +38,13 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 int emulate_peek(struct vcpu *vcpu, struct insn *insn);
 
 /*
+ * The instruction at RIP is not the one that exited: another CPU of the guest has changed the code since. Leave
+ * RIP where it is, so that the processor executes what is there now. Bounded: the vCPU that comes here again
+ * and again for the same RIP gets #UD.
+ */
+void emulate_look_again(struct vcpu *vcpu);
+
+/*
  * Emulate the instruction that accessed MMIO, and step over it. A REP string instruction may stay at
  * RIP, to continue at the next entry: see emulate_string().
  */

@@ -391,7 +391,8 @@ void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 	emulate = find(vcpu, &insn);
 	if (!emulate)
 		refuse(vcpu, fault);
-	/* No memory operand: another CPU of the guest has changed the code since. Let the guest run the new code. */
-	else if (insn.has_memory && !emulate(&access))
+	else if (!insn.has_memory)
+		emulate_look_again(vcpu);
+	else if (!emulate(&access))
 		emulate_advance(vcpu, insn.length);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fast path for nearly all MMIO: plain MOV of 4 or 8 bytes between memory and a general register, or
- * from an immediate to memory, with no prefix except REX. It needs no decoder tables and raises no
+ * from an immediate to memory, with no prefix except REX and, in 64-bit mode, the address size. It needs no decoder tables and raises no
  * fault. core/emulate/mmio.c handles everything else, and can handle these too.
  * Intel SDM, "Instruction Format", "ModR/M and SIB Bytes".
  */
@@ -11,7 +11,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-enum { MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7 };
+enum { ADDRESS_SIZE = 0x67, MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7 };
 
 struct fast_mov {
 	const u8 *at;		/* the next byte of the instruction */
@@ -29,7 +29,7 @@ static inline u32 take_u32(struct fast_mov *mov)
 
 /*
  * Compute only the low half of the address: only the offset in the page is compared with the address
- * that the processor reports. False for RIP-relative operands, which need the instruction's length, and
+ * that the processor reports, and in 64-bit mode an address-size prefix changes only the other half. False for RIP-relative operands, which need the instruction's length, and
  * for RSP, which is not always up to date in regs[].
  */
 static bool take_operand(struct fast_mov *mov, const struct vcpu *vcpu, bool code_64)
@@ -88,6 +88,8 @@ bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault)
 	/* Another vCPU may write to the code meanwhile: read it once, and decode the copy. */
 	__builtin_memcpy(bytes, code, INSN_MAX_LENGTH);
 
+	if (unlikely(view.mode == INSN_MODE_64 && *mov.at == ADDRESS_SIZE))
+		mov.at++;
 	if (view.mode == INSN_MODE_64 && (*mov.at & 0xf0) == 0x40)
 		mov.rex = *mov.at++;
 	mov.opcode = *mov.at++;

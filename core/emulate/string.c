@@ -213,8 +213,8 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io)
 
 	if (emulate_fetch(vcpu, &insn))
 		return;
-	/* Another CPU of the guest has changed the code since: let the guest run the new code. */
 	if (insn.vex || insn.map != INSN_MAP_ONE || (insn.opcode & ~1u) != (io->in ? 0x6c : 0x6e))
-		return;
-	run(&s, io->in ? ins : outs);
+		emulate_look_again(vcpu);
+	else
+		run(&s, io->in ? ins : outs);
 }

@@ -84,6 +84,8 @@ static void plain_accesses_are_taken(void **state)
 		{ { 0x8b, 0x83, 0, 0, 0, 0 }, 6, false, 0 },		/* mov eax, [rbx + disp32] */
 		{ { 0x8b, 0x43, 0 }, 3, false, 0 },			/* mov eax, [rbx + disp8] */
 		{ { 0x8b, 0x04, 0x25, 0x00, 0x00, 0x12, 0x00 }, 7, false, 0 },	/* mov eax, [DEVICE] */
+		{ { 0x67, 0x8b, 0x03 }, 3, false, 0 },			/* mov eax, [ebx] */
+		{ { 0x67, 0xc7, 0x43, 0, 1, 2, 3, 0x84 }, 8, true, 0x84030201 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -231,6 +233,9 @@ static void an_address_in_32_bit_code(void **state)
 	place(CODE, "\x48\x8b\x03", 3);
 	fake.vcpu.regs[REG_RBX] = FAKE_MMIO;
 	assert_false(fast(FAKE_MMIO, TDP_READ));
+	/* 67 selects 16-bit addresses: this is [BP + DI]. */
+	place(CODE, "\x67\x8b\x03", 3);
+	assert_false(fast(FAKE_MMIO, TDP_READ));
 }
 
 /* Everything else is left to the full emulation, and nothing has changed. */
@@ -247,6 +252,8 @@ static void the_rest_is_left_alone(void **state)
 		{ { 0x8b, 0x24, 0x03 }, "RSP, which may not be in regs[]" },
 		{ { 0x8b, 0x04, 0x24 }, "RSP as base" },
 		{ { 0x8b, 0x05, 0, 0, 0, 0 }, "relative to RIP" },
+		{ { 0x48, 0x67, 0x8b, 0x03 }, "a REX prefix that does not count" },
+		{ { 0x67, 0x67, 0x8b, 0x03 }, "the prefix twice" },
 		{ { 0xc7, 0x0b, 1, 2, 3, 4 }, "no MOV: C7 /1" },
 		{ { 0x8b, 0x43, 4 }, "another address than that of the fault" },
 		{ { 0x89, 0x03 }, "a write where a read was reported" },

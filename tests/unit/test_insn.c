@@ -199,8 +199,8 @@ static void longest(void **state)
 	assert_int_equal(insn.length, INSN_MAX_LENGTH);
 	bytes[14] = 0x66;
 	bytes[15] = 0x90;
-	assert_int_equal(insn_decode_at_end(bytes, 15, INSN_MODE_32, &insn), -EINVAL);
-	assert_int_equal(insn_decode_at_end(bytes, 16, INSN_MODE_32, &insn), -EINVAL);
+	assert_int_equal(insn_decode_at_end(bytes, 15, INSN_MODE_32, &insn), -E2BIG);
+	assert_int_equal(insn_decode_at_end(bytes, 16, INSN_MODE_32, &insn), -E2BIG);
 	assert_int_equal(insn_decode(NULL, 0, INSN_MODE_64, &insn), -EAGAIN);
 }
 
