@@ -20,6 +20,13 @@ static void before_one_instruction(struct vcpu *vcpu, const struct event *event)
 	}
 }
 
+void svm_nmi_delivered(struct vcpu_svm *svm)
+{
+	svm->nmi_masked = true;
+	svm->vmcb->control.intercept_misc1 |= INTERCEPT_IRET;
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
 void svm_inject(struct vcpu *vcpu, const struct event *event)
 {
 	static const u8 types[] = {
@@ -40,11 +47,8 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 	if (event->has_error_code)
 		value |= EVENT_HAS_CODE | (u64)event->error_code << 32;
 	svm->vmcb->control.event_injection = value;
-	if (event->type == EVENT_NMI) {
-		svm->nmi_masked = true;
-		svm->vmcb->control.intercept_misc1 |= INTERCEPT_IRET;
-		svm_dirty(svm, CLEAN_INTERCEPTS);
-	}
+	if (event->type == EVENT_NMI)
+		svm_nmi_delivered(svm);
 }
 
 /*

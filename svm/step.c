@@ -93,8 +93,9 @@ void svm_nmi_window(struct vcpu *vcpu, bool on)
 		return;
 	}
 	if (svm->iret_pending) {
-		/* Else the next exit finds that the IRET has run. */
-		if (!returns_to_a_task(vcpu))
+		if (returns_to_a_task(vcpu))
+			svm_await_task_switch(vcpu);
+		else
 			begin(vcpu);
 		return;
 	}

@@ -170,6 +170,8 @@ bool svm_nmi_blocked(struct vcpu *vcpu);
 void svm_interrupt_window(struct vcpu *vcpu, bool on);
 void svm_delivery_cut_off(struct vcpu *vcpu);
 void svm_iret_done(struct vcpu *vcpu);
+/* An NMI is in service from here on, until an IRET. */
+void svm_nmi_delivered(struct vcpu_svm *svm);
 static inline void svm_events_after_exit(struct vcpu *vcpu)
 {
 	const struct vcpu_svm *svm = to_svm(vcpu);
@@ -183,6 +185,9 @@ static inline void svm_events_after_exit(struct vcpu *vcpu)
 }
 void svm_handle_vintr(struct vcpu *vcpu);
 void svm_handle_iret(struct vcpu *vcpu);
+/* svm/task.c */
+void svm_await_task_switch(struct vcpu *vcpu);	/* have the next one exit */
+void svm_handle_task_switch(struct vcpu *vcpu);
 /* svm/step.c */
 void svm_nmi_window(struct vcpu *vcpu, bool on);
 void svm_handle_debug(struct vcpu *vcpu);

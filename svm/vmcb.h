@@ -21,6 +21,7 @@ enum intercept_misc1 {
 	INTERCEPT_INVLPGA = BIT(26),
 	INTERCEPT_IOIO = BIT(27),
 	INTERCEPT_MSR = BIT(28),
+	INTERCEPT_TASK_SWITCH = BIT(29),
 	INTERCEPT_SHUTDOWN = BIT(31),
 };
 
@@ -271,3 +272,8 @@ enum {
 /* EXITINFO1 of VMEXIT_CR_*, with decode assists: a MOV, and its general register */
 #define CR_MOV	       BIT_ULL(63)
 #define CR_REGISTER(i) ((unsigned)(i) & 15)
+
+/* EXITINFO2 of a task switch: the error code in bits 31:0. APM vol. 2, "Task Switch Intercept" */
+#define TASK_SWITCH_IRET       BIT_ULL(36)
+#define TASK_SWITCH_JMP	       BIT_ULL(38)
+#define TASK_SWITCH_ERROR_CODE BIT_ULL(44)

@@ -145,7 +145,7 @@ WP_PANIC = ("Bochs 3.0 panics where ring 0 writes to a read-only page with CR0.W
 CHECKED_GUESTS = tuple(checked(name, cannot=tuple(
     (setup, WP_PANIC) for setup in (BOCHS_VMX_NEW, fast(BOCHS_VMX_NEW)) if name == "longmode")) for name in (
     "realmode", "protmode", "longmode", "cpuid", "portio", "msr", "mmio", "mmio32", "timer",
-    "ioapic", "uart", "exceptions", "nmi", "nmistep", "hostile"))
+    "ioapic", "uart", "exceptions", "nmi", "nmistep", "tasks", "hostile"))
 
 NO_INTERRUPT_WITH_IF_0 = "Bochs (2.7, 3.0) lets no interrupt end an SVM guest that entered with IF clear"
 ENDINGS = (
@@ -264,6 +264,9 @@ Deviation = collections.namedtuple("Deviation", "emulator guest check count reas
 QEMU_CR_READ = "QEMU 10.0 looks at the intercept of CR0's reads where CR4 or CR8 is read"
 QEMU_EXT = "QEMU 10.0 leaves EXT out of the error code of a fault at an event's delivery"
 QEMU_INTO = "QEMU 10.0 executes INTO in 64-bit mode"
+QEMU_BT = "QEMU raises no #DB for a TSS's T bit"
+QEMU_ACCESSED = "QEMU leaves the accessed bit alone where a task switch loads a segment"
+QEMU_TASKS = "QEMU intercepts no task switches, so that nothing shows the IRET to another task before the next exit"
 QEMU_VMX = "QEMU 10.0 executes VMX's instructions on memory as nothing"
 DEVIATIONS = (
     Deviation("qemu", "longmode", "CR8 keeps a priority", 1, QEMU_CR_READ),
@@ -273,6 +276,9 @@ DEVIATIONS = (
     Deviation("qemu", "exceptions", "INTO is no instruction in 64-bit mode", 1, QEMU_INTO),
     *(Deviation("qemu", "hostile", f"{instruction} %0", 1, QEMU_VMX)
       for instruction in ("vmxon", "vmptrld", "vmclear")),
+    *(Deviation(emulator, "tasks", check, 1, reason) for emulator in ("qemu", "qemu-7.2") for check, reason in (
+        ("... begins with a #DB for it", QEMU_BT), ("... whose segment is marked as accessed", QEMU_ACCESSED),
+        ("an NMI through a task gate, and one more that was sent meanwhile", QEMU_TASKS))),
 )
 # Reasons that guests print for a SKIP when they detect an emulator's bug. Versions without the bug must not
 # cause that SKIP.

@@ -108,6 +108,14 @@ static void set_nmi_blocking(bool blocked)
 		vmcs_write32(GUEST_INTERRUPTIBILITY, new);
 }
 
+void vmx_nmi_in_service(struct vcpu *vcpu, bool on)
+{
+	to_vmx(vcpu)->nmi_blocked = on;
+	if (vmx_has_virtual_nmis())
+		set_nmi_blocking(on);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
 /* --- after an exit --- */
 
 /* The event whose delivery the exit interrupted: it is injected again. */

@@ -5,6 +5,7 @@
  */
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
+#include "core/emulate/task.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"
 #include "vmx/vmx.h"
@@ -73,14 +74,34 @@ static void handle_sipi(struct vcpu *vcpu)
 		vm_warn(vcpu->vm, "a start-up IPI reached a processor that runs already: ignored");
 }
 
-/* SDM, "Exit Qualification for Task Switches" */
+/*
+ * SDM, "Exit Qualification for Task Switches". An event that a task gate in the IDT delivers is the one whose delivery
+ * the exit interrupted. IRET unblocks NMIs, also where it faults.
+ */
 static void handle_task_switch(struct vcpu *vcpu)
 {
-	static const char *const sources[] = { "CALL", "IRET", "JMP", "a task gate in the IDT" };
-	u64 qualification = to_vmx(vcpu)->qualification;
+	const u64 qualification = to_vmx(vcpu)->qualification;
+	const struct event event = vcpu->events.reinject;
+	struct task_switch task_switch = {
+		.selector = (u16)qualification,
+		.source = qualification >> 30 & 3,
+	};
 
-	exit_unexpected(vcpu, "hardware task switch by %s to TSS 0x%x is not emulated",
-			sources[qualification >> 30 & 3], (unsigned)(qualification & 0xffff));
+	if (task_switch.source == TASK_GATE) {
+		task_switch.length = event.length;
+		task_switch.external = event.type != EVENT_SOFT_INTERRUPT && event.type != EVENT_SOFT_EXCEPTION;
+		task_switch.has_error_code = event.has_error_code;
+		task_switch.error_code = event.error_code;
+	} else {
+		task_switch.length = (u8)vmcs_read32(EXIT_INSTRUCTION_LENGTH);
+	}
+	if (task_switch.source == TASK_IRET)
+		vmx_nmi_in_service(vcpu, false);
+	if (!emulate_task_switch(vcpu, &task_switch))
+		return;
+	vmx_end_shadow();
+	if (task_switch.source == TASK_GATE && event.type == EVENT_NMI)
+		vmx_nmi_in_service(vcpu, true);
 }
 
 static void handle_rdtsc(struct vcpu *vcpu)

@@ -263,8 +263,8 @@ void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 	/* Loading a segment register sets the accessed bit, and VM entry requires it. */
 	if (segment->s)
 		rights |= BIT(0);
-	if (segment->unusable)
-		rights = ACCESS_RIGHTS_UNUSABLE;
+	if (segment->unusable)	/* SS.DPL is the CPL even then */
+		rights = ACCESS_RIGHTS_UNUSABLE | (segment->dpl & 3u) << 5;
 	vmcs_write16(guest_selector(index), segment->selector);
 	vmcs_writen(guest_base(index), segment->base);
 	vmcs_write32(guest_limit(index), segment->limit);

@@ -229,6 +229,8 @@ bool vmx_interrupt_blocked(struct vcpu *vcpu);
 bool vmx_nmi_blocked(struct vcpu *vcpu);
 void vmx_interrupt_window(struct vcpu *vcpu, bool on);
 void vmx_nmi_window(struct vcpu *vcpu, bool on);
+/* Lamina itself has delivered an NMI, or carried out the IRET of its handler. */
+void vmx_nmi_in_service(struct vcpu *vcpu, bool on);
 
 /* entry_state.c: what the rules of VM entry look at. Fields that the VMCS does not have are 0. */
 void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s);

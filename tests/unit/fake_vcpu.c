@@ -35,6 +35,16 @@ static void segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segme
 	*segment = fake.segments[index];
 }
 
+static void segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment)
+{
+	fake.segments[index] = *segment;
+}
+
+static void table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *table)
+{
+	*table = fake.tables[idt];
+}
+
 static void instruction_done(struct vcpu *vcpu)
 {
 	fake.instructions_done++;
@@ -79,6 +89,8 @@ static const struct vcpu_ops operations = {
 	.control_get = control_get,
 	.control_set = control_set,
 	.segment_get = segment_get,
+	.segment_set = segment_set,
+	.table_get = table_get,
 	.instruction_done = instruction_done,
 	.step_over = step_over,
 	.code_view = code_view,

@@ -63,6 +63,7 @@ HANDLER(svm_handle_vintr, "window")
 HANDLER(svm_handle_iret, "iret")
 HANDLER(svm_handle_debug, "debug")
 HANDLER(svm_handle_fault, "fault")
+HANDLER(svm_handle_task_switch, "task switch")
 HANDLER(svm_end_step, "end of step;")
 
 void exit_io(struct vcpu *v, u16 port, unsigned size, bool in)
@@ -197,6 +198,7 @@ static const struct {
 	{ 0x77, "PAUSE", "pause" },
 	{ 0x78, "HLT", "hlt" },
 	{ 0x7a, "INVLPGA", "#UD" },
+	{ 0x7d, "task switch", "task switch" },
 	{ 0x7f, "shutdown", "triple fault" },
 	{ 0x80, "VMRUN", "#UD" },
 	{ 0x81, "VMMCALL", "vmcall" },

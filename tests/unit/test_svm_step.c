@@ -57,6 +57,9 @@ bool exception_has_error_code(u8 vector)
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 }
 
+static bool awaited;
+void svm_await_task_switch(struct vcpu *v) { awaited = true; }
+
 bool vcpu_long_mode(struct vcpu *v)
 {
 	return long_mode;
@@ -202,8 +205,10 @@ static void an_iret_to_another_task_is_not_stepped(void **state)
 		long_mode = i & 2;
 		svm.nmi_masked = svm.iret_pending = true;
 		vmcb.save.rflags = RFLAGS_FIXED | (nested ? RFLAGS_NT : 0);
+		awaited = false;
 		ask();
 		assert_int_equal(svm.stepping, !nested || long_mode);
+		assert_int_equal(awaited, nested && !long_mode);
 		assert_true(vcpu->events.nmi_window);
 	}
 }

@@ -56,6 +56,24 @@ static void without_virtual_nmis(void)
 	vmx_caps.pin = 0;
 }
 
+/* --- NMIs that Lamina delivers, or whose handlers it ends --- */
+
+static void an_nmi_that_a_task_switch_delivers_is_in_service(void **state)
+{
+	for (unsigned virtual = 0; virtual < 2; virtual++) {
+		setup(NULL);
+		vmx_caps.pin = virtual ? PIN_VIRTUAL_NMI : 0;
+		FAKE(GUEST_INTERRUPTIBILITY) = SMI;
+		vmx_nmi_in_service(vcpu, true);
+		assert_true(vmx_nmi_blocked(vcpu));
+		assert_int_equal(FAKE(GUEST_INTERRUPTIBILITY), virtual ? SMI | NMI : SMI);
+		assert_int_equal(vcpu->requests, REQ_EVENT);
+		vmx_nmi_in_service(vcpu, false);
+		assert_false(vmx_nmi_blocked(vcpu));
+		assert_int_equal(FAKE(GUEST_INTERRUPTIBILITY), SMI);
+	}
+}
+
 /* --- injection --- */
 
 /* Bits 7:0 vector, 10:8 type, 11 deliver error code, 31 valid. */
@@ -340,6 +358,7 @@ static void open_interrupts_end_an_nmi_handler(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(an_nmi_that_a_task_switch_delivers_is_in_service, setup),
 		cmocka_unit_test_setup(injection_encodes_the_event, setup),
 		cmocka_unit_test_setup(injecting_an_nmi_moves_the_window, setup),
 		cmocka_unit_test_setup(interrupts_are_blocked_by_if_and_shadows, setup),

@@ -14,6 +14,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
+#include "core/emulate/task.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"
 #include "lib/log.h"
@@ -103,6 +104,22 @@ int vmx_skip_instruction(struct vcpu *v) { call("skip "); return 0; }
 void vmx_end_shadow(void) { call("unshadow "); }
 void vmx_nmi_window(struct vcpu *v, bool on) { call("NMI window %s", on ? "on" : "off"); }
 
+void vmx_nmi_in_service(struct vcpu *v, bool on) { call("NMI %s service, ", on ? "in" : "out of"); }
+
+static struct event task_interrupts;	/* whose delivery the exit interrupts */
+static bool task_switches_succeed;
+
+bool emulate_task_switch(struct vcpu *v, const struct task_switch *task_switch)
+{
+	call("task %x by %u length %u ", task_switch->selector, task_switch->source, task_switch->length);
+	if (task_switch->external)
+		call("external ");
+	if (task_switch->has_error_code)
+		call("code %x ", task_switch->error_code);
+	v->events.reinject.type = EVENT_NONE;
+	return task_switches_succeed;
+}
+
 u64 tdp_entry(const struct vm *v, gpa_t gpa, int *level)
 {
 	assert_ptr_equal(v, &vm);
@@ -136,6 +153,8 @@ static void take_exit(u32 reason, u64 qualification)
 	vcpu->exit_reason = reason;
 	vcpu->exit_index = (u8)reason;
 	vmx.qualification = qualification;
+	vcpu->events.reinject = task_interrupts;
+	FAKE(EXIT_INSTRUCTION_LENGTH) = 7;
 	vmx_handle_exit(vcpu);
 }
 
@@ -343,23 +362,37 @@ static void windows_ask_for_the_event(void **state)
 
 /* --- exit qualifications --- */
 
-/* Bits 15:0 selector, 31:30 source. */
-static void task_switches_are_named(void **state)
+/* Bits 15:0 selector, 31:30 source. The instruction's length is in a field of its own, that of INT n with its event. */
+static void task_switches(void **state)
 {
 	static const struct {
 		u64 qualification;
+		struct event event;
 		const char *called;
 	} cases[] = {
-		{ 0x0000002b, "hardware task switch by CALL to TSS 0x2b is not emulated" },
-		{ 0x4000fff8, "hardware task switch by IRET to TSS 0xfff8 is not emulated" },
-		{ 0x80010030, "hardware task switch by JMP to TSS 0x30 is not emulated" },
-		{ 0xc0000028, "hardware task switch by a task gate in the IDT to TSS 0x28 is not emulated" },
+		{ 0x0000002b, { 0 }, "task 2b by 0 length 7 unshadow " },
+		{ 0x4000fff8, { 0 }, "NMI out of service, task fff8 by 1 length 7 unshadow " },
+		{ 0x80010030, { 0 }, "task 30 by 2 length 7 unshadow " },
+		{ 0xc0000028, { .type = EVENT_INTERRUPT, .vector = 0x30 }, "task 28 by 3 length 0 external unshadow " },
+		{ 0xc0000028, { .type = EVENT_EXCEPTION, .vector = 13, .has_error_code = true, .error_code = 0x18 },
+		  "task 28 by 3 length 0 external code 18 unshadow " },
+		{ 0xc0000028, { .type = EVENT_NMI, .vector = 2 }, "task 28 by 3 length 0 external unshadow NMI in service, " },
+		{ 0xc0000028, { .type = EVENT_SOFT_INTERRUPT, .length = 2 }, "task 28 by 3 length 2 unshadow " },
+		{ 0xc0000028, { .type = EVENT_SOFT_EXCEPTION, .length = 1 }, "task 28 by 3 length 1 unshadow " },
+		{ 0xc0000028, { .type = EVENT_PRIVILEGED_EXCEPTION, .length = 1 }, "task 28 by 3 length 1 external unshadow " },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		task_interrupts = cases[i].event;
+		task_switches_succeed = true;
 		take_exit(9, cases[i].qualification);
 		assert_string_equal(called, cases[i].called);
 	}
+	task_interrupts = (struct event){ .type = EVENT_NMI, .vector = 2 };
+	task_switches_succeed = false;
+	take_exit(9, 0xc0000028);
+	assert_string_equal(called, "task 28 by 3 length 0 external ");
+	task_interrupts = (struct event){ 0 };
 }
 
 /* Bits 3:0 register, 5:4 kind, 6 LMSW's operand, 11:8 general register, 31:16 LMSW's source. */
@@ -463,7 +496,7 @@ int main(void)
 		cmocka_unit_test_setup(alignment_checks_have_error_code_0, setup),
 		cmocka_unit_test_setup(other_exceptions_are_the_guests, setup),
 		cmocka_unit_test_setup(windows_ask_for_the_event, setup),
-		cmocka_unit_test_setup(task_switches_are_named, setup),
+		cmocka_unit_test_setup(task_switches, setup),
 		cmocka_unit_test_setup(control_register_accesses, setup),
 		cmocka_unit_test_setup(io_instructions, setup),
 		cmocka_unit_test_setup(ept_violations, setup),

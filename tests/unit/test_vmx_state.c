@@ -421,6 +421,7 @@ static void each_attribute_has_its_bit_of_the_access_rights(void **state)
 		{ { .dpl = 1 }, 0x20 }, { { .dpl = 2 }, 0x40 }, { { .dpl = 3 }, 0x60 },
 		{ { .present = true }, 0x80 }, { { .avl = true }, 0x1000 }, { { .l = true }, 0x2000 },
 		{ { .db = true }, 0x4000 }, { { .g = true }, 0x8000 }, { { .unusable = true }, 0x10000 },
+		{ { .dpl = 3, .unusable = true }, 0x10060 },	/* SS.DPL is the CPL all the same */
 		{ { .type = 11, .s = true, .present = true, .unusable = true }, 0x10000 },
 	};
 
@@ -430,7 +431,7 @@ static void each_attribute_has_its_bit_of_the_access_rights(void **state)
 		vmx_segment_set(vcpu, SEG_ES, &cases[i].segment);
 		assert_int_equal(FAKE(guest_access_rights(SEG_ES)), cases[i].rights);
 		if (expected.unusable)
-			expected = (struct segment){ .unusable = true };
+			expected = (struct segment){ .unusable = true, .dpl = expected.dpl };
 		expected.type |= expected.s;	/* accessed */
 		vmx_segment_get(vcpu, SEG_ES, &read);
 		assert_memory_equal(&read, &expected, sizeof(read));

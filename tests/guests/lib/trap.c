@@ -42,7 +42,7 @@ void trap_init(void)
 		*(u32 *)(tss + 8) = DATA;
 	*(u32 *)(tss + 4) = (u32)(ulong)stack_top - 8192;
 	*(u16 *)(tss + 102) = sizeof(tss);	/* no I/O bitmap */
-	gdt[TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | (u64)0x89 << 40 |
+	gdt[TSS / 8] = (sizeof(tss) - 1) | (u64)(base & 0xffffff) << 16 | (u64)0x89 << 40 |
 		       (u64)(base >> 24 & 0xff) << 56;
 	asm volatile("ltr %w0" : : "r"(TSS));
 }
