@@ -85,6 +85,11 @@ bool keyval_may_name_file(const struct keyval *keyval)
 	return !keyval->has_value;
 }
 
+bool keyval_is_path(const struct keyval *keyval)
+{
+	return keyval->key.len && (keyval->key.ptr[0] == '/' || keyval->key.ptr[0] == '(');
+}
+
 void keyval_begin(struct keyval_cursor *cursor, struct str_view text)
 {
 	cursor->rest = (struct str_view){ text.ptr, strnlen(text.ptr, text.len) };

@@ -22,6 +22,8 @@ struct keyval {
 
 /* May this token be a file's path or URI, rather than KEY=VALUE? It has no =, or a / before the =. */
 bool keyval_may_name_file(const struct keyval *keyval);
+/* Is it certainly one, since it begins with / or, as GRUB's paths may, with the ( of a device? */
+bool keyval_is_path(const struct keyval *keyval);
 
 struct keyval_cursor {
 	struct str_view rest; /* not yet tokenized; after -ENOENT, what follows the -- */

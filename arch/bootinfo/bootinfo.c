@@ -233,6 +233,8 @@ static int mb2_info_read(hpa_t pa)
 	memcpy(boot_info_store(size), header, size);
 	efi_map = NULL;
 	read_tags(size);
+	/* GRUB removes the file names in front of command lines. kexec leaves them there. */
+	boot_info.file_names = strncmp(boot_info.loader_name, "GRUB", 4);
 	if (efi_map)
 		boot_info_apply_efi(efi_map);
 	return 0;

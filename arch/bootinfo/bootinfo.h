@@ -36,7 +36,7 @@ struct boot_framebuffer {
 
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
-	bool file_names;	/* Multiboot1: command lines may begin with the file's name */
+	bool file_names;	/* command lines may begin with any file name: Multiboot1, or a loader other than GRUB */
 	bool uefi;		/* the firmware is UEFI: there is no BIOS data area in low memory */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */

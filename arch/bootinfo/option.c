@@ -49,15 +49,21 @@ static void apply(const struct keyval *token)
 		log_error("command line: %s takes no value", option->name);
 }
 
+static bool is_file_name(const struct keyval *word, bool file_name)
+{
+	return keyval_is_path(word) || (file_name && !find_option(word->key) && keyval_may_name_file(word));
+}
+
 void options_apply(const char *command_line, bool file_name)
 {
 	struct keyval_cursor cursor;
 	struct keyval token;
+	bool first = true;
 	int err;
 
 	keyval_begin(&cursor, str_view_of(command_line));
-	for (; (err = keyval_next(&cursor, &token)) == 0; file_name = false)
-		if (!file_name || find_option(token.key) || !keyval_may_name_file(&token))
+	for (; (err = keyval_next(&cursor, &token)) == 0; first = false)
+		if (!first || !is_file_name(&token, file_name))
 			apply(&token);
 	if (err == -EINVAL)
 		log_error("command line: a quote is not closed at: %.*s", (int)token.key.len,

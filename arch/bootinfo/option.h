@@ -27,8 +27,8 @@ struct option {
 	}
 
 /*
- * Apply a command line. With `file_name` it may begin with the image's file name: a first word that is no
- * option's name and has no =, or has a / before it. A word that cannot be understood is ignored with an
+ * Apply a command line. It may begin with the image's path, which begins with / or (. With `file_name` it may
+ * begin with any file name: a first word that is no option's name and has no =, or has a / before it. A word that cannot be understood is ignored with an
  * error line that names it and says what was expected.
  */
 void options_apply(const char *command_line, bool file_name);

@@ -207,7 +207,7 @@ static bool is_file_name(const struct keyval *word, bool file_names)
 {
 	if (file_names && !find_key(word->key) && keyval_may_name_file(word))
 		return true;
-	return word->key.len && (word->key.ptr[0] == '/' || word->key.ptr[0] == '(');
+	return keyval_is_path(word);
 }
 
 static void read_line(struct module_line *line, bool file_names)

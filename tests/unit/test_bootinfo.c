@@ -129,7 +129,7 @@ static void test_all_tags(void **state)
 	memset(block, 0xff, sizeof(block)); /* all is copied */
 
 	assert_int_equal(errors, 0);
-	assert_false(boot_info.file_names);
+	assert_true(boot_info.file_names);	/* the loader is not GRUB */
 	assert_string_equal(boot_info.command_line, "loglevel=debug");
 	assert_string_equal(boot_info.loader_name, "a loader");
 	assert_int_equal(boot_info.modules, 2);
@@ -141,6 +141,28 @@ static void test_all_tags(void **state)
 	assert_int_equal(boot_info.memory[1].size, 0x1ff00000);
 	assert_memory_equal(boot_info.rsdp, new, sizeof(new));
 	assert_int_equal(boot_info.rsdp_size, sizeof(new));
+}
+
+/* Of the loaders for Multiboot2, GRUB removes file names from command lines, and kexec puts them there. */
+static void test_file_names(void **state)
+{
+	static const struct {
+		const char *loader;
+		bool file_names;
+	} cases[] = {
+		{ "GRUB 2.06-13+deb12u1", false }, { "kexec 2.0.25", true }, { "GRU", true }, { "", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin();
+		add_text(MB2_TAG_CMDLINE, "lamina.elf console=com1");
+		add_text(MB2_TAG_LOADER_NAME, cases[i].loader);
+		assert_int_equal(finish_and_parse(), 0);
+		assert_int_equal(boot_info.file_names, cases[i].file_names);
+	}
+	begin();
+	assert_int_equal(finish_and_parse(), 0);
+	assert_true(boot_info.file_names);
 }
 
 static void test_refusals(void **state)
@@ -410,6 +432,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_tags),
+		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_overlapping_modules),
 		cmocka_unit_test(test_module_in_the_image),

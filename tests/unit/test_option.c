@@ -89,11 +89,24 @@ static void test_no_file_name(void **state)
 	apply_line("lamina.elf port=com1", false);
 	assert_string_equal(port, "com1");
 	assert_int_equal(errors, 1);
-	apply_line("/boot/lamina.elf", false);
+	apply_line("port=com1 /boot/lamina.elf", false);
 	assert_int_equal(errors, 1);
+	apply_line("", false);
+	assert_int_equal(errors, 0);
 }
 
-/* By Multiboot1 QEMU gives a path and iPXE an URI; GRUB gives neither. */
+/* A path cannot be anything else. */
+static void test_path(void **state)
+{
+	apply_line("/boot/lamina.elf port=com1", false);
+	assert_string_equal(port, "com1");
+	assert_int_equal(errors, 0);
+	apply_line("(hd0,1)/boot/a=b.elf port=com1", false);
+	assert_string_equal(port, "com1");
+	assert_int_equal(errors, 0);
+}
+
+/* QEMU and kexec give a path and iPXE an URI; GRUB gives neither. */
 static void test_file_name(void **state)
 {
 	static const char *const names[] = {
@@ -128,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_error_says_what_is_expected),
 		cmocka_unit_test(test_no_file_name),
+		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_file_name),
 	};
 
