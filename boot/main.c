@@ -16,6 +16,7 @@
 #include "arch/fault/stage.h"
 #include "arch/fault/trap.h"
 #include "arch/mem/memory.h"
+#include "arch/mem/ranges.h"
 #include "arch/time/clock.h"
 #include "boot/bootloop.h"
 #include "boot/cpus.h"
@@ -164,6 +165,9 @@ static void check_places(void)
 		}
 	}
 }
+
+/* Each piece of the map and each module is a range, or splits one; and so are the first MiB, the image and the pool. */
+_Static_assert(RANGES_MAX > 2 * BOOT_MAX_MEMORY + BOOT_MAX_MODULES + 3, "every memory map has room");
 
 /* The first MiB stays out of use: firmware data, and room to start other CPUs in real mode. */
 static void find_memory(void)

@@ -146,6 +146,19 @@ def test_loaded_where_the_map_has_no_memory(tmp_path):
     assert_ran_well(text)
 
 
+def test_map_of_many_pieces(tmp_path):
+    """600 holes of 4 KiB, 2 MiB apart, as for bad pages: with room for 512 pieces some of these are lost, and no more."""
+    cuts = tuple(f"cutmem {at:#x} {at + 0x1000:#x}" for at in range(0x10000000, 0x10000000 + 600 * 0x200000, 0x200000))
+    image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True, before=cuts)
+    text = boot("pieces", tmp_path / "iso", mem=6144)
+    lost = re.search(r"warning: boot loader: more than 512 pieces of memory: (\d+) KiB of RAM", text)
+    usable = re.search(r"memory: (\d+) MiB usable", text)
+    assert lost and usable, text[-3000:]
+    assert int(lost[1]) < 110 * 2048
+    assert 6142 - 2 * 110 < int(usable[1]) < 6144
+    assert_ran_well(text)
+
+
 # ---------------------------------------------------------------------------
 # Stage codes.
 

@@ -2,6 +2,7 @@
 /* The code that both boot protocols share, and the reader of Multiboot2's information. */
 #include "arch/bootinfo/bootinfo.h"
 
+#include "arch/bootinfo/memory_map.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "lib/errno.h"
@@ -101,17 +102,6 @@ void boot_info_add_module(u32 start, u32 end, const char *string)
 	};
 }
 
-bool boot_info_add_memory(hpa_t start, u64 size, u32 type)
-{
-	if (boot_info.memory_pieces == BOOT_MAX_MEMORY) {
-		log_error("boot loader: more than %d pieces of memory: the rest is ignored",
-			  BOOT_MAX_MEMORY);
-		return false;
-	}
-	boot_info.memory[boot_info.memory_pieces++] = (struct boot_memory) { start, size, type };
-	return true;
-}
-
 static void read_module(const struct mb2_tag *tag)
 {
 	const struct mb2_module_tag *module = (const void *)tag;
@@ -132,8 +122,7 @@ static void read_memory_map(const struct mb2_tag *tag)
 	for (size_t at = sizeof(*map); at + entry_size <= tag->size; at += entry_size) {
 		const struct mb2_memory_entry *entry = (const void *)((const char *)tag + at);
 
-		if (!boot_info_add_memory(entry->base, entry->length, entry->type))
-			return;
+		boot_memory_add(entry->base, entry->length, entry->type);
 	}
 }
 
@@ -242,11 +231,15 @@ static int mb2_info_read(hpa_t pa)
 
 int boot_info_init(u32 loader_magic, hpa_t pa)
 {
+	int err;
+
 	block_used = 0;
 	boot_info.command_line = "";
 	boot_info.loader_name = "an unnamed boot loader";
 	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
-	return loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
+	err = loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
+	boot_memory_report();
+	return err;
 }
 
 /* A map may have pieces that go on beyond the last address. */

@@ -9,7 +9,7 @@
 #include "lib/types.h"
 
 #define BOOT_MAX_MODULES 512
-#define BOOT_MAX_MEMORY	 256
+#define BOOT_MAX_MEMORY	 512
 #define BOOT_INFO_SIZE	 KIB(256)	/* bytes of the largest information block that is accepted */
 
 struct boot_module {
@@ -41,7 +41,7 @@ struct boot_info {
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */
 	struct boot_module module[BOOT_MAX_MODULES];
-	struct boot_memory memory[BOOT_MAX_MEMORY];
+	struct boot_memory memory[BOOT_MAX_MEMORY + 1];	/* sorted; one more while it is being read */
 	const void *rsdp;	/* a copy of ACPI's root pointer, or NULL */
 	size_t rsdp_size;
 	struct boot_framebuffer framebuffer;
@@ -75,8 +75,6 @@ size_t boot_info_room(void);	/* bytes left */
 
 /* Add the module [start, end); at an impossible place, as an empty one. Keeps the pointer to the string. */
 void boot_info_add_module(u32 start, u32 end, const char *string);
-/* Add memory of an enum multiboot_memory_type. False, after an error line, if there are too many pieces. */
-bool boot_info_add_memory(hpa_t start, u64 size, u32 type);
 
 /*
  * Compare the firmware's own memory map with the memory added so far: what the firmware keeps but the

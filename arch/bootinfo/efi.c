@@ -4,6 +4,7 @@
  * device memory. UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()".
  */
 #include "arch/bootinfo/bootinfo.h"
+#include "arch/bootinfo/memory_map.h"
 #include "lib/log.h"
 #include "lib/string.h"
 
@@ -26,16 +27,9 @@ static bool conflicts(const struct boot_memory *piece, u64 start, u64 end)
 	       start < end_of(piece->start, piece->size);
 }
 
-/* If the list is full, end this piece early: better to lose memory than to use the firmware's. */
-static void take_out(struct boot_memory *piece, u64 start, u64 end)
-{
-	if (!boot_info_add_memory(start, end - start, MULTIBOOT_MEMORY_RESERVED))
-		piece->size = start > piece->start ? start - piece->start : 0;
-}
-
 void boot_info_apply_efi(const struct mb2_efi_memory_map_tag *map)
 {
-	unsigned pieces = boot_info.memory_pieces, found = 0;
+	unsigned found = 0;
 	struct efi_memory_descriptor d;
 	size_t step = map->descriptor_size;
 
@@ -44,22 +38,25 @@ void boot_info_apply_efi(const struct mb2_efi_memory_map_tag *map)
 		return;
 	}
 	for (size_t at = sizeof(*map); at + step <= map->tag.size; at += step) {
+		bool conflict = false;
 		u64 end;
 
 		memcpy(&d, (const char *)map + at, sizeof(d));
 		end = end_of(d.physical_start, d.pages < BIT_ULL(52) ? d.pages * PAGE_SIZE : ~0ull);
-		for (unsigned i = 0; i < pieces && is_kept(d.type); i++) {
-			struct boot_memory *piece = &boot_info.memory[i];
+		for (unsigned i = 0; i < boot_info.memory_pieces && is_kept(d.type); i++) {
+			const struct boot_memory *piece = &boot_info.memory[i];
 
 			if (!conflicts(piece, d.physical_start, end))
 				continue;
+			conflict = true;
 			if (found++ < MOST_LINES)
 				log_warn("boot loader: it calls 0x%llx up to 0x%llx usable, of which the firmware"
 					 " keeps 0x%llx up to 0x%llx (EFI type %u): left alone", (ull)piece->start,
 					 (ull)end_of(piece->start, piece->size), (ull)d.physical_start, (ull)end,
 					 d.type);
-			take_out(piece, d.physical_start, end);
 		}
+		if (conflict)
+			boot_memory_add(d.physical_start, end - d.physical_start, MULTIBOOT_MEMORY_RESERVED);
 	}
 	if (found > MOST_LINES)
 		log_warn("boot loader: and %u more such conflicts", found - MOST_LINES);

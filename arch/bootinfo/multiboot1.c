@@ -6,6 +6,7 @@
  * It has no ACPI root pointer: arch/acpi/acpi.c scans low memory for it, where a BIOS puts it.
  */
 #include "arch/bootinfo/bootinfo.h"
+#include "arch/bootinfo/memory_map.h"
 #include "arch/mem/memory.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -60,9 +61,12 @@ static void read_modules(const struct mb1_info *info)
 /* Each entry begins with its own size, which does not count itself. */
 static void read_memory_map(const struct mb1_info *info)
 {
-	u64 end = (u64)info->mmap_addr + info->mmap_length;
+	u64 end = (u64)info->mmap_addr + MIN(info->mmap_length, (u32)BOOT_INFO_SIZE);
 	struct mb1_memory_entry entry;
 
+	if (info->mmap_length > BOOT_INFO_SIZE)
+		log_error("boot loader: the memory map has %u bytes: those from %u on are ignored", info->mmap_length,
+			  (u32)BOOT_INFO_SIZE);
 	for (hpa_t at = info->mmap_addr; at + sizeof(entry) <= end; at += entry.size + sizeof(entry.size)) {
 		const void *place = early_map(at, sizeof(entry));
 
@@ -74,16 +78,15 @@ static void read_memory_map(const struct mb1_info *info)
 				  "ignored", (unsigned long long)at, entry.size);
 			return;
 		}
-		if (!boot_info_add_memory(entry.base, entry.length, entry.type))
-			return;
+		boot_memory_add(entry.base, entry.length, entry.type);
 	}
 }
 
 /* Without a map: what is below 640 KiB, and above 1 MiB up to the first hole. */
 static void read_memory_sizes(const struct mb1_info *info)
 {
-	boot_info_add_memory(0, KIB((u64)info->mem_lower), MULTIBOOT_MEMORY_AVAILABLE);
-	boot_info_add_memory(MIB(1), KIB((u64)info->mem_upper), MULTIBOOT_MEMORY_AVAILABLE);
+	boot_memory_add(0, KIB((u64)info->mem_lower), MULTIBOOT_MEMORY_AVAILABLE);
+	boot_memory_add(MIB(1), KIB((u64)info->mem_upper), MULTIBOOT_MEMORY_AVAILABLE);
 }
 
 /* A pixel's colours are described as in Multiboot2; a palette is not. */

@@ -4,7 +4,7 @@
 
 #include "arch/mem/memory.h"
 
-#define RANGES_MAX 1024
+#define RANGES_MAX 2048
 
 struct ranges {
 	unsigned count;

@@ -3,7 +3,7 @@
  * The information of Multiboot2 and Multiboot1 boot loaders, and what is read out of it: Lamina's own
  * options and the modules' command lines. The input's first byte says which of the two follows.
  */
-/* link: arch/bootinfo/efi.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/cpu_set.c */
+/* link: arch/bootinfo/efi.c arch/bootinfo/memory_map.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/cpu_set.c */
 /* link: lib/keyval.c lib/string.c */
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"

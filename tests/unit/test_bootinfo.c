@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which information of the boot loader is accepted, and which is refused. */
-/* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/multiboot1.c */
+/* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/memory_map.c arch/bootinfo/multiboot1.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -244,7 +244,7 @@ static void test_memory_map_entries(void **state)
 	assert_int_equal(finish_and_parse(), 0);
 	assert_int_equal(errors, 0);
 	assert_int_equal(boot_info.memory_pieces, 2);	/* larger entries are skipped over as a whole */
-	assert_int_equal(boot_info.memory[0].size, 0x1000);
+	assert_int_equal(boot_info.memory[1].size, 0x1000);
 }
 
 /* A device in RAM is not accepted, whatever sizes the map has. */
@@ -291,7 +291,8 @@ static void test_is_ram(void **state)
 	assert_false(boot_info_is_ram(0x108000, 0x1000));
 	assert_false(boot_info_is_ram(0x107000, 0x1001));
 	assert_true(boot_info_is_ram(0x105000, 0x1000));	/* an empty piece says nothing */
-	assert_false(boot_info_is_ram(0x10f000, 0x2000));	/* of two pieces */
+	assert_true(boot_info_is_ram(0x10f000, 0x2000));	/* of two that touch */
+	assert_false(boot_info_is_ram(0x110000, 0x2000));	/* beyond the end */
 }
 
 static void test_size(void **state)
@@ -333,10 +334,10 @@ static void test_efi_memory_map(void **state)
 	assert_true(boot_info.uefi);
 	assert_int_equal(errors, 0);
 	assert_int_equal(boot_info.memory_pieces, 6);
-	assert_int_equal(boot_info.memory[3].start, 0x800000);
-	assert_int_equal(boot_info.memory[3].size, 0x10000);
-	assert_int_equal(boot_info.memory[3].type, MULTIBOOT_MEMORY_RESERVED);
-	assert_int_equal(boot_info.memory[4].start, 0xfff000);
+	assert_int_equal(boot_info.memory[1].start, 0x800000);
+	assert_int_equal(boot_info.memory[1].size, 0x10000);
+	assert_int_equal(boot_info.memory[1].type, MULTIBOOT_MEMORY_RESERVED);
+	assert_int_equal(boot_info.memory[2].start, 0xfff000);
 	assert_int_equal(boot_info.memory[5].start, 0x4000000000);
 	assert_true(boot_info.memory[5].size == ~0ull - 0x4000000000);
 
@@ -346,11 +347,11 @@ static void test_efi_memory_map(void **state)
 	assert_int_equal(errors, 1);
 }
 
-/* If there is no room for another piece, the usable one ends where the firmware's begins. */
+/* If there is no room for another piece, what the firmware keeps is not usable all the same. */
 static void test_efi_map_without_room(void **state)
 {
 	static struct mb2_memory_entry map[BOOT_MAX_MEMORY];
-	u64 efi[5] = { 6, 0x105000, 0, 1, 15 };
+	u64 efi[5] = { 6, 0x505000, 0, 1, 15 };
 
 	for (unsigned i = 0; i < BOOT_MAX_MEMORY; i++)
 		map[i] = (struct mb2_memory_entry) { 0x100000 * (i + 1ull), 0x10000, 1, 0 };
@@ -359,8 +360,9 @@ static void test_efi_map_without_room(void **state)
 	add_tag(MB2_TAG_EFI_MEMORY_MAP, (u32[2]) { sizeof(efi), 1 }, 8, efi, sizeof(efi));
 	assert_int_equal(finish_and_parse(), 0);
 	assert_int_equal(boot_info.memory_pieces, BOOT_MAX_MEMORY);
-	assert_int_equal(boot_info.memory[0].size, 0x5000);
-	assert_int_equal(boot_info.memory[1].size, 0x10000);
+	assert_true(boot_info_is_ram(0x504000, 0x1000));
+	assert_false(boot_info_is_ram(0x505000, 0x1000));
+	assert_true(boot_info_is_ram(0x506000, 0x1000));
 }
 
 /* Every byte of the block set to extreme values: the sanitizers check the copy's bounds. */

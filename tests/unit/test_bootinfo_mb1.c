@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Multiboot1's information: what QEMU, GRUB and iPXE pass, and what is refused. */
-/* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/multiboot1.c */
+/* link: arch/bootinfo/bootinfo.c arch/bootinfo/efi.c arch/bootinfo/memory_map.c arch/bootinfo/multiboot1.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -204,9 +204,14 @@ static void test_memory_map(void **state)
 	for (unsigned i = 0; i < BOOT_MAX_MEMORY + 1; i++)
 		put(&(struct mb1_memory_entry){ 20, i << 20, 0x1000, 1 }, 24);
 	info->mmap_addr = LOW + sizeof(*info);
+	info->mmap_length = (BOOT_MAX_MEMORY + 1) * 24;
+	parse();
+	assert_int_equal(errors, 0);
+	assert_int_equal(boot_info.memory_pieces, BOOT_MAX_MEMORY);
+	boot_info.memory_pieces = 0;
 	info->mmap_length = ~0u;
 	parse();
-	assert_int_equal(errors, 1);
+	assert_int_equal(errors, 2);	/* its length, and what is behind the last entry */
 	assert_int_equal(boot_info.memory_pieces, BOOT_MAX_MEMORY);
 }
 
