@@ -62,8 +62,10 @@ LDFLAGS   := -m elf_x86_64 -nostdlib -static --gc-sections -n \
 all: $(BUILD)/lamina.elf ## build the boot image build/lamina.elf (make CC=clang works too)
 
 # A 32-bit ELF file with 64-bit code in it: Multiboot1 loaders take no 64-bit ELF file, Multiboot2 loaders
-# take both, and all of them enter in 32-bit mode.
-BOOT_FORMAT := --strip-all -O elf32-i386
+# take both, and all of them enter in 32-bit mode. Its addresses are physical ones: kexec jumps to the ELF header's
+# entry as it is.
+HOST_IMAGE  := 0xffffffff80000000
+BOOT_FORMAT := --strip-all -O elf32-i386 --change-section-vma '*-$(HOST_IMAGE)' --change-start -$(HOST_IMAGE)
 
 $(BUILD)/lamina.elf: $(BUILD)/lamina.debug
 	$(call say,STRIP,$@)
@@ -194,6 +196,11 @@ $(LINUX)/threads: tests/linux/threads.c
 $(LINUX)/initramfs-smp: $(LINUX)/busybox $(LINUX)/threads $(wildcard tests/linux/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/linux/initramfs.sh $< $@ $(LINUX)/threads
+
+# What starts Lamina from a running Linux.
+$(LINUX)/kexec.cpio: tests/linux/kexec.sh
+	$(call say,FETCH,$@)
+	$(Q)mkdir -p $(@D) && tests/linux/kexec.sh $@
 
 # The emulators that the tests run in, newer than the distribution's: fetched as packages and never installed.
 .PHONY: emulators
@@ -343,7 +350,7 @@ check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp ## the tests that are too long for make check: more of the matrix, and make mutants
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp $(LINUX)/kexec.cpio ## the tests that are too long for make check: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 	$(Q)$(MAKE) --no-print-directory mutants

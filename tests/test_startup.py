@@ -108,6 +108,16 @@ def test_headers():
     assert 0 < data.find(struct.pack("<3I", 0x1badb002, flags, -(0x1badb002 + flags) & 0xffffffff)) < 8192 - 12
 
 
+def test_elf_addresses():
+    """All of them are physical, as kexec needs: it jumps to the entry as it is."""
+    data = (BUILD / "lamina.elf").read_bytes()
+    entry, headers = struct.unpack_from("<2I", data, 24)
+    count = struct.unpack_from("<H", data, 44)[0]
+    segments = [struct.unpack_from("<8I", data, headers + 32 * i) for i in range(count)]
+    assert segments and all(virtual == physical for _, _, virtual, physical, *_ in segments)
+    assert segments[0][2] == 0x100000 <= entry < 0x100000 + segments[0][5]
+
+
 def test_default_place(tmp_path):
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True)
     text = boot("default-place", tmp_path / "iso")
