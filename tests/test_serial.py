@@ -32,6 +32,8 @@ PORTS = {
     "port": ("console=0x2f8,keep", COM2, "port 0x2f8, speed as it was, as console= says", True),
     "auto-com4": ("", (*NO_ISA, "-device", "isa-serial,iobase=0x2e8,irq=3,chardev=com1"),
                   "port 0x2e8, 115200 baud: the first that answers", True),
+    "auto-pci": ("", (*NO_ISA, "-device", "pci-serial,chardev=com1"),
+                 r"port 0x[0-9a-f]{3,4}, 115200 baud: the first that answers on PCI", False),
     "pci": ("console=pci", (*NO_ISA, "-device", "pci-serial,chardev=com1"),
             r"port 0x[0-9a-f]{3,4}, 115200 baud, as console= says", False),
     "pci-2x": ("console=pci,1", (*NO_ISA, "-chardev", "null,id=no", "-device",

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/printf.h"
 
+#define MOST_PCI_PORTS	 8u	/* that console=auto tries */
 #define BDA_SERIAL_PORTS 0x400	/* four words: the ports of COM1 to COM4, or 0 */
 
 struct uart console_uart;
@@ -35,7 +36,7 @@ static int set_console(struct str_view value)
 }
 DEFINE_OPTION(console, "console", CONSOLE_VALUES,
 	      "serial port of the log and of the guests' consoles; auto takes what ACPI's SPCR or"
-	      " the BIOS data area name, else the first of COM1 to COM4; keep leaves the speed"
+	      " the BIOS data area name, else the first of COM1 to COM4 and of PCI; keep leaves the speed"
 	      " (default auto,115200; CLOCK 1843200 Hz; STRIDE 1 byte, else 2 or 4, mmio only)",
 	      set_console);
 
@@ -147,16 +148,41 @@ static bool try_bios_ports(void)
 	return false;
 }
 
-static void choose(void)
+static bool try_usual_ports(void)
 {
 	static const u16 usual[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
 
-	if (try_bios_ports())
-		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(usual); i++)
 		if (try(usual[i], "of COM1 to COM4"))
-			return;
-	log_warn("console: no serial port answers, of those in the BIOS data area and of COM1 to COM4");
+			return true;
+	return false;
+}
+
+/* Often a management engine's, with nobody behind it: the screen goes on showing all. */
+static bool try_pci_ports(void)
+{
+	struct uart_config uart = wanted.uart;
+	const char *why;
+
+	for (unsigned n = 0; n < MOST_PCI_PORTS && uart_pci_find(n, &uart, &why) == 0; n++) {
+		int err = open_uart(&uart, &why);
+
+		postponed = err == -EAGAIN;
+		if (postponed)
+			return true;
+		if (err)
+			continue;
+		screen_serial_found(false);
+		log_info("console: %s: the first that answers on PCI", describe(&uart));
+		return true;
+	}
+	return false;
+}
+
+static void choose(void)
+{
+	if (!try_bios_ports() && !try_usual_ports() && !try_pci_ports())
+		log_warn("console: no serial port answers, of those in the BIOS data area, of COM1 to COM4, and on PCI");
 }
 
 /* --- what was asked for --- */
@@ -224,7 +250,12 @@ void console_resume(void)
 	if (uart_resume(&console_uart))
 		current.space = UART_NONE;
 	screen_resume();
-	if (postponed && paging_is_final())
+	if (!postponed || !paging_is_final())
+		return;
+	postponed = false;
+	if (wanted.kind == CONSOLE_AUTO)
+		choose();
+	else
 		open_or_choose();
 }
 

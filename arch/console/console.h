@@ -3,8 +3,8 @@
  * Where the log and the guests' consoles go: a serial port, named by console= or found by probing, and the
  * screen (arch/console/screen.h).
  *
- * console=auto takes the first port that answers of those in the BIOS data area, if there is a BIOS, and
- * of COM1 to COM4. ACPI's SPCR table is read later: if it names another port, the console moves there and
+ * console=auto takes the first port that answers of those in the BIOS data area, if there is a BIOS, of
+ * COM1 to COM4, and of those on PCI. ACPI's SPCR table is read later: if it names another port, the console moves there and
  * the log is replayed.
  */
 #pragma once

@@ -11,7 +11,7 @@
 /* Find the screen, clear it, and replay the log to it, unless screen=off. Logs what it uses. */
 void screen_init(void);
 
-/* With screen=auto: show the guests' output, too, if no serial port was found. */
+/* With screen=auto: show the guests' output, too, if no serial port was found that somebody surely reads. */
 void screen_serial_found(bool found);
 
 /* Around paging_init(): the mapping is lost with the boot page tables. In between, output is only stored. */

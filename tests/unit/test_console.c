@@ -322,6 +322,50 @@ static void test_no_port_at_all(void **state)
 	assert_int_equal(uart_enable_interrupt(&console_uart), -ENODEV);
 }
 
+/* The last resort. The first one does not answer; and nobody may be behind the second. */
+static void test_auto_on_pci(void **state)
+{
+	struct port *uart = add_port(0, 0xc100);
+
+	add_bar(add_function(0, 0, 3, 0x070002), 0, 0xc001, 8);
+	add_bar(add_function(1, 0, 4, 0x070002), 0, 0xc101, 8);
+	console_init();
+	assert_seen("serial port 0xc100, 115200 baud: the first that answers on PCI");
+	assert_said(uart, "first\r\n");
+	assert_not_seen("warning");
+	assert_false(shown_serial.found);
+}
+
+static void test_auto_prefers_com1(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8), *uart = add_port(1, 0xc100);
+	struct function *f = add_function(1, 0, 4, 0x070002);
+
+	add_bar(f, 0, 0xc101, 8);
+	console_init();
+	assert_said(com1, "first\r\n");
+	assert_int_equal(uart->scratch, 0);
+	assert_int_equal(f->registers[1], 0);
+}
+
+/* In memory where only the final page tables reach. */
+static void test_auto_on_pci_later(void **state)
+{
+	struct function *f = add_function(0, 0, 4, 0x070002);
+
+	add_bar(f, 0, 0xfe000004, 0x1000);
+	f->registers[5] = 1;		/* 64 bits wide */
+	f->size[1] = 1;
+	memory[5] = 0x60;
+	console_init();
+	assert_not_seen("console: ");
+	console_suspend();
+	final = true;
+	console_resume();
+	assert_seen("serial port in memory at 0x1fe000000, 115200 baud: the first that answers on PCI");
+	assert_false(shown_serial.found);
+}
+
 /* --- console= --- */
 
 static void test_a_named_port(void **state)
@@ -938,6 +982,9 @@ static const struct CMUnitTest tests[] = {
 	console_test(test_memory),
 	console_test(test_memory_that_moves_with_the_page_tables),
 	console_test(test_memory_that_is_ram),
+	console_test(test_auto_on_pci),
+	console_test(test_auto_prefers_com1),
+	console_test(test_auto_on_pci_later),
 	console_test(test_pci),
 	console_test(test_pci_by_place_and_in_memory),
 	console_test(test_pci_counts_a_uart_once),
