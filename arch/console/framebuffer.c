@@ -15,7 +15,7 @@ static struct {
 	volatile u8 *memory;
 	u32 pitch, width, height;
 	unsigned scale;
-	unsigned bytes;		/* of a pixel */
+	unsigned bytes;		/* of a pixel; 0: a bit each, the highest of a byte is the leftmost */
 	u32 foreground, background;
 } fb;
 
@@ -77,22 +77,30 @@ static const char *choose_indexed(const struct boot_framebuffer *info)
 	return lightest > darkest ? NULL : "its palette has only one shade";
 }
 
+bool framebuffer_is_planar(const struct boot_framebuffer *info)
+{
+	return info->type == MB2_FRAMEBUFFER_INDEXED && info->bits_per_pixel == 1;
+}
+
 const char *framebuffer_init(const struct boot_framebuffer *info, unsigned *columns, unsigned *rows)
 {
 	fb = (__typeof__(fb)) {
 		.pitch = info->pitch, .width = info->width, .height = info->height,
-		.bytes = (info->bits_per_pixel + 7u) / 8u,
+		.bytes = framebuffer_is_planar(info) ? 0 : (info->bits_per_pixel + 7u) / 8u,
 	};
 	if (fb.width < FONT_WIDTH || fb.height < FONT_HEIGHT || fb.width > 0xffff ||
 	    fb.height > 0xffff)
 		return "no character fits, or far too many";
-	if (fb.bytes < 1 || fb.bytes > 4 || fb.pitch < fb.width * fb.bytes ||
+	if (fb.bytes > 4 || (!fb.bytes && !framebuffer_is_planar(info)) ||
+	    fb.pitch < (fb.bytes ? fb.width * fb.bytes : fb.width / 8) ||
 	    framebuffer_size() > MAX_BYTES)
 		return "its lines have an impossible length";
 	fb.scale = MIN(fb.width / (FONT_WIDTH * GOOD_COLUMNS), fb.height / (FONT_HEIGHT * GOOD_ROWS));
 	fb.scale = MAX(fb.scale, 1u);
 	*columns = fb.width / (FONT_WIDTH * fb.scale);
 	*rows = fb.height / (FONT_HEIGHT * fb.scale);
+	if (!fb.bytes)
+		return fb.scale == 1 ? NULL : "it has too many pixels for its kind";
 	return info->type == MB2_FRAMEBUFFER_RGB ? choose_rgb(info) : choose_indexed(info);
 }
 
@@ -134,7 +142,7 @@ static volatile u8 *put_pixel(volatile u8 *at, u32 pixel)
 void framebuffer_clear(void)
 {
 	u64 word = fb.background * 0x0101010101010101ull;
-	u32 length = fb.width * fb.bytes;
+	u32 length = fb.bytes ? fb.width * fb.bytes : fb.width / 8;
 
 	for (u32 y = 0; y < fb.height; y++) {
 		volatile u8 *line = fb.memory + (u64)y * fb.pitch;
@@ -153,7 +161,9 @@ void framebuffer_clear(void)
 
 static void draw_row(volatile u8 *at, u8 bits)
 {
-	for (unsigned x = 0; x < FONT_WIDTH; x++) {
+	if (!fb.bytes)
+		*at = bits;
+	for (unsigned x = 0; x < FONT_WIDTH && fb.bytes; x++) {
 		u32 pixel = bits & (0x80 >> x) ? fb.foreground : fb.background;
 
 		for (unsigned i = 0; i < fb.scale; i++)
@@ -165,7 +175,7 @@ void framebuffer_draw(unsigned column, unsigned row, char c)
 {
 	const u8 *glyph = font[MIN((unsigned)(u8)c - FONT_FIRST, FONT_GLYPHS - 1)];
 	volatile u8 *at = fb.memory + (u64)row * FONT_HEIGHT * fb.scale * fb.pitch +
-			  (u64)column * FONT_WIDTH * fb.scale * fb.bytes;
+			  (u64)column * (fb.bytes ? FONT_WIDTH * fb.scale * fb.bytes : 1);
 
 	for (unsigned y = 0; y < FONT_HEIGHT * fb.scale; y++, at += fb.pitch) {
 		unsigned glyph_row = y / fb.scale - FONT_MARGIN;

@@ -16,6 +16,12 @@
 extern const u8 font[FONT_GLYPHS][FONT_ROWS];
 
 /*
+ * Is it VGA's mode of 16 colours, in four planes at the same addresses? GRUB describes it as one bit for a pixel. Bytes
+ * are drawn for 8 pixels each: the adapter has to write them to all planes.
+ */
+bool framebuffer_is_planar(const struct boot_framebuffer *fb);
+
+/*
  * Take over the layout, without drawing. NULL, or a text why it cannot be used. Sets *columns and *rows,
  * in characters, at least 1 each. Large modes get characters of two, three ... times the size.
  */

@@ -34,6 +34,16 @@
 #define CRTC_CURSOR_START 0x0a
 #define CRTC_CURSOR_OFF	  BIT(5)
 
+/* IBM VGA, "Sequencer Registers", "Graphics Controller Registers" */
+#define SEQUENCER	  0x3c4
+#define SEQUENCER_MAP	  2	/* the planes that are written */
+#define GRAPHICS	  0x3ce
+#define GRAPHICS_ENABLE_SET 1
+#define GRAPHICS_ROTATE	  3
+#define GRAPHICS_READ_MAP 4
+#define GRAPHICS_MODE	  5
+#define GRAPHICS_BIT_MASK 8
+
 enum { SCREEN_AUTO /* 0: the default */, SCREEN_LOG, SCREEN_ALL, SCREEN_OFF };
 static int mode;
 
@@ -41,6 +51,7 @@ static struct {
 	hpa_t address;
 	u64 size;
 	bool is_text;		/* VGA text, else pixels */
+	bool is_vga;		/* memory of a VGA: text, or planes */
 	bool blank;		/* cleared, so that only what is not empty needs to be drawn */
 	u32 pitch;		/* bytes from one row of text to the next */
 	volatile u8 *memory;
@@ -111,7 +122,7 @@ static bool use_text(hpa_t pa, u32 columns, u32 rows, u32 pitch)
 		return false;
 	screen.address = pa;
 	screen.size = (u64)pitch * rows;
-	screen.is_text = true;
+	screen.is_text = screen.is_vga = true;
 	screen.pitch = pitch;
 	screen.terminal.columns = columns;
 	screen.terminal.rows = rows;
@@ -139,6 +150,30 @@ static bool find_text_mode(void)
 
 /* --- pixels --- */
 
+static void set_register(u16 port, u8 index, u8 value)
+{
+	outb(port, index);
+	outb(port + 1, value);
+}
+
+/* Write what the processor writes to all planes: white and black. Read the first plane. False: it is not an adapter. */
+static bool prepare_planes(hpa_t pa, u64 size)
+{
+	if (pa < VGA_MEMORY || pa >= VGA_MEMORY_END || size > VGA_MEMORY_END - pa)
+		return false;
+	set_register(GRAPHICS, GRAPHICS_ENABLE_SET, 0);
+	set_register(GRAPHICS, GRAPHICS_ROTATE, 0);
+	set_register(GRAPHICS, GRAPHICS_READ_MAP, 0);
+	set_register(GRAPHICS, GRAPHICS_MODE, 0);
+	set_register(GRAPHICS, GRAPHICS_BIT_MASK, 0xff);
+	/* RAM, which may be there without an adapter, keeps what is written to no plane. */
+	set_register(SEQUENCER, SEQUENCER_MAP, 0);
+	screen.is_vga = !adapter_answers(pa);
+	set_register(SEQUENCER, SEQUENCER_MAP, 0xf);
+	screen.is_vga = screen.is_vga && adapter_answers(pa);
+	return screen.is_vga;
+}
+
 static bool use_framebuffer(const struct boot_framebuffer *fb)
 {
 	unsigned columns, rows;
@@ -147,6 +182,8 @@ static bool use_framebuffer(const struct boot_framebuffer *fb)
 
 	if (!why && (fb->address + size < size || boot_info_has_ram(fb->address, size)))
 		why = "it would lie in RAM that is in use";
+	if (!why && framebuffer_is_planar(fb) && !prepare_planes(fb->address, size))
+		why = "no VGA answers there";
 	if (why) {
 		log_warn("screen: the boot loader's framebuffer of %u by %u pixels at 0x%llx: %s",
 			 fb->width, fb->height, (ull)fb->address, why);
@@ -157,8 +194,9 @@ static bool use_framebuffer(const struct boot_framebuffer *fb)
 	screen.terminal.columns = MIN(columns, MAX_COLUMNS);
 	screen.terminal.rows = MIN(rows, MAX_CELLS / screen.terminal.columns);
 	log_info("screen: framebuffer of %u by %u pixels of %u bits at 0x%llx, %u by %u characters"
-		 " of size %u", fb->width, fb->height, fb->bits_per_pixel, (ull)fb->address,
-		 screen.terminal.columns, screen.terminal.rows, framebuffer_scale());
+		 " of size %u%s", fb->width, fb->height, fb->bits_per_pixel, (ull)fb->address,
+		 screen.terminal.columns, screen.terminal.rows, framebuffer_scale(),
+		 screen.is_vga ? ", in VGA's planes" : "");
 	return true;
 }
 
@@ -196,8 +234,8 @@ static void map(void)
 {
 	struct terminal *t = &screen.terminal;
 
-	screen.memory = screen.is_text ? mmio_map(screen.address, screen.size)
-				       : framebuffer_map(screen.address, screen.size);
+	screen.memory = screen.is_vga ? mmio_map(screen.address, screen.size)
+				      : framebuffer_map(screen.address, screen.size);
 	if (!screen.memory)
 		return;
 	framebuffer_set_memory((void *)screen.memory);

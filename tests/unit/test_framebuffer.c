@@ -142,6 +142,41 @@ static void test_palette(void **state)
 	free((void *)fb.colours);
 }
 
+/* VGA's mode 12h as GRUB describes it: a byte is 8 pixels of one row. Its last pixels, and what is behind them, too. */
+static void test_planes(void **state)
+{
+	struct boot_framebuffer fb = {
+		.address = 0xa0000, .width = 640, .height = 480, .pitch = 80, .bits_per_pixel = 1,
+		.type = MB2_FRAMEBUFFER_INDEXED,
+	};
+	u8 memory[80 * 480 + 8];
+	unsigned columns, rows;
+
+	assert_true(framebuffer_is_planar(&fb));
+	assert_null(framebuffer_init(&fb, &columns, &rows));
+	assert_int_equal(columns, 80);
+	assert_int_equal(rows, 30);
+	assert_int_equal(framebuffer_size(), 80 * 480);
+	memset(memory, 0x5a, sizeof(memory));
+	framebuffer_set_memory(memory);
+	framebuffer_clear();
+	for (size_t i = 0; i < sizeof(memory); i++)
+		assert_int_equal(memory[i], i < 80 * 480 ? 0 : 0x5a);
+	framebuffer_draw(79, 29, 'A');
+	for (unsigned y = 0; y < FONT_HEIGHT; y++) {
+		unsigned row = y - FONT_MARGIN;
+
+		assert_int_equal(memory[(29 * FONT_HEIGHT + y) * 80 + 79], row < FONT_ROWS ? font['A' - FONT_FIRST][row] : 0);
+		assert_int_equal(memory[(29 * FONT_HEIGHT + y) * 80 + 78], 0);
+	}
+	fb.pitch = 79;
+	assert_non_null(framebuffer_init(&fb, &columns, &rows));
+	fb.bits_per_pixel = 0;
+	fb.pitch = 80;
+	assert_false(framebuffer_is_planar(&fb));
+	assert_non_null(framebuffer_init(&fb, &columns, &rows));
+}
+
 static void test_impossible(void **state)
 {
 	static struct mb2_framebuffer_rgb outside = { 25, 8, 8, 8, 0, 8 }, none = { 0 };
@@ -170,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_palette),
+		cmocka_unit_test(test_planes),
 		cmocka_unit_test(test_impossible),
 	};
 

@@ -40,9 +40,13 @@ static u8 bda[0x100];
 static bool final, ram;
 static char seen[4096];
 
+static u16 plain_ram = 0x1234;	/* where a VGA would have its planes */
+
 void *mmio_map(hpa_t pa, u64 size)
 {
-	assert_in_range(pa, 0xb0000, 0xbffff);
+	assert_in_range(pa, 0xa0000, 0xbffff);
+	if (pa < 0xb0000)
+		return &plain_ram;
 	return (char *)vga[final] + (pa - (pa < 0xb8000 ? 0xb0000 : 0xb8000));
 }
 
@@ -192,6 +196,18 @@ static void test_graphics_mode(void **state)
 	assert_no_screen();
 }
 
+/* GRUB announces VGA's mode of 16 colours even without an adapter. RAM may be there. */
+static void test_planes_without_an_adapter(void **state)
+{
+	boot_info.framebuffer = (struct boot_framebuffer) {
+		.address = 0xa0000, .width = 640, .height = 480, .pitch = 80, .bits_per_pixel = 1,
+		.type = MB2_FRAMEBUFFER_INDEXED,
+	};
+	assert_no_screen();
+	assert_non_null(strstr(seen, "640 by 480 pixels at 0xa0000: no VGA answers there"));
+	assert_int_equal(plain_ram, 0x1234);
+}
+
 static void test_impossible_text(void **state)
 {
 	static const struct {
@@ -304,6 +320,7 @@ static const struct CMUnitTest tests[] = {
 	screen_test(test_no_bios),
 	screen_test(test_no_bios_but_what_looks_like_one),
 	screen_test(test_graphics_mode),
+	screen_test(test_planes_without_an_adapter),
 	screen_test(test_impossible_text),
 	screen_test(test_framebuffer_before_and_after),
 	screen_test(test_resumed_early),
