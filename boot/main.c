@@ -93,7 +93,8 @@ static void print_machine(void)
 {
 	const struct cpu_features *f = &cpu_features;
 
-	log_info("loaded by %s, options: %s", boot_info.loader_name,
+	log_info("loaded by %s (Multiboot%u, %s), options: %s", boot_info.loader_name, boot_info.protocol,
+		 boot_info.uefi ? "UEFI" : boot_info.bios ? "BIOS" : "firmware unknown",
 		 boot_info.command_line[0] ? boot_info.command_line : "none");
 	log_info("image at 0x%llx up to 0x%llx", (ull)image_to_phys(image_start), (ull)image_to_phys(image_end));
 	log_info("CPU: %s, family 0x%x model 0x%x stepping %u%s",
@@ -232,6 +233,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	trap_init();
 	start_log();
 	start_lock_check();
+	clock_estimate();
 	log_info("Lamina %s (%s)", LAMINA_VERSION, LAMINA_COMMIT);
 	stage_begins(STAGE_BOOT_INFO);
 	err = boot_info_init(loader_magic, information);

@@ -2,6 +2,7 @@
 /* From the root pointer to the tables. ACPI Specification, "Root System Description Pointer". */
 #include "arch/acpi/acpi.h"
 
+#include "arch/acpi/inventory.h"
 #include "arch/acpi/madt.h"
 #include "arch/acpi/power.h"
 #include "arch/mem/mapping.h"
@@ -148,6 +149,11 @@ const struct acpi_header *acpi_find(const char *signature, unsigned n)
 	return NULL;
 }
 
+const char *acpi_signature(unsigned index)
+{
+	return index < table_count ? tables[index].signature : NULL;
+}
+
 void acpi_init(const void *data, size_t size)
 {
 	struct acpi_rsdp rsdp = { 0 };
@@ -166,4 +172,5 @@ void acpi_init(const void *data, size_t size)
 	acpi_power_init();
 	log_info("ACPI: %.6s revision %u, %u tables, %u CPUs, %u I/O APICs", rsdp.oem_id,
 		 rsdp.revision, table_count, acpi_madt.cpus, acpi_madt.ioapics);
+	acpi_print_inventory();
 }

@@ -17,6 +17,9 @@ void acpi_init(const void *rsdp, size_t size);
 /* The n-th table, from 0, with a signature, mapped permanently; NULL if there is none or it is damaged. */
 const struct acpi_header *acpi_find(const char *signature, unsigned n);
 
+/* The four characters of the table of this index, from 0, in the root table's order; NULL: there are no more. */
+const char *acpi_signature(unsigned index);
+
 /* A table in memory, by its address: as acpi_find(). */
 const struct acpi_header *acpi_map_table(hpa_t pa);
 

@@ -162,6 +162,11 @@ static void read_efi_memory_map(const struct mb2_tag *tag)
 	boot_info.uefi = true;
 }
 
+static void read_efi_system_table(const struct mb2_tag *tag)
+{
+	boot_info.uefi = true;
+}
+
 static const struct {
 	void (*read)(const struct mb2_tag *tag);
 	size_t size;	/* the smallest valid one */
@@ -171,6 +176,8 @@ static const struct {
 	[MB2_TAG_MODULE] = { read_module, sizeof(struct mb2_module_tag) + 1 },
 	[MB2_TAG_MEMORY_MAP] = { read_memory_map, sizeof(struct mb2_memory_map_tag) },
 	[MB2_TAG_FRAMEBUFFER] = { read_framebuffer, sizeof(struct mb2_framebuffer_tag) },
+	[MB2_TAG_EFI32] = { read_efi_system_table, sizeof(struct mb2_tag) + 4 },
+	[MB2_TAG_EFI64] = { read_efi_system_table, sizeof(struct mb2_tag) + 8 },
 	[MB2_TAG_EFI_MEMORY_MAP] = { read_efi_memory_map, sizeof(struct mb2_efi_memory_map_tag) },
 	[MB2_TAG_RSDP_OLD] = { read_rsdp, sizeof(struct mb2_tag) + 20 },
 	[MB2_TAG_RSDP_NEW] = { read_rsdp, sizeof(struct mb2_tag) + 36 },
@@ -222,8 +229,9 @@ static int mb2_info_read(hpa_t pa)
 	memcpy(boot_info_store(size), header, size);
 	efi_map = NULL;
 	read_tags(size);
-	/* GRUB removes the file names in front of command lines. kexec leaves them there. */
+	/* GRUB removes the file names in front of command lines. kexec leaves them there, and knows no firmware. */
 	boot_info.file_names = strncmp(boot_info.loader_name, "GRUB", 4);
+	boot_info.bios = !boot_info.file_names && !boot_info.uefi;
 	if (efi_map)
 		boot_info_apply_efi(efi_map);
 	return 0;
@@ -236,6 +244,7 @@ int boot_info_init(u32 loader_magic, hpa_t pa)
 	block_used = 0;
 	boot_info.command_line = "";
 	boot_info.loader_name = "an unnamed boot loader";
+	boot_info.protocol = loader_magic == MB1_BOOT_MAGIC ? 1 : 2;
 	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
 	err = loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
 	boot_memory_report();

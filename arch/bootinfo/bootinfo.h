@@ -37,6 +37,8 @@ struct boot_framebuffer {
 struct boot_info {
 	const char *command_line, *loader_name;	/* never NULL */
 	bool file_names;	/* command lines may begin with any file name: Multiboot1, or a loader other than GRUB */
+	unsigned protocol;	/* Multiboot's version: 1 or 2 */
+	bool bios;		/* a loader that would tell of UEFI does not */
 	bool uefi;		/* the firmware is UEFI: there is no BIOS data area in low memory */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */

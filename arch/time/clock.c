@@ -13,6 +13,8 @@
 
 #define ASSUMED_HZ   5000000000ull	/* faster than any TSC, so that early waits are long enough */
 #define WINDOW_HZ    100		/* the measurement takes 1/100 s */
+#define ESTIMATE_HZ  1000		/* the estimate takes 1/1000 s */
+#define ESTIMATE_POLLS 5000u
 #define SAMPLES	     8
 #define MAX_POLLS    10000000u
 #define MIN_HZ	     1000000ull		/* emulators count instructions: 10 MHz is possible */
@@ -22,7 +24,7 @@
 
 extern u64 boot_tsc;	/* boot/entry.asm */
 
-static u64 tsc_hz;
+static u64 tsc_hz, estimated_hz;
 
 u64 clock_tsc_hz(void)
 {
@@ -36,7 +38,9 @@ u64 clock_tsc_at_boot(void)
 
 u64 clock_us_since_boot(void)
 {
-	return tsc_hz ? mul_div(rdtsc() - boot_tsc, 1000000, tsc_hz) : 0;
+	u64 hz = tsc_hz ? tsc_hz : estimated_hz;
+
+	return hz ? mul_div(rdtsc() - boot_tsc, 1000000, hz) : 0;
 }
 
 u64 clock_ns_to_tsc(u64 ns)
@@ -144,16 +148,44 @@ static u64 hz_by_cpuid(bool *exact)
 {
 	struct cpuid_regs r;
 
-	if (cpu_features.max_leaf >= 0x15) {
+	if (cpuid(0).eax >= 0x15) {
 		r = cpuid(0x15);
 		*exact = true;
 		if (r.eax && r.ebx && r.ecx)
 			return mul_div(r.ecx, r.ebx, r.eax);
 	}
 	*exact = false;
-	if (cpu_features.max_leaf < 0x16)
+	if (cpuid(0).eax < 0x16)
 		return 0;
 	return (cpuid(0x16).eax & 0xffff) * 1000000ull;
+}
+
+/* Ticks of the TSC per second by a short look at a source. 0: it does not count. */
+static u64 look_at(struct timesource *source)
+{
+	u32 first, ticks = 0;
+	u64 start, hz;
+
+	if (source->start(source))
+		return 0;
+	start = rdtsc();
+	first = source->read(source);
+	for (u32 polls = 0; polls < ESTIMATE_POLLS && ticks < source->hz / ESTIMATE_HZ; polls++)
+		ticks = ticks_between(source, first, source->read(source));
+	if (ticks < source->hz / ESTIMATE_HZ)
+		return 0;
+	hz = mul_div(rdtsc() - start, source->hz, ticks);
+	return hz >= MIN_HZ && hz <= MAX_HZ ? hz : 0;
+}
+
+void clock_estimate(void)
+{
+	u64 hz = look_at(&timesources[TIMESOURCE_8254]);
+	bool exact;
+
+	if (!hz)
+		hz = hz_by_cpuid(&exact);
+	estimated_hz = hz + hz / 64;
 }
 
 static bool agree(u64 a, u64 b)

@@ -12,8 +12,15 @@
  */
 void clock_init(void);
 
+/*
+ * Estimate the TSC's frequency by a millisecond of the 8254, for the times in the log until clock_init() has
+ * measured it; without an 8254 that counts, by CPUID. The estimate is a little too high, so that times never step
+ * back. At the first moment, with interrupts off.
+ */
+void clock_estimate(void);
+
 u64 clock_tsc_hz(void);			/* ticks per second; 0 before clock_init() */
-u64 clock_us_since_boot(void);		/* 0 before clock_init() */
+u64 clock_us_since_boot(void);		/* roughly before clock_init(); 0 if nothing could be estimated */
 u64 clock_tsc_at_boot(void);		/* TSC at the Multiboot2 entry */
 
 /* By a 128-bit intermediate; the result saturates at all ones. After clock_init(). */

@@ -106,8 +106,8 @@ static u32 pit_read(const struct timesource *source)
 }
 
 struct timesource timesources[] = {
-	{ "HPET", hpet_start, hpet_read, 0, 0xffffffff },
-	{ "ACPI PM timer", pm_timer_start, pm_timer_read, 3579545, 0xffffff },
-	{ "8254", pit_start, pit_read, 1193182, 0xffff },
+	[TIMESOURCE_HPET] = { "HPET", hpet_start, hpet_read, 0, 0xffffffff },
+	[TIMESOURCE_PM_TIMER] = { "ACPI PM timer", pm_timer_start, pm_timer_read, 3579545, 0xffffff },
+	[TIMESOURCE_8254] = { "8254", pit_start, pit_read, 1193182, 0xffff },
 	{ .name = NULL },
 };

@@ -13,5 +13,6 @@ struct timesource {
 	u32 mask;	/* the counter's highest value, before it wraps to 0 */
 };
 
-/* The most reliable one first; an entry without a name ends the list. */
+/* The most reliable one first; an entry without a name ends the list. The 8254 needs neither ACPI nor page tables. */
+enum { TIMESOURCE_HPET, TIMESOURCE_PM_TIMER, TIMESOURCE_8254 };
 extern struct timesource timesources[];

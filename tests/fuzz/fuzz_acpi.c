@@ -4,12 +4,13 @@
  * and SSDT, HPET. The input is what lies in physical memory at BASE. A mapping is a copy of exactly
  * the bytes that were asked for, so that reading beyond a table is noticed as reading beyond memory.
  */
-/* link: arch/acpi/s5.c arch/time/timesource.c lib/string.c */
+/* link: arch/acpi/s5.c arch/time/timesource.c lib/printf.c lib/string.c */
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Included, not linked, to reset their variables to the values at start-up. */
 #include "arch/acpi/acpi.c"
+#include "arch/acpi/inventory.c"
 #include "arch/acpi/madt.c"
 #include "arch/acpi/power.c"
 #include "arch/time/timesource.h"

@@ -3,7 +3,7 @@
  * The host's ACPI tables with all kinds of defects: each is reported with the table and its address,
  * and the good tables are used nevertheless.
  */
-/* link: arch/acpi/acpi.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c lib/string.c */
+/* link: arch/acpi/acpi.c arch/acpi/inventory.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c lib/printf.c lib/string.c */
 /* cflags: -no-pie */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,6 +126,30 @@ static void said(const char *words)
 {
 	if (!strstr(logged, words))
 		fail_msg("expected \"%s\" in:\n%s", words, logged);
+}
+
+/* The names, each once; an IOMMU; the nodes of CPUs and memory that are enabled, by all three kinds of entries. */
+static void test_inventory(void **state)
+{
+	static const u8 srat[] = {
+		1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0, 16, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,		/* CPU 0 in node 1 */
+		0, 16, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,		/* CPU 1 in node 0x01000001 */
+		0, 16, 9, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,		/* not enabled */
+		1, 40, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,				/* memory in node 5 */
+		2, 24, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	/* node 1 again */
+		77, 4, 0, 0,							/* of a kind that is not known */
+		0, 40,								/* longer than the table */
+	};
+	u32 entries[] = { madt(), table("SSDT", "", 0), table("IVRS", "1234", 4), table("SSDT", "", 0),
+			  table("SRAT", srat, sizeof(srat)), table("\033[2J", "", 0) };
+
+	start(0, table("RSDT", entries, sizeof(entries)), 0);
+	said("ACPI: tables: APIC SSDT (2) IVRS SRAT ?[2J");
+	said("IOMMU: AMD-Vi (IVRS)");
+	said("NUMA: 3 nodes");
+	assert_null(strstr(logged, "VT-d"));
 }
 
 static void test_good_tables(void **state)
@@ -335,7 +359,7 @@ static void test_reset_register_is_mapped_early(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_good_tables), TEST(test_entries_that_lead_nowhere),
+		TEST(test_inventory), TEST(test_good_tables), TEST(test_entries_that_lead_nowhere),
 		TEST(test_root_table_in_itself), TEST(test_bad_lengths_and_checksums),
 		TEST(test_falls_back_to_the_rsdt), TEST(test_extended_checksum),
 		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),

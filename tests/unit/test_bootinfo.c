@@ -159,7 +159,15 @@ static void test_file_names(void **state)
 		add_text(MB2_TAG_LOADER_NAME, cases[i].loader);
 		assert_int_equal(finish_and_parse(), 0);
 		assert_int_equal(boot_info.file_names, cases[i].file_names);
+		assert_int_equal(boot_info.bios, !cases[i].file_names);
+		assert_int_equal(boot_info.protocol, 2);
 	}
+	begin();
+	add_text(MB2_TAG_LOADER_NAME, "GRUB 2.06");
+	add_tag(MB2_TAG_EFI64, "", 0, "\0\0\0\1\0\0\0\0", 8);
+	assert_int_equal(finish_and_parse(), 0);
+	assert_true(boot_info.uefi);
+	assert_false(boot_info.bios);
 	begin();
 	assert_int_equal(finish_and_parse(), 0);
 	assert_true(boot_info.file_names);

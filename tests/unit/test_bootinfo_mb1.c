@@ -127,6 +127,8 @@ static void test_all(void **state)
 
 	assert_int_equal(errors, 0);
 	assert_true(boot_info.file_names);
+	assert_int_equal(boot_info.protocol, 1);
+	assert_false(boot_info.bios || boot_info.uefi);
 	assert_string_equal(boot_info.command_line, "lamina.elf loglevel=debug");
 	assert_string_equal(boot_info.loader_name, "qemu");
 	assert_int_equal(boot_info.modules, 2);
