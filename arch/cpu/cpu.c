@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions that may fault. */
+/* Instructions that may fault or be interrupted. */
 #include "arch/cpu/cpu.h"
 
 #include "arch/fault/extable.h"
@@ -33,3 +33,15 @@ int wrmsr_safe(u32 msr, u64 value)
 			 : "memory");
 	return err;
 }
+
+#ifndef LAMINA_HOST_TEST
+/* Never inlined: there is one HLT that an exception's handler has to know. */
+__noinline void irq_wait(void)
+{
+	__asm__ volatile("sti\n"
+			 ".global irq_wait_halt\n"
+			 "irq_wait_halt:\n\t"
+			 "hlt\n\t"
+			 "cli" : : : "memory");
+}
+#endif

@@ -74,11 +74,18 @@ static inline void cpu_relax(void)
 	__asm__ volatile("pause" : : : "memory");
 }
 
+/*
+ * Halt until an interrupt, and serve it. STI's shadow covers the HLT: none is missed. Called and returns with IF=0.
+ * An exception in the shadow ends the wait, too: its handler steps over the HLT, which is at irq_wait_halt.
+ */
+void irq_wait(void);
+extern const char irq_wait_halt[];
+#define HLT_LENGTH 1	/* bytes */
+
 #ifdef LAMINA_HOST_TEST
-/* On the build host the unit tests define these. */
+/* On the build host the unit tests define these, and irq_wait(). */
 void irq_disable(void);
 void irq_enable(void);
-void irq_wait(void);
 void irq_window(void);
 #else
 static inline void irq_disable(void)
@@ -89,12 +96,6 @@ static inline void irq_disable(void)
 static inline void irq_enable(void)
 {
 	__asm__ volatile("sti" : : : "memory");
-}
-
-/* Halt until an interrupt, and serve it. STI's shadow covers the HLT: none is missed. Called and returns with IF=0. */
-static inline void irq_wait(void)
-{
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
 /* Serve every host interrupt that is pending now. Called with and returns with interrupts off. */

@@ -135,6 +135,17 @@ static void handle_exception(struct trap_frame *frame)
 }
 
 /*
+ * NMIs, machine checks and breakpoints come in STI's shadow, too, and the shadow is over when their handler returns:
+ * the interrupt that irq_wait() waits for would be served before the HLT, which would then sleep on.
+ * Intel SDM, "STI"; AMD APM vol. 2, "Interrupt Shadows".
+ */
+static void step_over_halt(struct trap_frame *frame)
+{
+	if (frame->rip == (u64)irq_wait_halt)
+		frame->rip += HLT_LENGTH;
+}
+
+/*
  * Between an SVM exit and the VMLOAD after it, the GS base is still the guest's. For an exception there,
  * load the CPU's own GS base while the handlers run, and restore the guest's afterwards.
  */
@@ -145,6 +156,7 @@ static void handle_exception_anywhere(struct trap_frame *frame)
 	if (found != own)
 		wrmsr(MSR_GS_BASE, own);
 	handle_exception(frame);
+	step_over_halt(frame);
 	if (found != own)
 		wrmsr(MSR_GS_BASE, found);
 }

@@ -5,10 +5,13 @@
  */
 #include <stdarg.h>
 
-#include "arch/cpu/cpu.h"
+#include "arch/apic/irq.h"
 #include "arch/apic/lapic.h"
 #include "arch/apic/lapic_timer.h"
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/time/clock.h"
 #include "core/enter.h"
 #include "core/event.h"
 #include "core/vm.h"
@@ -343,6 +346,41 @@ static void queued_event(void)
 	check(!vcpu->events.nmi_pending, "... once");
 }
 
+/* --- an exception in the shadow of the STI before Lamina's HLT: SDM, "STI" --- */
+
+#define WAITED_FOR   0x50
+#define LATE_US	     200000u
+#define DR7_FIXED    0x400ull
+#define DR7_EXECUTE_0 2ull	/* break before the instruction at DR0 is executed */
+
+static unsigned arrived;
+
+static void on_waited_for(void)
+{
+	arrived++;
+	__asm__ volatile("mov %0, %%dr7" : : "r"(DR7_FIXED));
+}
+
+/* The #DB comes before the HLT, and the pending interrupt right after its handler. The timer ends a wait that is too long. */
+static void exception_before_halt(void)
+{
+	u64 late = clock_deadline_us(LATE_US), dr0;
+
+	irq_set_handler(WAITED_FOR, on_waited_for);
+	lapic_timer_arm(late);
+	lapic_self_ipi(WAITED_FOR);
+	while (!lapic_irr_pending(WAITED_FOR) && !clock_expired(late))
+		cpu_relax();
+	__asm__ volatile("mov %%dr0, %0" : "=r"(dr0));
+	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr7" : : "r"((u64)irq_wait_halt), "r"(DR7_FIXED | DR7_EXECUTE_0));
+	irq_wait();
+	__asm__ volatile("mov %0, %%dr7; mov %1, %%dr0" : : "r"(DR7_FIXED), "r"(dr0));
+	check(arrived == 1, "an interrupt behind an exception in STI's shadow is served");
+	check(this_cpu()->debug_count > 0, "... and there was that exception");
+	check(!clock_expired(late), "... and HLT does not sleep on");
+	lapic_timer_arm(LAPIC_TIMER_OFF);
+}
+
 /* --- runs instead of the guest in the VM named "forced" --- */
 
 void selftest_forced(struct vcpu *loaded)
@@ -353,6 +391,7 @@ void selftest_forced(struct vcpu *loaded)
 	vtimer_limit_changed(vcpu);
 	vtimer_init(&timer, vcpu, on_timer);
 	machine_create(vcpu);
+	exception_before_halt();
 	all_scenarios(events, ARRAY_SIZE(events));
 	timer_outcomes();
 	stop_request();
