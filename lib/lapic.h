@@ -50,7 +50,10 @@ enum lapic_lvt {
 };
 
 #define LVT_DELIVERY(entry)   ((entry) >> 8 & 7)
+#define LVT_SMI		      (2u << 8)
 #define LVT_NMI		      (4u << 8)
+#define LVT_ACTIVE_LOW	      BIT(13)	/* LINT0 and LINT1 */
+#define LVT_DELIVERY_STATUS   BIT(12)
 #define LVT_MASKED	      BIT(16)
 #define LVT_TSC_DEADLINE      BIT(18)
 #define LVT_TIMER_MODE(entry) ((entry) >> 17 & 3)

@@ -24,8 +24,14 @@ const char *acpi_signature(unsigned index);
 const struct acpi_header *acpi_map_table(hpa_t pa);
 
 #define ACPI_MAX_CPUS	   256
-#define ACPI_MAX_IOAPICS   16
+#define ACPI_MAX_IOAPICS   256	/* their ids have eight bits */
 #define ACPI_MAX_OVERRIDES 24
+
+/* "MPS INTI Flags": 0 in either field means the bus's default, for ISA edge-triggered and active high */
+#define MPS_POLARITY   0x3
+#define MPS_ACTIVE_LOW 0x3
+#define MPS_TRIGGER    0xc
+#define MPS_LEVEL      0xc
 
 /* "Multiple APIC Description Table (MADT)" */
 struct acpi_madt_info {
@@ -47,3 +53,12 @@ struct acpi_madt_info {
 	} override[ACPI_MAX_OVERRIDES];
 };
 extern struct acpi_madt_info acpi_madt;
+
+/* The inputs of a local APIC, LINT0 and LINT1. "Local APIC NMI Structure", "Local x2APIC NMI Structure" */
+#define ACPI_LINTS 2
+struct acpi_nmi_inputs {
+	bool nmi[ACPI_LINTS];
+	bool active_low[ACPI_LINTS];
+};
+/* Where the NMI comes in at the CPU with this APIC id. None: the MADT does not say. Logs an input that no APIC has. */
+struct acpi_nmi_inputs acpi_madt_nmi(u32 apic_id);

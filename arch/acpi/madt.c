@@ -7,6 +7,7 @@
 #include "lib/string.h"
 
 struct acpi_madt_info acpi_madt;
+static const struct acpi_madt *usable;	/* mapped; NULL: none that can be used */
 
 /* A CPU can have an entry of either type, or of both. */
 static void add_cpu(u32 apic_id, u32 flags)
@@ -43,7 +44,7 @@ static void add_ioapic(const void *entry)
 	const struct madt_ioapic *ioapic = entry;
 
 	if (acpi_madt.ioapics == ACPI_MAX_IOAPICS) {
-		log_warn("ACPI: more than %d I/O APICs, the rest is ignored", ACPI_MAX_IOAPICS);
+		log_warn("ACPI: more than %d I/O APICs: the one at 0x%x is ignored", ACPI_MAX_IOAPICS, ioapic->address);
 		return;
 	}
 	acpi_madt.ioapic[acpi_madt.ioapics++] = (struct acpi_ioapic) {
@@ -55,8 +56,11 @@ static void add_override(const void *entry)
 {
 	const struct madt_override *override = entry;
 
-	if (acpi_madt.overrides == ACPI_MAX_OVERRIDES)
+	if (acpi_madt.overrides == ACPI_MAX_OVERRIDES) {
+		log_warn("ACPI: more than %d interrupt source overrides: that of IRQ %u is ignored", ACPI_MAX_OVERRIDES,
+			 override->source);
 		return;
+	}
 	acpi_madt.override[acpi_madt.overrides++] = (struct acpi_override) {
 		.irq = override->source, .gsi = override->gsi, .flags = override->flags,
 	};
@@ -92,11 +96,34 @@ static void take(const struct madt_entry *e)
 		types[e->type].add(e);
 }
 
+/* The next entry, or the first one behind NULL; NULL: there is none, or it is malformed. */
+static const struct madt_entry *next_entry(const struct madt_entry *e)
+{
+	u32 at = e ? (u32)((const u8 *)e - (const u8 *)usable) + e->length : sizeof(*usable);
+	u32 rest = usable->header.length - at;
+
+	if (rest < sizeof(*e))
+		return NULL;
+	e = (const void *)((const u8 *)usable + at);
+	return e->length < sizeof(*e) || e->length > rest ? NULL : e;
+}
+
+/* The rest behind the last entry that next_entry() gives. */
+static void check_end(const struct madt_entry *last)
+{
+	u32 at = last ? (u32)((const u8 *)last - (const u8 *)usable) + last->length : sizeof(*usable);
+	const struct madt_entry *e = (const void *)((const u8 *)usable + at);
+
+	if (usable->header.length - at >= sizeof(*e))
+		log_warn("ACPI: malformed MADT entry, type %u, length %u: the rest is ignored", e->type, e->length);
+}
+
 void madt_init(void)
 {
 	const struct acpi_madt *madt = (const struct acpi_madt *)acpi_find("APIC", 0);
-	u32 rest, at = 0;
+	const struct madt_entry *last = NULL;
 
+	usable = NULL;
 	if (!madt)
 		return;
 	if (madt->header.length < sizeof(*madt)) {
@@ -104,19 +131,67 @@ void madt_init(void)
 			 madt->header.length, (u32)sizeof(*madt));
 		return;
 	}
+	usable = madt;
 	acpi_madt.present = true;
 	acpi_madt.has_8259 = madt->flags & MADT_PCAT_COMPAT;
 	acpi_madt.lapic = madt->lapic_address;
-	rest = madt->header.length - sizeof(*madt);
-	while (rest - at >= 2) {
-		const struct madt_entry *e = (const void *)((const u8 *)(madt + 1) + at);
-
-		if (e->length < 2 || e->length > rest - at) {
-			log_warn("ACPI: malformed MADT entry, type %u, length %u: the rest is ignored",
-				 e->type, e->length);
-			return;
-		}
+	for (const struct madt_entry *e = next_entry(NULL); e; e = next_entry(e)) {
 		take(e);
-		at += e->length;
+		last = e;
 	}
+	check_end(last);
+}
+
+/* --- NMIs; the entries name a CPU by its UID in the ACPI name space --- */
+
+static bool find_uid(u32 apic_id, u32 *uid)
+{
+	for (const struct madt_entry *e = next_entry(NULL); e; e = next_entry(e)) {
+		const struct madt_lapic *lapic = (const void *)e;
+		const struct madt_x2apic *x2apic = (const void *)e;
+
+		if (e->type == MADT_LAPIC && e->length >= sizeof(*lapic) && lapic->apic_id == apic_id &&
+		    lapic->apic_id != MADT_NO_APIC_ID) {
+			*uid = lapic->processor_uid;
+			return true;
+		}
+		if (e->type == MADT_X2APIC && e->length >= sizeof(*x2apic) && x2apic->apic_id == apic_id) {
+			*uid = x2apic->processor_uid;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_nmi(struct acpi_nmi_inputs *inputs, u8 lint, u16 flags)
+{
+	if (lint >= ACPI_LINTS) {
+		log_warn("ACPI: the MADT has the NMI at LINT%u, which no local APIC has: ignored", lint);
+		return;
+	}
+	inputs->nmi[lint] = true;
+	inputs->active_low[lint] = (flags & MPS_POLARITY) == MPS_ACTIVE_LOW;
+}
+
+struct acpi_nmi_inputs acpi_madt_nmi(u32 apic_id)
+{
+	struct acpi_nmi_inputs inputs = { 0 };
+	u32 uid = 0;
+	bool known;
+
+	if (!usable)
+		return inputs;
+	known = find_uid(apic_id, &uid);
+	for (const struct madt_entry *e = next_entry(NULL); e; e = next_entry(e)) {
+		const struct madt_lapic_nmi *lapic = (const void *)e;
+		const struct madt_x2apic_nmi *x2apic = (const void *)e;
+
+		if (e->type == MADT_LAPIC_NMI && e->length >= sizeof(*lapic) &&
+		    (lapic->processor_uid == MADT_ALL_PROCESSORS || (known && lapic->processor_uid == uid)))
+			add_nmi(&inputs, lapic->lint, lapic->flags);
+		else if (e->type == MADT_X2APIC_NMI && e->length >= sizeof(*x2apic) &&
+			 (x2apic->processor_uid == MADT_ALL_X2APICS || (known && x2apic->processor_uid == uid)))
+			add_nmi(&inputs, x2apic->lint, x2apic->flags);
+	}
+	return inputs;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The interrupt controllers outside the processor: every line masked except those that are routed. */
+/* The interrupt controllers outside the processor: every line masked except those that are routed, or the firmware's. */
 #include "arch/apic/ioapic.h"
 
 #include "arch/acpi/acpi.h"
@@ -14,18 +14,17 @@
 
 #define REG_ENTRY(n)	 (IOAPIC_REG_ENTRIES + 2 * (n))
 
-/* "MPS INTI Flags": 0 in either field means the bus's default, for ISA edge-triggered and active high */
-#define MPS_POLARITY	 0x3
-#define MPS_ACTIVE_LOW	 0x3
-#define MPS_TRIGGER	 0xc
-#define MPS_LEVEL	 0xc
-
 static struct ioapic {
 	volatile u32 *select, *window;
 	u32 gsi_base, lines;
 } ioapics[ACPI_MAX_IOAPICS];
 static unsigned count;
 
+#ifdef LAMINA_HOST_TEST
+/* The unit test, which includes this file, has registers of its own. */
+static u32 read(const struct ioapic *ioapic, u32 reg);
+static void write(const struct ioapic *ioapic, u32 reg, u32 value);
+#else
 static u32 read(const struct ioapic *ioapic, u32 reg)
 {
 	*ioapic->select = reg;
@@ -36,6 +35,13 @@ static void write(const struct ioapic *ioapic, u32 reg, u32 value)
 {
 	*ioapic->select = reg;
 	*ioapic->window = value;
+}
+#endif
+
+/* The firmware has this line raise an SMI: that is not for Lamina to end. */
+static bool is_firmwares(const struct ioapic *ioapic, u32 line)
+{
+	return IOAPIC_ENTRY_DELIVERY(read(ioapic, REG_ENTRY(line))) == IOAPIC_DELIVERY_SMI;
 }
 
 /*
@@ -76,7 +82,8 @@ static void add(const struct acpi_ioapic *description)
 	}
 	ioapic->lines = (version >> 16 & 0xff) + 1;
 	for (u32 line = 0; line < ioapic->lines; line++)
-		write(ioapic, REG_ENTRY(line), IOAPIC_ENTRY_MASKED);
+		if (!is_firmwares(ioapic, line))
+			write(ioapic, REG_ENTRY(line), IOAPIC_ENTRY_MASKED);
 	count++;
 }
 
@@ -112,6 +119,8 @@ int ioapic_route_isa(u8 irq, u8 vector)
 
 		if (n >= ioapic->lines)
 			continue;
+		if (is_firmwares(ioapic, n))
+			return -EBUSY;
 		write(ioapic, REG_ENTRY(n), IOAPIC_ENTRY_MASKED);
 		write(ioapic, REG_ENTRY(n) + 1, lapic_id() << 24);
 		write(ioapic, REG_ENTRY(n), entry);

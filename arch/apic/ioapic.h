@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's I/O APICs and the two 8259s: all lines masked except those that ioapic_route_isa() routes.
+ * The host's I/O APICs and the two 8259s: all lines masked except those that ioapic_route_isa() routes,
+ * and those that the firmware has raise SMIs.
  * Intel 82093AA data sheet, "IOAPIC Registers".
  */
 #pragma once
@@ -15,6 +16,6 @@ void ioapic_init(void);
 
 /*
  * Route an ISA interrupt to the running CPU as `vector`, with the MADT's overrides. -ENODEV if no I/O APIC
- * has its line, or the CPU's APIC ID has more than 8 bits. After lapic_init().
+ * has its line, or the CPU's APIC ID has more than 8 bits; -EBUSY if the line is the firmware's. After lapic_init().
  */
 int ioapic_route_isa(u8 irq, u8 vector);

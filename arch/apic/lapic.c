@@ -5,6 +5,7 @@
  */
 #include "arch/apic/lapic.h"
 
+#include "arch/acpi/acpi.h"
 #include "arch/apic/irq.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
@@ -142,20 +143,70 @@ static int enable(void)
 	return x2apic || lapic_registers ? 0 : -ENOMEM;
 }
 
-/* Everything stays masked until it is used. */
+/*
+ * The firmware may have what these events raise delivered to itself, as SMIs. Such an entry is the firmware's. INIT
+ * resets it on the other CPUs: there it becomes what it is on the boot CPU. SDM, "Local Vector Table".
+ */
+static struct firmware_lvt {
+	enum lapic_register reg;
+	u8 least_last;	/* the highest entry's number in the version register of an APIC that has it */
+	u32 entry;	/* the boot CPU's, of SMI mode; 0: it is not the firmware's */
+} firmware_lvts[] = {
+	{ LAPIC_LVT + LVT_PERFORMANCE, 4, 0 }, { LAPIC_LVT + LVT_THERMAL, 5, 0 }, { LAPIC_LVT_CMCI, 6, 0 },
+};
+
+static bool is_smi(u32 entry)
+{
+	return LVT_DELIVERY(entry) == LVT_DELIVERY(LVT_SMI);
+}
+
+/* Everything else stays masked until it is used. */
 static void mask_all(void)
 {
 	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
 
 	lapic_reg_write(LAPIC_LVT + LVT_TIMER, LVT_MASKED | IRQ_VECTOR_TIMER);
-	lapic_reg_write(LAPIC_LVT + LVT_LINT0, LVT_MASKED);
-	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_MASKED);
-	if (last >= 4)
-		lapic_reg_write(LAPIC_LVT + LVT_PERFORMANCE, LVT_MASKED);
-	if (last >= 5)
-		lapic_reg_write(LAPIC_LVT + LVT_THERMAL, LVT_MASKED);
-	if (last >= 6)
-		lapic_reg_write(LAPIC_LVT_CMCI, LVT_MASKED);
+	for (enum lapic_lvt lint = LVT_LINT0; lint <= LVT_LINT1; lint++)
+		if (!is_smi(lapic_reg_read(LAPIC_LVT + lint)))
+			lapic_reg_write(LAPIC_LVT + lint, LVT_MASKED);
+	for (unsigned i = 0; i < ARRAY_SIZE(firmware_lvts); i++)
+		if (last >= firmware_lvts[i].least_last && !is_smi(lapic_reg_read(firmware_lvts[i].reg)))
+			lapic_reg_write(firmware_lvts[i].reg, LVT_MASKED);
+}
+
+static void note_firmware_lvts(void)
+{
+	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(firmware_lvts); i++) {
+		struct firmware_lvt *lvt = &firmware_lvts[i];
+		u32 entry = last >= lvt->least_last ? lapic_reg_read(lvt->reg) : 0;
+
+		lvt->entry = is_smi(entry) ? entry & ~LVT_DELIVERY_STATUS : 0;
+	}
+}
+
+/* After the APIC is enabled: before, it masks each entry that is written. */
+static void restore_firmware_lvts(void)
+{
+	unsigned last = lapic_reg_read(LAPIC_VERSION) >> 16 & 0xff;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(firmware_lvts); i++)
+		if (firmware_lvts[i].entry && last >= firmware_lvts[i].least_last)
+			lapic_reg_write(firmware_lvts[i].reg, firmware_lvts[i].entry);
+}
+
+/* Where the MADT says that the NMI comes in; by default at LINT1, where a PC's ends. */
+static void unmask_nmi(void)
+{
+	struct acpi_nmi_inputs inputs = acpi_madt_nmi(lapic_id());
+
+	if (!inputs.nmi[0] && !inputs.nmi[1])
+		inputs.nmi[1] = true;
+	for (unsigned lint = 0; lint < ACPI_LINTS; lint++)
+		if (inputs.nmi[lint] && !is_smi(lapic_reg_read(LAPIC_LVT + LVT_LINT0 + lint)))
+			lapic_reg_write(LAPIC_LVT + LVT_LINT0 + lint,
+					LVT_NMI | (inputs.active_low[lint] ? LVT_ACTIVE_LOW : 0));
 }
 
 /* End the interrupts that were in service before Lamina: they would block all lower priorities. */
@@ -202,6 +253,7 @@ int lapic_init_secondary(void)
 	if (wrmsr_safe(MSR_APIC_BASE, base) || (x2apic && wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_X2APIC)))
 		return -EINVAL;
 	set_up();
+	restore_firmware_lvts();
 	return 0;
 }
 
@@ -212,8 +264,9 @@ int lapic_init(void)
 	if (err)
 		return err;
 	irq_set_handler(IRQ_VECTOR_LAPIC_ERROR, handle_error);
+	note_firmware_lvts();
 	set_up();
-	lapic_reg_write(LAPIC_LVT + LVT_LINT1, LVT_NMI);	/* where a PC's NMI line ends */
+	unmask_nmi();
 	this_cpu()->apic_id = lapic_id();
 	log_info("local APIC: id %u, %s, timer %s", lapic_id(), x2apic ? "x2APIC" : "xAPIC",
 		 cpu_features.tsc_deadline ? "by TSC deadline" : "by count");

@@ -9,12 +9,13 @@
 #include "lib/types.h"
 
 /*
- * Enable this CPU's APIC and mask its LVTs, except LINT1 (NMI). -ENODEV, with an error line, if there is
+ * Enable this CPU's APIC and mask its LVTs, except where the NMI comes in, and those of SMI mode, which are the
+ * firmware's. After acpi_init(). -ENODEV, with an error line, if there is
  * none; -ENOMEM if its registers cannot be mapped. After paging_init(), with interrupts off.
  */
 int lapic_init(void);
 /*
- * The same on another CPU, in the boot CPU's mode, but LINT1 stays masked. Logs nothing, and takes no
+ * The same on another CPU, in the boot CPU's mode, but the NMI stays masked. Logs nothing, and takes no
  * lock. -EINVAL: its APIC is at another address than the boot CPU's, or has not its mode.
  */
 int lapic_init_secondary(void);

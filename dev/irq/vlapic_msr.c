@@ -99,7 +99,6 @@ static const u64 writable = BIT_ULL(LAPIC_TPR) | BIT_ULL(LAPIC_EOI) | BIT_ULL(LA
 			    BIT_ULL(LAPIC_SELF_IPI);
 
 /* Read-only bits of LVT entries: a write may set them, without effect. */
-#define LVT_DELIVERY_STATUS 0x1000u
 #define LVT_REMOTE_IRR	    0x4000u	/* LINT0 and LINT1 */
 
 /* Bits that may be 1 in a write; any other raises #GP. */

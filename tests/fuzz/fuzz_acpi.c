@@ -62,6 +62,7 @@ static void check_limits(void)
 	fuzz_assert(acpi_madt.cpus <= ACPI_MAX_CPUS);
 	fuzz_assert(acpi_madt.ioapics <= ACPI_MAX_IOAPICS);
 	fuzz_assert(acpi_madt.overrides <= ACPI_MAX_OVERRIDES);
+	acpi_madt_nmi(acpi_madt.cpus ? acpi_madt.cpu[0] : 0);
 }
 
 void fuzz_one(const u8 *data, size_t size)
@@ -71,6 +72,7 @@ void fuzz_one(const u8 *data, size_t size)
 	memory = data;
 	memory_size = size;
 	table_count = 0;
+	usable = NULL;
 	memset(&acpi_madt, 0, sizeof(acpi_madt));
 	memset(&fadt, 0, sizeof(fadt));
 	have_s5 = false;

@@ -313,6 +313,81 @@ static void test_more_cpus_than_there_is_room_for(void **state)
 	said("more than 256 CPUs: the one with APIC id 257 is ignored");
 }
 
+/* Their ids have eight bits, and lines of those that are not known would stay as the firmware left them. */
+static void test_as_many_ioapics_as_there_can_be(void **state)
+{
+	static u8 body[8 + 258 * 12];
+	u32 entries[1];
+
+	for (u32 i = 0; i < 258; i++) {
+		u8 entry[12] = { 1, 12, (u8)i, 0, 0, (u8)(i << 4), (u8)(i >> 4), 0xfe, (u8)i };
+
+		memcpy(body + 8 + i * 12, entry, sizeof(entry));
+	}
+	entries[0] = table("APIC", body, sizeof(body));
+	start(0, table("RSDT", entries, 4), 0);
+	assert_int_equal(acpi_madt.ioapics, 256);
+	assert_int_equal(acpi_madt.ioapic[255].address, 0xfe0ff000);
+	assert_int_equal(acpi_madt.ioapic[255].gsi_base, 255);
+	said("more than 256 I/O APICs: the one at 0xfe100000 is ignored");
+	said("more than 256 I/O APICs: the one at 0xfe101000 is ignored");
+}
+
+/* Bits 1:0 of the flags are the polarity, 3 is active low. The UIDs of CPUs differ from their APIC ids. */
+static void test_nmi_inputs(void **state)
+{
+	const u8 body[] = {
+		0, 0, 0xe0, 0xfe, 1, 0, 0, 0,
+		0, 8, 7, 0, 1, 0, 0, 0,					/* UID 7 is APIC id 0 */
+		0, 8, 0, 2, 1, 0, 0, 0,					/* UID 0 is APIC id 2 */
+		9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0,	/* UID 9 is APIC id 100h */
+		4, 6, 7, 3, 0, 0,					/* UID 7: LINT0, active low */
+		4, 6, 0, 5, 0, 1,					/* UID 0: LINT1, active high, edge */
+		10, 12, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0,			/* UID 9: LINT1 */
+		4, 6, 7, 0, 0, 2,					/* no APIC has that */
+	};
+	u32 entries[] = { table("APIC", body, sizeof(body)) };
+	struct acpi_nmi_inputs inputs;
+
+	start(0, table("RSDT", entries, 4), 0);
+	inputs = acpi_madt_nmi(0);
+	assert_true(inputs.nmi[0] && inputs.active_low[0] && !inputs.nmi[1]);
+	said("the MADT has the NMI at LINT2, which no local APIC has: ignored");
+	inputs = acpi_madt_nmi(2);
+	assert_true(!inputs.nmi[0] && inputs.nmi[1] && !inputs.active_low[1]);
+	inputs = acpi_madt_nmi(0x100);
+	assert_true(!inputs.nmi[0] && inputs.nmi[1] && !inputs.active_low[1]);
+	inputs = acpi_madt_nmi(4);
+	assert_false(inputs.nmi[0] || inputs.nmi[1]);
+}
+
+static void test_nmi_inputs_of_all(void **state)
+{
+	const u8 short_ids[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  4, 6, 255, 15, 0, 1 };
+	const u8 long_ids[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  10, 12, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0 };
+	const u8 too_short[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  4, 5, 255, 15, 0, 0 };
+	u32 entries[] = { table("APIC", short_ids, sizeof(short_ids)) };
+	struct acpi_nmi_inputs inputs;
+
+	start(0, table("RSDT", entries, 4), 0);
+	inputs = acpi_madt_nmi(5);
+	assert_true(!inputs.nmi[0] && inputs.nmi[1] && inputs.active_low[1]);
+	set_up(state);
+	entries[0] = table("APIC", long_ids, sizeof(long_ids));
+	start(0, table("RSDT", entries, 4), 0);
+	inputs = acpi_madt_nmi(300);
+	assert_true(inputs.nmi[0] && !inputs.nmi[1] && !inputs.active_low[0]);
+	set_up(state);
+	entries[0] = table("APIC", too_short, sizeof(too_short));
+	start(0, table("RSDT", entries, 4), 0);
+	inputs = acpi_madt_nmi(5);
+	assert_false(inputs.nmi[0] || inputs.nmi[1]);
+	set_up(state);
+	start(0, 0, 0);		/* no tables at all */
+	inputs = acpi_madt_nmi(5);
+	assert_false(inputs.nmi[0] || inputs.nmi[1]);
+}
+
 static void test_short_madt(void **state)
 {
 	const u8 entry[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  1, 4, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0 };
@@ -364,6 +439,7 @@ int main(void)
 		TEST(test_falls_back_to_the_rsdt), TEST(test_extended_checksum),
 		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),
 		TEST(test_cpus_of_the_madt), TEST(test_more_cpus_than_there_is_room_for),
+		TEST(test_as_many_ioapics_as_there_can_be), TEST(test_nmi_inputs), TEST(test_nmi_inputs_of_all),
 		TEST(test_dsdt_of_another_kind), TEST(test_reset_register_is_mapped_early),
 	};
 
