@@ -21,6 +21,7 @@
 #include "arch/cpu/topology.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/machine_check.h"
+#include "arch/fault/machine_check_poll.h"
 #include "arch/fault/trap.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
@@ -244,9 +245,14 @@ static bool start(struct percpu *cpu, hpa_t page)
 
 	if (!arrive(cpu, page)) {
 		give_up(cpu, "did not answer the start-up IPI within a second");
-	} else if (!wait_for_state(cpu, CPU_READY, ANSWER_US)) {
+		return false;
+	}
+	if (!wait_for_state(cpu, CPU_READY, ANSWER_US)) {
 		give_up(cpu, "did not come through its set-up within a second");
-	} else if (state_of(cpu) == CPU_LEFT_OUT) {
+		return false;
+	}
+	machine_check_report_old(cpu->index);
+	if (state_of(cpu) == CPU_LEFT_OUT) {
 		log_warn("CPU %u (APIC id %u) is left out: %s", cpu->index, cpu->apic_id, cpu->left_out);
 	} else if (!compare_tsc(cpu, &off) || !wait_for_state(cpu, CPU_PARKED, ANSWER_US)) {
 		give_up(cpu, "stopped answering while its time stamp counter was compared");

@@ -9,6 +9,7 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/machine_check_poll.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "boot/bootloop.h"
@@ -81,6 +82,7 @@ void finish(void)
 		[END_POWEROFF] = "powering off", [END_REBOOT] = "rebooting", [END_HALT] = "halted",
 	};
 
+	machine_check_log_count();
 	log_last_line("Lamina: all VMs ended, %s", doing[on_end]);
 	end(on_end);
 }

@@ -12,6 +12,7 @@
 #include "arch/bootinfo/option.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
+#include "arch/fault/machine_check_poll.h"
 #include "arch/fault/panic.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
@@ -24,6 +25,7 @@
 #include "lib/errno.h"
 
 #define WOKEN_WORDS (SCHED_SLOTS / 64)
+#define POLL_NS	    60000000000ull	/* between two looks for corrected errors */
 
 struct sched {
 	/* Atomic: senders set a bit of `woken`, then its word's bit in `woken_words`. */
@@ -523,6 +525,13 @@ static void idle(struct sched *sched)
 	sched->idle += rdtsc() - start;
 }
 
+/* Between two runs of vCPUs: while one that never halts has the CPU for itself, the banks keep what they hold. */
+static void poll(struct percpu *cpu, u64 now)
+{
+	cpu->poll_at = now + vtimer_from_ns(POLL_NS);
+	machine_check_poll();
+}
+
 void cpu_main(struct percpu *cpu)
 {
 	struct sched *sched = cpu->sched;
@@ -530,9 +539,13 @@ void cpu_main(struct percpu *cpu)
 
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		struct vcpu *vcpu;
+		u64 now;
 
 		answer_poke();
-		run_timers(sched, rdtsc());
+		now = rdtsc();
+		run_timers(sched, now);
+		if (unlikely(now >= cpu->poll_at))
+			poll(cpu, now);
 		take_woken(sched);
 		vcpu = !served && service_is_ready() ? NULL : pop(sched);
 		served = false;

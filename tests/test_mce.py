@@ -45,6 +45,9 @@ class Monitor:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(LIMIT)
+        end = time.monotonic() + LIMIT
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.01)
         self.socket.connect(str(path))
         self._read()
 
@@ -117,8 +120,29 @@ def test_host_machine_check(case, iso, tmp_path):
         assert machine.wait(LIMIT), machine.report("it did not power off")
     # The page was free, or belonged to the VM that has ended: no VM may get it again.
     damaged = re.search(r"memory: 0x1234000 \+ 0x1000 is damaged and stays unused", machine.text())
-    assert goes_on == bool(damaged), machine.text()
+    # AMD's banks give a physical address with poisoned data only, which QEMU's models do not know.
+    assert (goes_on and model == INTEL) == bool(damaged), machine.text()
     assert goes_on == bool(emu.ENDED_WELL.search(machine.text()))
+
+
+def test_errors_from_before_the_boot(iso, tmp_path):
+    """What the banks hold may be the reason of the last reset: it is told, for each CPU, and cleared."""
+    before = VAL | EN | ADDRV | MISCV | CODE    # with UC QEMU resets a machine that cannot take the exception
+    with emu.Machine(iso, "qemu", INTEL, 128, log=conftest.LOGS / "mce-before.log", cpus=2,
+                     extra=("-S", "-monitor", f"unix:{tmp_path / 'monitor'},server,nowait")) as machine:
+        monitor = Monitor(tmp_path / "monitor")
+        for cpu, bank in ((0, 3), (1, 7)):
+            said = monitor(f"mce {cpu} {bank} {before:#x} 0 0x1234040 0x86")
+            assert "MCE" not in said.replace("mce", ""), said
+        monitor("cont")
+        machine.expect(r"guest idle: now", LIMIT)
+        for cpu, bank in ((0, 3), (1, 7)):
+            assert re.search(rf"warning: machine check before this boot, CPU {cpu}: bank {bank}: status "
+                             rf"{before:#018x} address 0x1234040 misc 0x86: corrected", machine.text())
+        machine.send(b"x")
+        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+        assert machine.wait(LIMIT), machine.report("it did not power off")
+    assert len(re.findall("before this boot", machine.text())) == 2, machine.text()
 
 
 def with_cpus(iso, model, name, tmp_path):

@@ -5,6 +5,7 @@
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/extable.h"
+#include "arch/fault/machine_check.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/cpu/tlb_id.h"
@@ -32,13 +33,18 @@ static void vmxoff(void)
 	__asm__ volatile("vmxoff" : : : "memory", "cc");
 }
 
-/* VMXON needs VMX enabled and IA32_FEATURE_CONTROL locked: do both where the firmware has left it unlocked. */
+/*
+ * VMXON needs VMX enabled and IA32_FEATURE_CONTROL locked: do both where the firmware has left it unlocked. What else
+ * it enables has to be set before it is locked.
+ */
 static void allow_vmx(void)
 {
 	u64 control = rdmsr(MSR_FEATURE_CONTROL);
 
 	if (!(control & FEATURE_CONTROL_LOCKED))
-		wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCKED);
+		wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCKED |
+		      (machine_check_is_local() ? FEATURE_CONTROL_LMCE : 0));
+	machine_check_enable_local();
 }
 
 /* SDM, "VMX-Fixed Bits in CR0", "VMX-Fixed Bits in CR4": among them CR0.NE and CR4.VMXE. */

@@ -55,6 +55,7 @@ struct percpu {
 	u32 tlb_id_next;		/* this CPU, likewise */
 	bool tlb_flush_pending;		/* this CPU; SVM: no entry has flushed the TLB since the ids began anew */
 	u32 last_vm;			/* this CPU: id of the VM that ran last (core/cpu/speculation.c); 0: none */
+	u64 poll_at;			/* this CPU: TSC time of the next machine_check_poll() */
 	u64 nmi_count, debug_count, init_count;	/* this CPU, in its exception handlers */
 	void *arch_data;		/* constant; owned by arch/cpu/gdt.c: GDT and TSS */
 	u32 state;			/* atomic: enum cpu_state */

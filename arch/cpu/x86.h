@@ -156,8 +156,10 @@ enum {
 /* IA32_FEATURE_CONTROL */
 #define FEATURE_CONTROL_LOCKED	BIT_ULL(0)
 #define FEATURE_CONTROL_VMX	BIT_ULL(2)	/* outside SMX operation */
+#define FEATURE_CONTROL_LMCE	BIT_ULL(20)	/* machine checks may be delivered to the one CPU that they are about */
 /* IA32_MCG_CAP */
 #define MCG_CAP_SER_P		BIT_ULL(24)	/* the processor says which errors software can recover from */
+#define MCG_CAP_LMCE_P		BIT_ULL(27)	/* local machine checks */
 /* IA32_MCG_STATUS */
 #define MCG_STATUS_RIPV		BIT_ULL(0)	/* the interrupted program can be resumed */
 #define MCG_STATUS_EIPV		BIT_ULL(1)	/* the instruction at the saved RIP caused it */
@@ -172,12 +174,31 @@ enum {
 #define MCI_CORRUPT		BIT_ULL(57)	/* PCC: processor context corrupt */
 #define MCI_SIGNALED		BIT_ULL(56)	/* Intel, MCG_CAP.SER_P: S */
 #define MCI_ACTION_REQUIRED	BIT_ULL(55)	/* Intel, MCG_CAP.SER_P: AR */
+#define MCI_AMD_TASK_CORRUPT	BIT_ULL(55)	/* AMD, scalable MCA: TCC: the interrupted program cannot go on */
+#define MCI_AMD_SYNDROME_VALID	BIT_ULL(53)	/* AMD, scalable MCA */
 #define MCI_AMD_DEFERRED	BIT_ULL(44)
 #define MCI_AMD_POISON		BIT_ULL(43)
+#define MSR_MCG_EXT_CTL		0x4d0	/* MCG_CAP[27] */
+#define MCG_EXT_CTL_LMCE	BIT_ULL(0)
 #define MSR_MC_CTL(n)		(0x400 + 4 * (n))
 #define MSR_MC_STATUS(n)	(0x401 + 4 * (n))
 #define MSR_MC_ADDR(n)		(0x402 + 4 * (n))
 #define MSR_MC_MISC(n)		(0x403 + 4 * (n))
+/*
+ * Scalable MCA: CPUID.80000007h:EBX[3]. AMD APM vol. 2, "Machine Check Registers": sixteen registers a bank, of which
+ * those at 400h are an alias of a part, for the first 32 banks.
+ */
+#define MSR_SMCA_CTL(n)		(0xc0002000 + 0x10 * (n))
+#define MSR_SMCA_STATUS(n)	(0xc0002001 + 0x10 * (n))
+#define MSR_SMCA_ADDR(n)	(0xc0002002 + 0x10 * (n))
+#define MSR_SMCA_MISC(n)	(0xc0002003 + 0x10 * (n))
+#define MSR_SMCA_CONFIG(n)	(0xc0002004 + 0x10 * (n))
+#define MSR_SMCA_IPID(n)	(0xc0002005 + 0x10 * (n))
+#define MSR_SMCA_SYND(n)	(0xc0002006 + 0x10 * (n))
+#define MSR_SMCA_DESTAT(n)	(0xc0002008 + 0x10 * (n))	/* MCA_STATUS and MCA_ADDR of a deferred error */
+#define MSR_SMCA_DEADDR(n)	(0xc0002009 + 0x10 * (n))
+#define SMCA_CONFIG_LSB_IN_STATUS BIT_ULL(8)
+#define SMCA_CONFIG_ENABLE	BIT_ULL(32)	/* McaX: software knows of the registers from MCA_CONFIG on */
 #define MSR_XSS			0xda0	/* CPUID.(0xd,1):EAX[3] */
 #define MSR_EFER		0xc0000080 /* CPUID.80000001h:EDX[20 or 29] */
 #define MSR_STAR		0xc0000081

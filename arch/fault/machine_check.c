@@ -6,13 +6,13 @@
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
+#include "arch/fault/machine_check_banks.h"
+#include "arch/fault/machine_check_poll.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "lib/log.h"
 
-#define MCG_CAP_COUNT	0xff
 #define MCG_CAP_CTL	BIT_ULL(8)
-#define MAX_BANKS	64
 
 static bool recovery, overflow_recovery;
 
@@ -26,16 +26,6 @@ static void read_recovery(u64 capabilities)
 	recovery = is_amd ? amd & BIT(1) : (capabilities & MCG_CAP_SER_P) != 0;
 }
 
-/* Of the running CPU: a machine can have CPUs with different numbers of banks. */
-static unsigned bank_count(u64 capabilities)
-{
-	return (unsigned)MIN(capabilities & MCG_CAP_COUNT, (u64)MAX_BANKS);
-}
-
-/*
- * Every access may fault: an emulator or an outer hypervisor may announce machine checks in CPUID, but
- * have no such registers, or fewer than the count says.
- */
 void machine_check_init_cpu(void)
 {
 	u64 capabilities;
@@ -44,9 +34,11 @@ void machine_check_init_cpu(void)
 		return;
 	if (capabilities & MCG_CAP_CTL)
 		wrmsr_safe(MSR_MCG_CTL, ~0ull);
-	for (unsigned bank = 0; bank < bank_count(capabilities); bank++) {
-		wrmsr_safe(MSR_MC_CTL(bank), ~0ull);
-		wrmsr_safe(MSR_MC_STATUS(bank), 0);
+	machine_check_keep_old();
+	for (unsigned bank = 0; bank < machine_check_bank_count(); bank++) {
+		machine_check_bank_enable(bank);
+		machine_check_bank_clear(bank);
+		machine_check_bank_clear_deferred(bank);
 	}
 }
 
@@ -57,19 +49,31 @@ void machine_check_init(void)
 	if (cpu_features.mce && !rdmsr_safe(MSR_MCG_CAP, &capabilities))
 		read_recovery(capabilities);
 	machine_check_init_cpu();
+	machine_check_report_old(0);
 }
 
-/* false: the bank holds no error. */
-static bool read_bank(unsigned number, struct machine_check_bank *bank)
+bool machine_check_is_local(void)
 {
-	*bank = (struct machine_check_bank){ 0 };
-	if (rdmsr_safe(MSR_MC_STATUS(number), &bank->status) || !(bank->status & MCI_VALID))
-		return false;
-	if (bank->status & MCI_ADDR_VALID)
-		rdmsr_safe(MSR_MC_ADDR(number), &bank->address);
-	if (bank->status & MCI_MISC_VALID)
-		rdmsr_safe(MSR_MC_MISC(number), &bank->misc);
-	return true;
+	u64 capabilities;
+
+	return cpu_features.mce && cpu_features.vendor == CPU_VENDOR_INTEL &&
+	       !rdmsr_safe(MSR_MCG_CAP, &capabilities) && (capabilities & MCG_CAP_LMCE_P);
+}
+
+void machine_check_enable_local(void)
+{
+	const u64 wanted = FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_LMCE;
+
+	if (machine_check_is_local() && (rdmsr(MSR_FEATURE_CONTROL) & wanted) == wanted)
+		wrmsr_safe(MSR_MCG_EXT_CTL, MCG_EXT_CTL_LMCE);
+}
+
+void machine_check_describe(struct machine_check *mc)
+{
+	mc->amd = cpu_features.vendor == CPU_VENDOR_AMD;
+	mc->scalable = machine_check_scalable();
+	mc->recovery = recovery;
+	mc->overflow_recovery = overflow_recovery;
 }
 
 /*
@@ -94,20 +98,15 @@ static enum machine_check_verdict report_banks(const struct machine_check *mc,
 	enum machine_check_verdict worst = MACHINE_CHECK_GO_ON, verdict;
 	struct machine_check_bank bank;
 	struct phys_range damage;
-	u64 capabilities = 0;
 	bool explained = false;
 	const char *kind;
 
-	rdmsr_safe(MSR_MCG_CAP, &capabilities);
-	for (unsigned i = 0; i < bank_count(capabilities); i++) {
-		if (!read_bank(i, &bank) || is_another_threads(mc, &bank))
+	for (unsigned i = 0; i < machine_check_bank_count(); i++) {
+		if (!machine_check_bank_read(i, &bank) || is_another_threads(mc, &bank))
 			continue;
 		verdict = machine_check_judge_bank(mc, &bank, &kind);
-		log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx: %s%s%s",
-			  i, (ull)bank.status, (ull)bank.address, (ull)bank.misc, kind,
-			  bank.status & MCI_CORRUPT ? ", processor context corrupt" : "",
-			  bank.status & MCI_OVERFLOW ? ", earlier errors lost" : "");
-		wrmsr_safe(MSR_MC_STATUS(i), 0);
+		machine_check_bank_log(LOG_ERROR, "machine check", &bank, kind);
+		machine_check_bank_clear(i);
 		if (machine_check_damage(mc, &bank, &damage))
 			memory_retire(&damage);
 		if (verdict == MACHINE_CHECK_TELL_VM && worst == MACHINE_CHECK_TELL_VM)
@@ -127,9 +126,7 @@ static enum machine_check_verdict handle(struct machine_check *mc, struct machin
 
 	if (rdmsr_safe(MSR_MCG_STATUS, &mc->mcg_status))
 		panic("machine check on a processor without registers that describe it");
-	mc->amd = cpu_features.vendor == CPU_VENDOR_AMD;
-	mc->recovery = recovery;
-	mc->overflow_recovery = overflow_recovery;
+	machine_check_describe(mc);
 	log_error("machine check: MCG_STATUS 0x%llx, %s", (ull)mc->mcg_status,
 		  mc->in_guest ? "while a guest ran" : "in Lamina");
 	verdict = report_banks(mc, lost);
@@ -143,29 +140,29 @@ static enum machine_check_verdict handle(struct machine_check *mc, struct machin
 
 static bool context_is_corrupt(void)
 {
-	u64 capabilities = 0, status;
+	struct machine_check_bank bank;
 
-	rdmsr_safe(MSR_MCG_CAP, &capabilities);
-	for (unsigned i = 0; i < bank_count(capabilities); i++) {
-		if (!rdmsr_safe(MSR_MC_STATUS(i), &status) && (status & MCI_VALID) && (status & MCI_CORRUPT))
+	for (unsigned i = 0; i < machine_check_bank_count(); i++) {
+		if (machine_check_bank_read(i, &bank) && (bank.status & MCI_CORRUPT))
 			return true;
 	}
 	return false;
 }
 
 /* Claim the report first: another CPU may be about to stop this one. */
-static void __noreturn panic_parked(u64 mcg_status)
+static void __noreturn panic_parked(struct machine_check *mc)
 {
 	struct machine_check_bank bank;
-	u64 capabilities = 0;
+	const char *kind;
 
 	panic_begin();
-	log_error("machine check: MCG_STATUS 0x%llx, on a parked CPU", (ull)mcg_status);
-	rdmsr_safe(MSR_MCG_CAP, &capabilities);
-	for (unsigned i = 0; i < bank_count(capabilities); i++) {
-		if (read_bank(i, &bank))
-			log_error("machine check: bank %u: status 0x%016llx address 0x%llx misc 0x%llx", i,
-				  (ull)bank.status, (ull)bank.address, (ull)bank.misc);
+	log_error("machine check: MCG_STATUS 0x%llx, on a parked CPU", (ull)mc->mcg_status);
+	machine_check_describe(mc);
+	for (unsigned i = 0; i < machine_check_bank_count(); i++) {
+		if (!machine_check_bank_read(i, &bank))
+			continue;
+		machine_check_judge_bank(mc, &bank, &kind);
+		machine_check_bank_log(LOG_ERROR, "machine check", &bank, kind);
 	}
 	panic_end("machine check on a parked CPU, which it cannot recover from");
 }
@@ -176,10 +173,10 @@ static void __noreturn panic_parked(u64 mcg_status)
  */
 static void handle_parked(void)
 {
-	u64 status = 0;
+	struct machine_check mc = { .in_guest = false };
 
-	if (rdmsr_safe(MSR_MCG_STATUS, &status) || !(status & MCG_STATUS_RIPV) || context_is_corrupt())
-		panic_parked(status);
+	if (rdmsr_safe(MSR_MCG_STATUS, &mc.mcg_status) || !(mc.mcg_status & MCG_STATUS_RIPV) || context_is_corrupt())
+		panic_parked(&mc);
 	if (this_cpu()->state >= CPU_PARKED)	/* before, it may take no lock: see boot/cpus.c */
 		log_error("machine check on a parked CPU: it goes on halting");
 	wrmsr(MSR_MCG_STATUS, 0);

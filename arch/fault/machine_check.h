@@ -8,10 +8,20 @@
 #include "arch/mem/memory.h"
 #include "lib/types.h"
 
-/* Enable all error reporting banks of the boot CPU and clear what an earlier run left in them. */
+/*
+ * Enable all error reporting banks of the boot CPU, and log and clear what they hold: errors from before the boot, which
+ * may have been the reason for it.
+ */
 void machine_check_init(void);
-/* The same on another CPU, later. Logs nothing. */
+/* The same on another CPU, later. Logs nothing: machine_check_report_old() does. */
 void machine_check_init_cpu(void);
+
+/*
+ * Intel: does this CPU have local machine checks, which only the CPU gets that they are about? SDM, "Local Machine
+ * Check". Enabling them needs IA32_FEATURE_CONTROL locked, with its bit for them; without that it does nothing.
+ */
+bool machine_check_is_local(void);
+void machine_check_enable_local(void);
 
 /* In order of severity. */
 enum machine_check_verdict {
@@ -25,6 +35,7 @@ enum machine_check_verdict {
 struct machine_check {
 	u64 mcg_status;
 	bool amd;			/* MCi_STATUS bits 43, 44, 55 and 56 are AMD's, else Intel's */
+	bool scalable;			/* AMD: scalable MCA */
 	bool recovery;			/* Intel: MCG_CAP.SER_P; AMD: SUCCOR */
 	bool overflow_recovery;		/* AMD: McaOverflowRecov; Intel: true */
 	bool in_guest;			/* while a guest ran or was being entered; else in Lamina itself */
@@ -34,6 +45,9 @@ struct machine_check {
 
 struct machine_check_bank {
 	u64 status, address, misc;	/* address and misc: 0 unless the status says they are valid */
+	u8 number;
+	u8 lsb;				/* scalable MCA: the lowest bit of the address that is valid */
+	u64 ipid, syndrome;		/* scalable MCA: whose bank it is, and what exactly was wrong; else 0 */
 };
 
 /* Pure: the verdict on one bank's error. *kind is a constant text that names the kind of error. */
@@ -46,6 +60,9 @@ bool machine_check_damage(const struct machine_check *mc, const struct machine_c
 /* Pure: the verdict on all of it; `worst`: the worst one of any bank, `explained`: a bank held an error. */
 enum machine_check_verdict machine_check_judge(const struct machine_check *mc,
 					       enum machine_check_verdict worst, bool explained);
+
+/* Fill in what the processor is. */
+void machine_check_describe(struct machine_check *mc);
 
 /* Does this processor say which errors software can recover from? (Intel: MCG_CAP.SER_P, AMD: SUCCOR) */
 bool machine_check_recovery(void);

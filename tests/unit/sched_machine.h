@@ -132,6 +132,13 @@ void lapic_send_fixed(u32 apic_id, u8 vector)
 		end_of_turn_pending = true;
 }
 
+static unsigned polls;
+
+void machine_check_poll(void)
+{
+	polls++;
+}
+
 void lapic_timer_arm(u64 deadline) { cpus[0].timer_armed = deadline; }
 void lapic_timer_fired(void) { cpus[0].timer_armed = LAPIC_TIMER_OFF; }
 
@@ -424,6 +431,7 @@ static int machine_set_up(void **state)
 	current = &cpus[0];
 	space = &kernel_space;
 	now = 1000;
+	polls = 0;
 	action_count = actions_done = 0;
 	steps = 0;
 	step_done = kick_pending = end_of_turn_pending = stopping = false;

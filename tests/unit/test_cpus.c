@@ -85,6 +85,7 @@ void msr_settings_apply(struct percpu *cpu) { cpu->msrs_changed = 8 + cpu->index
 static u64 reported[CPUS + 1];
 void msr_settings_report(const struct percpu *cpu) { reported[cpu->index] = cpu->msrs_changed; }
 void machine_check_init_cpu(void) { }
+void machine_check_report_old(u32 cpu) { }
 int lapic_init_secondary(void) { return running->apic_id == 77 ? -EINVAL : 0; }
 bool lapic_reaches(u32 apic_id) { return apic_id < 255; }
 u32 lapic_id(void) { return running->apic_id == 88 ? 89 : running->apic_id; }

@@ -151,7 +151,8 @@ static void poisoned_data_stops_its_owner(void **state)
 	struct machine_check mc = amd(true);
 
 	assert_int_equal(judge(mc, status, 0x40000040, 0, "uncorrected, poisoned data used"), TELL);
-	assert_int_equal(judge(mc, status & ~POISON, 0x40000040, 0, "uncorrected"), TELL);
+	/* The address may be a cache's index and way: nobody knows whose data it was. */
+	assert_int_equal(judge(mc, status & ~POISON, 0x40000040, 0, "uncorrected"), MACHINE);
 	assert_int_equal(judge(mc, status, 0x1000, 0, "uncorrected, poisoned data used"), MACHINE);
 	assert_int_equal(judge(mc, status | OVER, 0x40000040, 0, "uncorrected, poisoned data used"), TELL);
 	mc.overflow_recovery = false;
@@ -178,13 +179,85 @@ static void damaged_memory(void **state)
 	assert_true(damage(intel(false), status | S | AR, 0x12345678, 2 << 6 | 13, &range));
 	assert_int_equal(range.start, 0x12344000);
 	assert_int_equal(range.size, 0x2000);
-	assert_true(damage(amd(true), VAL | EN | DEFERRED | ADDRV, 0x5040, 0, &range));
+	assert_true(damage(amd(true), VAL | UC | EN | POISON | ADDRV, 0x5040, 0, &range));
 	assert_int_equal(range.start, 0x5000);
+	assert_int_equal(range.size, 0x1000);
+	/* A deferred error's address is that of a DRAM channel, or none of memory at all. */
+	assert_false(damage(amd(true), VAL | EN | DEFERRED | ADDRV, 0x5040, 0, &range));
 	/* Corrected; without an address; with one that is not physical. */
 	assert_false(damage(intel(true), status & ~UC, 0x40000000, PHYSICAL, &range));
 	assert_false(damage(intel(true), VAL | EN | DEFERRED | ADDRV | MISCV, 0x5040, PHYSICAL, &range));
 	assert_false(damage(intel(true), status & ~ADDRV, 0x40000000, PHYSICAL, &range));
 	assert_false(damage(intel(true), status, 0x40000000, 1 << 6 | 6, &range));
+}
+
+static struct machine_check_bank amd_bank(unsigned number, u64 status)
+{
+	return (struct machine_check_bank){ .status = VAL | UC | EN | ADDRV | status, .address = 0x40000040,
+					    .number = (u8)number };
+}
+
+static bool is_physical_address(bool scalable, unsigned number, u64 status)
+{
+	struct machine_check mc = amd(true);
+	struct machine_check_bank bank = amd_bank(number, status);
+	struct phys_range range;
+
+	mc.scalable = scalable;
+	return machine_check_damage(&mc, &bank, &range);
+}
+
+/* Before scalable MCA bank 4 is the north bridge's: extended code 8 (bits 20:16) is a DRAM ECC error; bit 43 is no POISON. */
+static void which_of_amds_addresses_are_physical(void **state)
+{
+	for (unsigned number = 0; number < 8; number++) {
+		for (unsigned code = 0; code < 32; code++) {
+			assert_int_equal(is_physical_address(false, number, (u64)code << 16), number == 4 && code == 8);
+			assert_int_equal(is_physical_address(false, number, (u64)code << 16 | POISON),
+					 number != 4 || code == 8);
+			assert_false(is_physical_address(true, number, (u64)code << 16));
+			assert_true(is_physical_address(true, number, (u64)code << 16 | POISON));
+		}
+	}
+}
+
+/* Bits below the LSB say nothing: that much may be lost. A cache line is the least, a page what can be left out. */
+static void an_address_says_how_exact_it_is(void **state)
+{
+	struct machine_check mc = amd(true);
+	struct machine_check_bank bank = amd_bank(0, POISON);
+	struct phys_range range;
+	const char *kind;
+
+	mc.scalable = true;
+	bank.address = 0x40003fff;
+	bank.lsb = 13;
+	assert_true(machine_check_damage(&mc, &bank, &range));
+	assert_int_equal(range.start, 0x40002000);
+	assert_int_equal(range.size, 0x2000);
+	bank.lsb = 0;
+	assert_true(machine_check_damage(&mc, &bank, &range));
+	assert_int_equal(range.start, 0x40003000);
+	assert_int_equal(range.size, 0x1000);
+	/* The guest has 2 MiB of the 4 MiB that may be lost. */
+	bank.lsb = 22;
+	assert_int_equal(machine_check_judge_bank(&mc, &bank, &kind), MACHINE);
+	bank.lsb = 21;
+	assert_int_equal(machine_check_judge_bank(&mc, &bank, &kind), TELL);
+}
+
+/* TCC, bit 55 with scalable MCA: the interrupted program cannot be resumed, so nothing can be reported to it. */
+static void a_corrupt_task_is_stopped(void **state)
+{
+	struct machine_check mc = amd(true);
+	struct machine_check_bank bank = amd_bank(0, POISON | 1ull << 55);
+	const char *kind;
+
+	assert_int_equal(machine_check_judge_bank(&mc, &bank, &kind), TELL);
+	mc.scalable = true;
+	assert_int_equal(machine_check_judge_bank(&mc, &bank, &kind), VM);
+	bank.address = 0x1000;
+	assert_int_equal(machine_check_judge_bank(&mc, &bank, &kind), MACHINE);
 }
 
 static int whole(bool in_guest, u64 mcg_status, int worst, bool explained)
@@ -230,6 +303,9 @@ int main(void)
 		cmocka_unit_test(without_recovery_uncorrected_errors_stop_the_machine),
 		cmocka_unit_test(poisoned_data_stops_its_owner),
 		cmocka_unit_test(damaged_memory),
+		cmocka_unit_test(which_of_amds_addresses_are_physical),
+		cmocka_unit_test(an_address_says_how_exact_it_is),
+		cmocka_unit_test(a_corrupt_task_is_stopped),
 		cmocka_unit_test(what_cannot_be_resumed_is_stopped),
 		cmocka_unit_test(the_worst_error_decides),
 	};

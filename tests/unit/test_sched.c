@@ -72,6 +72,20 @@ static void one_guest_is_left_alone(void **state)
 	assert_int_equal(A->steal_time, 0);
 }
 
+/* Once a minute, where a guest lets go of its CPU. */
+static void cpus_look_for_corrected_errors(void **state)
+{
+	add_guest(0, 0);
+	add_guest(1, 0);
+	start_vm(0);
+	start_vm(1);
+	cpus[0].poll_at = 10 * SLICE;
+	run_until(50 * SLICE);
+	assert_int_equal(polls, 1);
+	assert_true(cpus[0].poll_at >= 10 * SLICE + vtimer_from_ns(60000000000));
+	assert_true(cpus[0].poll_at <= 12 * SLICE + vtimer_from_ns(60000000000));
+}
+
 static void the_option_slice(void **state)
 {
 	static const char *const wrong[] = { "", "0", "1001", "x", "10ms", "-1" };
@@ -615,6 +629,7 @@ int main(void)
 		TEST_BOTH(two_spinning_guests_share),
 		TEST_BOTH(three_of_one_vm_share),
 		TEST_BOTH(one_guest_is_left_alone),
+		TEST_BOTH(cpus_look_for_corrected_errors),
 		TEST(the_option_slice),
 		TEST_BOTH(a_woken_guest_runs_at_once),
 		TEST_BOTH(two_woken_guests),

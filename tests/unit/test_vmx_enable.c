@@ -66,6 +66,18 @@ void fpu_reset(void)
 	fpu_resets++;
 }
 
+static bool local_machine_checks;
+static unsigned local_enabled;
+
+bool machine_check_is_local(void) { return local_machine_checks; }
+
+/* It needs the register locked. */
+void machine_check_enable_local(void)
+{
+	assert_true(fake_msr(0x3a)->value & BIT_ULL(0));
+	local_enabled++;
+}
+
 static u64 fixup(u64 rip)
 {
 	for (const struct extable_entry *entry = __start_extable; entry < __stop_extable; entry++)
@@ -144,6 +156,24 @@ static void an_open_feature_control_is_locked_with_vmx_on(void **state)
 		assert_int_equal(fake_cpu_count(DO_WRMSR), cases[i].writes);
 		vmx_cpu_disable(&cpu);
 	}
+}
+
+/* SDM, "IA32_FEATURE_CONTROL": bit 20 allows local machine checks, and is not written where there are none. */
+static void local_machine_checks_are_allowed_before_it_is_locked(void **state)
+{
+	static const u64 before[] = { OPEN, BIT_ULL(18), BIT_ULL(20), LOCKED_ON };
+	static const u64 after[] = { BIT_ULL(20) | 5, BIT_ULL(20) | BIT_ULL(18) | 5, BIT_ULL(20) | 5, LOCKED_ON };
+
+	local_machine_checks = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(before); i++) {
+		power_on(before[i]);
+		local_enabled = 0;
+		assert_int_equal(vmx_cpu_enable(&cpu), 0);
+		assert_int_equal(fake_msr(0x3a)->value, after[i]);
+		assert_int_equal(local_enabled, 1);
+		vmx_cpu_disable(&cpu);
+	}
+	local_machine_checks = false;
 }
 
 static void a_refused_vmxon_leaves_nothing_behind(void **state)
@@ -225,6 +255,7 @@ int main(void)
 		cmocka_unit_test(fixed_bits_are_set_before_vmxon),
 		cmocka_unit_test(the_vmxon_region_names_the_revision),
 		cmocka_unit_test(an_open_feature_control_is_locked_with_vmx_on),
+		cmocka_unit_test(local_machine_checks_are_allowed_before_it_is_locked),
 		cmocka_unit_test(a_refused_vmxon_leaves_nothing_behind),
 		cmocka_unit_test(vmxon_tells_vmfail_from_gp),
 		cmocka_unit_test(without_memory_nothing_is_touched),
