@@ -26,6 +26,7 @@
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/time/clock.h"
+#include "boot/microcode.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
 #include "lib/printf.h"
@@ -138,6 +139,8 @@ static bool set_up(struct percpu *cpu)
 		return false;
 	}
 	mtrr_write(&boot_mtrrs);
+	cpu->microcode_found = cpu_microcode_read();
+	microcode_load();
 	cpu_identity_read(&identity);
 	cpu->microcode = identity.microcode;
 	if (!cpu_identity_matches(&boot_identity, &identity, cpu->left_out, sizeof(cpu->left_out)))
@@ -264,6 +267,9 @@ static bool start(struct percpu *cpu, hpa_t page)
 		if (cpu->microcode != boot_identity.microcode)
 			log_warn("CPU %u has microcode revision 0x%x, and the boot CPU 0x%x", cpu->index, cpu->microcode,
 				 boot_identity.microcode);
+		if (cpu->microcode != cpu->microcode_found)
+			log_info("CPU %u: microcode revision 0x%x, updated to 0x%x", cpu->index, cpu->microcode_found,
+				 cpu->microcode);
 		msr_settings_report(cpu);
 		return true;
 	}

@@ -9,12 +9,14 @@
 #include "arch/cpu/control.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "arch/cpu/identity.h"
 #include "arch/cpu/msr_settings.h"
 #include "arch/cpu/percpu.h"
 #include "arch/fault/machine_check.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/stage.h"
 #include "arch/fault/trap.h"
+#include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/ranges.h"
 #include "arch/time/clock.h"
@@ -22,12 +24,14 @@
 #include "boot/cpus.h"
 #include "boot/guests.h"
 #include "boot/keyboard.h"
+#include "boot/microcode.h"
 #include "core/console.h"
 #include "core/load/config.h"
 #include "core/service.h"
 #include "lib/lock_order.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
+#include "lib/printf.h"
 #include "version.h"
 
 extern char image_start[], image_end[];
@@ -189,9 +193,50 @@ static void find_memory(void)
 	memory_init();
 }
 
+static void offer_microcode(void)
+{
+	char name[VM_MODULE_NAME];
+
+	for (unsigned i = 0; i < boot_info.modules; i++) {
+		const struct boot_module *m = &boot_info.module[i];
+		const void *file;
+
+		if (!m->size || !config_is_microcode(&boot_info, i))
+			continue;
+		snprintf(name, sizeof(name), "module %u", i);
+		file = phys_window(PHYS_WINDOW_SCRUB, m->start, m->size);
+		if (!file)
+			continue;
+		microcode_offer(file, m->size, name);
+		phys_window_close(PHYS_WINDOW_SCRUB);
+		boot_module_free(i);
+	}
+}
+
+/* Before anything that depends on the processor's features: an update may add some, and mend errata. */
+static void update_microcode(void)
+{
+	u32 before = cpu_microcode_read();
+
+	offer_microcode();
+	if (!microcode_offered())
+		return;
+	if (!microcode_load()) {
+		log_warn("microcode: this processor refuses revision 0x%x, and stays at 0x%x%s", microcode_offered(), before,
+			 cpu_features.hypervisor ? ": it is a virtual one" : "");
+		return;
+	}
+	log_info("CPU 0: microcode revision 0x%x, updated to 0x%x", before, cpu_microcode_read());
+	cpu_features_init();
+	control_init();
+	msr_settings_apply(this_cpu());
+	msr_settings_report(this_cpu());
+}
+
 /* Runs on the boot CPU's own stack, in the final address space. */
 static void __noreturn start_machine(void)
 {
+	update_microcode();
 	stage_begins(STAGE_MACHINE_CHECK);
 	machine_check_init();
 	stage_begins(STAGE_ACPI);

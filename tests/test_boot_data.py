@@ -58,6 +58,53 @@ def with_table(name, words):
                 lines=(words, r"clock: TSC .*\(ACPI PM timer\)", matrix.RAN, matrix.ENDED_WELL))
 
 
+def intel_update(signature, revision):
+    """Intel SDM, "Microcode Update": a header, and data that no processor takes."""
+    def update(checksum):
+        return struct.pack("<9I12x", 1, revision, 0x01022020, signature, checksum, 1, 0, 976, 1024) + bytes(976)
+    return update(-sum(struct.unpack("<256I", update(0))) & 0xffffffff)
+
+
+def amd_container(signature, revision):
+    """A table with one processor and the end, then one patch that no processor takes."""
+    table = struct.pack("<III", 0x414d44, 0, 32) + struct.pack("<IIIHH", signature, 0, 0, 0x8010, 0) + bytes(16)
+    patch = struct.pack("<IIHBBIIIH", 0x01022020, revision, 0, 0, 0, 0, 0, 0, 0x8010)
+    return table + struct.pack("<II", 1, 256) + patch.ljust(256, b"\0")
+
+
+def cpio(name, data):
+    """One file and the end, in the format that Linux takes in front of its initramfs."""
+    archive = b""
+    for path, text in ((name, data), ("TRAILER!!!", b"")):
+        fields = (1, 0o100644, 0, 0, 1, 0, len(text), 0, 0, 0, 0, len(path) + 1, 0)
+        archive += b"070701" + b"".join(b"%08x" % field for field in fields) + path.encode() + b"\0"
+        archive += bytes(-len(archive) % 4) + text
+        archive += bytes(-len(archive) % 4)
+    return archive
+
+
+# QEMU's EPYC and Bochs' Core i7-7800X, and revisions that they do not have.
+MICROCODE = {
+    "microcode-amd": cpio("kernel/x86/microcode/AuthenticAMD.bin", amd_container(0x800f12, 0x8009999)),
+    "microcode-intel": intel_update(0x50654, 0x2009999),
+    "microcode-damaged": intel_update(0x50654, 0x2009999)[:1000],
+}
+MICROCODE_MODULES = (
+    *(Module(f"damaged/{name}", "role=microcode") for name in MICROCODE), *matrix.ONE_GUEST)
+# Neither emulator loads microcode.
+MICROCODE_BOOTS = (
+    Boot("microcode-qemu", QEMU_SVM, MICROCODE_MODULES, lines=(
+        r"microcode: module 1 has none for this processor \(signature 0x800f12, platform 0x0\)",
+        r"warning: microcode: this processor refuses revision 0x8009999, and stays at 0x[0-9a-f]+: it is a virtual one",
+        matrix.RAN, matrix.ENDED_WELL)),
+    Boot("microcode-bochs", matrix.BOCHS_VMX, MICROCODE_MODULES, lines=(
+        r"microcode: module 0 has none for this processor \(signature 0x50654, platform 0x[0-9a-f]+\)",
+        r"warning: microcode: module 2 is damaged, or none of",
+        r"warning: microcode: this processor refuses revision 0x2009999, and stays at 0x[0-9a-f]+$",
+        matrix.RAN, matrix.ENDED_WELL)),
+)
+
+
 BOOTS = (
     Boot("many-modules", QEMU_SVM, many(MANY), lines=(matrix.ENDED_WELL,), limit=120),
     LARGE, AGAIN,
@@ -74,6 +121,7 @@ BOOTS = (
               r'^loaded by Multiboot2, command line "\\"a b\\" \\\\ \\""$',
               r"guest\] vm ended: debug exit", error_line("3 of 5 VMs did not start")), memory=512),
     *(with_table(name, words) for name, (_, words) in TABLES.items()),
+    *MICROCODE_BOOTS,
 )
 
 
@@ -83,6 +131,8 @@ def make_files():
     (MADE / "empty").write_bytes(b"")
     for name, (table, _) in TABLES.items():
         (MADE / name).write_bytes(table)
+    for name, data in MICROCODE.items():
+        (MADE / name).write_bytes(data)
     initramfs = conftest.BUILD / "linux/initramfs"
     if initramfs.exists():
         with open(MADE / "initramfs-300M", "wb") as file:

@@ -61,6 +61,7 @@ struct percpu {
 	u32 state;			/* atomic: enum cpu_state */
 	char left_out[128];		/* why, in words; this CPU, before it sets CPU_LEFT_OUT */
 	u64 msrs_changed, msrs_refused;	/* this CPU, before it sets CPU_READY; a bit for each row of arch/cpu/msr_settings.c */
+	u32 microcode_found;		/* the revision that it had before; likewise */
 	u32 microcode;			/* revision; this CPU, before it sets CPU_READY */
 	u64 tsc_reply;			/* atomic: boot/cpus.c */
 };

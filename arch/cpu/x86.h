@@ -130,6 +130,7 @@ enum {
 #define MSR_TSC_ADJUST		0x03b	/* CPUID.7.0:EBX[1] */
 #define MSR_SPEC_CTRL		0x048	/* CPUID.7.0:EDX[26] */
 #define MSR_PRED_CMD		0x049	/* CPUID.7.0:EDX[26] or CPUID.80000008h:EBX[12] */
+#define MSR_BIOS_UPDT_TRIG	0x079	/* Intel: loads a microcode update */
 #define MSR_BIOS_SIGN_ID	0x08b
 #define MSR_FLUSH_CMD		0x10b	/* CPUID.7.0:EDX[28] */
 #define MSR_MTRR_CAP		0x0fe	/* CPUID.1:EDX[12] */
@@ -210,6 +211,7 @@ enum {
 #define MSR_KERNEL_GS_BASE	0xc0000102
 #define MSR_TSC_AUX		0xc0000103 /* CPUID.80000001h:EDX[27] (RDTSCP) or CPUID.7.0:ECX[22] (RDPID) */
 #define MSR_SYSCFG		0xc0010010 /* AMD */
+#define MSR_PATCH_LOADER	0xc0010020 /* AMD: loads a microcode patch */
 #define MSR_HWCR		0xc0010015 /* AMD */
 #define MSR_VM_CR		0xc0010114 /* CPUID.80000001h:ECX[2] (SVM) */
 #define VM_CR_R_INIT		BIT_ULL(1) /* an INIT raises #SX */

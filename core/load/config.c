@@ -17,9 +17,9 @@
 _Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WINDOW_SIZE,
 	       "the guest window holds it, with the hole");
 
-enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD, ROLE_MODULE };
+enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD, ROLE_MODULE, ROLE_MICROCODE };
 
-static const char *const roles[] = { "", "kernel", "initrd", "module" };
+static const char *const roles[] = { "", "kernel", "initrd", "module", "microcode" };
 
 /* One command line of a module, parsed. */
 struct module_line {
@@ -150,8 +150,9 @@ static const struct module_key {
 } keys[] = {
 	{ "vm", "NAME", "guest, guest2 and so on",
 	  "the VM that the module belongs to: at most 23 letters, digits, _ . and -", set_vm },
-	{ "role", "kernel|initrd|module", "a VM's first module is the kernel, its second the initrd",
-	  "what the module is; module, any number of times, is for Multiboot and PVH kernels", set_role },
+	{ "role", "kernel|initrd|module|microcode", "a VM's first module is the kernel, its second the initrd",
+	  "what the module is; module, any number of times, is for Multiboot and PVH kernels; "
+	  "microcode is for the host's processors", set_role },
 	{ "file", "NAME", "the file's name if the boot loader passes it, else the role",
 	  "the word that a Multiboot kernel gets in front of the module's command line; none: no such word", set_file },
 	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, a whole number and K, M or G; in steps of 2M", set_mem },
@@ -359,6 +360,19 @@ static void check_vm(struct vm_config *vm)
 	vm->valid = false;
 }
 
+bool config_is_microcode(const struct boot_info *info, unsigned index)
+{
+	struct keyval_cursor cursor;
+	struct keyval token;
+	bool is = false;
+
+	keyval_begin(&cursor, str_view_of(info->module[index].string));
+	while (keyval_next(&cursor, &token) == 0)
+		if (str_view_equals(token.key, "role"))
+			is = str_view_equals(token.value, "microcode");
+	return is;
+}
+
 void config_parse(const struct boot_info *info, struct config *config)
 {
 	struct vm_config *vm = NULL;
@@ -373,6 +387,11 @@ void config_parse(const struct boot_info *info, struct config *config)
 		};
 
 		read_line(&line, info->file_names);
+		if (line.role == ROLE_MICROCODE) {
+			if (line.vm.len)
+				complain(&line, "role=microcode: belongs to no VM, expected no vm=");
+			continue;
+		}
 		vm = vm_of(config, &line, vm);
 		if (!vm) {
 			config->modules_unused++;

@@ -10,6 +10,8 @@
  * of a new VM, named "guest", "guest2" and so on. Without role=, a module is the kernel if its VM has none
  * yet, otherwise the initrd.
  *
+ * A module with role=microcode belongs to no VM: boot/main.c has used it before.
+ *
  * GRUB does not pass the file name in the command line. QEMU and iPXE, with Multiboot1, put its path or
  * URI first. So with Multiboot1 the first word is a file name if it has no = and is no key, or has a / before
  * the =. With every boot loader it is one if it begins with / or (.
@@ -71,6 +73,9 @@ struct config {
  * makes that module's VM invalid; the other VMs can start. `info` must stay while *config is used.
  */
 void config_parse(const struct boot_info *info, struct config *config);
+
+/* Has the module role=microcode, which is needed before config_parse()? Logs nothing. */
+bool config_is_microcode(const struct boot_info *info, unsigned index);
 
 /* Log the keys of a module's command line, with their values and defaults. */
 void config_print_help(void);

@@ -562,10 +562,34 @@ static void test_every_module_a_vm(void **state)
 		assert_true(config.vms[i].valid);
 }
 
+/* It belongs to no VM, wherever it stands, and leaves the others' numbers and roles alone. */
+static void test_microcode(void **state)
+{
+	parse("role=microcode", "vm=web mem=64M", "/boot/ucode.img role=microcode", "vm=web", "role=initrd");
+	assert_int_equal(config.vm_count, 1);
+	assert_int_equal(vm_named("web")->kernel.index, 1);
+	assert_int_equal(vm_named("web")->modules->index, 3);
+	assert_int_equal(vm_named("web")->initrd, 0);
+	said("module 3 is the initrd of VM web already");
+	assert_int_equal(errors, 1);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(config_is_microcode(&info, i), i == 0 || i == 2);
+
+	parse("vm=web role=microcode");
+	said("module 0 (vm=web role=microcode): role=microcode: belongs to no VM");
+	assert_int_equal(config.vm_count, 0);
+	assert_int_equal(config.modules_unused, 0);
+
+	/* What is behind the -- is the guest's, and the last one counts, as for the other keys. */
+	parse("vm=a -- role=microcode", "role=microcode role=kernel", "role=kernel role=microcode", "rolemicrocode", "role");
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(config_is_microcode(&info, i), i == 2);
+}
+
 static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
-		"vm=NAME", "role=kernel|initrd", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
+		"vm=NAME", "role=kernel|initrd|module|microcode", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
 		"hv=lamina|kvm|none", "limit=SECONDS", "256M", "--",
 	};
 
@@ -648,6 +672,7 @@ int main(void)
 		cmocka_unit_test(test_command_line_of_an_initrd),
 		cmocka_unit_test(test_length_of_the_command_line),
 		cmocka_unit_test(test_every_module_a_vm),
+		cmocka_unit_test(test_microcode),
 		cmocka_unit_test(test_help_names_every_key),
 		cmocka_unit_test(test_random_lines),
 	};

@@ -54,7 +54,7 @@ static struct behaviour {
 	bool silent, sticks, leaves_out, silent_tsc, does_not_come;
 	unsigned ipis_needed;	/* start-up IPIs until it arrives */
 	s64 tsc_off;
-	u32 microcode;
+	u32 microcode, microcode_found;
 } behaviours[CPUS + 1];
 static unsigned startups[CPUS + 1];
 
@@ -83,6 +83,8 @@ void trap_load(void) { }
 void control_init(void) { }
 void msr_settings_apply(struct percpu *cpu) { cpu->msrs_changed = 8 + cpu->index; }
 static u64 reported[CPUS + 1];
+static unsigned loads;		/* atomic */
+bool microcode_load(void) { __atomic_add_fetch(&loads, 1, __ATOMIC_RELAXED); return false; }
 void msr_settings_report(const struct percpu *cpu) { reported[cpu->index] = cpu->msrs_changed; }
 void machine_check_init_cpu(void) { }
 void machine_check_report_old(u32 cpu) { }
@@ -190,6 +192,7 @@ static void play(struct percpu *cpu)
 		if (is->sticks)
 			break;
 		cpu->microcode = is->microcode;
+		cpu->microcode_found = is->microcode_found;
 		cpu->state = is->leaves_out ? CPU_LEFT_OUT : CPU_READY;
 		strcpy(cpu->left_out, "it has two left hands");
 		break;
@@ -386,6 +389,8 @@ static void another_microcode_is_reported(void **state)
 	behaviours[2].microcode = 0x22;
 	cpus_start();
 	expect_shown("warning: CPU 2 has microcode revision 0x22, and the boot CPU 0x0");
+	expect_shown("CPU 2: microcode revision 0x0, updated to 0x22");
+	assert_null(strstr(shown, "CPU 1: microcode"));
 	expect_shown("CPUs: 4 of 4");
 }
 
@@ -455,6 +460,7 @@ static void start_with_threads(void)
 
 static void both_sides_agree(void **state)
 {
+	loads = 0;
 	for (unsigned round = 0; round < 20; round++) {
 		setup(state);
 		start_with_threads();
@@ -463,6 +469,7 @@ static void both_sides_agree(void **state)
 		expect_shown("CPUs: 4 of 4");
 		for (u32 i = 1; i < CPUS; i++)
 			assert_int_equal(reported[i], 8 + i);
+		assert_int_equal(loads, 3 * (round + 1));
 	}
 }
 

@@ -2,7 +2,6 @@
 /* Intel SDM, "Loading MSRs". An entry that breaks a rule here means exit reason 34. */
 #include "vmx/rules/rule.h"
 
-#define MSR_BIOS_UPDT_TRIG  0x79
 #define MSR_SMM_MONITOR_CTL 0x9b
 
 static bool reserved(const struct vmx_entry_state *s, const struct vmx_msr_entry *e)
