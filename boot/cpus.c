@@ -448,7 +448,7 @@ void cpus_wait_until_parked(void)
 /* --- a crash --- */
 
 /* Of a CPU that was not started only the firmware knows what it does with an NMI. */
-static bool is_running(const struct percpu *cpu)
+bool cpus_is_running(const struct percpu *cpu)
 {
 	u32 state = state_of(cpu);
 
@@ -466,19 +466,19 @@ void cpus_stop(void)
 	for (u32 i = 0; i < percpu_count(); i++) {
 		const struct percpu *cpu = percpu_get(i);
 
-		if (cpu != percpu_by_stack() && is_running(cpu))
+		if (cpu != percpu_by_stack() && cpus_is_running(cpu))
 			lapic_send_nmi(cpu->apic_id);
 	}
 	end = clock_deadline_us(STOP_US);
 	for (u32 i = 0; i < percpu_count(); i++)
-		while (percpu_get(i) != percpu_by_stack() && is_running(percpu_get(i)) && !clock_expired(end))
+		while (percpu_get(i) != percpu_by_stack() && cpus_is_running(percpu_get(i)) && !clock_expired(end))
 			cpu_relax();
 }
 
 void cpus_report(void)
 {
 	for (u32 i = 0; i < percpu_count(); i++) {
-		if (percpu_get(i) != percpu_by_stack() && is_running(percpu_get(i)))
+		if (percpu_get(i) != percpu_by_stack() && cpus_is_running(percpu_get(i)))
 			log_error("CPU %u does not stop", i);
 	}
 	if (percpu_by_stack()->index)

@@ -25,6 +25,8 @@ bool cpus_run(struct percpu *cpu, int (*prepare)(struct percpu *cpu), void (*wor
 /* Wait until all have returned from their work; those that do not within 0.2 s are reported. */
 void cpus_wait_until_parked(void);
 
+/* Does it run Lamina's code, as far as is known? Then it answers NMIs. Any context. */
+bool cpus_is_running(const struct percpu *cpu);
 /* Stop the others for a crash report. Takes no lock, waits at most 0.2 s, and does it once. */
 void cpus_stop(void);
 /* Print who did not stop. */

@@ -10,10 +10,12 @@
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
 #include "arch/fault/machine_check_poll.h"
+#include "arch/fault/nmi.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/trap.h"
 #include "boot/bootloop.h"
 #include "boot/cpus.h"
+#include "boot/nmi_report.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -83,6 +85,7 @@ void finish(void)
 	};
 
 	machine_check_log_count();
+	nmi_log_count();
 	log_last_line("Lamina: all VMs ended, %s", doing[on_end]);
 	end(on_end);
 }
@@ -108,6 +111,7 @@ static void begin(bool crash)
 static void report_vm(void)
 {
 	cpus_report();
+	nmi_log_count();
 	for (u32 i = 0; i < percpu_count(); i++) {
 		const struct vcpu *vcpu = READ_ONCE(percpu_get(i)->running);
 
@@ -126,6 +130,7 @@ static void __noreturn end_badly(bool in_loop)
 const struct panic_hooks panic_hooks = {
 	.begin = begin,
 	.report_caller = trap_report_caller,
+	.report_places = nmi_report_places,
 	.report_vm = report_vm,
 	.end_loop = bootloop_failed,
 	.end = end_badly,

@@ -243,6 +243,8 @@ struct vcpu_ops {
 	void (*inject)(struct vcpu *vcpu, const struct event *event);	/* for the next entry */
 	bool (*interrupt_blocked)(struct vcpu *vcpu);	/* IF=0 or a shadow */
 	bool (*nmi_blocked)(struct vcpu *vcpu);
+	/* The guest's RIP at the last exit, from memory. Any CPU, any context: for reports. */
+	u64 (*saved_rip)(const struct vcpu *vcpu);
 	void (*interrupt_window)(struct vcpu *vcpu, bool on);
 	/* Clears events.nmi_window where it has to be asked again after the next entry. */
 	void (*nmi_window)(struct vcpu *vcpu, bool on);

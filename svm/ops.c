@@ -44,6 +44,7 @@ const struct vcpu_ops svm_ops = {
 
 	.inject = svm_inject,
 	.interrupt_blocked = svm_interrupt_blocked,
+	.saved_rip = svm_saved_rip,
 	.nmi_blocked = svm_nmi_blocked,
 	.interrupt_window = svm_interrupt_window,
 	.nmi_window = svm_nmi_window,

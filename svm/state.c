@@ -7,6 +7,12 @@
 #include "core/emulate/code.h"
 #include "svm/svm.h"
 
+/* The processor saves it before an NMI's handler runs, and that before take_snapshot(). */
+u64 svm_saved_rip(const struct vcpu *vcpu)
+{
+	return READ_ONCE(container_of(vcpu, const struct vcpu_svm, vcpu)->vmcb->save.rip);
+}
+
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	const struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;

@@ -152,6 +152,7 @@ int svm_skip_instruction(struct vcpu *vcpu);
 void svm_step_over(struct vcpu *vcpu, unsigned length);
 void svm_instruction_done(struct vcpu *vcpu);
 /* svm/state.c */
+u64 svm_saved_rip(const struct vcpu *vcpu);
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
 u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);

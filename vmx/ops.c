@@ -46,6 +46,7 @@ const struct vcpu_ops vmx_ops = {
 
 	.inject = vmx_inject,
 	.interrupt_blocked = vmx_interrupt_blocked,
+	.saved_rip = vmx_saved_rip,
 	.nmi_blocked = vmx_nmi_blocked,
 	.interrupt_window = vmx_interrupt_window,
 	.nmi_window = vmx_nmi_window,

@@ -11,6 +11,12 @@
 
 /* --- registers --- */
 
+/* The VMCS may be another CPU's; an NMI's handler runs after take_snapshot(). */
+u64 vmx_saved_rip(const struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->exit_rip);
+}
+
 void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	switch (reg) {

@@ -157,6 +157,7 @@ void vmx_reset_live_msrs(struct vcpu_vmx *vmx);
 void vmx_reset_debug_registers(void);
 
 /* state.c */
+u64 vmx_saved_rip(const struct vcpu *vcpu);
 void vmx_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
 u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void vmx_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);

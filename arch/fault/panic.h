@@ -35,6 +35,8 @@ struct panic_hooks {
 	void (*begin)(bool crash);
 	/* Print the stack and the callers of the function with this __builtin_frame_address(0). */
 	void (*report_caller)(const u64 *frame);
+	/* Print what each CPU does, this one at Lamina's `rip`: for an NMI's report, too. Takes no lock. */
+	void (*report_places)(u64 rip);
 	/* Print which VM was running, and its trace. Takes no lock. */
 	void (*report_vm)(void);
 	/* End the loop of bootloop=. True if there was one: then the machine must not reboot. */

@@ -7,6 +7,7 @@
 #include "arch/cpu/gdt.h"
 #include "arch/fault/extable.h"
 #include "arch/fault/machine_check.h"
+#include "arch/fault/nmi.h"
 #include "arch/fault/panic.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -80,15 +81,6 @@ static bool fix_up(struct trap_frame *frame)
 	return true;
 }
 
-/* From Lamina an NMI means that another CPU has crashed. Others are from outside: count, and report the first. */
-static void handle_nmi(void)
-{
-	if (panic_elsewhere())
-		cpu_stop();
-	if (this_cpu()->nmi_count++ == 0 && this_cpu()->index == 0)
-		log_debug("first NMI on this CPU");
-}
-
 /* Lamina sets no breakpoints and does not single-step, so any #DB is spurious. Count them, log the first. */
 static void handle_debug(const struct trap_frame *frame)
 {
@@ -115,7 +107,7 @@ static void handle_exception(struct trap_frame *frame)
 {
 	switch (frame->vector) {
 	case X86_NMI:
-		handle_nmi();
+		nmi_handler(frame);
 		return;
 	case X86_MC:
 		machine_check_handler();

@@ -569,7 +569,7 @@ static void test_microcode(void **state)
 	assert_int_equal(config.vm_count, 1);
 	assert_int_equal(vm_named("web")->kernel.index, 1);
 	assert_int_equal(vm_named("web")->modules->index, 3);
-	assert_int_equal(vm_named("web")->initrd, 0);
+	assert_int_equal(vm_named("web")->initrd, 3);
 	said("module 3 is the initrd of VM web already");
 	assert_int_equal(errors, 1);
 	for (unsigned i = 0; i < 5; i++)

@@ -106,6 +106,8 @@ const char *vm_name(const struct vm *v)
 }
 
 void machine_check_log_count(void) { }
+void nmi_log_count(void) { }
+void nmi_report_places(u64 rip) { }
 
 void trace_print(const struct vm *vm, unsigned lines)
 {
