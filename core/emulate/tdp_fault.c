@@ -7,17 +7,14 @@
 #include "core/vcpu.h"
 #include "lib/errno.h"
 
-static void fault_in_ram(struct vcpu *vcpu, const struct tdp_fault *fault)
+/* RAM that is mapped, but without execute permission. True: the guest can go on, or its VM has ended. */
+static bool make_executable(struct vcpu *vcpu, gpa_t gpa)
 {
-	unsigned long long gpa = fault->gpa;
-	int error = -ENOENT;
+	int error = vcpu->ops->vm_make_executable(vcpu->vm, gpa);
 
-	if (fault->access == TDP_FETCH && vcpu->ops->vm_make_executable)
-		error = vcpu->ops->vm_make_executable(vcpu->vm, fault->gpa);
 	if (error == -ENOMEM)
-		exit_unexpected(vcpu, "no memory for the page tables of code at 0x%llx", gpa);
-	else if (error)
-		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
+		exit_unexpected(vcpu, "no memory for the page tables of code at 0x%llx", (unsigned long long)gpa);
+	return !error || error == -ENOMEM;
 }
 
 void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
@@ -26,8 +23,10 @@ void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
 
 	if (likely(emulate_mmio_fast(vcpu, fault)))
 		return;
+	if (fault->access == TDP_FETCH && vcpu->ops->vm_make_executable && make_executable(vcpu, fault->gpa))
+		return;
 	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
-		fault_in_ram(vcpu, fault);
+		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
 	else if (fault->walk)
 		exit_unexpected(vcpu, "the guest's page tables are at 0x%llx, where there is no RAM", gpa);
 	else if (fault->access == TDP_FETCH)

@@ -438,8 +438,13 @@ static void code_in_ram_is_made_executable(void **state)
 	static const struct {
 		bool can;
 		int error;
-		bool ends;
-	} cases[] = { { true, 0, false }, { true, -ENOMEM, true }, { true, -ENOENT, true }, { false, 0, true } };
+		bool ram, ends;
+	} cases[] = {
+		{ true, 0, true, false }, { true, -ENOMEM, true, true }, { true, -ENOENT, true, true },
+		{ false, 0, true, true },
+		{ true, 0, false, false },	/* a page that a machine check has damaged: fetching it raises one again */
+		{ true, -ENOENT, false, true },
+	};
 	const struct tdp_fault f = { 0x123456789, TDP_FETCH, false, "EPT violation" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -450,7 +455,7 @@ static void code_in_ram_is_made_executable(void **state)
 		vcpu.ops = &with;
 		executable_error = cases[i].error;
 		made_executable = 0;
-		ram = true;
+		ram = cases[i].ram;
 		exit_tdp_fault(&vcpu, &f);
 		assert_int_equal(made_executable, cases[i].can);
 		assert_int_equal(vm.state, cases[i].ends ? VM_ENDED : VM_RUNNING);
