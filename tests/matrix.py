@@ -6,6 +6,7 @@ Only data. test_boot.py runs it; tests/README.md says how to add a row.
 
 import collections
 import dataclasses
+import re
 
 import emulators
 import media
@@ -317,20 +318,55 @@ LINUX_COMPLAINTS = (
 )
 # Less than 8 MiB besides the guest's RAM and page tables.
 FRUGAL = r"^\[.* linux\] Lamina owns (?:\d{1,3}|[1-7]\d{3}) KiB for it,"
-LINUX_BOOTS = tuple(
-    Boot("linux", setup, LINUX, LINUX_STEPS, lines=(FRUGAL,), absent=LINUX_COMPLAINTS, limit=240,
-         memory=512, long=setup in LONG_LINUX_SETUPS)
-    for setup in (*LINUX_SETUPS, *LONG_LINUX_SETUPS))
+# What Linux says in /sys/devices/system/cpu/vulnerabilities about these processors, which announce: the AMD ones no
+# register against speculation; skylake_x none and no microcode; sapphire_rapids IBRS for all modes, SSB_NO and RDCL_NO,
+# and VERW that clears buffers. What no register is for must not be called mitigated. And Lamina's words about them.
+Leaks = collections.namedtuple("Leaks", "linux lamina")
+LEAKS_OF_AMD = Leaks(
+    ("l1tf:Not affected", "mds:Not affected", "meltdown:Not affected", "spec_store_bypass:Vulnerable",
+     "spectre_v2:Mitigation: Retpolines; STIBP: disabled; RSB filling;"),
+    (r"may leak by speculation +branch predictions, store bypass$", "flushed between VMs +nothing: the processor",
+     r"guests' own means against it +none"))
+LEAKS = {
+    QEMU_SVM.name: LEAKS_OF_AMD,
+    BOCHS_SVM.name: LEAKS_OF_AMD,
+    BOCHS_VMX.name: Leaks(
+        ("l1tf:Mitigation: PTE Inversion", "mds:Vulnerable: Clear CPU buffers attempted, no microcode",
+         "meltdown:Mitigation: PTI", "spec_store_bypass:Vulnerable",
+         "spectre_v2:Mitigation: Retpolines; STIBP: disabled; RSB filling;"),
+        (r"may leak by speculation +branch predictions, store bypass, Meltdown, L1 terminal fault, CPU buffers$",
+         "flushed between VMs +nothing: the processor", r"guests' own means against it +none")),
+    BOCHS_VMX_NEW.name: Leaks(
+        ("l1tf:Not affected", "mds:Mitigation: Clear CPU buffers", "meltdown:Not affected",
+         "spec_store_bypass:Not affected", "spectre_v2:Mitigation: Enhanced / Automatic IBRS; IBPB: conditional;"),
+        (r"may leak by speculation +branch predictions, CPU buffers$",
+         "flushed between VMs +branch predictions, CPU buffers$",
+         r"guests' own means against it +SPEC_CTRL, PRED_CMD, FLUSH_CMD, ARCH_CAPABILITIES$")),
+}
+
+
+def linux_boot(setup):
+    """From the first line to the power-off; before it, what Linux says about LEAKS."""
+    leaks = LEAKS.get(setup.name, Leaks((), ()))
+    asked = (Step("cd /sys/devices/system/cpu/vulnerabilities && grep -v '^$' *; cd\r", PROMPT,
+                  r"[\s\S]*".join(f"^{re.escape(line)}" for line in leaks.linux)),) if leaks.linux else ()
+    return Boot("linux", setup, LINUX, (*LINUX_STEPS[:-1], *asked, LINUX_STEPS[-1]),
+                lines=(FRUGAL, *(rf"^\[.*cpu0\]   {line}" for line in leaks.lamina)), absent=LINUX_COMPLAINTS, limit=240,
+                memory=512, long=setup in LONG_LINUX_SETUPS)
+
+
+LINUX_BOOTS = tuple(map(linux_boot, (*LINUX_SETUPS, *LONG_LINUX_SETUPS)))
 
 LINUX_CHECKED = tuple(
     Boot("linux-checked", setup, LINUX, (Step("", PROMPT), Step("poweroff\r", ENDED_WELL)),
          absent=LINUX_COMPLAINTS, options=CHECKED, limit=240, memory=512)
     for setup in (QEMU_SVM, *(setup for setup in LINUX_SETUPS if emulators.kind(setup.emulator) == "bochs")))
 
-STOPPING_LINUX = tuple(module._replace(cmdline=module.cmdline.replace("vm=linux", "vm=linux onreset=stop"))
+STOPPING_LINUX = tuple(module._replace(cmdline=module.cmdline.replace("vm=linux", "vm=linux onreset=stop hv=kvm"))
                        for module in LINUX)
 RESET = Boot("linux-reset", QEMU_SVM, STOPPING_LINUX, (Step("", PROMPT), Step("reboot -f\r", ENDED_BADLY % (1, 1))),
-             lines=(r"^\[.* linux\] vm ended: reset by the guest",), absent=LINUX_COMPLAINTS,
+             lines=(r"^\[.* linux\] vm ended: reset by the guest", r"^\[ .*\] Hypervisor detected: KVM",
+                    r"^\[ .*\] kvm-clock: "), absent=LINUX_COMPLAINTS,
              options=CHECKED, limit=120, memory=512)
 
 

@@ -81,7 +81,6 @@ static const struct leaf_policy policy[] = {
 	{ 0x2, 0, .pass = { ALL, ALL, ALL, ALL } },			/* cache descriptors */
 	{ 0x6, 0, .own = { B(2) /* ARAT: the APIC timer runs in every C-state */, 0, 0, 0 } },
 	{ 0x7, 0, .pass = { 0, L7_EBX_PASS, L7_ECX_PASS, L7_EDX_PASS }, .own = { 0, L7_EBX_OWN, 0, 0 } },
-	{ 0x7, 2, .pass = { 0, 0, 0, L7_2_EDX_PASS } },
 	{ 0xd, 1, .pass = { B(0) /* XSAVEOPT */, 0, 0, 0 } },
 	{ 0x80000001, 0, .pass = { ALL, 0, X1_ECX_PASS, X1_EDX_PASS } },
 	{ 0x80000002, 0, .pass = { ALL, ALL, ALL, ALL } },		/* brand string */
@@ -92,6 +91,7 @@ static const struct leaf_policy policy[] = {
 	{ 0x80000007, 0, .pass = { 0, B(0) | B(1) /* AMD: McaOverflowRecov, SUCCOR */, 0, 0 },
 	  .own = { 0, 0, 0, B(8) /* invariant TSC */ } },
 	{ 0x80000008, 0, .pass = { 0x0000ffff, X8_EBX_PASS, 0, 0 } },
+	{ 0x7, 2, .pass = { 0, 0, 0, L7_2_EDX_PASS } },
 	{ 0x80000021, 0, .pass = { X21_EAX_PASS, 0, 0, 0 } },
 };
 

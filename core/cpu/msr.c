@@ -265,11 +265,6 @@ static int write_steal_time(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *valu
 
 /* --- the local APIC's base --- */
 
-static int read_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
-{
-	return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
-}
-
 static int write_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	int error = vcpu->vm->irqchip->msr_write(vcpu, msr, *value);
@@ -354,14 +349,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, .passthrough = DIRECT, CANONICAL_ONLY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, WITH_RDTSCP, .passthrough = DIRECT, .read = read_vendor, .write = write_low_half },
 
-	/* As far as the processor has them, it checks what is written. */
-	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, WITH_SPEC_CTRL, DIRECT, .read = read_vendor, .write = write_vendor },
-	{ MSR_PRED_CMD, MSR_PRED_CMD, WITH_PRED_CMD, DIRECT_WRITES, .write = write_command },
-	{ MSR_FLUSH_CMD, MSR_FLUSH_CMD, WITH_FLUSH_CMD, DIRECT_WRITES, .write = write_command },
-	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, WITH_CAPABILITIES, .place = place_capabilities },
-
 	{ MSR_EFER, MSR_EFER, .read = read_efer, .write = write_efer },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, .read = read_apic_base, .write = write_apic_base },
 	{ MSR_PAT, MSR_PAT, .read = read_vendor, .write = write_pat },
 	{ MSR_TSC, MSR_TSC, .read = read_tsc, .write = write_tsc },
 	{ MSR_TSC_ADJUST, MSR_TSC_ADJUST, .place = place_tsc_adjust, .write = write_tsc_adjust },
@@ -376,6 +364,13 @@ static const struct msr_policy policy[] = {
 	{ MSR_MTRR_FIX4K(0), MSR_MTRR_FIX4K(7), .place = place_mtrr, .write = write_mtrr_fixed },
 	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, .place = place_mtrr, .write = write_mtrr_def_type },
 
+	/* As far as the processor has them, it checks what is written. */
+	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, WITH_SPEC_CTRL, DIRECT, .read = read_vendor, .write = write_vendor },
+	{ MSR_PRED_CMD, MSR_PRED_CMD, WITH_PRED_CMD, DIRECT_WRITES, .write = write_command },
+	{ MSR_FLUSH_CMD, MSR_FLUSH_CMD, WITH_FLUSH_CMD, DIRECT_WRITES, .write = write_command },
+	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, WITH_CAPABILITIES, .place = place_capabilities },
+
+	{ MSR_APIC_BASE, MSR_APIC_BASE, .write = write_apic_base },
 	{ MSR_STEAL_TIME, MSR_STEAL_TIME, PARAVIRTUAL, .place = place_steal_time, .write = write_steal_time },
 
 	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
@@ -445,6 +440,8 @@ static bool has_de_cfg(void)
 
 static bool present(const struct vm *vm, const struct msr_policy *p)
 {
+	if (likely(p->present == ALWAYS))
+		return true;
 	switch (p->present) {
 	case INTEL:
 		return cpu_features.vendor == CPU_VENDOR_INTEL;
@@ -490,7 +487,7 @@ int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const struct msr_policy *p;
 
-	if (is_apic(msr))
+	if (is_apic(msr) || msr == MSR_APIC_BASE)
 		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
 	p = find_policy(vcpu->vm, msr);
 	if (p && p->place) {

@@ -30,8 +30,8 @@
 
 static bool off;		/* mitigations=off */
 static struct {
-	bool returns;		/* predictions of RET, which IBPB need not cover */
 	bool branches;		/* IBPB: branch predictions of the last VM steer the next one's speculation */
+	bool returns;		/* the same of RET, where IBPB does not cover it */
 	bool l1d;		/* L1 terminal fault: a guest reads what the L1 data cache holds */
 	bool buffers;		/* VERW: a guest samples the core's buffers */
 } flushes;
@@ -100,7 +100,6 @@ static void print_leaks(u32 seven_ebx, u32 amd_ebx)
 static void print_choice(void)
 {
 	const char *const flushed[] = {
-		flushes.returns ? "return predictions" : NULL,
 		flushes.branches ? "branch predictions" : NULL,
 		flushes.l1d ? "L1 data cache" : NULL,
 		flushes.buffers ? "CPU buffers" : NULL,
@@ -112,7 +111,8 @@ static void print_choice(void)
 		cpu_features.arch_capabilities ? "ARCH_CAPABILITIES" : NULL,
 	};
 
-	print_list("flushed between VMs", flushed, ARRAY_SIZE(flushed), "nothing (mitigations=off)");
+	print_list("flushed between VMs", flushed, ARRAY_SIZE(flushed),
+		   off ? "nothing (mitigations=off)" : "nothing: the processor offers nothing for it");
 	print_list("guests' own means against it", offered, ARRAY_SIZE(offered), "none: the processor has none");
 }
 
@@ -126,31 +126,13 @@ void speculation_init(void)
 	}
 	if (cpu_features.vendor == CPU_VENDOR_AMD && cpu_features.max_extended_leaf >= 0x80000008)
 		amd_ebx = cpuid(0x80000008).ebx;
-	flushes.returns = !off;
 	flushes.branches = !off && cpu_features.pred_cmd;
+	flushes.returns = flushes.branches && !(amd_ebx & BIT(30));
 	flushes.l1d = !off && cpu_features.vendor == CPU_VENDOR_INTEL && cpu_features.flush_cmd &&
 		      !(arch_capabilities() & (ARCH_RDCL_NO | ARCH_SKIP_L1DFL_VMENTRY));
 	flushes.buffers = !off && (seven_edx & BIT(10));
 	print_leaks(seven_ebx, amd_ebx);
 	print_choice();
-}
-
-void speculation_load_guest(u64 spec_ctrl)
-{
-	if (spec_ctrl)
-		wrmsr(MSR_SPEC_CTRL, spec_ctrl);
-}
-
-u64 speculation_save_guest(void)
-{
-	u64 value;
-
-	if (!cpu_features.spec_ctrl)
-		return 0;
-	value = rdmsr(MSR_SPEC_CTRL);
-	if (value)
-		wrmsr(MSR_SPEC_CTRL, 0);
-	return value;
 }
 
 /*
@@ -159,15 +141,14 @@ u64 speculation_save_guest(void)
  */
 static void flush_return_predictions(void)
 {
-	unsigned long count = 32;
-
 	__asm__ volatile("sub $128, %%rsp\n\t"
-			 "1: call 2f\n\t"
+			 ".rept 32\n\t"
+			 "call 1f\n\t"
 			 "int3\n"
-			 "2: dec %0\n\t"
-			 "jnz 1b\n\t"
+			 "1:\n\t"
+			 ".endr\n\t"
 			 "add $128 + 32 * 8, %%rsp"
-			 : "+r"(count) : : "memory", "cc");
+			 : : : "memory", "cc");
 }
 
 /*
@@ -181,10 +162,10 @@ void speculation_switch_vm(struct percpu *cpu, u32 vm_id)
 	if (likely(cpu->last_vm == vm_id))
 		return;
 	cpu->last_vm = vm_id;
-	if (flushes.returns)
-		flush_return_predictions();
 	if (flushes.branches)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+	if (flushes.returns)
+		flush_return_predictions();
 	if (flushes.l1d)
 		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
 	if (flushes.buffers)

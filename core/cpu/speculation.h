@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include "arch/cpu/cpu.h"
+#include "arch/cpu/cpufeature.h"
+#include "arch/cpu/x86.h"
 #include "lib/types.h"
 
 struct percpu;
@@ -20,8 +23,24 @@ bool speculation_off(void);
  * Lamina's code, too, for which IBRS and STIBP are harmless. While no vCPU is loaded it is 0, so that an idle CPU does
  * not slow its sibling down. Save: returns the guest's value.
  */
-void speculation_load_guest(u64 spec_ctrl);
-u64 speculation_save_guest(void);
+static inline void speculation_load_guest(u64 spec_ctrl)
+{
+	if (unlikely(spec_ctrl))
+		wrmsr(MSR_SPEC_CTRL, spec_ctrl);
+}
+
+static inline u64 speculation_save_guest(void)
+{
+	u64 value;
+
+	if (!cpu_features.spec_ctrl)
+		return 0;
+	value = rdmsr(MSR_SPEC_CTRL);
+	if (value)
+		wrmsr(MSR_SPEC_CTRL, 0);
+	return value;
+}
+
 /* IA32_ARCH_CAPABILITIES as guests may see it: what it says about the processor, and no bit that announces an MSR. */
 u64 speculation_guest_capabilities(void);
 

@@ -125,17 +125,17 @@ static void each_processor_gets_what_it_needs(void **state)
 		unsigned ibpb, l1d;
 		const char *words;
 	} rows[] = {
-		{ CPU_VENDOR_INTEL, 0, 0, 0, 0, 0, "return predictions" },
-		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, 0, 1, 0, "return predictions, branch predictions" },
-		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS | L1D_FLUSH, 0, 0, 1, 1, "return predictions, branch predictions, L1 data cache" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | MD_CLEAR, 0, 0, 0, 1, "return predictions, L1 data cache, CPU buffers" },
-		{ CPU_VENDOR_INTEL, MD_CLEAR, 0, 0, 0, 0, "return predictions, CPU buffers" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, 0, 0, 1, "return predictions, L1 data cache" },
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(0), 0, 0, "return predictions" },	/* RDCL_NO */
-		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(3), 0, 0, "return predictions" },	/* SKIP_L1DFL_VMENTRY */
-		{ CPU_VENDOR_INTEL, 0, BIT(12), 0, 0, 0, "return predictions" },	/* AMD's bit */
-		{ CPU_VENDOR_AMD, 0, BIT(12), 0, 1, 0, "return predictions, branch predictions" },
-		{ CPU_VENDOR_AMD, L1D_FLUSH, 0, 0, 0, 0, "return predictions" },
+		{ CPU_VENDOR_INTEL, 0, 0, 0, 0, 0, "nothing: the processor offers nothing for it" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, 0, 1, 0, "branch predictions" },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS | L1D_FLUSH, 0, 0, 1, 1, "branch predictions, L1 data cache" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | MD_CLEAR, 0, 0, 0, 1, "L1 data cache, CPU buffers" },
+		{ CPU_VENDOR_INTEL, MD_CLEAR, 0, 0, 0, 0, "CPU buffers" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, 0, 0, 1, "L1 data cache" },
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(0), 0, 0, "nothing: the processor offers nothing for it" },	/* RDCL_NO */
+		{ CPU_VENDOR_INTEL, L1D_FLUSH | ARCH, 0, BIT(3), 0, 0, "nothing: the processor offers nothing for it" },	/* SKIP_L1DFL_VMENTRY */
+		{ CPU_VENDOR_INTEL, 0, BIT(12), 0, 0, 0, "nothing: the processor offers nothing for it" },	/* AMD's bit */
+		{ CPU_VENDOR_AMD, 0, BIT(12), 0, 1, 0, "branch predictions" },
+		{ CPU_VENDOR_AMD, L1D_FLUSH, 0, 0, 0, 0, "nothing: the processor offers nothing for it" },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -48,22 +48,14 @@ void fpu_restore(const struct fpu_state *of) { fpu_restored++; }
 void fpu_restore_initial(struct fpu_state *of) { fpu_initial++; }
 void fpu_state_init(struct fpu_state *of, void *image) { *of = (struct fpu_state){ .image = image, .xcr0 = 1 }; }
 
+static u64 spec_ctrl_at_switch;
+
 void speculation_switch_vm(struct percpu *on, u32 vm_id)
 {
 	assert_ptr_equal(on, &cpu);
 	vm_switched_to = vm_id;
+	spec_ctrl_at_switch = cpu_features.spec_ctrl ? fake_msr(0x48)->value : 0;
 }
-
-static u64 guest_spec_ctrl;
-
-/* After the flushes, which the guest's settings must not change. */
-void speculation_load_guest(u64 spec_ctrl)
-{
-	assert_int_equal(vm_switched_to, vm.id);
-	guest_spec_ctrl = spec_ctrl;
-}
-
-u64 speculation_save_guest(void) { return guest_spec_ctrl; }
 
 static bool invpcid;
 
@@ -548,13 +540,15 @@ static void a_vcpu_has_its_own_spec_ctrl(void **state)
 		svm_vcpu_reset(vcpu, true);
 		assert_int_equal(svm_msr_get(vcpu, 0x48, &value), has ? 0 : -ENOENT);
 		assert_int_equal(value, has ? 5 : 0);
-		vcpu->spec_ctrl = 6;
-		guest_spec_ctrl = 1;
+		vcpu->spec_ctrl = has ? 6 : 0;
+		fake_msr(0x48)->value = 0;
 		svm_vcpu_load(vcpu);
-		assert_int_equal(guest_spec_ctrl, virtual ? 1 : 6);
-		guest_spec_ctrl = 4;
+		assert_int_equal(spec_ctrl_at_switch, 0);	/* the flushes come first */
+		assert_int_equal(fake_msr(0x48)->value, has && !virtual ? 6 : 0);
+		fake_msr(0x48)->value = 4;
 		svm_vcpu_put(vcpu);
-		assert_int_equal(vcpu->spec_ctrl, virtual ? 6 : 4);
+		assert_int_equal(vcpu->spec_ctrl, virtual ? 6 : has ? 4 : 0);
+		assert_int_equal(fake_msr(0x48)->value, has && !virtual ? 0 : 4);
 		delete_vcpu(vcpu);
 	}
 }

@@ -41,8 +41,6 @@ struct percpu *this_cpu(void) { return running; }
 void fpu_save(struct fpu_state *state) { }
 void fpu_restore(const struct fpu_state *state) { }
 void speculation_switch_vm(struct percpu *cpu, u32 vm_id) { }
-void speculation_load_guest(u64 spec_ctrl) { }
-u64 speculation_save_guest(void) { return 0; }
 void vmx_write_controls(struct vcpu_vmx *v) { }
 void vmx_store_dirty_regs(struct vcpu *v) { }
 void vmcs_write_list(const struct vmcs_setting *settings, unsigned count) { }

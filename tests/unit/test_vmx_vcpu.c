@@ -45,7 +45,6 @@ static struct vcpu_vmx *vmx;
 static unsigned pages, page_limit, stored, fpu_saved, fpu_restored, fpu_initial, vm_switched_to;
 static u64 features;		/* bits of enum guest_feature */
 static u32 leaf_d_eax;
-static u64 guest_spec_ctrl;
 static jmp_buf panicked;
 static bool may_panic;
 
@@ -93,20 +92,14 @@ void fpu_state_init(struct fpu_state *state, void *image)
 	*state = (struct fpu_state){ .image = image, .xcr0 = 1 };
 }
 
+static u64 spec_ctrl_at_switch;
+
 void speculation_switch_vm(struct percpu *on, u32 vm_id)
 {
 	assert_ptr_equal(on, &cpu);
 	vm_switched_to = vm_id;
+	spec_ctrl_at_switch = cpu_features.spec_ctrl ? fake_msr(0x48)->value : 0;
 }
-
-/* After the flushes, which the guest's settings must not change. */
-void speculation_load_guest(u64 spec_ctrl)
-{
-	assert_int_equal(vm_switched_to, vm.id);
-	guest_spec_ctrl = spec_ctrl;
-}
-
-u64 speculation_save_guest(void) { return guest_spec_ctrl; }
 
 void panic(const char *format, ...)
 {
@@ -252,7 +245,6 @@ static void power_on(void)
 	vm = (struct vm){ .id = 4, .tdp_root = TDP_ROOT, .vendor = bitmap_page };
 	vm.space.root = VM_ROOT;
 	features = BIT_ULL(FEATURE_RDTSCP) | BIT_ULL(FEATURE_INVPCID);
-	guest_spec_ctrl = 0;
 	leaf_d_eax = BIT(3);
 	page_limit = 100;
 	pages = stored = fpu_saved = fpu_restored = fpu_initial = vm_switched_to = 0;
@@ -802,12 +794,16 @@ static void a_vcpu_has_its_own_spec_ctrl(void **state)
 	u64 value = 0;
 
 	start();
+	cpu_features.spec_ctrl = true;
 	vcpu->spec_ctrl = 5;
+	fake_msr(0x48)->value = 0;
 	vmx_vcpu_load(vcpu);
-	assert_int_equal(guest_spec_ctrl, 5);
-	guest_spec_ctrl = 4;
+	assert_int_equal(spec_ctrl_at_switch, 0);	/* the flushes come first */
+	assert_int_equal(fake_msr(0x48)->value, 5);
+	fake_msr(0x48)->value = 4;
 	vmx_vcpu_put(vcpu);
 	assert_int_equal(vcpu->spec_ctrl, 4);
+	assert_int_equal(fake_msr(0x48)->value, 0);
 	finish();
 
 	/* Power-up clears it where there is one, INIT does not; and it is read and written in the processor. */
