@@ -30,7 +30,7 @@ struct acpi_header {
 } __packed;
 _Static_assert(sizeof(struct acpi_header) == 36, "ACPI: description header");
 
-enum { ACPI_SPACE_MEMORY, ACPI_SPACE_IO };
+enum { ACPI_SPACE_MEMORY, ACPI_SPACE_IO, ACPI_SPACE_PCI };
 enum { ACPI_ACCESS_BYTE = 1, ACPI_ACCESS_WORD, ACPI_ACCESS_DWORD };
 
 struct acpi_address {
@@ -54,6 +54,7 @@ enum {
 	FADT_TMR_VAL_EXT = BIT(8),	/* the PM timer has 32 bits */
 	FADT_RESET_REG_SUP = BIT(10),
 	FADT_HEADLESS = BIT(12),
+	FADT_HW_REDUCED = BIT(20),	/* none of the fixed registers but those for reset and sleep */
 };
 
 struct acpi_fadt {

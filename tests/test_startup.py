@@ -168,6 +168,13 @@ def test_map_of_many_pieces(tmp_path):
     assert_ran_well(text)
 
 
+def test_hardware_reduced_acpi():
+    """A machine with no PM1 registers is powered off by its sleep control register."""
+    text = boot("reduced", None, image.qemu_arguments(BUILD / "lamina.elf", OPTIONS, ONE), board="microvm,acpi=on,pic=off")
+    assert "ACPI: the hardware is a reduced one" in text
+    assert_ran_well(text)
+
+
 # ---------------------------------------------------------------------------
 # Stage codes.
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Power off, reset and the power management timer.
- * ACPI Specification, "Fixed ACPI Description Table (FADT)", "PM1 Control Registers".
+ * ACPI Specification, "Fixed ACPI Description Table (FADT)", "PM1 Control Registers", "Sleep Control and Status
+ * Registers", "Reset Register".
  */
 #pragma once
 
 #include "lib/types.h"
 
-/* Read the FADT, map its reset register, and find the sleep type of S5 in the DSDT or an SSDT. From acpi_init(). */
+/* Read the FADT, map those of its registers that are in memory, and find the sleep type of S5 in the DSDT or an SSDT. From acpi_init(). */
 void acpi_power_init(void);
 
 /* "Power Management Timer": 3,579,545 ticks a second, 24 bits. -ENODEV where there is none. */

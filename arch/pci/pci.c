@@ -35,6 +35,12 @@ void pci_write32(struct pci_address at, unsigned reg, u32 value)
 	outl(CONFIG_DATA, value);
 }
 
+void pci_write8(struct pci_address at, unsigned reg, u8 value)
+{
+	select(at, reg & ~3u);
+	outb((u16)(CONFIG_DATA + (reg & 3)), value);
+}
+
 struct pci_bar pci_read_bar(struct pci_address at, unsigned index)
 {
 	unsigned reg = PCI_BAR + 4 * index;

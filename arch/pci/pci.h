@@ -22,6 +22,7 @@ struct pci_address {
 /* All ones if no function answers. The register is a byte offset, a multiple of 4. Interrupts off. */
 u32 pci_read32(struct pci_address at, unsigned reg);
 void pci_write32(struct pci_address at, unsigned reg, u32 value);
+void pci_write8(struct pci_address at, unsigned reg, u8 value);	/* any byte offset */
 
 struct pci_bar {
 	bool io;

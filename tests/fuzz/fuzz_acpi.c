@@ -6,6 +6,7 @@
  */
 /* link: arch/acpi/s5.c arch/time/timesource.c lib/printf.c lib/string.c */
 #include "arch/mem/mapping.h"
+#include "arch/pci/pci.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Included, not linked, to reset their variables to the values at start-up. */
@@ -55,6 +56,7 @@ u32 inl(u16 port) { return 0; }
 u8 inb(u16 port) { return 0; }
 void outb(u16 port, u8 value) { }
 void outw(u16 port, u16 value) { }
+void pci_write8(struct pci_address at, unsigned reg, u8 value) { }
 
 static void check_limits(void)
 {

@@ -18,6 +18,7 @@
 #include "arch/cpu/control.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
+#include "arch/pci/pci.h"
 #include "lib/log.h"
 
 #define BASE 0xe0000u	/* physical address of `memory`; above its end nothing can be mapped */
@@ -63,6 +64,7 @@ u32 inl(u16 port) { return 0; }
 u8 inb(u16 port) { return 0; }
 void outb(u16 port, u8 value) { }
 void outw(u16 port, u16 value) { }
+void pci_write8(struct pci_address at, unsigned reg, u8 value) { }
 
 static void sum(u8 *at, size_t size, size_t checksum)
 {
