@@ -42,6 +42,7 @@ struct percpu {
 	struct vcpu *current_vcpu;	/* this CPU: the vCPU that is loaded, or NULL */
 	/* This CPU writes, any reads: the same while its guest runs or an exit is handled, else NULL. core/sched.c */
 	struct vcpu *running;
+	bool timer_counts;		/* this CPU: its APIC's timer is not armed by TSC deadline, but counts down */
 	u64 timer_armed;		/* this CPU: the TSC time that arch/apic/lapic_timer.c has armed */
 	struct sched *sched;		/* constant; owned by core/sched.c. NULL: the CPU runs no guests */
 	struct trace_ring trace;	/* this CPU; others read it for reports */
