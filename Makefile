@@ -183,6 +183,10 @@ $(LINUX)/vmlinuz $(LINUX)/busybox &:
 	$(call say,FETCH,$(LINUX))
 	$(Q)tests/linux/fetch.sh $(LINUX)
 
+$(LINUX)/memtest86+:
+	$(call say,FETCH,$@)
+	$(Q)tests/linux/memtest.sh $(LINUX)
+
 $(LINUX)/initramfs: $(LINUX)/busybox $(wildcard tests/linux/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/linux/initramfs.sh $< $@
@@ -350,7 +354,7 @@ check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp $(LINUX)/kexec.cpio ## the tests that are too long for make check: more of the matrix, and make mutants
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp $(LINUX)/kexec.cpio $(LINUX)/memtest86+ ## the tests that are too long for make check: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 	$(Q)$(MAKE) --no-print-directory mutants

@@ -5,6 +5,7 @@
 #include "arch/cpu/percpu.h"
 #include "arch/mem/memory.h"
 #include "boot/placement.h"
+#include "boot/screens.h"
 #include "boot/vms.h"
 #include "core/load/config.h"
 #include "core/observe/statistics.h"
@@ -101,9 +102,14 @@ static void mem(struct monitor_mem *info)
 	};
 }
 
+static int screen(unsigned i, struct textscreen *screen)
+{
+	return vms_get(i) ? screen_read(vms_get(i), screen) : -EINVAL;
+}
+
 const struct monitor_ops operations = {
 	.vm_count = vms_count, .vm_info = describe_vm,
 	.start = vms_start, .stop = vms_stop, .pause = pause_vm, .resume = resume_vm, .reset = vms_reset,
 	.cpu_count = percpu_count, .cpu_info = cpu_info,
-	.stats = stats, .trace = trace, .dump = dump, .mem = mem,
+	.stats = stats, .trace = trace, .dump = dump, .mem = mem, .screen = screen,
 };

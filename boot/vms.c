@@ -17,6 +17,7 @@
 #include "boot/guests.h"
 #include "boot/keyboard.h"
 #include "boot/placement.h"
+#include "boot/screens.h"
 #include "core/console.h"
 #include "core/load/config.h"
 #include "core/load/loader.h"
@@ -31,6 +32,7 @@
 #include "lib/printf.h"
 
 #define RESTART_MIN_MS 1000u	/* from one start of a VM to the next */
+#define SCREEN_MS 250u		/* from one look at the screens of vga=lines to the next */
 #define VM_ORDER 2
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE << VM_ORDER, "the pages that are allocated");
 
@@ -39,6 +41,7 @@ enum entry_state { ENTRY_WAITS, ENTRY_RUNS, ENTRY_IS_OVER, ENTRY_BROKEN };
 static struct vm_entry {
 	const struct vm_config *config;
 	struct vm *vm;		/* NULL: it does not exist */
+	struct screen_watch *watch;	/* of vga=lines; NULL: none */
 	enum entry_state state;
 	bool reported;		/* why it waits */
 	bool gone;		/* its images: their memory was needed */
@@ -53,7 +56,7 @@ static u32 count;
 
 static const struct vcpu_ops *ops;
 static struct percpu *homes[VM_MAX_VCPUS];
-static struct vtimer retry;
+static struct vtimer retry, screens;
 
 /* --- the option start= --- */
 
@@ -170,6 +173,7 @@ static void print_memory_owned(const struct vm *vm, u64 before)
 static void destroy(struct vm_entry *entry, bool restarts)
 {
 	console_detach(entry->vm, restarts);
+	entry->watch = NULL;
 	vm_destroy(entry->vm);
 	pages_free(entry->vm, VM_ORDER);
 	entry->vm = NULL;
@@ -207,6 +211,10 @@ static void start(struct vm_entry *entry)
 	entry->state = ENTRY_BROKEN;
 	if (create(entry))
 		return;
+	if (entry->config->vga_lines)
+		entry->watch = screen_watch(entry->vm);
+	if (entry->watch && !screens.armed)
+		vtimer_arm(&screens, rdtsc());
 	entry->state = ENTRY_RUNS;
 	entry->restart = entry->stop = entry->ended_badly = false;
 	entry->started = rdtsc();
@@ -239,6 +247,8 @@ static void clear_up(struct vm_entry *entry)
 	bool restarts = entry->restart || (end == VM_END_RESET && !entry->config->stop_on_reset);
 
 	stage_begins(STAGE_VM_ENDED);
+	if (entry->watch)
+		screen_poll(entry->watch, true);
 	console_drain(entry->vm);
 	vm_print_end(entry->vm);
 	if (restarts)
@@ -300,6 +310,24 @@ static bool fits(struct vm_entry *entry)
 static void retry_fired(struct vtimer *timer)
 {
 	service_wake();
+}
+
+/* Print what is new on the screens of vga=lines. */
+static void look_at_screens(void)
+{
+	bool more = false;
+
+	if (screens.armed)
+		return;
+	for (u32 i = 0; i < count; i++) {
+		if (!entries[i].watch)
+			continue;
+		screen_poll(entries[i].watch, false);
+		more = true;
+		service_pause();
+	}
+	if (more)
+		vtimer_arm(&screens, rdtsc() + vtimer_from_ns(SCREEN_MS * 1000000ull));
 }
 
 static void start_those_that_can(void)
@@ -435,6 +463,7 @@ void vms_run(const struct config *config, const struct vcpu_ops *vendor)
 			.state = config->vms[i].valid ? ENTRY_WAITS : ENTRY_BROKEN,
 		};
 	vtimer_init_on(&retry, sched_timers(), retry_fired);
+	vtimer_init_on(&screens, sched_timers(), retry_fired);
 	keyboard_init();
 	keyboard_start();
 	for (;;) {
@@ -443,6 +472,7 @@ void vms_run(const struct config *config, const struct vcpu_ops *vendor)
 		if (monitor_poll())
 			keyboard_wake();	/* the key Escape waits for what may follow */
 		collect();
+		look_at_screens();
 		start_those_that_can();
 		if (!count_state(ENTRY_WAITS) && !count_state(ENTRY_RUNS))
 			end(config);

@@ -161,6 +161,16 @@ static void edit(char c)
 	}
 }
 
+static void show_screen(unsigned vm)
+{
+	reply.length = 0;
+	reply.cut = false;
+	if (monitor_screen(ops, vm, &reply))
+		log_info("console: the VM has no screen in its state");
+	else
+		print_reply();
+}
+
 /* The VM in front. false: there is none. */
 static bool find_front(unsigned *vm)
 {
@@ -187,6 +197,8 @@ static void act(enum monitor_action action)
 		ops->stats(vm);
 	} else if (action == MONITOR_TRACE) {
 		ops->trace(vm);
+	} else if (action == MONITOR_SCREEN) {
+		show_screen(vm);
 	} else if (action == MONITOR_STOP && ops->stop(vm)) {
 		log_info("console: the VM cannot be stopped in its state");
 	}

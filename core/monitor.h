@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/load/config.h"
+#include "lib/textscreen.h"
 #include "lib/types.h"
 
 struct monitor_vm {
@@ -47,6 +48,7 @@ struct monitor_ops {
 	void (*trace)(unsigned vm);
 	void (*dump)(unsigned vm);
 	void (*mem)(struct monitor_mem *info);
+	int (*screen)(unsigned vm, struct textscreen *screen);
 };
 
 /* --- core/monitor.c --- */
@@ -73,6 +75,7 @@ enum monitor_action {
 	MONITOR_WAIT,		/* that was Ctrl-_: the next key decides */
 	MONITOR_STATISTICS,
 	MONITOR_TRACE,
+	MONITOR_SCREEN,
 	MONITOR_STOP,
 	MONITOR_HELP,
 	MONITOR_NEXT, MONITOR_PREVIOUS,
@@ -107,6 +110,9 @@ struct monitor_reply {
  * one line with a JSON object that has a member "ok", and "error" if that is false. Returns false for `quit`.
  */
 bool monitor_execute(const struct monitor_ops *ops, const char *line, struct monitor_reply *reply);
+
+/* The lines of a VM's text screen, and where its cursor is, as the reply to `screen`, without the last line. -EINVAL. */
+int monitor_screen(const struct monitor_ops *ops, unsigned vm, struct monitor_reply *reply);
 
 /*
  * The candidates for the last word of the line, separated by blanks, are put in the reply. Returns their number;

@@ -192,6 +192,46 @@ static void run_dump(struct command_line *line)
 	line->ops->dump(line->vm);
 }
 
+int monitor_screen(const struct monitor_ops *ops, unsigned vm, struct monitor_reply *reply)
+{
+	static struct textscreen screen;
+	unsigned rows = 0;
+
+	if (ops->screen(vm, &screen))
+		return -EINVAL;
+	for (unsigned row = 0; row < screen.rows; row++)
+		rows = screen.lines[row][0] ? row + 1 : rows;
+	for (unsigned row = 0; row < rows; row++)
+		put(reply, "%s\n", screen.lines[row]);
+	put(reply, "[screen: %u columns, %u rows, ", screen.columns, screen.rows);
+	if (screen.cursor)
+		put(reply, "cursor at column %u, row %u]\n", screen.cursor_column + 1, screen.cursor_row + 1);
+	else
+		put(reply, "no cursor]\n");
+	return 0;
+}
+
+static void run_screen(struct command_line *line)
+{
+	static struct textscreen screen;
+	int error = line->json ? line->ops->screen(line->vm, &screen) :
+				 monitor_screen(line->ops, line->vm, line->reply);
+
+	line->error = error ? words_of(error) : NULL;
+	if (error || !line->json)
+		return;
+	put(line->reply, ",\"columns\":%u,\"rows\":%u,\"cursor\":", screen.columns, screen.rows);
+	if (screen.cursor)
+		put(line->reply, "[%u,%u],\"lines\":[", screen.cursor_column + 1, screen.cursor_row + 1);
+	else
+		put(line->reply, "null,\"lines\":[");
+	for (unsigned row = 0; row < screen.rows; row++) {
+		put(line->reply, row ? "," : "");
+		put_string(line->reply, screen.lines[row]);
+	}
+	put(line->reply, "]");
+}
+
 static void run_log(struct command_line *line)
 {
 	static const char *const levels[] = {
@@ -232,6 +272,7 @@ static const struct command commands[] = {
 	{ "stats", MAYBE_VM, run_stats, NULL, "stats [VM]: log the statistics of its exits, or of all VMs'" },
 	{ "trace", MAYBE_VM, run_trace, NULL, "trace [VM]: log the last entries and exits" },
 	{ "dump", VM, run_dump, NULL, "dump VM: log the state of its vCPUs" },
+	{ "screen", VM, run_screen, NULL, "screen VM: what its VGA text screen shows" },
 	{ "mem", NO_ARGUMENT, run_mem, NULL, "mem: memory, total and in use" },
 	{ "log", LEVEL, run_log, NULL, "log LEVEL: error, warn, info or debug" },
 	{ "help", NO_ARGUMENT, run_help, NULL, "help: this list; -j with a command: a reply in JSON" },

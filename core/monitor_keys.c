@@ -10,6 +10,7 @@ const struct monitor_key monitor_keys[] = {
 	{ '1', MONITOR_NUMBER, "1..9: show the first, second ... VM" },
 	{ 's', MONITOR_STATISTICS, "s: statistics of the VM's exits" },
 	{ 't', MONITOR_TRACE, "t: the last entries and exits" },
+	{ 'v', MONITOR_SCREEN, "v: the VM's VGA text screen" },
 	{ 'q', MONITOR_STOP, "q: stop the VM" },
 	{ ':', MONITOR_COMMAND, ":: command line" },
 	{ ESCAPE_KEY, MONITOR_PASS, "Ctrl-_: send Ctrl-_ to the guest" },

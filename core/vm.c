@@ -125,6 +125,17 @@ void vm_leave(void)
 	vcpu_unload(this_cpu()->current_vcpu);
 }
 
+int vm_copy_memory(struct vm *vm, gpa_t gpa, void *to, u64 size)
+{
+	const struct vcpu *current = this_cpu()->current_vcpu;
+	int error;
+
+	address_space_switch(&vm->space);
+	error = guest_read(vm, gpa, to, size);
+	address_space_switch(current ? &current->vm->space : &kernel_space);
+	return error;
+}
+
 static void request_of_all(struct vm *vm, enum vcpu_request request)
 {
 	/* Not only where no request is pending: a paused vCPU does not serve those that are. */

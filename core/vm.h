@@ -93,6 +93,9 @@ void vm_destroy(struct vm *vm);
 void vm_enter(struct vcpu *vcpu);
 void vm_leave(void);
 
+/* In the service thread, at any time: copy from the VM's RAM. As guest_read(). */
+int vm_copy_memory(struct vm *vm, gpa_t gpa, void *to, u64 size);
+
 /*
  * Let the vCPUs run on their home CPUs until the VM ends. `limit`: the host TSC at which it is stopped, or
  * VTIMER_NEVER. When the last vCPU has left, the service thread is woken: then vm_is_over() is true.

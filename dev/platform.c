@@ -16,6 +16,7 @@
 #include "dev/isa/vpm.h"
 #include "dev/isa/vrtc.h"
 #include "dev/isa/vuart.h"
+#include "dev/isa/vvga.h"
 #include "dev/pci/vpci.h"
 #include "lib/errno.h"
 
@@ -44,8 +45,9 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 	platform->vpm = vpm_create(vm);
 	platform->vi8042 = vi8042_create(vm);
 	platform->com1 = vuart_create(vm, COM1_PORT, COM1_IRQ);
+	platform->vvga = vvga_create(vm);
 	if (!platform->vpit || !platform->vrtc || !platform->vpm || !platform->vi8042 ||
-	    !platform->com1)
+	    !platform->com1 || !platform->vvga)
 		return -ENOMEM;
 	return byte_ports_register(vm, &post);
 }

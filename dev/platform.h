@@ -12,6 +12,7 @@ struct vpit;
 struct vpm;
 struct vrtc;
 struct vuart;
+struct vvga;
 
 /* What vm_platform() returns. */
 struct platform {
@@ -21,6 +22,7 @@ struct platform {
 	struct vpm *vpm;
 	struct vi8042 *vi8042;
 	struct vuart *com1;
+	struct vvga *vvga;
 	struct vpci_bus *pci;
 };
 

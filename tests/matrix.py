@@ -492,9 +492,9 @@ OTHER_BOOTS = (
               (Module("guests/devicestack.elf", "vm=one mem=16M"),), options=CHECKED)
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     # Boot sectors: one lives on what a BIOS leaves behind, the other calls the BIOS.
-    *(Boot("boot-sectors", setup, (Module("guests/biosticks.bin", "vm=ticks mem=16M limit=30"),
+    *(Boot("boot-sectors", setup, (Module("guests/biosticks.bin", "vm=ticks mem=16M limit=30 vga=lines"),
                                    Module("guests/bootsect.bin", "vm=sector mem=16M limit=30")),
-           lines=(r"^guest biosticks: 9 passed, 0 failed", r"ticks\] vm ended: debug exit, status 0x0$", STOPPED,
+           lines=(r"^guest biosticks: 9 passed, 0 failed", r"^on the screen\.$", r"ticks\] vm ended: debug exit, status 0x0$", STOPPED,
                   error_line("BIOS call INT 10h with AX 0E48h at 0000:7c16: Lamina has no BIOS services", "sector")))
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     # The list is the last thing that is printed, so that it stays on the screen.
@@ -503,6 +503,10 @@ OTHER_BOOTS = (
                 r"Lamina: stopped: the option help lists the options"),
          absent=(r"first entry", r"limit=SECONDS(?s:.*)local APIC:")),
     Boot("modules", QEMU_SVM, modules_of_mbinfo("mb1", "mb2", "pvh"), lines=(*MODULE_LINES, ENDED_WELL)),
+    # A kernel that prints to the text screen alone.
+    Boot("memtest", QEMU_SVM, (Module("linux/memtest86+", "vm=memtest mem=16M vga=lines"),), (
+        Step("", r"Memtest86\+ v\d"), Step("", r"Testing: \d+KB - "), Step("\x1fv", r"^\[screen: 80 columns, 25 rows"),
+        Step("\x1fq", ENDED_WELL, r"vm ended: stopped by request")), limit=90, memory=256, long=True),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # It stops before it knows how to power the machine off.

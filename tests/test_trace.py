@@ -164,6 +164,7 @@ CONSOLE = matrix.Boot("console", matrix.QEMU_SVM, (
         matrix.Step("\x1f?", r"\]   \?: this list", r"\]   q: stop the VM"),
         matrix.Step("\x1fs", r"\] vcpu 0: port I/O .*2\^\d+ ", r"\] vcpu 0: exit +count +total ms"),
         matrix.Step("\x1ft", r"kvm_entry: vcpu 0, rip 0x\w+\r*\n", r"\] trace vm-1 \[000\] "),
+        matrix.Step("\x1fv", r"^\[screen: 80 columns, 25 rows, cursor at column 1, row 1\]"),
         # The command line: completion, a log line above the prompt, leaving it by Escape.
         matrix.Step("\x1f:", r"lamina> $"),
         matrix.Step("vm\tx\b\r", r"^\*  1 spin +running  vcpus 1, 16 MiB, up \d+ s\nok\n"),

@@ -5,11 +5,12 @@
 #include "core/bios_call.h"
 #include "core/io.h"
 #include "core/load/load.h"
-#include "lib/string.h"
+#include "lib/errno.h"
 
 #define SEGMENT	    0xf000u
 #define ROM_TOP	    0xffff0ull
 #define EBDA_KIB    1
+#define BLANK_CELL  0x0720u	/* grey on black */
 
 /* A day has 0x1800b0 ticks of the 8254, which counts to 65536. */
 #define CLOCK_HZ    1193182u
@@ -128,9 +129,22 @@ static int write_vectors(struct load *load)
 	return guest_write(load->vm, 0, vectors, sizeof(vectors));
 }
 
+/* An empty screen. */
+static int write_screen(struct load *load)
+{
+	u16 *cells = guest_ptr(load->vm, GUEST_TEXT_PAGE, GUEST_TEXT_SIZE);
+
+	for (u32 i = 0; cells && i < GUEST_TEXT_CELLS; i++)
+		cells[i] = BLANK_CELL;
+	return cells ? 0 : -EFAULT;
+}
+
 int bios_write_memory(struct load *load)
 {
 	int error = write_vectors(load);
+
+	if (!error)
+		error = write_screen(load);
 
 	if (!error)
 		error = write_data(load);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM's RAM: from guest-physical 0 up to 3 GiB, the rest from 4 GiB on; the VGA hole at
- * 0xa0000-0xbffff is not RAM. Lamina accesses it through the guest window of the VM's address space,
+ * A VM's RAM: from guest-physical 0 up to 3 GiB, the rest from 4 GiB on; the VGA hole at 0xa0000-0xb7fff
+ * is not RAM. The text page behind it is: dev/isa/vvga.h. Lamina accesses RAM through the guest window of the VM's address space,
  * which must be the current one.
  */
 #pragma once
@@ -15,7 +15,10 @@ struct vm;
 #define GUEST_LOW_RAM_END   GIB(3)
 #define GUEST_HIGH_RAM	    GIB(4)
 #define GUEST_VGA_HOLE	    0xa0000ull
-#define GUEST_VGA_HOLE_END  0xc0000ull
+#define GUEST_VGA_HOLE_END  0xb8000ull
+#define GUEST_TEXT_PAGE	    0xb8000ull
+#define GUEST_TEXT_SIZE	    0x8000ull
+#define GUEST_TEXT_CELLS    (GUEST_TEXT_SIZE / 2)
 /* The guest's ACPI tables, MP table and BIOS code, from the RSDP up to 1 MiB. */
 #define GUEST_RSDP_ADDRESS  0xe0000ull
 #define GUEST_RSDP_AREA_END 0x100000ull

@@ -284,7 +284,7 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv or limit" },
+				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -305,6 +305,7 @@ static void test_each_rule(void **state)
 		{ "vm=bad cpus=3-2", "cpus=3-2: expected cpus=LIST" },
 		{ "vm=bad cpus=256", "cpus=256: expected cpus=LIST" },
 		{ "vm=bad onreset=halt", "onreset=halt: expected onreset=restart|stop" },
+		{ "vm=bad vga=text", "vga=text: expected vga=lines|none" },
 		{ "vm=bad onreset=", "onreset=: expected onreset=restart|stop" },
 		{ "vm=bad hv=xen", "hv=xen: expected hv=lamina|kvm|none" },
 		{ "vm=bad hv=", "hv=: expected hv=lamina|kvm|none" },
@@ -430,6 +431,19 @@ static void test_what_the_hypervisor_is(void **state)
 	assert_int_equal(vm_named("f")->hypervisor, HYPERVISOR_KVM);
 	parse("hv=kvm hv=lamina");
 	assert_int_equal(config.vms[0].hypervisor, HYPERVISOR_LAMINA);
+}
+
+static void test_what_shows_the_screen(void **state)
+{
+	parse("vm=a", "vm=b vga=none", "vm=c vga=lines", "vm=d", "vm=d role=initrd vga=lines");
+	assert_int_equal(errors, 0);
+	assert_false(vm_named("a")->vga_lines);
+	assert_false(vm_named("b")->vga_lines);
+	assert_true(vm_named("c")->vga_lines);
+	assert_true(vm_named("d")->vga_lines);
+	parse("vga=lines vga=none");
+	assert_int_equal(errors, 0);
+	assert_false(config.vms[0].vga_lines);
 }
 
 static void test_all_errors_of_a_line_are_reported(void **state)
@@ -590,7 +604,7 @@ static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
 		"vm=NAME", "role=kernel|initrd|module|microcode", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
-		"hv=lamina|kvm|none", "limit=SECONDS", "256M", "--",
+		"hv=lamina|kvm|none", "vga=lines|none", "limit=SECONDS", "256M", "--",
 	};
 
 	logged[0] = 0;
@@ -623,7 +637,7 @@ static void test_random_lines(void **state)
 {
 	static const char *const pieces[] = {
 		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", "cpus=", "-", ",", "onreset=", "stop",
-		"hv=", "kvm", "none", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
+		"hv=", "kvm", "none", "vga=", "lines", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
 		"99999999999",
 	};
 	u64 random = 0x9e3779b97f4a7c15;
@@ -662,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_vcpus_and_their_cpus),
 		cmocka_unit_test(test_what_a_reset_does),
 		cmocka_unit_test(test_what_the_hypervisor_is),
+		cmocka_unit_test(test_what_shows_the_screen),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_lengths_that_are_quoted),

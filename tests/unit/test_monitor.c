@@ -33,7 +33,7 @@ static void keys_behind_the_escape(void **state)
 		char key;
 		enum monitor_action action;
 	} keys[] = {
-		{ 's', MONITOR_STATISTICS }, { 't', MONITOR_TRACE }, { 'q', MONITOR_STOP },
+		{ 's', MONITOR_STATISTICS }, { 't', MONITOR_TRACE }, { 'v', MONITOR_SCREEN }, { 'q', MONITOR_STOP },
 		{ '?', MONITOR_HELP }, { CTRL_UNDERSCORE, MONITOR_PASS },
 		{ 'n', MONITOR_NEXT }, { 'p', MONITOR_PREVIOUS }, { ':', MONITOR_COMMAND },
 		{ '1', MONITOR_NUMBER }, { '5', MONITOR_NUMBER }, { '9', MONITOR_NUMBER },

@@ -89,9 +89,18 @@ static void describe_memory(struct monitor_mem *info)
 	*info = (struct monitor_mem) { 4096ull << 20, 544ull << 20, 8 << 20, 1 << 20 };
 }
 
+/* Three rows; the last VM has ended. */
+static bool cursor = true;
+
+static int show_screen(unsigned i, struct textscreen *screen)
+{
+	*screen = (struct textscreen) { 80, 3, cursor, 4, 1, { "a \"text\"", "lin", "" } };
+	return i == 2 ? -EINVAL : 0;
+}
+
 static const struct monitor_ops ops = {
 	count_vms, describe_vm, do_start, do_stop, do_pause, do_resume, do_reset, count_cpus, describe_cpu,
-	do_stats, do_trace, do_dump, describe_memory,
+	do_stats, do_trace, do_dump, describe_memory, show_screen,
 };
 
 const char *console_front(void)
@@ -260,6 +269,21 @@ static void test_the_front(void **state)
 	assert_string_equal(done, "show web, show web2, ");
 }
 
+/* Without the blank rows at its end. Columns and rows count from 1, as on a terminal. */
+static void test_screen(void **state)
+{
+	assert_reply("screen web", "a \"text\"\nlin\n[screen: 80 columns, 3 rows, cursor at column 5, row 2]\nok\n");
+	assert_reply("screen -j 1", "{\"ok\":true,\"columns\":80,\"rows\":3,\"cursor\":[5,2],"
+		     "\"lines\":[\"a \\\"text\\\"\",\"lin\",\"\"]}\n");
+	cursor = false;
+	assert_reply("screen web", "a \"text\"\nlin\n[screen: 80 columns, 3 rows, no cursor]\nok\n");
+	assert_non_null(strstr(execute("-j screen web"), "\"cursor\":null,"));
+	cursor = true;
+	assert_reply("screen 3", "error: that is not possible in the VM's state\n");
+	assert_reply("-j screen 3", "{\"ok\":false,\"error\":\"that is not possible in the VM's state\"}\n");
+	assert_reply("screen", "error: expected the name of a VM\n");
+}
+
 static void test_log_level(void **state)
 {
 	assert_reply("log debug", "ok\n");
@@ -371,6 +395,13 @@ static void test_keys_of_the_front(void **state)
 	assert_int_equal(woken, 3);
 	type("\x1f?");
 	assert_non_null(strstr(said, "  q: stop the VM\n"));
+	said[0] = '\0';
+	type("\x1fv");
+	assert_string_equal(said, "a \"text\"\nlin\n[screen: 80 columns, 3 rows, cursor at column 5, row 2]\n");
+	front = "d\"b\\";
+	said[0] = '\0';
+	type("\x1fv");
+	assert_string_equal(said, "console: the VM has no screen in its state\n");
 	front = "none";
 	said[0] = '\0';
 	type("\x1fs");
@@ -438,6 +469,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_lists), T(test_json), T(test_operations), T(test_operations_that_fail), T(test_the_front),
+		T(test_lists), T(test_json), T(test_operations), T(test_operations_that_fail), T(test_screen),
 		T(test_log_level), T(test_wrong_lines), T(test_a_reply_that_is_too_long), T(test_hostile_lines),
 		T(test_completion), T(test_the_guest_gets_the_rest), T(test_keys_of_the_front),
 		T(test_the_command_line), T(test_leaving_the_command_line), T(test_a_full_queue),

@@ -20,12 +20,13 @@
 #include "dev/isa/vpm.h"
 #include "dev/isa/vrtc.h"
 #include "dev/isa/vuart.h"
+#include "dev/isa/vvga.h"
 #include "dev/pci/vpci.h"
 #include "dev/platform.h"
 #include "lib/errno.h"
 
 #define NOW 1751328000ull
-#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, PCI, ACPI, "
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, "
 
 static struct vm *vm;
 static char created[128];		/* the devices, in the order of their creation */
@@ -49,7 +50,7 @@ void __wrap_log_line(enum log_level level, const char *tag, const char *format, 
 
 /* --- the devices; the pointers are only compared --- */
 
-static char devices[6];
+static char devices[7];
 
 #define DEVICE(type, index) ((struct type *)(void *)&devices[index])
 
@@ -94,6 +95,11 @@ struct vuart *vuart_create(struct vm *of, u16 base, unsigned irq)
 	assert_int_equal(base, 0x3f8);		/* COM1 of a PC */
 	assert_int_equal(irq, 4);
 	return create(of, "UART") ? DEVICE(vuart, 5) : NULL;
+}
+
+struct vvga *vvga_create(struct vm *of)
+{
+	return create(of, "VGA") ? DEVICE(vvga, 6) : NULL;
 }
 
 int apic_create(struct vm *of)
@@ -147,6 +153,7 @@ static void test_all_devices_are_created_in_order(void **state)
 	assert_ptr_equal(platform->vpm, &devices[3]);
 	assert_ptr_equal(platform->vi8042, &devices[4]);
 	assert_ptr_equal(platform->com1, &devices[5]);
+	assert_ptr_equal(platform->vvga, &devices[6]);
 }
 
 #define NO_MEMORY "cannot create the VM's devices: the hypervisor's own memory is used up"
@@ -161,12 +168,13 @@ static const struct {
 	{ "8259s", 0, -ENOMEM, NO_MEMORY, "8259s, " },
 	{ "APICs", -ENOSPC, -ENOSPC, SEE_ABOVE, "8259s, APICs, " },
 	{ "APICs", -ENOMEM, -ENOMEM, NO_MEMORY, "8259s, APICs, " },
-	{ "PIT", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
-	{ "RTC", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
-	{ "PM", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
-	{ "8042", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
-	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, " },
-	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, PCI, " },
+	{ "PIT", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "RTC", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "PM", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "8042", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
+	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, " },
 	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
 };
 
@@ -237,7 +245,7 @@ static void test_a_taken_post_port_is_an_error(void **state)
 
 	assert_int_equal(pio_register(vm, &taken), 0);
 	assert_int_equal(platform_create(vm, NOW), -EEXIST);
-	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, ");
+	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, ");
 	assert_string_equal(logged, SEE_ABOVE);
 }
 

@@ -78,6 +78,19 @@ void address_space_destroy(struct address_space *s)
 		spaces--;
 }
 
+/* Guest memory is reached through the space that is switched to. */
+struct address_space kernel_space;
+static const struct address_space *current_space;
+
+void address_space_switch(const struct address_space *s) { current_space = s; }
+
+int guest_read(const struct vm *of, gpa_t gpa, void *to, u64 size)
+{
+	assert_ptr_equal(of, &vm);
+	assert_ptr_equal(current_space, &vm.space);
+	memset(to, (int)gpa, size);
+	return gpa ? 0 : -EFAULT;
+}
 
 struct percpu *this_cpu(void) { return &home; }
 
@@ -720,6 +733,22 @@ static void memory_has_limits(void **state)
 	assert_nothing_left();
 }
 
+/* From the service thread, whatever is current: that stays so. */
+static void memory_is_copied_out(void **state)
+{
+	struct vm other = { 0 };
+	struct vcpu current = { .vm = &other };
+	u8 bytes[3] = { 0 };
+
+	assert_int_equal(vm_copy_memory(&vm, 0x42, bytes, 2), 0);
+	assert_memory_equal(bytes, "\x42\x42\0", 3);
+	assert_ptr_equal(current_space, &kernel_space);
+	home.current_vcpu = &current;
+	assert_int_equal(vm_copy_memory(&vm, 0, bytes, 2), -EFAULT);
+	assert_ptr_equal(current_space, &other.space);
+	home.current_vcpu = NULL;
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -745,6 +774,7 @@ int main(void)
 		TEST(memory_is_aligned_and_zero),
 		TEST(small_pieces_share_a_page),
 		TEST(memory_has_limits),
+		TEST(memory_is_copied_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

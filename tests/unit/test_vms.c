@@ -47,6 +47,8 @@ static jmp_buf end_of_lamina;
 static struct vcpu *entered, fake_vcpus[VMS][2];
 static char life[64];
 static int error_of_platform, error_of_loader;
+static unsigned watches, polls, last_polls;
+static bool no_memory_for_watch;
 
 struct boot_info boot_info;
 
@@ -334,6 +336,25 @@ void vm_print_end(struct vm *vm)
 	log_line(LOG_INFO, vm->name, "ended");
 }
 
+/* --- the screens of vga=lines --- */
+
+struct screen_watch *screen_watch(struct vm *vm)
+{
+	watches++;
+	return no_memory_for_watch ? NULL : (struct screen_watch *)vm;
+}
+
+void screen_poll(struct screen_watch *watch, bool end)
+{
+	const struct vm *vm = (struct vm *)watch;
+
+	assert_true(vm->config->vga_lines);
+	assert_int_equal(vm->state == VM_ENDED, end);
+	assert_null(drained);	/* before its report */
+	polls += !end;
+	last_polls += end;
+}
+
 /* --- the service thread --- */
 
 struct vtimer_list *sched_timers(void) { return &timers; }
@@ -393,6 +414,9 @@ static int set_up(void **state)
 	loop_ends = virtualization_off = false;
 	entered = NULL;
 	error_of_platform = error_of_loader = error_of_placement = 0;
+	watches = polls = last_polls = 0;
+	no_memory_for_watch = false;
+	screens = (struct vtimer){ 0 };
 	order = START_TOGETHER;
 	typed_at = VTIMER_NEVER;
 	memory_of_module = 0;
@@ -488,6 +512,42 @@ static void the_steps_of_a_start(void **state)
 	run_vms();
 	assert_string_equal(life, "0cp/1r/0rl/");
 	assert_logged("vm0] first entry at RIP 0x0");
+}
+
+/* Four times a second, and at the end, those that want it. */
+static void screens_are_looked_at(void **state)
+{
+	add_vm(128, SECOND + SECOND / 8);
+	add_vm(128, 3 * SECOND);
+	config.vms[0].vga_lines = true;
+	run_vms();
+	assert_int_equal(watches, 1);
+	assert_int_equal(polls, 5);	/* at 0, 250, 500, 750 and 1000 ms */
+	assert_int_equal(last_polls, 1);
+	assert_string_equal(ending, "finished");
+}
+
+static void screens_are_looked_at_after_a_restart(void **state)
+{
+	struct play *play = add_vm(128, 2 * SECOND);
+
+	play->ends[0] = VM_END_RESET;
+	config.vms[0].vga_lines = true;
+	run_vms();
+	assert_int_equal(play->starts, 2);
+	assert_int_equal(watches, 2);
+	assert_int_equal(last_polls, 2);
+	assert_in_range(polls, 14, 18);
+}
+
+static void screens_that_cannot_be_remembered(void **state)
+{
+	add_vm(128, SECOND);
+	config.vms[0].vga_lines = true;
+	no_memory_for_watch = true;
+	run_vms();
+	assert_int_equal(polls + last_polls, 0);
+	assert_string_equal(ending, "finished");
 }
 
 /* --- memory --- */
@@ -846,6 +906,9 @@ int main(void)
 		TEST(all_start_together),
 		TEST(one_after_the_other),
 		TEST(the_steps_of_a_start),
+		TEST(screens_are_looked_at),
+		TEST(screens_are_looked_at_after_a_restart),
+		TEST(screens_that_cannot_be_remembered),
 		TEST(it_waits_until_there_is_memory),
 		TEST(too_large_for_the_machine),
 		TEST(too_large_while_others_run),
