@@ -8,6 +8,7 @@
 #include "core/vm_log.h"
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/mp_table.h"
+#include "dev/firmware/smbios.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/byte_ports.h"
@@ -65,6 +66,8 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 		error = vpci_create(vm);
 	if (!error)
 		error = acpi_tables_write(vm);
+	if (!error)
+		error = smbios_write(vm);
 	/* With one processor, guests without ACPI use the 8259s. */
 	if (!error && vm_vcpu_count(vm) > 1)
 		error = mp_table_write(vm);

@@ -351,7 +351,7 @@ def linux_boot(setup):
     asked = (Step("cd /sys/devices/system/cpu/vulnerabilities && grep -v '^$' *; cd\r", PROMPT,
                   r"[\s\S]*".join(f"^{re.escape(line)}" for line in leaks.linux)),) if leaks.linux else ()
     return Boot("linux", setup, LINUX, (*LINUX_STEPS[:-1], *asked, LINUX_STEPS[-1]),
-                lines=(FRUGAL, *(rf"^\[.*cpu0\]   {line}" for line in leaks.lamina)), absent=LINUX_COMPLAINTS, limit=240,
+                lines=(FRUGAL, r"DMI: Lamina Lamina VM", *(rf"^\[.*cpu0\]   {line}" for line in leaks.lamina)), absent=LINUX_COMPLAINTS, limit=240,
                 memory=512, long=setup in LONG_LINUX_SETUPS)
 
 

@@ -19,7 +19,7 @@ struct vm;
 #define GUEST_TEXT_PAGE	    0xb8000ull
 #define GUEST_TEXT_SIZE	    0x8000ull
 #define GUEST_TEXT_CELLS    (GUEST_TEXT_SIZE / 2)
-/* The guest's ACPI tables, MP table and BIOS code, from the RSDP up to 1 MiB. */
+/* The guest's ACPI tables, MP table, SMBIOS table and BIOS code, from the RSDP up to 1 MiB. */
 #define GUEST_RSDP_ADDRESS  0xe0000ull
 #define GUEST_RSDP_AREA_END 0x100000ull
 #define GUEST_MEM_PIECES    32

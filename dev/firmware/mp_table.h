@@ -10,7 +10,7 @@
 struct vm;
 
 #define MP_TABLE_ADDRESS 0xf8000ull
-#define MP_TABLE_END	 0xfc000ull
+#define MP_TABLE_END	 0xfc000ull	/* the SMBIOS table follows */
 
 /* Write it into the guest's RAM. 0; -ENOSPC: no room, -EFAULT: no RAM there; both logged. */
 int mp_table_write(struct vm *vm);

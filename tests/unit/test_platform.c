@@ -13,6 +13,7 @@
 
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/mp_table.h"
+#include "dev/firmware/smbios.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/vi8042.h"
@@ -26,7 +27,7 @@
 #include "lib/errno.h"
 
 #define NOW 1751328000ull
-#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, "
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, SMBIOS, "
 
 static struct vm *vm;
 static char created[128];		/* the devices, in the order of their creation */
@@ -117,6 +118,11 @@ int acpi_tables_write(struct vm *of)
 	return create(of, "ACPI") ? 0 : failure;
 }
 
+int smbios_write(struct vm *of)
+{
+	return create(of, "SMBIOS") ? 0 : failure;
+}
+
 int mp_table_write(struct vm *of)
 {
 	return create(of, "MP") ? 0 : failure;
@@ -175,7 +181,8 @@ static const struct {
 	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
 	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
 	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, " },
-	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
+	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, " },
+	{ "SMBIOS", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
 };
 
 static void test_each_failure_is_returned_and_logged(void **state)
