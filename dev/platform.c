@@ -23,6 +23,8 @@
 
 #define COM1_PORT 0x3f8
 #define COM1_IRQ  4
+#define COM2_PORT 0x2f8
+#define COM2_IRQ  3
 
 /* The POST code port. ISA drivers write to it as a delay of about one microsecond. */
 #define POST_PORT 0x80
@@ -45,10 +47,11 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 	platform->vrtc = vrtc_create(vm, now);
 	platform->vpm = vpm_create(vm);
 	platform->vi8042 = vi8042_create(vm);
-	platform->com1 = vuart_create(vm, COM1_PORT, COM1_IRQ);
+	platform->com1 = vuart_create(vm, COM1_PORT, COM1_IRQ, true);
+	platform->com2 = vuart_create(vm, COM2_PORT, COM2_IRQ, false);	/* many kernels expect its ports */
 	platform->vvga = vvga_create(vm);
 	if (!platform->vpit || !platform->vrtc || !platform->vpm || !platform->vi8042 ||
-	    !platform->com1 || !platform->vvga)
+	    !platform->com1 || !platform->com2 || !platform->vvga)
 		return -ENOMEM;
 	return byte_ports_register(vm, &post);
 }

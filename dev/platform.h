@@ -21,7 +21,7 @@ struct platform {
 	struct vrtc *vrtc;
 	struct vpm *vpm;
 	struct vi8042 *vi8042;
-	struct vuart *com1;
+	struct vuart *com1, *com2;
 	struct vvga *vvga;
 	struct vpci_bus *pci;
 };

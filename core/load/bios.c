@@ -90,9 +90,9 @@ static u32 ticks_since_midnight(struct vcpu *vcpu)
 static int write_data(struct load *load)
 {
 	const struct bios_data data = {
-		.com = { 0x3f8 },
+		.com = { 0x3f8, 0x2f8 },
 		.ebda = LOAD_LOW_END >> 4,
-		.equipment = EQUIPMENT_FPU | EQUIPMENT_COLOUR80 | 1u << EQUIPMENT_COMS,
+		.equipment = EQUIPMENT_FPU | EQUIPMENT_COLOUR80 | 2u << EQUIPMENT_COMS,
 		.memory_kib = LOAD_LOW_END >> 10,
 		.key_head = offsetof(struct bios_data, keys),
 		.key_tail = offsetof(struct bios_data, keys),

@@ -19,6 +19,7 @@ struct isa_device {
 	const char *name, *id;
 	struct range ports[8];
 	s8 irq;			/* -1: none */
+	u8 before;		/* how many devices of the same id come before it */
 };
 
 static const struct isa_device isa_devices[] = {
@@ -26,6 +27,7 @@ static const struct isa_device isa_devices[] = {
 	{ "TIMR", "PNP0100", { { 0x40, 4 } }, 0 },
 	{ "RTC_", "PNP0B00", { { 0x70, 2 } }, 8 },
 	{ "COM1", "PNP0501", { { 0x3f8, 8 } }, 4 },
+	{ "COM2", "PNP0501", { { 0x2f8, 8 } }, 3, 1 },
 	/* Ports of the machine itself, which the guest must not assign to other devices. */
 	{ "SYSR", "PNP0C02", {
 		{ 0x60, 2 },
@@ -45,7 +47,7 @@ static void declare_isa_device(struct aml *aml, const struct isa_device *device)
 	aml_name(aml, "_HID");
 	aml_eisa_id(aml, device->id);
 	aml_name(aml, "_UID");
-	aml_integer(aml, 1);
+	aml_integer(aml, 1u + device->before);
 	aml_name(aml, "_CRS");
 	resources = aml_open_resources(aml);
 	for (unsigned i = 0; i < ARRAY_SIZE(device->ports) && device->ports[i].length; i++)

@@ -11,6 +11,7 @@
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
 #include "core/vm_console.h"
+#include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
 #include "lib/uart16550.h"
@@ -20,7 +21,9 @@
 
 struct vuart {
 	struct vm *vm;
+	u16 base;
 	unsigned irq;
+	bool has_console;
 	struct vtimer timeout;		/* runs while characters wait below the trigger level */
 
 	u8 ier, fcr, lcr, mcr, msr, scratch;
@@ -129,7 +132,7 @@ static void receive(struct vuart *vuart)
 {
 	int c;
 
-	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP)) {
+	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP) && vuart->has_console) {
 		c = vm_console_read(vuart->vm);
 		if (c < 0)
 			return;
@@ -176,6 +179,11 @@ static void transmit(struct vuart *vuart, u8 c)
 	if (vuart->mcr & MCR_LOOP) {
 		fifo_put(vuart, c);
 		vuart->transmit_pending = true;
+	} else if (unlikely(!vuart->has_console)) {
+		vuart->transmit_pending = true;
+		if (vm_once(vuart->vm, ONCE_OTHER, vuart->base))
+			vm_warn(vuart->vm, "what the guest sends to the serial port 0x%x is dropped: its console is COM1",
+				vuart->base);
 	} else {
 		char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
 
@@ -195,7 +203,7 @@ static void console_changed(void *device)
 	update_irq(vuart);
 }
 
-/* The terminal is always ready: CTS, DSR and DCD are on. In loopback they follow the modem outputs. */
+/* A terminal is always ready: CTS, DSR and DCD are on. In loopback they follow the modem outputs. */
 static void update_modem(struct vuart *vuart)
 {
 	u8 lines = MSR_CTS | MSR_DSR | MSR_DCD, changed;
@@ -334,14 +342,16 @@ static void vuart_write(void *device, u16 port, u8 value)
 	update_irq(vuart);
 }
 
-struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
+struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_console)
 {
 	struct vuart *vuart = vm_alloc(vm, sizeof(*vuart));
 
 	if (!vuart)
 		return NULL;
 	vuart->vm = vm;
+	vuart->base = base;
 	vuart->irq = irq;
+	vuart->has_console = has_console;
 	/* As firmware leaves it: small kernels write to it without initializing it. */
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
@@ -351,6 +361,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq)
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
 		.read = vuart_read, .write = vuart_write, .device = vuart }))
 		return NULL;
-	vm_console_connect(vm, console_changed, vuart);
+	if (has_console)
+		vm_console_connect(vm, console_changed, vuart);
 	return vuart;
 }

@@ -283,6 +283,8 @@ static void want_machine(u32 processors)
 	want_device("TIMR", 0x0100, "ports 40+4\nIRQ mask 1\n");
 	want_device("RTC_", 0x0b00, "ports 70+2\nIRQ mask 100\n");
 	want_device("COM1", 0x0501, "ports 3f8+8\nIRQ mask 10\n");
+	/* Devices of the same id differ in _UID. */
+	want("device COM2\n_HID %x\n_UID 2\n_CRS \nports 2f8+8\nIRQ mask 8\nend\n\ndevice ends\n", EISA_PNP(0x0501));
 	want_device("SYSR", 0x0c02,
 		    "ports 60+2\nports 64+1\nports 92+1\nports f4+4\n"
 		    "ports 600+4\nports 604+2\nports 608+4\nports 620+4\n");

@@ -23,6 +23,7 @@ static void test_data_area(void **state)
 	struct vm *vm = load_boot_sector(fixture_create(MIB(4), 0));
 
 	assert_int_equal(guest_number(vm, 0x400, 2), 0x3f8);	/* COM1 */
+	assert_int_equal(guest_number(vm, 0x402, 2), 0x2f8);	/* COM2 */
 	assert_int_equal(guest_number(vm, 0x404, 4), 0);	/* no COM3, no COM4 */
 	assert_int_equal(guest_number(vm, 0x408, 6), 0);	/* no printers */
 	assert_int_equal(guest_number(vm, 0x40e, 2), 0x9fc0);

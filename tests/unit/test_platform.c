@@ -27,7 +27,7 @@
 #include "lib/errno.h"
 
 #define NOW 1751328000ull
-#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, SMBIOS, "
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, ACPI, SMBIOS, "
 
 static struct vm *vm;
 static char created[128];		/* the devices, in the order of their creation */
@@ -51,7 +51,7 @@ void __wrap_log_line(enum log_level level, const char *tag, const char *format, 
 
 /* --- the devices; the pointers are only compared --- */
 
-static char devices[7];
+static char devices[8];
 
 #define DEVICE(type, index) ((struct type *)(void *)&devices[index])
 
@@ -91,11 +91,15 @@ struct vi8042 *vi8042_create(struct vm *of)
 	return create(of, "8042") ? DEVICE(vi8042, 4) : NULL;
 }
 
-struct vuart *vuart_create(struct vm *of, u16 base, unsigned irq)
+/* The ports and interrupts of a PC. */
+struct vuart *vuart_create(struct vm *of, u16 base, unsigned irq, bool has_console)
 {
-	assert_int_equal(base, 0x3f8);		/* COM1 of a PC */
-	assert_int_equal(irq, 4);
-	return create(of, "UART") ? DEVICE(vuart, 5) : NULL;
+	bool first = base == 0x3f8;
+
+	assert_int_equal(base, first ? 0x3f8 : 0x2f8);
+	assert_int_equal(irq, first ? 4 : 3);
+	assert_int_equal(has_console, first);
+	return create(of, first ? "UART" : "COM2") ? DEVICE(vuart, first ? 5 : 7) : NULL;
 }
 
 struct vvga *vvga_create(struct vm *of)
@@ -159,6 +163,7 @@ static void test_all_devices_are_created_in_order(void **state)
 	assert_ptr_equal(platform->vpm, &devices[3]);
 	assert_ptr_equal(platform->vi8042, &devices[4]);
 	assert_ptr_equal(platform->com1, &devices[5]);
+	assert_ptr_equal(platform->com2, &devices[7]);
 	assert_ptr_equal(platform->vvga, &devices[6]);
 }
 
@@ -174,14 +179,15 @@ static const struct {
 	{ "8259s", 0, -ENOMEM, NO_MEMORY, "8259s, " },
 	{ "APICs", -ENOSPC, -ENOSPC, SEE_ABOVE, "8259s, APICs, " },
 	{ "APICs", -ENOMEM, -ENOMEM, NO_MEMORY, "8259s, APICs, " },
-	{ "PIT", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "RTC", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "PM", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "8042", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, " },
-	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, " },
-	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, PCI, ACPI, " },
+	{ "PIT", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "RTC", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "PM", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "8042", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "UART", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "COM2", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
+	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, " },
+	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, ACPI, " },
 	{ "SMBIOS", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
 };
 
@@ -252,7 +258,7 @@ static void test_a_taken_post_port_is_an_error(void **state)
 
 	assert_int_equal(pio_register(vm, &taken), 0);
 	assert_int_equal(platform_create(vm, NOW), -EEXIST);
-	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, VGA, ");
+	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, ");
 	assert_string_equal(logged, SEE_ABOVE);
 }
 

@@ -31,7 +31,7 @@ static int setup(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	assert_non_null(vuart_create(vm, COM1, IRQ));
+	assert_non_null(vuart_create(vm, COM1, IRQ, true));
 	typed_at = vm;
 	out8(vm, LCR, 0x83);
 	out8(vm, DATA, 1);
@@ -60,7 +60,7 @@ static void test_no_memory(void **state)
 
 	for (unsigned limit = 0; limit < 2; limit++) {
 		fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count + limit;
-		assert_null(vuart_create(vm, COM1, IRQ));
+		assert_null(vuart_create(vm, COM1, IRQ, true));
 	}
 	fake_destroy(vm);
 }
@@ -70,7 +70,7 @@ static void test_initial_state(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	vuart_create(vm, COM1, IRQ);
+	vuart_create(vm, COM1, IRQ, true);
 	assert_int_equal(in8(vm, IER), 0);
 	assert_int_equal(in8(vm, IIR), 0x01);
 	assert_int_equal(in8(vm, LCR), 0x03);
@@ -129,7 +129,7 @@ static void test_divisor_from_the_start(void **state)
 {
 	struct vm *vm = fake_create(0);
 
-	vuart_create(vm, COM1, IRQ);
+	vuart_create(vm, COM1, IRQ, true);
 	out8(vm, LCR, 0x83);
 	assert_int_equal(in8(vm, DATA), 1);	/* 115200 baud */
 	assert_int_equal(in8(vm, IER), 0);
@@ -668,6 +668,38 @@ static void test_hostile(void **state)
 	assert_false(fake_of(vm)->lines[IRQ].level);
 }
 
+/* A port without a console works as one to which nothing is connected, and leaves the console to the other. */
+static void test_nothing_is_connected(void **state)
+{
+	enum { COM2 = 0x2f8 };
+	struct vm *vm = *state;
+
+	assert_non_null(vuart_create(vm, COM2, 3, false));
+	fake_type(vm, 'x');
+	assert_int_equal(in8(vm, LSR) & 1, 1);		/* COM1 has it */
+	assert_int_equal(in8(vm, COM2 + 5), 0x60);
+	assert_int_equal(in8(vm, DATA), 'x');
+	out8(vm, COM2 + 4, 0x08);			/* OUT2 */
+	out8(vm, COM2 + 1, 0x02);			/* the transmitter's interrupt */
+	assert_true(fake_of(vm)->lines[3].level);
+	assert_int_equal(in8(vm, COM2 + 2), 0x02);
+	assert_false(fake_of(vm)->lines[3].level);
+	for (unsigned i = 1; i <= 3; i++) {
+		out8(vm, COM2, 'y');
+		assert_true(fake_of(vm)->lines[3].level);
+		assert_int_equal(in8(vm, COM2 + 5), 0x60);
+		assert_int_equal(in8(vm, COM2 + 2), 0x02);
+		assert_int_equal(vm->once.count, 1);	/* said once */
+	}
+	assert_int_equal(fake_of(vm)->console_length, 0);
+	out8(vm, COM2 + 4, 0x10);			/* the loopback that drivers look for */
+	out8(vm, COM2, 0xae);
+	assert_int_equal(in8(vm, COM2 + 5) & 1, 1);
+	assert_int_equal(in8(vm, COM2), 0xae);
+	out8(vm, DATA, 'z');
+	assert_int_equal(fake_of(vm)->console_length, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -676,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_initial_state),
 		TEST(test_output),
+		TEST(test_nothing_is_connected),
 		TEST(test_word_length),
 		TEST(test_divisor_and_scratch),
 		cmocka_unit_test(test_divisor_from_the_start),
