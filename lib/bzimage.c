@@ -9,10 +9,12 @@
 #define PARAGRAPH	 16u	   /* the unit of syssize */
 #define BOOT_FLAG	 0xaa55
 #define MAGIC		 0x53726448 /* "HdrS" */
-#define LEAST_VERSION	 0x020c	   /* the first with xloadflags */
+#define LEAST_VERSION	 0x020a	   /* the first with pref_address and init_size */
+#define XLOADFLAGS_VERSION 0x020c
 #define DEFAULT_SECTS	 4	   /* what a setup_sects of zero means */
 #define JUMP_END	 0x202	   /* the offset that jump_distance counts from */
 #define HEADER_END	 (LINUX_SETUP_HEADER + sizeof(struct linux_setup_header))
+#define LEAST_HEADER_END (LINUX_SETUP_HEADER + offsetof(struct linux_setup_header, handover_offset))
 
 static int fail(const char **why, const char *words)
 {
@@ -43,9 +45,9 @@ static int check_protocol(const struct linux_setup_header *header, const char **
 	if (header->magic != MAGIC)
 		return fail(why, "the magic \"HdrS\" is missing at offset 202");
 	if (header->version < LEAST_VERSION)
-		return not_supported(why, "the boot protocol must be 2.12 or later (Linux 3.8)");
-	if (!(header->xloadflags & LINUX_XLF_KERNEL_64))
-		return not_supported(why, "not a 64-bit kernel (no XLF_KERNEL_64 in xloadflags)");
+		return not_supported(why, "the boot protocol must be 2.10 or later (Linux 2.6.31); older kernels, and "
+				     "programs in the same format such as ipxe.lkrn, start in real mode with a BIOS, "
+				     "which the VM does not have");
 	if (!(header->loadflags & LINUX_LOADED_HIGH))
 		return not_supported(why, "not a bzImage (no LOADED_HIGH in loadflags)");
 	return 0;
@@ -57,8 +59,8 @@ static int find_kernel(struct bzimage *bzimage, const char **why)
 	u32 sectors = header->setup_sects ? header->setup_sects : DEFAULT_SECTS;
 	u32 header_end = JUMP_END + header->jump_distance;
 
-	if (header_end < HEADER_END || header_end > LINUX_SETUP_HEADER_MAX)
-		return fail(why, "the setup header must end between offsets 268 and 290");
+	if (header_end < LEAST_HEADER_END || header_end > LINUX_SETUP_HEADER_MAX)
+		return fail(why, "the setup header must end between offsets 264 and 290");
 	bzimage->setup_header_size = header_end - LINUX_SETUP_HEADER;
 	bzimage->kernel_offset = (sectors + 1) * SECTOR;
 	bzimage->kernel_size = (u64)header->syssize * PARAGRAPH;
@@ -67,8 +69,9 @@ static int find_kernel(struct bzimage *bzimage, const char **why)
 	    bzimage->size - bzimage->kernel_offset + PARAGRAPH <= bzimage->kernel_size)
 		return fail(why, "the file is cut off: it must be as long as syssize says");
 	bzimage->kernel_size = MIN(bzimage->kernel_size, bzimage->size - bzimage->kernel_offset);
-	if (bzimage->kernel_size <= LINUX_ENTRY64)
-		return fail(why, "syssize is too small for a kernel with a 64-bit entry");
+	bzimage->enters_64bit = header->version >= XLOADFLAGS_VERSION && (header->xloadflags & LINUX_XLF_KERNEL_64);
+	if (bzimage->kernel_size <= (bzimage->enters_64bit ? LINUX_ENTRY64 : 0))
+		return fail(why, "syssize is too small for a kernel");
 	if ((u64)header->payload_offset + header->payload_length > bzimage->kernel_size)
 		return fail(why, "the compressed kernel must lie within what syssize says");
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Linux kernel image for x86, bzImage, as its 64-bit boot protocol sees it.
+ * The Linux kernel image for x86, bzImage, as its 64-bit and 32-bit boot protocols see it.
  *
- * Linux, Documentation/arch/x86/boot.rst, "Details of Header Fields", "64-bit Boot Protocol";
+ * Linux, Documentation/arch/x86/boot.rst, "Details of Header Fields", "64-bit Boot Protocol", "32-bit Boot Protocol";
  * zero-page.rst for struct boot_params. Offsets count from the beginning of the file; the setup header has
  * the same offset in struct boot_params.
  */
@@ -133,6 +133,7 @@ struct bzimage {
 	/* The protected-mode kernel: its place in the file, and the memory it needs at its load address. */
 	u64 kernel_offset, kernel_size;
 	u64 memory_size; /* at least kernel_size */
+	bool enters_64bit; /* by the 64-bit boot protocol, at LINUX_ENTRY64; otherwise at its beginning, by the 32-bit one */
 	bool relocatable;
 	u64 alignment; /* of the load address, a power of two */
 	u64 load_address; /* the preferred one; if not relocatable, the only one */
@@ -144,7 +145,7 @@ struct bzimage {
 bool bzimage_has_magic(const void *image, size_t size);
 
 /*
- * Validate the setup header for the 64-bit boot protocol: 0, or -EINVAL for a damaged image and
+ * Validate the setup header: 0, or -EINVAL for a damaged image and
  * -EOPNOTSUPP for one that cannot be booted this way, with the reason in *why, a static string.
  */
 int bzimage_parse(const void *image, size_t size, struct bzimage *bzimage, const char **why);

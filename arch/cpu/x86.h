@@ -224,5 +224,6 @@ enum {
 #define APIC_BASE_ENABLE BIT_ULL(11)
 
 /* Intel SDM, "Segment Descriptors": flat, accessed, of ring 0 */
+#define DESCRIPTOR_CODE_32 0x00cf9b000000ffffull
 #define DESCRIPTOR_CODE_64 0x00af9b000000ffffull
 #define DESCRIPTOR_DATA	   0x00cf93000000ffffull

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux kernels: bzImage. Documentation/arch/x86/boot.rst, "64-bit Boot Protocol". */
+/* Linux kernels: bzImage. Documentation/arch/x86/boot.rst, "64-bit Boot Protocol", "32-bit Boot Protocol". */
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
@@ -7,7 +7,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* What the 64-bit entry needs besides the zero page: an identity mapping of 4 GiB, and a GDT. */
+/* What the entry needs besides the zero page: a GDT, and in 64-bit mode an identity mapping of 4 GiB. */
 struct linux_tables {
 	u64 pml4[512], pdpt[512];
 	u64 directories[4][512];
@@ -128,7 +128,7 @@ static int write_cmdline(struct load *load, gpa_t *gpa)
 	return 0;
 }
 
-static int write_tables(struct load *load, gpa_t *gpa)
+static int write_tables(struct load *load, bool in_64bit, gpa_t *gpa)
 {
 	struct linux_tables *tables = load_place_info(load, sizeof(*tables), gpa);
 	gpa_t directories;
@@ -141,27 +141,32 @@ static int write_tables(struct load *load, gpa_t *gpa)
 		tables->pdpt[i] = (directories + i * PAGE_SIZE) | TABLE_ENTRY;
 	for (u32 i = 0; i < 4 * 512; i++)
 		tables->directories[i / 512][i % 512] = MIB(2) * i | TABLE_ENTRY | PTE_LARGE;
-	tables->gdt[2] = DESCRIPTOR_CODE_64;	/* the boot protocol's __BOOT_CS */
+	tables->gdt[2] = in_64bit ? DESCRIPTOR_CODE_64 : DESCRIPTOR_CODE_32;	/* the boot protocol's __BOOT_CS */
 	tables->gdt[3] = DESCRIPTOR_DATA;	/* and __BOOT_DS */
 	return 0;
 }
 
-static void enter_kernel(struct vcpu *vcpu, gpa_t entry, gpa_t zero_page, gpa_t tables)
+/* Linux itself loads what it needs; EBP, EDI and EBX are 0. */
+static void enter_kernel(struct vcpu *vcpu, bool in_64bit, gpa_t entry, gpa_t zero_page, gpa_t tables)
 {
 	const struct descriptor_table gdt = {
 		.base = tables + offsetof(struct linux_tables, gdt),
 		.limit = sizeof(((struct linux_tables *)NULL)->gdt) - 1,
 	};
 
-	vcpu->ops->control_set(vcpu, CTL_CR3, tables);
-	vcpu->ops->control_set(vcpu, CTL_CR4, CR4_PAE);
-	vcpu->ops->control_set(vcpu, CTL_EFER, EFER_LME);
-	vcpu->ops->control_set(vcpu, CTL_CR0, CR0_PE | CR0_ET | CR0_NE | CR0_PG);
-	load_flat_segments(vcpu, true);
+	if (in_64bit) {
+		vcpu->ops->control_set(vcpu, CTL_CR3, tables);
+		vcpu->ops->control_set(vcpu, CTL_CR4, CR4_PAE);
+		vcpu->ops->control_set(vcpu, CTL_EFER, EFER_LME);
+		vcpu->ops->control_set(vcpu, CTL_CR0, CR0_PE | CR0_ET | CR0_NE | CR0_PG);
+		load_flat_segments(vcpu, true);
+		vcpu_reg_write(vcpu, REG_RFLAGS, RFLAGS_FIXED);
+		vcpu_reg_write(vcpu, REG_RIP, entry);
+	} else {
+		load_enter_protected(vcpu, (u32)entry, 0, 0);
+	}
 	vcpu->ops->table_set(vcpu, false, &gdt);
 	vcpu_reg_write(vcpu, REG_RSI, zero_page);
-	vcpu_reg_write(vcpu, REG_RFLAGS, RFLAGS_FIXED);
-	vcpu_reg_write(vcpu, REG_RIP, entry);
 }
 
 static void report(const struct load *load, const struct bzimage *bzimage, gpa_t entry)
@@ -169,7 +174,8 @@ static void report(const struct load *load, const struct bzimage *bzimage, gpa_t
 	char version[64], what[96];
 
 	bzimage_version(bzimage, version, sizeof(version));
-	snprintf(what, sizeof(what), "Linux %s", version[0] ? version : "of an unknown version");
+	snprintf(what, sizeof(what), "%sLinux %s", bzimage->enters_64bit ? "" : "32-bit ",
+		 version[0] ? version : "of an unknown version");
 	load_report(load, what, entry);
 }
 
@@ -190,10 +196,12 @@ int load_linux(struct load *load)
 	if (!error)
 		error = write_zero_page(load, &bzimage, cmdline, &zero_page);
 	if (!error)
-		error = write_tables(load, &tables);
+		error = write_tables(load, bzimage.enters_64bit, &tables);
 	if (error)
 		return error;
-	enter_kernel(load->vcpu, kernel + LINUX_ENTRY64, zero_page, tables);
-	report(load, &bzimage, kernel + LINUX_ENTRY64);
+	if (bzimage.enters_64bit)
+		kernel += LINUX_ENTRY64;
+	enter_kernel(load->vcpu, bzimage.enters_64bit, kernel, zero_page, tables);
+	report(load, &bzimage, kernel);
 	return 0;
 }

@@ -149,6 +149,29 @@ static void test_version_text_is_optional(void **state)
 	free(image);
 }
 
+/* boot.rst, "xloadflags": bit 0, from protocol 2.12 on; all others are entered by the 32-bit protocol. */
+static void test_the_width_of_the_entry(void **state)
+{
+	static const struct {
+		u16 version, flags;
+		bool in_64bit;
+	} cases[] = {
+		{ 0x20c, 1, true }, { 0x20f, 0x7f, true }, { 0x20c, 0x7e, false }, { 0x20f, 0, false },
+		{ 0x20b, 1, false }, { 0x20a, 0xffff, false },
+	};
+	u8 *image = good();
+	struct bzimage bzimage;
+	const char *why;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		put(image, PROTOCOL, cases[i].version, 2);
+		put(image, XLOADFLAGS, cases[i].flags, 2);
+		assert_int_equal(bzimage_parse(image, IMAGE, &bzimage, &why), 0);
+		assert_int_equal(bzimage.enters_64bit, cases[i].in_64bit);
+	}
+	free(image);
+}
+
 static void test_each_rule(void **state)
 {
 	static const struct {
@@ -160,10 +183,10 @@ static void test_each_rule(void **state)
 	} cases[] = {
 		{ BOOT_FLAG, 0x55aa, 2, -EINVAL, "aa55" },
 		{ MAGIC, 0, 4, -EINVAL, "HdrS" },
-		{ PROTOCOL, 0x20b, 2, -EOPNOTSUPP, "2.12" },
-		{ XLOADFLAGS, 0x7e, 2, -EOPNOTSUPP, "64-bit" },
+		{ PROTOCOL, 0x209, 2, -EOPNOTSUPP, "2.10" },
+		{ PROTOCOL, 0x207, 2, -EOPNOTSUPP, "ipxe.lkrn, start in real mode with a BIOS" },
 		{ LOADFLAGS, 0xfe, 1, -EOPNOTSUPP, "LOADED_HIGH" },
-		{ JUMP, 0x65eb, 2, -EINVAL, "268" },
+		{ JUMP, 0x61eb, 2, -EINVAL, "264" },
 		{ JUMP, 0x8feb, 2, -EINVAL, "290" },
 		{ SETUP_SECTS, 3, 1, -EINVAL, "cut off" },
 		{ SETUP_SECTS, 255, 1, -EINVAL, "cut off" },
@@ -205,7 +228,7 @@ static void test_each_rule_at_its_limit(void **state)
 	} cases[] = {
 		{ { { PROTOCOL, 0x20c, 2 } } },
 		{ { { LOADFLAGS, 0x01, 1 }, { XLOADFLAGS, 0x01, 2 } } },
-		{ { { JUMP, 0x66eb, 2 } } },		/* the header ends at 268 */
+		{ { { JUMP, 0x62eb, 2 } } },		/* the header ends at 264 */
 		{ { { JUMP, 0x8eeb, 2 } } },		/* and at 290 */
 		{ { { SYSSIZE, 0x21, 4 }, { PAYLOAD_LENGTH, 0x110, 4 } } },
 		{ { { PAYLOAD_OFFSET, KERNEL - 0x200, 4 } } },
@@ -469,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_more_than_syssize_is_allowed),
 		cmocka_unit_test(test_the_last_paragraph_may_be_short),
 		cmocka_unit_test(test_version_text_is_optional),
+		cmocka_unit_test(test_the_width_of_the_entry),
 		cmocka_unit_test(test_each_rule),
 		cmocka_unit_test(test_each_rule_at_its_limit),
 		cmocka_unit_test(test_the_size_of_the_setup_header),

@@ -210,6 +210,60 @@ static void test_kernel_alone(void **state)
 	fixture_destroy(vm);
 }
 
+/* boot.rst, "32-bit Boot Protocol" */
+static void test_32bit_kernel(void **state)
+{
+	static const enum vcpu_segment data[] = { SEG_DS, SEG_ES, SEG_SS };
+	struct vm *vm = fixture_create(MIB(64), GIB(1));
+	u8 *image = good(), initrd[100];
+
+	fill(initrd, sizeof(initrd));
+	put(image, XLOADFLAGS, 0, 2);
+	put_checksum(image);
+	assert_int_equal(fixture_load(vm, image, IMAGE, "quiet", initrd, sizeof(initrd)), 0);
+	assert_int_equal(vcpu_reg_read(&vm->vcpu, REG_RIP), PREF);	/* the kernel's first byte */
+	assert_memory_equal(vm->ram + PREF, image + SETUP, KERNEL);
+	assert_int_equal(vcpu_rflags(&vm->vcpu), 2);			/* interrupts off */
+	assert_int_equal(vm->controls[CTL_CR0] & (CR0_PE | CR0_PG), CR0_PE);
+	assert_int_equal(vm->controls[CTL_CR4], 0);
+	assert_int_equal(vm->controls[CTL_EFER], 0);
+	for (enum vcpu_reg reg = REG_RBX; reg <= REG_RDI; reg++)	/* EBP, EDI and EBX are 0 */
+		if (reg == REG_RBX || reg == REG_RBP || reg == REG_RDI)
+			assert_int_equal(vm->vcpu.regs[reg], 0);
+	assert_true(vm->gdt_set);
+	check_descriptor(vm, 0x10, &vm->segments[SEG_CS]);
+	assert_true(vm->segments[SEG_CS].db && !vm->segments[SEG_CS].l);
+	assert_int_equal(vm->segments[SEG_CS].limit, 0xffffffff);
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++)
+		check_descriptor(vm, 0x18, &vm->segments[data[i]]);
+	assert_true(zero_page(vm) != 0);
+	assert_string_equal(guest_text(vm, field(vm, CMD_LINE, 4)), "quiet");
+	assert_int_equal(field(vm, RAMDISK_SIZE, 4), sizeof(initrd));
+	assert_memory_equal(vm->ram + field(vm, RAMDISK_IMAGE, 4), initrd, sizeof(initrd));
+	fixture_said(vm, "loaded: 32-bit Linux 6.1.0-test, entry 0x1000000, ");
+	assert_int_equal(vm->warnings, 0);
+	free(image);
+	fixture_destroy(vm);
+}
+
+/* It takes an initrd, and is not told of other modules. */
+static void test_modules_are_refused(void **state)
+{
+	static const struct guest_module modules[] = {
+		{ .size = 1, .string = "", .is_initrd = true }, { .size = 1, .string = "" },
+	};
+	struct vm *vm = fixture_create(MIB(64), 0);
+	u8 *image = good();
+	const struct guest_image guest = {
+		.kernel = image, .kernel_size = IMAGE, .cmdline = "", .modules = modules, .module_count = 2, .map = fixture_map,
+	};
+
+	assert_int_equal(fixture_load_image(vm, &guest), -EINVAL);
+	fixture_said(vm, "Linux takes an initrd and no other modules: expected no role=module");
+	free(image);
+	fixture_destroy(vm);
+}
+
 static void check_initrd(u64 ram, u64 high, u64 addr_max, u64 end)
 {
 	struct vm *vm = fixture_create(ram, high);
@@ -401,8 +455,7 @@ static void test_damaged(void **state)
 		{ PREF_ADDRESS, 1ull << 40, 8, "damaged bzImage: it is to lie at 0x10000000000-" },
 		{ PREF_ADDRESS, 0xbfa00000, 8, 
 		  "damaged bzImage: it is to lie at 0xbfa00000-0xc01fffff, expected below 0xc0000000" },
-		{ PROTOCOL, 0x20b, 2, "this bzImage is not supported: the boot protocol" },
-		{ XLOADFLAGS, 0, 2, "this bzImage is not supported: not a 64-bit kernel" },
+		{ PROTOCOL, 0x209, 2, "this bzImage is not supported: the boot protocol" },
 	};
 	struct vm *vm = fixture_create(MIB(64), 0);
 
@@ -437,7 +490,7 @@ static void use(const u8 *data, size_t size)
 	if (!fixture_load(vm, data, size, "a b c", data, size)) {
 		rip = vcpu_reg_read(&vm->vcpu, REG_RIP);
 		assert_true(rip < vm->low);
-		if (vm->gdt_set)
+		if (vm->gdt_set && (vm->controls[CTL_CR0] & CR0_PG))	/* otherwise as a 32-bit kernel */
 			check_entry_state(vm, rip - 0x200);
 	}
 	fixture_destroy(vm);
@@ -457,6 +510,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_alone),
+		cmocka_unit_test(test_32bit_kernel),
+		cmocka_unit_test(test_modules_are_refused),
 		cmocka_unit_test(test_initrd),
 		cmocka_unit_test(test_initrd_that_does_not_fit),
 		cmocka_unit_test(test_too_little_memory),
