@@ -211,11 +211,7 @@ void exit_clts(struct vcpu *vcpu)
 
 void exit_lmsw(struct vcpu *vcpu, u16 value)
 {
-	const u64 writable = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
-	u64 cr0 = vcpu->ops->control_get(vcpu, CTL_CR0);
-
-	/* LMSW can set PE, not clear it. */
-	finish(vcpu, control_write_cr0(vcpu, (cr0 & ~(writable & ~CR0_PE)) | (value & writable)));
+	finish(vcpu, control_lmsw(vcpu, value));
 }
 
 void exit_unexpected(struct vcpu *vcpu, const char *format, ...)

@@ -15,7 +15,7 @@ const char *vm_name(const struct vm *vm);
 #define vm_info(vm, ...)  log_line(LOG_INFO, vm_name(vm), __VA_ARGS__)
 #define vm_debug(vm, ...) log_line(LOG_DEBUG, vm_name(vm), __VA_ARGS__)
 
-enum once_kind { ONCE_PORT_READ, ONCE_PORT_WRITE, ONCE_MSR_READ, ONCE_MSR_WRITE, ONCE_MMIO, ONCE_OTHER };
+enum once_kind { ONCE_PORT_READ, ONCE_PORT_WRITE, ONCE_MSR_READ, ONCE_MSR_WRITE, ONCE_MMIO, ONCE_INSTRUCTION, ONCE_OTHER };
 
 #define VM_ONCE_ENTRIES 128
 

@@ -109,6 +109,7 @@ static u8 decode_prefixes(struct decoder *d)
 		} else if (take_prefix(d, byte)) {
 			d->insn->rex = 0; /* REX counts only directly before the opcode */
 		} else {
+			d->insn->prefixes = d->insn->length - 1;
 			return byte;
 		}
 	}
@@ -212,6 +213,7 @@ static void decode_modrm(struct decoder *d, bool register_only)
 	u8 modrm = fetch(d, 1);
 
 	insn->has_modrm = true;
+	insn->modrm_at = insn->length - 1;
 	insn->modrm_mod = register_only ? 3 : modrm >> 6;
 	insn->digit = modrm >> 3 & 7;
 	insn->modrm_reg = insn->digit | (insn->rex & REX_R ? 8 : 0);
@@ -335,6 +337,16 @@ static void decode_legacy(struct decoder *d, u8 first)
 		insn->immediate = fetch_signed(d, insn->immediate_size);
 }
 
+/* REX.R, X and B are in the first payload byte, inverted; the VEX prefix of two bytes has R only. */
+static u8 vex_rex(const struct decoder *d, u8 first, u8 payload)
+{
+	u8 inverted = ~payload;
+
+	if (d->mode != INSN_MODE_64)
+		return 0;
+	return first == 0xc5 ? inverted >> 5 & REX_R : inverted >> 5 & 7;
+}
+
 /* VEX, EVEX and XOP begin like LDS, LES, BOUND and POP with a ModRM that is undefined for those. */
 static bool is_vex(const struct decoder *d, u8 first)
 {
@@ -359,8 +371,10 @@ static void decode_vex(struct decoder *d, u8 first)
 	unsigned int immediate = 0;
 
 	insn->vex = true;
+	insn->evex = first == 0x62;
 	if (insn->lock || insn->rep || insn->repne || insn->operand_size_prefix || insn->rex)
 		fail(d, -EINVAL);
+	insn->rex = vex_rex(d, first, payload);
 	if ((first == 0x8f) != (map >= 8) || (map > 3 && (first == 0xc4)))
 		fail(d, -EINVAL);
 
@@ -384,6 +398,7 @@ static void decode_vex(struct decoder *d, u8 first)
 	}
 	if (has_modrm)
 		decode_modrm(d, false);
+	insn->immediate_size = immediate;
 	fetch(d, immediate);
 }
 

@@ -39,7 +39,10 @@ struct insn {
 	/* F0, F3, F2 seen; F3 and F2 also as mandatory prefixes. Of these two only the last one counts. */
 	bool lock, rep, repne;
 	bool operand_size_prefix;
-	bool vex;		/* VEX, EVEX or XOP: nothing but the length is meaningful */
+	bool vex;		/* VEX, EVEX or XOP: no field is meaningful but those that say so */
+	bool evex;		/* also with VEX: it is an EVEX prefix */
+	u8 prefixes;		/* also with VEX: how many bytes, REX included, are before the opcode or VEX prefix */
+	u8 modrm_at;		/* also with VEX: where the ModRM byte is */
 	u8 rex;			/* 0, or the effective REX byte */
 	u8 operand_size;	/* 1, 2, 4 or 8 bytes, as the opcode's width bit and prefixes say */
 	u8 address_size;	/* 2, 4 or 8 bytes */
@@ -54,8 +57,10 @@ struct insn {
 	u8 segment;
 	bool segment_override;	/* by a prefix that this mode does not ignore */
 	/*
-	 * Memory operand (has_modrm && modrm_mod != 3, or a moffs): base + index * scale +
-	 * displacement, cut to address_size. RIP is that of the next instruction.
+	 * Memory operand (has_modrm && modrm_mod != 3, or a moffs), also with VEX: base + index * scale +
+	 * displacement, cut to address_size. RIP is that of the next instruction. With EVEX a
+	 * displacement of one byte is to be multiplied by the operand's size; with vectors of addresses
+	 * (gathers, scatters) the index is a vector register.
 	 */
 	bool has_memory;
 	u8 base;		/* register number 0-15, INSN_NO_REGISTER or INSN_REG_RIP */
@@ -63,7 +68,7 @@ struct insn {
 	u8 scale;		/* 1, 2, 4, 8 */
 	s64 displacement;	/* sign-extended; for a moffs the absolute offset, zero-extended */
 	/*
-	 * Bytes, 0 if there is none. Two immediates (ENTER, far pointers, EXTRQ) become one number, with
+	 * Bytes, 0 if there is none, also with VEX. Two immediates (ENTER, far pointers, EXTRQ) become one number, with
 	 * the first in its low bytes. At most 4 bytes, except for MOV (8) and far pointers (4 or 6).
 	 */
 	u8 immediate_size;

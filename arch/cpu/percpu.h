@@ -8,6 +8,7 @@ struct vcpu;
 struct sched;
 struct vcpu_ops;
 struct trace_record;
+struct native;
 
 #define MAX_CPUS 256
 
@@ -62,6 +63,8 @@ struct percpu {
 	u64 nmi_count, debug_count, init_count;	/* this CPU, in its exception handlers; nmi_count: from outside */
 	void *arch_data;		/* constant; owned by arch/cpu/gdt.c: GDT and TSS */
 	u32 state;			/* atomic: enum cpu_state */
+	struct native *native;		/* this CPU; owned by arch/fault/native.c. NULL: not used so far */
+	bool native_failed;		/* this CPU: there was no memory for it */
 	char left_out[128];		/* why, in words; this CPU, before it sets CPU_LEFT_OUT */
 	u64 msrs_changed, msrs_refused;	/* this CPU, before it sets CPU_READY; a bit for each row of arch/cpu/msr_settings.c */
 	u32 microcode_found;		/* the revision that it had before; likewise */

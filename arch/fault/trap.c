@@ -7,6 +7,7 @@
 #include "arch/cpu/gdt.h"
 #include "arch/fault/extable.h"
 #include "arch/fault/machine_check.h"
+#include "arch/fault/native.h"
 #include "arch/fault/nmi.h"
 #include "arch/fault/panic.h"
 #include "lib/errno.h"
@@ -122,7 +123,7 @@ static void handle_exception(struct trap_frame *frame)
 		this_cpu()->init_count++;
 		return;
 	}
-	if (!fix_up(frame))
+	if (!fix_up(frame) && !native_fix_up(frame))
 		panic_trap(frame);
 }
 

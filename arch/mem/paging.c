@@ -22,7 +22,7 @@ static bool final_tables;
 /* Top-level entries that all address spaces share. */
 static const u64 shared_areas[] = {
 	HOST_DIRECT_MAP, HOST_MMIO, HOST_WINDOWS, HOST_WINDOWS + HOST_WINDOW_SIZE,
-	HOST_WINDOWS + 2 * HOST_WINDOW_SIZE, HOST_STACKS, HOST_IMAGE,
+	HOST_WINDOWS + 2 * HOST_WINDOW_SIZE, HOST_STACKS, HOST_NATIVE, HOST_IMAGE,
 };
 _Static_assert(PHYS_WINDOWS == 3, "a top-level entry for each slot");
 

@@ -7,6 +7,7 @@
  *   HOST_MMIO           device registers (RW NX, uncached) and firmware tables (R NX), permanent
  *   HOST_WINDOWS        phys_window(), one top-level entry for each slot, RW NX
  *   HOST_STACKS         per-CPU stacks, each with an unmapped guard page below
+ *   HOST_NATIVE         per-CPU pages of arch/fault/native.c: code RX, an operand RW NX
  *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
  *
  * All address spaces share every top-level entry except that of HOST_GUEST_WINDOW, so a later mapping in a
@@ -23,6 +24,7 @@
 #define HOST_WINDOWS	  0xffffc80000000000ull
 #define HOST_WINDOW_SIZE  (512ull << 30) /* of each slot */
 #define HOST_STACKS	  0xffffd00000000000ull
+#define HOST_NATIVE	  0xffffd80000000000ull
 #define HOST_IMAGE	  0xffffffff80000000ull
 
 #define EARLY_MEMORY	  GIB(4) /* physical memory that the boot page tables map */

@@ -11,6 +11,7 @@ struct vcpu;
 
 /* 0, or -EINVAL: the write must raise #GP(0). */
 int control_write_cr0(struct vcpu *vcpu, u64 value);
+int control_lmsw(struct vcpu *vcpu, u16 value);	/* as LMSW writes it */
 int control_write_cr3(struct vcpu *vcpu, u64 value);
 int control_write_cr4(struct vcpu *vcpu, u64 value);
 int control_write_cr8(struct vcpu *vcpu, u64 value);

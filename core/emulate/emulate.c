@@ -18,11 +18,6 @@
 #define LOOK_AGAIN    1000
 #define LOOK_AGAIN_NS 1000000000ull
 
-struct code {
-	u8 bytes[INSN_MAX_LENGTH];
-	unsigned length;
-};
-
 /* How many of the wanted bytes one translation covers: up to the end of the page or of the code segment. */
 static unsigned fetchable(struct vcpu *vcpu, u64 offset, gva_t gva, unsigned wanted)
 {
@@ -60,7 +55,7 @@ static int fetch_more(struct vcpu *vcpu, struct code *code)
 	return error ? -EFAULT : 0;
 }
 
-static enum insn_mode code_mode(struct vcpu *vcpu)
+enum insn_mode emulate_mode(struct vcpu *vcpu)
 {
 	struct segment cs;
 
@@ -85,7 +80,7 @@ static int peek_byte(struct vcpu *vcpu, unsigned at, u8 *byte)
 
 int emulate_peek(struct vcpu *vcpu, struct insn *insn)
 {
-	enum insn_mode mode = code_mode(vcpu);
+	enum insn_mode mode = emulate_mode(vcpu);
 	u8 bytes[INSN_MAX_LENGTH];
 	int error = -EAGAIN;
 
@@ -104,20 +99,22 @@ void emulate_refuse(struct vcpu *vcpu, const char *why)
 
 	for (unsigned i = 0; i < INSN_MAX_LENGTH && !peek_byte(vcpu, i, &byte); i++)
 		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", byte);
-	exit_unexpected(vcpu, "%s; the bytes at RIP are%s", why, text);
+	if (vm_once(vcpu->vm, ONCE_INSTRUCTION, vcpu_reg_read(vcpu, REG_RIP) & PAGE_MASK))
+		vm_error(vcpu->vm, "%s; the bytes at RIP are%s: #UD is raised (logged once per page)", why, text);
+	event_raise(vcpu, X86_UD);
 }
 
 /* Read the second page only if the instruction continues there: otherwise it need not be mapped. */
-int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
+int emulate_fetch_code(struct vcpu *vcpu, struct insn *insn, struct code *code)
 {
-	enum insn_mode mode = code_mode(vcpu);
-	struct code code = { .length = 0 };
+	enum insn_mode mode = emulate_mode(vcpu);
 	int error;
 
+	code->length = 0;
 	do {
-		if (fetch_more(vcpu, &code))
+		if (fetch_more(vcpu, code))
 			return -EFAULT;
-		error = insn_decode(code.bytes, code.length, mode, insn);
+		error = insn_decode(code->bytes, code->length, mode, insn);
 	} while (error == -EAGAIN);
 	/* Another CPU of the guest has changed the code since the exit: what the processor raises for the new code. */
 	if (error == -E2BIG)
@@ -125,6 +122,13 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
 	else if (error)
 		event_raise(vcpu, X86_UD);
 	return error ? -EFAULT : 0;
+}
+
+int emulate_fetch(struct vcpu *vcpu, struct insn *insn)
+{
+	struct code code;
+
+	return emulate_fetch_code(vcpu, insn, &code);
 }
 
 void emulate_look_again(struct vcpu *vcpu)

@@ -36,6 +36,15 @@ int emulate_fetch(struct vcpu *vcpu, struct insn *insn);
 
 /* Decode it without a trace in the guest. -EFAULT: its bytes are out of reach; -EINVAL: they are no instruction. */
 int emulate_peek(struct vcpu *vcpu, struct insn *insn);
+/* The bytes that were fetched, and their number: the instruction, and what follows it. */
+struct code {
+	u8 bytes[INSN_MAX_LENGTH];
+	unsigned length;
+};
+int emulate_fetch_code(struct vcpu *vcpu, struct insn *insn, struct code *code);
+
+/* The mode that the guest's code is decoded in. */
+enum insn_mode emulate_mode(struct vcpu *vcpu);
 
 /*
  * The instruction at RIP is not the one that exited: another CPU of the guest has changed the code since. Leave
@@ -78,5 +87,8 @@ void emulate_string(struct vcpu *vcpu, const struct insn *insn);
  */
 void emulate_advance(struct vcpu *vcpu, unsigned length);
 
-/* End the VM because the instruction is not emulated: log `why` and the bytes at RIP. */
+/*
+ * The instruction is not emulated: raise #UD, as a processor that does not have it. Logs `why` and the bytes at RIP,
+ * once for a page of code.
+ */
 void emulate_refuse(struct vcpu *vcpu, const char *why);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MMIO: emulation of instructions that read or write one explicit memory operand.
+ * MMIO: emulation of instructions that read or write one explicit memory operand. The common ones are here.
  * Intel SDM, "Instruction Set Reference", "Opcode Map".
  */
 #include "arch/cpu/x86.h"
 #include "core/emulate/alu.h"
+#include "core/emulate/by_hand.h"
 #include "core/emulate/emulate.h"
+#include "core/emulate/native.h"
 #include "core/emulate/operand.h"
 #include "core/exit.h"
 #include "core/vcpu.h"
@@ -360,6 +362,10 @@ static emulator *find(struct vcpu *vcpu, const struct insn *insn)
 	return NULL;
 }
 
+/*
+ * An instruction with a memory operand that Lamina does not emulate, and that no guest's processor has: CPUID
+ * announces none of them, except for gathers and scatters and the rarest ones on the stack.
+ */
 static void refuse(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	char why[80];
@@ -371,9 +377,22 @@ static void refuse(struct vcpu *vcpu, const struct tdp_fault *fault)
 	emulate_refuse(vcpu, why);
 }
 
+/* An instruction that is not in the tables above. */
+static void emulate_other(struct vcpu *vcpu, const struct insn *insn, const struct code *code,
+			  const struct tdp_fault *fault)
+{
+	if (emulate_native(vcpu, insn, code->bytes, fault) || emulate_by_hand(vcpu, insn))
+		return;
+	if (insn->has_memory || emulate_uses_stack(insn))
+		refuse(vcpu, fault);
+	else
+		emulate_look_again(vcpu);
+}
+
 void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	struct insn insn;
+	struct code code;
 	struct access access = { .vcpu = vcpu, .insn = &insn, .fault = fault };
 	emulator *emulate;
 
@@ -382,17 +401,15 @@ void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 				vcpu->events.reinject.vector, (unsigned long long)fault->gpa);
 		return;
 	}
-	if (emulate_fetch(vcpu, &insn))
+	if (emulate_fetch_code(vcpu, &insn, &code))
 		return;
 	if (emulate_is_string(&insn)) {
 		emulate_string(vcpu, &insn);
 		return;
 	}
 	emulate = find(vcpu, &insn);
-	if (!emulate)
-		refuse(vcpu, fault);
-	else if (!insn.has_memory)
-		emulate_look_again(vcpu);
+	if (!emulate || !insn.has_memory)
+		emulate_other(vcpu, &insn, &code, fault);
 	else if (!emulate(&access))
 		emulate_advance(vcpu, insn.length);
 }

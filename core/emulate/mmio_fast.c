@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fast path for nearly all MMIO: plain MOV of 4 or 8 bytes between memory and a general register, or
- * from an immediate to memory, with no prefix except REX and, in 64-bit mode, the address size. It needs no decoder tables and raises no
- * fault. core/emulate/mmio.c handles everything else, and can handle these too.
+ * from an immediate to memory, with no prefix except REX and, in 64-bit mode, the address size. It needs no
+ * decoder tables and raises no fault. core/emulate/mmio.c handles everything else, and can handle these too.
  * Intel SDM, "Instruction Format", "ModR/M and SIB Bytes".
  */
 #include "core/emulate/code.h"
@@ -29,8 +29,8 @@ static inline u32 take_u32(struct fast_mov *mov)
 
 /*
  * Compute only the low half of the address: only the offset in the page is compared with the address
- * that the processor reports, and in 64-bit mode an address-size prefix changes only the other half. False for RIP-relative operands, which need the instruction's length, and
- * for RSP, which is not always up to date in regs[].
+ * that the processor reports, and in 64-bit mode an address-size prefix changes only the other half. False for
+ * RIP-relative operands, which need the instruction's length, and for RSP, which is not always up to date in regs[].
  */
 static bool take_operand(struct fast_mov *mov, const struct vcpu *vcpu, bool code_64)
 {

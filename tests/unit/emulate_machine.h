@@ -107,4 +107,15 @@ static inline void expect_words(const char *part)
 	assert_int_equal(fake.instructions_done, 0);
 }
 
+/* The instruction is none that Lamina emulates: #UD, and words. */
+static inline void expect_refused(const char *part)
+{
+	assert_false(fake.ended);
+	if (!strstr(fake.words, part))
+		fail_msg("\"%s\" does not say \"%s\"", fake.words, part);
+	assert_true(fake.faulted);
+	assert_int_equal(fake.vector, X86_UD);
+	assert_int_equal(fake.instructions_done, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -45,6 +45,11 @@ static void table_get(struct vcpu *vcpu, bool idt, struct descriptor_table *tabl
 	*table = fake.tables[idt];
 }
 
+static void table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *table)
+{
+	fake.tables[idt] = *table;
+}
+
 static void instruction_done(struct vcpu *vcpu)
 {
 	fake.instructions_done++;
@@ -91,6 +96,7 @@ static const struct vcpu_ops operations = {
 	.segment_get = segment_get,
 	.segment_set = segment_set,
 	.table_get = table_get,
+	.table_set = table_set,
 	.instruction_done = instruction_done,
 	.step_over = step_over,
 	.code_view = code_view,
@@ -344,6 +350,25 @@ void event_raise_page_fault(struct vcpu *vcpu, gva_t address, u32 error_code)
 void event_raise_debug(struct vcpu *vcpu, u64 dr6_bits)
 {
 	raise(X86_DB, false, 0, dr6_bits);
+}
+
+bool vm_once(struct vm *vm, enum once_kind kind, u64 index)
+{
+	return true;
+}
+
+const char *vm_name(const struct vm *vm)
+{
+	return "fake";
+}
+
+void log_line(enum log_level level, const char *subject, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(fake.words, sizeof(fake.words), format, args);
+	va_end(args);
 }
 
 void exit_unexpected(struct vcpu *vcpu, const char *format, ...)

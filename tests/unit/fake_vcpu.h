@@ -27,7 +27,7 @@ struct fake_machine {
 	struct vcpu vcpu;
 	u64 controls[CTL_XCR0 + 1];
 	struct segment segments[SEG_COUNT];
-	struct descriptor_table tables[2];	/* GDT, IDT */
+	struct descriptor_table tables[2];	/* GDTR, IDTR */
 	u8 physical_bits;
 
 	u8 *ram, *mmio;			/* heap blocks of exactly their size */

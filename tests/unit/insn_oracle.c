@@ -279,6 +279,7 @@ static void check_modrm(const struct comparison *c)
 	check(c, "has_modrm", c->ours.has_modrm, has_modrm);
 	if (!has_modrm)
 		return;
+	check(c, "modrm_at", c->ours.modrm_at, c->theirs.raw.modrm.offset);
 	check(c, "mod", c->ours.modrm_mod, mod_ignored ? 3 : c->theirs.raw.modrm.mod);
 	check(c, "digit", c->ours.digit, c->theirs.raw.modrm.reg);
 	check(c, "reg", c->ours.modrm_reg, c->theirs.raw.modrm.reg | c->theirs.raw.rex.R << 3);
@@ -327,6 +328,7 @@ static void check_memory(const struct comparison *c, const ZydisDecodedOperandMe
 {
 	u8 base = number_of(memory->base);
 	s64 displacement = memory->disp.has_displacement ? memory->disp.value : 0;
+	bool vector_index = memory->type == ZYDIS_MEMOP_TYPE_VSIB;
 
 	if (memory->base == ZYDIS_REGISTER_R13D && c->theirs.raw.modrm.mod == 0 &&
 	    c->theirs.raw.modrm.rm == 4) {
@@ -334,9 +336,12 @@ static void check_memory(const struct comparison *c, const ZydisDecodedOperandMe
 		base = INSN_NO_REGISTER;
 		displacement = c->theirs.raw.disp.value;
 	}
+	if (c->ours.evex)	/* Zydis multiplies it */
+		displacement = c->theirs.raw.disp.value;
 	check(c, "base", c->ours.base, base);
-	check(c, "index", c->ours.index, number_of(memory->index));
-	if (memory->index != ZYDIS_REGISTER_NONE)
+	if (!vector_index)
+		check(c, "index", c->ours.index, number_of(memory->index));
+	if (memory->index != ZYDIS_REGISTER_NONE && !vector_index)
 		check(c, "scale", c->ours.scale, memory->scale);
 	check(c, "displacement", c->ours.displacement, displacement);
 
@@ -400,7 +405,7 @@ static void check_operands(const struct comparison *c)
 		}
 	}
 	check(c, "has_memory", c->ours.has_memory, has_memory);
-	if (is_string_or_xlat(&c->ours))
+	if (!c->ours.vex && is_string_or_xlat(&c->ours))
 		check_string(c);
 }
 
@@ -438,6 +443,20 @@ static void check_opcode(const struct comparison *c)
 	check(c, "opcode", c->ours.opcode, is_3dnow ? 0x0f : c->theirs.opcode);
 }
 
+/* The memory operand, and what follows it. */
+static void check_vex(const struct comparison *c)
+{
+	check(c, "evex", c->ours.evex, c->theirs.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	      c->theirs.encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX);
+	if (!c->ours.has_modrm)
+		return;
+	check(c, "modrm_at", c->ours.modrm_at, c->theirs.raw.modrm.offset);
+	check(c, "address_size", c->ours.address_size, c->theirs.address_width / 8);
+	check(c, "immediate_size", c->ours.immediate_size,
+	      (c->theirs.raw.imm[0].size + c->theirs.raw.imm[1].size) / 8);
+	check_operands(c);
+}
+
 static void check_fields(const struct comparison *c)
 {
 	int index = find_emulated(&c->ours);
@@ -447,8 +466,11 @@ static void check_fields(const struct comparison *c)
 	check(c, "length", c->ours.length, c->theirs.length);
 	check(c, "vex", c->ours.vex, c->theirs.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
 	      c->theirs.encoding != ZYDIS_INSTRUCTION_ENCODING_3DNOW);
-	if (c->ours.vex)
+	check(c, "prefixes", c->ours.prefixes, c->theirs.raw.prefix_count);
+	if (c->ours.vex) {
+		check_vex(c);
 		return;
+	}
 	check_opcode(c);
 	check_prefixes(c);
 	check_sizes(c);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fast path for MMIO does the same as the full emulation, or nothing at all. */
+/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
+/* link: tests/unit/fake_native.c */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
 /* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */

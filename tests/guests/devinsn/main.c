@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instructions of every kind whose operand is device memory: on the stack, of x87 and vector registers, of segment
+ * registers and descriptor tables. Where nothing is, all bits read as ones, writes are lost, and the instruction
+ * does the rest of what it does with RAM. Intel SDM, "Instruction Set Reference".
+ */
+#include "guest.h"
+
+#define COUNT	(LAPIC + 0x380)		/* keeps all 32 bits; its interrupt stays masked */
+#define NOBODY	0xd0000000ul
+
+static u8 area[512] __attribute__((aligned(64)));
+u8 ones[512] __attribute__((aligned(64)));
+static const u32 mxcsr = 0x1f80;
+u64 ram[8] __attribute__((aligned(64)));
+static bool avx;
+
+/* The instruction with RBX = NOBODY, RAX = 5, RDX = 7: what is in RAX afterwards. */
+#define RUN(insn) ({										\
+	ulong a_ = 5, d_ = 7, v_ = TRY(insn, : "+a"(a_), "+d"(d_) : "b"(NOBODY)			\
+				       : "memory", "cc", "rcx", "r12");	\
+	if (v_ != NO_TRAP)									\
+		check_eq(v_, NO_TRAP, insn);							\
+	a_;											\
+})
+#define TRAPS(insn, vector)										\
+	check_eq(TRY(insn, : : "b"(NOBODY) : "memory", "cc", "rax", "rcx", "rdx"), vector, insn)
+
+static void integers(void)
+{
+	check_eq(RUN("cmove (%%rbx), %%eax; stc; cmovc (%%rbx), %%eax"), 0xffffffff, "CMOVcc");
+	check_eq(RUN("imul (%%rbx), %%eax"), (u32)-5, "IMUL");
+	check_eq(RUN("mull (%%rbx)"), (u32)-5, "MUL");
+	check_eq(RUN("mov $9, %%eax; xor %%edx, %%edx; divb (%%rbx)"), 9 << 8, "DIV: remainder in AH");
+	check_eq(RUN("bsf (%%rbx), %%eax"), 0, "BSF");
+	check_eq(RUN("bsr (%%rbx), %%rax"), 63, "BSR");
+	check_eq(RUN("popcnt (%%rbx), %%rax"), 64, "POPCNT");
+	RUN("sete (%%rbx)");
+	RUN("shll $1, (%%rbx)");
+	RUN("rorw $3, (%%rbx)");
+	check_eq(RUN("xor %%ecx, %%ecx; shldl $3, %%eax, (%%rbx); setc %%cl; movzx %%cl, %%eax"), 1, "SHLD: CF is a one");
+	check_eq(RUN("xor %%ebx, %%ebx; mov $0xd0000000, %%ebx; xor %%ecx, %%ecx; lock cmpxchg8b (%%rbx)"),
+		 0xffffffff, "CMPXCHG8B compares and loads");
+	check_eq(RUN("mov %%rsp, %%r12; mov $1, %%esp; cmovne (%%rbx), %%rsp; mov %%rsp, %%rax; mov %%r12, %%rsp"),
+		 RUN("mov $1, %%ecx; xor %%eax, %%eax; cmovne (%%rbx), %%rcx; mov %%rcx, %%rax"), "RSP as a register");
+	check_eq(RUN("push %%rbx; mov $1, %%al; xlatb; pop %%rbx"), 0xff, "XLAT");
+	TRAPS("mov $7, %%edx; divl (%%rbx); xor %%ecx, %%ecx; div %%ecx", DE);
+}
+
+static void stack(void)
+{
+	check_eq(RUN("pushq (%%rbx); pop %%rax"), ~0ull, "PUSH of device memory");
+	RUN("push %%rax; popq (%%rbx)");
+	check_eq(RUN("mov %%rsp, %%r12; lea 0x800(%%rbx), %%rsp; push %%rax; push $3; pushf; pop %%rax; mov %%rsp, %%rcx;"
+		     "mov %%r12, %%rsp; lea -0x800(%%rcx), %%rax; sub %%rbx, %%rax"), (ulong)-16, "a stack there moves");
+	check_eq(RUN("mov %%rsp, %%r12; lea 0x800(%%rbx), %%rsp; push %%rax; pop %%rax; mov %%r12, %%rsp"), ~0ull,
+		 "... and forgets");
+	check_eq(RUN("mov %%rsp, %%r12; lea 0x800(%%rbx), %%rsp; call 1f; 1: mov %%rsp, %%rax; mov %%r12, %%rsp;"
+		     "sub %%rbx, %%rax"), 0x7f8, "CALL with a stack there");
+	check_eq(TRY("jmp *(%%rbx)", : : "b"(NOBODY) : "memory"), PF, "JMP through device memory");
+	check_eq(trap.cr2, ~0ull, "... to the last byte");
+}
+
+static void vectors(void)
+{
+	u64 low = 0;
+
+	RUN("movaps %%xmm0, (%%rbx)");
+	RUN("movntdq %%xmm0, (%%rbx)");
+	RUN("movdqu %%xmm0, 0xffc(%%rbx)");
+	check_eq(RUN("movups (%%rbx), %%xmm1; movq %%xmm1, %%rax"), ~0ull, "MOVUPS");
+	check_eq(RUN("pxor %%xmm0, %%xmm0; movd (%%rbx), %%xmm0; movq %%xmm0, %%rax"), 0xffffffff, "MOVD zeroes the rest");
+	check_eq(RUN("pxor %%xmm0, %%xmm0; paddb (%%rbx), %%xmm0; movq %%xmm0, %%rax"), ~0ull, "PADDB");
+	check_eq(RUN("cvtsi2sdl (%%rbx), %%xmm0; movq %%xmm0, %%rax"), 0xbff0000000000000ull, "CVTSI2SD of -1");
+	check_eq(RUN("movq (%%rbx), %%mm0; movq %%mm0, %%rax; emms"), ~0ull, "MOVQ of an MMX register");
+	RUN("movq %%mm0, (%%rbx); emms");
+	RUN("stmxcsr (%%rbx)");
+	/* QEMU ignores reserved bits: in RAM, too. */
+	TRAPS("ldmxcsr (%%rbx)", TRY("ldmxcsr ones(%%rip)", : : : "memory"));
+	asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+	check_eq(TRY("movaps 8(%%rbx), %%xmm0", : : "b"(NOBODY) : "memory"), GP, "MOVAPS checks its alignment");
+	asm volatile("movd %0, %%xmm0; movd %%xmm0, (%1)" : : "r"(0x12345678), "r"(COUNT) : "memory");
+	check_eq(mmio_read(COUNT), 0x12345678, "MOVD stores to a register");
+	asm volatile("pxor %%xmm0, %%xmm0; movss (%1), %%xmm0; movq %%xmm0, %0" : "=r"(low) : "r"(COUNT) : "memory");
+	check_eq(low, 0x12345678, "MOVSS loads it");
+	asm volatile("shll $4, (%0)" : : "r"(COUNT) : "memory", "cc");
+	check_eq(mmio_read(COUNT), 0x23456780, "SHL changes it");
+	asm volatile("clflush (%0)" : : "r"(COUNT) : "memory");
+	check_eq(mmio_read(COUNT), 0x23456780, "CLFLUSH does not");
+	if (!avx)
+		return;
+	check_eq(RUN("vmovups (%%rbx), %%ymm1; vextractf128 $1, %%ymm1, %%xmm1; movq %%xmm1, %%rax; vzeroupper"), ~0ull,
+		 "VMOVUPS");
+	RUN("vmovups %%ymm1, 0xff0(%%rbx)");
+	RUN("vpxor %%xmm1, %%xmm1, %%xmm1; vmaskmovps %%ymm1, %%ymm1, (%%rbx); vzeroupper");
+}
+
+static void x87(void)
+{
+	check_eq(RUN("fninit; fildl (%%rbx); fistpl ram(%%rip); mov ram(%%rip), %%eax"), 0xffffffff, "FILD of -1");
+	RUN("fldz; fstpl (%%rbx)");
+	RUN("fldz; fstpt (%%rbx)");
+	RUN("fnstcw (%%rbx)");
+	RUN("fnstenv (%%rbx)");
+	RUN("fxsave (%%rbx)");
+	TRAPS("fxrstor (%%rbx)", TRY("fxrstor ones(%%rip)", : : : "memory"));
+	asm volatile("fninit; fxsave (%0)" : : "r"(area) : "memory");
+	check_eq(*(u16 *)area, 0x37f, "the control word is still FNINIT's");
+}
+
+static void systems(void)
+{
+	struct { u16 limit; u64 base; } __attribute__((packed)) before, after;
+
+	RUN("mov %%ds, (%%rbx)");
+	RUN("sidt (%%rbx)");
+	RUN("smsw (%%rbx)");
+	RUN("sldt (%%rbx)");
+	RUN("prefetcht0 (%%rbx); prefetchw (%%rbx); nopl (%%rbx)");
+	asm volatile("sidt %0" : "=m"(before));
+	check_eq(TRY("lidt (%%rbx)", : : "b"(NOBODY) : "memory"), NO_TRAP, "LIDT");
+	asm volatile("sidt %0\n\tlidt %1" : "=m"(after) : "m"(before));
+	check(after.limit == 0xffff && after.base == ~0ull, "... takes all ones, a canonical address");
+	TRAPS("ltr (%%rbx)", GP);
+	check_eq(trap.error, 0xfffc, "... with the selector");
+	TRAPS("mov (%%rbx), %%es", GP);
+	check_eq(RUN("xor %%eax, %%eax; lar (%%rbx), %%ecx; setz %%al"), 0, "LAR finds no descriptor");
+}
+
+int main(void)
+{
+	if (qemu_tcg()) {
+		skip("all of it", "QEMU's empty memory reads as 0");
+		check(true, "nothing to do");
+		return 0;
+	}
+	WRITE_CR(0, (READ_CR(0) & ~0xcul) | 2);		/* EM, TS off; MP */
+	WRITE_CR(4, READ_CR(4) | 0x600);		/* OSFXSR, OSXMMEXCPT */
+	if (cpuid(1, 0).c & BIT(26) && cpuid(1, 0).c & BIT(28)) {
+		WRITE_CR(4, READ_CR(4) | BIT(18));
+		asm volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+		avx = true;
+	}
+	for (u32 i = 0; i < sizeof(ones); i++)
+		ones[i] = 0xff;
+	lapic_write(0xf0, 0x1ff);
+	lapic_write(0x320, BIT(16));
+	integers();
+	stack();
+	vectors();
+	x87();
+	systems();
+	return 0;
+}
