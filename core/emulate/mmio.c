@@ -11,6 +11,7 @@
 #include "core/emulate/operand.h"
 #include "core/exit.h"
 #include "core/vcpu.h"
+#include "lib/errno.h"
 #include "lib/printf.h"
 
 struct access {
@@ -377,13 +378,41 @@ static void refuse(struct vcpu *vcpu, const struct tdp_fault *fault)
 	emulate_refuse(vcpu, why);
 }
 
+static void refuse_delivery(struct vcpu *vcpu, unsigned vector, const struct tdp_fault *fault)
+{
+	exit_unexpected(vcpu, "delivery of vector %u uses 0x%llx, where there is no RAM", vector,
+			(unsigned long long)fault->gpa);
+}
+
+/* The vector of INT n, INT3, INTO or INT1, of whose delivery not every processor tells. -ENOENT: another instruction. */
+static int software_interrupt(const struct insn *insn)
+{
+	if (insn->vex || insn->map != INSN_MAP_ONE)
+		return -ENOENT;
+	switch (insn->opcode) {
+	case 0xcc:
+		return X86_BP;
+	case 0xcd:
+		return (u8)insn->immediate;
+	case 0xce:
+		return X86_OF;
+	case 0xf1:
+		return X86_DB;
+	}
+	return -ENOENT;
+}
+
 /* An instruction that is not in the tables above. */
 static void emulate_other(struct vcpu *vcpu, const struct insn *insn, const struct code *code,
 			  const struct tdp_fault *fault)
 {
+	int vector = software_interrupt(insn);
+
 	if (emulate_native(vcpu, insn, code->bytes, fault) || emulate_by_hand(vcpu, insn))
 		return;
-	if (insn->has_memory || emulate_uses_stack(insn))
+	if (vector >= 0)
+		refuse_delivery(vcpu, (unsigned)vector, fault);
+	else if (insn->has_memory || emulate_uses_stack(insn))
 		refuse(vcpu, fault);
 	else
 		emulate_look_again(vcpu);
@@ -397,8 +426,7 @@ void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 	emulator *emulate;
 
 	if (vcpu->events.reinject.type != EVENT_NONE) {
-		exit_unexpected(vcpu, "delivery of vector %u uses 0x%llx, where there is no RAM",
-				vcpu->events.reinject.vector, (unsigned long long)fault->gpa);
+		refuse_delivery(vcpu, vcpu->events.reinject.vector, fault);
 		return;
 	}
 	if (emulate_fetch_code(vcpu, &insn, &code))

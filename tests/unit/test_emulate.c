@@ -603,6 +603,17 @@ static void test_event_delivery_to_device_memory(void **state)
 	expect_words("vector 49");
 	assert_int_equal(fake.mmio_writes, 0);
 	fake.vcpu.events.reinject.type = EVENT_NONE;
+
+	/* SVM runs INT n again, and does not report its delivery. */
+	PLACE(CODE, 0xcd, 0xb1);
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_words("delivery of vector 177 uses 0x50000000, where there is no RAM");
+	PLACE(CODE, 0xcc);
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_words("delivery of vector 3 uses");
+	PLACE(CODE, 0xf1);
+	access_device(FAKE_MMIO, TDP_WRITE);
+	expect_words("delivery of vector 1 uses");
 }
 
 int main(void)

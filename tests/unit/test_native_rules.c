@@ -226,7 +226,7 @@ static void check_outcome(enum insn_mode mode, const u8 *bytes, const struct dec
 	enter(mode);
 	place(CODE, bytes, LENGTH);
 	emulate_mmio(&fake.vcpu, &fault);
-	if (fake.ended)
+	if (fake.ended && d->insn.meta.category != ZYDIS_CATEGORY_INTERRUPT)	/* its delivery needs the stack */
 		describe(fake.words, mode, bytes, d);
 	if (strstr(fake.words, "not emulated") && !may_be_refused(d))
 		describe("is refused", mode, bytes, d);
