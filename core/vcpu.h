@@ -154,6 +154,7 @@ struct vcpu {
 	u64 timer_exits[4];		/* preemption timer: soft-disabled, forced, expired, spurious */
 	struct {
 		u64 made, alarms, reported;
+		u64 ticks;		/* TSC, that the checks took */
 	} entry_checks;			/* core/observe/entry_check.c */
 	/* Home CPU: where code has changed under an exit, since when, and how often. emulate_look_again() */
 	struct {

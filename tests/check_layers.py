@@ -20,7 +20,7 @@ MAY_INCLUDE = {
 }
 # A device model reaches its guest through these only, so that it can move out of ring 0 some day.
 DEVICE_FACING = {f"core/{name}.h" for name in
-                 ("device", "mem/guest_mem", "vtimer", "irqchip", "posted", "startup", "vm_alloc", "vm_console",
+                 ("device", "mem/guest_mem", "vtimer", "pace", "irqchip", "posted", "startup", "vm_alloc", "vm_console",
                   "vm_log")}
 # Within a folder: its subfolders, the lowest first. Each may include those before it. Files at the top of
 # arch and dev may include all subfolders; files at the top of core and its subfolders may include each other,

@@ -146,7 +146,7 @@ WP_PANIC = ("Bochs 3.0 panics where ring 0 writes to a read-only page with CR0.W
 CHECKED_GUESTS = tuple(checked(name, cannot=tuple(
     (setup, WP_PANIC) for setup in (BOCHS_VMX_NEW, fast(BOCHS_VMX_NEW)) if name == "longmode")) for name in (
     "realmode", "protmode", "longmode", "cpuid", "portio", "msr", "mmio", "mmio32", "devinsn", "timer",
-    "ioapic", "uart", "exceptions", "nmi", "nmistep", "tasks", "hostile"))
+    "ioapic", "uart", "exceptions", "nmi", "nmistep", "tasks", "ticks", "hostile"))
 
 NO_INTERRUPT_WITH_IF_0 = "Bochs (2.7, 3.0) lets no interrupt end an SVM guest that entered with IF clear"
 ENDINGS = (

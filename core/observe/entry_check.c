@@ -3,8 +3,10 @@
 #include "core/observe/entry_check.h"
 
 #include "arch/bootinfo/option.h"
+#include "arch/cpu/cpu.h"
 #include "core/observe/entry_rule.h"
 #include "core/vm.h"
+#include "core/vtimer.h"
 #include "lib/spinlock.h"
 
 #define KEPT 4		/* at most so many broken rules of one entry are reported */
@@ -68,11 +70,13 @@ static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_ex
 	struct findings found = { .count = 0 };
 	enum exit_fastpath fastpath;
 	bool refused;
+	u64 begin = tsc_now();
 
 	/* The vendors keep what they compare with: one CPU at a time. */
 	spin_lock(&lock);
 	checked->check_entry(vcpu, keep, &found);
 	spin_unlock(&lock);
+	vcpu->entry_checks.ticks += tsc_now() - begin;
 	fastpath = checked->vcpu_run(vcpu, force_immediate_exit);
 	refused = fastpath == EXIT_FASTPATH_ENTRY_FAILED && by_these_rules(&vcpu->failure);
 	vcpu->entry_checks.made++;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/pace.h"
 #include "core/posted.h"
 #include "core/vtimer.h"
 #include "dev/irq/apic_bus.h"
@@ -24,11 +25,12 @@ struct vcpu;
 /*
  * The shortest period at which the periodic timer interrupts. The counter counts at the rate that
  * the guest asked for, but interrupts that come faster than the host can deliver them would leave
- * the guest no time to run. TSC-deadline and one-shot mode need no bound: each shot is an exit.
+ * the guest no time to run. A slow host may take longer: core/pace.h. TSC-deadline and one-shot mode need no bound: each shot is an exit.
  */
 #define LAPIC_TIMER_MIN_PERIOD_NS 20000
 
 struct vlapic_timer {
+	struct pace pace;
 	struct vtimer vtimer;	/* armed only while its expiry would interrupt */
 	u32 initial;		/* initial count register */
 	u32 remaining;		/* the count at `start`; 0: stopped */

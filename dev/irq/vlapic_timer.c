@@ -96,11 +96,23 @@ static void arm(struct vlapic *vlapic, u64 now, u64 earliest)
 		vtimer_arm(&vlapic->timer.vtimer, MAX(deadline, earliest));
 }
 
+/* Ticks of the TSC until the next interrupt may come. */
+static u64 least_interval(struct vlapic *vlapic, u64 now)
+{
+	struct vlapic_timer *timer = &vlapic->timer;
+	u64 least = vtimer_from_ns(LAPIC_TIMER_MIN_PERIOD_NS), period;
+
+	if (mode(vlapic) != TIMER_PERIODIC)
+		return least;
+	period = vtimer_scale((u64)timer->initial << divide_shift(timer), vtimer_hz(), LAPIC_TIMER_HZ);
+	return MAX(least, pace_next(&timer->pace, vlapic->vcpu, "the local APIC's timer", MAX(period, least), now));
+}
+
 static void expire(struct vlapic *vlapic, u64 now)
 {
 	if (mode(vlapic) == TIMER_DEADLINE)
 		vlapic->timer.deadline = 0;
-	arm(vlapic, now, now + vtimer_from_ns(LAPIC_TIMER_MIN_PERIOD_NS));
+	arm(vlapic, now, now + least_interval(vlapic, now));
 	vlapic_signal(vlapic, LVT_TIMER);
 }
 
@@ -122,12 +134,13 @@ static inline u64 expire_if_due(struct vlapic *vlapic)
 	return now;
 }
 
-/* The same, and a deadline that has passed without an interrupt is forgotten. */
+/* The same, and a deadline that has passed without an interrupt is forgotten, and so is how fast it came. */
 static u64 settle(struct vlapic *vlapic)
 {
 	u64 now = expire_if_due(vlapic);
 
 	vlapic->timer.deadline = vlapic_timer_deadline(vlapic);
+	vlapic->timer.pace.tick = 0;
 	return now;
 }
 

@@ -6,12 +6,13 @@
  * A tick is not lost when the host is late or the guest has not taken the one before: ticks that are
  * owed are delivered later, at least MIN_INTERVAL_NS apart, each after the one before is taken. Of more
  * than MAX_OWED the oldest are dropped. The same interval limits the load of a guest that programs a
- * very high frequency.
+ * very high frequency, and core/pace.h that of a host on which each tick takes long.
  */
 #include "dev/isa/vpit.h"
 
 #include "core/device.h"
 #include "core/irqchip.h"
+#include "core/pace.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
@@ -43,6 +44,8 @@ struct vpit {
 	u8 system;		/* what was written to port 0x61 */
 
 	struct vtimer timer;	/* channel 0's next rising edge */
+	struct pace pace;
+	u64 interval;		/* TSC ticks from one tick of channel 0 to the next, at least */
 	bool line;		/* of IRQ 0 */
 	u64 delivered;		/* edges of channel 0 that were raised or dropped */
 	u64 last_edge;		/* TSC */
@@ -52,7 +55,7 @@ static void arm(struct vpit *vpit, u64 now)
 {
 	struct vpit_channel *channel = &vpit->channels[0];
 	u64 half_period = vtimer_scale(channel->period, vtimer_hz(), 2 * PIT_HZ);
-	u64 interval = vtimer_from_ns(MIN_INTERVAL_NS), deadline, edge;
+	u64 interval = MAX(vtimer_from_ns(MIN_INTERVAL_NS), vpit->interval), deadline, edge;
 
 	if (vpit->delivered < vpit_channel_edges(channel, now)) {
 		/* Ticks are owed. If the last one is not taken yet, check again after half a period. */
@@ -91,6 +94,8 @@ static void edge_due(struct vtimer *timer)
 	    (vpit->delivered < due && !irq_line_waiting(vpit->vm, PIT_IRQ))) {
 		vpit->delivered++;
 		vpit->last_edge = vtimer_now();
+		vpit->interval = pace_next(&vpit->pace, vm_bsp(vpit->vm), "the 8254's channel 0",
+					   vtimer_scale(vpit->channels[0].period, vtimer_hz(), PIT_HZ), vpit->last_edge);
 		set_line(vpit, false);
 		set_line(vpit, true);
 	}
@@ -128,6 +133,7 @@ static void control_word(struct vpit *vpit, u8 value, u64 now)
 	} else {
 		vpit_channel_control(&vpit->channels[index], value);
 		if (index == 0) {
+			vpit->pace.tick = vpit->interval = 0;
 			vpit->delivered = 0;
 			channel0_changed(vpit, now);
 		}

@@ -3,13 +3,14 @@
  * The real-time clock, from Motorola's "MC146818 Real-Time Clock plus RAM" data sheet. Time and
  * flags are updated on each access; a timer runs only while an interrupt is enabled and none is
  * pending. So all periods that end before the guest reads register C make one interrupt, as in the
- * chip, and no rate can flood the guest.
+ * chip, and no rate can flood the guest. On a host on which each tick takes long the rate is bounded, too: core/pace.h.
  */
 #include "dev/isa/vrtc.h"
 
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/mem/guest_mem.h"
+#include "core/pace.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
@@ -47,6 +48,8 @@ enum vrtc_register {
 struct vrtc {
 	struct vm *vm;
 	struct vtimer timer;
+	struct pace pace;
+	u64 earliest;		/* host TSC before which the timer does not fire again */
 	struct counter crystal;
 	u64 phase;		/* value of `crystal` at which the divider chain was 0 */
 	u64 tick;		/* divider's count when the fields below were last updated */
@@ -230,14 +233,18 @@ static void update_interrupt(struct vrtc *vrtc)
 	if (next == VTIMER_NEVER)
 		vtimer_cancel(&vrtc->timer);
 	else
-		vtimer_arm(&vrtc->timer, counter_deadline(&vrtc->crystal, vrtc->phase + next));
+		vtimer_arm(&vrtc->timer, MAX(counter_deadline(&vrtc->crystal, vrtc->phase + next), vrtc->earliest));
 }
 
 static void timer_fire(struct vtimer *timer)
 {
 	struct vrtc *vrtc = container_of(timer, struct vrtc, timer);
+	u64 now = vtimer_now();
 
 	catch_up(vrtc);
+	if (vrtc->ram[RTC_C] & vrtc->ram[RTC_B] & C_PERIODIC)
+		vrtc->earliest = now + pace_next(&vrtc->pace, vm_bsp(vrtc->vm), "the real-time clock",
+						 vtimer_scale(periodic_ticks(vrtc), vtimer_hz(), CRYSTAL_HZ), now);
 	update_interrupt(vrtc);
 }
 
@@ -330,6 +337,7 @@ static void vrtc_write(void *device, u16 port, u8 value)
 		return;
 	}
 	catch_up(vrtc);
+	vrtc->pace.tick = vrtc->earliest = 0;
 	write_register(vrtc, vrtc->index, value);
 	update_interrupt(vrtc);
 }

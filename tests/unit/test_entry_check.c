@@ -11,8 +11,12 @@ static enum exit_fastpath outcome;
 static bool forced;
 static char order[8];	/* c: checked, r: run */
 
+static u64 now;
+u64 vtimer_now(void) { return now; }
+
 static unsigned fake_check(struct vcpu *v, violation_sink *sink, void *context)
 {
+	now += 7;
 	static const char *const names[] = { "rule.a", "rule.b", "rule.c", "rule.d", "rule.e", "rule.f" };
 
 	strcat(order, "c");
@@ -96,6 +100,7 @@ static void a_refusal_that_a_rule_explains_is_none(void **state)
 	enter(1, EXIT_FASTPATH_ENTRY_FAILED, ENTRY_VMFAIL_VALID);
 	assert_int_equal(vcpu.entry_checks.alarms, 0);
 	assert_int_equal(vcpu.entry_checks.made, 2);
+	assert_int_equal(vcpu.entry_checks.ticks, 2 * 7);
 }
 
 static void a_refusal_without_a_rule_is_an_alarm(void **state)

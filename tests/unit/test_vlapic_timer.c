@@ -6,6 +6,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: core/pace.c */
 /* cflags: -DVM_MAX_VCPUS=4 */
 #include "apic_fixture.h"
 
@@ -269,6 +270,32 @@ static void test_shortest_period(void **state)
 	}
 	assert_in_range(fired, 400, 10 * MS / LAPIC_TIMER_MIN_PERIOD_NS + 1);
 	assert_int_equal(count(vm), 1);
+}
+
+/* Where the exits of a tick take longer than its period, the guest has a ninth of the time nevertheless. */
+static void test_shortest_period_on_a_slow_host(void **state)
+{
+	struct vm *vm = *state;
+	struct exit_statistics exits = { 0 };
+	u64 before = vtimer_now(), interval;
+
+	vm_bsp(vm)->statistics.by_kind[7] = &exits;
+	start(vm, VECTOR | PERIODIC, BY_1, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		fake_advance(vm, fake_deadline(vm) - vtimer_now());
+		before = vtimer_now();
+		exits.ticks += vtimer_from_ns(80 * US);
+	}
+	interval = fake_deadline(vm) - before;
+	assert_in_range(interval, vtimer_from_ns(89 * US), vtimer_from_ns(91 * US));
+	/* One that is set to fewer ticks than that is as it was set, and so is one that is set anew. */
+	apic_set(vm, 0, LAPIC_INITIAL_COUNT, LAPIC_TIMER_HZ / 10000);
+	fake_advance(vm, fake_deadline(vm) - vtimer_now());
+	before = vtimer_now();
+	exits.ticks += vtimer_from_ns(70 * US);
+	fake_advance(vm, fake_deadline(vm) - vtimer_now());
+	assert_in_range(vtimer_now() - before, vtimer_from_ns(99 * US), vtimer_from_ns(101 * US));
+	vm_bsp(vm)->statistics.by_kind[7] = NULL;
 }
 
 static void test_masked_counts_and_is_silent(void **state)
@@ -556,6 +583,7 @@ int main(void)
 		ON(test_periodic),
 		ON(test_periodic_keeps_its_phase),
 		ON(test_shortest_period),
+		ON(test_shortest_period_on_a_slow_host),
 		ON(test_masked_counts_and_is_silent),
 		ON(test_one_shot_that_ended_does_not_restart),
 		ON(test_due_before_the_entry_changes),

@@ -2,6 +2,7 @@
 /* The interval timer against Intel's 8254 data sheet, and its ticks against the clock. */
 /* link: dev/isa/vpit.c dev/isa/vpit_channel.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: core/pace.c */
 #include "fake_vm.h"
 
 #include "dev/isa/vpit.h"
@@ -547,6 +548,24 @@ static void test_late_ticks(void **state)
 	assert_int_equal(fake_of(vm)->lines[0].rises, rises + 200 + 63);
 }
 
+/* Where the exits of a tick take 400 us, the guest runs between two of them all the same. */
+static void test_short_period_on_a_slow_host(void **state)
+{
+	struct vm *vm = *state;
+	struct exit_statistics exits = { 0 };
+	u64 before = 0;
+
+	vm_bsp(vm)->statistics.by_kind[7] = &exits;
+	program(vm, 0, 0x04, 2);
+	for (unsigned i = 0; i < 10; i++) {
+		fake_advance(vm, fake_deadline(vm) - vtimer_now());
+		before = vtimer_now();
+		exits.ticks += vtimer_from_ns(400000);
+	}
+	assert_in_range(fake_deadline(vm) - before, vtimer_from_ns(449000), vtimer_from_ns(451000));
+	vm_bsp(vm)->statistics.by_kind[7] = NULL;
+}
+
 /* Ticks wait for a guest that has not taken the one before, as with interrupts off. */
 static void test_untaken_ticks(void **state)
 {
@@ -699,6 +718,7 @@ int main(void)
 		TEST(test_port_61),
 		cmocka_unit_test(test_no_drift),
 		TEST(test_late_ticks),
+		TEST(test_short_period_on_a_slow_host),
 		TEST(test_untaken_ticks),
 		TEST(test_how_often_an_untaken_tick_is_tried),
 		TEST(test_control_word_cancels_the_tick),

@@ -2,6 +2,7 @@
 /* The clock against Motorola's MC146818 data sheet, and the calendar against the C library's. */
 /* link: dev/isa/vrtc.c dev/isa/calendar.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: core/pace.c */
 #include "fake_vm.h"
 
 #include <time.h>
@@ -411,6 +412,27 @@ static unsigned count_periodic(struct vm *vm, u64 ns)
 	return count;
 }
 
+/* On a host on which the exits of a tick take 400 us, the guest runs between two of them all the same. */
+static void test_periodic_rate_on_a_slow_host(void **state)
+{
+	struct vm *vm = *state;
+	struct exit_statistics exits = { 0 };
+	u64 before;
+
+	vm_bsp(vm)->statistics.by_kind[7] = &exits;
+	set(vm, A, 0x23);
+	get(vm, C);
+	set(vm, B, 0x42);
+	for (unsigned i = 0; i < 10; i++) {
+		fake_advance(vm, fake_deadline(vm) - vtimer_now());
+		before = vtimer_now();
+		exits.ticks += vtimer_from_ns(400000);
+		get(vm, C);
+	}
+	assert_in_range(fake_deadline(vm) - before, vtimer_from_ns(449000), vtimer_from_ns(451000));
+	vm_bsp(vm)->statistics.by_kind[7] = NULL;
+}
+
 static void test_periodic_rates(void **state)
 {
 	static const unsigned hz[16] = { 0, 256, 128, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32,
@@ -734,6 +756,7 @@ int main(void)
 		TEST(test_nmi_bit_is_not_part_of_the_index),
 		TEST(test_update_interrupt),
 		TEST(test_periodic_rates),
+		TEST(test_periodic_rate_on_a_slow_host),
 		TEST(test_flags_without_enables),
 		TEST(test_alarm),
 		TEST(test_alarm_at_second_0),

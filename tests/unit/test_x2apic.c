@@ -6,6 +6,7 @@
 /* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: core/pace.c */
 /* cflags: -Xlinker --wrap=log_line */
 #include "apic_fixture.h"
 #include "dev/irq/irqchip.h"
