@@ -22,7 +22,7 @@ struct pace {
 };
 
 /*
- * A tick comes at `now`. Returns after how many ticks of the TSC the next one may come: so late that the vCPU has a ninth
- * of the time; 0 where that is no question. Logs once per VM that `source` is bounded, if this is longer than `period`.
+ * A tick comes at `now`. Returns after how many ticks of the TSC the next one may come: so late that the vCPU has a
+ * ninth of the time; 0 where that is no question. Logs once per VM that `source` is bounded, if this is longer than `period`.
  */
 u64 pace_next(struct pace *pace, struct vcpu *vcpu, const char *source, u64 period, u64 now);

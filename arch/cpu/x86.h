@@ -146,6 +146,7 @@ enum {
 #define MISC_ENABLE_NO_XD	BIT_ULL(34)	/* CPUID shows no execute-disable (NX) */
 #define MSR_XFD			0x1c4	/* CPUID.(0xd,1):EAX[4] */
 #define MSR_DEBUGCTL		0x1d9
+#define DEBUGCTL_BTF		BIT_ULL(1) /* RFLAGS.TF traps branches only */
 #define MSR_MTRR_PHYSBASE(n)	(0x200 + 2 * (n))
 #define MSR_MTRR_PHYSMASK(n)	(0x201 + 2 * (n))
 #define MSR_MTRR_FIX64K		0x250

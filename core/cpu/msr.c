@@ -125,6 +125,25 @@ static int write_ignored(struct vcpu *vcpu, u32 msr, u64 *value)
 	return 0;
 }
 
+/*
+ * SDM, "IA32_DEBUGCTL MSR"; APM vol. 2, "Debug-Control MSR (DebugCtl)": what the processor's kind has never had raises
+ * #GP. The rest is not offered, and reads 0, as on a processor whose last-branch records are absent.
+ */
+static int write_debugctl(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	const u64 defined = cpu_features.vendor == CPU_VENDOR_AMD ? 0x3f : 0xffc3;
+
+	if (*value & ~defined)
+		return -EINVAL;
+	if ((*value & DEBUGCTL_BTF) && vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
+		vm_info(vcpu->vm, "the guest sets DEBUGCTL.BTF, to step from branch to branch: it does not have that, each "
+			"instruction traps");
+	else if (*value & ~DEBUGCTL_BTF)
+		vm_debug_once(vcpu->vm, ONCE_MSR_WRITE, (u64)msr << 32, "WRMSR of 0x%llx to DEBUGCTL: it has no records of "
+			      "branches", (unsigned long long)*value);
+	return 0;
+}
+
 static const u64 *place_microcode(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused,
 				  u32 msr __maybe_unused)
 {
@@ -378,7 +397,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_MC_CTL(0), MSR_MC_MISC(0), .read = machine_check_read, .write = machine_check_write },
 
 	/* No debug features; CPUID has no bit that could say so. */
-	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), IGNORED },
+	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), .write = write_debugctl },
 	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .place = place_microcode, IGNORED },
 
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, .place = place_misc_enable, .write = write_misc_enable },

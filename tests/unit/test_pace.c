@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bound on a periodic source's rate: a ninth of the time is the guest's. Link: tests/unit/fake_vm.c and what it needs. */
+/* The bound on a periodic source's rate: a ninth of the time is the guest's. */
 /* link: core/pace.c tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* cflags: -DVM_MAX_VCPUS=4 */
 #include "core/pace.h"
