@@ -81,6 +81,19 @@ static void set_line(struct vpit *vpit, bool level)
 	irq_line_set(vpit->vm, PIT_IRQ, level);
 }
 
+static void raise(struct vpit *vpit)
+{
+	set_line(vpit, false);
+	set_line(vpit, true);
+}
+
+/* Channel 0 is about to be set anew: the last edge of its old count has come, even if the interval holds it back. */
+static void raise_owed(struct vpit *vpit, u64 now)
+{
+	if (vpit->delivered < vpit_channel_edges(&vpit->channels[0], now) && !irq_line_waiting(vpit->vm, PIT_IRQ))
+		raise(vpit);
+}
+
 static void edge_due(struct vtimer *timer)
 {
 	struct vpit *vpit = container_of(timer, struct vpit, timer);
@@ -96,8 +109,7 @@ static void edge_due(struct vtimer *timer)
 		vpit->last_edge = vtimer_now();
 		vpit->interval = pace_next(&vpit->pace, vm_bsp(vpit->vm), "the 8254's channel 0",
 					   vtimer_scale(vpit->channels[0].period, vtimer_hz(), PIT_HZ), vpit->last_edge);
-		set_line(vpit, false);
-		set_line(vpit, true);
+		raise(vpit);
 	}
 	arm(vpit, now);
 }
@@ -131,6 +143,8 @@ static void control_word(struct vpit *vpit, u8 value, u64 now)
 	} else if (!(value & 0x30)) {
 		vpit_channel_latch_count(&vpit->channels[index], now);
 	} else {
+		if (index == 0)
+			raise_owed(vpit, now);
 		vpit_channel_control(&vpit->channels[index], value);
 		if (index == 0) {
 			vpit->pace.tick = vpit->interval = 0;

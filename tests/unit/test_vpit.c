@@ -566,6 +566,30 @@ static void test_short_period_on_a_slow_host(void **state)
 	vm_bsp(vm)->statistics.by_kind[7] = NULL;
 }
 
+/*
+ * "Mode Definitions", mode 0: OUT rises at the terminal count. That edge is not lost with a control word that follows, also
+ * where it comes so soon after the one before that it is held back.
+ */
+static void test_an_edge_that_is_held_back_is_not_lost(void **state)
+{
+	struct vm *vm = *state;
+
+	program(vm, 0, 0x00, 1193);
+	clocks(vm, 1200);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 1);
+	program(vm, 0, 0x00, 30);		/* 25 us */
+	clocks(vm, 60);
+	program(vm, 0, 0x00, 1193);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
+	clocks(vm, 1000);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 2);
+	clocks(vm, 200);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 3);
+	program(vm, 0, 0x00, 1193);		/* before it has counted: no edge */
+	program(vm, 0, 0x00, 1193);
+	assert_int_equal(fake_of(vm)->lines[0].rises, 3);
+}
+
 /* Ticks wait for a guest that has not taken the one before, as with interrupts off. */
 static void test_untaken_ticks(void **state)
 {
@@ -718,6 +742,7 @@ int main(void)
 		TEST(test_port_61),
 		cmocka_unit_test(test_no_drift),
 		TEST(test_late_ticks),
+		TEST(test_an_edge_that_is_held_back_is_not_lost),
 		TEST(test_short_period_on_a_slow_host),
 		TEST(test_untaken_ticks),
 		TEST(test_how_often_an_untaken_tick_is_tried),
