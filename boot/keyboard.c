@@ -22,6 +22,11 @@
 #define MAX_ROUNDS  16u
 
 static bool present, by_interrupt;
+/*
+ * Both on the boot CPU, which also gets the interrupts. An interrupt that has come is trusted, until a poll finds a
+ * character that it has not announced; a second poll gives it time to come after all.
+ */
+static bool trusted, doubted, reported;
 static int typed = -1;		/* a character that the VM had no room for */
 static u64 typed_us;
 static u64 dropped, overruns;	/* not yet reported; already reported */
@@ -72,11 +77,11 @@ static void report_overruns(void)
 
 /* --- both --- */
 
-static bool move(bool *more)
+static bool move(bool *more, unsigned *received)
 {
 	bool any;
 
-	uart_poll(&console_uart);
+	*received = uart_poll(&console_uart);
 	any = pump();
 	*more = console_poll();
 	if (monitor_port_poll())
@@ -87,9 +92,13 @@ static bool move(bool *more)
 static void interrupt(void)
 {
 	bool more, served = false;
+	unsigned received;
 
+	/* One whose character a poll has just taken, or one with something to report; another port may have raised it. */
+	trusted = trusted || doubted || !uart_served(&console_uart);
+	doubted = false;
 	for (unsigned i = 0; i < MAX_ROUNDS && !served; i++) {
-		move(&more);
+		move(&more, &received);
 		served = uart_served(&console_uart);
 	}
 	/* While the port's line stays high it gives no further interrupt. */
@@ -97,14 +106,29 @@ static void interrupt(void)
 		keyboard_wake();
 }
 
+/* A poll, with `received` characters: is the interrupt to be relied on? */
+static bool can_wait_for_interrupt(unsigned received)
+{
+	if (doubted && !reported) {
+		reported = true;
+		log_info("console: serial input is polled every %u ms, for interrupt %u does not come", POLL_US / 1000,
+			 uart_irq(&console_uart));
+	}
+	doubted = by_interrupt && received;
+	if (received)
+		trusted = false;
+	return by_interrupt && trusted;
+}
+
 u64 keyboard_poll(void)
 {
-	bool more, any = move(&more);
+	unsigned received;
+	bool more, any = move(&more, &received), waits = can_wait_for_interrupt(received);
 
 	report_overruns();
-	if (!by_interrupt && (any || more))
+	if (!waits && (any || more))
 		return BUSY_POLL_US;
-	if (more || (present && !by_interrupt) || monitor_port_is_open() || monitor_poll() || typed >= 0)
+	if (more || (present && !waits) || monitor_port_is_open() || monitor_poll() || typed >= 0)
 		return POLL_US;
 	return 0;
 }
@@ -123,8 +147,13 @@ void keyboard_init(void)
 		return;
 	}
 	by_interrupt = !err;
-	if (!by_interrupt)
+	trusted = doubted = reported = false;
+	if (by_interrupt) {
+		uart_raise_interrupt(&console_uart);
+		log_info("console: serial input by interrupt %u, polled until one has come", uart_irq(&console_uart));
+	} else {
 		log_info("console: serial input is polled every %u ms", POLL_US / 1000);
+	}
 	log_info("console: what is typed goes to the VM; Ctrl-_ ? lists the keys that are Lamina's");
 }
 

@@ -32,6 +32,9 @@ PORTS = {
     "port": ("console=0x2f8,keep", COM2, "port 0x2f8, speed as it was, as console= says", True),
     "auto-com4": ("", (*NO_ISA, "-device", "isa-serial,iobase=0x2e8,irq=3,chardev=com1"),
                   "port 0x2e8, 115200 baud: the first that answers", True),
+    # Its interrupt is not the usual one, 4.
+    "com3": ("console=com3", (*NO_ISA, "-device", "isa-serial,iobase=0x3e8,irq=5,chardev=com1"),
+             "port 0x3e8, 115200 baud, as console= says", False),
     "auto-pci": ("", (*NO_ISA, "-device", "pci-serial,chardev=com1"),
                  r"port 0x[0-9a-f]{3,4}, 115200 baud: the first that answers on PCI", False),
     "pci": ("console=pci", (*NO_ISA, "-device", "pci-serial,chardev=com1"),
@@ -78,10 +81,10 @@ def test_port(case, tmp_path):
                                  "no 16550 answers there: taking console=auto" in text)
 
 
-def spcr(port, baud_code, length=80):
+def spcr(port, baud_code, length=80, irq=4):
     """ACPI's Serial Port Console Redirection table, for QEMU to add; QEMU fills in the checksum."""
     header = struct.pack("<4sIBB6s8sI4sI", b"SPCR", length, 2, 0, b"LAMINA", b"TEST    ", 1, b"TEST", 1)
-    body = struct.pack("<B3xBBBBQBBIBBBBBBHHBBBIBI", 0, 1, 8, 0, 1, port, 3, 4, 4, baud_code, 0, 1, 0,
+    body = struct.pack("<B3xBBBBQBBIBBBBBBHHBBBIBI", 0, 1, 8, 0, 1, port, 3, irq, irq, baud_code, 0, 1, 0,
                        0, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0)
     table = bytearray((header + body)[:length])
     table[9] = -sum(table) & 0xff
@@ -106,6 +109,16 @@ def test_spcr_moves_the_console(tmp_path):
     # The new port has the whole log from the first line, the old one nothing more.
     assert "] Lamina 0." in after and "capabilities:" in after
     assert "capabilities:" not in before
+
+
+def test_spcr_names_the_interrupt(tmp_path):
+    """Not 5, which QEMU's MADT calls level-triggered: such a line may be another device's."""
+    serial = (*NO_ISA, "-device", "isa-serial,iobase=0x3e8,irq=7,chardev=com1")
+    with machine_for("spcr-interrupt", build(tmp_path, OPTIONS), serial=serial,
+                     extra=with_table(tmp_path, spcr(0x3e8, 7, irq=7))) as machine:
+        type_at_guest(machine)
+    assert "console: serial input by interrupt 7" in machine.text()
+    assert "polled every" not in machine.text()
 
 
 @pytest.mark.parametrize("port, baud, length, words", [

@@ -102,6 +102,11 @@ static struct acpi_override isa_line(u8 irq)
 	return (struct acpi_override) { .irq = irq, .gsi = irq };
 }
 
+bool ioapic_isa_is_level(u8 irq)
+{
+	return (isa_line(irq).flags & MPS_TRIGGER) == MPS_LEVEL;
+}
+
 int ioapic_route_isa(u8 irq, u8 vector)
 {
 	struct acpi_override line = isa_line(irq);
@@ -111,7 +116,7 @@ int ioapic_route_isa(u8 irq, u8 vector)
 		return -ENODEV;	/* the destination field has eight bits */
 	if ((line.flags & MPS_POLARITY) == MPS_ACTIVE_LOW)
 		entry |= IOAPIC_ENTRY_ACTIVE_LOW;
-	if ((line.flags & MPS_TRIGGER) == MPS_LEVEL)
+	if (ioapic_isa_is_level(irq))
 		entry |= IOAPIC_ENTRY_LEVEL;
 	for (unsigned i = 0; i < count; i++) {
 		const struct ioapic *ioapic = &ioapics[i];

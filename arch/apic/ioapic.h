@@ -19,3 +19,5 @@ void ioapic_init(void);
  * has its line, or the CPU's APIC ID has more than 8 bits; -EBUSY if the line is the firmware's. After lapic_init().
  */
 int ioapic_route_isa(u8 irq, u8 vector);
+/* Do the MADT's overrides say that this ISA interrupt is level-triggered, so that devices may share it? */
+bool ioapic_isa_is_level(u8 irq);

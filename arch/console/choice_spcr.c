@@ -27,6 +27,11 @@ struct spcr {
 _Static_assert(offsetof(struct spcr, pci_device) == 64, "SPCR layout");
 _Static_assert(offsetof(struct spcr, precise_baud) == 80, "SPCR layout");
 
+/* "Interrupt Type" */
+#define BY_8259	  BIT(0)	/* `irq` is valid */
+#define BY_IOAPIC BIT(1)	/* `gsi` is valid */
+#define LAST_ISA  15
+
 #define LEAST_SIZE offsetof(struct spcr, precise_baud)
 
 /* 0, also for an unknown code: keep the speed that the firmware has set. */
@@ -65,6 +70,15 @@ static bool set_place(const struct acpi_address *base, struct uart_config *uart)
 	       IS_ALIGNED(base->address, width);
 }
 
+/* Only a line of the ISA bus is certain to be the port's alone. */
+static void set_irq(const struct spcr *spcr, struct uart_config *uart)
+{
+	if (spcr->interrupt_type & BY_8259 && spcr->irq <= LAST_ISA)
+		uart->irq = spcr->irq;
+	else if (spcr->interrupt_type & BY_IOAPIC && spcr->gsi <= LAST_ISA)
+		uart->irq = (u8)spcr->gsi;
+}
+
 static void set_pci(const struct spcr *spcr, struct console_choice *choice)
 {
 	choice->kind = CONSOLE_UART;
@@ -99,6 +113,7 @@ int console_choice_spcr(const struct acpi_header *table, struct console_choice *
 	if (!set_place(&spcr->base, &choice->uart))
 		return -EINVAL;
 	set_speed(spcr, &choice->uart);
+	set_irq(spcr, &choice->uart);
 	set_pci(spcr, choice);
 	return 0;
 }

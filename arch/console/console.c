@@ -269,8 +269,10 @@ static void follow(struct uart_config *uart)
 		uart->baud = wanted.uart.baud;
 		uart->clock = wanted.uart.clock;
 	}
-	if (same_place(uart, &current) && uart->baud == current.baud)
+	if (same_place(uart, &current) && uart->baud == current.baud) {
+		uart_set_irq(&console_uart, uart->irq);
 		return;
+	}
 	log_info("console: %s: ACPI's SPCR table says so, going on there", describe(uart));
 	if (open_uart(uart, &why)) {
 		log_warn("console: %s: %s: staying", describe(uart), why);

@@ -340,11 +340,13 @@ static void hold_off(struct uart *uart, bool on)
 }
 
 /* With a full ring characters stay in the FIFO. */
-void uart_poll(struct uart *uart)
+unsigned uart_poll(struct uart *uart)
 {
+	unsigned i;
+
 	if (!uart->open || __atomic_test_and_set(&uart->input.draining, __ATOMIC_ACQUIRE))
-		return;
-	for (unsigned i = 0; i < MAX_READS && status_has(uart, LSR_READY); i++) {
+		return 0;
+	for (i = 0; i < MAX_READS && status_has(uart, LSR_READY); i++) {
 		if (uart->input.head - READ_ONCE(uart->input.tail) == UART_RING) {
 			hold_off(uart, true);
 			break;
@@ -353,6 +355,7 @@ void uart_poll(struct uart *uart)
 		WRITE_ONCE(uart->input.head, uart->input.head + 1);
 	}
 	__atomic_clear(&uart->input.draining, __ATOMIC_RELEASE);
+	return i;
 }
 
 int uart_read_char(struct uart *uart)
@@ -375,10 +378,10 @@ bool uart_served(struct uart *uart)
 	return !uart->open || get(uart, UART_IIR) & IIR_NONE;
 }
 
-static int isa_irq(const struct uart *uart)
+u8 uart_irq(const struct uart *uart)
 {
-	if (uart->config.space != UART_PORTS)
-		return -EOPNOTSUPP;
+	if (uart->config.irq || uart->config.space != UART_PORTS)
+		return uart->config.irq;
 	switch (uart->config.address) {
 	case 0x3f8:
 	case 0x3e8:
@@ -387,21 +390,23 @@ static int isa_irq(const struct uart *uart)
 	case 0x2e8:
 		return 3;
 	default:
-		return -EOPNOTSUPP;
+		return 0;
 	}
+}
+
+void uart_set_irq(struct uart *uart, u8 irq)
+{
+	uart->config.irq = irq;
 }
 
 int uart_enable_interrupt(struct uart *uart)
 {
-	int irq, err;
+	u8 irq = uart_irq(uart);
 
 	if (!uart->open)
 		return -ENODEV;
-	irq = isa_irq(uart);
-	if (irq < 0)
-		return irq;
-	err = ioapic_route_isa((u8)irq, IRQ_VECTOR_UART);
-	if (err)
+	/* A level-triggered line may be another device's, too, and would interrupt without end. */
+	if (!irq || (uart->config.irq && ioapic_isa_is_level(irq)) || ioapic_route_isa(irq, IRQ_VECTOR_UART))
 		return -EOPNOTSUPP;
 	uart->by_interrupt = true;
 	put(uart, UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
@@ -409,4 +414,9 @@ int uart_enable_interrupt(struct uart *uart)
 	/* The line is edge-triggered: a character from before would keep it high, and no edge would ever come. */
 	uart_poll(uart);
 	return 0;
+}
+
+void uart_raise_interrupt(struct uart *uart)
+{
+	interrupt_when_empty(uart, true);
 }

@@ -19,6 +19,7 @@ struct uart_config {
 	u8 width;		/* bytes of an access in memory: 1, 2 or 4 */
 	u32 baud;		/* 0: keep speed and format as they were found */
 	u32 clock;		/* Hz; a bit takes 16 times the divisor of its cycles */
+	u8 irq;			/* its ISA interrupt, as the firmware says; 0: the usual one of COM1 to COM4 */
 };
 
 /* The divisor for config->baud, at least 50, within 3 %. 0 if there is none. */
@@ -84,16 +85,23 @@ u64 uart_lost(struct uart *uart);	/* characters lost so far */
 /*
  * Let received characters, and an empty transmitter after uart_put(), raise IRQ_VECTOR_UART, whose handler is
  * the caller's: it calls uart_poll() and uart_put() until uart_served(). -EOPNOTSUPP: poll instead, since the port is none of COM1
- * to COM4 or no I/O APIC has its line. -ENODEV: no port is open. After ioapic_init().
+ * to COM4 and the firmware has not said which interrupt it has, or no I/O APIC has its line. -ENODEV: no port is open. After
+ * ioapic_init(). That the interrupt comes is not certain: a port may have another line, or the firmware may have left
+ * interrupt remapping on.
  */
 int uart_enable_interrupt(struct uart *uart);
+/* Have it raised now, by the transmitter if that is empty: to see whether it comes. After uart_enable_interrupt(). */
+void uart_raise_interrupt(struct uart *uart);
+/* The ISA interrupt that is expected; 0: none. And another one, as the firmware says, for uart_enable_interrupt(). */
+u8 uart_irq(const struct uart *uart);
+void uart_set_irq(struct uart *uart, u8 irq);
 /* Has the port no more interrupt to report? Its line is edge-triggered: otherwise no further one would come. */
 bool uart_served(struct uart *uart);
 /*
  * Move received characters to the receive buffer: the interrupt handler; without an interrupt call it often. With
- * a full buffer they stay in the port, and RTS goes off.
+ * a full buffer they stay in the port, and RTS goes off. Returns how many were moved.
  */
-void uart_poll(struct uart *uart);
+unsigned uart_poll(struct uart *uart);
 /* How often the port has reported that it had no room for a character. */
 u64 uart_overruns(struct uart *uart);
 /* The oldest received character, or -1. On one CPU only. */

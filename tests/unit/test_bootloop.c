@@ -74,9 +74,10 @@ void uart_flush(struct uart *uart) { }
 
 static bool poll_seen;
 
-void uart_poll(struct uart *uart)
+unsigned uart_poll(struct uart *uart)
 {
 	poll_seen = true;
+	return 0;
 }
 
 int uart_read_char(struct uart *uart)

@@ -202,9 +202,18 @@ void irq_set_handler(u8 vector, irq_handler_t handler)
 {
 }
 
+static u8 routed;		/* the ISA interrupt */
+static u8 level_irq = 9;
+
 int ioapic_route_isa(u8 irq, u8 vector)
 {
+	routed = irq;
 	return 0;
+}
+
+bool ioapic_isa_is_level(u8 irq)
+{
+	return irq == level_irq;
 }
 
 void screen_init(void)
@@ -799,6 +808,56 @@ static void test_spcr_moves_the_console(void **state)
 	assert_int_equal(divisor(com2), 12);
 }
 
+/* "Interrupt Type", "IRQ", "Global System Interrupt": bit 0 for the 8259s, bit 1 for the I/O APIC. */
+static void spcr_interrupt(u8 type, u8 irq, u32 gsi)
+{
+	put(52, type, 1);
+	put(53, irq, 1);
+	put(54, gsi, 4);
+}
+
+static void test_spcr_names_the_interrupt(void **state)
+{
+	static const struct {
+		u8 type, irq;
+		u32 gsi;
+		u8 expected;	/* 0: polled */
+	} cases[] = {
+		{ 3, 5, 5, 5 }, { 2, 0, 10, 10 }, { 1, 11, 99, 11 }, { 0, 5, 5, 4 }, { 2, 5, 40, 4 }, { 3, 9, 9, 0 },
+		{ 1, 200, 5, 4 }, { 8, 5, 5, 4 },
+	};
+
+	add_port(0, 0x3f8);
+	add_port(1, 0x3e8);
+	console_init();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		make_spcr(1, i % 2 ? 0x3e8 : 0x3f8, 7);	/* the port at hand, and another */
+		spcr_interrupt(cases[i].type, cases[i].irq, cases[i].gsi);
+		console_follow_acpi();
+		make_spcr(1, i % 2 ? 0x3e8 : 0x3f8, 7);
+		spcr_interrupt(cases[i].type, cases[i].irq, cases[i].gsi);
+		console_follow_acpi();
+		routed = 0;
+		assert_int_equal(uart_enable_interrupt(&console_uart), cases[i].expected ? 0 : -EOPNOTSUPP);
+		assert_int_equal(routed, cases[i].expected);
+	}
+}
+
+static void test_the_interrupt_is_raised(void **state)
+{
+	struct port *com1 = add_port(0, 0x3f8);
+
+	option("com1");
+	console_init();
+	assert_int_equal(uart_irq(&console_uart), 4);
+	assert_int_equal(uart_enable_interrupt(&console_uart), 0);
+	assert_int_equal(com1->enabled, 0x01);
+	uart_raise_interrupt(&console_uart);
+	assert_int_equal(com1->enabled, 0x03);	/* the transmitter is empty */
+	uart_put(&console_uart, "a", 1);
+	assert_int_equal(com1->enabled, 0x01);
+}
+
 static void test_spcr_with_the_speed_as_it_was(void **state)
 {
 	struct port *com1 = add_port(0, 0x3f8);
@@ -1000,6 +1059,8 @@ static const struct CMUnitTest tests[] = {
 	console_test(test_put_without_a_port),
 	console_test(test_input_is_held_off),
 	console_test(test_spcr_moves_the_console),
+	console_test(test_spcr_names_the_interrupt),
+	console_test(test_the_interrupt_is_raised),
 	console_test(test_spcr_with_the_speed_as_it_was),
 	console_test(test_spcr_that_changes_nothing),
 	console_test(test_the_user_knows_better_than_spcr),

@@ -37,7 +37,26 @@ int uart_read_char(struct uart *uart)
 	return *typed ? (u8)*typed++ : -1;
 }
 
-void uart_poll(struct uart *uart) { }
+static unsigned received, raised;
+
+/* What arrives is also what can be read. */
+unsigned uart_poll(struct uart *uart)
+{
+	unsigned n = received;
+
+	received = 0;
+	return n;
+}
+
+void uart_raise_interrupt(struct uart *uart)
+{
+	raised++;
+}
+
+u8 uart_irq(const struct uart *uart)
+{
+	return 4;
+}
 
 u64 uart_overruns(struct uart *uart)
 {
@@ -146,8 +165,11 @@ static int begin(void **state)
 	memset(got, 0, sizeof(got));
 	memset(said, 0, sizeof(said));
 	output_waits = port_open = escape_waits = port_waits = false;
-	interrupt_error = unserved = 0;
+	interrupt_error = received = raised = 0;
 	keyboard_init();
+	unserved = 1;
+	handler();	/* the one that was raised */
+	unserved = 0;
 	return 0;
 }
 
@@ -243,6 +265,61 @@ static void test_how_often_it_is_polled(void **state)
 	assert_int_equal(keyboard_poll(), 0);
 }
 
+/* A port whose interrupt is not the usual one, or is blocked: poll from the beginning, and say so once. */
+static void test_an_interrupt_that_never_comes(void **state)
+{
+	keyboard_init();
+	assert_int_equal(raised, 2);		/* once in begin() */
+	assert_int_equal(keyboard_poll(), 10000);
+	typed = "a";
+	received = 1;
+	assert_int_equal(keyboard_poll(), 1000);
+	assert_string_equal(got, "a");
+	assert_null(strstr(said, "polled every"));
+	assert_int_equal(keyboard_poll(), 10000);
+	assert_non_null(strstr(said, "polled every 10 ms, for interrupt 4 does not come"));
+	memset(said, 0, sizeof(said));
+	received = 1;
+	keyboard_poll();
+	keyboard_poll();
+	assert_string_equal(said, "");
+}
+
+/* The interrupt of another port on the same vector proves nothing. */
+static void test_another_ports_interrupt(void **state)
+{
+	keyboard_init();
+	unserved = 0;
+	handler();
+	assert_int_equal(keyboard_poll(), 10000);
+	unserved = 1;
+	handler();
+	assert_int_equal(keyboard_poll(), 0);
+}
+
+/* A poll was faster than the interrupt, which comes before the next poll: nothing is wrong. */
+static void test_a_late_interrupt(void **state)
+{
+	received = 1;
+	output_waits = true;
+	assert_int_equal(keyboard_poll(), 1000);
+	output_waits = false;
+	unserved = 0;
+	handler();
+	assert_int_equal(keyboard_poll(), 0);
+	assert_null(strstr(said, "polled every"));
+}
+
+/* It does not come from some moment on: polled again. */
+static void test_an_interrupt_that_stops(void **state)
+{
+	assert_int_equal(keyboard_poll(), 0);
+	received = 1;
+	keyboard_poll();
+	assert_int_equal(keyboard_poll(), 10000);
+	assert_non_null(strstr(said, "does not come"));
+}
+
 #define T(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -250,6 +327,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_input_goes_to_the_vm), T(test_until_the_port_is_served), T(test_a_full_vm),
 		T(test_a_vm_that_reads_nothing), T(test_overruns_are_reported_once), T(test_how_often_it_is_polled),
+		T(test_an_interrupt_that_never_comes), T(test_another_ports_interrupt), T(test_a_late_interrupt),
+		T(test_an_interrupt_that_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
