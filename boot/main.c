@@ -10,6 +10,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/identity.h"
+#include "arch/cpu/memory_width.h"
 #include "arch/cpu/msr_settings.h"
 #include "arch/cpu/percpu.h"
 #include "arch/fault/machine_check.h"
@@ -177,6 +178,12 @@ _Static_assert(RANGES_MAX > 2 * BOOT_MAX_MEMORY + BOOT_MAX_MODULES + 3, "every m
 /* The first MiB stays out of use: firmware data, and room to start other CPUs in real mode. */
 static void find_memory(void)
 {
+	unsigned width = cpu_memory_width();
+
+	if (width < cpu_features.physical_address_bits)
+		log_info("memory: encryption leaves %u of the %u bits of an address", width,
+			 cpu_features.physical_address_bits);
+	memory_set_width(width);
 	for (unsigned i = 0; i < boot_info.memory_pieces; i++) {
 		const struct boot_memory *m = &boot_info.memory[i];
 

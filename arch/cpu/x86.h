@@ -201,6 +201,8 @@ enum {
 #define MSR_SMCA_DEADDR(n)	(0xc0002009 + 0x10 * (n))
 #define SMCA_CONFIG_LSB_IN_STATUS BIT_ULL(8)
 #define SMCA_CONFIG_ENABLE	BIT_ULL(32)	/* McaX: software knows of the registers from MCA_CONFIG on */
+#define MSR_TME_ACTIVATE	0x982 /* CPUID.7.0:ECX[13] */
+#define TME_ACTIVE		3ull /* locked, and switched on */
 #define MSR_XSS			0xda0	/* CPUID.(0xd,1):EAX[3] */
 #define MSR_EFER		0xc0000080 /* CPUID.80000001h:EDX[20 or 29] */
 #define MSR_STAR		0xc0000081
@@ -212,6 +214,7 @@ enum {
 #define MSR_KERNEL_GS_BASE	0xc0000102
 #define MSR_TSC_AUX		0xc0000103 /* CPUID.80000001h:EDX[27] (RDTSCP) or CPUID.7.0:ECX[22] (RDPID) */
 #define MSR_SYSCFG		0xc0010010 /* AMD */
+#define SYSCFG_MEMORY_ENCRYPTION BIT_ULL(23)
 #define MSR_PATCH_LOADER	0xc0010020 /* AMD: loads a microcode patch */
 #define MSR_HWCR		0xc0010015 /* AMD */
 #define MSR_VM_CR		0xc0010114 /* CPUID.80000001h:ECX[2] (SVM) */

@@ -2,7 +2,6 @@
 /* Mappings of memory outside the hypervisor's pool: device registers, firmware tables, boot modules. */
 #include "arch/bootinfo/bootinfo.h"
 #include "arch/cpu/cpu.h"
-#include "arch/cpu/cpufeature.h"
 #include "arch/fault/panic.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
@@ -17,9 +16,7 @@ static u64 mmio_next = HOST_MMIO;
 /* Addresses come from firmware: one that is too wide would set reserved bits in a page table. */
 static bool addressable(hpa_t pa, u64 size)
 {
-	u64 limit = 1ull << cpu_features.physical_address_bits;
-
-	return pa < limit && size <= limit - pa;
+	return pa < memory_limit() && size <= memory_limit() - pa;
 }
 
 static void *map(hpa_t pa, u64 size, unsigned flags)

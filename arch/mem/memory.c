@@ -32,18 +32,33 @@ const void *early_map(hpa_t pa, u64 size)
 }
 
 /* The limit of physical addresses: ignore what a memory map has above it. Sums below it do not overflow. */
-#define MEMORY_END BIT_ULL(52)
+#define MOST_BITS 52u
+
+static hpa_t limit = BIT_ULL(MOST_BITS);
+static u64 beyond;		/* bytes of RAM that the map has above it */
+
+void memory_set_width(unsigned bits)
+{
+	limit = BIT_ULL(MIN(bits, MOST_BITS));
+}
+
+hpa_t memory_limit(void)
+{
+	return limit;
+}
 
 static hpa_t end_of(hpa_t start, u64 size)
 {
-	return size < MEMORY_END - start ? start + size : MEMORY_END;
+	return size < limit - start ? start + size : limit;
 }
 
 void memory_add(hpa_t start, u64 size)
 {
 	hpa_t first, end;
 
-	if (start >= MEMORY_END)
+	if (size && (start >= limit || size > limit - start))
+		beyond += start >= limit ? size : size - (limit - start);
+	if (start >= limit)
 		return;
 	first = ALIGN_UP(start, PAGE_SIZE);
 	end = ALIGN_DOWN(end_of(start, size), PAGE_SIZE);
@@ -61,7 +76,7 @@ void memory_reserve(hpa_t start, u64 size)
 {
 	hpa_t first, end;
 
-	if (start >= MEMORY_END)
+	if (start >= limit)
 		return;
 	first = ALIGN_DOWN(start, PAGE_SIZE);
 	end = ALIGN_UP(end_of(start, size), PAGE_SIZE);
@@ -102,6 +117,9 @@ void memory_init(void)
 	u64 size;
 	hpa_t start;
 
+	if (beyond)
+		log_warn("memory: %llu MiB lie at 0x%llx or above, which this processor does not reach: they stay unused",
+			 (ull)beyond >> 20, (ull)limit);
 	total_ram = ranges_total(&free_ram);
 	for (unsigned i = 0; i < reserved.count; i++)
 		if (ranges_remove(&free_ram, reserved.range[i].start, reserved.range[i].size))

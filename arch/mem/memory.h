@@ -17,10 +17,13 @@ struct phys_range {
 /*
  * Add usable RAM, and exclude ranges from it; sizes in bytes. Any order, overlap or alignment. stop()s or
  * warns if there are too many ranges. memory_reserve() before memory_init() only; memory_add() later, too,
- * for memory that becomes the guests'.
+ * for memory that becomes the guests'. What lies beyond memory_limit() is left out, and memory_init() says so.
  */
 void memory_add(hpa_t start, u64 size);
 void memory_reserve(hpa_t start, u64 size);
+/* The first address that the processor cannot reach, by the width of addresses in bits. Set before all else. */
+void memory_set_width(unsigned bits);
+hpa_t memory_limit(void);
 /* Whether all of the range was added and none of it reserved. Before memory_init() only. */
 bool memory_usable(hpa_t start, u64 size);
 /* Take the hypervisor's pool out of the RAM. stop()s if there is not enough. */

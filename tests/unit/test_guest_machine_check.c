@@ -53,6 +53,8 @@ enum machine_check_verdict machine_check_in_guest(struct machine_check *mc, stru
 
 bool machine_check_recovery(void) { return true; }
 
+u64 clock_us_since_boot(void) { return 0; }
+
 static u64 fake_control_get(struct vcpu *v, enum vcpu_control control)
 {
 	return control == CTL_CR4 ? cr4 : CR0_PE;

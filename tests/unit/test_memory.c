@@ -13,11 +13,23 @@
 #include "arch/fault/panic.h"
 #include "arch/mem/pool.h"
 #include "lib/log.h"
+#include "lib/printf.h"
+#include "lib/string.h"
 
 const char image_start[0x3000] __aligned(4096);	/* as boot/entry.asm and the linker have them */
 hpa_t boot_image;
 
-void log_line(enum log_level level, const char *tag, const char *format, ...) { }
+static char warned[256];
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (level == LOG_WARN)
+		vsnprintf(warned, sizeof(warned), format, args);
+	va_end(args);
+}
 void pool_init(hpa_t start, u64 size) { }
 u64 pool_bytes(void) { return 0; }
 u64 pool_bytes_used(void) { return 0; }
@@ -70,12 +82,37 @@ static void test_usable(void **state)
 	assert_true(memory_usable(GIB(4), 0));
 }
 
+/* A map with RAM that the processor does not reach: the part below is used, and the rest is named. */
+static void test_beyond_the_processors_addresses(void **state)
+{
+	struct memory_stats stats;
+
+	memory_set_width(64);
+	assert_true(memory_limit() == BIT_ULL(52));
+	memory_set_width(36);
+	assert_true(memory_limit() == GIB(64));
+	memory_add(MIB(16), MIB(64));
+	memory_add(GIB(63), GIB(2));
+	memory_add(GIB(100), GIB(1));
+	memory_add(GIB(200), ~0ull - GIB(200));
+	memory_add(GIB(300), 0);
+	memory_reserve(GIB(64), GIB(1));
+	assert_true(memory_usable(GIB(63), GIB(1)));
+	assert_false(memory_usable(GIB(64) - 1, 2));
+	assert_false(memory_usable(GIB(100), 1));
+	memory_init();
+	memory_stats(&stats);
+	assert_true(stats.total < GIB(2));
+	assert_non_null(strstr(warned, "at 0x1000000000 or above"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_early_map),
 		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_usable),
+		cmocka_unit_test(test_beyond_the_processors_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
