@@ -20,6 +20,7 @@
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/ranges.h"
+#include "arch/pci/pci.h"
 #include "arch/time/clock.h"
 #include "boot/bootloop.h"
 #include "boot/cpus.h"
@@ -305,6 +306,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	control_init();
 	msr_settings_apply(this_cpu());
 	msr_settings_report(this_cpu());
+	pci_stop_bus_masters();
 	find_memory();
 	stage_begins(STAGE_PAGING);
 	console_suspend();

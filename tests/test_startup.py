@@ -121,6 +121,7 @@ def test_elf_addresses():
 def test_default_place(tmp_path):
     image.build(tmp_path / "iso", BUILD / "lamina.elf", OPTIONS, ONE, small=True)
     text = boot("default-place", tmp_path / "iso")
+    assert re.search(r"PCI: bus mastering switched off in [1-9]", text)    # of the disk controller
     assert image_place(text)[0] == 0x100000
     assert_ran_well(text)
 

@@ -3,6 +3,7 @@
 #include "arch/pci/pci.h"
 
 #include "arch/cpu/cpu.h"
+#include "lib/log.h"
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc
@@ -11,6 +12,9 @@
 #define NO_DEVICE	 0xffffffff
 #define MULTI_FUNCTION	 BIT(23)	/* of the header type */
 #define HEADER_LAYOUT	 0x007f0000
+#define CLASS_DISPLAY	 0x03u
+#define CLASS_BRIDGE	 0x06u
+#define CLASS_IOMMU	 0x0806u	/* with its subclass */
 #define BAR_IO		 BIT(0)
 #define BAR_TYPE	 0x6
 #define BAR_64_BIT	 0x4
@@ -67,10 +71,11 @@ bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *ar
 {
 	for (unsigned device = 0; device < 256 * 32; device++) {
 		struct pci_address at = { device / 32, device % 32, 0 };
-		unsigned functions = pci_read32(at, PCI_HEADER) & MULTI_FUNCTION ? 8 : 1;
+		unsigned functions;
 
 		if (pci_read32(at, PCI_VENDOR) == NO_DEVICE)
 			continue;
+		functions = pci_read32(at, PCI_HEADER) & MULTI_FUNCTION ? 8 : 1;
 		for (; at.function < functions; at.function++) {
 			/* Bridges have other registers where devices have base addresses. */
 			if (pci_read32(at, PCI_VENDOR) != NO_DEVICE &&
@@ -79,4 +84,31 @@ bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *ar
 		}
 	}
 	return false;
+}
+
+static bool may_be_master(u32 class)
+{
+	return class >> 24 == CLASS_DISPLAY || class >> 24 == CLASS_BRIDGE || class >> 16 == CLASS_IOMMU;
+}
+
+static bool stop_bus_master(struct pci_address at, void *argument)
+{
+	u32 command = pci_read32(at, PCI_COMMAND) & 0xffff;	/* the upper half is the status: a 1 clears a bit */
+	unsigned *stopped = argument;
+
+	if (!(command & PCI_COMMAND_MASTER) || may_be_master(pci_read32(at, PCI_CLASS)))
+		return false;
+	pci_write32(at, PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
+	log_debug("PCI: bus mastering of %02x:%02x.%x switched off", at.bus, at.device, at.function);
+	++*stopped;
+	return false;
+}
+
+void pci_stop_bus_masters(void)
+{
+	unsigned stopped = 0;
+
+	pci_for_each(stop_bus_master, &stopped);
+	if (stopped)
+		log_info("PCI: bus mastering switched off in %u functions", stopped);
 }

@@ -13,6 +13,7 @@ enum {
 
 #define PCI_COMMAND_IO	   BIT(0)
 #define PCI_COMMAND_MEMORY BIT(1)
+#define PCI_COMMAND_MASTER BIT(2)
 #define PCI_BARS	   6
 
 struct pci_address {
@@ -35,6 +36,13 @@ struct pci_bar pci_read_bar(struct pci_address at, unsigned index);
 
 /*
  * Visit every function of every bus, except bridges, in order, until `visit` returns true. False if none
- * did. Tries 8192 devices, which takes some 20 ms.
+ * did. Tries 8192 devices, which takes some 10 ms.
  */
 bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *argument);
+
+/*
+ * Switch bus mastering off in all functions but bridges, displays and IOMMUs: a device that the firmware or the boot
+ * loader has left at work must not write to memory which has another owner. Before any memory is given out. Logs
+ * in how many. PCI Local Bus Specification, "Device Control".
+ */
+void pci_stop_bus_masters(void);

@@ -12,10 +12,15 @@
 #include "lib/log.h"
 
 /* IA-PC HPET Specification, "Register Definitions", "HPET Description Table" */
+#define HPET_CAPABILITIES 0
 #define HPET_PERIOD	1	/* 32-bit words: upper half of the capabilities, in femtoseconds */
 #define HPET_CONFIG	(0x10 / 4)
 #define HPET_COUNTER	(0xf0 / 4)
+#define HPET_TIMER(n)	((0x100 + 0x20 * (n)) / 4)	/* its configuration */
 #define HPET_RUN	BIT(0)
+#define HPET_LEGACY	BIT(1)	/* timers 0 and 1 replace the 8254's and the RTC's interrupts */
+#define HPET_TIMER_INTERRUPT BIT(2)
+#define HPET_SIZE	0x400
 #define HPET_MAX_PERIOD 100000000u
 
 struct hpet_table {
@@ -25,6 +30,15 @@ struct hpet_table {
 } __packed;
 
 static volatile u32 *hpet;
+
+/* The counter's start would start the timers that the firmware has left on. */
+static void stop_timers(void)
+{
+	u32 last = hpet[HPET_CAPABILITIES] >> 8 & 0x1f;
+
+	for (u32 n = 0; n <= last && HPET_TIMER(n) < HPET_SIZE / 4; n++)
+		hpet[HPET_TIMER(n)] &= ~HPET_TIMER_INTERRUPT;
+}
 
 static int hpet_start(struct timesource *source)
 {
@@ -40,14 +54,15 @@ static int hpet_start(struct timesource *source)
 	}
 	if (table->base.space != ACPI_SPACE_MEMORY || !table->base.address)
 		return -ENODEV;
-	hpet = mmio_map(table->base.address, 0x400);
+	hpet = mmio_map(table->base.address, HPET_SIZE);
 	if (!hpet)
 		return -ENODEV;
 	period = hpet[HPET_PERIOD];
 	if (period == 0 || period > HPET_MAX_PERIOD)
 		return -ENODEV;
 	source->hz = 1000000000000000ull / period;
-	hpet[HPET_CONFIG] |= HPET_RUN;
+	stop_timers();
+	hpet[HPET_CONFIG] = (hpet[HPET_CONFIG] & ~HPET_LEGACY) | HPET_RUN;
 	return 0;
 }
 
