@@ -161,6 +161,11 @@ struct vcpu {
 		u64 rip, first;
 		unsigned count;
 	} looked_again;
+	/* Home CPU: of the instruction that is being emulated. core/emulate/watch.h */
+	struct {
+		u64 dr7;	/* 0: no breakpoint is enabled */
+		u64 hits;	/* bits of DR6 */
+	} watch;
 };
 
 /*

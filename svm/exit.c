@@ -2,6 +2,7 @@
 /* Exits under SVM: decoded for the handlers of both vendors. AMD APM vol. 2, "SVM Intercept Exit Codes". */
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
+#include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "svm/length.h"
 #include "svm/svm.h"
@@ -53,6 +54,8 @@ static void handle_io(struct vcpu *vcpu)
 
 	if (unlikely(info & IOIO_STRING))
 		handle_io_string(vcpu, info);
+	else if (unlikely(to_svm(vcpu)->vmcb->save.dr7 & DR7_ENABLED))
+		exit_io_watched(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 	else
 		exit_io(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
@@ -72,6 +75,7 @@ static void handle_npf(struct vcpu *vcpu)
 		.gpa = control_of(vcpu)->exit_info2,
 		.access = info & PF_FETCH ? TDP_FETCH : info & PF_WRITE ? TDP_WRITE : TDP_READ,
 		.walk = info & NPF_GUEST_WALK,
+		.watched = to_svm(vcpu)->vmcb->save.dr7 & DR7_ENABLED,
 		.what = "nested page fault",
 	};
 

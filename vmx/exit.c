@@ -6,6 +6,7 @@
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/task.h"
+#include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"
 #include "vmx/vmx.h"
@@ -144,7 +145,9 @@ static void handle_io(struct vcpu *vcpu)
 	unsigned size = (qualification & 7) + 1;
 	bool in = qualification & BIT(3), string = qualification & BIT(4);
 
-	if (likely(!string))
+	if (unlikely(vmcs_readn(GUEST_DR7) & DR7_ENABLED) && !string)
+		exit_io_watched(vcpu, port, size, in);
+	else if (likely(!string))
 		exit_io(vcpu, port, size, in);
 	else
 		emulate_string_io(vcpu, &(struct io_exit){ port, (u8)size, in, qualification & BIT(5) });
@@ -159,6 +162,7 @@ static void handle_ept_violation(struct vcpu *vcpu)
 			  qualification & EPT_VIOLATION_WRITE ? TDP_WRITE : TDP_READ,
 		.walk = (qualification & EPT_VIOLATION_LINEAR_VALID) &&
 			!(qualification & EPT_VIOLATION_TRANSLATED),
+		.watched = vmcs_readn(GUEST_DR7) & DR7_ENABLED,
 		.what = "EPT violation",
 	};
 

@@ -53,6 +53,32 @@ int rdmsr_safe(u32 msr, u64 *value);
 int wrmsr_safe(u32 msr, u64 value);
 
 #ifdef LAMINA_HOST_TEST
+u64 read_breakpoint(unsigned n);
+#else
+/* DR0 to DR3: while a vCPU is loaded its own. */
+static inline u64 read_breakpoint(unsigned n)
+{
+	u64 value;
+
+	switch (n) {
+	case 0:
+		__asm__ volatile("mov %%db0, %0" : "=r"(value));
+		break;
+	case 1:
+		__asm__ volatile("mov %%db1, %0" : "=r"(value));
+		break;
+	case 2:
+		__asm__ volatile("mov %%db2, %0" : "=r"(value));
+		break;
+	default:
+		__asm__ volatile("mov %%db3, %0" : "=r"(value));
+		break;
+	}
+	return value;
+}
+#endif
+
+#ifdef LAMINA_HOST_TEST
 /* A unit test may define its own TSC; without that, the build host's is used. */
 u64 test_tsc(void) __attribute__((weak));
 #endif

@@ -70,6 +70,7 @@
 #define DR6_BREAKPOINTS 15ull		/* the one of DR0 to DR3 that was hit */
 #define DR6_BD		BIT_ULL(13)	/* an access to a debug register, with DR7.GD */
 #define DR6_BS		BIT_ULL(14)	/* single step */
+#define DR7_ENABLED	0xffull			/* L0, G0 to L3, G3: any of them, any breakpoint */
 #define DR7_GD		BIT_ULL(13)	/* accesses to debug registers raise #DB */
 
 /* Intel SDM, "Exception and Interrupt Reference" */

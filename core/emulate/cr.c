@@ -6,6 +6,7 @@
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/operand.h"
+#include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "core/vcpu.h"
 
@@ -47,6 +48,7 @@ void exit_cr_decode(struct vcpu *vcpu)
 
 	if (emulate_fetch(vcpu, &insn))
 		return;
+	watch_begin(vcpu);
 	if (insn.map == INSN_MAP_0F && insn.opcode == 0x22)
 		exit_mov_to_cr(vcpu, control_register(&insn), insn.modrm_rm);
 	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x20)
@@ -59,4 +61,5 @@ void exit_cr_decode(struct vcpu *vcpu)
 		smsw(vcpu, &insn);
 	else
 		emulate_look_again(vcpu);
+	watch_end(vcpu);
 }

@@ -135,6 +135,7 @@ void emulate_look_again(struct vcpu *vcpu)
 {
 	u64 rip = vcpu_reg_read(vcpu, REG_RIP), now = vtimer_now();
 
+	vcpu->watch.hits = 0;
 	if (rip != vcpu->looked_again.rip || now - vcpu->looked_again.first > vtimer_from_ns(LOOK_AGAIN_NS)) {
 		vcpu->looked_again.rip = rip;
 		vcpu->looked_again.first = now;

@@ -22,6 +22,7 @@ struct tdp_fault {
 	gpa_t gpa;
 	enum tdp_access access;
 	bool walk;		/* while walking the guest's page tables */
+	bool watched;		/* the guest has enabled breakpoints: DR7_ENABLED */
 	const char *what;	/* "EPT violation", "nested page fault" */
 };
 
@@ -76,8 +77,8 @@ bool emulate_is_string(const struct insn *insn);
 
 /*
  * Emulate one of these. With a REP prefix it stops after 256 iterations, after a millisecond, when the vCPU
- * has a request pending, after one iteration with RFLAGS.TF, or when the VM has ended: then RIP still points to the instruction, which continues from its
- * registers when the guest is entered again.
+ * has a request pending, after one iteration with RFLAGS.TF, after one that hits a breakpoint, or when the VM has
+ * ended: then RIP still points to the instruction, which continues from its registers when the guest is entered again.
  */
 void emulate_string(struct vcpu *vcpu, const struct insn *insn);
 

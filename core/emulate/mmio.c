@@ -9,6 +9,7 @@
 #include "core/emulate/emulate.h"
 #include "core/emulate/native.h"
 #include "core/emulate/operand.h"
+#include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "core/vcpu.h"
 #include "lib/errno.h"
@@ -45,6 +46,7 @@ static int map_at(struct access *a, s64 displacement, unsigned size, u32 access)
 	error = gwalk_linear(a->vcpu, (enum vcpu_segment)a->insn->segment, offset, size, rights,
 			     &gva, &fault);
 	if (!error && is_faulted_page(a, gva, size, access)) {
+		watch_memory(a->vcpu, gva, size, access);
 		a->span = (struct guest_span){ .gpa = { a->fault->gpa }, .size = { size } };
 		return 0;
 	}
@@ -52,6 +54,8 @@ static int map_at(struct access *a, s64 displacement, unsigned size, u32 access)
 		error = gwalk_span(a->vcpu, gva, size, rights, &a->span, &fault);
 	if (error)
 		guest_fault_raise(a->vcpu, &fault);
+	else
+		watch_memory(a->vcpu, gva, size, access);
 	return error;
 }
 
@@ -384,7 +388,7 @@ static void refuse_delivery(struct vcpu *vcpu, unsigned vector, const struct tdp
 			(unsigned long long)fault->gpa);
 }
 
-/* The vector of INT n, INT3, INTO or INT1, of whose delivery not every processor tells. -ENOENT: another instruction. */
+/* The vector of INT n, INT3, INTO or INT1, whose delivery not every processor reports. -ENOENT: another instruction. */
 static int software_interrupt(const struct insn *insn)
 {
 	if (insn->vex || insn->map != INSN_MAP_ONE)
@@ -418,17 +422,13 @@ static void emulate_other(struct vcpu *vcpu, const struct insn *insn, const stru
 		emulate_look_again(vcpu);
 }
 
-void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
+static void emulate_instruction(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
 	struct insn insn;
 	struct code code;
 	struct access access = { .vcpu = vcpu, .insn = &insn, .fault = fault };
 	emulator *emulate;
 
-	if (vcpu->events.reinject.type != EVENT_NONE) {
-		refuse_delivery(vcpu, vcpu->events.reinject.vector, fault);
-		return;
-	}
 	if (emulate_fetch_code(vcpu, &insn, &code))
 		return;
 	if (emulate_is_string(&insn)) {
@@ -440,4 +440,15 @@ void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
 		emulate_other(vcpu, &insn, &code, fault);
 	else if (!emulate(&access))
 		emulate_advance(vcpu, insn.length);
+}
+
+void emulate_mmio(struct vcpu *vcpu, const struct tdp_fault *fault)
+{
+	if (vcpu->events.reinject.type != EVENT_NONE) {
+		refuse_delivery(vcpu, vcpu->events.reinject.vector, fault);
+		return;
+	}
+	watch_begin(vcpu);
+	emulate_instruction(vcpu, fault);
+	watch_end(vcpu);
 }

@@ -76,7 +76,7 @@ bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault)
 	const u8 *code;
 	u64 value;
 
-	if (fault->walk || fault->access == TDP_FETCH || vcpu->events.reinject.type != EVENT_NONE ||
+	if (fault->walk || fault->watched || fault->access == TDP_FETCH || vcpu->events.reinject.type != EVENT_NONE ||
 	    fault->gpa < vcpu->vm->mem.low_size || fault->gpa >= GUEST_HIGH_RAM)
 		return false;
 	vcpu->ops->code_view(vcpu, &view);

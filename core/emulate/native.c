@@ -11,6 +11,7 @@
 #include "core/emulate/gwalk.h"
 #include "core/emulate/native_rules.h"
 #include "core/emulate/operand.h"
+#include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "core/io.h"
 #include "core/mem/guest_mem.h"
@@ -167,6 +168,8 @@ static int map(struct trial *t)
 		error = gwalk_span(t->vcpu, gva, t->size, access, &t->span, &fault);
 	if (error)
 		guest_fault_raise(t->vcpu, &fault);
+	else
+		watch_memory(t->vcpu, gva, t->size, access);
 	return error;
 }
 

@@ -3,6 +3,7 @@
 #include "core/emulate/operand.h"
 
 #include "arch/cpu/x86.h"
+#include "core/emulate/watch.h"
 #include "core/io.h"
 #include "core/mem/guest_mem.h"
 #include "core/vm.h"
@@ -85,6 +86,8 @@ int operand_map(struct vcpu *vcpu, enum vcpu_segment segment, u64 offset, unsign
 		error = gwalk_span(vcpu, gva, size, access, span, &fault);
 	if (error)
 		guest_fault_raise(vcpu, &fault);
+	else
+		watch_memory(vcpu, gva, size, access);
 	return error;
 }
 

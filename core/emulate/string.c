@@ -8,6 +8,7 @@
 #include "arch/cpu/x86.h"
 #include "core/emulate/alu.h"
 #include "core/emulate/operand.h"
+#include "core/emulate/watch.h"
 #include "core/io.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
@@ -124,6 +125,7 @@ static int ins(const struct string *s)
 
 	if (map_destination(s, PF_WRITE, &to))
 		return -EFAULT;
+	watch_port(s->vcpu, s->port, s->size);
 	operand_write(s->vcpu, &to, pio_read(s->vcpu, s->port, s->size));
 	step(s, REG_RDI);
 	return 0;
@@ -135,6 +137,7 @@ static int outs(const struct string *s)
 
 	if (map_source(s, &from))
 		return -EFAULT;
+	watch_port(s->vcpu, s->port, s->size);
 	pio_write(s->vcpu, s->port, s->size, operand_read(s->vcpu, &from));
 	step(s, REG_RSI);
 	return 0;
@@ -150,10 +153,10 @@ static bool comparison_ends(const struct string *s)
 
 static bool something_waits(const struct vcpu *vcpu)
 {
-	return vcpu_requested(vcpu) || vcpu->vm->state != VM_RUNNING;
+	return vcpu_requested(vcpu) || vcpu->watch.hits || vcpu->vm->state != VM_RUNNING;
 }
 
-/* Single-stepping traps after each iteration. A fault keeps the effects of the iterations before it. */
+/* Single-stepping and breakpoints trap after each iteration. A fault keeps the effects of the iterations before it. */
 static void repeat(const struct string *s, int (*once)(const struct string *s))
 {
 	unsigned left = vcpu_rflags(s->vcpu) & RFLAGS_TF ? 1 : BATCH;
@@ -213,8 +216,10 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io)
 
 	if (emulate_fetch(vcpu, &insn))
 		return;
+	watch_begin(vcpu);
 	if (insn.vex || insn.map != INSN_MAP_ONE || (insn.opcode & ~1u) != (io->in ? 0x6c : 0x6e))
 		emulate_look_again(vcpu);
 	else
 		run(&s, io->in ? ins : outs);
+	watch_end(vcpu);
 }

@@ -107,6 +107,7 @@ static const struct vcpu_ops operations = {
 void fake_forget(void)
 {
 	fake.faulted = false;
+	fake.vcpu.events.exception.type = EVENT_NONE;
 	fake.vector = 0;
 	fake.error_code = 0;
 	fake.payload = 0;
@@ -297,6 +298,15 @@ void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 	fake.port_writes++;
 }
 
+void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in)
+{
+	if (in)
+		vcpu->regs[REG_RAX] = pio_read(vcpu, port, size);
+	else
+		pio_write(vcpu, port, size, vcpu->regs[REG_RAX]);
+	fake.instructions_done++;
+}
+
 /* --- time --- */
 
 u64 vtimer_now(void)
@@ -321,11 +331,19 @@ u8 cpuid_physical_bits(const struct vcpu *vcpu)
 	return fake.physical_bits;
 }
 
+/* --- breakpoints --- */
+
+u64 read_breakpoint(unsigned n)
+{
+	return fake.breakpoints[n];
+}
+
 /* --- results --- */
 
 static void raise(u8 vector, bool has_code, u32 error_code, u64 payload)
 {
 	fake.faulted = true;
+	fake.vcpu.events.exception = (struct event){ .type = EVENT_EXCEPTION, .vector = vector };
 	fake.vector = vector;
 	fake.has_code = has_code;
 	fake.error_code = error_code;

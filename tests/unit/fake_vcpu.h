@@ -29,6 +29,7 @@ struct fake_machine {
 	struct segment segments[SEG_COUNT];
 	struct descriptor_table tables[2];	/* GDTR, IDTR */
 	u8 physical_bits;
+	u64 breakpoints[4];		/* DR0 to DR3 */
 
 	u8 *ram, *mmio;			/* heap blocks of exactly their size */
 	unsigned mmio_reads, mmio_writes;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Control register accesses whose instruction the hardware does not report. */
+/* link: core/emulate/watch.c */
 /* link: core/emulate/emulate.c core/emulate/cr.c core/emulate/operand.c core/emulate/gwalk.c */
 /* link: core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c lib/insn_tables.c tests/unit/fake_vcpu.c */
 #include "core/emulate/emulate.h"

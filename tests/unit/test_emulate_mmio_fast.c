@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The fast path for MMIO does the same as the full emulation, or nothing at all. */
+/* link: core/emulate/watch.c */
 /* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */

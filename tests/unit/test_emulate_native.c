@@ -4,6 +4,7 @@
  * buffer at the address of the emulator's device memory; all registers, flags and memory must be equal.
  * Then random bytes, under the sanitizers.
  */
+/* link: core/emulate/watch.c */
 /* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */

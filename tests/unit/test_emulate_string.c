@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* String instructions: ports and memory, faults between iterations, bounds. */
+/* link: core/emulate/watch.c */
 /* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */

@@ -4,6 +4,7 @@
  * compute on one operand; the rewritten instruction is the same one; and the emulator does each, or raises #UD for
  * those that guests' processors do not have.
  */
+/* link: core/emulate/watch.c */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */

@@ -66,6 +66,11 @@ HANDLER(svm_handle_fault, "fault")
 HANDLER(svm_handle_task_switch, "task switch")
 HANDLER(svm_end_step, "end of step;")
 
+void exit_io_watched(struct vcpu *v, u16 port, unsigned size, bool in)
+{
+	note("watched %s %x size %u", in ? "in" : "out", port, size);
+}
+
 void exit_io(struct vcpu *v, u16 port, unsigned size, bool in)
 {
 	note("%s %x size %u", in ? "in" : "out", port, size);
@@ -81,7 +86,8 @@ void exit_tdp_fault(struct vcpu *v, const struct tdp_fault *fault)
 	static const char *const accesses[] = { "read", "write", "fetch" };
 
 	assert_string_equal(fault->what, "nested page fault");
-	note("%s %llx%s", accesses[fault->access], (ull)fault->gpa, fault->walk ? " in a walk" : "");
+	note("%s%s %llx%s", fault->watched ? "watched " : "", accesses[fault->access], (ull)fault->gpa,
+	     fault->walk ? " in a walk" : "");
 }
 
 void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg) { note("to cr%u from %u", cr, reg); }
@@ -310,6 +316,21 @@ static void ports(void **state)
 	}
 }
 
+/* L0, G0 to L3, G3 of DR7: with any of them the slow way is taken, which looks at breakpoints. */
+static void breakpoints(void **state)
+{
+	for (unsigned bit = 0; bit < 11; bit++) {
+		vmcb.save.dr7 = BIT(bit);
+		exit_with(0x7b, 0x03f80011, 0);
+		assert_string_equal(diary, bit < 8 ? "watched in 3f8 size 1" : "in 3f8 size 1");
+		exit_with(0x7b, 0x01f00025, 0);
+		assert_string_equal(diary, "ins 1f0 size 2");
+		exit_with(0x400, BIT_ULL(32) | 6, 0xfee00000);
+		assert_string_equal(diary, bit < 8 ? "watched write fee00000" : "write fee00000");
+	}
+	vmcb.save.dr7 = 0x400;
+}
+
 static void msrs(void **state)
 {
 	exit_with(0x7c, 0, 0);
@@ -512,6 +533,7 @@ int main(void)
 		cmocka_unit_test_setup(exits_beyond_the_index_have_names, set_up),
 		cmocka_unit_test_setup(an_init_is_reported_once_and_ignored, set_up),
 		cmocka_unit_test_setup(ports, set_up),
+		cmocka_unit_test_setup(breakpoints, set_up),
 		cmocka_unit_test_setup(msrs, set_up),
 		cmocka_unit_test_setup(nested_page_faults, set_up),
 		cmocka_unit_test_setup(control_registers_with_decode_assists, set_up),

@@ -62,6 +62,11 @@ void exit_mov_to_cr(struct vcpu *v, unsigned cr, unsigned reg) { call("cr%u=r%u"
 void exit_mov_from_cr(struct vcpu *v, unsigned cr, unsigned reg) { call("r%u=cr%u", reg, cr); }
 void exit_lmsw(struct vcpu *v, u16 value) { call("lmsw 0x%x", value); }
 
+void exit_io_watched(struct vcpu *v, u16 port, unsigned size, bool in)
+{
+	call("watched %s 0x%x size %u", in ? "in" : "out", port, size);
+}
+
 void exit_io(struct vcpu *v, u16 port, unsigned size, bool in)
 {
 	call("%s 0x%x size %u", in ? "in" : "out", port, size);
@@ -79,8 +84,8 @@ void exit_tdp_fault(struct vcpu *v, const struct tdp_fault *fault)
 	static const char *const accesses[] = { "read", "write", "fetch" };
 
 	assert_string_equal(fault->what, "EPT violation");
-	call("%s 0x%llx%s", accesses[fault->access], (unsigned long long)fault->gpa,
-	     fault->walk ? " walk" : "");
+	call("%s%s 0x%llx%s", fault->watched ? "watched " : "", accesses[fault->access],
+	     (unsigned long long)fault->gpa, fault->walk ? " walk" : "");
 }
 
 void exit_unexpected(struct vcpu *v, const char *format, ...)
@@ -460,6 +465,34 @@ static void ept_violations(void **state)
 	}
 }
 
+/* L0, G0 to L3, G3 of DR7: with any of them the slow way is taken, which looks at breakpoints. */
+static void breakpoints(void **state)
+{
+	static const struct {
+		u32 reason;
+		u64 qualification;
+		const char *called;
+	} cases[] = {
+		{ 30, 0x03f80008, "watched in 0x3f8 size 1" }, { 30, 0x01f00019, "watched ins 0x1f0 size 2" },
+		{ 48, 0x182, "watched write 0xfee00300" },
+	};
+
+	for (unsigned i = 0; i < 11 * ARRAY_SIZE(cases); i++) {
+		unsigned bit = i % 11, which = i / 11;
+		const char *expected = cases[which].called;
+
+		setup(state);
+		FAKE(GUEST_DR7) = BIT(bit);
+		FAKE(GUEST_PHYSICAL_ADDRESS) = 0xfee00300;
+		vcpu->exit_reason = vcpu->exit_index = (u8)cases[which].reason;
+		vmx.qualification = cases[which].qualification;
+		vmx_handle_exit(vcpu);
+		if (bit >= 8 || strstr(expected, "ins"))
+			expected += strlen("watched ");
+		assert_string_equal(called, expected);
+	}
+}
+
 /* There the handler of page faults says what is wrong. */
 static void pdptes_in_ram(void **state)
 {
@@ -499,6 +532,7 @@ int main(void)
 		cmocka_unit_test_setup(task_switches, setup),
 		cmocka_unit_test_setup(control_register_accesses, setup),
 		cmocka_unit_test_setup(io_instructions, setup),
+		cmocka_unit_test_setup(breakpoints, setup),
 		cmocka_unit_test_setup(ept_violations, setup),
 		cmocka_unit_test_setup(pdptes_in_ram, setup),
 		cmocka_unit_test_setup(an_ept_misconfiguration_shows_the_entry, setup),

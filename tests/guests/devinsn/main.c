@@ -2,7 +2,7 @@
 /*
  * Instructions of every kind whose operand is device memory: on the stack, of x87 and vector registers, of segment
  * registers and descriptor tables. Where nothing is, all bits read as ones, writes are lost, and the instruction
- * does the rest of what it does with RAM. Intel SDM, "Instruction Set Reference".
+ * does the rest of what it does with RAM. Breakpoints hit such accesses, too. Intel SDM, "Instruction Set Reference".
  */
 #include "guest.h"
 
@@ -127,6 +127,39 @@ static void systems(void)
 	check_eq(RUN("xor %%eax, %%eax; lar (%%rbx), %%ecx; setz %%al"), 0, "LAR finds no descriptor");
 }
 
+#define WRITE_DR(n, v) asm volatile("mov %0, %%dr" #n : : "r"((ulong)(v)))
+
+/* Which breakpoints the #DB that was just taken reports. */
+static ulong hits(void)
+{
+	ulong dr6;
+
+	asm volatile("mov %%dr6, %0" : "=r"(dr6));
+	WRITE_DR(6, 0xffff0ff0);
+	return dr6 & 15;
+}
+
+/* SDM, "Debug Control Register (DR7)": 0 on any access to 4 bytes, 1 on any to a port, 2 on writes to 8 bytes. */
+static void breakpoints(void)
+{
+	WRITE_CR(4, READ_CR(4) | 8);
+	WRITE_DR(0, NOBODY + 0x10);
+	WRITE_DR(1, 0x80);
+	WRITE_DR(2, ram + 1);
+	WRITE_DR(6, 0xffff0ff0);
+	WRITE_DR(7, 0x400 | 0x15 | 15ul << 16 | 2ul << 20 | 9ul << 24);
+	check_eq(TRY("mov 0x13(%%rbx), %%al", : : "b"(NOBODY) : "rax", "memory"), DB, "a breakpoint on device memory");
+	check_eq(hits(), 1, "... is reported");
+	check_eq(TRY("movaps %%xmm0, (%%rbx)", : : "b"(NOBODY) : "memory"), NO_TRAP, "... not for its neighbour");
+	check_eq(TRY("movaps %%xmm0, 0x10(%%rbx)", : : "b"(NOBODY) : "memory"), DB, "... by a vector instruction");
+	check_eq(hits(), 1, "... is reported");
+	check_eq(TRY("outb %%al, $0x80", : : "a"(0)), DB, "a breakpoint on a port");
+	check_eq(hits(), 2, "... is reported");
+	check_eq(TRY("insb", : : "d"(0x61), "D"(ram + 1) : "memory"), DB, "a breakpoint on what INS writes");
+	check_eq(hits(), 4, "... is reported");
+	WRITE_DR(7, 0x400);
+}
+
 int main(void)
 {
 	if (qemu_tcg()) {
@@ -150,5 +183,6 @@ int main(void)
 	vectors();
 	x87();
 	systems();
+	breakpoints();
 	return 0;
 }
