@@ -62,6 +62,7 @@ def linux_modules(initrd):
 # The function of Lamina at which each part ends.
 PHASES = (
     ("mode switch, first page tables", "boot_main"),
+    ("measuring the clock roughly, a wait of 1 ms", "boot_info_init"),
     ("log, GRUB's information, memory, paging, ACPI, interrupt controllers", "clock_init"),
     ("measuring the clock, a wait of 10 ms", "guests_enable_virtualization"),
     ("capabilities, virtualization on", "guests_run"),
