@@ -43,7 +43,7 @@ def contents(boot):
     # Guests that test themselves run one after the other; what runs together has rows of its own.
     vms = {re.search(r"vm=(\S+)", module.cmdline)[1] for module in boot.modules if "vm=" in module.cmdline}
     order = "start=sequence " if len(vms) > 1 else ""
-    return f"console=com1,115200 loglevel=info {order}{boot.options}", [
+    return f"console=com1,115200 loglevel=info {order}{boot.options}{boot.setup.options}", [
         image.Module(BUILD / module.file, f"{number}-{pathlib.Path(module.file).name}",
                      module.cmdline)
         for number, module in enumerate(boot.modules)]
@@ -94,7 +94,7 @@ class Runs:
 
     def _image(self, boot):
         small = "-bios" not in boot.setup.extra    # UEFI needs the whole of GRUB
-        key = (boot.modules, boot.options, boot.medium.make, small)
+        key = (boot.modules, boot.options, boot.setup.options, boot.medium.make, small)
         with self.images_lock:
             if key not in self.images:
                 path = self.folder / f"{len(self.images)}-{boot.medium.name}"

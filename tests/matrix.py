@@ -13,8 +13,8 @@ import media
 
 # emulator: one of emulators.py, by name; medium: how Lamina is loaded, and from what; fault: a pattern of what a
 # guest says where a known fault of the emulator has hit it, and only then: the boot is repeated.
-Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium cpus fault",
-                               defaults=(0, (), "q35", media.CD, 1, ""))
+Setup = collections.namedtuple("Setup", "name emulator model ips extra board medium cpus fault options",
+                               defaults=(0, (), "q35", media.CD, 1, "", ""))
 
 # Bochs counts time in instructions: few per second make the firmware's delays short, many give an
 # operating system more instructions between two timer ticks.
@@ -26,8 +26,8 @@ BOCHS_VMX_OLD = Setup("bochs-vmx-haswell", "bochs", "corei7_haswell_4770", SLOW)
 BOCHS_SVM = Setup("bochs-svm", "bochs", "ryzen", SLOW)
 SETUPS = (QEMU_SVM, BOCHS_VMX, BOCHS_VMX_OLD, BOCHS_SVM)
 # Only without -icount: with it QEMU 10.0 exits at the first access to an x2APIC's timer ("Bad icount read").
-QEMU_X2APIC = Setup("qemu-svm-x2apic", "qemu", "EPYC,+x2apic")
-BOCHS_VMX_NEW = Setup("bochs-vmx-sapphire-rapids", "bochs", "sapphire_rapids", SLOW)
+QEMU_X2APIC = Setup("qemu-svm-x2apic", "qemu", "EPYC,+x2apic", options=" x2apic=on")
+BOCHS_VMX_NEW = Setup("bochs-vmx-sapphire-rapids", "bochs", "sapphire_rapids", SLOW, options=" x2apic=on")
 # The distribution's versions, which users have.
 QEMU_7 = Setup("qemu-7.2-svm", "qemu-7.2", "EPYC")
 BOCHS_2_VMX = Setup("bochs-2.7-vmx", "bochs-2.7", "corei7_skylake_x", SLOW)

@@ -61,7 +61,7 @@ MACHINES = (
     Machine(matrix.BOCHS_SVM, "", BOCHS_SVM),
 )
 LONG_MACHINES = (
-    Machine(matrix.QEMU_X2APIC, "", ()),
+    Machine(matrix.QEMU_X2APIC, "x2apic=on", ()),
     Machine(matrix.BOCHS_VMX_NEW, "", (BOCHS_SHADOW,)),
     Machine(matrix.BOCHS_2_VMX, "", (BOCHS_SHADOW,)),
     Machine(matrix.BOCHS_2_SVM, "", BOCHS_SVM),

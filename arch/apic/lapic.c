@@ -7,6 +7,7 @@
 
 #include "arch/acpi/acpi.h"
 #include "arch/apic/irq.h"
+#include "arch/bootinfo/option.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/percpu.h"
@@ -120,9 +121,63 @@ bool lapic_irr_pending(u8 vector)
 	return lapic_reg_read(LAPIC_IRR + vector / 32u) & BIT(vector % 32);
 }
 
+static bool x2apic_on;	/* x2apic=on */
+
+static int set_x2apic(struct str_view value)
+{
+	static const char *const words[] = { "auto", "on" };
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	x2apic_on = choice;
+	return 0;
+}
+DEFINE_OPTION(x2apic, "x2apic", "auto|on",
+	      "the mode of the local APICs: as the firmware left it, but x2APIC where CPUs have APIC ids above 254;"
+	      " or x2APIC wherever the processor has it (default auto)", set_x2apic);
+
+/* Intel Virtualization Technology for Directed I/O, "DMA Remapping Reporting Structure" */
+#define DMAR_X2APIC_OPT_OUT BIT(1)
+
+struct dmar_table {
+	struct acpi_header header;
+	u8 address_width;
+	u8 flags;
+} __packed;
+
+/* The firmware asks the operating system not to switch to x2APIC mode by itself. */
+static bool opted_out(void)
+{
+	const struct dmar_table *dmar = (const struct dmar_table *)acpi_find("DMAR", 0);
+
+	return dmar && dmar->header.length >= sizeof(*dmar) && (dmar->flags & DMAR_X2APIC_OPT_OUT);
+}
+
+/* In xAPIC mode 255 means all CPUs. */
+static bool have_wide_ids(void)
+{
+	for (u32 i = 0; i < acpi_madt.cpus; i++)
+		if (acpi_madt.cpu[i] >= 0xff)
+			return true;
+	return false;
+}
+
+static bool wants_x2apic(void)
+{
+	if (x2apic_on || !have_wide_ids())
+		return x2apic_on;
+	if (!opted_out())
+		return true;
+	log_warn("local APIC: ACPI's DMAR forbids x2APIC mode, without which CPUs with APIC ids above 254 cannot be used;"
+		 " x2apic=on ignores that");
+	return false;
+}
+
 /*
- * If the firmware has chosen x2APIC mode, stay in it: back to xAPIC leads only through disabling the APIC.
- * Never clear the enable bit: on some processors it cannot be set again.
+ * Stay in the mode that the firmware has chosen, which knows of what else depends on it, such as interrupt remapping.
+ * Back to xAPIC leads only through disabling the APIC. Never clear the enable bit: on some processors it cannot be set
+ * again. SDM, "x2APIC State Transitions".
  */
 static int enable(void)
 {
@@ -133,7 +188,7 @@ static int enable(void)
 		return -ENODEV;
 	}
 	wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
-	if (cpu_features.x2apic) {
+	if (base & APIC_BASE_X2APIC || (cpu_features.x2apic && wants_x2apic())) {
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 		x2apic = true;
 	} else if (!lapic_registers) {
@@ -248,7 +303,7 @@ int lapic_init_secondary(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 
-	if (!x2apic && (base & APIC_BASE_ADDRESS) != xapic_address)
+	if (!x2apic && (base & (APIC_BASE_ADDRESS | APIC_BASE_X2APIC)) != xapic_address)
 		return -EINVAL;
 	if (wrmsr_safe(MSR_APIC_BASE, base) || (x2apic && wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_X2APIC)))
 		return -EINVAL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's local APIC: x2APIC where present, else xAPIC.
+ * The host's local APIC, in the mode in which the firmware left it, or in x2APIC mode where that is needed.
  * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  */
 #pragma once

@@ -45,7 +45,7 @@ CROWDED = SETUPS[:2]    # the machines with so many
 PAIRED = SETUPS[1:]     # the machines with two CPUs: QEMU's have no x2APIC
 ICOUNT = ("-icount", "shift=0,sleep=off")
 BOCHS_IPS = 20_000_000
-OPTIONS = "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff"
+OPTIONS = "console=com1,115200 loglevel=info onend=poweroff onfail=poweroff x2apic=on"
 MODULE = image.Module(OUTPUT / "bench.elf", "bench", "vm=bench mem=128M")
 # Two processors in one VM, on two CPUs.
 PAIR = MODULE._replace(cmdline=f"{MODULE.cmdline} vcpus=2 -- ipi=1 x2apic=1")

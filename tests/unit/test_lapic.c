@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's local APIC: the local vector table. Intel SDM, "Local Vector Table": bits 10:8 are the delivery mode
+ * The host's local APIC: its mode and its local vector table. Intel SDM, "Extended XAPIC (x2APIC)",
+ * "Local Vector Table": bits 10:8 are the delivery mode
  * (010b SMI, 100b NMI), bit 13 the polarity of LINT0 and LINT1, bit 16 the mask.
  */
-/* link: arch/apic/lapic.c tests/unit/fake_cpu.c */
+/* link: lib/keyval.c lib/string.c tests/unit/fake_cpu.c */
 #include <string.h>
 
 #include "tests/unit/apart.h"
@@ -11,13 +12,14 @@
 #include "tests/unit/home_cpu.h"
 #include "arch/acpi/acpi.h"
 #include "arch/apic/irq.h"
-#include "arch/apic/lapic.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/mem/mapping.h"
 #include "arch/time/clock.h"
 #include "lib/errno.h"
 #include "lib/log.h"
+
+#include "arch/apic/lapic.c"
 
 #define PAGE	0xfee00000u
 #define MASKED	0x10000u
@@ -26,15 +28,37 @@
 enum { TIMER, THERMAL, PERFORMANCE, LINT0, LINT1, ERROR };
 
 struct cpu_features cpu_features;
+struct acpi_madt_info acpi_madt;
+static u8 dmar[48];
+static bool has_dmar;
+static char said[256];
 static u32 registers[1024];
 static struct acpi_nmi_inputs nmi_inputs;
+
+int option_choice(struct str_view value, const char *const words[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (str_view_equals(value, words[i]))
+			return (int)i;
+	return -1;
+}
 
 struct percpu *this_cpu(void) { return &home; }
 void *mmio_map(hpa_t pa, u64 size) { assert_int_equal(pa, PAGE); return registers; }
 u64 clock_deadline_us(u64 us) { return 0; }
 bool clock_expired(u64 deadline) { return true; }
 void irq_set_handler(u8 vector, irq_handler_t handler) { }
-void log_line(enum log_level level, const char *tag, const char *format, ...) { }
+const struct acpi_header *acpi_find(const char *signature, unsigned n)
+{
+	assert_string_equal(signature, "DMAR");
+	return has_dmar && n == 0 ? (const struct acpi_header *)dmar : NULL;
+}
+
+void log_line(enum log_level level, const char *tag, const char *format, ...)
+{
+	if (level == LOG_WARN)
+		strncpy(said, format, sizeof(said) - 1);
+}
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf) { return (struct cpuid_regs){ .edx = 1 << 9 }; }
 
 struct acpi_nmi_inputs acpi_madt_nmi(u32 apic_id)
@@ -148,6 +172,117 @@ static void the_nmi_comes_where_the_madt_says(void **state)
 	assert_int_equal(registers[LVT(LINT1)], 0x200);
 }
 
+static bool is_x2apic(void)
+{
+	assert_int_equal(lapic_init(), 0);
+	assert_int_equal(fake_msr(0x1b)->value & ~(1ull << 10), PAGE | 1 << 11 | 1 << 8);
+	return fake_msr(0x1b)->value >> 10 & 1;
+}
+
+/* IA32_APIC_BASE bit 10 is x2APIC mode. The registers are MSRs then, from 800h on: 803h the version. */
+static void machine_with_x2apic(bool on)
+{
+	machine(6);
+	cpu_features.x2apic = true;
+	fake_msr(0x1b)->value |= on ? 1 << 10 : 0;
+	fake_msr(0x802)->value = 5;
+	fake_msr(0x803)->value = 6 << 16 | 0x15;
+}
+
+static void the_mode_stays_as_it_was(void **state)
+{
+	machine_with_x2apic(false);
+	assert_false(is_x2apic());
+	assert_true(lapic_reaches(254));
+	assert_false(lapic_reaches(255));
+}
+
+static void the_firmwares_x2apic_mode_stays(void **state)
+{
+	machine_with_x2apic(true);
+	assert_true(is_x2apic());
+	assert_true(lapic_reaches(300));
+	assert_int_equal(fake_msr(0x836)->value, 0x400);	/* LINT1 */
+}
+
+static void wide_ids(u32 id)
+{
+	acpi_madt.cpus = 2;
+	acpi_madt.cpu[0] = 0;
+	acpi_madt.cpu[1] = id;
+}
+
+/* 255 is the broadcast in xAPIC mode. */
+static void ids_above_254_need_x2apic(void **state)
+{
+	machine_with_x2apic(false);
+	wide_ids(254);
+	assert_false(is_x2apic());
+	wide_ids(255);
+	assert_true(is_x2apic());
+	assert_string_equal(said, "");
+}
+
+/* Bit 1 of the flags, which are the byte behind the header (36 bytes) and the address width. */
+static void the_firmware_may_forbid_it(void **state)
+{
+	machine_with_x2apic(false);
+	wide_ids(300);
+	has_dmar = true;
+	dmar[4] = sizeof(dmar);
+	dmar[37] = 2;
+	assert_false(is_x2apic());
+	assert_non_null(strstr(said, "forbids x2APIC mode"));
+	dmar[37] = 1;		/* interrupt remapping, and no more */
+	assert_true(is_x2apic());
+}
+
+static void a_short_dmar_forbids_nothing(void **state)
+{
+	machine_with_x2apic(false);
+	wide_ids(300);
+	has_dmar = true;
+	dmar[4] = 37;
+	dmar[37] = 2;
+	assert_true(is_x2apic());
+}
+
+static void the_option_is_obeyed(void **state)
+{
+	machine_with_x2apic(false);
+	assert_int_equal(set_x2apic((struct str_view){ "off", 3 }), -1);
+	assert_int_equal(set_x2apic((struct str_view){ "auto", 4 }), 0);
+	assert_false(is_x2apic());
+	assert_int_equal(set_x2apic((struct str_view){ "on", 2 }), 0);
+	has_dmar = true;
+	dmar[4] = sizeof(dmar);
+	dmar[37] = 2;
+	assert_true(is_x2apic());
+	assert_string_equal(said, "");
+}
+
+static void it_is_not_tried_without_it(void **state)
+{
+	machine(6);
+	wide_ids(300);
+	assert_int_equal(set_x2apic((struct str_view){ "on", 2 }), 0);
+	assert_false(is_x2apic());
+}
+
+/* It cannot come back from x2APIC mode without being disabled. */
+static void another_cpu_must_have_the_same_mode(void **state)
+{
+	machine_with_x2apic(false);
+	assert_false(is_x2apic());
+	fake_msr(0x1b)->value = PAGE | 1 << 11 | 1 << 10;
+	assert_int_equal(lapic_init_secondary(), -EINVAL);
+	fake_msr(0x1b)->value = PAGE + 0x1000;
+	assert_int_equal(lapic_init_secondary(), -EINVAL);
+	fake_msr(0x1b)->value = PAGE;
+	assert_int_equal(lapic_init_secondary(), 0);
+	assert_int_equal(fake_msr(0x1b)->value, PAGE | 1 << 11);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +291,14 @@ int main(void)
 		fake_cpu_test_setup(other_modes_are_not, NULL),
 		fake_cpu_test_setup(entries_that_are_not_there_are_left_alone, NULL),
 		fake_cpu_test_setup(the_nmi_comes_where_the_madt_says, NULL),
+		fake_cpu_test_setup(the_mode_stays_as_it_was, NULL),
+		fake_cpu_test_setup(the_firmwares_x2apic_mode_stays, NULL),
+		fake_cpu_test_setup(ids_above_254_need_x2apic, NULL),
+		fake_cpu_test_setup(the_firmware_may_forbid_it, NULL),
+		fake_cpu_test_setup(a_short_dmar_forbids_nothing, NULL),
+		fake_cpu_test_setup(the_option_is_obeyed, NULL),
+		fake_cpu_test_setup(it_is_not_tried_without_it, NULL),
+		fake_cpu_test_setup(another_cpu_must_have_the_same_mode, NULL),
 	};
 
 	return run_apart("test_lapic", tests, ARRAY_SIZE(tests));
