@@ -5,6 +5,7 @@
 #include "arch/acpi/inventory.h"
 #include "arch/acpi/madt.h"
 #include "arch/acpi/power.h"
+#include "arch/acpi/watchdog.h"
 #include "arch/mem/mapping.h"
 #include "arch/mem/paging.h"
 #include "lib/log.h"
@@ -173,4 +174,5 @@ void acpi_init(const void *data, size_t size)
 	log_info("ACPI: %.6s revision %u, %u tables, %u CPUs, %u I/O APICs", rsdp.oem_id,
 		 rsdp.revision, table_count, acpi_madt.cpus, acpi_madt.ioapics);
 	acpi_print_inventory();
+	watchdog_init();
 }

@@ -14,6 +14,7 @@
 #include "arch/acpi/inventory.c"
 #include "arch/acpi/madt.c"
 #include "arch/acpi/power.c"
+#include "arch/acpi/watchdog.c"
 #include "arch/time/timesource.h"
 
 #define BASE	 0xe0000u	/* where the root pointer is looked for */

@@ -3,7 +3,7 @@
  * The host's ACPI tables with all kinds of defects: each is reported with the table and its address,
  * and the good tables are used nevertheless.
  */
-/* link: arch/acpi/acpi.c arch/acpi/inventory.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c lib/printf.c lib/string.c */
+/* link: arch/acpi/acpi.c arch/acpi/inventory.c arch/acpi/madt.c arch/acpi/power.c arch/acpi/s5.c arch/acpi/watchdog.c lib/printf.c lib/string.c */
 /* cflags: -no-pie */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,8 +58,15 @@ u64 clock_deadline_us(u64 us) { return 0; }
 bool clock_expired(u64 deadline) { return true; }
 void control_leave_virtualization(void) { }
 
+static u16 watchdog_port, watchdog_register;
+
+u16 inw(u16 port)
+{
+	assert_int_equal(port, watchdog_port);
+	return watchdog_register;
+}
+
 /* Never reached: nothing is switched off here. */
-u16 inw(u16 port) { return 0; }
 u32 inl(u16 port) { return 0; }
 u8 inb(u16 port) { return 0; }
 void outb(u16 port, u8 value) { }
@@ -431,6 +438,59 @@ static void test_reset_register_is_mapped_early(void **state)
 	assert_int_equal(mapped_register, 0xfe000000);
 }
 
+/*
+ * The TCO watchdog of Intel's chipsets, as firmware describes it: TCO1_CNT is at TCOBASE + 8, and its bit 11 halts the
+ * timer. Action 8 asks whether it runs; instruction 0: the bits under the mask have this value.
+ */
+static void watchdog(u8 action, u8 instruction, u16 port, u32 entries, u32 cut)
+{
+	u8 body[32 + 24] = {
+		[0] = 32, [12] = 0x58, [13] = 2, [24] = 1, [28] = (u8)entries, [29] = (u8)(entries >> 8),
+		[32] = action, [33] = instruction, [36] = 1 /* I/O */, [37] = 16, [38] = 11 /* offset */, [39] = 2 /* word */,
+		[40] = (u8)port, [41] = (u8)(port >> 8), [48] = 0 /* value */, [52] = 1 /* mask */,
+	};
+	u32 list[] = { table("WDAT", body, (u32)sizeof(body) - cut) };
+
+	start(0, table("RSDT", list, 4), 0);
+}
+
+#define RUNS "a watchdog running (WDAT, 600 ms a count)"
+
+static void test_watchdog_that_runs(void **state)
+{
+	watchdog_port = 0x468;
+	watchdog_register = 0xf7ff;
+	watchdog(8, 0, 0x468, 1, 0);
+	said(RUNS);
+	/* The number of entries is more than the table has room for. */
+	set_up(state);
+	watchdog(8, 0, 0x468, 1000, 0);
+	said(RUNS);
+}
+
+static void test_watchdog_that_does_not(void **state)
+{
+	static const struct {
+		u8 action, instruction;
+		u16 port;
+		u32 entries, cut;
+	} cases[] = {
+		{ 9, 0, 0x468, 1, 0 }, { 8, 1, 0x468, 1, 0 }, { 8, 0, 0x70, 1, 0 }, { 8, 0, 0x468, 0, 0 },
+		{ 8, 0, 0x468, 1, 1 }, { 8, 0, 0x468, 1, 25 },
+	};
+
+	watchdog_port = 0x468;
+	watchdog_register = 0x0800;	/* halted */
+	watchdog(8, 0, 0x468, 1, 0);
+	assert_null(strstr(logged, "watchdog"));
+	watchdog_register = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_up(state);
+		watchdog(cases[i].action, cases[i].instruction, cases[i].port, cases[i].entries, cases[i].cut);
+		assert_null(strstr(logged, "watchdog"));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -442,6 +502,7 @@ int main(void)
 		TEST(test_number_of_tables), TEST(test_no_root), TEST(test_madt_cut_off), TEST(test_short_madt),
 		TEST(test_cpus_of_the_madt), TEST(test_more_cpus_than_there_is_room_for),
 		TEST(test_as_many_ioapics_as_there_can_be), TEST(test_nmi_inputs), TEST(test_nmi_inputs_of_all),
+		TEST(test_watchdog_that_runs), TEST(test_watchdog_that_does_not),
 		TEST(test_dsdt_of_another_kind), TEST(test_reset_register_is_mapped_early),
 	};
 
