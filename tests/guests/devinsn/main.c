@@ -13,7 +13,7 @@ static u8 area[512] __attribute__((aligned(64)));
 u8 ones[512] __attribute__((aligned(64)));
 static const u32 mxcsr = 0x1f80;
 u64 ram[8] __attribute__((aligned(64)));
-static bool avx;
+static bool avx, avx512;
 
 /* The instruction with RBX = NOBODY, RAX = 5, RDX = 7: what is in RAX afterwards. */
 #define RUN(insn) ({										\
@@ -95,6 +95,24 @@ static void vectors(void)
 	RUN("vpxor %%xmm1, %%xmm1, %%xmm1; vmaskmovps %%ymm1, %%ymm1, (%%rbx); vzeroupper");
 }
 
+/* A displacement of one byte counts in units of the operand's size. */
+static void wide_vectors(void)
+{
+	u64 low = 0;
+
+	if (!avx512)
+		return;
+	check_eq(RUN("vmovups 0x40(%%rbx), %%zmm1; vextracti64x4 $1, %%zmm1, %%ymm1; vmovq %%xmm1, %%rax"), ~0ull,
+		 "VMOVUPS of 64 bytes");
+	RUN("vmovups %%zmm1, -0x40(%%rbx)");
+	mmio_write(COUNT, 0x12345678);
+	asm volatile("vpbroadcastd 4(%1), %%zmm1; vmovq %%xmm1, %0" : "=r"(low) : "r"(COUNT - 4) : "memory");
+	check_eq(low, 0x1234567812345678, "VPBROADCASTD");
+	asm volatile("mov $1, %%eax; kmovw %%eax, %%k1; mov $0x23456789, %%eax; vmovd %%eax, %%xmm1;"
+		     "vmovdqu32 %%zmm1, 0x40(%0)%{%%k1%}; vzeroupper" : : "r"(COUNT - 0x40) : "memory", "rax");
+	check_eq(mmio_read(COUNT), 0x23456789, "VMOVDQU32 with a mask");
+}
+
 static void x87(void)
 {
 	check_eq(RUN("fninit; fildl (%%rbx); fistpl ram(%%rip); mov ram(%%rip), %%eax"), 0xffffffff, "FILD of -1");
@@ -171,8 +189,9 @@ int main(void)
 	WRITE_CR(4, READ_CR(4) | 0x600);		/* OSFXSR, OSXMMEXCPT */
 	if (cpuid(1, 0).c & BIT(26) && cpuid(1, 0).c & BIT(28)) {
 		WRITE_CR(4, READ_CR(4) | BIT(18));
-		asm volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
 		avx = true;
+		avx512 = (cpuid(0xd, 0).a & 0xe0) == 0xe0 && (cpuid(7, 0).b & BIT(16));
+		asm volatile("xsetbv" : : "a"(avx512 ? 0xe7 : 7), "d"(0), "c"(0));
 	}
 	for (u32 i = 0; i < sizeof(ones); i++)
 		ones[i] = 0xff;
@@ -181,6 +200,7 @@ int main(void)
 	integers();
 	stack();
 	vectors();
+	wide_vectors();
 	x87();
 	systems();
 	breakpoints();
