@@ -25,7 +25,9 @@
 #include "lib/errno.h"
 
 #define WOKEN_WORDS (SCHED_SLOTS / 64)
-#define POLL_NS	    60000000000ull	/* between two looks for corrected errors */
+/* Corrected errors are looked for once a minute or less often; the time is looked at each so many turns of cpu_main(). */
+#define POLL_NS	    60000000000ull
+#define POLL_PASSES 1024u
 
 struct sched {
 	/* Atomic: senders set a bit of `woken`, then its word's bit in `woken_words`. */
@@ -528,6 +530,8 @@ static void idle(struct sched *sched)
 /* Between two runs of vCPUs: while one that never halts has the CPU for itself, the banks keep what they hold. */
 static void poll(struct percpu *cpu, u64 now)
 {
+	if (now < cpu->poll_at)
+		return;
 	cpu->poll_at = now + vtimer_from_ns(POLL_NS);
 	machine_check_poll();
 }
@@ -544,7 +548,7 @@ void cpu_main(struct percpu *cpu)
 		answer_poke();
 		now = rdtsc();
 		run_timers(sched, now);
-		if (unlikely(now >= cpu->poll_at))
+		if (unlikely(cpu->passes++ % POLL_PASSES == 0))
 			poll(cpu, now);
 		take_woken(sched);
 		vcpu = !served && service_is_ready() ? NULL : pop(sched);

@@ -57,7 +57,8 @@ struct percpu {
 	u32 tlb_id_next;		/* this CPU, likewise */
 	bool tlb_flush_pending;		/* this CPU; SVM: no entry has flushed the TLB since the ids began anew */
 	u32 last_vm;			/* this CPU: id of the VM that ran last (core/cpu/speculation.c); 0: none */
-	u64 poll_at;			/* this CPU: TSC time of the next machine_check_poll() */
+	u64 poll_at;			/* this CPU, core/sched.c: TSC time of the next machine_check_poll() */
+	u32 passes;			/* likewise: turns of its loop */
 	bool nmi_asked;			/* atomic; arch/fault/nmi.c: the next NMI asks where this CPU is */
 	u64 nmi_rip;			/* atomic, likewise: the answer */
 	u64 nmi_count, debug_count, init_count;	/* this CPU, in its exception handlers; nmi_count: from outside */

@@ -80,10 +80,11 @@ static void cpus_look_for_corrected_errors(void **state)
 	start_vm(0);
 	start_vm(1);
 	cpus[0].poll_at = 10 * SLICE;
-	run_until(50 * SLICE);
-	assert_int_equal(polls, 1);
-	assert_true(cpus[0].poll_at >= 10 * SLICE + vtimer_from_ns(60000000000));
-	assert_true(cpus[0].poll_at <= 12 * SLICE + vtimer_from_ns(60000000000));
+	cpus[0].passes = 1024 - 5;	/* a look that is too early ... */
+	run_until(1100 * SLICE);
+	assert_int_equal(polls, 1);	/* ... and one after 1024 slices */
+	assert_true(cpus[0].poll_at >= 1000 * SLICE + vtimer_from_ns(60000000000));
+	assert_true(cpus[0].poll_at <= 1050 * SLICE + vtimer_from_ns(60000000000));
 }
 
 static void the_option_slice(void **state)
