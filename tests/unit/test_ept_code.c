@@ -141,6 +141,8 @@ static void by_the_processors_word(void **state)
 	fake_msr(0x10a)->value = ~BIT_ULL(6);
 	assert_true(splits());
 	fake_msr(0x10a)->value = BIT(6);
+	cpu_features.max_leaf = 7;
+	assert_false(splits());
 	cpu_features.max_leaf = 6;
 	assert_true(splits());
 	be("GenuineIntel", 6, 0x55);

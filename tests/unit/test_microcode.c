@@ -151,9 +151,15 @@ static void impossible_headers(void **state)
 		{ 32, 0 }, { 32, 0xfffffffc },
 	};
 
+	/* With right sums, so that it is the header that is judged. */
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		u8 *at;
+
 		set_up(NULL);
-		put32(add_intel(&file, SKYLAKE, 1, 7, 976, 0) + rows[i].at, rows[i].value);
+		at = add_intel(&file, SKYLAKE, 1, 7, 976, 0);
+		put32(at + rows[i].at, rows[i].value);
+		put32(at + 16, 0);
+		put32(at + 16, negative_sum(at, rows[i].at == 32 ? MIN(rows[i].value, 1024u) : 1024));
 		assert_int_equal(find_intel(SKYLAKE, 1, 0), -EINVAL);
 	}
 	for (u32 size = 0; size < 1024; size++) {	/* cut off */
@@ -174,6 +180,11 @@ static void the_newest_patch_of_the_equivalent_processor(void **state)
 	add_amd_patch(&file, 0x8010, 0x8301034, 3200);
 	newest = add_amd_patch(&file, 0x8010, 0x830107c, 3200);
 	add_amd_patch(&file, 0x8011, 0x8309999, 3200);
+	add_amd_patch(&file, 0x8110, 0x8309999, 3200);
+	add_amd_patch(&file, 0x0010, 0x8309999, 3200);
+	add_amd_patch(&file, 0, 0x8309999, 3200);
+	add_amd_patch(&file, 1, 0x8309999, 3200);
+	add_amd_patch(&file, 0x8010, 0x830107c, 3000);		/* the first of the newest */
 	assert_int_equal(find_amd(ZEN2, 0x8301000), 0);
 	assert_ptr_equal(found.data, newest);
 	assert_int_equal(found.size, 3200);
@@ -222,8 +233,23 @@ static void damaged_containers(void **state)
 	assert_int_equal(find_amd(ZEN2, 0), -EINVAL);
 	put32(bytes + 8, 0xfffffff0);
 	assert_int_equal(find_amd(ZEN2, 0), -EINVAL);
+	set_up(NULL);
+	add_amd_table(&file, ZEN2, 1);
+	add_amd_patch(&file, 0x8010, 9, 100);
+	assert_int_equal(find_amd(ZEN2, 0), 0);
 	put32(bytes + 4, 1);
 	assert_int_equal(find_amd(ZEN2, 0), -EINVAL);
+}
+
+/* The last entry need not be the empty one. */
+static void a_table_that_ends_without_a_mark(void **state)
+{
+	add_amd_table(&file, ZEN2, 1);
+	put32(bytes + 8, 16);
+	file.size -= 16;
+	add_amd_patch(&file, 0x8010, 9, 100);
+	assert_int_equal(find_amd(ZEN2, 0), 0);
+	assert_int_equal(find_amd(ZEN2 + 1, 0), -ENOENT);
 }
 
 /* --- cpio --- */
@@ -238,6 +264,8 @@ static void linux_archives(void **state)
 	add_amd_patch(&amd, 0x8010, 9, 101);
 	add_cpio(&file, "kernel", NULL, 0);
 	add_cpio(&file, "kernel/x86/microcode/README", "odd", 3);
+	add_cpio(&file, "of 0xfa bytes", inner, 0xfa);
+	memcpy(add_cpio(&file, "in capitals", inner, 0xbad) - 124 + 54, "00000BAD", 8);
 	add_cpio(&file, "kernel/x86/microcode/AuthenticAMD.bin", amd.bytes, (u32)amd.size);
 	in_archive = add_cpio(&file, "kernel/x86/microcode/GenuineIntel.bin", intel.bytes, (u32)intel.size);
 	assert_int_equal(find_intel(SKYLAKE, 1, 0), 0);
@@ -430,6 +458,7 @@ int main(void)
 		TEST(several_containers),
 		TEST(patches_for_firmware_are_left_alone),
 		TEST(damaged_containers),
+		TEST(a_table_that_ends_without_a_mark),
 		TEST(linux_archives),
 		TEST(damaged_archives),
 		TEST(other_files),

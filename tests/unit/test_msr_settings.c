@@ -209,6 +209,9 @@ static const struct {
 	{ 0x17, 0x7f, .de_cfg = LFENCE | 1 << 9, .bp_cfg = 1ull << 33, .chicken = 2 },
 	{ 0x17, 0x90, .de_cfg = LFENCE | 1 << 9, .bp_cfg = 1ull << 33, .chicken = 2 },
 	{ 0x17, 0xa0, .de_cfg = LFENCE | 1 << 9, .bp_cfg = 1ull << 33, .chicken = 2 },
+	{ 0x17, 0x80, .de_cfg = LFENCE },
+	{ 0x17, 0x91, .de_cfg = LFENCE | 1 << 9, .bp_cfg = 1ull << 33, .chicken = 2 },
+	{ 0x17, 0x92, .de_cfg = LFENCE },
 	{ 0x18, 0x00, .de_cfg = LFENCE },			/* Hygon */
 	{ 0x19, 0x01, .de_cfg = LFENCE },
 	{ 0x19, 0x11, .de_cfg = LFENCE, .bp_cfg = 1 << 5 },
@@ -283,6 +286,20 @@ static void zenbleed_by_microcode(void **state)
 	}
 }
 
+/* The models of which no such revision is known. */
+static void zenbleed_whatever_the_microcode(void **state)
+{
+	static const u8 no_revision[] = { 0x40, 0x47, 0x4f, 0x90, 0x91 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(no_revision); i++) {
+		be(CPU_VENDOR_AMD, 0x17, no_revision[i]);
+		microcode = 0xffffffff;
+		fake_msr(DE_CFG);
+		msr_settings_apply(&cpu);
+		assert_int_equal(fake_msr(DE_CFG)->value, LFENCE | 1 << 9);
+	}
+}
+
 /* --- processors that refuse, and the report --- */
 
 static void a_refusal_is_said(void **state)
@@ -350,6 +367,7 @@ int main(void)
 		TEST(each_model_avoids_its_errata),
 		TEST(what_firmware_switched_on),
 		TEST(zenbleed_by_microcode),
+		TEST(zenbleed_whatever_the_microcode),
 		TEST(a_refusal_is_said),
 		TEST(what_was_on_is_said),
 		TEST(the_usual_is_not_said_aloud),
