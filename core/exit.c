@@ -123,6 +123,15 @@ void exit_vmcall(struct vcpu *vcpu)
 	skip(vcpu);
 }
 
+/* A processor that cannot take the interrupt is frozen: let others run meanwhile. */
+void exit_fpu_error(struct vcpu *vcpu)
+{
+	vm_lock(vcpu->vm);
+	irq_line_set(vcpu->vm, IRQ_FPU, true);
+	vm_unlock(vcpu->vm);
+	vcpu_request(vcpu, REQ_RESCHED);
+}
+
 void exit_invalid_opcode(struct vcpu *vcpu)
 {
 	event_raise(vcpu, X86_UD);

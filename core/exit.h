@@ -22,6 +22,11 @@ void exit_wbinvd(struct vcpu *vcpu);		/* nothing to do: all guest memory is writ
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp);
 void exit_rdpmc(struct vcpu *vcpu);
 void exit_triple_fault(struct vcpu *vcpu);
+/*
+ * A floating-point error while the guest's CR0.NE is 0, at the next instruction that waits for such errors: a PC has
+ * FERR# on IRQ 13. SDM, "MS-DOS Compatibility Sub-Mode". The instruction is executed again after the interrupt.
+ */
+void exit_fpu_error(struct vcpu *vcpu);
 
 /* MOV to/from control registers, CLTS, LMSW. `reg` is an enum vcpu_reg, 0-15. */
 void exit_mov_to_cr(struct vcpu *vcpu, unsigned cr, unsigned reg);

@@ -57,6 +57,8 @@ struct irqchip_ops {
  */
 void irq_line_set(struct vm *vm, unsigned irq, bool level);
 
+#define IRQ_FPU 13	/* floating-point errors, if CR0.NE is 0: core/exit.h */
+
 /*
  * Is an earlier interrupt of this line still pending, so that another edge would be lost? false
  * if the line is masked in both the 8259s and the IOAPIC.

@@ -39,9 +39,25 @@ static void post_write(void *device, u16 port, u8 value)
 	/* There is no POST card to show it. */
 }
 
+/* The latch between FERR# and IRQ 13. IGNNE#, which it drives, too, does not reach the processor. */
+#define FPU_PORT  0xf0
+#define FPU_PORTS 2
+
+static u8 fpu_read(void *device, u16 port)
+{
+	return 0xff;
+}
+
+static void fpu_write(void *device, u16 port, u8 value)
+{
+	irq_line_set(device, IRQ_FPU, false);
+}
+
 static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 {
 	const struct byte_ports post = { "POST", POST_PORT, 1, post_read, post_write, NULL };
+	const struct byte_ports fpu = { "FPU errors", FPU_PORT, FPU_PORTS, fpu_read, fpu_write, vm };
+	int error;
 
 	platform->vpit = vpit_create(vm);
 	platform->vrtc = vrtc_create(vm, now);
@@ -53,7 +69,8 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 	if (!platform->vpit || !platform->vrtc || !platform->vpm || !platform->vi8042 ||
 	    !platform->com1 || !platform->com2 || !platform->vvga)
 		return -ENOMEM;
-	return byte_ports_register(vm, &post);
+	error = byte_ports_register(vm, &post);
+	return error ? error : byte_ports_register(vm, &fpu);
 }
 
 static int create_devices(struct vm *vm, struct platform *platform, u64 now)

@@ -29,6 +29,13 @@ static void handle_alignment_check(struct vcpu *vcpu)
 	event_raise_error(vcpu, X86_AC, 0);
 }
 
+/* The processor waits for the interrupt: a shadow of the instruction before must not hold it back for ever. */
+static void handle_fpu_error(struct vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.int_state &= ~INT_SHADOW;
+	exit_fpu_error(vcpu);
+}
+
 /* Intercepted because the #DB that it raises would exit with RIP at the instruction instead of behind it. */
 static void handle_icebp(struct vcpu *vcpu)
 {
@@ -140,6 +147,7 @@ static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_IOIO] = handle_io,
 	[VMEXIT_MSR] = handle_msr,
 	[VMEXIT_TASK_SWITCH] = svm_handle_task_switch,
+	[VMEXIT_FERR_FREEZE] = handle_fpu_error,
 	[VMEXIT_SHUTDOWN] = exit_triple_fault,
 	[VMEXIT_VMRUN] = exit_invalid_opcode,
 	[VMEXIT_VMMCALL] = exit_vmcall,
@@ -198,6 +206,7 @@ static const char *const names[SVM_EXITS] = {
 	[VMEXIT_IOIO] = "port I/O",
 	[VMEXIT_MSR] = "MSR",
 	[VMEXIT_TASK_SWITCH] = "task switch",
+	[VMEXIT_FERR_FREEZE] = "floating-point error",
 	[VMEXIT_SHUTDOWN] = "shutdown",
 	[VMEXIT_VMRUN] = "VMRUN",
 	[VMEXIT_VMMCALL] = "VMMCALL",

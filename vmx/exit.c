@@ -30,6 +30,13 @@ static void handle_debug(struct vcpu *vcpu, unsigned type)
 	event_raise_debug(vcpu, bits);
 }
 
+/* The processor waits for the interrupt: a shadow of the instruction before must not hold it back for ever. */
+static void handle_fpu_error(struct vcpu *vcpu)
+{
+	vmx_end_shadow();
+	exit_fpu_error(vcpu);
+}
+
 static void handle_exception_or_nmi(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(EXIT_INTERRUPTION_INFO);
@@ -42,6 +49,8 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 		handle_debug(vcpu, INTERRUPTION_TYPE(info));
 	else if (vector == X86_AC)
 		event_raise_error(vcpu, X86_AC, 0);
+	else if (vector == X86_MF)
+		handle_fpu_error(vcpu);
 	else
 		exit_unexpected(vcpu, "exit for exception %u, which is the guest's own", vector);
 }

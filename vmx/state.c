@@ -148,13 +148,17 @@ static void efer_set(struct vcpu_vmx *vmx, u64 value)
 	vmcs_write32(ENTRY_CONTROLS, vmx->entry_controls);
 }
 
-/* The guest cannot switch off caches (CD, NW), and VMX operation needs CR0.NE. */
+/*
+ * The guest cannot switch off caches (CD, NW), and VMX operation needs CR0.NE: where the guest has it off, #MF is not
+ * for the guest. SDM, "Restrictions on VMX Operation".
+ */
 static void cr0_set(struct vcpu_vmx *vmx, u64 value)
 {
 	u64 fixed = vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG), changed = value ^ cr0_get();
 
 	vmcs_writen(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
 	vmcs_writen(CR0_READ_SHADOW, value | CR0_ET);
+	vmcs_write32(EXCEPTION_BITMAP, EXCEPTIONS_THAT_EXIT | (value & CR0_NE ? 0 : BIT(X86_MF)));
 	vmcs_writen(GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_ET | fixed);
 	efer_set(vmx, vmx->efer);
 	if (changed & (CR0_PG | CR0_CD | CR0_NW))

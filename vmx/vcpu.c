@@ -94,8 +94,7 @@ void vmx_write_controls(struct vcpu_vmx *vmx)
 		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
-		/* #MC is the host's; delivering #DB or #AC can repeat endlessly (vmx/exit.c). All others are the guest's. */
-		vmcs_set32(EXCEPTION_BITMAP, BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC)),
+		vmcs_set32(EXCEPTION_BITMAP, EXCEPTIONS_THAT_EXIT),
 		vmcs_set32(PAGE_FAULT_MASK, 0),
 		vmcs_set32(PAGE_FAULT_MATCH, 0),
 		vmcs_set32(CR3_TARGET_COUNT, 0),

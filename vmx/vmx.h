@@ -72,6 +72,9 @@ enum vmx_live_msr {
 };
 extern const u32 vmx_live_msrs[LIVE_MSRS];
 
+/* #MC is the host's; delivering #DB or #AC can repeat endlessly (vmx/exit.c). The others are the guest's: cr0_set(). */
+#define EXCEPTIONS_THAT_EXIT (BIT(X86_MC) | BIT(X86_DB) | BIT(X86_AC))
+
 struct vcpu_vmx {
 	struct vcpu vcpu;		/* must stay first */
 

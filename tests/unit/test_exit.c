@@ -93,6 +93,17 @@ static int make_executable(struct vm *v, gpa_t gpa)
 static const struct vcpu_ops ops = { .skip_instruction = skip_instruction, .control_get = control_get, .dump = dump,
 	.nmi_blocked = nmi_blocked };
 
+static int fpu_line;
+
+void vm_lock(struct vm *v) { assert_int_equal(fpu_line, -1); }
+void vm_unlock(struct vm *v) { assert_int_equal(fpu_line, 1); }
+
+void irq_line_set(struct vm *v, unsigned irq, bool level)
+{
+	assert_int_equal(irq, 13);
+	fpu_line = level;
+}
+
 static u64 cr8_read(struct vcpu *v) { return 9; }
 static const struct irqchip_ops irqchip = { .cr8_read = cr8_read };
 
@@ -202,6 +213,7 @@ static int set_up(void **state)
 		vcpu.regs[i] = FILLED + i;
 	vcpu.regs[REG_RFLAGS] = RFLAGS_IF;
 	cr0 = cr2 = cr3 = cr4 = 0;
+	fpu_line = -1;
 	code_64 = true;
 	wakes = refused = ram = fast = false;
 	cpl = skips = dumps = traces = mmios = 0;
@@ -371,6 +383,15 @@ static void no_hypercall_without_a_hypervisor(void **state)
 	config.hypervisor = HYPERVISOR_NONE;
 	exit_vmcall(&vcpu);
 	assert_fault(6, false);
+}
+
+/* SDM, "MS-DOS Compatibility Sub-Mode": IRQ 13, and the instruction is not over. */
+static void a_floating_point_error_is_irq_13(void **state)
+{
+	exit_fpu_error(&vcpu);
+	assert_int_equal(fpu_line, 1);
+	assert_int_equal(skips, 0);
+	assert_int_equal(vcpu.requests, REQ_RESCHED);
 }
 
 /* The exit comes before the PAUSE: without the step it would come again at once. */
@@ -595,6 +616,7 @@ int main(void)
 		TEST(hlt_with_interrupts_off),
 		TEST(xsetbv),
 		TEST(a_hypercalls_result_is_in_rax), TEST(no_hypercall_without_a_hypervisor),
+		TEST(a_floating_point_error_is_irq_13),
 		TEST(a_spinning_guest_asks_for_the_scheduler),
 		TEST(instructions_without_effect_or_use),
 		TEST(rdtsc_and_rdtscp),

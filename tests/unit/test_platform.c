@@ -237,6 +237,19 @@ static void test_the_post_port_takes_writes_and_reads_as_ones(void **state)
 	assert_int_equal(in8(vm, 0x80), 0xff);
 }
 
+/* The latch of FERR#: a write to port F0h or F1h, which clears it on a PC, ends IRQ 13. */
+static void test_floating_point_errors_end_by_a_write(void **state)
+{
+	assert_int_equal(platform_create(vm, NOW), 0);
+	for (u16 port = 0xf0; port <= 0xf1; port++) {
+		irq_line_set(vm, 13, true);
+		assert_int_equal(in8(vm, port), 0xff);
+		assert_true(fake_of(vm)->lines[13].level);
+		out8(vm, port, 0);
+		assert_false(fake_of(vm)->lines[13].level);
+	}
+}
+
 static void test_only_one_post_port_is_claimed(void **state)
 {
 	const struct io_region neighbours[] = {
@@ -272,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_each_failure_is_returned_and_logged),
 		TEST(test_no_memory_for_the_platform_itself),
 		TEST(test_the_post_port_takes_writes_and_reads_as_ones),
+		TEST(test_floating_point_errors_end_by_a_write),
 		TEST(test_only_one_post_port_is_claimed),
 		TEST(test_a_taken_post_port_is_an_error),
 	};

@@ -57,6 +57,7 @@ HANDLER(exit_pause, "pause")
 HANDLER(exit_invalid_opcode, "#UD")
 HANDLER(exit_wbinvd, "wbinvd")
 HANDLER(exit_rdpmc, "rdpmc")
+HANDLER(exit_fpu_error, "fpu")
 HANDLER(exit_triple_fault, "triple fault")
 HANDLER(exit_cr_decode, "decode")
 HANDLER(svm_handle_vintr, "window")
@@ -205,6 +206,7 @@ static const struct {
 	{ 0x78, "HLT", "hlt" },
 	{ 0x7a, "INVLPGA", "#UD" },
 	{ 0x7d, "task switch", "task switch" },
+	{ 0x7e, "floating-point error", "fpu" },
 	{ 0x7f, "shutdown", "triple fault" },
 	{ 0x80, "VMRUN", "#UD" },
 	{ 0x81, "VMMCALL", "vmcall" },
@@ -228,6 +230,15 @@ static void each_exit_reaches_its_handler(void **state)
 		assert_string_equal(diary, simple[i].call);
 		assert_string_equal(svm_exit_name((u8)simple[i].code), simple[i].name);
 	}
+}
+
+/* A frozen processor waits for the interrupt, which a shadow would hold back for ever. */
+static void a_floating_point_error_ends_the_shadow(void **state)
+{
+	vmcb.control.int_state = 3;
+	exit_with(0x7e, 0, 0);
+	assert_int_equal(vmcb.control.int_state, 2);
+	vmcb.control.int_state = 0;
 }
 
 static const struct {
@@ -529,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(each_exit_reaches_its_handler, set_up),
+		cmocka_unit_test_setup(a_floating_point_error_ends_the_shadow, set_up),
 		cmocka_unit_test_setup(exits_that_were_not_asked_for_end_the_vm, set_up),
 		cmocka_unit_test_setup(exits_beyond_the_index_have_names, set_up),
 		cmocka_unit_test_setup(an_init_is_reported_once_and_ignored, set_up),

@@ -460,7 +460,7 @@ static void expect_vmcb(struct vcpu *vcpu, const struct expected *expected, unsi
 #define FIRST_MISC  (ONE(0) | ONE(1) | ONE(2) | ONE(3)		/* INTR, NMI, SMI, INIT */	\
 		     | ONE(5) | ONE(15) | ONE(18) | ONE(22)	/* CR0, RDPMC, CPUID, INVD */	\
 		     | ONE(24) | ONE(26) | ONE(27) | ONE(28)	/* HLT, INVLPGA, IOIO, MSR */	\
-		     | ONE(31))					/* shutdown */
+		     | ONE(30) | ONE(31))			/* frozen FPU, shutdown */
 #define SECOND_MISC (ONE(0) | ONE(1) | ONE(2) | ONE(3)		/* VMRUN, VMMCALL, VMLOAD, VMSAVE */ \
 		     | ONE(4) | ONE(5) | ONE(6) | ONE(8)	/* STGI, CLGI, SKINIT, ICEBP */ \
 		     | ONE(9) | ONE(10) | ONE(11) | ONE(12)	/* WBINVD, MONITOR, MWAIT twice */ \

@@ -55,6 +55,7 @@ HANDLER(invalid_opcode)
 HANDLER(wbinvd)
 HANDLER(rdpmc)
 HANDLER(triple_fault)
+HANDLER(fpu_error)
 HANDLER(clts)
 
 void exit_rdtsc(struct vcpu *v, bool rdtscp) { call(rdtscp ? "rdtscp" : "rdtsc"); }
@@ -349,6 +350,8 @@ static void alignment_checks_have_error_code_0(void **state)
 
 static void other_exceptions_are_the_guests(void **state)
 {
+	take_exception(3, 16, 0);	/* #MF, which exits only while the guest's CR0.NE is 0 */
+	assert_string_equal(called, "unshadow fpu_error");	/* it waits for the interrupt */
 	take_exception(3, 14, 0);
 	assert_string_equal(called, "exit for exception 14, which is the guest's own");
 }

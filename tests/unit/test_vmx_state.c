@@ -618,6 +618,10 @@ static void cr0_is_what_vmx_needs(void **state)
 	vmx_control_set(vcpu, CTL_CR0, 0);
 	assert_int_equal(FAKE(GUEST_CR0), CR0_NE | CR0_ET);	/* PE and PG are free: unrestricted guest */
 	assert_int_equal(FAKE(CR0_READ_SHADOW), CR0_ET);	/* hard-wired to 1 */
+	/* SDM, "Exception Bitmap": #DB, #AC, #MC, and #MF while the guest's NE is 0. */
+	assert_int_equal(FAKE(EXCEPTION_BITMAP), 1 << 1 | 1 << 17 | 1 << 18 | 1 << 16);
+	vmx_control_set(vcpu, CTL_CR0, CR0_NE);
+	assert_int_equal(FAKE(EXCEPTION_BITMAP), 1 << 1 | 1 << 17 | 1 << 18);
 	vmx_control_set(vcpu, CTL_CR0, CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_WP);
 	assert_int_equal(FAKE(GUEST_CR0), CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET);
 	assert_int_equal(FAKE(CR0_READ_SHADOW), CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_WP | CR0_ET);

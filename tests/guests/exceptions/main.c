@@ -76,6 +76,48 @@ static void gates(void)
 	lapic_write(0xb0, 0);
 }
 
+/*
+ * SDM, "MS-DOS Compatibility Sub-Mode": with CR0.NE = 0 a floating-point error is IRQ 13 at the next instruction that
+ * waits for errors, and a write to port F0h takes it back.
+ */
+static u32 fpu_interrupts;
+
+static void fpu_handler(struct regs *regs)
+{
+	(void)regs;
+	fpu_interrupts++;
+	outb(0xf0, 0);
+	asm volatile("fnclex");
+	pic_eoi(13);
+}
+
+static void fpu_errors(void)
+{
+	ulong cr0 = READ_CR(0);
+	u16 mask = 0x33b, status;
+
+	if (!hypervisor_present() || vendor_amd()) {
+		skip("a floating-point error without CR0.NE", "QEMU and Bochs know no FERR_FREEZE");
+		return;
+	}
+	asm volatile("fninit; fldcw %0; fldz; fld1; fdiv %%st(1), %%st" : : "m"(mask));
+	WRITE_CR(0, cr0 | BIT(5));
+	check_eq(TRY("fwait"), 16, "a floating-point error with CR0.NE is #MF");
+	asm volatile("fninit; fldcw %0; fldz; fld1; fdiv %%st(1), %%st" : : "m"(mask));
+	WRITE_CR(0, cr0 & ~BIT(5));
+	pic_init((u16)~(BIT(13) | BIT(2)));
+	trap_on(0x2d, fpu_handler);
+	sti();
+	asm volatile("fwait");
+	cli();
+	check_eq(fpu_interrupts, 1, "a floating-point error without CR0.NE is IRQ 13");
+	asm volatile("fnstsw %0" : "=m"(status));
+	check_eq(status & 0x80, 0, "... once, and the instruction goes on");
+	WRITE_CR(0, cr0);
+	pic_init(0xffff);
+	trap_on(0x2d, NULL);
+}
+
 static ulong stepped[16];
 static u32 steps, dr6;
 
@@ -296,6 +338,7 @@ int main(void)
 	breakpoints();
 	shadows();
 	nmi();
+	fpu_errors();
 	user_mode();
 	return 0;
 }
