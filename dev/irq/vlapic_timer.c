@@ -96,23 +96,25 @@ static void arm(struct vlapic *vlapic, u64 now, u64 earliest)
 		vtimer_arm(&vlapic->timer.vtimer, MAX(deadline, earliest));
 }
 
-/* Ticks of the TSC until the next interrupt may come. */
-static u64 least_interval(struct vlapic *vlapic, u64 now)
+/* In periodic mode: ticks of the TSC until the next interrupt may come. */
+static __noinline u64 least_interval(struct vlapic *vlapic, u64 now)
 {
 	struct vlapic_timer *timer = &vlapic->timer;
 	u64 least = vtimer_from_ns(LAPIC_TIMER_MIN_PERIOD_NS), period;
 
-	if (mode(vlapic) != TIMER_PERIODIC)
-		return least;
 	period = vtimer_scale((u64)timer->initial << divide_shift(timer), vtimer_hz(), LAPIC_TIMER_HZ);
 	return MAX(least, pace_next(&timer->pace, vlapic->vcpu, "the local APIC's timer", MAX(period, least), now));
 }
 
 static void expire(struct vlapic *vlapic, u64 now)
 {
-	if (mode(vlapic) == TIMER_DEADLINE)
+	u64 earliest = now;
+
+	if (likely(mode(vlapic) == TIMER_DEADLINE))
 		vlapic->timer.deadline = 0;
-	arm(vlapic, now, now + least_interval(vlapic, now));
+	else if (mode(vlapic) == TIMER_PERIODIC)
+		earliest += least_interval(vlapic, now);
+	arm(vlapic, now, earliest);
 	vlapic_signal(vlapic, LVT_TIMER);
 }
 
