@@ -16,7 +16,12 @@
 #define ESTIMATE_HZ  1000		/* the estimate takes 1/1000 s */
 #define ESTIMATE_POLLS 5000u
 #define SAMPLES	     8
-#define MAX_POLLS    10000000u
+/*
+ * Bounds in polls, for nothing is known yet that counts time. A poll takes at least some 50 ns, on real hardware
+ * mostly 1 us or more, and the slowest counter has a tick each 1 us: one that does not move in so many does not count.
+ */
+#define STILL_POLLS  10000u
+#define MAX_POLLS    1000000u
 #define MIN_HZ	     1000000ull		/* emulators count instructions: 10 MHz is possible */
 #define MAX_HZ	     20000000000ull
 #define ONE_PERCENT  100
@@ -100,9 +105,15 @@ static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 /* Wait for the time of the measurement. False: the counter does not count. */
 static bool wait_window(const struct timesource *source, u32 from)
 {
-	for (u32 polls = 0; polls < MAX_POLLS; polls++) {
-		if (ticks_between(source, from, source->read(source)) >= source->hz / WINDOW_HZ)
+	u32 last = from, still = 0;
+
+	for (u32 polls = 0; polls < MAX_POLLS && still < STILL_POLLS; polls++) {
+		u32 now = source->read(source);
+
+		if (ticks_between(source, from, now) >= source->hz / WINDOW_HZ)
 			return true;
+		still = now == last ? still + 1 : 0;
+		last = now;
 		cpu_relax();
 	}
 	return false;
