@@ -263,6 +263,7 @@ static void __noreturn start_machine(void)
 	cpus_start();
 	stage_begins(STAGE_VIRTUALIZATION);
 	guests_enable_virtualization();
+	clock_refine();
 	guests_run();
 }
 

@@ -25,11 +25,15 @@
 #define MIN_HZ	     1000000ull		/* emulators count instructions: 10 MHz is possible */
 #define MAX_HZ	     20000000000ull
 #define ONE_PERCENT  100
+#define PER_MILLE    1000
 #define NS_PER_S     1000000000ull
+#define REFINED_NS   50000000ull	/* the least time between the samples of clock_refine() */
 
 extern u64 boot_tsc;	/* boot/entry.asm */
 
 static u64 tsc_hz, estimated_hz;
+/* What the rate was measured by, and where that began. NULL: the rate is known exactly, or not at all. */
+static const struct timesource *measured_by;
 
 u64 clock_tsc_hz(void)
 {
@@ -97,6 +101,8 @@ static struct sample take_sample(const struct timesource *source)
 	return best;
 }
 
+static struct sample measured_from;
+
 static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 {
 	return (to - from) & source->mask;
@@ -135,6 +141,7 @@ static int measure(const struct timesource *source, u64 *hz, u64 *lapic_hz)
 		return -EIO;
 	*hz = mul_div(last.tsc - first.tsc, source->hz, ticks);
 	*lapic_hz = mul_div(first.lapic - last.lapic, source->hz, ticks);
+	measured_from = first;
 	return *hz >= MIN_HZ && *hz <= MAX_HZ ? 0 : -EIO;
 }
 
@@ -144,26 +151,54 @@ static const char *measure_any(u64 *hz, u64 *lapic_hz)
 	for (struct timesource *source = timesources; source->name; source++) {
 		if (source->start(source))
 			continue;
-		if (measure(source, hz, lapic_hz) == 0)
+		if (measure(source, hz, lapic_hz) == 0) {
+			measured_by = source;
 			return source->name;
+		}
 		log_warn("clock: the %s does not count as it should", source->name);
 	}
 	return NULL;
+}
+
+static bool agree(u64 a, u64 b, u64 part)
+{
+	u64 difference = a > b ? a - b : b - a;
+
+	return difference <= MIN(a, b) / part;
+}
+
+/*
+ * The ratio of TSC and crystal is announced, but not the crystal's frequency: Skylake and others. There are few crystals,
+ * and they differ by 4% and more: a measurement tells which one it is. 0: none of them.
+ */
+static u64 hz_by_crystal(struct cpuid_regs r, u64 measured)
+{
+	static const u64 crystals[] = { 19200000, 24000000, 25000000, 38400000 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(crystals); i++) {
+		u64 hz = mul_div(crystals[i], r.ebx, r.eax);
+
+		if (agree(hz, measured, PER_MILLE))
+			return hz;
+	}
+	return 0;
 }
 
 /*
  * Intel SDM, "Time Stamp Counter and Nominal Core Crystal Clock Information Leaf". Without the
  * crystal's frequency, leaf 16h has the base frequency in MHz, which is rounded: *exact is false.
  */
-static u64 hz_by_cpuid(bool *exact)
+static u64 hz_by_cpuid(u64 measured, bool *exact)
 {
 	struct cpuid_regs r;
+	u64 hz;
 
 	if (cpuid(0).eax >= 0x15) {
 		r = cpuid(0x15);
 		*exact = true;
-		if (r.eax && r.ebx && r.ecx)
-			return mul_div(r.ecx, r.ebx, r.eax);
+		hz = !r.eax || !r.ebx ? 0 : r.ecx ? mul_div(r.ecx, r.ebx, r.eax) : hz_by_crystal(r, measured);
+		if (hz)
+			return hz;
 	}
 	*exact = false;
 	if (cpuid(0).eax < 0x16)
@@ -195,15 +230,8 @@ void clock_estimate(void)
 	bool exact;
 
 	if (!hz)
-		hz = hz_by_cpuid(&exact);
+		hz = hz_by_cpuid(0, &exact);
 	estimated_hz = hz + hz / 64;
-}
-
-static bool agree(u64 a, u64 b)
-{
-	u64 difference = a > b ? a - b : b - a;
-
-	return difference <= MIN(a, b) / ONE_PERCENT;
 }
 
 static void announce(const char *how)
@@ -240,14 +268,15 @@ void clock_init(void)
 	const char *source = measure_any(&measured, &lapic_hz);
 	bool exact = false;
 
-	announced = hz_by_cpuid(&exact);
+	announced = hz_by_cpuid(measured, &exact);
 	if (!source)
 		lapic_hz = trust_cpuid(announced);
-	else if (announced && !agree(measured, announced))
+	else if (announced && !agree(measured, announced, ONE_PERCENT))
 		log_warn("clock: CPUID says %llu MHz, the %s measures %llu MHz: taking the latter",
 			 (ull)announced / 1000000, source, (ull)measured / 1000000);
-	if (!source || (exact && announced && agree(measured, announced))) {
+	if (!source || (exact && announced && agree(measured, announced, ONE_PERCENT))) {
 		tsc_hz = announced;
+		measured_by = NULL;
 		source = "CPUID";
 	} else {
 		tsc_hz = measured;
@@ -256,4 +285,39 @@ void clock_init(void)
 		stop("the local APIC's timer does not count");
 	lapic_timer_set_hz(lapic_hz);
 	announce(source);
+}
+
+/* Of the counter that measures: half of the time in which it wraps around. */
+static u64 longest_ns(void)
+{
+	return mul_div(measured_by->mask / 2, NS_PER_S, measured_by->hz);
+}
+
+/*
+ * The counter is read to about 0.5 us. Over 10 ms that is 50 millionths, by which the guests' clocks would be wrong;
+ * over the time that the start-up has taken since, it is much less.
+ */
+void clock_refine(void)
+{
+	struct sample last;
+	u64 hz, ns;
+	u32 ticks;
+
+	if (!measured_by || longest_ns() < 2 * REFINED_NS)	/* the 8254 wraps too soon */
+		return;
+	if (clock_tsc_to_ns(rdtsc() - measured_from.tsc) > longest_ns())
+		measured_from = take_sample(measured_by);
+	while (clock_tsc_to_ns(rdtsc() - measured_from.tsc) < REFINED_NS)
+		cpu_relax();
+	last = take_sample(measured_by);
+	ns = clock_tsc_to_ns(last.tsc - measured_from.tsc);
+	ticks = ticks_between(measured_by, measured_from.source, last.source);
+	hz = ticks ? mul_div(last.tsc - measured_from.tsc, measured_by->hz, ticks) : 0;
+	if (!agree(hz, tsc_hz, PER_MILLE)) {
+		log_warn("clock: measured again, the TSC has %llu MHz by the %s: the first measurement stays",
+			 (ull)hz / 1000000, measured_by->name);
+		return;
+	}
+	tsc_hz = hz;
+	log_info("clock: TSC %llu.%06llu MHz, measured over %llu ms", (ull)hz / 1000000, (ull)hz % 1000000, (ull)ns / 1000000);
 }
