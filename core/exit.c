@@ -220,7 +220,9 @@ void exit_clts(struct vcpu *vcpu)
 
 void exit_lmsw(struct vcpu *vcpu, u16 value)
 {
-	finish(vcpu, control_lmsw(vcpu, value));
+	u64 cr0 = vcpu->ops->control_get(vcpu, CTL_CR0);
+
+	finish(vcpu, control_write_cr0(vcpu, control_lmsw_value(cr0, value)));
 }
 
 void exit_unexpected(struct vcpu *vcpu, const char *format, ...)

@@ -84,15 +84,6 @@ int control_write_cr0(struct vcpu *vcpu, u64 value)
 	return 0;
 }
 
-/* LMSW can set PE, not clear it. */
-int control_lmsw(struct vcpu *vcpu, u16 value)
-{
-	const u64 writable = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
-	u64 cr0 = vcpu->ops->control_get(vcpu, CTL_CR0);
-
-	return control_write_cr0(vcpu, (cr0 & ~(writable & ~CR0_PE)) | (value & writable));
-}
-
 /*
  * SDM, "Operations that Invalidate TLBs and Paging-Structure Caches": with PCIDs bit 63 of the operand allows to keep
  * the translations of the new one. It is no bit of CR3. Setting CR3 flushes all of this vCPU's, which is always right.

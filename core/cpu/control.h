@@ -5,13 +5,21 @@
  */
 #pragma once
 
+#include "arch/cpu/x86.h"
 #include "lib/types.h"
 
 struct vcpu;
 
+/* What LMSW makes of CR0: it can set PE, not clear it. */
+static inline u64 control_lmsw_value(u64 cr0, u16 value)
+{
+	const u64 writable = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
+
+	return (cr0 & ~(writable & ~CR0_PE)) | (value & writable);
+}
+
 /* 0, or -EINVAL: the write must raise #GP(0). */
 int control_write_cr0(struct vcpu *vcpu, u64 value);
-int control_lmsw(struct vcpu *vcpu, u16 value);	/* as LMSW writes it */
 int control_write_cr3(struct vcpu *vcpu, u64 value);
 int control_write_cr4(struct vcpu *vcpu, u64 value);
 int control_write_cr8(struct vcpu *vcpu, u64 value);

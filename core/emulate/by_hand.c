@@ -430,7 +430,7 @@ static void lmsw(struct vcpu *vcpu, const struct insn *insn)
 
 	if (!is_privileged(vcpu) || load(vcpu, insn, 2, &value))
 		return;
-	if (control_lmsw(vcpu, (u16)value))
+	if (control_write_cr0(vcpu, control_lmsw_value(vcpu->ops->control_get(vcpu, CTL_CR0), (u16)value)))
 		event_raise_error(vcpu, X86_GP, 0);
 	else
 		emulate_advance(vcpu, insn->length);
