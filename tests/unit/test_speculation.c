@@ -3,7 +3,7 @@
  * Which flushes a processor gets between VMs, and how many of them a schedule takes.
  * Intel, "Speculative Execution Side Channel Mitigations"; AMD, "Indirect Branch Control Extension".
  */
-/* link: lib/log.c lib/string.c tests/unit/fake_cpu.c */
+/* link: arch/cpu/cpufeature.c lib/log.c lib/string.c tests/unit/fake_cpu.c */
 #include "tests/unit/fake_cpu.h"
 
 #include <stdio.h>
@@ -20,17 +20,27 @@
 /* For the function that its option calls, and for what it leaves behind. */
 #include "core/cpu/speculation.c"
 
-struct cpu_features cpu_features;
-
-static u32 seven_ebx, seven_edx, amd_ebx;
+/* The processor. */
+static u8 maker;		/* enum cpu_vendor */
+static u32 max_leaf, max_extended_leaf, seven_ebx, seven_edx, amd_ebx;
 static char said[4096];
 
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 {
-	return (struct cpuid_regs){
-		.ebx = leaf == 0x80000008 ? amd_ebx : leaf == 7 ? seven_ebx : 0,
-		.edx = leaf == 7 ? seven_edx : 0,
-	};
+	switch (leaf) {
+	case 0:
+		return maker == CPU_VENDOR_AMD ?
+			(struct cpuid_regs){ max_leaf, 0x68747541, 0x444d4163, 0x69746e65 } :	/* AuthenticAMD */
+			(struct cpuid_regs){ max_leaf, 0x756e6547, 0x6c65746e, 0x49656e69 };	/* GenuineIntel */
+	case 7:
+		return (struct cpuid_regs){ .ebx = seven_ebx, .edx = seven_edx };
+	case 0x80000000:
+		return (struct cpuid_regs){ .eax = max_extended_leaf };
+	case 0x80000008:
+		return (struct cpuid_regs){ .ebx = amd_ebx };
+	default:
+		return (struct cpuid_regs){ 0 };
+	}
 }
 
 static int choice;
@@ -58,9 +68,10 @@ static int set_up_group(void **state)
 
 static int set_up(void **state)
 {
-	cpu_features = (struct cpu_features){
-		.vendor = CPU_VENDOR_INTEL, .max_leaf = 0xd, .max_extended_leaf = 0x80000008,
-	};
+	memset(&cpu_features, 0, sizeof(cpu_features));
+	maker = CPU_VENDOR_INTEL;
+	max_leaf = 0xd;
+	max_extended_leaf = 0x80000008;
 	seven_ebx = seven_edx = amd_ebx = 0;
 	off = false;
 	memset(said, 0, sizeof(said));
@@ -87,15 +98,9 @@ static unsigned count_writes(u32 msr)
 	return count;
 }
 
-/* What arch/cpu/cpufeature.c finds in the leaves. */
 static void init(void)
 {
-	bool amd = cpu_features.vendor == CPU_VENDOR_AMD;
-
-	cpu_features.spec_ctrl = (seven_edx & (BIT(26) | BIT(27) | BIT(31))) || (amd && (amd_ebx & 0x0100c000));
-	cpu_features.pred_cmd = (seven_edx & BIT(26)) || (amd && (amd_ebx & BIT(12)));
-	cpu_features.flush_cmd = seven_edx & BIT(28);
-	cpu_features.arch_capabilities = seven_edx & BIT(29);
+	cpu_features_init();
 	speculation_init();
 }
 
@@ -140,7 +145,7 @@ static void each_processor_gets_what_it_needs(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		set_up(NULL);
-		cpu_features.vendor = rows[i].vendor;
+		maker = rows[i].vendor;
 		seven_edx = rows[i].edx;
 		amd_ebx = rows[i].ebx;
 		fake_msr(ARCH_CAPABILITIES)->value = rows[i].capabilities;
@@ -156,11 +161,13 @@ static void leaves_that_are_not_there_say_nothing(void **state)
 {
 	seven_edx = ~0u;
 	amd_ebx = ~0u;
-	cpu_features.max_leaf = 6;
-	cpu_features.max_extended_leaf = 0x80000007;
+	max_leaf = 6;
+	max_extended_leaf = 0x80000007;
 	for (unsigned vendor = CPU_VENDOR_INTEL; vendor <= CPU_VENDOR_AMD; vendor++) {
-		cpu_features.vendor = vendor;
-		speculation_init();
+		maker = vendor;
+		init();
+		assert_false(cpu_features.spec_ctrl || cpu_features.pred_cmd || cpu_features.flush_cmd ||
+			     cpu_features.arch_capabilities);
 		expect_words("guests' own means against it", "none: the processor has none");
 		switch_once();
 		assert_int_equal(fake_cpu_writes(), 0);
@@ -238,7 +245,7 @@ static void what_a_processor_may_leak(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		set_up(NULL);
-		cpu_features.vendor = rows[i].vendor;
+		maker = rows[i].vendor;
 		seven_ebx = rows[i].ebx;
 		amd_ebx = rows[i].amd_ebx;
 		seven_edx = rows[i].vendor == CPU_VENDOR_INTEL ? ARCH : 0;
@@ -269,6 +276,61 @@ static void guests_see_what_describes_the_processor(void **state)
 	assert_int_equal(speculation_guest_capabilities(), 0);
 }
 
+/*
+ * SDM, "CPUID", leaf 07H EDX: SPEC_CTRL comes with IBRS (26), STIBP (27) or SSBD (31), PRED_CMD with IBRS' bit, FLUSH_CMD
+ * with bit 28, ARCH_CAPABILITIES with bit 29. APM vol. 3, leaf 80000008h EBX: IBPB (12); IBRS (14), STIBP (15), SSBD (24).
+ */
+static void each_register_has_its_bits(void **state)
+{
+	for (unsigned vendor = CPU_VENDOR_INTEL; vendor <= CPU_VENDOR_AMD; vendor++) {
+		for (unsigned bit = 0; bit < 32; bit++) {
+			bool amd = vendor == CPU_VENDOR_AMD;
+
+			set_up(NULL);
+			maker = vendor;
+			seven_edx = BIT(bit);
+			init();
+			assert_int_equal(cpu_features.spec_ctrl, bit == 26 || bit == 27 || bit == 31);
+			assert_int_equal(cpu_features.pred_cmd, bit == 26);
+			assert_int_equal(cpu_features.flush_cmd, bit == 28);
+			assert_int_equal(cpu_features.arch_capabilities, bit == 29);
+			seven_edx = 0;
+			amd_ebx = BIT(bit);
+			init();
+			assert_int_equal(cpu_features.spec_ctrl, amd && (bit == 14 || bit == 15 || bit == 24));
+			assert_int_equal(cpu_features.pred_cmd, amd && bit == 12);
+			assert_false(cpu_features.flush_cmd || cpu_features.arch_capabilities);
+		}
+	}
+}
+
+/*
+ * Where IBPB covers returns, AMD says so: 80000008h EBX[30]. Elsewhere the return stack buffer is filled, and what the
+ * stack holds is as before.
+ */
+static void returns_are_flushed_with_the_branches(void **state)
+{
+	static const struct { u8 vendor; u32 edx, ebx; bool branches, returns; } rows[] = {
+		{ CPU_VENDOR_INTEL, 0, 0, false, false },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, 0, true, true },
+		{ CPU_VENDOR_INTEL, IBPB_AND_IBRS, BIT(30), true, true },
+		{ CPU_VENDOR_AMD, 0, BIT(12), true, true },
+		{ CPU_VENDOR_AMD, 0, BIT(12) | BIT(30), true, false },
+		{ CPU_VENDOR_AMD, 0, BIT(30), false, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_up(NULL);
+		maker = rows[i].vendor;
+		seven_edx = rows[i].edx;
+		amd_ebx = rows[i].ebx;
+		init();
+		assert_int_equal(flushes.branches, rows[i].branches);
+		assert_int_equal(flushes.returns, rows[i].returns);
+		switch_once();
+	}
+}
+
 /* The guest's SPEC_CTRL is in the processor while its vCPU is loaded, and 0 else. 0 is never written for nothing. */
 static void the_guests_spec_ctrl(void **state)
 {
@@ -297,6 +359,8 @@ int main(void)
 		fake_cpu_test_setup(the_user_can_do_without, set_up),
 		fake_cpu_test_setup(what_a_processor_may_leak, set_up),
 		fake_cpu_test_setup(guests_see_what_describes_the_processor, set_up),
+		fake_cpu_test_setup(each_register_has_its_bits, set_up),
+		fake_cpu_test_setup(returns_are_flushed_with_the_branches, set_up),
 		fake_cpu_test_setup(the_guests_spec_ctrl, set_up),
 		fake_cpu_test_setup(a_schedule_takes_as_many_flushes_as_changes_of_the_vm, set_up),
 	};
