@@ -144,6 +144,8 @@ static int prepare(struct vm *vm)
 	vm->start_tsc = rdtsc();
 	vm->start_time = rtc_now();
 	error = platform_create(vm, vm->start_time);
+	if (!error && vm->config->ps2_keyboard)
+		error = platform_connect_keyboard(vm);
 	vm_leave();
 	if (error)
 		return error;

@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
+#include "core/vm_console.h"
 #include "core/vm_log.h"
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/mp_table.h"
@@ -107,4 +108,25 @@ int platform_create(struct vm *vm, u64 now)
 		vm_error(vm, "cannot create the VM's devices: %s",
 			 error == -ENOMEM ? "the hypervisor's own memory is used up" : "see above");
 	return error;
+}
+
+static void console_changed(void *device)
+{
+	struct platform *platform = device;
+
+	vi8042_typed(platform->vi8042);
+	vuart_console_changed(platform->com1);
+}
+
+int platform_connect_keyboard(struct vm *vm)
+{
+	struct platform *platform = vm_platform(vm);
+
+	if (vi8042_connect_keyboard(platform->vi8042)) {
+		vm_error(vm, "cannot connect a keyboard: the hypervisor's own memory is used up");
+		return -ENOMEM;
+	}
+	vuart_give_up_input(platform->com1);
+	vm_console_connect(vm, console_changed, platform);
+	return 0;
 }

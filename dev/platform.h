@@ -32,3 +32,5 @@ struct platform {
  * are logged. There is nothing to undo after one: memory and timers are freed with the VM.
  */
 int platform_create(struct vm *vm, u64 now);
+/* After that: what is typed at the VM's console goes to a PS/2 keyboard, not to COM1. -ENOMEM: logged. */
+int platform_connect_keyboard(struct vm *vm);

@@ -507,6 +507,10 @@ OTHER_BOOTS = (
     Boot("memtest", QEMU_SVM, (Module("linux/memtest86+", "vm=memtest mem=16M vga=lines"),), (
         Step("", r"Memtest86\+ v\d"), Step("", r"Testing: \d+KB - "), Step("\x1fv", r"^\[screen: 80 columns, 25 rows"),
         Step("\x1fq", ENDED_WELL, r"vm ended: stopped by request")), limit=90, memory=256, long=True),
+    # It has no other input than a keyboard: F1 opens its menu.
+    Boot("memtest-keyboard", QEMU_SVM, (Module("linux/memtest86+", "vm=memtest mem=16M vga=lines keyboard=ps2"),), (
+        Step("", r"<F1> Configuration"), Step("\x1bOP", r"<F1> +Test selection"),
+        Step("\x1fq", ENDED_WELL, r"vm ended: stopped by request")), limit=90, memory=256, long=True),
     failing("little-memory", QEMU_SVM, r"mem=1024M: not enough memory", (
         Module("guests/debugexit.elf", "vm=one mem=1G"),)),
     # It stops before it knows how to power the machine off.

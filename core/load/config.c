@@ -29,7 +29,7 @@ struct module_line {
 	enum role role;
 	u64 memory, vcpus, time_limit_s;		/* 0: not given */
 	struct cpu_set cpus;				/* empty: not given */
-	bool stop_on_reset, vga_lines;
+	bool stop_on_reset, vga_lines, ps2_keyboard;
 	u32 hypervisor;					/* enum hypervisor, plus 1; 0: not given */
 	bool bad;					/* an error was logged */
 };
@@ -150,6 +150,12 @@ static int set_vga(struct module_line *line, struct str_view value)
 	return line->vga_lines || str_view_equals(value, "none") ? 0 : -EINVAL;
 }
 
+static int set_keyboard(struct module_line *line, struct str_view value)
+{
+	line->ps2_keyboard = str_view_equals(value, "ps2");
+	return line->ps2_keyboard || str_view_equals(value, "none") ? 0 : -EINVAL;
+}
+
 static const struct module_key {
 	const char *name, *values, *fallback, *help;
 	int (*set)(struct module_line *line, struct str_view value);	/* 0 or -EINVAL */
@@ -170,6 +176,7 @@ static const struct module_key {
 	  "what the VM's CPUID says from leaf 40000000h on: Lamina's own leaves with KVM's after them, KVM's, or that "
 	  "there is no hypervisor", set_hv },
 	{ "vga", "lines|none", "none", "print what the VM's VGA text screen shows, line by line, as it changes", set_vga },
+	{ "keyboard", "ps2|none", "none", "what is typed goes to a PS/2 keyboard instead of COM1", set_keyboard },
 	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
 	  set_limit },
 };
@@ -200,8 +207,8 @@ static void apply(struct module_line *line, const struct keyval *token)
 
 	if (!key)
 		complain(line,
-			 "unknown key \"%.*s\": expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga or limit, "
-			 "and what is for the guest behind a --", QUOTED(token->key));
+			 "unknown key \"%.*s\": expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga, keyboard or "
+			 "limit, and what is for the guest behind a --", QUOTED(token->key));
 	else if (!token->has_value)
 		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
 			 key->values, key->help);
@@ -357,6 +364,7 @@ static void take_settings(struct vm_config *vm, const struct module_line *line)
 	if (line->hypervisor)
 		vm->hypervisor = line->hypervisor - 1;
 	vm->vga_lines |= line->vga_lines;
+	vm->ps2_keyboard |= line->ps2_keyboard;
 }
 
 static void check_vm(struct vm_config *vm)

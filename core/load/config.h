@@ -51,6 +51,7 @@ struct vm_config {
 	u32 vcpus;
 	u64 time_limit_s;		/* 0: none */
 	struct cpu_set cpus;		/* vCPU i is at home on the i-th of them, and so on; empty: Lamina chooses */
+	bool ps2_keyboard;		/* what is typed goes to it, not to COM1 */
 	bool vga_lines;			/* print what its VGA text screen shows */
 	bool stop_on_reset;		/* a reset by the guest ends the VM instead of restarting it */
 	enum hypervisor hypervisor;

@@ -23,7 +23,7 @@ struct vuart {
 	struct vm *vm;
 	u16 base;
 	unsigned irq;
-	bool has_console;
+	bool has_console, has_input;
 	struct vtimer timeout;		/* runs while characters wait below the trigger level */
 
 	u8 ier, fcr, lcr, mcr, msr, scratch;
@@ -132,7 +132,7 @@ static void receive(struct vuart *vuart)
 {
 	int c;
 
-	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP) && vuart->has_console) {
+	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP) && vuart->has_input) {
 		c = vm_console_read(vuart->vm);
 		if (c < 0)
 			return;
@@ -193,7 +193,7 @@ static void transmit(struct vuart *vuart, u8 c)
 }
 
 /* The console has room, or characters were typed. */
-static void console_changed(void *device)
+void vuart_console_changed(void *device)
 {
 	struct vuart *vuart = device;
 
@@ -351,7 +351,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 	vuart->vm = vm;
 	vuart->base = base;
 	vuart->irq = irq;
-	vuart->has_console = has_console;
+	vuart->has_console = vuart->has_input = has_console;
 	/* As firmware leaves it: small kernels write to it without initializing it. */
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
@@ -362,6 +362,11 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 		.read = vuart_read, .write = vuart_write, .device = vuart }))
 		return NULL;
 	if (has_console)
-		vm_console_connect(vm, console_changed, vuart);
+		vm_console_connect(vm, vuart_console_changed, vuart);
 	return vuart;
+}
+
+void vuart_give_up_input(struct vuart *vuart)
+{
+	vuart->has_input = false;
 }

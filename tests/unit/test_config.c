@@ -284,7 +284,7 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga or limit" },
+				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga, keyboard or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -305,6 +305,7 @@ static void test_each_rule(void **state)
 		{ "vm=bad cpus=3-2", "cpus=3-2: expected cpus=LIST" },
 		{ "vm=bad cpus=256", "cpus=256: expected cpus=LIST" },
 		{ "vm=bad onreset=halt", "onreset=halt: expected onreset=restart|stop" },
+		{ "vm=bad keyboard=usb", "keyboard=usb: expected keyboard=ps2|none" },
 		{ "vm=bad vga=text", "vga=text: expected vga=lines|none" },
 		{ "vm=bad onreset=", "onreset=: expected onreset=restart|stop" },
 		{ "vm=bad hv=xen", "hv=xen: expected hv=lamina|kvm|none" },
@@ -444,6 +445,19 @@ static void test_what_shows_the_screen(void **state)
 	parse("vga=lines vga=none");
 	assert_int_equal(errors, 0);
 	assert_false(config.vms[0].vga_lines);
+}
+
+static void test_where_typed_characters_go(void **state)
+{
+	parse("vm=a", "vm=b keyboard=none", "vm=c keyboard=ps2", "vm=d", "vm=d role=initrd keyboard=ps2");
+	assert_int_equal(errors, 0);
+	assert_false(vm_named("a")->ps2_keyboard);
+	assert_false(vm_named("b")->ps2_keyboard);
+	assert_true(vm_named("c")->ps2_keyboard);
+	assert_true(vm_named("d")->ps2_keyboard);
+	parse("keyboard=ps2 keyboard=none");
+	assert_int_equal(errors, 0);
+	assert_false(config.vms[0].ps2_keyboard);
 }
 
 static void test_all_errors_of_a_line_are_reported(void **state)
@@ -604,7 +618,7 @@ static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
 		"vm=NAME", "role=kernel|initrd|module|microcode", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
-		"hv=lamina|kvm|none", "vga=lines|none", "limit=SECONDS", "256M", "--",
+		"hv=lamina|kvm|none", "vga=lines|none", "keyboard=ps2|none", "limit=SECONDS", "256M", "--",
 	};
 
 	logged[0] = 0;
@@ -637,7 +651,7 @@ static void test_random_lines(void **state)
 {
 	static const char *const pieces[] = {
 		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", "cpus=", "-", ",", "onreset=", "stop",
-		"hv=", "kvm", "none", "vga=", "lines", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
+		"hv=", "kvm", "none", "vga=", "lines", "keyboard=", "ps2", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
 		"99999999999",
 	};
 	u64 random = 0x9e3779b97f4a7c15;
@@ -677,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_what_a_reset_does),
 		cmocka_unit_test(test_what_the_hypervisor_is),
 		cmocka_unit_test(test_what_shows_the_screen),
+		cmocka_unit_test(test_where_typed_characters_go),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
 		cmocka_unit_test(test_long_texts_are_quoted_in_part),
 		cmocka_unit_test(test_lengths_that_are_quoted),

@@ -107,6 +107,34 @@ struct vvga *vvga_create(struct vm *of)
 	return create(of, "VGA") ? DEVICE(vvga, 6) : NULL;
 }
 
+/* --- a keyboard --- */
+
+static char changes[32];
+
+int vi8042_connect_keyboard(struct vi8042 *vi8042)
+{
+	assert_ptr_equal(vi8042, &devices[4]);
+	return create(vm, "keyboard") ? 0 : -ENOMEM;
+}
+
+void vuart_give_up_input(struct vuart *vuart)
+{
+	assert_ptr_equal(vuart, &devices[5]);
+	create(vm, "no input");
+}
+
+void vi8042_typed(struct vi8042 *vi8042)
+{
+	assert_ptr_equal(vi8042, &devices[4]);
+	strcat(changes, "8042 ");
+}
+
+void vuart_console_changed(void *vuart)
+{
+	assert_ptr_equal(vuart, &devices[5]);
+	strcat(changes, "UART ");
+}
+
 int apic_create(struct vm *of)
 {
 	return create(of, "APICs") ? 0 : failure;
@@ -229,6 +257,20 @@ static void test_no_memory_for_the_platform_itself(void **state)
 	assert_null(vm_platform(vm));
 }
 
+/* The console's changes are told to both: what is typed to the keyboard, and that there is room to COM1. */
+static void test_a_keyboard_takes_the_input(void **state)
+{
+	assert_int_equal(platform_create(vm, NOW), 0);
+	created[0] = changes[0] = '\0';
+	assert_int_equal(platform_connect_keyboard(vm), 0);
+	assert_string_equal(created, "keyboard, no input, ");
+	fake_of(vm)->console_changed(fake_of(vm)->console_device);
+	assert_string_equal(changes, "8042 UART ");
+	failing = "keyboard";
+	assert_int_equal(platform_connect_keyboard(vm), -ENOMEM);
+	assert_string_equal(logged, "cannot connect a keyboard: the hypervisor's own memory is used up");
+}
+
 /* As on a bus without a POST card. */
 static void test_the_post_port_takes_writes_and_reads_as_ones(void **state)
 {
@@ -284,6 +326,7 @@ int main(void)
 		TEST(test_several_processors_have_an_mp_table),
 		cmocka_unit_test(test_each_failure_is_returned_and_logged),
 		TEST(test_no_memory_for_the_platform_itself),
+		TEST(test_a_keyboard_takes_the_input),
 		TEST(test_the_post_port_takes_writes_and_reads_as_ones),
 		TEST(test_floating_point_errors_end_by_a_write),
 		TEST(test_only_one_post_port_is_claimed),

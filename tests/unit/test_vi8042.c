@@ -4,7 +4,7 @@
  * that only what pulses the reset line resets. Commands as in IBM's "Technical Reference: Personal
  * Computer AT", "Keyboard Controller".
  */
-/* link: dev/isa/vi8042.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vi8042.c dev/isa/vkeyboard.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 #include "fake_vm.h"
 

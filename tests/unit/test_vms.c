@@ -46,7 +46,7 @@ static char logged[8192], ending[256];
 static jmp_buf end_of_lamina;
 static struct vcpu *entered, fake_vcpus[VMS][2];
 static char life[64];
-static int error_of_platform, error_of_loader;
+static int error_of_platform, error_of_keyboard, error_of_loader;
 static unsigned watches, polls, last_polls;
 static bool no_memory_for_watch;
 
@@ -281,6 +281,14 @@ int platform_create(struct vm *vm, u64 at)
 	return error_of_platform;
 }
 
+int platform_connect_keyboard(struct vm *vm)
+{
+	assert_ptr_equal(entered, vm->vcpus[0]);
+	assert_true(vm->config->ps2_keyboard);
+	note('k');
+	return error_of_keyboard;
+}
+
 void vcpu_reset(struct vcpu *vcpu, bool init)
 {
 	assert_ptr_equal(entered, vcpu);
@@ -413,7 +421,7 @@ static int set_up(void **state)
 	woken = true;
 	loop_ends = virtualization_off = false;
 	entered = NULL;
-	error_of_platform = error_of_loader = error_of_placement = 0;
+	error_of_platform = error_of_keyboard = error_of_loader = error_of_placement = 0;
 	watches = polls = last_polls = 0;
 	no_memory_for_watch = false;
 	screens = (struct vtimer){ 0 };
@@ -512,6 +520,27 @@ static void the_steps_of_a_start(void **state)
 	run_vms();
 	assert_string_equal(life, "0cp/1r/0rl/");
 	assert_logged("vm0] first entry at RIP 0x0");
+}
+
+static void a_keyboard_is_connected(void **state)
+{
+	add_vm(128, SECOND);
+	config.vms[0].ps2_keyboard = true;
+	run_vms();
+	assert_string_equal(life, "0cpk/0rl/");
+	set_up(state);
+	add_vm(128, SECOND);
+	config.vms[0].ps2_keyboard = true;
+	error_of_keyboard = -ENOMEM;
+	run_vms();
+	assert_string_equal(life, "0cpk/");
+	assert_string_equal(ending, "1 of 1 VMs did not start, or were ended by an error");
+	set_up(state);
+	add_vm(128, SECOND);
+	config.vms[0].ps2_keyboard = true;
+	error_of_platform = -ENOMEM;
+	run_vms();
+	assert_string_equal(life, "0cp/");
 }
 
 /* Four times a second, and at the end, those that want it. */
@@ -907,6 +936,7 @@ int main(void)
 		TEST(one_after_the_other),
 		TEST(the_steps_of_a_start),
 		TEST(screens_are_looked_at),
+		TEST(a_keyboard_is_connected),
 		TEST(screens_are_looked_at_after_a_restart),
 		TEST(screens_that_cannot_be_remembered),
 		TEST(it_waits_until_there_is_memory),

@@ -700,6 +700,27 @@ static void test_nothing_is_connected(void **state)
 	assert_int_equal(fake_of(vm)->console_length, 1);
 }
 
+/* Another device takes what is typed: the port still sends. */
+static void test_without_input(void **state)
+{
+	struct vm *vm = fake_create(0);
+	struct vuart *vuart = vuart_create(vm, COM1, IRQ, true);
+
+	vuart_give_up_input(vuart);
+	fake_type(vm, 'x');
+	assert_int_equal(in8(vm, LSR), 0x60);
+	assert_int_equal(fake_of(vm)->typed_read, 0);
+	out8(vm, DATA, 'y');
+	assert_int_equal(fake_of(vm)->console_length, 1);
+	fake_of(vm)->console_full = true;
+	out8(vm, DATA, 'z');
+	assert_int_equal(in8(vm, LSR) & 0x60, 0);
+	fake_of(vm)->console_full = false;
+	vuart_console_changed(vuart);
+	assert_int_equal(in8(vm, LSR) & 0x60, 0x60);
+	fake_destroy(vm);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -709,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_initial_state),
 		TEST(test_output),
 		TEST(test_nothing_is_connected),
+		TEST(test_without_input),
 		TEST(test_word_length),
 		TEST(test_divisor_and_scratch),
 		cmocka_unit_test(test_divisor_from_the_start),
