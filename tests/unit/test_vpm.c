@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Power management against ACPI's "Fixed Hardware Registers", and the ways to the reset line. */
-/* link: dev/isa/vpm.c dev/isa/vi8042.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
+/* link: dev/isa/vpm.c dev/isa/vi8042.c dev/isa/vkeyboard.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* cflags: -Xlinker --wrap=log_line */
 #include "fake_vm.h"
