@@ -8,6 +8,7 @@
 #include "core/vm_console.h"
 #include "core/vm_log.h"
 #include "dev/firmware/acpi.h"
+#include "dev/firmware/fw_cfg.h"
 #include "dev/firmware/mp_table.h"
 #include "dev/firmware/smbios.h"
 #include "dev/irq/irqchip.h"
@@ -85,6 +86,8 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 		error = create_isa_devices(vm, platform, now);
 	if (!error)
 		error = vpci_create(vm);
+	if (!error)
+		error = fw_cfg_create(vm);
 	if (!error)
 		error = acpi_tables_write(vm);
 	if (!error)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dev/firmware/acpi.h"
+#include "dev/firmware/fw_cfg.h"
 #include "dev/firmware/mp_table.h"
 #include "dev/firmware/smbios.h"
 #include "dev/irq/irqchip.h"
@@ -27,7 +28,7 @@
 #include "lib/errno.h"
 
 #define NOW 1751328000ull
-#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, ACPI, SMBIOS, "
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, ACPI, SMBIOS, "
 
 static struct vm *vm;
 static char created[128];		/* the devices, in the order of their creation */
@@ -145,6 +146,11 @@ int vpci_create(struct vm *of)
 	return create(of, "PCI") ? 0 : failure;
 }
 
+int fw_cfg_create(struct vm *of)
+{
+	return create(of, "fw_cfg") ? 0 : failure;
+}
+
 int acpi_tables_write(struct vm *of)
 {
 	return create(of, "ACPI") ? 0 : failure;
@@ -215,7 +221,8 @@ static const struct {
 	{ "COM2", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
 	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
 	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, " },
-	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, ACPI, " },
+	{ "fw_cfg", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, " },
+	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, ACPI, " },
 	{ "SMBIOS", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
 };
 

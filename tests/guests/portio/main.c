@@ -211,6 +211,25 @@ static void faults(void)
 	check_eq(STRING_IN("insb", SCRATCH, BIT(63), 1), GP, "INSB to a non-canonical address");
 }
 
+/* QEMU, "QEMU Firmware Configuration (fw_cfg) Device": what kernels ask that were written for it. */
+static void fw_cfg(void)
+{
+	u32 signature = 0;
+
+	outw(0x510, 0);
+	for (unsigned i = 0; i < 32; i += 8)
+		signature |= (u32)inb(0x511) << i;
+	if (signature == 0xffffffff && !hypervisor_present()) {
+		skip("fw_cfg", "a machine without it");
+		return;
+	}
+	check_eq(signature, 0x554d4551, "fw_cfg: signature");
+	outw(0x510, 5);
+	check_eq(inb(0x511), 1, "fw_cfg: number of CPUs");
+	check_eq(inb(0x511), 0, "... in 16 bits");
+	check_eq(inb(0x511), 0, "... and zeros behind it");
+}
+
 int main(void)
 {
 	unclaimed();
@@ -219,6 +238,7 @@ int main(void)
 	clock();
 	pci();
 	pm_timer();
+	fw_cfg();
 	strings();
 	faults();
 	return 0;
