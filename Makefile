@@ -206,6 +206,18 @@ $(LINUX)/kexec.cpio: tests/linux/kexec.sh
 	$(call say,FETCH,$@)
 	$(Q)mkdir -p $(@D) && tests/linux/kexec.sh $@
 
+# More kernels that users bring, for make check-long: fetched in the same way.
+KERNELS := $(BUILD)/kernels
+MORE_KERNELS := $(addprefix $(KERNELS)/,vmlinuz-full vmlinuz-rt vmlinuz-686 vmlinuz-686-pae busybox-686 xen)
+$(MORE_KERNELS) &:
+	$(call say,FETCH,$(KERNELS))
+	$(Q)tests/linux/fetch_more.sh $(KERNELS)
+
+# The same initramfs with 32-bit programs, which the build machine may be unable to execute.
+$(KERNELS)/initramfs-686: $(KERNELS)/busybox-686 $(LINUX)/busybox $(wildcard tests/linux/*)
+	$(call say,CPIO,$@)
+	$(Q)LISTER=$(LINUX)/busybox tests/linux/initramfs.sh $< $@
+
 # The emulators that the tests run in, newer than the distribution's: fetched as packages and never installed.
 .PHONY: emulators
 emulators:
@@ -354,7 +366,8 @@ check-boot: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m 'not long' tests $(PYTEST)
 
 .PHONY: check-long
-check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp $(LINUX)/kexec.cpio $(LINUX)/memtest86+ ## the tests that are too long for make check: more of the matrix, and make mutants
+check-long: all selftest emulators $(LINUX)/vmlinuz $(LINUX)/initramfs $(LINUX)/initramfs-smp $(LINUX)/kexec.cpio $(LINUX)/memtest86+ \
+	$(MORE_KERNELS) $(KERNELS)/initramfs-686 ## the tests that are too long for make check: more of the matrix, and make mutants
 	$(Q)$(MAKE) --no-print-directory -s -j2 -C tests/guests
 	$(Q)$(TESTPYTHON) -m pytest -p no:cacheprovider --ignore=tests/lab -m long tests $(PYTEST)
 	$(Q)$(MAKE) --no-print-directory mutants

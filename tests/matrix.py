@@ -429,6 +429,29 @@ def linux_from(medium, setup):
                 limit=240, memory=512)
 
 
+# Further kernels, as users bring them: in build/kernels, which only make check-long fetches.
+def linux_kernel(kernel, machine, initramfs, setup):
+    return Boot(f"linux-{kernel}", setup, (
+        Module(f"kernels/vmlinuz-{kernel}", "vm=linux role=kernel mem=256M -- console=ttyS0"),
+        Module(initramfs, "vm=linux role=initrd")), (
+            Step("", PROMPT), Step("uname -m\r", PROMPT, rf"^{machine}$"), LINUX_STEPS[-1]),
+        absent=LINUX_COMPLAINTS, limit=600, memory=512, long=True)
+
+
+KERNEL_BOOTS = tuple(
+    linux_kernel(*kernel, setup) for setup in (QEMU_SVM, fast(BOCHS_VMX), fast(BOCHS_SVM)) for kernel in (
+        ("full", "x86_64", "linux/initramfs"), ("rt", "x86_64", "linux/initramfs"),
+        ("686", "i686", "kernels/initramfs-686"), ("686-pae", "i686", "kernels/initramfs-686")))
+
+# Xen up to the shell of its dom0, a kernel with two modules. Its real-mode code asks a BIOS, which is not there.
+XEN_BOOT = Boot("xen", QEMU_SVM, (
+    Module("kernels/xen", "vm=xen role=kernel mem=768M -- console=com1 com1=115200,8n1 no-real-mode"),
+    Module("kernels/vmlinuz-full", "vm=xen role=module -- console=hvc0"),
+    Module("linux/initramfs", "vm=xen role=module")), (
+        Step("", PROMPT, r"^\(XEN\) Bootloader: Lamina"),
+        Step("dmesg | grep Hypervisor\r", PROMPT, r"Hypervisor detected: Xen PV"),
+        Step("poweroff\r", ENDED_WELL)), absent=LINUX_COMPLAINTS, limit=600, memory=1100, long=True)
+
 MEDIA_BOOTS = (
     linux_from(media.SATA, QEMU_SVM),
     linux_from(media.USB, UEFI),
@@ -527,4 +550,4 @@ OTHER_BOOTS = (
     ), lines=(error_line("colour"), error_line("12Q"), error_line("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS, *SMP_LINUX_BOOTS)
+BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *KERNEL_BOOTS, XEN_BOOT, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS, *SMP_LINUX_BOOTS)

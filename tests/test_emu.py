@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Time limits count what an emulator does, however busy the build machine is."""
+"""Time limits count what an emulator does, however busy the build machine is; and the exit status of a run."""
 
 import contextlib
 import os
 import subprocess
+import sys
 import time
 
+import conftest
 import emu
 import emulators
+import image
 import labnet
 import pytest
 
@@ -84,3 +87,15 @@ def test_machines_in_bochs_do_not_share_ports(tmp_path):
         while len(networks) < 3 and time.monotonic() < deadline:
             networks = {os.readlink(f"/proc/{process}/ns/net") for process in processes}
     assert len(networks) == 3
+
+
+@pytest.mark.parametrize("guest, cmdline, status", (
+    ("debugexit", "", 0), ("debugexit", "status=1", 1), ("triplefault", "", 1)))
+def test_exit_status(guest, cmdline, status, tmp_path):
+    """A script sees by the exit status of `make run` whether each VM ended well."""
+    image.build(tmp_path / "iso", conftest.BUILD / "lamina.elf", "console=com1,115200 onend=poweroff onfail=poweroff", [
+        image.Module(conftest.BUILD / f"guests/{guest}.elf", guest, f"vm={guest} mem=16M -- {cmdline}")], True)
+    result = subprocess.run([sys.executable, emu.__file__, tmp_path / "iso", "--mem", "16M", "--timeout", "120"],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert result.returncode == status, result.stdout[-2000:]
+    assert ("1 of 1 VMs did not end well" in result.stdout) == bool(status), result.stdout[-2000:]

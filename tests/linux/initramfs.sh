@@ -5,6 +5,7 @@
 # this one. The same input gives the same bytes.
 # Usage: initramfs.sh BUSYBOX OUTPUT [PROGRAM]...
 #	PROGRAM: more programs for its /bin, statically linked.
+#	LISTER=BUSYBOX in the environment: one of the same version that this machine can execute.
 set -eu
 
 here=$(dirname "$0")
@@ -17,7 +18,7 @@ umask 022
 mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/proc" "$root/sys" "$root/root" "$root/tmp"
 cp "$busybox" "$root/bin/busybox"
 chmod 755 "$root/bin/busybox"
-for applet in $("$busybox" --list); do
+for applet in $("${LISTER:-$busybox}" --list); do
 	[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 done
 for program; do
