@@ -118,7 +118,7 @@ BOOTS = (
     ), lines=(error_line("the kernel's file is empty", "empty"),
               error_line("2048 characters: expected at most 2047"),
               error_line(r"module 2 .*open: expected vm=NAME"), r"quoted\] vm ended: debug exit",
-              r'^loaded by Multiboot2, command line "\\"a b\\" \\\\ \\""$',
+              r'^loaded by Multiboot2, command line "kernel \\"a b\\" \\\\ \\""$',
               r"guest\] vm ended: debug exit", error_line("3 of 5 VMs did not start")), memory=512),
     *(with_table(name, words) for name, (_, words) in TABLES.items()),
     *MICROCODE_BOOTS,
@@ -149,7 +149,7 @@ def test_boot_data(boot, run):
 
 
 def test_each_of_many_modules_ran(runs):
-    said = re.findall(r"^loaded by Multiboot2, command line \"number=(\d+)\"", runs.of(BOOTS[0]).text,
+    said = re.findall(r"^loaded by Multiboot2, command line \"kernel number=(\d+)\"", runs.of(BOOTS[0]).text,
                       re.MULTILINE)
     require(said == [str(n) for n in range(MANY)], f"{len(said)} of {MANY} guests ran, in this order:",
             " ".join(said), tail(runs.of(BOOTS[0]).text))
