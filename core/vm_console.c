@@ -6,6 +6,8 @@
 #include "core/vm.h"
 #include "lib/log.h"
 
+#define SENT_AT_ONCE (4 * VM_CONSOLE_BURST)
+
 static void append(struct vm_console *console, const char *text, size_t n)
 {
 	u64 head = console->out_head;
@@ -15,7 +17,7 @@ static void append(struct vm_console *console, const char *text, size_t n)
 	__atomic_store_n(&console->out_head, head + n, __ATOMIC_RELEASE);
 }
 
-/* Send with a burst or a line. The rest is sent by vm_console_push() or within some milliseconds. */
+/* Send with a line, or some bursts. The rest is sent by vm_console_push() or within some milliseconds. */
 size_t vm_console_write(struct vm *vm, const char *text, size_t n)
 {
 	struct vm_console *console = vm->console;
@@ -26,7 +28,7 @@ size_t vm_console_write(struct vm *vm, const char *text, size_t n)
 	}
 	n = MIN(n, console_room(console));
 	append(console, text, n);
-	if (n && (n > 1 || *text == '\n' || console->out_head % VM_CONSOLE_BURST == 0))
+	if (n && (n > 1 || *text == '\n' || console->out_head % SENT_AT_ONCE == 0))
 		log_drain();
 	else
 		log_expect_poll();

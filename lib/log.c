@@ -183,11 +183,13 @@ static bool fits(const char *text)
 
 static void report_dropped(void)
 {
-	char words[80];
+	char words[96];
 
+	if (!lines_dropped)
+		return;
 	snprintf(words, sizeof(words), "%llu lines of the log are lost: the console is too slow for them",
 		 (unsigned long long)lines_dropped);
-	if (!lines_dropped || !fits(words))
+	if (!fits(words))
 		return;
 	lines_dropped = 0;
 	emit_lines(LOG_WARN, NULL, words);

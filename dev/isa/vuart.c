@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A 16550A serial port, from National Semiconductor's "PC16550D Universal Asynchronous
- * Receiver/Transmitter with FIFOs" data sheet. Sending and receiving take no time: the transmitter
- * is empty as long as the VM's console has room. Characters wait in the console while the receive FIFO is full,
- * so pasted text causes no overrun; only in loopback can the guest cause one.
+ * Receiver/Transmitter with FIFOs" data sheet. Sending and receiving take no time: the line status says that the
+ * transmitter is empty as long as the VM's console has room. Only the transmitter's interrupt comes when the
+ * characters would have been sent, unless the driver asks for it before; so its line makes an edge, one for a burst.
+ * Characters wait in the console while the receive FIFO is full, so pasted text causes no overrun; only in loopback
+ * can the guest cause one.
  */
 #include "dev/isa/vuart.h"
 
@@ -18,6 +20,7 @@
 
 #define BAUD_BASE	115200	/* 1.8432 MHz / 16 */
 #define TIMEOUT_CHARACTERS 4
+#define SENT_NS 87000u	/* a character at 115200 baud; the terminal is as fast at each divisor */
 
 struct vuart {
 	struct vm *vm;
@@ -31,6 +34,8 @@ struct vuart {
 	u16 divisor;
 	bool line;			/* level of the interrupt line */
 	bool busy;			/* the console has no room: the transmitter is not empty */
+	u8 sending;			/* characters whose interrupt has not come yet: 0, 1, or 2 for more */
+	struct vtimer sent;		/* runs while some are, if the interrupt is enabled */
 	bool transmit_pending;		/* THRE interrupt, until IIR reports it */
 	bool timeout_pending;
 
@@ -163,33 +168,54 @@ static void clear_fifo(struct vuart *vuart)
 
 /* --- transmitter, modem lines, control --- */
 
-/* The transmitter becomes empty with the next moment that the console has room. */
+/* The transmitter is empty, or is with the next moment that the console has room. */
 static void transmitted(struct vuart *vuart)
 {
-	vuart->busy = !vm_console_ready(vuart->vm);
+	if (vuart->sending)
+		vtimer_cancel(&vuart->sent);
+	vuart->sending = 0;
+	vuart->busy = vuart->has_console && !(vuart->mcr & MCR_LOOP) && !vm_console_ready(vuart->vm);
 	vuart->transmit_pending = !vuart->busy;
+}
+
+static void sent_fire(struct vtimer *timer)
+{
+	struct vuart *vuart = container_of(timer, struct vuart, sent);
+
+	transmitted(vuart);
+	update_irq(vuart);
+}
+
+/* The first character, and then the whole FIFO; who has none waits for each character. */
+static void will_be_sent(struct vuart *vuart)
+{
+	unsigned characters = vuart->sending && (vuart->fcr & FCR_ENABLE) ? UART_FIFO_SIZE : 1;
+
+	if (vuart->sending == 2)
+		return;
+	vuart->sending++;
+	if (vuart->ier & IER_TRANSMIT)
+		vtimer_arm(&vuart->sent, vtimer_now() + vtimer_from_ns(SENT_NS * characters));
 }
 
 /* A guest that sends while the transmitter is not empty loses the character, as from a real one. */
 static void transmit(struct vuart *vuart, u8 c)
 {
-	/* The line falls with the write, and rises when the character is sent: an edge, though sending takes no time. */
+	char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
+
 	vuart->transmit_pending = false;
-	update_irq(vuart);
 	if (vuart->mcr & MCR_LOOP) {
 		fifo_put(vuart, c);
-		vuart->transmit_pending = true;
 	} else if (unlikely(!vuart->has_console)) {
-		vuart->transmit_pending = true;
 		if (vm_once(vuart->vm, ONCE_OTHER, vuart->base))
 			vm_warn(vuart->vm, "what the guest sends to the serial port 0x%x is dropped: its console is COM1",
 				vuart->base);
 	} else {
-		char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
-
 		vm_console_write(vuart->vm, &text, 1);
-		transmitted(vuart);
+		vuart->busy = !vm_console_ready(vuart->vm);
 	}
+	if (!vuart->busy)
+		will_be_sent(vuart);
 }
 
 /* The console has room, or characters were typed. */
@@ -221,7 +247,7 @@ static void write_ier(struct vuart *vuart, u8 value)
 {
 	/* Enabling the interrupt of an empty transmitter raises it. */
 	if (value & ~vuart->ier & IER_TRANSMIT)
-		vuart->transmit_pending = !vuart->busy;
+		transmitted(vuart);
 	vuart->ier = value & IER_BITS;
 }
 
@@ -238,8 +264,11 @@ static void write_fcr(struct vuart *vuart, u8 value)
 
 static u8 read_iir(struct vuart *vuart)
 {
-	u8 id = interrupt_id(vuart);
+	u8 id;
 
+	if (vuart->sending)
+		transmitted(vuart);
+	id = interrupt_id(vuart);
 	if (id == IIR_TRANSMIT)
 		vuart->transmit_pending = false;
 	/* The driver is in its interrupt handler: it has sent what it wanted to send. */
@@ -339,7 +368,9 @@ static void vuart_write(void *device, u16 port, u8 value)
 	struct vuart *vuart = device;
 
 	write_register(vuart, port % UART_REGISTERS, value);
-	update_irq(vuart);
+	/* What is written to send only takes an interrupt away. */
+	if (vuart->line || port % UART_REGISTERS != UART_DATA || (vuart->mcr & MCR_LOOP))
+		update_irq(vuart);
 }
 
 struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_console)
@@ -357,6 +388,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 	vuart->divisor = 1;
 	vuart->msr = MSR_CTS | MSR_DSR | MSR_DCD;
 	vtimer_init_shared(&vuart->timeout, vm, timeout_fire);
+	vtimer_init_shared(&vuart->sent, vm, sent_fire);
 	if (byte_ports_register(vm, &(struct byte_ports){
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
 		.read = vuart_read, .write = vuart_write, .device = vuart }))

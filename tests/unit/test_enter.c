@@ -190,13 +190,13 @@ void trace_failed_entry(struct vcpu *v) { note('F'); }
 
 /* Memory of the fake VM: enough for a few kinds of exits. */
 static char memory[8192] __aligned(16);
-static size_t memory_used, memory_limit;
+static size_t memory_used, memory_end;
 
 void *vm_alloc(struct vm *v, size_t size)
 {
 	void *block = memory + memory_used;
 
-	if (memory_used + size > memory_limit)
+	if (memory_used + size > memory_end)
 		return NULL;
 	memory_used += ALIGN_UP(size, (size_t)16);
 	memset(block, 0, size);
@@ -236,7 +236,7 @@ static int set_up(void **state)
 	vcpu.timer_deadline = VTIMER_NEVER;
 	runs = 0;
 	memory_used = 0;
-	memory_limit = sizeof(memory);
+	memory_end = sizeof(memory);
 	request_after_run = 0;
 	pending_irq = -1;
 	says_more = false;
@@ -847,7 +847,7 @@ static void the_last_exit_is_counted(void **state)
 
 static void without_memory_exits_are_handled_but_not_counted(void **state)
 {
-	memory_limit = 0;
+	memory_end = 0;
 	vcpu_enter_guest(&vcpu);
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "RWHRWH");

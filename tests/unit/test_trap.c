@@ -17,6 +17,9 @@
 #include "arch/fault/trap.h"
 #include "lib/log.h"
 
+struct trap_frame;
+bool native_fix_up(struct trap_frame *frame) { return false; }
+
 const u64 trap_stubs[256];
 const char irq_wait_halt[] = "";
 static unsigned machine_checks;

@@ -169,20 +169,20 @@ static void test_one_vm_appears_as_it_is(void **state)
 static void test_single_bytes(void **state)
 {
 	start(&web, "web", &uarts[0]);
-	for (unsigned i = 0; i < 15; i++)
+	for (unsigned i = 0; i < 63; i++)
 		print(&web, "x");
 	assert_int_equal(said_length, 0);
 	print(&web, "x");
-	assert_int_equal(said_length, 16);
+	assert_int_equal(said_length, 64);
 	print(&web, "y");
 	print(&web, "\n");
-	assert_int_equal(said_length, 18);
+	assert_int_equal(said_length, 66);
 	print(&web, "#");
 	vm_console_push(&web);
-	assert_int_equal(said_length, 19);
+	assert_int_equal(said_length, 67);
 	print(&web, "#");
 	assert_false(console_poll());
-	assert_int_equal(said_length, 20);
+	assert_int_equal(said_length, 68);
 }
 
 static void test_lines_of_others_have_their_name(void **state)

@@ -178,6 +178,11 @@ static void test_transmit_interrupt(void **state)
 	out8(vm, IER, 0x02);			/* no edge of the enable: nothing new */
 	assert_false(fake_of(vm)->lines[IRQ].level);
 	out8(vm, DATA, 'x');
+	assert_int_equal(in8(vm, LSR), 0x60);	/* empty already, */
+	assert_false(fake_of(vm)->lines[IRQ].level);	/* with an interrupt a character's time later */
+	fake_advance_ns(vm, 86000);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	fake_advance_ns(vm, 2000);
 	assert_true(fake_of(vm)->lines[IRQ].level);
 	assert_int_equal(fake_of(vm)->lines[IRQ].rises, 2);
 	out8(vm, IER, 0);
@@ -240,6 +245,8 @@ static void test_an_edge_for_each_character(void **state)
 		assert_true(line->level);
 		assert_int_equal(line->rises, i);
 		out8(vm, DATA, 'a');
+		assert_false(line->level);
+		fake_advance_ns(vm, 90000);
 	}
 	out8(vm, IER, 0x01);
 	for (unsigned mode = 0; mode < ARRAY_SIZE(modes); mode++) {
@@ -258,6 +265,40 @@ static void test_an_edge_for_each_character(void **state)
 		}
 		assert_false(line->level);
 	}
+}
+
+/* One edge for all that is written into the FIFO, and none if the driver asks before it comes. */
+static void test_an_edge_for_a_burst(void **state)
+{
+	struct vm *vm = *state;
+	const struct fake_line *line = &fake_of(vm)->lines[IRQ];
+
+	out8(vm, FCR, 0x01);
+	out8(vm, IER, 0x02);
+	assert_int_equal(in8(vm, IIR), 0xc2);
+	for (unsigned i = 0; i < 16; i++)
+		out8(vm, DATA, 'a');
+	fake_advance_ns(vm, 1300000);	/* 16 characters take 1.39 ms */
+	assert_false(line->level);
+	fake_advance_ns(vm, 100000);
+	assert_true(line->level);
+	assert_int_equal(line->rises, 2);
+
+	for (unsigned i = 0; i < 16; i++)
+		out8(vm, DATA, 'a');
+	assert_false(line->level);
+	assert_int_equal(in8(vm, IIR), 0xc2);
+	fake_advance_ns(vm, 100000000);
+	assert_false(line->level);
+	assert_int_equal(line->rises, 2);
+
+	/* Without the interrupt nothing is waited for; enabling it finds an empty transmitter. */
+	out8(vm, IER, 0);
+	out8(vm, DATA, 'a');
+	fake_advance_ns(vm, 100000000);
+	assert_false(line->level);
+	out8(vm, IER, 0x02);
+	assert_true(line->level);
 }
 
 static void fill(struct vm *vm, bool full)
@@ -686,6 +727,7 @@ static void test_nothing_is_connected(void **state)
 	assert_false(fake_of(vm)->lines[3].level);
 	for (unsigned i = 1; i <= 3; i++) {
 		out8(vm, COM2, 'y');
+		fake_advance_ns(vm, 90000);
 		assert_true(fake_of(vm)->lines[3].level);
 		assert_int_equal(in8(vm, COM2 + 5), 0x60);
 		assert_int_equal(in8(vm, COM2 + 2), 0x02);
@@ -740,6 +782,7 @@ int main(void)
 		TEST(test_receive_without_fifo),
 		TEST(test_pasted_text),
 		TEST(test_an_edge_for_each_character),
+		TEST(test_an_edge_for_a_burst),
 		TEST(test_a_full_console_keeps_the_transmitter_busy),
 		TEST(test_room_raises_the_transmit_interrupt),
 		TEST(test_loopback_with_a_full_console),
