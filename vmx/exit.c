@@ -146,20 +146,32 @@ static void handle_cr_access(struct vcpu *vcpu)
 	}
 }
 
-/* SDM, "Exit Qualification for I/O Instructions" */
+/* SDM, "Exit Qualification for I/O Instructions". Out of line: it has an object on the stack. */
+static __noinline void handle_io_string(struct vcpu *vcpu, u32 qualification)
+{
+	const struct io_exit io = {
+		.port = (u16)(qualification >> 16),
+		.size = (u8)((qualification & 7) + 1),
+		.in = qualification & BIT(3),
+		.rep = qualification & BIT(5),
+	};
+
+	emulate_string_io(vcpu, &io);
+}
+
 static void handle_io(struct vcpu *vcpu)
 {
 	u32 qualification = (u32)to_vmx(vcpu)->qualification;
 	u16 port = (u16)(qualification >> 16);
 	unsigned size = (qualification & 7) + 1;
-	bool in = qualification & BIT(3), string = qualification & BIT(4);
+	bool in = qualification & BIT(3);
 
-	if (unlikely(vmcs_readn(GUEST_DR7) & DR7_ENABLED) && !string)
+	if (unlikely(qualification & BIT(4)))
+		handle_io_string(vcpu, qualification);
+	else if (unlikely(vmread_sure(GUEST_DR7.encoding) & DR7_ENABLED))
 		exit_io_watched(vcpu, port, size, in);
-	else if (likely(!string))
-		exit_io(vcpu, port, size, in);
 	else
-		emulate_string_io(vcpu, &(struct io_exit){ port, (u8)size, in, qualification & BIT(5) });
+		exit_io(vcpu, port, size, in);
 }
 
 static void handle_ept_violation(struct vcpu *vcpu)
@@ -171,7 +183,7 @@ static void handle_ept_violation(struct vcpu *vcpu)
 			  qualification & EPT_VIOLATION_WRITE ? TDP_WRITE : TDP_READ,
 		.walk = (qualification & EPT_VIOLATION_LINEAR_VALID) &&
 			!(qualification & EPT_VIOLATION_TRANSLATED),
-		.watched = vmcs_readn(GUEST_DR7) & DR7_ENABLED,
+		.watched = vmread_sure(GUEST_DR7.encoding) & DR7_ENABLED,
 		.what = "EPT violation",
 	};
 
