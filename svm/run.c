@@ -65,8 +65,13 @@ static __always_inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 ind
 }
 
 /* A refused entry leaves the state save area as it was: APM vol. 2, "Canonicalization and Consistency Checks". */
-static enum exit_fastpath entry_failed(struct vcpu *vcpu, const struct vmcb_control *control, u64 entry_rip)
+static __noinline enum exit_fastpath entry_failed(struct vcpu_svm *svm)
 {
+	const struct vmcb_control *control = &svm->vmcb->control;
+	struct vcpu *vcpu = &svm->vcpu;
+	u64 entry_rip = trace_entry_rip(vcpu);
+
+	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
 	vcpu->failure = (struct failure_record){
 		.kind = vcpu->exit_rip == entry_rip ? ENTRY_INVALID_STATE : ENTRY_GIVEN_UP,
 		.reason = control->exit_code,
@@ -104,7 +109,6 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control *control = &svm->vmcb->control;
 	enum exit_fastpath fastpath;
-	u64 entry_rip;
 
 	store_guest_state(svm);
 	trace_entry(vcpu, force_immediate_exit);
@@ -122,10 +126,9 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 
 	if (fastpath == EXIT_FASTPATH_EXIT_HANDLED)
 		return EXIT_FASTPATH_EXIT_HANDLED;
-	entry_rip = unlikely(svm_exit_invalid(control->exit_code)) ? trace_entry_rip(vcpu) : 0;
-	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
 	if (unlikely(svm_exit_invalid(control->exit_code)))
-		return entry_failed(vcpu, control, entry_rip);
+		return entry_failed(svm);
+	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
 	svm_entered(svm->vmcb);
 	svm_events_after_exit(vcpu);
 
