@@ -13,6 +13,7 @@
 #include "core/vtimer.h"
 #include "lib/errno.h"
 #include "lib/log.h"
+#include "lib/uart16550.h"
 
 #define POLL_US	 10000u
 /* For a port without an interrupt, while characters move: often enough that its FIFO never fills up. */
@@ -27,6 +28,8 @@ static bool present, by_interrupt;
  * character that it has not announced; a second poll gives it time to come after all.
  */
 static bool trusted, doubted, reported;
+/* At the last look the port was perhaps not empty. Then its line stays high, and announces nothing. */
+static bool backlog;
 static int typed = -1;		/* a character that the VM had no room for */
 static u64 typed_us;
 static u64 dropped, overruns;	/* not yet reported; already reported */
@@ -101,6 +104,7 @@ static void interrupt(void)
 		move(&more, &received);
 		served = uart_served(&console_uart);
 	}
+	backlog = typed >= 0 || !served;
 	/* While the port's line stays high it gives no further interrupt. */
 	if (more || typed >= 0 || !served)
 		keyboard_wake();
@@ -109,6 +113,11 @@ static void interrupt(void)
 /* A poll, with `received` characters: is the interrupt to be relied on? */
 static bool can_wait_for_interrupt(unsigned received)
 {
+	bool may_be_silent = backlog;
+
+	backlog = typed >= 0 || received > UART_FIFO_SIZE;
+	if (may_be_silent || backlog)
+		return by_interrupt && trusted;
 	if (doubted && !reported) {
 		reported = true;
 		log_info("console: serial input is polled every %u ms, for interrupt %u does not come", POLL_US / 1000,
