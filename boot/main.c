@@ -209,9 +209,13 @@ static void offer_microcode(void)
 		const struct boot_module *m = &boot_info.module[i];
 		const void *file;
 
-		if (!m->size || !config_is_microcode(&boot_info, i))
+		if (!config_is_microcode(&boot_info, i))
 			continue;
 		snprintf(name, sizeof(name), "module %u", i);
+		if (!m->size) {
+			log_warn("microcode: %s is empty", name);
+			continue;
+		}
 		file = phys_window(PHYS_WINDOW_SCRUB, m->start, m->size);
 		if (!file)
 			continue;

@@ -249,8 +249,10 @@ static void clear_up(struct vm_entry *entry)
 	bool restarts = entry->restart || (end == VM_END_RESET && !entry->config->stop_on_reset);
 
 	stage_begins(STAGE_VM_ENDED);
-	if (entry->watch)
+	if (entry->watch) {
+		console_drain(entry->vm);	/* room for what its screen says */
 		screen_poll(entry->watch, true);
+	}
 	console_drain(entry->vm);
 	vm_print_end(entry->vm);
 	if (restarts)

@@ -165,6 +165,19 @@ static bool nmi_may_come(const struct vm *vm)
 	return false;
 }
 
+/* A device's NMI may have come while its ways were looked at. */
+static bool still_halted_for_good(struct vm *vm)
+{
+	bool still;
+
+	spin_lock(&vm->signal_lock);
+	still = all_halted_for_good(vm);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		still &= !is_signalled(vm->vcpus[i]);
+	spin_unlock(&vm->signal_lock);
+	return still;
+}
+
 void halt_for_good(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
@@ -174,7 +187,7 @@ void halt_for_good(struct vcpu *vcpu)
 	vcpu->halted_for_good = !is_signalled(vcpu);
 	over = vcpu->halted_for_good && all_halted_for_good(vm);
 	spin_unlock(&vm->signal_lock);
-	if (!over || nmi_may_come(vm))
+	if (!over || nmi_may_come(vm) || !still_halted_for_good(vm))
 		return;
 	vcpu->ops->dump(vcpu);	/* for the author of the guest, as after a triple fault */
 	if (vm->vcpu_count == 1)

@@ -65,7 +65,8 @@ static __noinline bool fastpath_hypercall(struct vcpu_svm *svm, struct vmcb *vmc
 	struct exit_statistics *statistics = svm->vcpu.statistics.by_kind[VMEXIT_VMMCALL];
 
 	if (unlikely(!next || !statistics || !only_rip_changes(svm, vmcb) ||
-		     hypercall_may_be_known(vmcb->save.rax)))
+		     hypercall_may_be_known(vmcb->save.rax) ||
+		     svm->vcpu.vm->config->hypervisor == HYPERVISOR_NONE))
 		return false;
 	vmcb->save.rax = HYPERCALL_UNKNOWN;
 	skip_and_account(svm, vmcb, VMEXIT_VMMCALL, statistics, next);

@@ -72,7 +72,8 @@ void svm_end_step(struct vcpu *vcpu)
 /* IRET with NT set, outside of long mode, switches tasks: the task that it leaves would keep TF. */
 static bool returns_to_a_task(struct vcpu *vcpu)
 {
-	return (vcpu_rflags(vcpu) & RFLAGS_NT) && !vcpu_long_mode(vcpu);
+	return (vcpu_rflags(vcpu) & (RFLAGS_NT | RFLAGS_VM)) == RFLAGS_NT && !vcpu_long_mode(vcpu) &&
+	       (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE);
 }
 
 /*

@@ -78,8 +78,6 @@ static void set_control(struct vcpu_svm *svm)
 	const struct svm_vm *maps = vm->vendor;
 
 	set_intercepts(control);
-	/* Without PCIDs it is a flush of the guest's own translations: only an instruction that should not be there. */
-	control->intercept_misc3 = cpuid_has(&svm->vcpu, FEATURE_INVPCID) ? 0 : INTERCEPT_INVPCID;
 	control->asid = svm->tlb_id.id;
 	intercept_pause(svm);
 	control->iopm_base = virt_to_phys(maps->iopm);

@@ -12,7 +12,8 @@
 #include "vmx/vmx.h"
 
 #define NOTIFY_CONTEXT_INVALID BIT_ULL(0)
-#define NOTIFY_EXITS	       100	/* so many without progress end the VM */
+#define NOTIFY_EXITS	       100	/* so many without progress end the VM, */
+#define NOTIFY_APART_NS	       100000000u	/* none of them longer after the one before */
 
 /*
  * Delivering #DB or #AC can raise the same exception again, endlessly and without executing an
@@ -213,8 +214,10 @@ static void handle_notify(struct vcpu *vcpu)
 		return;
 	}
 	vmx_nmi_blocking_after_exit(vcpu, reason);
-	if (rip != vmx->notified.rip || rsp != vmx->notified.rsp)
+	if (rip != vmx->notified.rip || rsp != vmx->notified.rsp ||
+	    vcpu->exit_tsc - vmx->notified.tsc > vtimer_from_ns(NOTIFY_APART_NS))
 		vmx->notified.count = 0;
+	vmx->notified.tsc = vcpu->exit_tsc;
 	vmx->notified.rip = rip;
 	vmx->notified.rsp = rsp;
 	if (++vmx->notified.count == NOTIFY_EXITS)

@@ -84,7 +84,8 @@ static __noinline enum exit_fastpath fastpath_hypercall(struct vcpu_vmx *vmx)
 	u64 rip = READ(GUEST_RIP), next;
 
 	if (unlikely(!statistics || !next_rip(rip, &next) || !only_rip_changes(vcpu) ||
-		     hypercall_may_be_known(vcpu->regs[REG_RAX])))
+		     hypercall_may_be_known(vcpu->regs[REG_RAX]) ||
+		     vcpu->vm->config->hypervisor == HYPERVISOR_NONE))
 		return vmx_exit_in_stub(vmx);
 	vcpu->regs[REG_RAX] = HYPERCALL_UNKNOWN;
 	skip_and_account(vcpu, EXIT_REASON_VMCALL, statistics, rip, next);

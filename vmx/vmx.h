@@ -95,7 +95,7 @@ struct vcpu_vmx {
 	bool nmi_blocked;		/* without virtual NMIs: one was injected, its handler may still run */
 	struct vmx_msr_entry *efer_lists;	/* guest's, host's; NULL: the VMCS switches EFER */
 	struct {
-		u64 rip, rsp;
+		u64 rip, rsp, tsc;
 		u32 count;
 	} notified;			/* notification exits in a row without progress: vmx/exit.c */
 

@@ -247,6 +247,7 @@ int boot_info_init(u32 loader_magic, hpa_t pa)
 	boot_info.protocol = loader_magic == MB1_BOOT_MAGIC ? 1 : 2;
 	boot_info.file_names = loader_magic == MB1_BOOT_MAGIC;
 	err = loader_magic == MB1_BOOT_MAGIC ? mb1_info_read(pa) : mb2_info_read(pa);
+	boot_info.kexec = !strncmp(boot_info.loader_name, "kexec", 5);
 	boot_memory_report();
 	return err;
 }

@@ -39,6 +39,7 @@ struct boot_info {
 	bool file_names;	/* command lines may begin with any file name: Multiboot1, or a loader other than GRUB */
 	unsigned protocol;	/* Multiboot's version: 1 or 2 */
 	bool bios;		/* a loader that would tell of UEFI does not */
+	bool kexec;		/* started by a running system: low memory is no firmware's any more */
 	bool uefi;		/* the firmware is UEFI: there is no BIOS data area in low memory */
 	unsigned modules, memory_pieces;
 	unsigned modules_left_out;	/* beyond BOOT_MAX_MODULES */

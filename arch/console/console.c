@@ -136,7 +136,7 @@ static bool try_bios_ports(void)
 {
 	const volatile u16 *ports;
 
-	if (boot_info.uefi)
+	if (boot_info.uefi || boot_info.kexec)
 		return false;
 	ports = firmware_map(BDA_SERIAL_PORTS, 4 * sizeof(*ports));
 	for (unsigned i = 0; ports && i < 4; i++) {

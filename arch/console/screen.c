@@ -207,7 +207,7 @@ static bool find(void)
 	const struct boot_framebuffer *fb = &boot_info.framebuffer;
 
 	if (!fb->address)
-		return !boot_info.uefi && find_text_mode();
+		return !boot_info.uefi && !boot_info.kexec && find_text_mode();
 	switch (fb->type) {
 	case MB2_FRAMEBUFFER_EGA_TEXT:
 		return use_text(fb->address, fb->width, fb->height, fb->pitch);

@@ -100,6 +100,16 @@ void fpu_save(struct fpu_state *state)
 		__asm__ volatile("fxsave64 (%0)" : : "r"(state->image) : "memory");
 }
 
+void fpu_copy(struct fpu_state *state)
+{
+	enable_all(state);
+	if (cpu_features.xsave)
+		__asm__ volatile("xsave64 (%0)" : : "r"(state->image), "a"(mask_low()), "d"(mask_high()) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" : : "r"(state->image) : "memory");
+	enable_guests(state);
+}
+
 void fpu_restore(const struct fpu_state *state)
 {
 	restore(state->image);

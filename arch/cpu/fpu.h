@@ -31,6 +31,11 @@ void fpu_state_init(struct fpu_state *state, void *image);
 /* Registers to image, and back. On the CPU where the vCPU is loaded, or is to be. */
 void fpu_save(struct fpu_state *state);
 void fpu_restore(const struct fpu_state *state);
+/*
+ * Registers to an image that is not kept; they stay as they are. SDM, "XSAVEOPT": fpu_save() may leave out what has not
+ * changed since it was restored from the same address.
+ */
+void fpu_copy(struct fpu_state *state);
 /* The vCPU is loaded: back to the initial configuration, and XCR0 to 1. */
 void fpu_restore_initial(struct fpu_state *state);
 /*

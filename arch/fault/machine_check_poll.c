@@ -32,6 +32,8 @@ void machine_check_keep_old(void)
 			if (old[cpu].count < MAX_OLD)
 				old[cpu].bank[old[cpu].count] = bank;
 			old[cpu].count++;
+			if ((bank.status & MCI_AMD_DEFERRED) && machine_check_scalable())
+				break;	/* the other registers have the same error */
 		}
 	}
 }
@@ -85,6 +87,8 @@ void machine_check_poll(void)
 	for (unsigned i = 0; i < machine_check_bank_count(); i++) {
 		if (machine_check_bank_read(i, &bank) && is_polled(&mc, &bank)) {
 			machine_check_bank_clear(i);
+			if ((bank.status & MCI_AMD_DEFERRED) && machine_check_scalable())	/* the other registers have the same error */
+				machine_check_bank_clear_deferred(i);
 			report(&mc, &bank);
 		}
 		if (machine_check_bank_read_deferred(i, &bank)) {

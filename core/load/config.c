@@ -73,10 +73,13 @@ static int set_vm(struct module_line *line, struct str_view value)
 
 static int set_role(struct module_line *line, struct str_view value)
 {
-	for (enum role role = ROLE_KERNEL; role < ARRAY_SIZE(roles); role++)
-		if (str_view_equals(value, roles[role]))
+	for (enum role role = ROLE_KERNEL; role < ARRAY_SIZE(roles); role++) {
+		if (str_view_equals(value, roles[role])) {
 			line->role = role;
-	return line->role ? 0 : -EINVAL;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 static int set_file(struct module_line *line, struct str_view value)

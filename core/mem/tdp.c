@@ -107,6 +107,8 @@ int tdp_split(struct vm *vm, const struct tdp_format *format, gpa_t gpa)
 {
 	u64 *table = phys_to_virt(vm->tdp_root);
 
+	if (gpa >> LEVEL_SHIFT(TDP_LEVELS))
+		return -ENOENT;
 	for (int level = TDP_LEVELS - 1; level > 0; level--) {
 		u64 *entry = &table[gpa >> LEVEL_SHIFT(level) & 511];
 		int error = *entry & TDP_LARGE ? split_entry(vm, format, entry, level) : 0;

@@ -96,6 +96,11 @@ void vkeyboard_init(struct vkeyboard *keyboard)
 /* The second byte of a command. */
 static void take_data(struct vkeyboard *keyboard, u8 command, u8 value)
 {
+	/* It has one set only. */
+	if (command == KEYBOARD_SET && value && value != SCAN_SET) {
+		put(keyboard, REPLY_RESEND);
+		return;
+	}
 	put(keyboard, REPLY_ACKNOWLEDGE);
 	if (command == KEYBOARD_SET && !value)
 		put(keyboard, SCAN_SET);

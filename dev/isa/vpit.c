@@ -117,7 +117,9 @@ static void edge_due(struct vtimer *timer)
 /* Channel 0 was written: its output may have changed, and the time of its next edge has. */
 static void channel0_changed(struct vpit *vpit, u64 now)
 {
-	if (vpit->delivered == vpit_channel_edges(&vpit->channels[0], now))
+	/* An edge that nobody has taken yet would go with the line. */
+	if (vpit->delivered == vpit_channel_edges(&vpit->channels[0], now) &&
+	    !(vpit->line && irq_line_waiting(vpit->vm, PIT_IRQ)))
 		set_line(vpit, vpit_channel_output(&vpit->channels[0], now));
 	arm(vpit, now);
 }

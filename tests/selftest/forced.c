@@ -287,10 +287,20 @@ static void timer_outcome(unsigned outcome, u64 deadline, const char *name)
 	vtimer_cancel(&timer);
 }
 
+/* A Multiboot kernel finds the 8254 ticking, as a BIOS leaves it. */
+static void stop_shared_timers(void)
+{
+	spin_lock(&vm->lock);
+	while (vm->timers.first)
+		vtimer_cancel(vm->timers.first);
+	spin_unlock(&vm->lock);
+}
+
 static void timer_outcomes(void)
 {
 	if (!by_timer())
 		return;
+	stop_shared_timers();
 	timer_outcome(EXPIRED, 0, "a timer that is due");
 	timer_outcome(EXPIRED, 5000, "a timer that expires in the guest");
 	timer_override = 100;

@@ -118,7 +118,7 @@ void pages_free(void *pages, unsigned order)
 	free(pages);
 }
 
-void fpu_save(struct fpu_state *state)
+void fpu_copy(struct fpu_state *state)
 {
 	memcpy(state->image, fake_vectors, sizeof(fake_vectors));
 }
