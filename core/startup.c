@@ -173,7 +173,8 @@ static bool still_halted_for_good(struct vm *vm)
 	spin_lock(&vm->signal_lock);
 	still = all_halted_for_good(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
-		still &= !is_signalled(vm->vcpus[i]);
+		still &= vm->vcpus[i]->activity != VCPU_HALTED ||
+			 !(__atomic_load_n(&vm->vcpus[i]->requests, __ATOMIC_ACQUIRE) & REQ_NMI);
 	spin_unlock(&vm->signal_lock);
 	return still;
 }

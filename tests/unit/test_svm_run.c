@@ -35,6 +35,7 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *svm);
 enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm);
 
 static char diary[32];
+static struct vm_config config;
 static struct vm vm;
 static struct vmcb vmcb;
 static struct vcpu_svm svm;
@@ -136,6 +137,8 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vcpu->cpu = &home;
 	vm.state = VM_RUNNING;
+	vm.config = &config;
+	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
 	memset(&shortcuts, 0, sizeof(shortcuts));
 	vcpu->msrs = (struct msr_state *)&shortcuts;
@@ -305,6 +308,16 @@ static void known_hypercalls_do_not_take_the_fast_path(void **state)
 {
 	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
 	vcpu->regs[REG_RAX] = HYPERCALL_LAST;
+	svm_vcpu_run(vcpu, false);
+	assert_true(!strncmp(diary, "GiEdgH", 6));
+	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+}
+
+/* hv=none: it raises #UD, each time. */
+static void without_a_hypervisor_no_hypercall_takes_the_fast_path(void **state)
+{
+	config.hypervisor = HYPERVISOR_NONE;
+	let_answer(VMEXIT_VMMCALL, VMEXIT_VMMCALL);
 	svm_vcpu_run(vcpu, false);
 	assert_true(!strncmp(diary, "GiEdgH", 6));
 	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
@@ -651,6 +664,7 @@ int main(void)
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(a_hypercall_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(known_hypercalls_do_not_take_the_fast_path, setup),
+		cmocka_unit_test_setup(without_a_hypervisor_no_hypercall_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
 		cmocka_unit_test_setup(other_msr_accesses_take_the_slow_path, setup),
 		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),

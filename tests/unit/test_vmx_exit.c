@@ -26,6 +26,9 @@ void vm_state_changed(struct vm *vm) { }
 
 struct vmx_caps vmx_caps;
 
+/* 2 GHz */
+u64 vtimer_from_ns(u64 ns) { return 2 * ns; }
+
 static struct vm vm;
 static struct vcpu_vmx vmx;
 static struct vcpu *const vcpu = &vmx.vcpu;
@@ -296,6 +299,12 @@ static void a_guest_that_gets_on_is_not_stuck(void **state)
 	}
 	for (unsigned i = 0; i < 1000; i++) {
 		notify(0x3000, 0x2000 - 8 * (i / 99));
+		assert_string_equal(called, "after 75 ");
+	}
+	/* Each more than a tenth of a second after the one before: it has run in between. */
+	for (unsigned i = 0; i < 1000; i++) {
+		vcpu->exit_tsc += 200000002;
+		notify(0x4000, 0x2000);
 		assert_string_equal(called, "after 75 ");
 	}
 }

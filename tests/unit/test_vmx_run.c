@@ -36,6 +36,7 @@ void vm_state_changed(struct vm *vm) { }
 struct vmx_caps vmx_caps;
 
 static char diary[64];
+static struct vm_config config;
 static struct vm vm;
 static struct vcpu_vmx vmx;
 static struct vcpu *const vcpu = &vmx.vcpu;
@@ -223,6 +224,8 @@ static int setup(void **state)
 	write_by_handler = false;
 	home_reset();
 	vm.state = VM_RUNNING;
+	vm.config = &config;
+	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
 	vcpu->deadline_in_hardware = true;
 	next_reason = EXIT_REASON_CPUID;
@@ -449,6 +452,15 @@ static void known_hypercalls_are_not_answered_in_the_stub(void **state)
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_int_equal(again, 0);
 	assert_int_equal(vcpu->regs[REG_RAX], HYPERCALL_LAST);
+}
+
+/* hv=none: it raises #UD, each time. */
+static void without_a_hypervisor_none_is_answered(void **state)
+{
+	config.hypervisor = HYPERVISOR_NONE;
+	let_answer(EXIT_REASON_VMCALL);
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
+	assert_int_equal(again, 0);
 }
 
 static void a_hypercall_is_answered_in_the_stub(void **state)
@@ -1152,6 +1164,7 @@ int main(void)
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(known_hypercalls_are_not_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(without_a_hypervisor_none_is_answered, setup),
 		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
 		cmocka_unit_test_setup(an_msr_that_is_not_cached_is_left_to_its_handler, setup),
 		cmocka_unit_test_setup(rip_may_come_up_to_4_gib, setup),
