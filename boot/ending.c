@@ -84,8 +84,6 @@ void finish(void)
 		[END_POWEROFF] = "powering off", [END_REBOOT] = "rebooting", [END_HALT] = "halted",
 	};
 
-	machine_check_log_count();
-	nmi_log_count();
 	log_last_line("Lamina: all VMs ended, %s", doing[on_end]);
 	end(on_end);
 }

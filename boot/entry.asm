@@ -146,7 +146,8 @@ check_long_mode:
 	ret
 
 ; Firmware's set-up may hide features of Intel's processors, for old systems. Intel SDM vol. 4,
-; "IA32_MISC_ENABLE", which families 6 from model 0Dh on and 0Fh have. It is read only where something is missing.
+; "IA32_MISC_ENABLE", which family 6 has from model 0Dh on. It is read only where something is missing. Family 0Fh has
+; it, too, but no processor of it can run Lamina.
 ; In:       EDX = CPUID leaf 80000001h EDX
 ; Out:      the bits that hide are clear; boot_unhidden has those that were set
 ; Clobbers: EAX, EBX, ECX, EDX, EDI
@@ -170,13 +171,11 @@ unhide:
 	shr	edx, 8
 	and	edx, 0x0f		; family
 	cmp	edx, 6
-	jb	.done
-	ja	.read
+	jne	.done
 	shr	eax, 4
 	and	eax, 0xf00f		; extended model, model
 	cmp	eax, 0x0d
 	jb	.done
-.read:
 	mov	ecx, MSR_MISC_ENABLE
 	rdmsr
 	mov	ebx, eax

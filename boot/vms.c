@@ -6,6 +6,8 @@
 #include "arch/bootinfo/option.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
+#include "arch/fault/machine_check_poll.h"
+#include "arch/fault/nmi.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/stage.h"
 #include "arch/mem/mapping.h"
@@ -367,6 +369,8 @@ static void __noreturn end(const struct config *config)
 		badly += entries[i].ended_badly;
 	stage_begins(STAGE_DONE);
 	guests_disable_virtualization();
+	machine_check_log_count();
+	nmi_log_count();
 	if (broken)
 		stop("%u of %u VMs did not start, or were ended by an error", broken, count);
 	if (badly)

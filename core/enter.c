@@ -100,9 +100,7 @@ static void entry_failed(struct vcpu *vcpu)
 	vcpu->ops->dump(vcpu);
 	trace_failed_entry(vcpu);
 	trace_print(vcpu->vm, TRACE_ON_ERROR);
-	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, vcpu->failure.kind == ENTRY_GIVEN_UP ?
-	       "the processor found the guest's state invalid while the guest ran" :
-	       "the processor refused the VM entry");
+	vm_end(vcpu->vm, VM_END_ENTRY_FAILED, "the processor refused the VM entry");
 }
 
 /* One iteration of the loop. Inlined into vcpu_run_slice(); vcpu_enter_guest() is the same for single calls. */

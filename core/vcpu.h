@@ -46,7 +46,6 @@ enum entry_failure {
 	ENTRY_VMFAIL_INVALID,		/* VMX: no current VMCS */
 	ENTRY_VMFAIL_VALID,		/* VMX: instruction error */
 	ENTRY_INVALID_STATE,		/* VMX: invalid guest state; SVM: VMEXIT_INVALID */
-	ENTRY_GIVEN_UP,			/* SVM: VMEXIT_INVALID, but the guest has run since the entry */
 	ENTRY_MSR_LOADING,		/* VMX: qualification is the entry's index, from 1 */
 	ENTRY_MACHINE_CHECK,		/* VMX: machine check during VM entry */
 	ENTRY_UNKNOWN,			/* VMX: bit 31 with a basic reason that the manual does not name */

@@ -34,12 +34,6 @@ void svm_explain_failure(struct vcpu *vcpu)
 {
 	struct svm_entry_state state;
 
-	if (vcpu->failure.kind == ENTRY_GIVEN_UP) {
-		vm_error(vcpu->vm, "vcpu %u: invalid guest state (exit code 0x%llx), not at the entry but after the guest has "
-			 "executed instructions, at RIP 0x%llx", vcpu->id, (unsigned long long)vcpu->failure.reason,
-			 (unsigned long long)vcpu->exit_rip);
-		return;
-	}
 	svm_entry_state_read(vcpu, &state);
 	if (!svm_check_entry(&state, print_violation, vcpu))
 		vm_error(vcpu->vm,

@@ -64,16 +64,13 @@ static __always_inline void take_snapshot(struct vcpu_svm *svm, u64 code, u8 ind
 	record->error_code = EVENT_ERROR_CODE(int_info);
 }
 
-/* A refused entry leaves the state save area as it was: APM vol. 2, "Canonicalization and Consistency Checks". */
 static __noinline enum exit_fastpath entry_failed(struct vcpu_svm *svm)
 {
 	const struct vmcb_control *control = &svm->vmcb->control;
-	struct vcpu *vcpu = &svm->vcpu;
-	u64 entry_rip = trace_entry_rip(vcpu);
 
 	take_snapshot(svm, control->exit_code, svm_exit_index(control->exit_code));
-	vcpu->failure = (struct failure_record){
-		.kind = vcpu->exit_rip == entry_rip ? ENTRY_INVALID_STATE : ENTRY_GIVEN_UP,
+	svm->vcpu.failure = (struct failure_record){
+		.kind = ENTRY_INVALID_STATE,
 		.reason = control->exit_code,
 		.qualification = control->event_injection,
 	};

@@ -38,7 +38,7 @@ def test_report(tmp_path):
         machine.expect(r"CPU 2: no VM; Lamina at 0x[0-9a-f]+ \(idle\)", LIMIT)
         # The VMs go on until their time is over.
         machine.expect(r"CPU 0: 1 NMIs from outside", LIMIT)
-        machine.expect(emu.ENDED_WELL.pattern, LIMIT)
+        machine.expect(r"Lamina: stopped: 2 of 2 VMs did not end well", LIMIT)
         assert machine.wait(LIMIT), machine.report("it did not power off")
     text = machine.text()
     assert text.count(OUTSIDE) == 1, text

@@ -115,7 +115,6 @@ void vmx_explain_failure(struct vcpu *vcpu)
 
 	switch (failure->kind) {
 	case ENTRY_OK:
-	case ENTRY_GIVEN_UP:
 		return;
 	case ENTRY_VMFAIL_INVALID:
 		SAY("VMfailInvalid: there is no current VMCS");

@@ -141,7 +141,6 @@ static void print_failed(const struct place *place, const struct trace_record *r
 		[ENTRY_VMFAIL_INVALID] = "VMFAIL_INVALID",
 		[ENTRY_VMFAIL_VALID] = "VMFAIL_VALID",
 		[ENTRY_INVALID_STATE] = "INVALID_STATE",
-		[ENTRY_GIVEN_UP] = "GIVEN_UP",
 		[ENTRY_MSR_LOADING] = "MSR_LOADING",
 		[ENTRY_MACHINE_CHECK] = "MACHINE_CHECK",
 		[ENTRY_UNKNOWN] = "UNKNOWN",

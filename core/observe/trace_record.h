@@ -99,15 +99,6 @@ static inline void trace_entry(struct vcpu *vcpu, bool force_immediate_exit)
 	vcpu->exit_record = NULL;
 }
 
-/* Where the vCPU was entered last. Right after its exit, before trace_exit(). */
-static inline u64 trace_entry_rip(const struct vcpu *vcpu)
-{
-	const struct trace_ring *ring = &vcpu->cpu->trace;
-	const struct trace_record *record = &ring->records[(u32)(ring->next - 1) % TRACE_RECORDS];
-
-	return record->kind == TRACE_ENTRY ? record->rip : record->entry_rip;
-}
-
 /* Record an access of the exit: the first one in the exit's record, each other one in its own. */
 static inline void trace_access(struct vcpu *vcpu, enum trace_access kind, bool write, unsigned size,
 				u64 address, u64 value, bool refused)

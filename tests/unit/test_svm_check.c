@@ -258,17 +258,6 @@ static void a_refusal_that_no_rule_explains_is_said_to_be_one(void **state)
 				     "(exit code 0xffffffff): no rule that Lamina knows is broken"));
 }
 
-static void an_end_on_the_way_is_no_refused_entry(void **state)
-{
-	vcpu->failure.kind = ENTRY_GIVEN_UP;
-	vcpu->failure.reason = ~0ull;
-	vcpu->exit_rip = 0x4321;
-	svm_explain_failure(vcpu);
-	assert_non_null(strstr(text, "vcpu 3: invalid guest state (exit code 0xffffffffffffffff), not at the entry but after "
-				     "the guest has executed instructions, at RIP 0x4321"));
-	assert_null(strstr(text, "VM entry failed"));
-}
-
 /* --- the dump --- */
 
 static void fill_save(struct vmcb_save *save)
@@ -370,7 +359,6 @@ int main(void)
 		fake_cpu_test_setup(rflags_that_wait_to_be_stored_are_stored_first, set_up),
 		fake_cpu_test_setup(a_refused_entry_is_explained, set_up),
 		fake_cpu_test_setup(a_refusal_that_no_rule_explains_is_said_to_be_one, set_up),
-		fake_cpu_test_setup(an_end_on_the_way_is_no_refused_entry, set_up),
 		fake_cpu_test_setup(the_dump_has_each_value_in_its_place, set_up),
 	};
 

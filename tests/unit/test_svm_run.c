@@ -558,27 +558,6 @@ static void refused_entry(void **state)
 	}
 }
 
-/* RIP is another than at the entry, so the guest has run: the processor has not refused the entry. */
-static void invalid_state_after_the_guest_has_run(void **state)
-{
-	vcpu->regs[REG_RIP] = 0x1232;
-	next_code = ~0ull;
-	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_ENTRY_FAILED);
-	assert_int_equal(vcpu->failure.kind, ENTRY_GIVEN_UP);
-	assert_int_equal(vcpu->failure.reason, ~0ull);
-	assert_int_equal(vcpu->exit_rip, 0x1234);
-
-	/* The entry's RIP is in the record of the exit before it. */
-	setup(state);
-	next_code = VMEXIT_CPUID;
-	svm_vcpu_run(vcpu, false);
-	assert_non_null(vcpu->exit_record);
-	vmcb.save.rip = vcpu->regs[REG_RIP] = 0x1236;
-	next_code = ~0ull;
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(vcpu->failure.kind, ENTRY_INVALID_STATE);
-}
-
 static const struct event *interrupted(u64 code, u64 info)
 {
 	setup(NULL);
@@ -676,7 +655,6 @@ int main(void)
 		cmocka_unit_test_setup(host_interrupt_before_the_window, setup),
 		cmocka_unit_test_setup(intercepted_machine_check, setup),
 		cmocka_unit_test_setup(refused_entry, setup),
-		cmocka_unit_test_setup(invalid_state_after_the_guest_has_run, setup),
 		cmocka_unit_test_setup(interrupted_delivery_is_recovered, setup),
 		cmocka_unit_test_setup(interrupted_instructions_run_again, setup),
 		cmocka_unit_test_setup(stale_exitintinfo_is_ignored, setup),
