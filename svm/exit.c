@@ -163,7 +163,6 @@ static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_MWAIT_ARMED] = exit_invalid_opcode,
 	[VMEXIT_XSETBV] = exit_xsetbv,
 	[VMEXIT_RDPRU] = exit_invalid_opcode,
-	[VMEXIT_INVPCID] = exit_invalid_opcode,
 	[SVM_INDEX_NPF] = handle_npf,
 };
 
@@ -222,7 +221,6 @@ static const char *const names[SVM_EXITS] = {
 	[VMEXIT_MWAIT_ARMED] = "MWAIT",
 	[VMEXIT_XSETBV] = "XSETBV",
 	[VMEXIT_RDPRU] = "RDPRU",
-	[VMEXIT_INVPCID] = "INVPCID",
 	[SVM_INDEX_NPF] = "nested page fault",
 	[SVM_INDEX_UNKNOWN] = "unknown exit code",
 	[SVM_INDEX_INVALID] = "invalid guest state",

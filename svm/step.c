@@ -73,7 +73,7 @@ void svm_end_step(struct vcpu *vcpu)
 static bool returns_to_a_task(struct vcpu *vcpu)
 {
 	return (vcpu_rflags(vcpu) & (RFLAGS_NT | RFLAGS_VM)) == RFLAGS_NT && !vcpu_long_mode(vcpu) &&
-	       (vcpu->ops->control_get(vcpu, CTL_CR0) & CR0_PE);
+	       (to_svm(vcpu)->vmcb->save.cr0 & CR0_PE);
 }
 
 /*

@@ -5,7 +5,6 @@
 #include "arch/cpu/x86.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
-#include "core/cpu/cpuid.h"
 #include "lib/string.h"
 #include "svm/svm.h"
 

@@ -43,11 +43,6 @@ enum intercept_misc2 {
 	INTERCEPT_RDPRU = BIT(14),
 };
 
-/* Of the word at 014h */
-enum intercept_misc3 {
-	INTERCEPT_INVPCID = BIT(2),
-};
-
 #define INTERCEPT_CR_READ(n)  BIT(n)
 #define INTERCEPT_CR_WRITE(n) BIT(16 + (n))
 
@@ -250,7 +245,6 @@ enum {
 	VMEXIT_EFER_WRITE_TRAP = 0x8f,
 	VMEXIT_CR_WRITE_TRAP = 0x90,
 	VMEXIT_INVLPGB = 0xa0,
-	VMEXIT_INVPCID = 0xa2,
 	VMEXIT_MCOMMIT = 0xa3,
 	VMEXIT_TLBSYNC = 0xa4,
 	VMEXIT_NPF = 0x400,

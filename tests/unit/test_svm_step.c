@@ -198,13 +198,15 @@ static void an_instruction_that_shows_the_step_is_not_stepped(void **state)
 /* The task that IRET leaves would keep TF in its TSS. In long mode NT means nothing. */
 static void an_iret_to_another_task_is_not_stepped(void **state)
 {
-	for (unsigned i = 0; i < 4; i++) {
-		bool nested = i & 1;
+	for (unsigned i = 0; i < 16; i++) {
+		bool nested = (i & 1) && !(i & 4) && !(i & 8);
 
 		set_up(NULL);
 		long_mode = i & 2;
 		svm.nmi_masked = svm.iret_pending = true;
-		vmcb.save.rflags = RFLAGS_FIXED | (nested ? RFLAGS_NT : 0);
+		/* Outside of protected mode, too. */
+		vmcb.save.cr0 = i & 4 ? 0 : CR0_PE;
+		vmcb.save.rflags = RFLAGS_FIXED | (i & 1 ? RFLAGS_NT : 0) | (i & 8 ? RFLAGS_VM : 0);
 		awaited = false;
 		ask();
 		assert_int_equal(svm.stepping, !nested || long_mode);
