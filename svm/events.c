@@ -27,7 +27,7 @@ void svm_nmi_delivered(struct vcpu_svm *svm)
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }
 
-void svm_inject(struct vcpu *vcpu, const struct event *event)
+static u64 injection(const struct event *event)
 {
 	static const u8 types[] = {
 		[EVENT_INTERRUPT] = VMCB_EVENT_INTR,
@@ -37,18 +37,31 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 		[EVENT_SOFT_EXCEPTION] = VMCB_EVENT_EXCEPTION,
 		[EVENT_PRIVILEGED_EXCEPTION] = VMCB_EVENT_EXCEPTION,
 	};
+	u64 value = EVENT_VALID | EVENT_TYPE_BITS(types[event->type]) | event->vector;
+
+	return event->has_error_code ? value | EVENT_HAS_CODE | (u64)event->error_code << 32 : value;
+}
+
+/* Out of line: it calls others. */
+static __noinline void inject_around_nmi(struct vcpu *vcpu, const struct event *event)
+{
 	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 value;
 
-	if (unlikely(svm->stepping || svm->iret_pending))
+	if (svm->stepping || svm->iret_pending)
 		before_one_instruction(vcpu, event);
-	value = EVENT_VALID | EVENT_TYPE_BITS(types[event->type]) | event->vector;
-
-	if (event->has_error_code)
-		value |= EVENT_HAS_CODE | (u64)event->error_code << 32;
-	svm->vmcb->control.event_injection = value;
+	svm->vmcb->control.event_injection = injection(event);
 	if (event->type == EVENT_NMI)
 		svm_nmi_delivered(svm);
+}
+
+void svm_inject(struct vcpu *vcpu, const struct event *event)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (unlikely(svm->stepping || svm->iret_pending || event->type == EVENT_NMI))
+		inject_around_nmi(vcpu, event);
+	else
+		svm->vmcb->control.event_injection = injection(event);
 }
 
 /*
