@@ -129,6 +129,7 @@ const struct panic_hooks panic_hooks = {
 	.begin = begin,
 	.report_caller = trap_report_caller,
 	.report_places = nmi_report_places,
+	.describe_guest = nmi_describe_guest,
 	.report_vm = report_vm,
 	.end_loop = bootloop_failed,
 	.end = end_badly,

@@ -8,6 +8,7 @@
 #include "arch/cpu/percpu.h"
 #include "arch/fault/panic.h"
 #include "arch/fault/stage.h"
+#include "arch/mem/mapping.h"
 #include "boot/cpus.h"
 #include "boot/placement.h"
 #include "boot/vms.h"
@@ -105,6 +106,28 @@ static unsigned count_valid(void)
 	return valid;
 }
 
+static void print_devices(const struct vm_config *c)
+{
+	for (u32 i = 0; i < c->disk_count; i++) {
+		const struct vm_disk_config *disk = c->disks[i];
+
+		if (!disk->image)
+			log_line(LOG_INFO, c->name, "disk %u: empty, %llu MiB in RAM", i, (ull)disk->size >> 20);
+		else if (disk->read_only)
+			log_line(LOG_INFO, c->name, "disk %u: image %s, module %d, %llu KiB, read-only", i, disk->name,
+				 disk->image->module, (ull)disk->image->size >> 10);
+		else
+			log_line(LOG_INFO, c->name, "disk %u: image %s, module %d, %llu KiB, with an overlay of at most %llu MiB",
+				 i, disk->name, disk->image->module, (ull)disk->image->size >> 10, (ull)disk->overlay >> 20);
+	}
+	for (u32 i = 0; i < c->net_count; i++) {
+		const u8 *mac = c->nets[i]->mac;
+
+		log_line(LOG_INFO, c->name, "network port %u: switch %s, address %02x:%02x:%02x:%02x:%02x:%02x%s", i,
+			 c->nets[i]->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], c->nets[i]->trunk ? ", trunk" : "");
+	}
+}
+
 static void print_vm(const struct vm_config *c)
 {
 	u32 others = c->module_count - (c->initrd >= 0);
@@ -117,6 +140,7 @@ static void print_vm(const struct vm_config *c)
 	log_line(LOG_INFO, c->name, "%llu MiB, %u vCPU%s, kernel module %d, %s%s, command line \"%s\"",
 		 (unsigned long long)(c->memory >> 20), c->vcpus, c->vcpus == 1 ? "" : "s", c->kernel.index, initrd, more,
 		 c->kernel.string);
+	print_devices(c);
 }
 
 static void print_vms(void)
@@ -125,6 +149,11 @@ static void print_vms(void)
 		if (config.vms[i].valid)
 			print_vm(&config.vms[i]);
 	}
+}
+
+static const void *look_at_module(unsigned module, u64 size)
+{
+	return phys_window(PHYS_WINDOW_SCRUB, boot_info.module[module].start, size);
 }
 
 static void __noreturn service(void)
@@ -136,6 +165,8 @@ void guests_run(void)
 {
 	stage_begins(STAGE_CONFIG);
 	config_parse(&boot_info, &config);
+	config_check_images(&config, look_at_module);
+	phys_window_close(PHYS_WINDOW_SCRUB);
 	if (!config.vm_count) {
 		log_error("no guest: add a line such as `module2 /vmlinuz -- console=ttyS0` to the boot menu entry");
 		stop("no virtual machines to start");

@@ -30,6 +30,7 @@
 #include "core/console.h"
 #include "core/load/config.h"
 #include "core/service.h"
+#include "lib/errno.h"
 #include "lib/lock_order.h"
 #include "lib/log.h"
 #include "lib/multiboot.h"
@@ -40,6 +41,18 @@ extern char image_start[], image_end[];
 extern u64 boot_unhidden;	/* boot/entry.asm */
 
 void boot_main(u32 loader_magic, hpa_t information);
+
+static bool keep_bus_masters;
+
+static int set_busmasters(struct str_view value)
+{
+	keep_bus_masters = str_view_equals(value, "keep");
+	return keep_bus_masters || str_view_equals(value, "off") ? 0 : -EINVAL;
+}
+DEFINE_OPTION(busmasters, "busmasters", "off|keep",
+	      "at the start switch bus mastering off in all PCI functions that have it on but bridges, displays and IOMMUs, so"
+	      " that none writes to memory of Lamina or a guest; or keep it, for what the firmware still works with, such as"
+	      " a USB keyboard (default off)", set_busmasters);
 
 static u32 log_cpu(void)
 {
@@ -198,7 +211,7 @@ static void find_memory(void)
 	memory_reserve(image_to_phys(image_start), (u64)(image_end - image_start));
 	for (unsigned i = 0; i < boot_info.modules; i++)
 		memory_reserve(boot_info.module[i].start, boot_info.module[i].size);
-	memory_init();
+	memory_init(config_memory_need(&boot_info));
 }
 
 static void offer_microcode(void)
@@ -259,6 +272,7 @@ static void __noreturn start_machine(void)
 		stop("this machine cannot run VMs without a local APIC");
 	stage_begins(STAGE_IOAPIC);
 	ioapic_init();
+	ioapic_route_nmis();
 	stage_begins(STAGE_CLOCK);
 	clock_init();
 	bootloop_check();
@@ -267,7 +281,6 @@ static void __noreturn start_machine(void)
 	cpus_start();
 	stage_begins(STAGE_VIRTUALIZATION);
 	guests_enable_virtualization();
-	clock_refine();
 	guests_run();
 }
 
@@ -311,7 +324,7 @@ void boot_main(u32 loader_magic, hpa_t information)
 	control_init();
 	msr_settings_apply(this_cpu());
 	msr_settings_report(this_cpu());
-	pci_stop_bus_masters();
+	pci_stop_bus_masters(keep_bus_masters);
 	find_memory();
 	stage_begins(STAGE_PAGING);
 	console_suspend();

@@ -30,9 +30,9 @@ DEFINE_OPTION(nmi, "nmi", "report|panic|ignore",
 	      "what to do when an NMI comes from outside, such as from a BMC's button: report what each CPU does, or stop,"
 	      " or only count it (default report)", set_nmi);
 
-static void describe_guest(const struct percpu *cpu, char *words, size_t size)
+void nmi_describe_guest(char *words, size_t size)
 {
-	const struct vcpu *vcpu = READ_ONCE(cpu->running);
+	const struct vcpu *vcpu = READ_ONCE(this_cpu()->running);
 
 	if (vcpu)
 		snprintf(words, size, "VM %s, vcpu %u, guest RIP 0x%llx", vm_name(vcpu->vm), vcpu->id,
@@ -72,14 +72,15 @@ void nmi_report_places(u64 own_rip)
 	for (u32 i = 0; i < percpu_count(); i++) {
 		const struct percpu *cpu = percpu_get(i);
 		u64 rip = cpu == this_cpu() ? own_rip : nmi_answer(cpu);
-		char guest[96];
 
 		if (!cpus_is_running(cpu))
 			continue;
-		describe_guest(cpu, guest, sizeof(guest));
+		if (cpu == this_cpu())
+			nmi_describe_guest(this_cpu()->nmi_guest, sizeof(cpu->nmi_guest));
 		if (rip)
-			log_warn("CPU %u: %s; Lamina at 0x%llx%s", i, guest, (ull)rip, is_idle(rip) ? " (idle)" : "");
+			log_warn("CPU %u: %s; Lamina at 0x%llx%s", i, cpu->nmi_guest, (ull)rip,
+				 is_idle(rip) ? " (idle)" : "");
 		else
-			log_warn("CPU %u: %s; it does not answer an NMI", i, guest);
+			log_warn("CPU %u: it does not answer an NMI; what it runs is not known", i);
 	}
 }

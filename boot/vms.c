@@ -13,6 +13,7 @@
 #include "arch/mem/mapping.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "arch/time/clock.h"
 #include "arch/time/rtc.h"
 #include "boot/bootloop.h"
 #include "boot/ending.h"
@@ -21,8 +22,11 @@
 #include "boot/placement.h"
 #include "boot/screens.h"
 #include "core/console.h"
+#include "core/cpu/cpuid.h"
+#include "core/disks.h"
 #include "core/load/config.h"
 #include "core/load/loader.h"
+#include "core/mem/guest_clear.h"
 #include "core/monitor.h"
 #include "core/sched.h"
 #include "core/service.h"
@@ -50,6 +54,7 @@ static struct vm_entry {
 	bool restart;		/* asked for: when it is over it starts again */
 	bool stop;		/* asked for */
 	bool ended_badly;	/* when it ran last */
+	struct vm_result result;	/* of a VM that has ended: the last one */
 	u64 started;		/* host TSC of the last start */
 	u64 start_at;		/* host TSC: not earlier */
 	u64 limit;		/* host TSC at which limit= ends; VTIMER_NEVER: no limit, 0: not started yet */
@@ -119,6 +124,7 @@ static int load(struct vm *vm)
 {
 	const struct vm_config *config = vm->config;
 	struct guest_image image = {
+		.kernel_memory = boot_info.module[config->kernel.index].start,
 		.kernel_size = boot_info.module[config->kernel.index].size,
 		.name = config->kernel.word, .cmdline = config->kernel.string,
 		.modules = modules, .module_count = config->module_count, .map = map_guest_module,
@@ -129,6 +135,8 @@ static int load(struct vm *vm)
 	list_modules(config);
 	image.kernel = map_module((unsigned)config->kernel.index, PHYS_WINDOW_KERNEL);
 	if (image.kernel)	/* otherwise reported already */
+		error = loader_is_firmware(&image) ? platform_offer_tables(vm) : 0;
+	if (!error)
 		error = loader_load(vm, vm_bsp(vm), &image);
 	phys_window_close(PHYS_WINDOW_KERNEL);
 	phys_window_close(PHYS_WINDOW_MODULE);
@@ -143,6 +151,7 @@ static int prepare(struct vm *vm)
 	console_attach(vm);
 	vm_enter(vm_bsp(vm));
 	guest_mem_clear(vm);
+	disks_fill(vm);
 	vm->start_tsc = rdtsc();
 	vm->start_time = rtc_now();
 	error = platform_create(vm, vm->start_time);
@@ -200,12 +209,27 @@ static int create(struct vm_entry *entry)
 	}
 	error = vm_create(entry->vm, entry->config, ops, homes);
 	if (!error)
+		error = disks_attach(entry->vm);
+	if (!error)
 		error = prepare(entry->vm);
-	if (error)
+	if (error) {
 		destroy(entry, false);
-	else
+		disks_give_up(entry->config, false);
+	} else {
 		print_memory_owned(entry->vm, stats.pool_used);
+	}
 	return error;
+}
+
+/* The first VM may have to wait; what was done for it meanwhile is not lost. */
+static void set_clock(struct vm *vm)
+{
+	while (!clock_refine()) {
+		cpu_relax();
+		service_pause();
+	}
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		cpuid_set_timing(vm->vcpus[i]);
 }
 
 static void start(struct vm_entry *entry)
@@ -225,6 +249,7 @@ static void start(struct vm_entry *entry)
 	entry->start_at = entry->started + vtimer_from_ns(RESTART_MIN_MS * 1000000ull);
 	if (!entry->limit)
 		entry->limit = seconds ? rdtsc() + vtimer_from_ns(seconds * 1000000000ull) : VTIMER_NEVER;
+	set_clock(entry->vm);
 	stage_begins(STAGE_VM_RUN);
 	vm_start(entry->vm, entry->limit);
 }
@@ -262,6 +287,8 @@ static void clear_up(struct vm_entry *entry)
 	entry->ended_badly = !restarts && !ended_well(entry);
 	entry->state = restarts ? ENTRY_WAITS : failed ? ENTRY_BROKEN : ENTRY_IS_OVER;
 	entry->reported = false;
+	if (entry->vm->result.given)
+		entry->result = entry->vm->result;
 	destroy(entry, restarts);
 }
 
@@ -284,16 +311,46 @@ static u64 free_memory(void)
 	return stats.guest_free;
 }
 
-/* The images of VMs that are over are kept for a later start, but not if their memory is needed. */
+/* The images and disks of VMs that are over are kept for a later start, but not if their memory is needed. */
+static bool has_images_kept(const struct vm_entry *entry)
+{
+	return entry->state != ENTRY_RUNS && entry->state != ENTRY_WAITS && !entry->gone;
+}
+
+static u64 module_memory(int index)
+{
+	const struct boot_module *module = &boot_info.module[index];
+
+	return module->keep ? 0 : ALIGN_UP(module->size, PAGE_SIZE);
+}
+
+/* As much memory as would be free without any of them, at most. */
+static u64 memory_without_images(void)
+{
+	u64 size = free_memory();
+
+	for (u32 i = 0; i < count; i++) {
+		const struct vm_config *config = entries[i].config;
+
+		if (!has_images_kept(&entries[i]))
+			continue;
+		size += disks_memory(config) + (config->kernel.index >= 0 ? module_memory(config->kernel.index) : 0);
+		for (const struct vm_module *module = config->modules; module; module = module->next)
+			size += module_memory(module->index);
+	}
+	return size;
+}
+
 static bool give_up_images(void)
 {
 	for (u32 i = 0; i < count; i++) {
 		struct vm_entry *entry = &entries[i];
 
-		if (entry->state == ENTRY_RUNS || entry->state == ENTRY_WAITS || entry->gone)
+		if (!has_images_kept(entry))
 			continue;
 		entry->gone = true;
 		free_modules(entry->config);
+		disks_give_up(entry->config, true);
 		return true;
 	}
 	return false;
@@ -302,13 +359,17 @@ static bool give_up_images(void)
 /* Is there room for it, or none that will ever be free, so that starting it says what is wrong? */
 static bool fits(struct vm_entry *entry)
 {
-	while (free_memory() < entry->config->memory && give_up_images())
-		service_pause();
-	if (free_memory() >= entry->config->memory || !count_state(ENTRY_RUNS))
+	u64 needed = entry->config->memory + disks_memory_missing(entry->config);
+
+	/* What others have written to their disks is lost with them: not for nothing. */
+	if (memory_without_images() >= needed)
+		while (free_memory() < needed && give_up_images())
+			service_pause();
+	if (free_memory() >= needed || !count_state(ENTRY_RUNS))
 		return true;
 	if (!entry->reported)
 		log_line(LOG_INFO, entry->config->name, "waits until %llu MiB of memory are free: now it is %llu MiB",
-			 (ull)entry->config->memory >> 20, (ull)free_memory() >> 20);
+			 (ull)needed >> 20, (ull)free_memory() >> 20);
 	entry->reported = true;
 	return false;
 }
@@ -417,6 +478,19 @@ const char *vms_state(u32 i)
 u64 vms_uptime_s(u32 i)
 {
 	return entries[i].vm ? vtimer_to_ns(rdtsc() - entries[i].started) / 1000000000 : 0;
+}
+
+void vms_result(u32 i, struct vm_result *result)
+{
+	struct vm *vm = entries[i].vm;
+
+	*result = entries[i].result;
+	if (!vm)
+		return;
+	vm_lock(vm);
+	if (vm->result.given)
+		*result = vm->result;
+	vm_unlock(vm);
 }
 
 int vms_start(u32 i)

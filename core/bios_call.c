@@ -20,7 +20,8 @@ static int vector_of(struct vcpu *vcpu)
 	u64 offset;
 
 	vcpu->ops->segment_get(vcpu, SEG_CS, &cs);
-	offset = cs.base + vcpu_reg_read(vcpu, REG_RIP) - BIOS_ROM;
+	/* On the fast path REG_RIP is behind the OUT already. */
+	offset = cs.base + vcpu->exit_rip - BIOS_ROM;
 	return offset < BIOS_VECTORS * BIOS_VECTOR_SIZE && offset % BIOS_VECTOR_SIZE == 0 ?
 	       (int)(offset / BIOS_VECTOR_SIZE) : -1;
 }

@@ -391,7 +391,7 @@ void console_drain(struct vm *vm)
 
 	if (!console)
 		return;
-	console->changed = NULL;
+	console->ends = console->input = NULL;
 	__atomic_store_n(&console->busy, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&console->vm, NULL, __ATOMIC_RELEASE);	/* its last line may have no end */
 	let_drain(console);
@@ -421,8 +421,8 @@ static void notify(struct vm_console *console)
 	if (!vm)
 		return;
 	vm_lock(vm);
-	if (console->changed)
-		console->changed(console->device);
+	for (struct vm_console_end *end = console->ends; end; end = end->next)
+		end->changed(end->device);
 	vm_unlock(vm);
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/load/config.h"
+#include "core/vm_console.h"
 #include "lib/types.h"
 
 struct vm;
@@ -27,8 +28,8 @@ struct vm_console {
 	struct vm *vm;			/* boot CPU; NULL: the VM has ended. Atomic where another CPU looks */
 
 	/* VM lock. */
-	void (*changed)(void *device);
-	void *device;
+	struct vm_console_end *ends;	/* the devices; NULL once the VM has ended */
+	struct vm_console_end *input;	/* the one that gets what is typed; NULL: none */
 	u64 out_head;			/* characters printed; atomic for readers without the VM lock */
 	u32 in_tail;			/* characters that the guest has got; atomic, likewise */
 	/* Atomic. */

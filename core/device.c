@@ -5,25 +5,51 @@
 #include "core/io.h"
 #include "core/vm.h"
 #include "lib/errno.h"
-#include "lib/string.h"
+
+static int no_room(struct vm *vm, const struct io_region *region)
+{
+	vm_error(vm, "no room for the I/O region of %s", region->name);
+	return -ENOSPC;
+}
+
+static const struct io_region *overlapping(const struct io_region *others, u32 count, const struct io_region *region)
+{
+	for (u32 i = 0; i < count; i++)
+		if (region->base < others[i].base + others[i].size && others[i].base < region->base + region->size)
+			return &others[i];
+	return NULL;
+}
 
 static int bus_add(struct vm *vm, struct io_bus *bus, const struct io_region *region)
 {
-	if (bus->count == IO_REGIONS) {
-		vm_error(vm, "no room for the I/O region of %s", region->name);
-		return -ENOSPC;
-	}
-	for (u32 i = 0; i < bus->count; i++) {
-		const struct io_region *other = &bus->regions[i];
+	const struct io_region *other = overlapping(bus->regions, bus->count, region);
 
-		if (region->base < other->base + other->size && other->base < region->base + region->size) {
-			vm_error(vm, "the I/O regions of %s and %s overlap at 0x%llx", region->name, other->name,
-				 (unsigned long long)region->base);
-			return -EEXIST;
-		}
+	if (!other)
+		other = overlapping(bus->regions + IO_FIXED, bus->movable, region);
+	if (bus->count == IO_FIXED)
+		return no_room(vm, region);
+	if (other) {
+		vm_error(vm, "the I/O regions of %s and %s overlap at 0x%llx", region->name, other->name,
+			 (unsigned long long)region->base);
+		return -EEXIST;
 	}
 	bus->regions[bus->count++] = *region;
 	return 0;
+}
+
+static int bus_add_movable(struct vm *vm, struct io_bus *bus, const struct io_region *region, u32 *handle)
+{
+	if (bus->movable == IO_MOVABLE)
+		return no_room(vm, region);
+	*handle = IO_FIXED + bus->movable++;
+	bus->regions[*handle] = *region;
+	bus->regions[*handle].base = IO_NOWHERE;
+	return 0;
+}
+
+static struct io_region *region_at(struct io_bus *bus, u32 handle)
+{
+	return handle < bus->count || handle - IO_FIXED < bus->movable ? &bus->regions[handle] : NULL;
 }
 
 int pio_register(struct vm *vm, const struct io_region *region)
@@ -34,7 +60,7 @@ int pio_register(struct vm *vm, const struct io_region *region)
 		return -EINVAL;
 	error = bus_add(vm, &vm->ports, region);
 	if (!error)
-		memset(vm->ports.port_map + region->base, (int)vm->ports.count, region->size);
+		io_map_ports(vm, region->base, region->size);
 	return error;
 }
 
@@ -47,12 +73,44 @@ int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle)
 	return error;
 }
 
+int pio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle)
+{
+	return bus_add_movable(vm, &vm->ports, region, handle);
+}
+
+int mmio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle)
+{
+	return bus_add_movable(vm, &vm->mmio, region, handle);
+}
+
+static void move(struct io_region *region, u64 base, u64 size)
+{
+	if (size && region->size != size)
+		WRITE_ONCE(region->size, size);
+	WRITE_ONCE(region->base, size ? base : IO_NOWHERE);
+}
+
 int mmio_move(struct vm *vm, u32 handle, u64 base, u64 size)
 {
-	if (handle >= vm->mmio.count)
+	struct io_region *region = region_at(&vm->mmio, handle);
+
+	if (!region)
 		return -ENOENT;
-	vm->mmio.regions[handle].base = base;
-	vm->mmio.regions[handle].size = size;
+	move(region, base, size);
+	return 0;
+}
+
+int pio_move(struct vm *vm, u32 handle, u64 base, u64 size)
+{
+	struct io_region *region = region_at(&vm->ports, handle);
+	struct io_region before;
+
+	if (!region)
+		return -ENOENT;
+	before = *region;
+	move(region, base, size);
+	io_map_ports(vm, before.base, before.size);
+	io_map_ports(vm, region->base, region->size);
 	return 0;
 }
 

@@ -9,12 +9,17 @@
 #include "arch/apic/lapic_timer.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
+#include "core/advance.h"
 #include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"
 #include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
+#include "core/work.h"
+
+#define SELDOM_REQUESTS (REQ_STARTUP | REQ_FLUSH_TLB | REQ_WORK)
+#define SERVED_REQUESTS (SELDOM_REQUESTS | REQ_NMI | REQ_RESCHED | REQ_TIMER)
 
 static u32 take_requests(struct vcpu *vcpu, u32 mask)
 {
@@ -43,43 +48,55 @@ static bool stop_now(struct vcpu *vcpu)
 	return true;
 }
 
+/*
+ * Serve what is seldom requested. Returns the requests, with REQ_TIMER where it took so long that timers may have expired.
+ * What is requested during the work is served before the next entry.
+ */
+static __noinline u32 serve_seldom(struct vcpu *vcpu, u32 requests)
+{
+	if ((requests & (REQ_WORK | REQ_RESCHED)) == REQ_WORK) {
+		work_serve(vcpu);
+		requests |= REQ_TIMER | take_requests(vcpu, SERVED_REQUESTS & ~(u32)REQ_WORK);
+	} else if (requests & REQ_WORK) {
+		vcpu_request(vcpu, REQ_WORK);	/* when the vCPU runs again */
+	}
+	if ((requests & REQ_STARTUP) && startup_serve(vcpu))
+		requests &= ~(u32)REQ_NMI;
+	if (requests & REQ_FLUSH_TLB)
+		vcpu->ops->flush_tlb(vcpu);
+	return requests;
+}
+
 /* Requests that do not concern the next entry alone. False: the vCPU must not be entered now. */
 static bool serve_others(struct vcpu *vcpu)
 {
 	u32 requests;
 
-	if (take_requests(vcpu, REQ_STATE | REQ_DUMP) & REQ_DUMP)
+	if (take_requests(vcpu, REQ_STATE | REQ_DUMP | REQ_WAIT) & REQ_DUMP)
 		vcpu->ops->dump(vcpu);
 	/* Of a paused VM the other requests stay pending until it goes on. */
 	if (__atomic_load_n(&vcpu->vm->state, __ATOMIC_ACQUIRE) != VM_RUNNING || stop_now(vcpu))
 		return false;
-	requests = take_requests(vcpu, REQ_RESCHED | REQ_NMI | REQ_STARTUP | REQ_FLUSH_TLB | REQ_TIMER);
-	if ((requests & REQ_STARTUP) && startup_serve(vcpu))
-		requests &= ~(u32)REQ_NMI;
+	requests = take_requests(vcpu, SERVED_REQUESTS);
+	if (unlikely(requests & SELDOM_REQUESTS))
+		requests = serve_seldom(vcpu, requests);
 	if (requests & REQ_NMI)
 		event_queue_nmi(vcpu);
-	if (requests & REQ_FLUSH_TLB)
-		vcpu->ops->flush_tlb(vcpu);
 	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc)
-		vtimer_run_expired(vcpu, rdtsc());
+		if (!vtimer_run(vcpu, rdtsc()))
+			vcpu_request(vcpu, REQ_TIMER);
 	requests |= take_requests(vcpu, REQ_RESCHED);
 	return !(requests & REQ_RESCHED);
 }
 
-/*
- * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit if the next
- * entry must exit before the guest's first instruction. Returns false if the vCPU has to stop.
- */
-static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
+/* The event to inject, if any, and whether the next entry must exit before the guest's first instruction. */
+static __always_inline void choose_event(struct vcpu *vcpu, bool *force_immediate_exit)
 {
-	if ((is_requested(vcpu, ~(u32)REQ_EVENT) || vcpu->timer_deadline <= vcpu->exit_tsc) &&
-	    (!serve_others(vcpu) || vcpu->activity != VCPU_RUNNING))
-		return false;
 	if (is_requested(vcpu, REQ_STOP))
 		vcpu->stopping = true;	/* this is the one entry that is allowed */
 
 	if (take_requests(vcpu, REQ_EVENT))
-		*force_immediate_exit = event_inject(vcpu);
+		*force_immediate_exit = vcpu->choose_event(vcpu);
 	/* Another event is pending behind the injected one: choose it after the forced exit. */
 	if (*force_immediate_exit)
 		vcpu_request(vcpu, REQ_EVENT);
@@ -91,6 +108,23 @@ static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_e
 	if (vcpu_requested(vcpu))
 		*force_immediate_exit = true;
 	vcpu->forced_exits += *force_immediate_exit;
+}
+
+/*
+ * Serve the pending requests and choose the event to inject. Sets *force_immediate_exit if the next
+ * entry must exit before the guest's first instruction. Returns false if the vCPU has to stop.
+ */
+static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_exit)
+{
+	if (likely(!is_requested(vcpu, ~(u32)REQ_EVENT) && vcpu->timer_deadline > vcpu->exit_tsc)) {
+		choose_event(vcpu, force_immediate_exit);
+		return true;
+	}
+	if (!serve_others(vcpu) || vcpu->activity != VCPU_RUNNING)
+		return false;
+	choose_event(vcpu, force_immediate_exit);
+	if (vcpu->wait.until)
+		advance_wait(vcpu);
 	return true;
 }
 
@@ -153,7 +187,14 @@ static bool wakes(struct vcpu *vcpu)
 		return false;
 	if (vcpu->activity == VCPU_HALTED)
 		event_wakes(vcpu);
-	return vcpu->activity == VCPU_RUNNING;
+	if (vcpu->activity == VCPU_RUNNING) {
+		if (vcpu->wait.until)
+			vcpu_request(vcpu, REQ_WAIT);
+		return true;
+	}
+	if (unlikely(vcpu->work.timer.armed))
+		work_resume(vcpu);
+	return false;
 }
 
 static enum vcpu_stop why_stopped(const struct vcpu *vcpu)

@@ -60,7 +60,13 @@ static void raise(struct vcpu *vcpu, u8 vector, bool has_code, u32 error_code, u
 		first = &events->exception;
 	else if (events->reinject.type == EVENT_EXCEPTION)
 		first = &events->reinject;
+	if (first && vcpu->l2_runs && vcpu->ops->nested_takes_exception(vcpu, vector, error_code))
+		first = NULL;
 
+	if (first && first->vector == X86_DF && vcpu->l2_runs) {
+		vcpu->ops->nested_triple_fault(vcpu);
+		return;
+	}
 	if (first && first->vector == X86_DF) {
 		vcpu->ops->dump(vcpu);
 		vm_end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault: exception %u while delivering #DF", vector);
@@ -116,8 +122,8 @@ void event_queue_nmi(struct vcpu *vcpu)
 	if (vcpu->events.nmi_pending < 2)
 		vcpu->events.nmi_pending++;
 	vcpu_request(vcpu, REQ_EVENT);
-	/* It does not wake a processor that has halted in its NMI handler. */
-	if (vcpu->activity == VCPU_HALTED && !vcpu->halt_nmi && !vcpu->halt_if)
+	/* It does not wake a processor that has halted in its NMI handler. While L2 is halted, L1's timer may. */
+	if (vcpu->activity == VCPU_HALTED && !vcpu->halt_nmi && !vcpu->halt_if && !vcpu->l2_runs)
 		halt_for_good(vcpu);
 }
 
@@ -179,6 +185,12 @@ static void set_nmi_window(struct vcpu *vcpu, bool on)
 		return;
 	vcpu->events.nmi_window = on;
 	vcpu->ops->nmi_window(vcpu, on);
+}
+
+static __noinline void watch_tpr(struct vcpu *vcpu)
+{
+	if (vcpu->vm->apic_hardware == APIC_TPR && !vcpu->l2_runs)
+		vcpu->ops->apic_entry(vcpu);
 }
 
 bool event_inject(struct vcpu *vcpu)
@@ -243,8 +255,29 @@ bool event_inject(struct vcpu *vcpu)
 	} else {
 		waiting = true;
 	}
+	/* What TPR holds back is of its class or below, and no vector has class 0. */
+	if (unlikely(*vcpu_tpr(vcpu) >> 4 || vcpu->tpr_watched))
+		watch_tpr(vcpu);
 	/* The vendor could not open a window: it is to be asked again after the delivery. */
 	return waiting || unlikely(events->nmi_pending && !events->nmi_window);
+}
+
+/* With APIC_BY_HARDWARE: mostly the processor delivers what is pending. */
+static bool inject_by_hardware(struct vcpu *vcpu)
+{
+	const struct vcpu_events *events = &vcpu->events;
+	bool waiting = false;
+
+	if (unlikely(events->exception.type != EVENT_NONE || events->reinject.type != EVENT_NONE || events->nmi_pending ||
+		     events->nmi_window || events->irq_window || vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0))
+		waiting = event_inject(vcpu);
+	vcpu->ops->apic_entry(vcpu);
+	return waiting;
+}
+
+bool (*event_chooser(const struct vm *vm))(struct vcpu *vcpu)
+{
+	return vm->apic_hardware == APIC_BY_HARDWARE ? inject_by_hardware : event_inject;
 }
 
 static bool is_woken(struct vcpu *vcpu)
@@ -255,7 +288,7 @@ static bool is_woken(struct vcpu *vcpu)
 		return true;
 	if (events->nmi_pending && vcpu->halt_nmi)
 		return true;
-	return vcpu->halt_if && vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0;
+	return vcpu->halt_if && vcpu->vm->irqchip->wakes(vcpu->vlapic) >= 0;
 }
 
 bool event_wakes(struct vcpu *vcpu)

@@ -9,6 +9,7 @@
 #include "lib/types.h"
 
 struct vcpu;
+struct vm;
 
 enum event_type {
 	EVENT_NONE,
@@ -63,6 +64,8 @@ void event_queue_nmi(struct vcpu *vcpu);
  * guest's first instruction.
  */
 bool event_inject(struct vcpu *vcpu);
+/* What a vCPU of this VM has as vcpu->choose_event while its own code runs: that, and more with an APIC by hardware. */
+bool (*event_chooser(const struct vm *vm))(struct vcpu *vcpu);
 
 /*
  * Is an event pending that wakes this vCPU, whose activity is VCPU_HALTED? It need not be loaded. Then it is

@@ -10,12 +10,12 @@
 #include "core/cpu/paravirt.h"
 #include "core/io.h"
 #include "core/irqchip.h"
+#include "core/nested.h"
 #include "core/observe/trace_record.h"
 #include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
-#include "lib/bits.h"
 #include "lib/printf.h"
 
 static void skip(struct vcpu *vcpu)
@@ -47,14 +47,10 @@ void exit_io(struct vcpu *vcpu, u16 port, unsigned size, bool in)
 {
 	u64 rax = vcpu->regs[REG_RAX];
 
-	if (in) {
-		u64 value = pio_read(vcpu, port, size);
-
-		/* A 32-bit result clears the upper half of RAX, a narrower one leaves it. */
-		vcpu->regs[REG_RAX] = size == 4 ? value : (rax & ~size_mask(size)) | value;
-	} else {
-		pio_write(vcpu, port, size, rax & size_mask(size));
-	}
+	if (in)
+		vcpu->regs[REG_RAX] = io_result(rax, size, pio_read(vcpu, port, size));
+	else
+		pio_write(vcpu, port, size, io_operand(rax, size));
 	skip(vcpu);
 }
 
@@ -113,10 +109,19 @@ void exit_pause(struct vcpu *vcpu)
 	vcpu_request(vcpu, vcpu->events.irq_window ? REQ_RESCHED | REQ_EVENT : REQ_RESCHED);
 }
 
+/* The instruction is the guest's processor's own. */
+static void hypercall_of_none(struct vcpu *vcpu)
+{
+	if (nested_is_on(vcpu) && vcpu->ops->nested_hypercall)
+		vcpu->ops->nested_hypercall(vcpu);
+	else
+		exit_invalid_opcode(vcpu);
+}
+
 void exit_vmcall(struct vcpu *vcpu)
 {
-	if (vcpu->vm->config->hypervisor == HYPERVISOR_NONE) {
-		exit_invalid_opcode(vcpu);
+	if (!hypervisor_is_paravirtual(vcpu->vm->config->hypervisor)) {
+		hypercall_of_none(vcpu);
 		return;
 	}
 	vcpu->regs[REG_RAX] = paravirt_hypercall(vcpu);

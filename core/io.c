@@ -4,6 +4,7 @@
 
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/io_access.h"
 #include "core/observe/trace_record.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -25,56 +26,45 @@ void io_destroy(struct vm *vm)
 	vm->ports.port_map = NULL;
 }
 
-static const struct io_region *port_region(struct vm *vm, u16 port)
+/* The number of the first of these regions that has the address, from 1; 0: none has. */
+static u32 find(const struct io_region *regions, u32 count, u64 address)
 {
-	u8 index = vm->ports.port_map[port];
-
-	return index ? &vm->ports.regions[index - 1] : NULL;
+	for (u32 i = 0; i < count; i++)
+		if (address - regions[i].base < regions[i].size)
+			return i + 1;
+	return 0;
 }
 
-static bool inside(const struct io_region *region, u64 address, unsigned size)
+void io_map_ports(struct vm *vm, u64 base, u64 size)
 {
-	u64 offset = address - region->base;
+	struct io_bus *bus = &vm->ports;
 
-	return offset < region->size && region->size - offset >= size;
-}
+	for (u64 port = base; port < IO_PORTS && port - base < size; port++) {
+		u32 index = find(bus->regions, bus->count, port);
 
-/* Devices that the VM's vCPUs share are called with the VM lock held. In line, for ports: nearly all are shared. */
-static __always_inline u64 read_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
-{
-	u64 value;
-
-	if (region->is_private)
-		return region->read(region->device, vcpu, offset, size);
-	spin_lock(&vcpu->vm->lock);
-	value = region->read(region->device, vcpu, offset, size);
-	spin_unlock(&vcpu->vm->lock);
-	return value;
-}
-
-static __always_inline void write_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size, u64 value)
-{
-	if (region->is_private) {
-		region->write(region->device, vcpu, offset, size, value);
-		return;
+		if (!index) {
+			index = find(bus->regions + IO_FIXED, bus->movable, port);
+			index += index ? IO_FIXED : 0;
+		}
+		if (bus->port_map[port] != index)
+			WRITE_ONCE(bus->port_map[port], (u8)index);
 	}
-	spin_lock(&vcpu->vm->lock);
-	region->write(region->device, vcpu, offset, size, value);
-	spin_unlock(&vcpu->vm->lock);
 }
+_Static_assert(IO_REGIONS < 256, "the port map's bytes");
 
 /* Slow path: no device claims the whole access. Split it into bytes. */
-static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
+__noinline u64 pio_read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
 	u64 value = 0;
 
 	for (unsigned i = 0; i < size; i++) {
 		u16 at = (u16)(port + i);
-		const struct io_region *region = port_region(vcpu->vm, at);
+		const struct io_region *region = io_port_region(vcpu->vm, at);
+		u64 offset;
 		u8 byte = 0xff;
 
-		if (region)
-			byte = (u8)read_region(vcpu, region, at - region->base, 1);
+		if (region && io_is_inside(region, at, 1, &offset))
+			byte = (u8)io_read_region(vcpu, region, offset, 1);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_READ, at,
 				      "read of the unclaimed port 0x%x gives all ones", at);
@@ -83,15 +73,16 @@ static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 	return value;
 }
 
-static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+__noinline void pio_write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
 	for (unsigned i = 0; i < size; i++) {
 		u16 at = (u16)(port + i);
-		const struct io_region *region = port_region(vcpu->vm, at);
+		const struct io_region *region = io_port_region(vcpu->vm, at);
+		u64 offset;
 		u8 byte = (u8)(value >> (i * 8));
 
-		if (region)
-			write_region(vcpu, region, at - region->base, 1, byte);
+		if (region && io_is_inside(region, at, 1, &offset))
+			io_write_region(vcpu, region, offset, 1, byte);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, at,
 				      "write of 0x%x to the unclaimed port 0x%x is dropped", byte, at);
@@ -100,98 +91,82 @@ static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u
 
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 {
-	const struct io_region *region = port_region(vcpu->vm, port);
-	u64 value;
+	u64 value = io_read_port(vcpu, port, size);
 
-	if (likely(region && inside(region, port, size)))
-		value = read_region(vcpu, region, port - region->base, size) & size_mask(size);
-	else
-		value = read_bytes(vcpu, port, size);
 	trace_pio(vcpu, false, port, size, value);
 	return value;
 }
 
 void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
-	const struct io_region *region = port_region(vcpu->vm, port);
-
 	trace_pio(vcpu, true, port, size, value);
-	if (likely(region && inside(region, port, size)))
-		write_region(vcpu, region, port - region->base, size, value & size_mask(size));
-	else
-		write_bytes(vcpu, port, size, value);
+	io_write_port(vcpu, port, size, io_operand(value, size));
 }
 
 u8 pio_firmware_read(struct vcpu *vcpu, u16 port)
 {
-	return (u8)read_bytes(vcpu, port, 1);
+	return (u8)pio_read_bytes(vcpu, port, 1);
 }
 
 void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
 {
-	write_bytes(vcpu, port, 1, value);
+	pio_write_bytes(vcpu, port, 1, value);
 }
 
-static const struct io_region *mmio_region(struct vm *vm, gpa_t gpa)
-{
-	for (u32 i = 0; i < vm->mmio.count; i++) {
-		if (gpa - vm->mmio.regions[i].base < vm->mmio.regions[i].size)
-			return &vm->mmio.regions[i];
-	}
-	return NULL;
-}
-
-/* Out of line, for memory: nearly all accesses are to the local APIC. */
-static __noinline u64 read_shared(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
-{
-	return read_region(vcpu, region, offset, size);
-}
-
-static __noinline void write_shared(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size,
-				    u64 value)
-{
-	write_region(vcpu, region, offset, size, value);
-}
-
-static u64 read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+/*
+ * No fixed region has all of the access. What the nested page tables map as RAM never gets here: RAM wins over a memory region of
+ * a PCI function that the guest has moved onto it.
+ */
+static __noinline u64 read_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
 	struct vm *vm = vcpu->vm;
-	const struct io_region *region = mmio_region(vm, gpa);
+	u64 offset;
+	const struct io_region *region = io_memory_region(vm->mmio.regions + IO_FIXED, vm->mmio.movable, gpa, size, &offset);
 
-	if (likely(region && inside(region, gpa, size)))
-		return (likely(region->is_private) ? region->read(region->device, vcpu, gpa - region->base, size) :
-			read_shared(vcpu, region, gpa - region->base, size)) & size_mask(size);
+	if (region)
+		return io_read_region(vcpu, region, offset, size);
 	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (logged once per page)",
 			(unsigned long long)gpa);
-	return size_mask(size);
+	return ~0ull;
+}
+
+static __noinline void write_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
+{
+	struct vm *vm = vcpu->vm;
+	u64 offset;
+	const struct io_region *region = io_memory_region(vm->mmio.regions + IO_FIXED, vm->mmio.movable, gpa, size, &offset);
+
+	if (region)
+		io_write_region(vcpu, region, offset, size, value);
+	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
+		vm_info(vm, "write to 0x%llx, %s, is dropped (logged once per page)",
+			(unsigned long long)gpa, guest_mem_is_rom(&vm->mem, gpa) ? "which is ROM" : "where nothing is");
+}
+
+u64 mmio_read_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size)
+{
+	return region ? io_read_region(vcpu, region, offset, size) : read_elsewhere(vcpu, gpa, size);
+}
+
+void mmio_write_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size, u64 value)
+{
+	if (region)
+		io_write_region(vcpu, region, offset, size, value);
+	else
+		write_elsewhere(vcpu, gpa, size, value);
 }
 
 u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
-	u64 value = read_memory(vcpu, gpa, size);
+	u64 value = io_read_memory(vcpu, gpa, size);
 
 	trace_mmio(vcpu, false, gpa, size, value);
 	return value;
 }
 
-static __noinline void write_nowhere(struct vm *vm, gpa_t gpa)
-{
-	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
-		vm_info(vm, "write to 0x%llx, where nothing is, is dropped (logged once per page)",
-			(unsigned long long)gpa);
-}
-
 void mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 {
-	struct vm *vm = vcpu->vm;
-	const struct io_region *region = mmio_region(vm, gpa);
-
 	trace_mmio(vcpu, true, gpa, size, value);
-	if (unlikely(!region || !inside(region, gpa, size)))
-		write_nowhere(vm, gpa);
-	else if (likely(region->is_private))
-		region->write(region->device, vcpu, gpa - region->base, size, value & size_mask(size));
-	else
-		write_shared(vcpu, region, gpa - region->base, size, value & size_mask(size));
+	io_write_memory(vcpu, gpa, size, value & size_mask(size));
 }

@@ -80,6 +80,22 @@ struct vm *vcpu_vm(const struct vcpu *vcpu)
 	return vcpu->vm;
 }
 
+void vcpu_tpr_written(struct vcpu *vcpu, u8 tpr)
+{
+	if (vcpu->vm->apic_hardware != APIC_BY_SOFTWARE && vcpu->ops->tpr_written)
+		vcpu->ops->tpr_written(vcpu, tpr);
+}
+
+enum apic_hardware vm_apic_hardware(const struct vm *vm)
+{
+	return vm->apic_hardware;
+}
+
+void vcpu_apic_access_changed(struct vcpu *vcpu, enum apic_access access)
+{
+	vcpu->ops->apic_access(vcpu, access);
+}
+
 u32 vcpu_apic_id(const struct vcpu *vcpu)
 {
 	return vcpu->id;

@@ -17,6 +17,31 @@ struct posted_interrupts;
  */
 #define IRQCHIP_SHORT_IDS 255u
 
+/*
+ * What the processor does of a local APIC's work by itself. The model begins with the page that it reads and writes for
+ * that. SDM, "APIC Virtualization and Virtual Interrupts".
+ */
+enum apic_hardware {
+	APIC_BY_SOFTWARE,
+	APIC_TPR,		/* it reads and writes TPR, and exits when TPR falls below a threshold */
+	APIC_BY_HARDWARE,	/* it also reads registers, delivers interrupts from IRR, and ends them: all without exits */
+};
+
+/* Where the guest accesses the registers, with APIC_BY_HARDWARE. */
+enum apic_access {
+	APIC_ACCESS_NONE,	/* it is switched off, or its page was moved: accesses exit */
+	APIC_ACCESS_PAGE,	/* at LAPIC_DEFAULT_BASE */
+	APIC_ACCESS_MSRS,	/* x2APIC mode */
+};
+
+/* What the processor has to know of IRR, ISR and TMR. */
+struct apic_vectors {
+	u8 requested, in_service;	/* the highest vector in IRR, in ISR; 0: none */
+	bool level_changed;
+	/* TMR, if it has changed: whoever sends these needs to know their EOI. Vector n: bit n % 64 of word n / 64. */
+	u64 level[4];
+};
+
 /* Implemented by dev (8259 pair + IOAPIC + local APICs); the rest of core sees only this. */
 struct irqchip_ops {
 	/* VM lock. A device's line changes. ISA IRQ n drives the 8259s' input n and IOAPIC pin n (0 drives pin 2). */
@@ -28,14 +53,28 @@ struct irqchip_ops {
 	 * pending() may be called for one that is parked. Takes in what other CPUs have posted. `vlapic`: vcpu_vlapic().
 	 *
 	 * Vector of the most urgent interrupt that the vCPU's APIC would deliver now, ignoring RFLAGS.IF;
-	 * -1: none. 0 for an ExtINT of the 8259s: its vector is known only after acknowledge().
+	 * -1: none. 0 for an ExtINT of the 8259s: its vector is known only after acknowledge(). With APIC_BY_HARDWARE
+	 * only an ExtINT, in acknowledge() as well: the processor delivers all others.
 	 */
 	int (*pending)(void *vlapic);
+	/* The same of all interrupts: not -1: the vCPU wakes if it has halted with RFLAGS.IF set. */
+	int (*wakes)(void *vlapic);
 	/*
 	 * Interrupt acknowledge cycle: returns the vector and moves it to in-service; -1: no longer pending. *more:
 	 * another one may be pending, or was announced by this call, so that it is worth asking.
 	 */
 	int (*acknowledge)(void *vlapic, bool *more);
+	/* With APIC_TPR: the class (1 to 15) of an interrupt that nothing but TPR holds back; 0: there is none. */
+	unsigned (*held_by_tpr)(void *vlapic);
+	/*
+	 * With APIC_BY_HARDWARE, the next three. Before an entry: take in what other CPUs have posted. From here to the next
+	 * exit IRR, ISR, TPR and PPR are the processor's.
+	 */
+	void (*hand_over)(void *vlapic, struct apic_vectors *vectors);
+	/* The processor has written a register, by its offset in the page, and left what follows from it to the model. */
+	void (*register_written)(void *vlapic, u32 offset);
+	/* It has ended an interrupt that was in `level`. */
+	void (*interrupt_ended)(void *vlapic, u8 vector);
 	/* Power-up, or the state after INIT, which keeps id, base and mode of the local APIC. */
 	void (*vcpu_reset)(struct vcpu *vcpu, bool init);
 	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */
@@ -94,6 +133,11 @@ void *vm_irqchip_data(const struct vm *vm);
 u32 vm_vcpu_count(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, u32 index);		/* index < vm_vcpu_count() */
 struct vm *vcpu_vm(const struct vcpu *vcpu);
+/* Home CPU, for interrupt controllers: TPR was written, not by the processor itself. */
+void vcpu_tpr_written(struct vcpu *vcpu, u8 tpr);
+enum apic_hardware vm_apic_hardware(const struct vm *vm);
+/* For local APICs, with APIC_BY_HARDWARE. Home CPU, or at their creation; without any lock: core/mem/tdp_change.h. */
+void vcpu_apic_access_changed(struct vcpu *vcpu, enum apic_access access);
 u32 vcpu_apic_id(const struct vcpu *vcpu);		/* also its index in the VM */
 void *vcpu_vlapic(const struct vcpu *vcpu);		/* the local APIC's model; NULL before it is set */
 void vcpu_set_vlapic(struct vcpu *vcpu, void *vlapic);

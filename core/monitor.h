@@ -6,7 +6,9 @@
  */
 #pragma once
 
+#include "core/disks.h"
 #include "core/load/config.h"
+#include "lib/log.h"
 #include "lib/textscreen.h"
 #include "lib/types.h"
 
@@ -16,6 +18,9 @@ struct monitor_vm {
 	u32 vcpus;
 	u64 memory;		/* bytes */
 	u64 uptime_s;
+	bool has_result;
+	u32 result;		/* the last one that its guest has reported, */
+	char result_text[96];	/* as far as there is room */
 };
 
 struct monitor_cpu {
@@ -27,7 +32,26 @@ struct monitor_cpu {
 struct monitor_mem {		/* bytes */
 	u64 total;		/* RAM of the machine */
 	u64 guests;		/* of that, in use by VMs */
+	u64 disks;		/* of that, by overlays and disks in RAM */
 	u64 pool, pool_used;	/* of Lamina itself */
+};
+
+#define MONITOR_NET_DROPS 8u	/* reasons, at most */
+
+/* A port of a switch, and what it has counted since its VM started. */
+struct monitor_net {
+	const char *network;	/* the switch's name */
+	const char *vm;
+	u32 index;		/* among the VM's ports */
+	u8 mac[6];
+	bool trunk, up;		/* up: the guest's driver is ready */
+	bool broken;		/* the device does nothing until the driver resets it */
+	u32 queues;		/* that receive */
+	u64 received_frames, received_bytes, sent_frames, sent_bytes;
+	struct {
+		const char *reason;	/* a word; NULL ends the list */
+		u64 count;
+	} drops[MONITOR_NET_DROPS + 1];
 };
 
 /*
@@ -49,6 +73,11 @@ struct monitor_ops {
 	void (*dump)(unsigned vm);
 	void (*mem)(struct monitor_mem *info);
 	int (*screen)(unsigned vm, struct textscreen *screen);
+	bool (*disk_info)(unsigned vm, unsigned disk, struct disk_info *info);
+	int (*disk_reset)(unsigned vm, unsigned disk);	/* as disks_reset() */
+	/* Ports are counted over all VMs, with gaps: false, there is none with that number. */
+	unsigned (*net_count)(void);
+	bool (*net_info)(unsigned port, struct monitor_net *info);
 };
 
 /* --- core/monitor.c --- */
@@ -95,9 +124,9 @@ struct monitor_key {
 /* The keys that may follow Ctrl-_; an entry with key 0 ends the list. */
 extern const struct monitor_key monitor_keys[];
 
-/* --- core/monitor_command.c: pure but for ops, the consoles' choice and the log level --- */
+/* --- core/monitor_command.c and the files beside it: pure but for ops, the consoles' choice and the log level --- */
 
-#define MONITOR_REPLY_SIZE 15872u	/* what log_text() takes, and room for its prompt */
+#define MONITOR_REPLY_SIZE LOG_TEXT_SIZE	/* in JSON a reply is one line */
 
 struct monitor_reply {
 	char text[MONITOR_REPLY_SIZE];

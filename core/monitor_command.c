@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands of the monitor. */
 #include "core/console.h"
-#include "core/monitor.h"
+#include "core/monitor_command.h"
 #include "lib/errno.h"
 #include "lib/log.h"
-#include "lib/printf.h"
-#include "lib/string.h"
 
-#define MAX_WORDS 4
-
-struct command_line {
-	const struct monitor_ops *ops;
-	struct monitor_reply *reply;
-	bool json;
-	unsigned words;
-	struct str_view word[MAX_WORDS];
-	unsigned vm;		/* that the command names */
-	const char *error;	/* in words; NULL: none */
-};
-
-enum argument { NO_ARGUMENT, VM, MAYBE_VM, LEVEL };
+enum argument { NO_ARGUMENT, VM, MAYBE_VM, LEVEL, DISK };
 
 struct command {
 	const char *name;
@@ -29,42 +15,7 @@ struct command {
 	const char *help;
 };
 
-/* --- the reply --- */
-
-static void put(struct monitor_reply *reply, const char *format, ...) __printf(2, 3);
-static void put(struct monitor_reply *reply, const char *format, ...)
-{
-	size_t room = sizeof(reply->text) - reply->length;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(reply->text + reply->length, room, format, args);
-	va_end(args);
-	if ((size_t)n >= room) {
-		reply->text[reply->length] = '\0';
-		reply->cut = true;
-	} else {
-		reply->length += (size_t)n;
-	}
-}
-
-/* RFC 8259, "Strings". */
-static void put_string(struct monitor_reply *reply, const char *text)
-{
-	put(reply, "\"");
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			put(reply, "\\%c", *text);
-		else if ((u8)*text < ' ' || (u8)*text >= 0x7f)
-			put(reply, "\\u%04x", (u8)*text);
-		else
-			put(reply, "%c", *text);
-	}
-	put(reply, "\"");
-}
-
-static const char *words_of(int err)
+const char *command_words_of(int err)
 {
 	switch (err) {
 	case -ENOENT:
@@ -89,15 +40,25 @@ static void list_vm(struct command_line *line, unsigned i, const struct monitor_
 	bool front = !strcmp(vm->name, console_front());
 
 	if (!line->json) {
-		put(reply, "%c %2u %-*s %-8s vcpus %u, %llu MiB, up %llu s\n", front ? '*' : ' ', i + 1,
-		    VM_NAME_SIZE - 1, vm->name, vm->state, vm->vcpus, (ull)(vm->memory >> 20),
-		    (ull)vm->uptime_s);
+		reply_printf(reply, "%c %2u %-*s %-8s vcpus %u, %llu MiB, up %llu s", front ? '*' : ' ', i + 1,
+			     VM_NAME_SIZE - 1, vm->name, vm->state, vm->vcpus, (ull)(vm->memory >> 20),
+			     (ull)vm->uptime_s);
+		if (vm->has_result)
+			reply_printf(reply, ", result %u%s%s", vm->result, *vm->result_text ? ": " : "",
+				     vm->result_text);
+		reply_printf(reply, "\n");
 		return;
 	}
-	put(reply, "%s{\"index\":%u,\"name\":", i ? "," : "", i + 1);
-	put_string(reply, vm->name);
-	put(reply, ",\"state\":\"%s\",\"vcpus\":%u,\"memory\":%llu,\"uptime\":%llu,\"front\":%s}", vm->state,
-	    vm->vcpus, (ull)vm->memory, (ull)vm->uptime_s, front ? "true" : "false");
+	reply_printf(reply, "%s{\"index\":%u,\"name\":", i ? "," : "", i + 1);
+	reply_string(reply, vm->name);
+	reply_printf(reply, ",\"state\":\"%s\",\"vcpus\":%u,\"memory\":%llu,\"uptime\":%llu,\"front\":%s", vm->state,
+		     vm->vcpus, (ull)vm->memory, (ull)vm->uptime_s, front ? "true" : "false");
+	if (vm->has_result) {
+		reply_printf(reply, ",\"result\":{\"status\":%u,\"text\":", vm->result);
+		reply_string(reply, vm->result_text);
+		reply_printf(reply, "}");
+	}
+	reply_printf(reply, "}");
 }
 
 static void run_vms(struct command_line *line)
@@ -105,13 +66,13 @@ static void run_vms(struct command_line *line)
 	struct monitor_vm vm;
 
 	if (line->json)
-		put(line->reply, ",\"vms\":[");
+		reply_printf(line->reply, ",\"vms\":[");
 	for (unsigned i = 0; i < line->ops->vm_count(); i++) {
 		if (line->ops->vm_info(i, &vm))
 			list_vm(line, i, &vm);
 	}
 	if (line->json)
-		put(line->reply, "]");
+		reply_printf(line->reply, "]");
 }
 
 static void list_cpu(struct command_line *line, const struct monitor_cpu *cpu, bool first)
@@ -119,14 +80,14 @@ static void list_cpu(struct command_line *line, const struct monitor_cpu *cpu, b
 	struct monitor_reply *reply = line->reply;
 
 	if (!line->json) {
-		put(reply, "%3u APIC ID 0x%x, load %u %%, %s\n", cpu->index, cpu->apic_id, cpu->load,
-		    cpu->runs);
+		reply_printf(reply, "%3u APIC ID 0x%x, load %u %%, %s\n", cpu->index, cpu->apic_id, cpu->load,
+			     cpu->runs);
 		return;
 	}
-	put(reply, "%s{\"index\":%u,\"apic\":%u,\"load\":%u,\"runs\":", first ? "" : ",", cpu->index,
-	    cpu->apic_id, cpu->load);
-	put_string(reply, cpu->runs);
-	put(reply, "}");
+	reply_printf(reply, "%s{\"index\":%u,\"apic\":%u,\"load\":%u,\"runs\":", first ? "" : ",", cpu->index,
+		     cpu->apic_id, cpu->load);
+	reply_string(reply, cpu->runs);
+	reply_printf(reply, "}");
 }
 
 static void run_cpus(struct command_line *line)
@@ -135,7 +96,7 @@ static void run_cpus(struct command_line *line)
 	bool first = true;
 
 	if (line->json)
-		put(line->reply, ",\"cpus\":[");
+		reply_printf(line->reply, ",\"cpus\":[");
 	for (unsigned i = 0; i < line->ops->cpu_count(); i++) {
 		if (!line->ops->cpu_info(i, &cpu))
 			continue;
@@ -143,7 +104,7 @@ static void run_cpus(struct command_line *line)
 		first = false;
 	}
 	if (line->json)
-		put(line->reply, "]");
+		reply_printf(line->reply, "]");
 }
 
 static void run_mem(struct command_line *line)
@@ -151,13 +112,15 @@ static void run_mem(struct command_line *line)
 	struct monitor_mem mem = { 0 };
 
 	line->ops->mem(&mem);
-	put(line->reply, line->json ?
-	    ",\"total\":%llu,\"guests\":%llu,\"pool\":%llu,\"pool_used\":%llu" :
-	    "RAM %llu KiB, of that VMs %llu KiB; Lamina's own %llu KiB, of that used %llu KiB\n",
-	    (ull)(line->json ? mem.total : mem.total >> 10),
-	    (ull)(line->json ? mem.guests : mem.guests >> 10),
-	    (ull)(line->json ? mem.pool : mem.pool >> 10),
-	    (ull)(line->json ? mem.pool_used : mem.pool_used >> 10));
+	reply_printf(line->reply, line->json ?
+		     ",\"total\":%llu,\"guests\":%llu,\"disks\":%llu,\"pool\":%llu,\"pool_used\":%llu" :
+		     "RAM %llu KiB, of that VMs %llu KiB, of that their disks %llu KiB; Lamina's own %llu KiB, "
+		     "of that used %llu KiB\n",
+		     (ull)(line->json ? mem.total : mem.total >> 10),
+		     (ull)(line->json ? mem.guests : mem.guests >> 10),
+		     (ull)(line->json ? mem.disks : mem.disks >> 10),
+		     (ull)(line->json ? mem.pool : mem.pool >> 10),
+		     (ull)(line->json ? mem.pool_used : mem.pool_used >> 10));
 }
 
 static void run_console(struct command_line *line)
@@ -190,46 +153,6 @@ static void run_trace(struct command_line *line)
 static void run_dump(struct command_line *line)
 {
 	line->ops->dump(line->vm);
-}
-
-int monitor_screen(const struct monitor_ops *ops, unsigned vm, struct monitor_reply *reply)
-{
-	static struct textscreen screen;
-	unsigned rows = 0;
-
-	if (ops->screen(vm, &screen))
-		return -EINVAL;
-	for (unsigned row = 0; row < screen.rows; row++)
-		rows = screen.lines[row][0] ? row + 1 : rows;
-	for (unsigned row = 0; row < rows; row++)
-		put(reply, "%s\n", screen.lines[row]);
-	put(reply, "[screen: %u columns, %u rows, ", screen.columns, screen.rows);
-	if (screen.cursor)
-		put(reply, "cursor at column %u, row %u]\n", screen.cursor_column + 1, screen.cursor_row + 1);
-	else
-		put(reply, "no cursor]\n");
-	return 0;
-}
-
-static void run_screen(struct command_line *line)
-{
-	static struct textscreen screen;
-	int error = line->json ? line->ops->screen(line->vm, &screen) :
-				 monitor_screen(line->ops, line->vm, line->reply);
-
-	line->error = error ? words_of(error) : NULL;
-	if (error || !line->json)
-		return;
-	put(line->reply, ",\"columns\":%u,\"rows\":%u,\"cursor\":", screen.columns, screen.rows);
-	if (screen.cursor)
-		put(line->reply, "[%u,%u],\"lines\":[", screen.cursor_column + 1, screen.cursor_row + 1);
-	else
-		put(line->reply, "null,\"lines\":[");
-	for (unsigned row = 0; row < screen.rows; row++) {
-		put(line->reply, row ? "," : "");
-		put_string(line->reply, screen.lines[row]);
-	}
-	put(line->reply, "]");
 }
 
 static void run_log(struct command_line *line)
@@ -272,7 +195,11 @@ static const struct command commands[] = {
 	{ "stats", MAYBE_VM, run_stats, NULL, "stats [VM]: log the statistics of its exits, or of all VMs'" },
 	{ "trace", MAYBE_VM, run_trace, NULL, "trace [VM]: log the last entries and exits" },
 	{ "dump", VM, run_dump, NULL, "dump VM: log the state of its vCPUs" },
-	{ "screen", VM, run_screen, NULL, "screen VM: what its VGA text screen shows" },
+	{ "screen", VM, command_screen, NULL, "screen VM: what its VGA text screen shows" },
+	{ "disk", DISK, command_disk, NULL,
+	  "disk [reset VM:NUMBER]: the VMs' disks; reset drops what was written to one when its VM starts next" },
+	{ "net", MAYBE_VM, command_net, NULL,
+	  "net [VM]: the ports of a VM, or of all, what they counted, and why frames were dropped" },
 	{ "mem", NO_ARGUMENT, run_mem, NULL, "mem: memory, total and in use" },
 	{ "log", LEVEL, run_log, NULL, "log LEVEL: error, warn, info or debug" },
 	{ "help", NO_ARGUMENT, run_help, NULL, "help: this list; -j with a command: a reply in JSON" },
@@ -282,15 +209,15 @@ static const struct command commands[] = {
 static void run_help(struct command_line *line)
 {
 	if (line->json)
-		put(line->reply, ",\"commands\":[");
+		reply_printf(line->reply, ",\"commands\":[");
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (line->json)
-			put(line->reply, "%s\"%s\"", i ? "," : "", commands[i].name);
+			reply_printf(line->reply, "%s\"%s\"", i ? "," : "", commands[i].name);
 		else
-			put(line->reply, "%s\n", commands[i].help);
+			reply_printf(line->reply, "%s\n", commands[i].help);
 	}
 	if (line->json)
-		put(line->reply, "]");
+		reply_printf(line->reply, "]");
 }
 
 /* --- the line --- */
@@ -306,7 +233,7 @@ static const char *split(struct command_line *line, const char *text)
 		}
 		if (str_view_equals(word, "-j"))
 			line->json = true;
-		else if (word.len && line->words == MAX_WORDS)
+		else if (word.len && line->words == COMMAND_MAX_WORDS)
 			return "too many words";
 		else if (word.len)
 			line->word[line->words++] = word;
@@ -324,8 +251,7 @@ static const struct command *find_command(struct str_view name)
 	return NULL;
 }
 
-/* By its name, or by its number in the list. */
-static bool find_vm(struct command_line *line, struct str_view name)
+bool command_find_vm(struct command_line *line, struct str_view name)
 {
 	struct monitor_vm vm;
 	u64 number;
@@ -343,7 +269,7 @@ static bool find_vm(struct command_line *line, struct str_view name)
 
 static const char *check_arguments(struct command_line *line, const struct command *command)
 {
-	unsigned most = command->argument == NO_ARGUMENT ? 1 : 2;
+	unsigned most = command->argument == NO_ARGUMENT ? 1 : command->argument == DISK ? 3 : 2;
 	bool vm = command->argument == VM || command->argument == MAYBE_VM;
 
 	if (line->words > most)
@@ -352,7 +278,7 @@ static const char *check_arguments(struct command_line *line, const struct comma
 		return "expected the name of a VM";
 	if (line->words < 2 && command->argument == LEVEL)
 		return "expected error, warn, info or debug";
-	if (vm && line->words == 2 && !find_vm(line, line->word[1]))
+	if (vm && line->words == 2 && !command_find_vm(line, line->word[1]))
 		return "there is no such VM";
 	return NULL;
 }
@@ -365,7 +291,7 @@ static void run(struct command_line *line, const struct command *command)
 		command->run(line);
 	} else if (command->operation) {
 		err = command->operation(line->ops)(line->vm);
-		line->error = err ? words_of(err) : NULL;
+		line->error = err ? command_words_of(err) : NULL;
 	}
 }
 
@@ -373,11 +299,11 @@ static void reply_error(struct command_line *line)
 {
 	line->reply->length = 0;
 	if (line->json) {
-		put(line->reply, "{\"ok\":false,\"error\":");
-		put_string(line->reply, line->error);
-		put(line->reply, "}\n");
+		reply_printf(line->reply, "{\"ok\":false,\"error\":");
+		reply_string(line->reply, line->error);
+		reply_printf(line->reply, "}\n");
 	} else {
-		put(line->reply, "error: %s\n", line->error);
+		reply_printf(line->reply, "error: %s\n", line->error);
 	}
 }
 
@@ -390,7 +316,7 @@ bool monitor_execute(const struct monitor_ops *ops, const char *text, struct mon
 	reply->cut = false;
 	line.error = split(&line, text);
 	if (line.json)
-		put(reply, "{\"ok\":true");
+		reply_printf(reply, "{\"ok\":true");
 	if (!line.error && line.words) {
 		command = find_command(line.word[0]);
 		line.error = command ? check_arguments(&line, command) :
@@ -398,7 +324,7 @@ bool monitor_execute(const struct monitor_ops *ops, const char *text, struct mon
 	}
 	if (!line.error && command)
 		run(&line, command);
-	put(reply, line.json ? "}\n" : "ok\n");
+	reply_printf(reply, line.json ? "}\n" : "ok\n");
 	if (reply->cut && !line.error)
 		line.error = "the reply is too long";
 	if (line.error)
@@ -423,7 +349,7 @@ static void offer(struct completion *completion, const char *candidate)
 
 	if (strncmp(candidate, completion->begun.ptr, completion->begun.len))
 		return;
-	put(completion->reply, "%s%s", completion->count ? " " : "", candidate);
+	reply_printf(completion->reply, "%s%s", completion->count ? " " : "", candidate);
 	if (!completion->count++) {
 		str_copy(completion->first, candidate, sizeof(completion->first));
 		completion->length = strlen(completion->first);
@@ -455,7 +381,7 @@ unsigned monitor_complete(const struct monitor_ops *ops, const char *line, char 
 		if (ops->vm_info(i, &vm))
 			offer(&completion, vm.name);
 	}
-	put(reply, "\n");
+	reply_printf(reply, "\n");
 	if (completion.count)
 		str_view_copy(more, (struct str_view) { completion.first + completion.begun.len,
 							completion.length - completion.begun.len }, size);

@@ -16,8 +16,11 @@
 #include "arch/fault/panic.h"
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
+#include "core/advance.h"
 #include "core/cpu/paravirt.h"
+#include "core/cpu/speculation.h"
 #include "core/enter.h"
+#include "core/mem/guest_clear.h"
 #include "core/observe/statistics.h"
 #include "core/service.h"
 #include "core/vcpu.h"
@@ -40,6 +43,7 @@ struct sched {
 	struct vcpu *first, *last;	/* the run queue */
 	bool woke;			/* the first one in it was asleep */
 	struct vtimer_list timers;
+	struct advance awake, asleep;	/* from an exit, and from the sleep of this CPU, to a guest's handler of its timer */
 	u64 busy, idle;			/* ticks; other CPUs read them for reports */
 };
 _Static_assert(WOKEN_WORDS <= 64, "a bit for each word");
@@ -118,6 +122,8 @@ int sched_create(struct percpu *cpu)
 		return -ENOMEM;
 	sched->timers.deadline = VTIMER_NEVER;
 	sched->timers.changed = timers_changed;
+	advance_init(&sched->awake);
+	advance_init(&sched->asleep);
 	cpu->sched = sched;
 	return 0;
 }
@@ -228,6 +234,17 @@ void sched_notify(struct vcpu *vcpu)
 		vcpu_request(cpu->running, REQ_RESCHED);
 }
 
+/* What there is to do was stored before, by a locked operation: one that comes to rest now sees it. */
+void sched_wake_idle(void)
+{
+	for (u32 i = 0; i < percpu_count(); i++) {
+		const struct percpu *cpu = percpu_get(i);
+
+		if (cpu != this_cpu() && cpu->sched && !__atomic_load_n(&cpu->running, __ATOMIC_SEQ_CST))
+			send_ipi(cpu, IRQ_VECTOR_KICK);
+	}
+}
+
 static u32 take(struct vcpu *vcpu, u32 mask)
 {
 	return __atomic_fetch_and(&vcpu->requests, ~mask, __ATOMIC_SEQ_CST) & mask;
@@ -243,8 +260,9 @@ static bool can_run(struct vcpu *vcpu, u64 now)
 
 	if (state != VM_RUNNING)
 		return state == VM_ENDED || (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & REQ_DUMP);
-	if (take(vcpu, REQ_TIMER | REQ_RESCHED) & REQ_TIMER || vcpu->timer_deadline <= now)
-		vtimer_run_expired(vcpu, now);
+	if ((take(vcpu, REQ_TIMER | REQ_RESCHED | REQ_WAIT) & REQ_TIMER || vcpu->timer_deadline <= now) &&
+	    !vtimer_run(vcpu, now))
+		vcpu_request(vcpu, REQ_TIMER);
 	/* Its next entry serves them. */
 	if (vcpu->activity == VCPU_RUNNING)
 		return true;
@@ -256,11 +274,20 @@ static bool can_run(struct vcpu *vcpu, u64 now)
 	return vcpu->activity == VCPU_HALTED && event_wakes(vcpu);
 }
 
+/* From now on its timers are waited for in this way. NULL: until their deadlines. */
+static void set_advance(struct vcpu *vcpu, struct advance *advance)
+{
+	vcpu->wait.advance = advance;
+	vtimer_set_advance(&vcpu->timers, advance ? advance->ticks : 0);
+}
+
 static void park(struct sched *sched, struct vcpu *vcpu, u64 now)
 {
 	u64 deadline;
 
 	set_state(vcpu, SCHED_PARKED, now);
+	set_advance(vcpu, NULL);
+	vcpu->wait.learner = NULL;
 	vcpu->slice_end = VTIMER_NEVER;
 	vtimer_limit_changed(vcpu);
 	deadline = vcpu->vm->state == VM_RUNNING ? vcpu->timer_deadline : VTIMER_NEVER;
@@ -447,7 +474,10 @@ static void leave(struct sched *sched, struct vcpu *vcpu, u64 now)
 static void set_slice_end(struct sched *sched, struct vcpu *vcpu, u64 now)
 {
 	bool alone = !sched->first && !service_is_ready() && !drop_kicks;
+	struct advance *advance = alone ? &sched->awake : NULL;
 
+	if (vcpu->wait.advance != advance)
+		set_advance(vcpu, advance);
 	vcpu->slice_end = MIN(alone ? VTIMER_NEVER : now + vcpu->sched.credit, sched->timers.deadline);
 	vtimer_limit_changed(vcpu);
 	if (vcpu->sched.shares == alone) {
@@ -498,6 +528,8 @@ static void run(struct sched *sched, struct vcpu *vcpu)
 	set_slice_end(sched, vcpu, start);
 	__atomic_store_n(&cpu->running, vcpu, __ATOMIC_RELEASE);
 	sched->woke = false;
+	if (unlikely(vcpu->wait.until))
+		vcpu_request(vcpu, REQ_WAIT);
 	stop = vcpu_run_slice(vcpu);
 	/* Before can_run() looks at the requests: who sets one after that look no longer sees the vCPU running. */
 	(void)__atomic_exchange_n(&cpu->running, NULL, __ATOMIC_SEQ_CST);
@@ -515,16 +547,64 @@ static void run(struct sched *sched, struct vcpu *vcpu)
 		park(sched, vcpu, now);
 }
 
-/* Sleep until an interrupt. Whoever wakes a vCPU sets its bit before it sends the IPI. */
+/* The parked vCPU that the first timer of this CPU is to wake, for a timer of its own; NULL: it is another timer. */
+static struct vcpu *next_sleeper(const struct sched *sched)
+{
+	const struct vtimer *first = sched->timers.first;
+	struct vcpu *vcpu;
+
+	if (!first || first->fire != wake_timer_fired)
+		return NULL;
+	vcpu = container_of(first, struct vcpu, sched.wake);
+	return vcpu->timers.deadline == first->deadline ? vcpu : NULL;
+}
+
+/*
+ * The CPU goes to sleep: it may wake up before this vCPU's timer. Nothing is learnt from a timer that is so close that
+ * it does not sleep at all. Returns the time at which it has to wake up.
+ */
+static u64 sleep_less(struct sched *sched, struct vcpu *vcpu, u64 now)
+{
+	set_advance(vcpu, &sched->asleep);
+	if (vcpu->timers.deadline <= now)
+		vcpu->wait.advance = NULL;
+	return vcpu->timers.deadline;
+}
+
+/* It has slept until `deadline`. If nothing else is to be done the vCPU is next, though its timer may not be due. */
+static void wake_early(struct sched *sched, struct vcpu *vcpu, u64 deadline)
+{
+	u64 now = rdtsc();
+
+	if (vcpu->sched.state == SCHED_PARKED && now >= deadline && !sched->first && !READ_ONCE(sched->woken_words) &&
+	    !service_is_ready() && !READ_ONCE(poked))
+		look_at(sched, vcpu, now);
+	/* Of one that is to run, too, if run() would take it for one without an advance. */
+	if (vcpu->sched.state == SCHED_PARKED || !vcpu->wait.advance)
+		set_advance(vcpu, NULL);
+}
+
+/*
+ * Sleep until an interrupt. Whoever wakes a vCPU sets its bit before it sends the IPI. A vCPU that has halted stays
+ * loaded, but its IA32_SPEC_CTRL must not slow a sibling thread down, which IBRS, STIBP and SSBD can.
+ */
 static void idle(struct sched *sched)
 {
-	u64 start = rdtsc();
+	u64 start = rdtsc(), deadline = sched->timers.deadline, spec_ctrl;
+	struct vcpu *next;
 
 	if (READ_ONCE(sched->woken_words) || service_is_ready() || READ_ONCE(poked))
 		return;
-	lapic_timer_arm(drop_kicks ? MIN(sched->timers.deadline, start + slice_ticks()) : sched->timers.deadline);
+	next = next_sleeper(sched);
+	if (next)
+		deadline = sleep_less(sched, next, start);
+	lapic_timer_arm(drop_kicks ? MIN(deadline, start + slice_ticks()) : deadline);
+	spec_ctrl = speculation_save_guest();
 	irq_wait();
+	speculation_load_guest(spec_ctrl);
 	sched->idle += rdtsc() - start;
+	if (next)
+		wake_early(sched, next, deadline);
 }
 
 /* Between two runs of vCPUs: while one that never halts has the CPU for itself, the banks keep what they hold. */
@@ -557,6 +637,8 @@ void cpu_main(struct percpu *cpu)
 			run(sched, vcpu);
 		} else if (service_is_ready()) {
 			served = service_run();
+		} else if (guest_mem_clear_help()) {
+			irq_window();	/* other CPUs may wait for an answer: core/mem/tdp_flush.h */
 		} else {
 			idle(sched);
 		}

@@ -47,6 +47,9 @@ void sched_notify(struct vcpu *vcpu);
 /* Number of vCPUs whose home the CPU is. */
 u32 sched_count(const struct percpu *cpu);
 
+/* Have the other CPUs that run no vCPU look around. Takes no lock. */
+void sched_wake_idle(void);
+
 /* Timers of Lamina itself, of the running CPU. */
 struct vtimer_list *sched_timers(void);
 

@@ -4,6 +4,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/irqchip.h"
+#include "core/nested.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -34,7 +35,8 @@ void vcpu_raise_startup(struct vcpu *vcpu, u8 vector)
 	state = STARTUP_STATE(vcpu->startup);
 	/* SDM, "Issuing the Startup IPI": a processor that runs, or has been started, ignores it. */
 	if (state == STARTUP_INIT || state == STARTUP_WAIT) {
-		vcpu->startup = (state == STARTUP_INIT ? STARTUP_INIT_SIPI : STARTUP_WAIT_SIPI) | (u32)vector << 8;
+		vcpu->startup = (state == STARTUP_INIT ? STARTUP_INIT_SIPI : STARTUP_WAIT_SIPI) | (u32)vector << 8 |
+				(vcpu->startup & STARTUP_EARLY_NMI);
 		vcpu->halted_for_good = false;
 		vcpu_kick(vcpu, REQ_STARTUP);
 	}
@@ -47,6 +49,12 @@ void vcpu_raise_nmi(struct vcpu *vcpu)
 	spin_lock(&vcpu->vm->signal_lock);
 	switch (STARTUP_STATE(vcpu->startup)) {
 	case STARTUP_INIT:
+		if (!nested_is_on(vcpu))
+			break;
+		vcpu->startup |= STARTUP_EARLY_NMI;
+		vcpu->halted_for_good = false;
+		vcpu_kick(vcpu, REQ_STARTUP);
+		break;
 	case STARTUP_WAIT:
 		break;
 	case STARTUP_INIT_SIPI:
@@ -104,9 +112,37 @@ static void start(struct vcpu *vcpu, u32 word)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
+/*
+ * A hypervisor's vCPU may hold INIT back; or L2 runs, and it becomes an exit to L1. A start-up IPI after it is lost then: the
+ * vCPU does not wait for one. SDM, "Virtual-Machine Monitor Programming Considerations", "INIT in VMX Operation".
+ */
+static bool taken_by_hypervisor(struct vcpu *vcpu)
+{
+	enum startup_state state = STARTUP_STATE(READ_ONCE(vcpu->startup));
+	enum nested_init result;
+	u32 nmi;
+
+	if (!vcpu->ops->nested_init || (state != STARTUP_INIT && state != STARTUP_INIT_SIPI))
+		return false;
+	result = vcpu->ops->nested_init(vcpu);
+	if (result == NESTED_INIT_RESETS)
+		return false;
+	spin_lock(&vcpu->vm->signal_lock);
+	nmi = vcpu->startup & (STARTUP_NMI | STARTUP_EARLY_NMI);
+	vcpu->startup = result == NESTED_INIT_WAITS ? STARTUP_INIT : STARTUP_RUNNING;
+	spin_unlock(&vcpu->vm->signal_lock);
+	if (nmi)
+		event_queue_nmi(vcpu);
+	return true;
+}
+
 bool startup_serve(struct vcpu *vcpu)
 {
-	u32 word = take(vcpu);
+	u32 word;
+
+	if (unlikely(nested_is_on(vcpu)) && taken_by_hypervisor(vcpu))
+		return false;
+	word = take(vcpu);
 
 	switch (STARTUP_STATE(word)) {
 	case STARTUP_INIT:

@@ -25,7 +25,8 @@ enum startup_state {
 /* vcpu->startup: the state in bits 0-7, the start-up IPI's vector in bits 8-15. */
 #define STARTUP_STATE(word)  ((enum startup_state)((word) & 0xff))
 #define STARTUP_VECTOR(word) ((u8)((word) >> 8))
-#define STARTUP_NMI	     BIT(16)	/* an NMI was sent after the start-up IPI */
+#define STARTUP_NMI	     BIT(16)	/* an NMI was sent after the start-up IPI; */
+#define STARTUP_EARLY_NMI    BIT(17)	/* before it, to a hypervisor, which may hold INIT back */
 
 /* Any CPU. For interrupt controllers: signals that do not go through the priorities of a local APIC. */
 void vcpu_raise_nmi(struct vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include "core/cpu/paravirt.h"
 #include "core/cpu/segment.h"
 #include "core/event.h"
+#include "core/irqchip.h"
 #include "core/observe/entry_rule.h"
 #include "core/observe/statistics.h"
 #include "core/posted.h"
@@ -19,6 +20,9 @@ struct vm;
 struct vcpu;
 struct code_view;
 struct trace_record;
+struct mmio_memory;
+struct cpuid_regs;
+struct tdp_format;
 
 enum vcpu_reg {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -69,7 +73,23 @@ enum vcpu_request {
 	REQ_STARTUP = BIT(6),	/* INIT or a start-up IPI was sent to this vCPU: see vcpu->startup */
 	REQ_DUMP = BIT(8),	/* log the vCPU's state */
 	REQ_FLUSH_TLB = BIT(7),	/* invalidate the vCPU's cached translations before its next entry */
+	REQ_WAIT = BIT(10),	/* by the home CPU: the entry has to wait until vcpu->wait.until: core/advance.h */
+	REQ_WORK = BIT(9),	/* do some of what the VM's devices have posted: core/work.h */
 };
+
+/* The vCPU's part in the work of its VM's devices: core/work.c. Home CPU. */
+struct vcpu_work {
+	struct vtimer timer;	/* armed while work waits until the guest has had its time */
+	struct vm_work *last;	/* what it has done last */
+	u64 ended, took;	/* its last turn, and how long the guest runs after it: host TSC, ticks */
+	u64 not_before;		/* host TSC: its next turn, unless the guest asks for one or is halted */
+	bool asked;		/* the guest itself has asked for work */
+	bool serving;		/* it is doing work */
+};
+
+/* Bits of vcpu->every_exit. The first one is core's. */
+#define EVERY_EXIT	  BIT(0)
+#define EVERY_EXIT_VENDOR BIT(1)
 
 enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_FOR_SIPI };
 
@@ -88,22 +108,22 @@ struct vcpu {
 
 	/* Constant. */
 	struct vm *vm;
-	const struct vcpu_ops *ops;
+	const struct vcpu_ops *ops;	/* home CPU: core/nested.h changes it; vm->ops is constant */
 	struct percpu *cpu;		/* the home CPU */
 	/* vm->signal_lock. */
 	u32 startup;			/* INIT and start-up IPIs: core/startup.h */
 	bool halted_for_good;		/* it has halted, or waits for a start-up IPI, and no signal was sent to it since */
 	/* Atomic. */
 	u32 requests __aligned(8);			/* enum vcpu_request */
-	/* Constant. */
-	u32 every_exit;			/* not 0: checks or trace stops need each exit, so no fast path. See vcpu_nothing_pending() */
+	/* Constant, but for core/nested.h and the vendor: home CPU. */
+	u32 every_exit;			/* not 0: no fast path: L2 runs, or an option or the vendor needs each exit */
 	u32 id;				/* also the guest's APIC ID */
-	/* Constant. */
-	u32 trace_head;			/* identifies this vCPU in trace records: core/observe/trace.c */
+	u32 trace_head;			/* identifies this vCPU and its level in trace records: core/observe/trace.c */
 	/* Home CPU. */
 	u8 activity;			/* enum vcpu_activity */
 	bool halt_if, halt_nmi;		/* VCPU_HALTED: do interrupts, do NMIs wake it? The state that HLT left */
 	bool stopping;			/* REQ_STOP has allowed one entry, for an event in delivery */
+	bool l2_runs;			/* the guest's own guest is what the vCPU executes: core/nested.h */
 	/* VM lock: written before REQ_STOP is set, read after. */
 	const char *stop_reason;	/* of REQ_STOP, in words; NULL: already logged by the requester */
 	/* Home CPU: set when the vCPU is loaded. */
@@ -111,11 +131,17 @@ struct vcpu {
 
 	/* Home CPU. */
 	struct vcpu_events events;
+	bool (*choose_event)(struct vcpu *vcpu);	/* event_chooser()'s, or what core/nested.c has while L2 runs */
 	/* Home CPU. */
-	struct vtimer_list timers;	/* of its own devices: the local APIC's */
+	struct vtimer_list timers;	/* of its own devices: the local APIC's; they may fire early */
 	u64 timer_deadline;		/* host TSC at which the guest has to exit: the earliest of timers and limit */
 	u64 limit;			/* the earlier of slice_end and the first of shared_timers */
 	u64 slice_end;			/* when this CPU is needed for something else; VTIMER_NEVER: not so far */
+	struct {
+		u64 until;		/* host TSC before which the guest must not be entered, as a timer fired early; 0: none */
+		struct advance *advance;	/* what timers.advance was learnt by; NULL: nothing */
+		struct advance *learner;	/* what is to learn from this wait; NULL: nothing */
+	} wait;				/* core/advance.h */
 	struct vtimer_list *shared_timers;	/* constant: on the VM's boot processor the VM's list; else NULL */
 	struct vcpu_sched sched;
 	/* Home CPU. */
@@ -134,6 +160,8 @@ struct vcpu {
 	u64 pdptes[4];			/* of PAE paging, as last loaded and checked (core/cpu/control.c) */
 	/* The pointer is constant; dev/irq says who may access what it points to. */
 	void *vlapic;			/* dev's local APIC model */
+	bool tpr_watched;		/* the vendor's: the guest's next change of TPR may exit, as TPR holds back an interrupt */
+	u64 cr4_allowed;		/* constant: control_cr4_allowed() */
 	/* The pointers are constant; only the home CPU accesses what they point to. */
 	struct cpuid_table *cpuid;	/* what CPUID shows: core/cpu/cpuid.c */
 	struct msr_state *msrs;		/* values of emulated MSRs: core/cpu/msr.c */
@@ -155,6 +183,7 @@ struct vcpu {
 		u64 made, alarms, reported;
 		u64 ticks;		/* TSC, that the checks took */
 	} entry_checks;			/* core/observe/entry_check.c */
+	struct mmio_memory *mmio_memory; /* from vm_alloc(): core/emulate/mmio_fast.c. NULL: none so far */
 	/* Home CPU: where code has changed under an exit, since when, and how often. emulate_look_again() */
 	struct {
 		u64 rip, first;
@@ -165,6 +194,15 @@ struct vcpu {
 		u64 dr7;	/* 0: no breakpoint is enabled */
 		u64 hits;	/* bits of DR6 */
 	} watch;
+	/* Home CPU. */
+	struct vcpu_work work;
+};
+
+/* What INIT does to a hypervisor's vCPU. */
+enum nested_init {
+	NESTED_INIT_RESETS,
+	NESTED_INIT_WAITS,	/* until the vendor requests REQ_STARTUP: VMX root operation, GIF is 0 */
+	NESTED_INIT_EXITS,	/* it has been used up by an exit of L2 to L1, which has been made */
 };
 
 /*
@@ -185,11 +223,11 @@ struct vcpu_ops {
 	/* --- VMs and vCPUs; not bound to a CPU --- */
 	int (*vm_create)(struct vm *vm);		/* empty EPT or NPT tables, bitmaps that intercept all */
 	void (*vm_destroy)(struct vm *vm);
-	/* Map guest-physical RAM, write-back, rwx, with the largest page sizes possible. 4 KiB aligned. -ENOMEM. */
-	int (*vm_map)(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+	/* How the entries of its tables map RAM: write-back, rwx, with the largest page sizes possible. Any CPU. */
+	void (*tdp_format)(const struct vm *vm, struct tdp_format *format);
 	/*
-	 * The guest fetches from RAM that vm_map() has mapped without execute permission: permit it for that page, and
-	 * for the VM. -ENOENT: nothing is mapped so; -ENOMEM. NULL: vm_map() maps nothing so.
+	 * The guest fetches from RAM that tdp_format() has mapped without execute permission: permit it for that page, and
+	 * for the VM. -ENOENT: nothing is mapped so; -ENOMEM. NULL: tdp_format() maps nothing so.
 	 */
 	int (*vm_make_executable)(struct vm *vm, gpa_t gpa);
 	/* Let the guest reach an MSR without an exit. */
@@ -254,6 +292,57 @@ struct vcpu_ops {
 	void (*interrupt_window)(struct vcpu *vcpu, bool on);
 	/* Clears events.nmi_window where it has to be asked again after the next entry. */
 	void (*nmi_window)(struct vcpu *vcpu, bool on);
+	/*
+	 * With vm->apic_hardware: the events have been chosen. APIC_TPR: have the processor exit once it lets an interrupt
+	 * pass that it holds back now. APIC_BY_HARDWARE: hand the APIC over to it.
+	 */
+	void (*apic_entry)(struct vcpu *vcpu);
+	/* The local APIC's model has a new TPR, not by the processor itself. NULL: that reads it from the model's page. */
+	void (*tpr_written)(struct vcpu *vcpu, u8 tpr);
+	void (*apic_access)(struct vcpu *vcpu, enum apic_access access);	/* vcpu_apic_access_changed() */
+
+	/* --- guests that are hypervisors: core/nested.h. Only for VMs with nested=on --- */
+	const struct vcpu_ops *l2;	/* the operations while L2 runs; NULL: this vendor, or processor, has no nested=on */
+	u64 nested_cr4, nested_efer;	/* bits that such a guest may set besides others */
+	u32 nested_leaf;		/* CPUID: an extended leaf that such a guest has besides others; 0: none */
+	u32 evmcs_leaf;			/* CPUID: the last of the leaves from 40000000h on with nested=evmcs; 0: there is no such thing */
+	/* Add to a leaf what the guest's processor offers to a hypervisor. At the vCPU's creation. */
+	void (*nested_cpuid)(const struct vcpu *vcpu, u32 leaf, struct cpuid_regs *regs);
+	/* Do the rules of VMX operation, or of SVM, allow the guest this value of CR0, CR4 or EFER? NULL: there are none. */
+	bool (*nested_control_allowed)(struct vcpu *vcpu, enum vcpu_control control, u64 value);
+	/* A hypervisor's MSRs. 0; -ENOENT: it is none; -EINVAL: the access must raise #GP(0). */
+	int (*nested_msr_read)(struct vcpu *vcpu, u32 msr, u64 *value);
+	int (*nested_msr_write)(struct vcpu *vcpu, u32 msr, u64 value);
+	/* VMCALL or VMMCALL where the VM has none of KVM's hypercalls. NULL: #UD. */
+	void (*nested_hypercall)(struct vcpu *vcpu);
+	/* INIT was sent. NULL: it resets the vCPU, as any other. */
+	enum nested_init (*nested_init)(struct vcpu *vcpu);
+
+	/* --- only in vcpu_ops.l2 --- */
+	/*
+	 * REQ_EVENT, before event_inject(): if a pending event (NMI, interrupt, a timer of L1's, vcpu->events.exception) is to
+	 * cause an exit to L1, make it. True: that, or any other event, has to wait until L2 has taken what L1 has injected:
+	 * the next entry injects nothing else, and is a forced exit.
+	 */
+	bool (*nested_events)(struct vcpu *vcpu);
+	/*
+	 * Does L1 intercept this exception of L2? Asked for one that is raised by the delivery of another: nested_events() makes
+	 * the exit, before the two become a #DF or a shutdown.
+	 */
+	bool (*nested_takes_exception)(struct vcpu *vcpu, u8 vector, u32 error_code);
+	/* The #DF that L2 could not take. */
+	void (*nested_triple_fault)(struct vcpu *vcpu);
+	/*
+	 * L1's address of what is at an address of L2's physical memory. `access` as for gwalk_translate(); `table`: it is one of
+	 * L2's page tables. -EFAULT: L1's tables forbid it; then nested_fault() makes the exit to L1.
+	 */
+	int (*nested_gpa)(struct vcpu *vcpu, gpa_t l2, gva_t gva, u32 access, bool table, gpa_t *gpa);
+	void (*nested_fault)(struct vcpu *vcpu);
+	/*
+	 * LMSW by L2 that L0 carries out, as its operand is in a device's memory: if L1 intercepts it, make the exit. NULL: L1's
+	 * intercept has been asked before.
+	 */
+	bool (*nested_lmsw)(struct vcpu *vcpu, u16 value, unsigned length);
 
 	/* --- reports --- */
 	/* Report each rule that the state of the next entry violates to `sink`. Returns their number. */
@@ -263,6 +352,12 @@ struct vcpu_ops {
 };
 
 extern const struct vcpu_ops vmx_ops, svm_ops;
+
+/* TPR, in the page that the local APIC's model begins with. SDM, "Local APIC Register Address Map" */
+static inline u32 *vcpu_tpr(const struct vcpu *vcpu)
+{
+	return (u32 *)((u8 *)vcpu->vlapic + 0x80);
+}
 
 /* The guest's general registers. Writes and reads of a lazy register go through the vendor. */
 static inline u64 vcpu_reg_read(struct vcpu *vcpu, enum vcpu_reg reg)
@@ -321,9 +416,13 @@ static inline bool vcpu_requested(const struct vcpu *vcpu)
 /* No request is pending and no one needs each exit: the fast path may handle an exit in the entry stub. */
 static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 {
+	bool nothing;
+
 	_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
 		       offsetof(struct vcpu, requests) % 8 == 0, "read as one u64");
-	return likely(!__atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE));
+	/* An atomic load with acquire, without a register for the value. */
+	__asm__ volatile("cmpq $0, %1" : "=@cce"(nothing) : "m"(*(const u64 *)&vcpu->requests) : "memory");
+	return likely(nothing);
 }
 
 /* Processor modes of the guest, from its control state. */

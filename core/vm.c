@@ -2,7 +2,9 @@
 /* The life of a VM: create, enter, run, destroy. */
 #include "core/vm.h"
 
+#include "arch/bootinfo/option.h"
 #include "arch/cpu/percpu.h"
+#include "core/cpu/control.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
 #include "core/io.h"
@@ -13,6 +15,7 @@
 #include "core/vcpu.h"
 #include "core/vm_alloc.h"
 #include "core/vtimer.h"
+#include "core/work.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -51,21 +54,35 @@ static int create_vcpu(struct vm *vm, u32 id, struct percpu *cpu)
 	vcpu->cpu = cpu;
 	vcpu->id = id;
 	vcpu->every_exit = vm->every_exit;
+	vcpu->choose_event = event_chooser(vm);
 	vcpu->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .vcpu = vcpu };
 	vcpu->shared_timers = id == 0 ? &vm->timers : NULL;
 	vcpu->timer_deadline = vcpu->limit = vcpu->slice_end = VTIMER_NEVER;
+	work_create(vcpu);
 	vm->vcpus[id] = vcpu;
 	vm->vcpu_count = id + 1;
 	trace_attach(vcpu);
 
 	error = cpuid_create(vcpu);
-	return error ? error : msr_create(vcpu);
+	if (error)
+		return error;
+	vcpu->cr4_allowed = control_cr4_allowed(vcpu);
+	return msr_create(vcpu);
 }
 
 static int build(struct vm *vm, struct percpu *const *homes)
 {
-	int error = address_space_create(&vm->space);
+	int error;
 
+	if (vm->config->nested != NESTED_OFF && !vm->l2_ops) {
+		vm_error(vm, "nested=on: expected a processor, and its SVM or VMX, under which Lamina has it; see docs/nested.md");
+		return -ENODEV;
+	}
+	if (vm->config->nested == NESTED_EVMCS && !vm->ops->evmcs_leaf) {
+		vm_error(vm, "nested=evmcs: expected a processor with VMX, for SVM nested=on is all there is; see docs/nested.md");
+		return -ENODEV;
+	}
+	error = address_space_create(&vm->space);
 	if (!error)
 		error = vm->ops->vm_create(vm);
 	if (!error)
@@ -80,6 +97,21 @@ static int build(struct vm *vm, struct percpu *const *homes)
 	return guest_mem_create(vm, vm->config->memory);
 }
 
+static bool fastpath_off;
+
+static int set_fastpath(struct str_view value)
+{
+	static const char *const words[] = { "on", "off" };
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	fastpath_off = choice == 1;
+	return 0;
+}
+DEFINE_OPTION(fastpath, "fastpath", "on|off",
+	      "handle exits in the entry stub where nothing is pending, or each in the loop (default on)", set_fastpath);
+
 int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops, struct percpu *const *homes)
 {
 	static u32 next_id = 1;
@@ -88,7 +120,9 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 	vm->id = next_id++;
 	vm->config = config;
 	vm->ops = trace_stop_ops(entry_check_ops(ops));
-	vm->every_exit = vm->ops != ops;
+	if (config->nested != NESTED_OFF && ops->l2)
+		vm->l2_ops = trace_stop_ops(entry_check_ops(ops->l2));
+	vm->every_exit = vm->ops != ops || fastpath_off;
 	vm->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .changed = shared_timers_changed };
 	vm->lock.rank = LOCK_VM;
 	vm->signal_lock.rank = LOCK_VM_SIGNAL;
@@ -100,6 +134,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_o
 
 void vm_destroy(struct vm *vm)
 {
+	vm_run_end_hooks(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		cpuid_destroy(vm->vcpus[i]);
 		msr_destroy(vm->vcpus[i]);

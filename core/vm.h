@@ -29,7 +29,8 @@ struct vm {
 	char name[VM_NAME_SIZE];
 	const struct vm_config *config;
 	const struct vcpu_ops *ops;
-	bool every_exit;		/* checks or trace stops need each exit: see struct vcpu */
+	const struct vcpu_ops *l2_ops;	/* while L2 runs: core/nested.h. NULL: nested=off */
+	bool every_exit;		/* checks, trace stops or fastpath=off need each exit: see struct vcpu */
 
 	/*
 	 * The VM lock: shared devices, and the members that say so. Order: VM lock, memory pool, log. Not
@@ -51,7 +52,9 @@ struct vm {
 	hpa_t tdp_root;			/* of the EPT or NPT tables: core/mem/tdp.c */
 	u64 tdp_pages;			/* VM lock, once it runs: pages of these tables, for the accounting */
 	u64 tdp_reserve;		/* pages that are set aside for splitting them: vmx/ept.c. 0: none is split */
+	bool tdp_changing;		/* atomic: core/mem/tdp_change.c */
 	void *vendor;			/* vendor: bitmaps */
+	enum apic_hardware apic_hardware;	/* chosen by vcpu_ops.vm_create() */
 
 	/* Constant. */
 	struct vcpu *vcpus[VM_MAX_VCPUS];
@@ -63,6 +66,7 @@ struct vm {
 	const struct irqchip_ops *irqchip;
 	void *irqchip_data;		/* owned by dev */
 	void *platform;			/* owned by dev: the devices of this VM */
+	struct vm_work *work;		/* of its devices, a list: core/work.h */
 	struct vm_console *console;	/* core/console.h; NULL: none, its output goes straight to the log */
 
 	/* Constant. */
@@ -71,11 +75,14 @@ struct vm {
 	/* VM lock. */
 	struct vtimer_list timers;	/* of shared devices, and the time limit; the boot processor runs them */
 	struct vtimer time_limit;
+	struct vm_result result;	/* the last one that the guest has reported */
 	/* A lock of their own: taken last, in any context. */
 	struct spinlock memory_lock;
 	struct vm_page *memory;		/* pages behind vm_alloc() */
 	struct spinlock once_lock;
 	struct vm_log_once once;
+	/* The service thread: core/vm_alloc.h. */
+	struct vm_end_hook *end_hooks;
 };
 
 /*

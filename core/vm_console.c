@@ -35,14 +35,59 @@ size_t vm_console_write(struct vm *vm, const char *text, size_t n)
 	return n;
 }
 
+/* console_poll() comes after this, so it sees that somebody waits, and whether there is room by then. */
+static void expect_room(struct vm_console *console)
+{
+	__atomic_store_n(&console->busy, true, __ATOMIC_SEQ_CST);
+	log_expect_poll();
+}
+
+size_t vm_console_send(struct vm *vm, const char *text, size_t n)
+{
+	struct vm_console *console = vm->console;
+	u64 room, taken;
+
+	if (!console)
+		return vm_console_write(vm, text, n);
+	room = console_room(console);
+	taken = MIN(n, room - MIN(room, VM_CONSOLE_BURST));
+	if (taken)
+		vm_console_write(vm, text, taken);
+	if (taken < n)
+		expect_room(console);
+	return taken;
+}
+
+static __noinline bool put_slowly(struct vm *vm, char c)
+{
+	vm_console_write(vm, &c, 1);
+	return vm_console_ready(vm);
+}
+
+/* The fast path: no line's end, nothing to send yet, and room enough. */
+bool vm_console_put(struct vm *vm, char c)
+{
+	struct vm_console *console = vm->console;
+	u64 head;
+
+	if (unlikely(!console || c == '\n'))
+		return put_slowly(vm, c);
+	head = console->out_head;
+	if (unlikely((head + 1) % SENT_AT_ONCE == 0 || console_waiting(console) >= CONSOLE_OUT_SIZE - VM_CONSOLE_BURST))
+		return put_slowly(vm, c);
+	console->out[head % CONSOLE_OUT_SIZE] = c;
+	__atomic_store_n(&console->out_head, head + 1, __ATOMIC_RELEASE);
+	log_expect_poll();
+	return true;
+}
+
 bool vm_console_ready(struct vm *vm)
 {
 	struct vm_console *console = vm->console;
 
 	if (!console || console_room(console) >= VM_CONSOLE_BURST)
 		return true;
-	__atomic_store_n(&console->busy, true, __ATOMIC_SEQ_CST);
-	log_expect_poll();
+	expect_room(console);
 	return false;
 }
 
@@ -52,14 +97,29 @@ void vm_console_push(struct vm *vm)
 		log_drain();
 }
 
-int vm_console_read(struct vm *vm)
+/* What another device has taken from the ring, so that it is older than what is in the ring. */
+static int take_back(const struct vm_console *console, const struct vm_console_end *reader)
+{
+	int c = -1;
+
+	for (struct vm_console_end *end = console->ends; c < 0 && end; end = end->next) {
+		if (end != reader && end->take_back)
+			c = end->take_back(end->device);
+	}
+	return c;
+}
+
+int vm_console_read(struct vm *vm, struct vm_console_end *end)
 {
 	struct vm_console *console = vm->console;
 	u32 tail;
-	u8 c;
+	int c;
 
-	if (!console)
+	if (!console || console->input != end)
 		return -1;
+	c = take_back(console, end);
+	if (c >= 0)
+		return c;
 	tail = console->in_tail;
 	if (tail == __atomic_load_n(&console->in_head, __ATOMIC_ACQUIRE))
 		return -1;
@@ -68,10 +128,41 @@ int vm_console_read(struct vm *vm)
 	return c;
 }
 
-void vm_console_connect(struct vm *vm, void (*changed)(void *device), void *device)
+/* --- the devices --- */
+
+/* Which device gets what is typed. Returns whether it is another one than before. */
+static bool choose_input(struct vm_console *console)
 {
-	if (!vm->console)
+	struct vm_console_end *best = NULL;
+	bool moved;
+
+	for (struct vm_console_end *end = console->ends; end; end = end->next) {
+		if (end->need > (best ? best->need : CONSOLE_UNREAD))
+			best = end;
+	}
+	moved = best != console->input;
+	console->input = best;
+	return moved;
+}
+
+void vm_console_connect(struct vm *vm, struct vm_console_end *end)
+{
+	struct vm_console *console = vm->console;
+	struct vm_console_end **last;
+
+	if (!console)
 		return;
-	vm->console->changed = changed;
-	vm->console->device = device;
+	for (last = &console->ends; *last; last = &(*last)->next)
+		;
+	*last = end;
+	choose_input(console);
+}
+
+void vm_console_need(struct vm *vm, struct vm_console_end *end, enum vm_console_need need)
+{
+	if (end->need == need)
+		return;
+	end->need = need;
+	if (vm->console && choose_input(vm->console) && vm->console->input)
+		vm->console->input->changed(vm->console->input->device);
 }

@@ -4,6 +4,7 @@
 
 #include "core/vm.h"
 #include "lib/printf.h"
+#include "lib/string.h"
 
 const char *vm_name(const struct vm *vm)
 {
@@ -40,6 +41,13 @@ bool vm_once(struct vm *vm, enum once_kind kind, u64 index)
 		vm_info(vm, "%u different ports, MSRs and addresses complained about; further ones are not logged",
 			VM_ONCE_ENTRIES);
 	return answer == ONCE_NEW;
+}
+
+void vm_report_result(struct vm *vm, u32 status, const char *text)
+{
+	vm->result = (struct vm_result){ .given = true, .status = status };
+	str_copy(vm->result.text, text, sizeof(vm->result.text));
+	vm_info(vm, "result of the guest: %u%s%s", status, *text ? ", " : "", text);
 }
 
 void vm_end(struct vm *vm, enum vm_end end, const char *format, ...)

@@ -36,6 +36,18 @@ bool vm_once(struct vm *vm, enum once_kind kind, u64 index);
 			vm_debug(vm, __VA_ARGS__);				\
 	} while (0)
 
+#define VM_RESULT_SIZE 81u
+
+/* What the guest says its work came to. */
+struct vm_result {
+	bool given;
+	u32 status;			/* 0 is good */
+	char text[VM_RESULT_SIZE];	/* printable */
+};
+
+/* With the VM lock: log the result, and keep it for the monitor, which shows the last one. `text` may be cut. */
+void vm_report_result(struct vm *vm, u32 status, const char *text);
+
 enum vm_end {
 	VM_END_NONE,
 	VM_END_POWEROFF,	/* ACPI S5 */

@@ -11,7 +11,8 @@
 
 static void first_changed(struct vtimer_list *list)
 {
-	u64 deadline = list->first ? list->first->deadline : VTIMER_NEVER, before = list->deadline;
+	const struct vtimer *first = list->first;
+	u64 deadline = first ? first->deadline - (list->advance & first->early) : VTIMER_NEVER, before = list->deadline;
 	struct vcpu *vcpu = list->vcpu;
 
 	__atomic_store_n(&list->deadline, deadline, __ATOMIC_RELAXED);
@@ -29,6 +30,7 @@ void vtimer_init_on(struct vtimer *timer, struct vtimer_list *list, void (*fire)
 void vtimer_init(struct vtimer *timer, struct vcpu *vcpu, void (*fire)(struct vtimer *timer))
 {
 	vtimer_init_on(timer, &vcpu->timers, fire);
+	timer->early = ~0ull;
 }
 
 void vtimer_init_shared(struct vtimer *timer, struct vm *vm, void (*fire)(struct vtimer *timer))
@@ -100,9 +102,33 @@ void vtimer_limit_changed(struct vcpu *vcpu)
 	vcpu->timer_deadline = MIN(vcpu->timers.deadline, vcpu->limit);
 }
 
-void vtimer_run_expired(struct vcpu *vcpu, u64 now)
+void vtimer_set_advance(struct vtimer_list *list, u64 ticks)
 {
-	bool done = vtimer_list_run(&vcpu->timers, now);
+	if (list->advance == ticks)
+		return;
+	list->advance = ticks;
+	first_changed(list);
+}
+
+/* The first timer may fire before its deadline, and no other one that is later. */
+static bool run_own(struct vcpu *vcpu, u64 now)
+{
+	struct vtimer_list *timers = &vcpu->timers;
+	u64 due;
+
+	if (!timers->advance || timers->deadline > now || !timers->first->early)
+		return vtimer_list_run(timers, now);
+	due = timers->first->deadline;
+	/* If the guest was entered too late for it, the way from here to the entry is not what has taken the time. */
+	vcpu->wait.learner = vcpu->entry_tsc < timers->deadline ? vcpu->wait.advance : NULL;
+	if (due > now || vcpu->wait.learner)
+		vcpu->wait.until = due;
+	return vtimer_list_run(timers, MAX(now, due));
+}
+
+bool vtimer_run(struct vcpu *vcpu, u64 now)
+{
+	bool done = run_own(vcpu, now);
 
 	if (unlikely(vcpu->limit <= now)) {
 		if (vcpu->shared_timers && vcpu->shared_timers->deadline <= now)
@@ -111,8 +137,15 @@ void vtimer_run_expired(struct vcpu *vcpu, u64 now)
 			vcpu_request(vcpu, REQ_RESCHED);
 	}
 	vtimer_limit_changed(vcpu);
-	if (!done)
+	return done;
+}
+
+void vtimer_run_expired(struct vcpu *vcpu, u64 now)
+{
+	if (!vtimer_run(vcpu, now))
 		vcpu_request(vcpu, REQ_TIMER);
+	if (vcpu->wait.until)
+		vcpu_request(vcpu, REQ_WAIT);
 }
 
 u64 vtimer_now(void)

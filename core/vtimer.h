@@ -17,6 +17,7 @@ struct vtimer_list;
 struct vtimer {
 	u64 deadline;			/* host TSC */
 	bool armed;
+	u64 early;			/* constant: all ones: it may fire early; or 0 */
 	struct vtimer_list *list;
 	void (*fire)(struct vtimer *timer);	/* disarmed already; may arm it again */
 	struct vtimer *next;
@@ -25,12 +26,16 @@ struct vtimer {
 /* The list's owner accesses it: the vCPU's home CPU, the holder of the VM lock, the CPU. */
 struct vtimer_list {
 	struct vtimer *first;
-	u64 deadline;			/* of the first timer, or VTIMER_NEVER; any CPU may read it */
+	u64 deadline;			/* when it is to be run, or VTIMER_NEVER; any CPU may read it */
+	u64 advance;			/* ticks by which that is before the first timer's deadline: core/advance.h */
 	struct vcpu *vcpu;		/* constant: whose timer_deadline follows this list; NULL: nobody's */
 	void (*changed)(struct vtimer_list *list);	/* constant: the deadline has changed; NULL: not reported */
 };
 
-/* A timer of the vCPU's own devices, or of a device that the VM's vCPUs share. */
+/*
+ * A timer of the vCPU's own devices; or of a device that the VM's vCPUs share; or any other, on any list. Only the first
+ * may fire early.
+ */
 void vtimer_init(struct vtimer *timer, struct vcpu *vcpu, void (*fire)(struct vtimer *timer));
 void vtimer_init_shared(struct vtimer *timer, struct vm *vm, void (*fire)(struct vtimer *timer));
 void vtimer_init_on(struct vtimer *timer, struct vtimer_list *list, void (*fire)(struct vtimer *timer));
@@ -43,8 +48,15 @@ void vtimer_cancel(struct vtimer *timer);
  * call. False: more of them are due.
  */
 bool vtimer_list_run(struct vtimer_list *list, u64 now);
-/* The same for the vCPU's own timers and, on its VM's boot processor, for those of the shared devices. */
+/*
+ * The same for the vCPU's own timers and, on its VM's boot processor, for those of the shared devices. Its own ones
+ * fire early by vcpu->timers.advance: vcpu->wait.until is set then, and the next entry has to wait.
+ */
+bool vtimer_run(struct vcpu *vcpu, u64 now);
+/* The same, with REQ_TIMER and REQ_WAIT for what is left. */
 void vtimer_run_expired(struct vcpu *vcpu, u64 now);
+/* By the owner of the list. */
+void vtimer_set_advance(struct vtimer_list *list, u64 ticks);
 /* vcpu->slice_end has changed, or the first timer of the VM's shared devices: set the vCPU's timer_deadline. */
 void vtimer_limit_changed(struct vcpu *vcpu);
 

@@ -5,12 +5,13 @@
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
-#include "core/vm_console.h"
+#include "core/vm_devices.h"
 #include "core/vm_log.h"
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/fw_cfg.h"
 #include "dev/firmware/mp_table.h"
 #include "dev/firmware/smbios.h"
+#include "dev/firmware/table_loader.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/byte_ports.h"
@@ -21,6 +22,7 @@
 #include "dev/isa/vuart.h"
 #include "dev/isa/vvga.h"
 #include "dev/pci/vpci.h"
+#include "dev/virtio/devices.h"
 #include "lib/errno.h"
 
 #define COM1_PORT 0x3f8
@@ -75,6 +77,12 @@ static int create_isa_devices(struct vm *vm, struct platform *platform, u64 now)
 	return error ? error : byte_ports_register(vm, &fpu);
 }
 
+static int create_fw_cfg(struct vm *vm, struct platform *platform)
+{
+	platform->fw_cfg = fw_cfg_create(vm);
+	return platform->fw_cfg ? 0 : -ENOMEM;
+}
+
 static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 {
 	int error;
@@ -84,10 +92,12 @@ static int create_devices(struct vm *vm, struct platform *platform, u64 now)
 	error = platform->vpic ? apic_create(vm) : -ENOMEM;
 	if (!error)
 		error = create_isa_devices(vm, platform, now);
-	if (!error)
+	if (!error && vm_has_pci(vm))
 		error = vpci_create(vm);
 	if (!error)
-		error = fw_cfg_create(vm);
+		error = create_fw_cfg(vm, platform);
+	if (!error && vm_has_pci(vm))
+		error = virtio_devices_create(vm);
 	if (!error)
 		error = acpi_tables_write(vm);
 	if (!error)
@@ -113,14 +123,6 @@ int platform_create(struct vm *vm, u64 now)
 	return error;
 }
 
-static void console_changed(void *device)
-{
-	struct platform *platform = device;
-
-	vi8042_typed(platform->vi8042);
-	vuart_console_changed(platform->com1);
-}
-
 int platform_connect_keyboard(struct vm *vm)
 {
 	struct platform *platform = vm_platform(vm);
@@ -129,7 +131,20 @@ int platform_connect_keyboard(struct vm *vm)
 		vm_error(vm, "cannot connect a keyboard: the hypervisor's own memory is used up");
 		return -ENOMEM;
 	}
-	vuart_give_up_input(platform->com1);
-	vm_console_connect(vm, console_changed, platform);
 	return 0;
+}
+
+int platform_offer_tables(struct vm *vm)
+{
+	static const u64 sercon_port = COM1_PORT;
+	struct fw_cfg *fw_cfg = ((struct platform *)vm_platform(vm))->fw_cfg;
+	int error = table_loader_offer(vm, fw_cfg);
+
+	if (!error)
+		error = smbios_offer(vm, fw_cfg);
+	if (!error)
+		error = fw_cfg_add(fw_cfg, "etc/sercon-port", &sercon_port, sizeof(sercon_port));
+	if (error)
+		vm_error(vm, "cannot offer the ACPI and SMBIOS tables to the firmware: the hypervisor's own memory is used up");
+	return error;
 }

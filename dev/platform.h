@@ -5,6 +5,7 @@
 #include "lib/types.h"
 
 struct vm;
+struct fw_cfg;
 struct vi8042;
 struct vpci_bus;
 struct vpic;
@@ -23,7 +24,8 @@ struct platform {
 	struct vi8042 *vi8042;
 	struct vuart *com1, *com2;
 	struct vvga *vvga;
-	struct vpci_bus *pci;
+	struct vpci_bus *pci;	/* NULL: pci=none */
+	struct fw_cfg *fw_cfg;
 };
 
 /*
@@ -34,3 +36,8 @@ struct platform {
 int platform_create(struct vm *vm, u64 now);
 /* After that: what is typed at the VM's console goes to a PS/2 keyboard, not to COM1. -ENOMEM: logged. */
 int platform_connect_keyboard(struct vm *vm);
+/*
+ * After platform_create(), for a VM that starts with firmware: the ACPI and SMBIOS tables become files for it, and where its console
+ * is. -ENOMEM, -ENOSPC: logged.
+ */
+int platform_offer_tables(struct vm *vm);

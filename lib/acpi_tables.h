@@ -108,7 +108,7 @@ struct acpi_facs {
 _Static_assert(sizeof(struct acpi_facs) == 64, "ACPI: FACS");
 
 enum { MADT_PCAT_COMPAT = BIT(0) };
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_LAPIC_ADDRESS, MADT_X2APIC = 9, MADT_X2APIC_NMI };
+enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_NMI_SOURCE, MADT_LAPIC_NMI, MADT_LAPIC_ADDRESS, MADT_X2APIC = 9, MADT_X2APIC_NMI };
 enum { MADT_LAPIC_ENABLED = BIT(0) };
 enum { MADT_ACTIVE_HIGH = 1, MADT_EDGE = 1 << 2, MADT_LEVEL = 3 << 2 };
 #define MADT_ALL_PROCESSORS 0xff
@@ -149,6 +149,17 @@ struct madt_override {
 } __packed;
 _Static_assert(sizeof(struct madt_override) == 10, "ACPI: Interrupt Source Override Structure");
 
+/* PCI Firmware Specification, "MCFG Table Description". */
+struct acpi_mcfg {
+	struct acpi_header header;
+	u64 reserved;
+	u64 base;		/* of bus 0, whichever is the first */
+	u16 segment;
+	u8 first_bus, last_bus;
+	u32 reserved_2;
+} __packed;
+_Static_assert(sizeof(struct acpi_mcfg) == 44 + 16, "MCFG with one allocation");
+
 struct madt_lapic_nmi {
 	u8 type, length;
 	u8 processor_uid;
@@ -172,6 +183,13 @@ struct madt_x2apic {
 	u32 processor_uid;
 } __packed;
 _Static_assert(sizeof(struct madt_x2apic) == 16, "ACPI: Processor Local x2APIC Structure");
+
+struct madt_nmi_source {
+	u8 type, length;
+	u16 flags;		/* "MPS INTI Flags" */
+	u32 gsi;
+} __packed;
+_Static_assert(sizeof(struct madt_nmi_source) == 8, "ACPI: NMI Source Structure");
 
 #define MADT_ALL_X2APICS 0xffffffffu
 

@@ -2,6 +2,7 @@
 /* Reads a Linux kernel image for x86. Linux, Documentation/arch/x86/boot.rst. */
 #include "lib/bzimage.h"
 
+#include "lib/crc32.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -14,6 +15,7 @@
 #define DEFAULT_SECTS	 4	   /* what a setup_sects of zero means */
 #define JUMP_END	 0x202	   /* the offset that jump_distance counts from */
 #define HEADER_END	 (LINUX_SETUP_HEADER + sizeof(struct linux_setup_header))
+#define CHECKSUM_PIECE	 (2ull << 20) /* bytes between two calls of pause() */
 #define LEAST_HEADER_END (LINUX_SETUP_HEADER + offsetof(struct linux_setup_header, handover_offset))
 
 static int fail(const char **why, const char *words)
@@ -157,38 +159,31 @@ static struct signature_fields find_signature(const struct bzimage *bzimage)
 	return (struct signature_fields){ pe + PE_CHECKSUM, pe + PE_CERTIFICATES };
 }
 
-static bool is_signature(const struct signature_fields *fields, u64 offset)
+/* The field's bytes as zeros, if it lies in the file; returns where the rest begins. */
+static u64 leave_out(u32 *crc, const struct bzimage *bzimage, u64 from, u64 field, u64 size)
 {
-	return (fields->checksum && offset - fields->checksum < 4) ||
-	       (fields->certificates && offset - fields->certificates < 8);
+	static const u8 zeros[8];
+
+	if (!field)
+		return from;
+	*crc = crc32_update(*crc, bzimage->data + from, field - from);
+	*crc = crc32_update(*crc, zeros, size);
+	return field + size;
 }
 
-static void fill_crc_table(u32 table[256])
-{
-	for (u32 byte = 0; byte < 256; byte++) {
-		u32 crc = byte;
-
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-		table[byte] = crc;
-	}
-}
-
-bool bzimage_checksum_matches(const struct bzimage *bzimage)
+bool bzimage_checksum_matches(const struct bzimage *bzimage, void (*pause)(void))
 {
 	struct signature_fields signature = find_signature(bzimage);
-	u64 end = bzimage->kernel_offset + bzimage->kernel_size;
-	u32 table[256], crc = UINT32_MAX;
-	u64 at;
+	u64 end = bzimage->kernel_offset + bzimage->kernel_size, at = 0, piece;
+	u32 crc = UINT32_MAX;
 
-	fill_crc_table(table);
-	for (at = 0; at < bzimage->kernel_offset; at++) {
-		u8 byte = is_signature(&signature, at) ? 0 : bzimage->data[at];
-
-		crc = crc >> 8 ^ table[(crc ^ byte) & 0xff];
+	at = leave_out(&crc, bzimage, at, signature.checksum, 4);
+	at = leave_out(&crc, bzimage, at, signature.certificates, 8);
+	for (; at < end; at += piece) {
+		piece = MIN(end - at, CHECKSUM_PIECE);
+		crc = crc32_update(crc, bzimage->data + at, piece);
+		pause();
 	}
-	for (; at < end; at++)
-		crc = crc >> 8 ^ table[(crc ^ bzimage->data[at]) & 0xff];
 	/* The kernel ends with its checksum, so that the remainder over all bytes is zero. */
 	return crc == 0;
 }

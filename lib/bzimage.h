@@ -153,9 +153,9 @@ int bzimage_parse(const void *image, size_t size, struct bzimage *bzimage, const
 /*
  * Does the file's CRC-32 match, "The Image Checksum"? false: the file is damaged, or the kernel was
  * built without a checksum, as Linux is since 6.16. A UEFI signature that was added later does not
- * matter. Reads the whole kernel, at some six cycles a byte.
+ * matter. Reads the whole kernel, in pieces of a fraction of a millisecond, and calls pause() after each.
  */
-bool bzimage_checksum_matches(const struct bzimage *bzimage);
+bool bzimage_checksum_matches(const struct bzimage *bzimage, void (*pause)(void));
 
 /* Copy the kernel's version as text ("6.1.0-25-cloud-amd64 ..."); empty if the image has none. */
 void bzimage_version(const struct bzimage *bzimage, char *text, size_t size);

@@ -7,6 +7,10 @@
 
 #define LOG_SIZE  32768u /* a power of two */
 #define TEXT_MAX  512u	 /* of one call, with all its lines */
+#define PREFIX_MAX 80u	 /* in front of a line */
+/* What fits() asks for one line: of LOG_TEXT_SIZE, with its line feed, and the prompt before and after it. */
+#define MAKE_ROOM (LOG_TEXT_SIZE + 2 * LOG_PROMPT_SIZE + 2 * PREFIX_MAX)
+_Static_assert(MAKE_ROOM < LOG_SIZE, "log_make_room()");
 #define UNLOCKED  0u
 
 /* Buffered output. */
@@ -20,6 +24,12 @@
 static char ring[LOG_SIZE];
 static u8 of_guest[LOG_SIZE / 8];	/* bit: this character of the ring is a guest's */
 static u64 ring_end; /* characters ever written; the newest is ring[(ring_end - 1) % LOG_SIZE] */
+/* Of the piece that is just being put into the ring; text: NULL if there is none. */
+static struct {
+	const char *text;
+	u64 from;
+	bool by_guest;
+} unfinished;
 static u64 lines_overwritten;
 static u64 lines_dropped;	/* since the last line that said so */
 
@@ -51,6 +61,8 @@ static u64 now_us(void)
 	return hooks && hooks->now_us ? hooks->now_us() : 0;
 }
 
+static void finish_interrupted(void);
+
 /* false: this CPU already holds the lock. The caller prints into the interrupted line, and must not unlock. */
 static bool lock(void)
 {
@@ -59,8 +71,10 @@ static bool lock(void)
 
 	while (!__atomic_compare_exchange_n(&lock_owner, &seen, me, false, __ATOMIC_ACQUIRE,
 					    __ATOMIC_RELAXED)) {
-		if (seen == me)
+		if (seen == me) {
+			finish_interrupted();
 			return false;
+		}
 		seen = UNLOCKED;
 		__builtin_ia32_pause();
 	}
@@ -83,27 +97,89 @@ static bool is_buffered(void)
 
 /* --- the ring; the caller holds the lock --- */
 
-static void remember(char c, bool by_guest)
+/* Newlines among `n` characters of the ring. Most groups of 8 have none: no byte of the difference is 0. */
+static u32 newlines(u32 at, u32 n)
 {
-	u32 at = ring_end % LOG_SIZE;
-	u8 bit = (u8)BIT(at % 8);
+	const u64 ones = ~0ull / 0xff;
+	u64 difference;
+	u32 count = 0;
 
-	if (ring_end >= LOG_SIZE)
-		lines_overwritten += ring[at] == '\n';
-	ring[at] = c;
-	of_guest[at / 8] = (u8)(by_guest ? of_guest[at / 8] | bit : of_guest[at / 8] & ~bit);
-	__atomic_store_n(&ring_end, ring_end + 1, __ATOMIC_RELEASE);
+	__builtin_memcpy(&difference, &ring[at - at % 8], 8);
+	difference ^= ones * '\n';
+	if (!((difference - ones) & ~difference & ones << 7))
+		return 0;
+	for (u32 i = 0; i < n; i++)
+		count += ring[at + i] == '\n';
+	return count;
+}
+
+static void put_at(u64 from, const char *text, u32 n, bool by_guest)
+{
+	u32 at = from % LOG_SIZE;
+	u8 bits = (u8)((BIT(n) - 1) << at % 8);
+
+	memcpy(&ring[at], text, n);
+	/* An NMI may mark its own characters in the same byte. */
+	if (by_guest)
+		__atomic_fetch_or(&of_guest[at / 8], bits, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&of_guest[at / 8], (u8)~bits, __ATOMIC_RELAXED);
+}
+
+/* Up to 8 of the characters, whose marks are in one byte. Returns how many. An NMI that logs does so behind them. */
+static u32 remember(const char *text, size_t length, bool by_guest)
+{
+	u64 from = __atomic_load_n(&ring_end, __ATOMIC_RELAXED);
+	u32 n, overwritten;
+
+	do {
+		n = (u32)MIN(length, 8 - from % 8);
+		overwritten = from >= LOG_SIZE ? newlines(from % LOG_SIZE, n) : 0;
+		unfinished.from = from;
+		unfinished.by_guest = by_guest;
+		__atomic_store_n(&unfinished.text, text, __ATOMIC_RELEASE);
+	} while (!__atomic_compare_exchange_n(&ring_end, &from, from + n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	put_at(from, text, n, by_guest);
+	__atomic_store_n(&unfinished.text, NULL, __ATOMIC_RELEASE);
+	lines_overwritten += overwritten;
+	return n;
+}
+
+/*
+ * For an NMI, or a CPU that stops the one with the lock: put what that has begun into the ring, where its place
+ * has been taken. It may do so itself at the same time, and then go on to the next piece. Tried once: the text's
+ * address may be what has faulted.
+ */
+static void finish_interrupted(void)
+{
+	const char *text = __atomic_load_n(&unfinished.text, __ATOMIC_ACQUIRE);
+	u64 from = unfinished.from, n = __atomic_load_n(&ring_end, __ATOMIC_ACQUIRE) - from;
+
+	if (!text || !n || n > 8 - from % 8)
+		return;
+	__atomic_store_n(&unfinished.text, NULL, __ATOMIC_RELEASE);
+	put_at(from, text, (u32)n, unfinished.by_guest);
 }
 
 static void emit(const char *text, size_t length, bool by_guest)
 {
-	for (size_t i = 0; i < length; i++)
-		remember(text[i], by_guest);
+	while (length) {
+		u32 n = remember(text, length, by_guest);
+
+		text += n;
+		length -= n;
+	}
 }
 
 static u64 sent(const struct log_console *console)
 {
 	return __atomic_load_n(&console->sent, __ATOMIC_ACQUIRE);
+}
+
+/* The console gets these characters now. False: an NMI that logged meanwhile has sent them, too. */
+static bool set_sent(struct log_console *console, u64 from, u64 n)
+{
+	return __atomic_compare_exchange_n(&console->sent, &from, from + n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* Text that the slowest of the consoles with put() has not got yet. They lose none: lines that do not fit are dropped. */
@@ -131,7 +207,7 @@ static void emit_prefix(enum log_level level, const char *tag)
 {
 	u64 now = now_us();
 	const char *word = level == LOG_ERROR ? "error: " : level == LOG_WARN ? "warning: " : "";
-	char prefix[80];
+	char prefix[PREFIX_MAX];
 	int length;
 
 	length = snprintf(prefix, sizeof(prefix), "[%5llu.%06llu cpu%u%s%.32s] %s",
@@ -177,7 +253,7 @@ static bool fits(const char *text)
 	size_t need = strlen(text) + 2 * sizeof(prompt);
 
 	for (const char *end = text; end; end = strchr(end + 1, '\n'))
-		need += 80;
+		need += PREFIX_MAX;
 	return backlog() + need <= LOG_SIZE;
 }
 
@@ -217,9 +293,8 @@ static bool is_guests(u64 at)
 }
 
 /* Length of the next piece for a console, contiguous in memory; *skip: it is not for this one. */
-static size_t next_piece(const struct log_console *console, size_t most, bool *skip)
+static size_t next_piece(const struct log_console *console, u64 from, size_t most, bool *skip)
 {
-	u64 from = console->sent;
 	size_t n = MIN(MIN(ring_end - from, LOG_SIZE - from % LOG_SIZE), most), same = 1;
 
 	*skip = console->without_guests && n && is_guests(from);
@@ -245,21 +320,21 @@ static void skip_overwritten(struct log_console *console)
 static void write_all(void)
 {
 	for (struct log_console *console = consoles; console; console = console->next) {
-		skip_overwritten(console);
-		while (console->sent < ring_end) {
-			const char *from = &ring[console->sent % LOG_SIZE];
-			bool skip;
-			size_t n = next_piece(console, LOG_SIZE, &skip);
+		u64 from;
 
-			console->sent += n;
-			if (!skip)
-				console->write(console, from, n);
+		skip_overwritten(console);
+		while ((from = sent(console)) < ring_end) {
+			bool skip;
+			size_t n = next_piece(console, from, LOG_SIZE, &skip);
+
+			if (set_sent(console, from, n) && !skip)
+				console->write(console, &ring[from % LOG_SIZE], n);
 		}
 	}
 }
 
-/* Copy the next piece for a console. 0: there is none. */
-static size_t take_piece(struct log_console *console, char *piece, size_t size)
+/* Copy the next piece for a console, which begins at *from. 0: there is none. */
+static size_t take_piece(struct log_console *console, char *piece, size_t size, u64 *from)
 {
 	bool locked = lock(), skip = true;
 	size_t n = 0;
@@ -267,14 +342,15 @@ static size_t take_piece(struct log_console *console, char *piece, size_t size)
 	if (!locked)
 		return 0;
 	skip_overwritten(console);
-	while (skip && console->sent < ring_end) {
-		n = next_piece(console, size, &skip);
+	while (skip && (*from = sent(console)) < ring_end) {
+		n = next_piece(console, *from, size, &skip);
 		if (skip)
-			__atomic_store_n(&console->sent, console->sent + n, __ATOMIC_RELEASE);
+			set_sent(console, *from, n);
 	}
 	if (skip)
 		n = 0;
-	memcpy(piece, &ring[console->sent % LOG_SIZE], n);
+	else
+		memcpy(piece, &ring[*from % LOG_SIZE], n);
 	unlock();
 	return n;
 }
@@ -283,7 +359,8 @@ static size_t take_piece(struct log_console *console, char *piece, size_t size)
 static bool send_piece(struct log_console *console)
 {
 	char piece[PIECE];
-	size_t n = take_piece(console, piece, sizeof(piece)), taken = n;
+	u64 from = 0;
+	size_t n = take_piece(console, piece, sizeof(piece), &from), taken = n;
 
 	if (!n)
 		return false;
@@ -291,7 +368,7 @@ static bool send_piece(struct log_console *console)
 		taken = console->put(console, piece, n);
 	else
 		console->write(console, piece, n);
-	__atomic_store_n(&console->sent, console->sent + taken, __ATOMIC_RELEASE);
+	set_sent(console, from, taken);
 	return taken == n;
 }
 
@@ -446,10 +523,10 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 static void emit_guest(const char *text, size_t length)
 {
 	emit(text, length, true);
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] != '\r')
-			line_unfinished = text[i] != '\n';
-	}
+	while (length && text[length - 1] == '\r')
+		length--;
+	if (length)
+		line_unfinished = text[length - 1] != '\n';
 }
 
 void log_guest_output(const char *text, size_t length)
@@ -558,7 +635,7 @@ void log_make_room(void)
 {
 	u64 since = now_us(), before = backlog();
 
-	while (is_buffered() && backlog() > LOG_SIZE / 2 && now_us() - since < TAKER_US) {
+	while (is_buffered() && backlog() > LOG_SIZE - MAKE_ROOM && now_us() - since < TAKER_US) {
 		drain();
 		if (backlog() < before)
 			since = now_us();
@@ -657,5 +734,6 @@ void log_force_unlock(void)
 {
 	__atomic_store_n(&buffered, false, __ATOMIC_RELEASE);
 	return_token();
+	finish_interrupted();
 	__atomic_store_n(&lock_owner, UNLOCKED, __ATOMIC_RELEASE);
 }

@@ -86,10 +86,12 @@ void log_guest_output(const char *text, size_t length);
 void log_collected(const char *text, size_t length);
 bool log_line_unfinished(void);
 
-/* Text of Lamina's own without prefixes, such as a reply of the monitor: whole lines, shorter than 16 KiB. */
+#define LOG_PROMPT_SIZE 160
+/* With its final 0. After log_make_room() there is room for one line that long, and for the prompt. */
+#define LOG_TEXT_SIZE	16384u
+/* Text of Lamina's own without prefixes, such as a reply of the monitor: whole lines, at most LOG_TEXT_SIZE. */
 void log_text(const char *text);
 
-#define LOG_PROMPT_SIZE 160
 /*
  * Show a line that is being typed: log lines appear above it. Call again when it has changed; NULL ends it
  * with a line feed. Longer texts are ignored.

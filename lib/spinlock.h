@@ -15,10 +15,15 @@
 
 enum lock_rank {
 	LOCK_UNRANKED,		/* not checked */
+	LOCK_PCI,		/* configuration space */
+	LOCK_DEVICE,		/* of a virtio device */
 	LOCK_VM,
+	LOCK_MSIX,
 	LOCK_VM_SIGNAL,
 	LOCK_VM_MEMORY,
 	LOCK_VM_ONCE,
+	LOCK_NET_PORT,
+	LOCK_DISK,
 	LOCK_NATIVE,
 	LOCK_MEMORY,
 	LOCK_POOL,

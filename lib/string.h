@@ -18,6 +18,38 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 #endif
 
+/*
+ * memcpy() and memset() to 0 for large sizes: eight bytes a step, where a string instruction takes them one by one.
+ * The C library's in host tests.
+ */
+static inline void copy_large(void *to, const void *from, u64 size)
+{
+#ifdef LAMINA_HOST_TEST
+	memcpy(to, from, size);
+#else
+	u64 words = size / 8, rest = size % 8;
+
+	__asm__ volatile("rep movsq\n\t"
+			 "mov %3, %2\n\t"
+			 "rep movsb"
+			 : "+&D"(to), "+&S"(from), "+&c"(words) : "r"(rest) : "memory");
+#endif
+}
+
+static inline void clear_large(void *to, u64 size)
+{
+#ifdef LAMINA_HOST_TEST
+	memset(to, 0, size);
+#else
+	u64 words = size / 8, rest = size % 8;
+
+	__asm__ volatile("rep stosq\n\t"
+			 "mov %2, %1\n\t"
+			 "rep stosb"
+			 : "+&D"(to), "+&c"(words) : "r"(rest), "a"(0) : "memory");
+#endif
+}
+
 /* The sum of all bytes, modulo 256: 0 for a firmware table whose checksum byte is right. */
 static inline u8 byte_sum(const void *data, size_t size)
 {

@@ -8,19 +8,6 @@
 #include "lib/log.h"
 #include "svm/svm.h"
 
-#define CPUID_SVM_FEATURES 0x8000000a
-enum {
-	SVM_NESTED_PAGING = BIT(0),
-	SVM_LOCK = BIT(2),
-	SVM_NRIP_SAVE = BIT(3),
-	SVM_CLEAN_BITS = BIT(5),
-	SVM_FLUSH_BY_ASID = BIT(6),
-	SVM_DECODE_ASSISTS = BIT(7),
-	SVM_PAUSE_FILTER = BIT(10),
-	SVM_PAUSE_THRESHOLD = BIT(12),
-	SVM_SPEC_CTRL = BIT(20),
-};
-
 struct svm_features svm_features;
 
 /* Where there is no lock, SVMDIS cannot be cleared. */

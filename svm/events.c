@@ -14,7 +14,7 @@ static void before_one_instruction(struct vcpu *vcpu, const struct event *event)
 	if (svm->stepping)
 		svm_end_step(vcpu);
 	if (svm->iret_pending && event->type == EVENT_INTERRUPT) {
-		svm->iret_pending = false;
+		svm_set_iret_pending(svm, false);
 		svm->vmcb->control.intercept_misc1 |= INTERCEPT_IRET;
 		svm_dirty(svm, CLEAN_INTERCEPTS);
 	}
@@ -105,7 +105,7 @@ void svm_iret_done(struct vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	svm->iret_pending = false;
+	svm_set_iret_pending(svm, false);
 	svm->nmi_masked = false;
 	vcpu_request(vcpu, REQ_EVENT);
 }
@@ -156,7 +156,7 @@ void svm_handle_iret(struct vcpu *vcpu)
 
 	svm->vmcb->control.intercept_misc1 &= ~(u32)INTERCEPT_IRET;
 	svm_dirty(svm, CLEAN_INTERCEPTS);
-	svm->iret_pending = true;
+	svm_set_iret_pending(svm, true);
 	svm->iret_rip = vcpu->exit_rip;
 
 	/* An NMI may wait for this IRET: event_inject() asks for a window again, which single-steps it. */

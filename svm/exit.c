@@ -5,6 +5,7 @@
 #include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "svm/length.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
 static const struct vmcb_control *control_of(struct vcpu *vcpu)
@@ -39,7 +40,7 @@ static void handle_fpu_error(struct vcpu *vcpu)
 /* Intercepted because the #DB that it raises would exit with RIP at the instruction instead of behind it. */
 static void handle_icebp(struct vcpu *vcpu)
 {
-	if (!svm_skip_instruction(vcpu))
+	if (!vcpu->ops->skip_instruction(vcpu))
 		event_raise(vcpu, X86_DB);
 }
 
@@ -108,7 +109,7 @@ static void handle_cr(struct vcpu *vcpu)
 }
 
 /* By vcpu->exit_index. The names have a table of their own, as in vmx/exit.c: the exit path reads no names. */
-static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
+void (*const svm_handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_CR_WRITE + 0] = handle_cr,
 	[VMEXIT_CR_WRITE + 3] = handle_cr,
 	[VMEXIT_CR_WRITE + 4] = handle_cr,
@@ -143,18 +144,18 @@ static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[VMEXIT_INVD] = exit_wbinvd,
 	[VMEXIT_PAUSE] = exit_pause,
 	[VMEXIT_HLT] = exit_hlt,
-	[VMEXIT_INVLPGA] = exit_invalid_opcode,
+	[VMEXIT_INVLPGA] = nsvm_handle_invlpga,
 	[VMEXIT_IOIO] = handle_io,
 	[VMEXIT_MSR] = handle_msr,
 	[VMEXIT_TASK_SWITCH] = svm_handle_task_switch,
 	[VMEXIT_FERR_FREEZE] = handle_fpu_error,
 	[VMEXIT_SHUTDOWN] = exit_triple_fault,
-	[VMEXIT_VMRUN] = exit_invalid_opcode,
+	[VMEXIT_VMRUN] = nsvm_handle_vmrun,
 	[VMEXIT_VMMCALL] = exit_vmcall,
-	[VMEXIT_VMLOAD] = exit_invalid_opcode,
-	[VMEXIT_VMSAVE] = exit_invalid_opcode,
-	[VMEXIT_STGI] = exit_invalid_opcode,
-	[VMEXIT_CLGI] = exit_invalid_opcode,
+	[VMEXIT_VMLOAD] = nsvm_handle_vmload,
+	[VMEXIT_VMSAVE] = nsvm_handle_vmsave,
+	[VMEXIT_STGI] = nsvm_handle_stgi,
+	[VMEXIT_CLGI] = nsvm_handle_clgi,
 	[VMEXIT_SKINIT] = exit_invalid_opcode,
 	[VMEXIT_ICEBP] = handle_icebp,
 	[VMEXIT_WBINVD] = exit_wbinvd,
@@ -166,21 +167,28 @@ static void (*const handlers[SVM_EXITS])(struct vcpu *vcpu) = {
 	[SVM_INDEX_NPF] = handle_npf,
 };
 
+/* Of L2's exits there are more: L1 has its own intercepts. */
 static const char *const names[SVM_EXITS] = {
-	[VMEXIT_CR_WRITE + 0] = "CR0 write",
-	[VMEXIT_CR_WRITE + 3] = "CR3 write",
-	[VMEXIT_CR_WRITE + 4] = "CR4 write",
-	[VMEXIT_CR_WRITE + 8] = "CR8 write",
-	[VMEXIT_CR0_SEL_WRITE] = "CR0 selective write",
 	[VMEXIT_CR_READ + 0] = "CR0 read",
+	[VMEXIT_CR_READ + 2] = "CR2 read",
 	[VMEXIT_CR_READ + 3] = "CR3 read",
 	[VMEXIT_CR_READ + 4] = "CR4 read",
 	[VMEXIT_CR_READ + 8] = "CR8 read",
+	[VMEXIT_CR_WRITE + 0] = "CR0 write",
+	[VMEXIT_CR_WRITE + 2] = "CR2 write",
+	[VMEXIT_CR_WRITE + 3] = "CR3 write",
+	[VMEXIT_CR_WRITE + 4] = "CR4 write",
+	[VMEXIT_CR_WRITE + 8] = "CR8 write",
+	[VMEXIT_DR_READ ... VMEXIT_DR_READ + 15] = "DR read",
+	[VMEXIT_DR_WRITE ... VMEXIT_DR_WRITE + 15] = "DR write",
 	[VMEXIT_EXCEPTION + X86_DE] = "#DE",
 	[VMEXIT_EXCEPTION + X86_DB] = "#DB",
+	[VMEXIT_EXCEPTION + X86_BP] = "#BP",
+	[VMEXIT_EXCEPTION + X86_OF] = "#OF",
 	[VMEXIT_EXCEPTION + X86_BR] = "#BR",
 	[VMEXIT_EXCEPTION + X86_UD] = "#UD",
 	[VMEXIT_EXCEPTION + X86_NM] = "#NM",
+	[VMEXIT_EXCEPTION + X86_DF] = "#DF",
 	[VMEXIT_EXCEPTION + X86_TS] = "#TS",
 	[VMEXIT_EXCEPTION + X86_NP] = "#NP",
 	[VMEXIT_EXCEPTION + X86_SS] = "#SS",
@@ -190,17 +198,34 @@ static const char *const names[SVM_EXITS] = {
 	[VMEXIT_EXCEPTION + X86_AC] = "#AC",
 	[VMEXIT_EXCEPTION + X86_MC] = "#MC",
 	[VMEXIT_EXCEPTION + X86_XM] = "#XM",
+	[VMEXIT_EXCEPTION + X86_CP] = "#CP",
+	[VMEXIT_EXCEPTION + X86_SX] = "#SX",
 	[VMEXIT_INTR] = "external interrupt",
 	[VMEXIT_NMI] = "NMI",
 	[VMEXIT_SMI] = "SMI",
 	[VMEXIT_INIT] = "INIT",
 	[VMEXIT_VINTR] = "interrupt window",
+	[VMEXIT_CR0_SEL_WRITE] = "CR0 selective write",
+	[VMEXIT_IDTR_READ] = "SIDT",
+	[VMEXIT_GDTR_READ] = "SGDT",
+	[VMEXIT_LDTR_READ] = "SLDT",
+	[VMEXIT_TR_READ] = "STR",
+	[VMEXIT_IDTR_WRITE] = "LIDT",
+	[VMEXIT_GDTR_WRITE] = "LGDT",
+	[VMEXIT_LDTR_WRITE] = "LLDT",
+	[VMEXIT_TR_WRITE] = "LTR",
+	[VMEXIT_RDTSC] = "RDTSC",
 	[VMEXIT_RDPMC] = "RDPMC",
+	[VMEXIT_PUSHF] = "PUSHF",
+	[VMEXIT_POPF] = "POPF",
 	[VMEXIT_CPUID] = "CPUID",
+	[VMEXIT_RSM] = "RSM",
 	[VMEXIT_IRET] = "IRET",
+	[VMEXIT_SWINT] = "INT n",
 	[VMEXIT_INVD] = "INVD",
 	[VMEXIT_PAUSE] = "PAUSE",
 	[VMEXIT_HLT] = "HLT",
+	[VMEXIT_INVLPG] = "INVLPG",
 	[VMEXIT_INVLPGA] = "INVLPGA",
 	[VMEXIT_IOIO] = "port I/O",
 	[VMEXIT_MSR] = "MSR",
@@ -214,6 +239,7 @@ static const char *const names[SVM_EXITS] = {
 	[VMEXIT_STGI] = "STGI",
 	[VMEXIT_CLGI] = "CLGI",
 	[VMEXIT_SKINIT] = "SKINIT",
+	[VMEXIT_RDTSCP] = "RDTSCP",
 	[VMEXIT_ICEBP] = "ICEBP",
 	[VMEXIT_WBINVD] = "WBINVD",
 	[VMEXIT_MONITOR] = "MONITOR",
@@ -233,8 +259,8 @@ const char *svm_exit_name(u8 exit_index)
 
 void svm_handle_exit(struct vcpu *vcpu)
 {
-	if (likely(handlers[vcpu->exit_index]))
-		handlers[vcpu->exit_index](vcpu);
+	if (likely(svm_handlers[vcpu->exit_index]))
+		svm_handlers[vcpu->exit_index](vcpu);
 	else
 		exit_unexpected(vcpu, "exit code 0x%llx was not asked for (EXITINFO1 0x%llx, EXITINFO2 0x%llx)",
 				(unsigned long long)vcpu->exit_reason,
@@ -242,26 +268,29 @@ void svm_handle_exit(struct vcpu *vcpu)
 				(unsigned long long)control_of(vcpu)->exit_info2);
 }
 
-static __noinline int skip_by_decoding(struct vcpu *vcpu)
+/* The slow paths are out of line, or the fast one would need a stack frame. */
+static __noinline int skip_slowly(struct vcpu *vcpu, u64 next)
 {
+	unsigned length = (unsigned)(next - vcpu->exit_rip);
 	struct insn insn;
 
-	if (emulate_fetch(vcpu, &insn))
-		return -EFAULT;
-	emulate_advance(vcpu, insn.length);
+	if (!next) {
+		if (emulate_fetch(vcpu, &insn))
+			return -EFAULT;
+		length = insn.length;
+	}
+	emulate_advance(vcpu, length);
 	return 0;
 }
 
-/* Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */
-static inline void step_to(struct vcpu *vcpu, u64 next)
+/* `next` is 0 where it has to be decoded. Slow path: single-stepping, or RIP crosses 4 GiB and the mode may wrap it. */
+static __always_inline int step_to(struct vcpu *vcpu, u64 next)
 {
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	if (unlikely((vmcb->save.rflags & RFLAGS_TF) || vcpu->regs_dirty ||
-		     (u32)next < (u32)vcpu->exit_rip)) {
-		emulate_advance(vcpu, (unsigned)(next - vcpu->exit_rip));
-		return;
-	}
+	if (unlikely(!next || (vmcb->save.rflags & RFLAGS_TF) || vcpu->regs_dirty ||
+		     (u32)next < (u32)vcpu->exit_rip))
+		return skip_slowly(vcpu, next);
 	/* A fault-like exit, such as a nested page fault, saves RF set. A completed instruction clears it. */
 	if (vmcb->save.rflags & RFLAGS_RF) {
 		vmcb->save.rflags &= ~RFLAGS_RF;
@@ -269,6 +298,7 @@ static inline void step_to(struct vcpu *vcpu, u64 next)
 	}
 	vcpu->regs[REG_RIP] = vmcb->save.rip = next;
 	vmcb->control.int_state &= ~INT_SHADOW;
+	return 0;
 }
 
 void svm_step_over(struct vcpu *vcpu, unsigned length)
@@ -276,14 +306,16 @@ void svm_step_over(struct vcpu *vcpu, unsigned length)
 	step_to(vcpu, vcpu->exit_rip + length);
 }
 
+static __noinline int skip_without_nrip_save(struct vcpu *vcpu)
+{
+	return step_to(vcpu, svm_next_rip(to_svm(vcpu)));
+}
+
 int svm_skip_instruction(struct vcpu *vcpu)
 {
-	u64 next = svm_next_rip(to_svm(vcpu));
-
-	if (unlikely(!next))
-		return skip_by_decoding(vcpu);
-	step_to(vcpu, next);
-	return 0;
+	if (unlikely(!svm_features.nrip_save))
+		return skip_without_nrip_save(vcpu);
+	return step_to(vcpu, to_svm(vcpu)->vmcb->control.next_rip);
 }
 
 /* TF may be set for Lamina's own single step, which ends here. */

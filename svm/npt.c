@@ -8,14 +8,12 @@
 /* The processor walks nested tables with user accesses, and sets the accessed and dirty bits itself. */
 #define NPT_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER)
 
-int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
+void npt_format(const struct vm *vm, struct tdp_format *format)
 {
-	const struct tdp_format format = {
+	*format = (struct tdp_format){
 		.table_bits = NPT_BITS,
 		.page_bits = NPT_BITS,
 		.large_bits = NPT_BITS,
 		.largest = cpu_features.pages_1g ? TDP_1G : TDP_2M,
 	};
-
-	return tdp_map(vm, &format, gpa, hpa, size);
 }

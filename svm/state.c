@@ -5,6 +5,7 @@
 #include "arch/cpu/fpu.h"
 #include "arch/cpu/x86.h"
 #include "core/emulate/code.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
 /* The processor saves it before an NMI's handler runs, and that before take_snapshot(). */
@@ -82,7 +83,7 @@ u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
 	case CTL_CR4:
 		return svm->cr4;
 	case CTL_EFER:
-		return save->efer & ~EFER_SVME;
+		return (save->efer & svm->efer_shown) | svm->lme;
 	case CTL_DR6:
 		return save->dr6;
 	case CTL_DR7:
@@ -93,13 +94,47 @@ u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control)
 	return 0;
 }
 
-/* Long mode becomes active with paging: APM vol. 2, "Activating Long Mode". */
-static void update_lma(struct vmcb_save *save)
+/*
+ * Long mode becomes active with paging: APM vol. 2, "Activating Long Mode". LME, which does nothing without paging,
+ * goes to the processor together with LMA, so that no order in which #VMEXIT loads the host's EFER, CR0 and CR4 matters.
+ */
+static void update_long_mode(struct vcpu_svm *svm)
 {
-	if ((save->cr0 & CR0_PG) && (save->efer & EFER_LME))
-		save->efer |= EFER_LMA;
-	else
-		save->efer &= ~EFER_LMA;
+	struct vmcb_save *save = &svm->vmcb->save;
+
+	save->efer &= ~(EFER_LME | EFER_LMA);
+	if ((save->cr0 & CR0_PG) && svm->lme)
+		save->efer |= EFER_LME | EFER_LMA;
+}
+
+static void store_efer(struct vcpu_svm *svm, u64 value)
+{
+	svm->lme = value & EFER_LME;
+	svm->vmcb->save.efer = value | EFER_SVME;
+	update_long_mode(svm);
+}
+
+void svm_set_paging_mode(struct vcpu_svm *svm, u64 cr0, u64 cr4, u64 efer)
+{
+	set_cr0(svm, cr0 | CR0_ET);
+	set_cr4(svm, cr4);
+	store_efer(svm, efer);
+}
+
+static void changed_paging(struct vcpu_svm *svm)
+{
+	/* VMRUN does not flush the TLB for a changed paging control, as a write by the guest would. */
+	svm_flush_tlb(svm);
+	svm_dirty(svm, CLEAN_CR);
+}
+
+/* Out of line, so that no other register takes longer. */
+static __noinline void set_efer(struct vcpu_svm *svm, u64 value)
+{
+	store_efer(svm, value);
+	changed_paging(svm);
+	if (unlikely(svm->nested))
+		nsvm_efer_written(&svm->vcpu, value);
 }
 
 void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
@@ -110,7 +145,7 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 	switch (control) {
 	case CTL_CR0:
 		set_cr0(svm, value | CR0_ET);
-		update_lma(save);
+		update_long_mode(svm);
 		break;
 	case CTL_CR2:
 		save->cr2 = value;
@@ -124,9 +159,8 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		set_cr4(svm, value);
 		break;
 	case CTL_EFER:
-		save->efer = value | EFER_SVME;
-		update_lma(save);
-		break;
+		set_efer(svm, value);
+		return;
 	case CTL_DR6:
 		save->dr6 = value;
 		svm_dirty(svm, CLEAN_DR);
@@ -139,9 +173,7 @@ void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 		xsetbv0(value);
 		return;
 	}
-	/* VMRUN does not flush the TLB for a changed paging control, as a write by the guest would. */
-	svm_flush_tlb(svm);
-	svm_dirty(svm, CLEAN_CR);
+	changed_paging(svm);
 }
 
 static struct vmcb_segment *vmcb_segment(struct vcpu *vcpu, enum vcpu_segment index)

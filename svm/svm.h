@@ -10,15 +10,30 @@
 #include "svm/rules/rules.h"
 #include "svm/vmcb.h"
 
+/* What belongs to one VMCB. */
+struct svm_level {
+	struct vmcb *vmcb;
+	hpa_t vmcb_pa;
+	struct tlb_id tlb_id;	/* ASID */
+	u64 cr0, cr4;		/* as the guest wrote them; the VMCB's may differ: see svm_control_get() */
+	u64 lme;		/* EFER_LME as the guest wrote it; the VMCB has it only while paging is on */
+};
+
+struct svm_nested;
+
 struct vcpu_svm {
 	struct vcpu vcpu;	/* must stay first */
+	/* Of the VMCB that is entered next: struct svm_level says what they are. */
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
 	hpa_t host_vmcb_pa;	/* of the CPU where the vCPU is loaded: VMLOAD restores the host's state from it */
 	struct percpu *bound_to; /* the CPU that may have run the VMCB since svm_vcpu_release(); NULL: none */
-	struct tlb_id tlb_id;	/* ASID */
+	struct tlb_id tlb_id;
 	bool pause_exits;	/* svm_pause_exits() switched them on */
-	u64 cr0, cr4;		/* as the guest wrote them; the VMCB's may differ: see svm_control_get() */
+	u64 cr0, cr4, lme;
+	u8 v_tpr;		/* V_TPR as the local APIC's model knows it: svm/apic.c */
+	u64 efer_shown;		/* the bits of the VMCB's EFER that the guest may see: not SVME, unless it has set it */
+	struct svm_nested *nested; /* svm/nested/nested.h; NULL: the guest has no SVM */
 
 	/* NMIs are blocked from the injection of one until the IRET of its handler has completed. */
 	bool nmi_masked;
@@ -41,6 +56,13 @@ static inline struct vcpu_svm *to_svm(struct vcpu *vcpu)
 	return (struct vcpu_svm *)vcpu;
 }
 
+/* Until that IRET has completed each exit has to look whether it has: the fast path is closed. */
+static inline void svm_set_iret_pending(struct vcpu_svm *svm, bool pending)
+{
+	svm->iret_pending = pending;
+	svm->vcpu.every_exit = pending ? svm->vcpu.every_exit | EVERY_EXIT_VENDOR : svm->vcpu.every_exit & ~EVERY_EXIT_VENDOR;
+}
+
 /*
  * #MC is a host event. #DB and #AC are the guest's, but their delivery can raise them again, endlessly and with no
  * instruction in between: only these intercepts get the processor out of that loop. svm/step.c adds others.
@@ -50,12 +72,31 @@ static inline struct vcpu_svm *to_svm(struct vcpu *vcpu)
 /* A VM's intercept bitmaps: vm->vendor. AMD APM vol. 2, "IOIO Intercepts", "MSR Intercepts". */
 #define IOPM_ORDER  2	/* 12 KiB used */
 #define MSRPM_ORDER 1	/* 8 KiB */
+#define MSRPM_WORDS ((PAGE_SIZE << MSRPM_ORDER) / sizeof(u64))
 struct svm_vm {
 	u8 *iopm;
 	u8 *msrpm;
+	u64 msrpm_open[MSRPM_WORDS / 64];	/* a bit for each word of 8 bytes of the MSR map that is not all ones */
 };
 
-/* MSR_VM_CR */
+/* CPUID 80000001h:ECX; 8000000Ah:EDX */
+#define CPUID_SVM	   BIT(2)
+#define CPUID_SVM_FEATURES 0x8000000a
+enum {
+	SVM_NESTED_PAGING = BIT(0),
+	SVM_LOCK = BIT(2),
+	SVM_NRIP_SAVE = BIT(3),
+	SVM_CLEAN_BITS = BIT(5),
+	SVM_FLUSH_BY_ASID = BIT(6),
+	SVM_DECODE_ASSISTS = BIT(7),
+	SVM_PAUSE_FILTER = BIT(10),
+	SVM_PAUSE_THRESHOLD = BIT(12),
+	SVM_SPEC_CTRL = BIT(20),
+};
+
+/* MSR_VM_CR; VM_CR_R_INIT is in arch/cpu/x86.h */
+#define VM_CR_DPD	    BIT_ULL(0)
+#define VM_CR_DIS_A20M	    BIT_ULL(2)
 #define VM_CR_LOCK	    BIT_ULL(3)
 #define VM_CR_SVM_DISABLE   BIT_ULL(4)
 
@@ -128,25 +169,37 @@ void svm_cpu_disable(struct percpu *cpu);
 int svm_vm_create(struct vm *vm);
 void svm_vm_destroy(struct vm *vm);
 void svm_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write);
+/* The bit of reads, in three ranges of 8192 MSRs; the bit of writes follows it. -1: the map lacks the MSR. */
+int svm_msrpm_bit(u32 msr);
 /* svm/npt.c */
-int npt_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size);
+void npt_format(const struct vm *vm, struct tdp_format *format);
 /* svm/vcpu.c */
 struct vcpu *svm_vcpu_create(struct vm *vm);
 void svm_vcpu_destroy(struct vcpu *vcpu);
 void svm_vcpu_reset(struct vcpu *vcpu, bool init);
 void svm_pause_exits(struct vcpu *vcpu, bool on);
+/* The control area of the current VMCB, which is zero: what Lamina needs of any guest. */
+void svm_set_control(struct vcpu_svm *svm);
 /* svm/switch.c. On the CPU itself. */
 void svm_vcpu_load(struct vcpu *vcpu);
 void svm_vcpu_put(struct vcpu *vcpu);
 void svm_vcpu_release(struct vcpu *vcpu);
+/* The current VMCB gets an ASID of this CPU, where the vCPU is loaded. Nothing if it has one. */
+void svm_choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu);
 void svm_flush_translations(struct vcpu *vcpu);	/* svm_flush_tlb(), for the operations table */
 void svm_reset_debug_registers(void);		/* DR0 to DR3 of a loaded vCPU, as after power-up */
 /* svm/run.c */
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
-/* svm/fastpath.c. Called by the entry stub, with GIF clear and the guest's GS base. True: enter again. */
-bool svm_exit_fastpath(struct vcpu *vcpu);
+/* svm/fastpath.c. Called by the entry stub, with GIF clear and the guest's GS base. */
+enum svm_fastpath {
+	SVM_FASTPATH_ACCESS = -1,	/* only the time is recorded: svm_access_in_stub() may handle it */
+	SVM_FASTPATH_NONE,		/* the same: svm_exit_in_stub() may */
+	SVM_FASTPATH_ENTER,		/* handled: enter the guest again */
+};
+enum svm_fastpath svm_exit_fastpath(struct vcpu *vcpu);
 /* svm/exit.c */
 void svm_handle_exit(struct vcpu *vcpu);
+extern void (*const svm_handlers[SVM_EXITS])(struct vcpu *vcpu);	/* by vcpu->exit_index; NULL: unexpected */
 const char *svm_exit_name(u8 exit_index);
 int svm_skip_instruction(struct vcpu *vcpu);
 void svm_step_over(struct vcpu *vcpu, unsigned length);
@@ -156,6 +209,8 @@ u64 svm_saved_rip(const struct vcpu *vcpu);
 void svm_reg_fetch(struct vcpu *vcpu, enum vcpu_reg reg);
 u64 svm_control_get(struct vcpu *vcpu, enum vcpu_control control);
 void svm_control_set(struct vcpu *vcpu, enum vcpu_control control, u64 value);
+/* CR0, CR4 and EFER as VMRUN loads them: without a flush. Sets CR intercepts, which VMRUN reads. */
+void svm_set_paging_mode(struct vcpu_svm *svm, u64 cr0, u64 cr4, u64 efer);
 void svm_segment_get(struct vcpu *vcpu, enum vcpu_segment index, struct segment *segment);
 void svm_segment_set(struct vcpu *vcpu, enum vcpu_segment index, const struct segment *segment);
 void svm_code_view(const struct vcpu *vcpu, struct code_view *view);
@@ -164,6 +219,20 @@ void svm_table_set(struct vcpu *vcpu, bool idt, const struct descriptor_table *t
 int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *value);
 int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 value);
 void svm_tsc_offset_changed(struct vcpu *vcpu);
+/* svm/apic.c */
+enum apic_hardware svm_apic_hardware(const struct vm *vm);	/* of a VM that is being created */
+void svm_apic_reset(struct vcpu_svm *svm);			/* after svm_set_control() */
+void svm_v_tpr_changed(struct vcpu_svm *svm);
+void svm_tpr_written(struct vcpu *vcpu, u8 tpr);		/* vcpu_ops.tpr_written */
+void svm_apic_entry(struct vcpu *vcpu);				/* vcpu_ops.apic_entry */
+
+/* After an exit, before anything looks at the local APIC: its TPR is what the guest has written to CR8. */
+static inline void svm_take_v_tpr(struct vcpu_svm *svm)
+{
+	if (unlikely((u8)svm->vmcb->control.int_control != svm->v_tpr))
+		svm_v_tpr_changed(svm);
+}
+
 /* svm/events.c */
 void svm_inject(struct vcpu *vcpu, const struct event *event);
 bool svm_interrupt_blocked(struct vcpu *vcpu);

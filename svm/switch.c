@@ -6,6 +6,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "core/cpu/speculation.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
 /*
@@ -37,7 +38,7 @@ void svm_reset_debug_registers(void)
 }
 
 /* An ASID is taken only once in a generation: nothing in the TLB bears it, unless the ids have just begun anew. */
-static void choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu)
+static __always_inline void choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu)
 {
 	struct vmcb_control *control = &svm->vmcb->control;
 	enum tlb_id_change change = tlb_id_assign(&svm->tlb_id, cpu, svm_features.asids);
@@ -51,6 +52,11 @@ static void choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu)
 	cpu->tlb_flush_pending = false;
 }
 
+void svm_choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu)
+{
+	choose_tlb_id(svm, cpu);
+}
+
 /* The processor may have kept state of the VMCB since its last VMRUN here, but not since one on another CPU. */
 static void come_to(struct vcpu_svm *svm, struct percpu *cpu)
 {
@@ -58,6 +64,8 @@ static void come_to(struct vcpu_svm *svm, struct percpu *cpu)
 	svm->bound_to = cpu;
 	svm->host_vmcb_pa = cpu->host_vmcb_pa;
 	svm->vmcb->control.clean = 0;
+	if (unlikely(svm->nested))
+		nsvm_come_to_cpu(svm);
 }
 
 void svm_vcpu_load(struct vcpu *vcpu)
@@ -99,4 +107,6 @@ void svm_vcpu_release(struct vcpu *vcpu)
 void svm_flush_translations(struct vcpu *vcpu)
 {
 	svm_flush_tlb(to_svm(vcpu));
+	if (unlikely(to_svm(vcpu)->nested))
+		nsvm_forget_asid(to_svm(vcpu), 0);
 }

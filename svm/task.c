@@ -7,6 +7,7 @@
 
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
 static void intercept(struct vcpu_svm *svm, bool on)
@@ -54,7 +55,10 @@ void svm_handle_task_switch(struct vcpu *vcpu)
 	};
 	struct insn insn;
 
-	if (software || task_switch.source != TASK_GATE) {
+	if (software && event.type != EVENT_NONE) {
+		/* L1 injects it, wherever RIP is. The old task goes on at the next RIP of L1's VMCB: nsvm_keep_injection(). */
+		task_switch.length = svm_features.nrip_save ? (u8)(control->next_rip - vcpu->exit_rip) : 0;
+	} else if (software || task_switch.source != TASK_GATE) {
 		if (emulate_fetch(vcpu, &insn))
 			return;
 		task_switch.length = insn.length;
@@ -67,6 +71,7 @@ void svm_handle_task_switch(struct vcpu *vcpu)
 	if (!emulate_task_switch(vcpu, &task_switch))
 		return;
 	svm->vmcb->control.int_state &= ~INT_SHADOW;
-	if (event.type == EVENT_NMI)
+	/* One of L1's making blocks none of L1's own: nsvm_inject(). */
+	if (event.type == EVENT_NMI && !(vcpu->l2_runs && svm->nested->nmi_of_l1))
 		svm_nmi_delivered(svm);
 }

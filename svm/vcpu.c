@@ -6,9 +6,10 @@
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "lib/string.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
-struct vcpu *svm_vcpu_create(struct vm *vm __maybe_unused)
+struct vcpu *svm_vcpu_create(struct vm *vm)
 {
 	struct vcpu_svm *svm;
 	void *fpu_image;
@@ -21,7 +22,7 @@ struct vcpu *svm_vcpu_create(struct vm *vm __maybe_unused)
 	fpu_image = pages_alloc(fpu_image_order());
 	if (fpu_image)
 		fpu_state_init(&svm->fpu, fpu_image);
-	if (!svm->vmcb || !fpu_image) {
+	if (!svm->vmcb || !fpu_image || (vm->config->nested != NESTED_OFF && nsvm_create(vm, svm))) {
 		svm_vcpu_destroy(&svm->vcpu);
 		return NULL;
 	}
@@ -34,6 +35,7 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	svm_vcpu_release(vcpu);
+	nsvm_destroy(svm);
 	if (svm->fpu.image)
 		pages_free(svm->fpu.image, fpu_image_order());
 	if (svm->vmcb)
@@ -70,7 +72,7 @@ static void intercept_pause(struct vcpu_svm *svm)
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }
 
-static void set_control(struct vcpu_svm *svm)
+void svm_set_control(struct vcpu_svm *svm)
 {
 	struct vmcb_control *control = &svm->vmcb->control;
 	const struct vm *vm = svm->vcpu.vm;
@@ -119,14 +121,21 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	const u64 caches = CR0_CD | CR0_NW;
-	u64 cr0 = CR0_ET | (init ? svm->cr0 & caches : caches);
+	u64 cr0;
 	u64 msrs[ARRAY_SIZE(kept_by_init)] = { 0 };
-	u8 flush = svm->vmcb->control.tlb_control;
+	u8 flush;
 
+	svm->efer_shown = ~EFER_SVME;
+	if (svm->nested)
+		nsvm_reset(vcpu, init);
+	cr0 = CR0_ET | (init ? svm->cr0 & caches : caches);
+	flush = svm->vmcb->control.tlb_control;
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
 		svm_msr_get(vcpu, kept_by_init[i], &msrs[i]);
 	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
-	set_control(svm);
+	svm->lme = 0;
+	svm_set_control(svm);
+	svm_apic_reset(svm);
 	svm->vmcb->control.tlb_control = flush;
 	set_reset_state(&svm->vmcb->save);
 	for (unsigned i = 0; init && i < ARRAY_SIZE(msrs); i++)
@@ -146,7 +155,8 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 	vcpu->regs[REG_RDX] = cpuid(1).eax;
 	vcpu->regs_available = 0;
 	vcpu->regs_dirty = 0;
-	svm->nmi_masked = svm->iret_pending = svm->stepping = false;
+	svm->nmi_masked = svm->stepping = false;
+	svm_set_iret_pending(svm, false);
 }
 
 void svm_pause_exits(struct vcpu *vcpu, bool on)

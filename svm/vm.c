@@ -17,6 +17,7 @@ int svm_vm_create(struct vm *vm)
 	svm->msrpm = pages_alloc(MSRPM_ORDER);
 	if (!svm->iopm || !svm->msrpm)
 		return -ENOMEM;
+	vm->apic_hardware = svm_apic_hardware(vm);
 	memset(svm->iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
 	memset(svm->msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
 	return tdp_create(vm);
@@ -35,8 +36,7 @@ void svm_vm_destroy(struct vm *vm)
 	vm->vendor = NULL;
 }
 
-/* The bit of reads, in three ranges of 8192 MSRs; the bit of writes follows it. -1: the map lacks the MSR. */
-static int msrpm_bit(u32 msr)
+int svm_msrpm_bit(u32 msr)
 {
 	static const u32 starts[] = { 0, 0xc0000000, 0xc0010000 };
 
@@ -50,9 +50,10 @@ static int msrpm_bit(u32 msr)
 void svm_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write)
 {
 	struct svm_vm *svm = vm->vendor;
-	int bit = msrpm_bit(msr);
+	int bit = svm_msrpm_bit(msr);
 
 	if (bit < 0)
 		return;
 	svm->msrpm[bit / 8] &= (u8)~(read << (bit % 8) | write << (bit % 8 + 1));
+	svm->msrpm_open[bit / 64 / 64] |= BIT_ULL(bit / 64 % 64);
 }

@@ -43,6 +43,9 @@ enum intercept_misc2 {
 	INTERCEPT_RDPRU = BIT(14),
 };
 
+/* intercept_misc3 */
+#define INTERCEPT_INVPCID BIT(2)
+
 #define INTERCEPT_CR_READ(n)  BIT(n)
 #define INTERCEPT_CR_WRITE(n) BIT(16 + (n))
 
@@ -50,11 +53,13 @@ enum intercept_misc2 {
 enum { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 
 /* int_control */
+#define V_TPR		0xffull
 #define V_IRQ		BIT_ULL(8)
 #define V_INTR_PRIO(p)	((u64)(p) << 16)
 #define V_IGN_TPR	BIT_ULL(20)
 #define V_INTR_MASKING	BIT_ULL(24)
 #define V_NMI_ENABLE	BIT_ULL(26)
+#define V_INTR_VECTOR	(0xffull << 32)
 
 /* int_state */
 #define INT_SHADOW BIT_ULL(0)
@@ -262,6 +267,7 @@ enum {
 #define IOIO_PORT(i)   ((u16)((i) >> 16))
 
 /* EXITINFO1 of VMEXIT_NPF: a page-fault error code, and: */
+#define NPF_FINAL      BIT_ULL(32)
 #define NPF_GUEST_WALK BIT_ULL(33)
 
 /* EXITINFO1 of VMEXIT_CR_*, with decode assists: a MOV, and its general register */

@@ -8,7 +8,27 @@ bits 64
 section .text
 
 extern svm_exit_fastpath
+extern svm_access_in_stub
 extern svm_exit_in_stub
+
+; In:       RAX  the VMCB's physical address, RDI  svm; all else of the guest but what LOAD_CLOBBERED_REGISTERS loads
+;           [RSP] svm
+; Out:      RDI  svm
+;           EAX  enum svm_fastpath, and the flags of a comparison with 0: if not greater, the exit has not been handled
+; Clobbers: what the guest changes, then as a C function
+%macro ENTER_AND_TRY_FAST_PATH 0
+	LOAD_CLOBBERED_REGISTERS
+
+	vmrun			; RAX
+
+	mov	rax, [rsp]
+	mov	[rax + VCPU_RDI], rdi
+	mov	rdi, rax
+	SAVE_CLOBBERED_REGISTERS
+	call	svm_exit_fastpath
+	mov	rdi, [rsp]
+	test	eax, eax
+%endmacro
 
 ; enum exit_fastpath svm_vmenter(struct vcpu_svm *svm)
 ;
@@ -29,24 +49,28 @@ svm_vmenter:
 	ENTER_FROM_C
 	push	rdi
 
+.load_kept:
+	LOAD_KEPT_REGISTERS
 .load:
 	mov	rax, [rdi + VCPU_SVM_VMCB_PA]
 	vmload			; RAX
+	ENTER_AND_TRY_FAST_PATH
+	jng	.long_way
 
-.enter:
-	LOAD_GUEST_REGISTERS
+	; As svm_entered(), once: the fast path leaves nothing for the entries after it.
+	mov	rcx, [rdi + VCPU_SVM_VMCB]
+	mov	qword [rcx + VMCB_EVENT_INJECTION], 0
+	mov	byte [rcx + VMCB_TLB_CONTROL], TLB_KEEP
+	mov	dword [rcx + VMCB_CLEAN], CLEAN_ALL
 
-	vmrun			; RAX
-
-	mov	rax, [rsp]
-	SAVE_GUEST_REGISTERS
-
-	mov	rdi, rax
-	call	svm_exit_fastpath
-	mov	rdi, [rsp]
-	test	al, al
+.again:
 	mov	rax, [rdi + VCPU_SVM_VMCB_PA]
-	jnz	.enter
+	ENTER_AND_TRY_FAST_PATH
+	jg	.again
+
+.long_way:
+	mov	ecx, eax
+	mov	rax, [rdi + VCPU_SVM_VMCB_PA]
 
 	; this_cpu() needs the host's GS base, in a crash report too: load it first of all.
 	vmsave			; RAX
@@ -55,14 +79,32 @@ svm_vmenter:
 
 	cli
 	stgi
+	test	ecx, ecx
+	js	.access
+
+.handler:
+	SAVE_KEPT_REGISTERS
 	call	svm_exit_in_stub
 	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
 	jne	.leave
 	clgi
 	sti
 	mov	rdi, [rsp]
+	jmp	.load_kept
+
+.access:
+	call	svm_access_in_stub
+	mov	rdi, [rsp]
+	test	eax, eax
+	jz	.handler
+	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
+	jne	.handled
+	clgi
+	sti
 	jmp	.load
 
+.handled:
+	SAVE_KEPT_REGISTERS
 .leave:
 	pop	rdi
 	LEAVE_TO_C

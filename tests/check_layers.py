@@ -21,14 +21,14 @@ MAY_INCLUDE = {
 # A device model reaches its guest through these only, so that it can move out of ring 0 some day.
 DEVICE_FACING = {f"core/{name}.h" for name in
                  ("device", "mem/guest_mem", "vtimer", "pace", "irqchip", "posted", "startup", "vm_alloc", "vm_console",
-                  "vm_log")}
+                  "vm_log", "work", "vm_devices", "disk", "random")}
 # Within a folder: its subfolders, the lowest first. Each may include those before it. Files at the top of
 # arch and dev may include all subfolders; files at the top of core and its subfolders may include each other,
 # except that nothing at the top of core may call the emulator, which is built on it.
 ORDER = {
     "arch": ("cpu", "mem", "fault", "pci", "bootinfo", "acpi", "time", "apic", "console"),
     "core": ("mem", "observe", "cpu", "emulate", "load"),
-    "dev": ("isa", "irq", "pci", "firmware"),
+    "dev": ("isa", "irq", "pci", "net", "virtio", "firmware"),
 }
 # Exceptions that include upward, with the reason: a header that any file may include, or one file's.
 UPWARD = {

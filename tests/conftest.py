@@ -32,6 +32,19 @@ class Run:
     seconds: float
 
 
+def all_passed(text, vms):
+    """The guests' own verdicts, by their exit status: a log line can come in the middle of what the front prints."""
+    assert not re.search("FAIL", text), re.findall(r"FAIL.*", text)
+    for vm in vms:
+        assert re.search(rf"^\[[^\]]* {vm}\] vm ended: debug exit, status 0x0$", text, re.MULTILINE), vm
+
+
+def front_text(text):
+    """What VMs in front have printed, as one line, without what came in the middle of it; then the others' lines."""
+    other = re.compile(r"^(?:\[ *\d+\.\d+ cpu|\[console: |\w+\| ).*\n", re.MULTILINE)
+    return other.sub("", text).replace("\n", "") + "\n" + "".join(other.findall(text))
+
+
 def damage(path):
     """A bzImage that ends in the middle, as after an interrupted download."""
     path.parent.mkdir(parents=True, exist_ok=True)

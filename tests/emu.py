@@ -24,6 +24,7 @@ import time
 import tty
 
 import emulators
+import image
 import labnet
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -388,8 +389,9 @@ def mebibytes(text):
 
 
 def machine_memory(args):
-    """In MiB: the VMs' memory, what Lamina and the boot loader need, and the images of further VMs and CPUs."""
-    return args.vms * args.mem + 256 + (args.vms - 1) * 48 + args.smp
+    """In MiB: the VMs' memory, what Lamina and the boot loader need, the images of further VMs and CPUs, and disks."""
+    return args.vms * args.mem + 256 + (args.vms - 1) * 48 + args.smp + \
+        (image.disk_memory(args.disk, args.vms) if args.disk else 0)
 
 
 def without_race(installed):
@@ -411,6 +413,7 @@ def main():
     parser.add_argument("--mem", type=mebibytes, default=512, metavar="SIZE",
                         help="a VM's memory, like 512M; the machine gets that of all VMs, and more for the rest")
     parser.add_argument("--vms", type=int, default=1, help="how many VMs the image has")
+    parser.add_argument("--disk", action="append", default=[], help="a disk of each VM, as for image.py")
     parser.add_argument("--log", help="a file for what the serial port says")
     parser.add_argument("--smp", type=int, default=1, help="how many CPUs the machine has")
     parser.add_argument("--timeout", type=int, default=0, help="give up after so many seconds")

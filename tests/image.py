@@ -4,6 +4,7 @@
 import argparse
 import collections
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -33,7 +34,7 @@ TEXT_UNDER_BIOS = """\
 		set gfxpayload=text
 	fi"""
 SMALL = ["-d", "/usr/lib/grub/i386-pc", "--themes=", "--locales=", "--fonts=",
-         "--install-modules=normal multiboot multiboot2 linux gzio iso9660 biosdisk serial terminal mmap vbe wrmsr"]
+         "--install-modules=normal multiboot multiboot2 linux linux16 gzio iso9660 biosdisk serial terminal mmap vbe wrmsr"]
 
 
 def quote(text):
@@ -96,16 +97,69 @@ def qemu_arguments(kernel, cmdline, modules):
     return ["-kernel", str(kernel), "-append", cmdline, *(("-initrd", ",".join(lines)) if lines else ())]
 
 
+def size_of(text):
+    """A size like 64M or 1G, in bytes."""
+    return int(text[:-1]) << {"K": 10, "M": 20, "G": 30}[text[-1]]
+
+
+def disk_file(disk):
+    """The image that a value of DISK= names, FILE[,cow=SIZE|,ro], or None for ram,size=SIZE."""
+    file = disk.partition(",")[0]
+    return None if file == "ram" else pathlib.Path(file)
+
+
+def disk_memory(disks, vms):
+    """How many MiB these disks take: each image once, and of each VM what it may write."""
+    images = {disk_file(disk) for disk in disks} - {None}
+    total = sum(file.stat().st_size for file in images)
+    for disk in disks:
+        written = re.search(r",(?:cow|size)=(\w+)", disk)
+        total += vms * (size_of(written[1]) if written else 0 if disk.endswith(",ro") else 64 << 20)
+    return (total >> 20) + 1
+
+
+def disk_name(file):
+    """What the configuration calls an image."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", file.stem)[:23]
+
+
+def device_keys(disks, nets):
+    keys = []
+    for disk in disks:
+        file, _, options = disk.partition(",")
+        keys.append(f" disk={disk_name(disk_file(disk)) if disk_file(disk) else file}" + (options and f",{options}"))
+    return "".join([*keys, *(f" net={net}" for net in nets)])
+
+
+def disk_modules(disks):
+    """Each image once."""
+    files = dict.fromkeys(filter(None, map(disk_file, disks)))
+    return [Module(file, f"{number}-{file.name}", f"role=disk name={disk_name(file)}")
+            for number, file in enumerate(files)]
+
+
 def linux_vms(args):
     """The modules of all VMs: the same two files on the disc for each of them."""
-    keys = f"mem={args.mem}" + (f" vcpus={args.vcpus}" if args.vcpus > 1 else "")
+    keys = f"mem={args.mem}" + (f" vcpus={args.vcpus}" if args.vcpus > 1 else "") + device_keys(args.disk, args.net)
     modules = []
     for number in range(1, args.vms + 1):
         name = args.vm if number == 1 else f"{args.vm}{number}"
         modules.append(Module(args.kernel, "kernel", f"vm={name} role=kernel {keys} -- {args.guest_cmdline}"))
         if args.initrd:
             modules.append(Module(args.initrd, "initrd", f"vm={name} role=initrd"))
-    return modules
+    return modules + disk_modules(args.disk)
+
+
+def demo_vms(args):
+    """Two VMs on one root image, each with an overlay, which copy files to each other over one network."""
+    modules = []
+    for name, own, other in (("a", "10.0.0.1", "10.0.0.2"), ("b", "10.0.0.2", "10.0.0.1")):
+        modules += [Module(args.kernel, "kernel",
+                           f"vm={name} role=kernel mem={args.mem}{device_keys(args.disk, args.net)} -- "
+                           f"{args.guest_cmdline} root=/dev/vda rw init=/usr/local/sbin/plain "
+                           f"name={name} ip={own}/24 demo={other}"),
+                    Module(args.initrd, "initrd", f"vm={name} role=initrd")]
+    return modules + disk_modules(args.disk)
 
 
 def main():
@@ -120,8 +174,13 @@ def main():
     parser.add_argument("--vms", type=int, default=1, help="how many VMs")
     parser.add_argument("--vcpus", type=int, default=1, help="CPUs of each VM")
     parser.add_argument("--mem", default="512M", help="memory of each VM")
+    parser.add_argument("--disk", action="append", default=[], metavar="FILE[,cow=SIZE|,ro]|ram,size=SIZE",
+                        help="a disk of each VM; may be repeated")
+    parser.add_argument("--net", action="append", default=[], metavar="SWITCH[,OPTION]",
+                        help="a network port of each VM; may be repeated")
+    parser.add_argument("--demo", action="store_true", help="two VMs that copy files to each other; see tests/linux/root.sh")
     args = parser.parse_args()
-    build(args.output, args.lamina, args.cmdline, linux_vms(args))
+    build(args.output, args.lamina, args.cmdline, (demo_vms if args.demo else linux_vms)(args))
 
 
 if __name__ == "__main__":

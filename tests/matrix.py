@@ -34,6 +34,11 @@ QEMU_7 = Setup("qemu-7.2-svm", "qemu-7.2", "EPYC")
 BOCHS_2_VMX = Setup("bochs-2.7-vmx", "bochs-2.7", "corei7_skylake_x", SLOW)
 BOCHS_2_SVM = Setup("bochs-2.7-svm", "bochs-2.7", "ryzen", SLOW)
 OLD_SETUPS = (QEMU_7, BOCHS_2_VMX, BOCHS_2_SVM)
+# The work of guests' local APICs by software, and by the processor. Not for Linux: where an interrupt of the host is pending
+# and RFLAGS.IF is clear, Bochs (2.7, 3.0) delivers a virtual interrupt instead of the exit, for example right behind SYSCALL.
+BOCHS_VMX_APIC_OFF = BOCHS_VMX._replace(name="bochs-vmx-apicv-off", options=" apicv=off")
+BOCHS_VMX_APIC_FULL = BOCHS_VMX._replace(name="bochs-vmx-apicv-full", options=" apicv=full")
+BOCHS_2_VMX_APIC_FULL = BOCHS_2_VMX._replace(name="bochs-2.7-vmx-apicv-full", options=" apicv=full")
 # The guests compare clocks with each other, so time is counted in instructions in QEMU, too: 62.5 million
 # per second. Then a busy build machine does not matter. Some guests wait for clocks that tick once a second:
 # a higher number would only make them take longer.
@@ -125,6 +130,7 @@ class Guest:
     seconds: int = 60            # its time limit, so that the other VMs run, too
     cannot: tuple = ()           # (machine, reason) pairs: where it cannot work
     vcpus: int = 1
+    keys: str = ""               # more keys of its module's line, with a space before each
 
     def __str__(self):
         return self.name
@@ -132,7 +138,7 @@ class Guest:
     def module(self):
         return Module(f"guests/{self.image or self.name}.elf",
                       f"vm={self.name} mem=16M limit={self.seconds}"
-                      f"{f' vcpus={self.vcpus}' if self.vcpus > 1 else ''} -- {self.cmdline}")
+                      f"{f' vcpus={self.vcpus}' if self.vcpus > 1 else ''}{self.keys} -- {self.cmdline}")
 
 
 def checked(name, verdict=None, **rest):
@@ -173,6 +179,19 @@ SPINNING = tuple(
                  ((BOCHS_SVM, NO_INTERRUPT_WITH_IF_0),))
     for number, exit in enumerate(("cpuid", "rdmsr", "out", "mmio"), 1) for interrupts in (0, 1))
 
+# Guests that are hypervisors. The same images run on the emulators themselves: tests/guests/native.
+NESTED_SVM = (checked("nestedsvm", keys=" nested=on"),)
+# Random changes of the VMCB, many of which the emulators themselves would not survive.
+NESTED_SVM_FUZZ = (checked("nestedsvmfuzz", keys=" nested=on", cmdline="rounds=10000", seconds=240),)
+# Another CPU writes to the VMCB meanwhile, and resets the hypervisor's CPU.
+NESTED_SVM_RACE = (checked("nestedsvmrace", "nestedsvmfuzz", image="nestedsvmfuzz", keys=" nested=on", cmdline="race=60",
+                           seconds=240, vcpus=2),)
+NESTED_VMX_INITS = (checked("nestedl2-inits", "nestedl2", image="nestedl2", keys=" nested=on", cmdline="inits=100",
+                            seconds=120, vcpus=2),)
+NESTED_VMX = (checked("nestedvmx", keys=" nested=on"), checked("nestedl2", keys=" nested=on"),
+              checked("nestedl2-mutations", "nestedl2", image="nestedl2", keys=" nested=on", cmdline="mutations=500 seed=1"),
+              checked("nestedl2-evmcs", "nestedl2", image="nestedl2", keys=" nested=evmcs"),
+              checked("nestedvmx-off", "nestedvmx", image="nestedvmx"))
 
 
 def boot_guests(name, setup, guests, options):
@@ -187,11 +206,24 @@ def boot_guests(name, setup, guests, options):
 GUEST_BOOTS = {boot_guests(name, setup, guests, options): guests
                for name, setups, guests, options in (
                    ("guests", GUEST_SETUPS, CHECKED_GUESTS, Boot.options),
+                   ("guests-timers-late", (in_counted_time(QEMU_SVM), BOCHS_VMX, BOCHS_SVM),
+                    tuple(guest for guest in CHECKED_GUESTS if guest.name in ("timer", "ticks")),
+                    f"timeradvance=off {Boot.options}"),
                    ("spinning", (QEMU_SVM, BOCHS_VMX, BOCHS_SVM), SPINNING, Boot.options),
                    # The checks take many instructions, and these guests measure time: so a faster clock.
                    ("guests-checked", FAST_GUEST_SETUPS, CHECKED_GUESTS, CHECKED),
+                   # What the fast path does, the handlers do.
+                   ("guests-without-fastpath", tuple(map(fast, (in_counted_time(QEMU_SVM), BOCHS_VMX, BOCHS_SVM))),
+                    CHECKED_GUESTS, Boot.options + " fastpath=off"),
                    ("endings", GUEST_SETUPS, ENDINGS, CHECKED),
-                   ("guests", tuple(in_counted_time(setup) for setup in (BOCHS_VMX_NEW, *OLD_SETUPS)),
+                   ("nested", tuple(map(in_counted_time, (QEMU_SVM, QEMU_7, BOCHS_SVM))), NESTED_SVM, CHECKED),
+                   ("nested-fuzz", (QEMU_SVM, fast(BOCHS_SVM)), NESTED_SVM_FUZZ, Boot.options),
+                   ("nested-noshadow", (BOCHS_VMX,), NESTED_VMX[:2], CHECKED + " vmx.noshadow"),
+                   # With exits handled in the entry stub, as checks of entries do not allow it.
+                   ("nested-unchecked", (BOCHS_VMX,), NESTED_VMX, Boot.options),
+                   ("nested", (BOCHS_VMX, in_counted_time(BOCHS_VMX_NEW), in_counted_time(BOCHS_2_VMX)), NESTED_VMX, CHECKED),
+                   ("guests", tuple(in_counted_time(setup) for setup in (
+                        BOCHS_VMX_NEW, BOCHS_VMX_APIC_OFF, BOCHS_VMX_APIC_FULL, BOCHS_2_VMX_APIC_FULL, *OLD_SETUPS)),
                     CHECKED_GUESTS, Boot.options))
                for setup in setups}
 # More boots on the old versions and other models, for make check-long.
@@ -230,8 +262,9 @@ SMP_GUESTS = tuple(
         ("smpflood-text", "smpflood", "what=2 ms=50"), ("smpflood-devices", "smpflood", "what=3 ms=200")))
 SMP_X2APIC_GUESTS = tuple(dataclasses.replace(guest, name=f"{guest.name}-x2apic", cmdline=f"x2apic=1 {guest.cmdline}")
                           for guest in SMP_GUESTS if guest.image in ("smpstart", "smpipi", "smpcpuid", "smpirq"))
-SMP_SETUPS = (with_cpus(QEMU_SVM, 4), QEMU_SVM, with_cpus(BOCHS_VMX, 2), with_cpus(BOCHS_SVM, 2))
-LONG_SMP_SETUPS = (with_cpus(BOCHS_VMX, 4), BOCHS_VMX)
+SMP_SETUPS = (with_cpus(QEMU_SVM, 4), QEMU_SVM, with_cpus(BOCHS_VMX, 2), with_cpus(BOCHS_SVM, 2),
+              with_cpus(BOCHS_VMX_APIC_OFF, 2), with_cpus(BOCHS_VMX_APIC_FULL, 2))
+LONG_SMP_SETUPS = (with_cpus(BOCHS_VMX, 4), with_cpus(BOCHS_VMX_APIC_FULL, 4), BOCHS_VMX)
 
 
 def boot_smp_guests(name, setup, guests, long=False):
@@ -259,11 +292,14 @@ SMP_GUEST_BOOTS.update({
         dataclasses.replace(SMP_GUESTS[1], cmdline="rounds=100000", seconds=1200),
         dataclasses.replace(SMP_GUESTS[4], cmdline="rounds=100000", seconds=1200)),)})
 GUEST_BOOTS.update(SMP_GUEST_BOOTS)
+GUEST_BOOTS.update({
+    dataclasses.replace(boot_guests("nested-race", with_cpus(setup, 2), guests, Boot.options), memory=256): guests
+    for setup, guests in ((QEMU_SVM, NESTED_SVM_RACE), (fast(BOCHS_SVM), NESTED_SVM_RACE), (fast(BOCHS_VMX), NESTED_VMX_INITS))})
 
 # Checks that fail in a guest because of a bug of that emulator: which, how often, and why. If a check does
 # not fail as listed, for example because a newer version has fixed the bug, the test fails.
 Deviation = collections.namedtuple("Deviation", "emulator guest check count reason")
-QEMU_CR_READ = "QEMU 10.0 looks at the intercept of CR0's reads where CR4 or CR8 is read"
+QEMU_CR_READ = "QEMU 10.0 looks at the intercept of CR0's reads where CR4 is read"
 QEMU_EXT = "QEMU 10.0 leaves EXT out of the error code of a fault at an event's delivery"
 QEMU_INTO = "QEMU 10.0 executes INTO in 64-bit mode"
 QEMU_BT = "QEMU raises no #DB for a TSS's T bit"
@@ -271,8 +307,6 @@ QEMU_ACCESSED = "QEMU leaves the accessed bit alone where a task switch loads a 
 QEMU_TASKS = "QEMU intercepts no task switches, so that nothing shows the IRET to another task before the next exit"
 QEMU_VMX = "QEMU 10.0 executes VMX's instructions on memory as nothing"
 DEVIATIONS = (
-    Deviation("qemu", "longmode", "CR8 keeps a priority", 1, QEMU_CR_READ),
-    Deviation("qemu", "timer", "CR8 is TPR's upper half", 2, QEMU_CR_READ),
     Deviation("qemu", "smpstart", "CR4 is 0", 1, QEMU_CR_READ),
     Deviation("qemu", "exceptions", "... with its error code", 2, QEMU_EXT),
     Deviation("qemu", "exceptions", "INTO is no instruction in 64-bit mode", 1, QEMU_INTO),
@@ -288,10 +322,26 @@ FIXED_LATER = {"qemu": ("QEMU doubles the vector in long mode", "QEMU raises #UD
                    "QEMU does not arm them below a hypervisor")}
 
 
+# If a CPU's time slice in QEMU (7.2 and, by its source, 10.0) ends right after the injection of an interrupt,
+# QEMU delivers the interrupt a second time, with EXITINTINFO's type of an exception (0x351 for vector 0x51) and
+# with IF clear. That depends on the count of instructions and on when devices' threads run. The guests' library
+# hands no such interrupt to a handler; this check of it may fail in QEMU, or pass.
+DELIVERED_TWICE = "interrupts come only while IF is set"
+
+
 def deviations(emulator, guest):
     """{name of a check: how often it fails in that guest}."""
     return collections.Counter({known.check: known.count for known in DEVIATIONS
                                 if (known.emulator, known.guest) == (emulator, guest)})
+
+
+def failed_checks(emulator, part):
+    """{name of a check: how often it failed}, without the one that fails in QEMU at times, and how many all in all."""
+    failed = collections.Counter(re.findall(r"^FAIL (.*?)(?:: got .*)?$", part, re.MULTILINE))
+    total = failed.total()
+    if emulator.startswith("qemu"):
+        del failed[DELIVERED_TWICE]
+    return failed, total
 
 # ---------------------------------------------------------------------------
 # Linux, from its first line to its power-off.
@@ -299,14 +349,17 @@ def deviations(emulator, guest):
 PROMPT = r"^~ # "
 LINUX = (Module("linux/vmlinuz", "vm=linux role=kernel mem=256M -- console=ttyS0"),
          Module("linux/initramfs", "vm=linux role=initrd"))
-# Warnings that Linux prints on any machine like this: about vulnerabilities of these processors without
-# newer microcode, and about PCI without memory-mapped configuration space.
-EXPECTED_WARNINGS = "Speculative Return Stack Overflow|RETBleed|MMCONFIG"
+# Warnings that Linux prints on any machine like this: about vulnerabilities of these processors without newer microcode.
+EXPECTED_WARNINGS = "Speculative Return Stack Overflow|RETBleed"
 LINUX_STEPS = (
     Step("", PROMPT),
     Step("echo $((6*7)) $(uname -s)\r", PROMPT, r"^42 Linux$"),
     Step("cat /sys/devices/system/clocksource/clocksource0/current_clocksource\r", PROMPT, r"^tsc$"),
-    Step("time sleep 2\r", PROMPT, r"^real\s+0m 2\.[0-4]\d*s$"),
+    # In QEMU time passes, too, while a busy build machine runs something else.
+    Step("time sleep 2\r", PROMPT, r"^real\s+0m 2\.\d+s$"),
+    # The bus in memory: MCFG, and the DSDT's reservation, without which Linux does not use it.
+    Step("grep -E -A1 'MMCONFIG|ECAM' /proc/iomem; cd /sys/bus/pci/devices; echo *; cd\r", PROMPT,
+         r"^c0000000-c00fffff : PCI (?:MMCONFIG|ECAM) 0000 \[bus 00-00\]\s+c0000000-c00fffff : pnp [\s\S]*^0000:00:00\.0 0000:00:01\.0"),
     Step(f"dmesg -r | grep '^<[0-4]>' | grep -vE '{EXPECTED_WARNINGS}' || echo none\r", PROMPT,
          r"^none$"),
     Step("poweroff\r", ENDED_WELL),
@@ -418,6 +471,7 @@ SMP_LINUX_BOOTS = (
     *(linux_with(vcpus, with_cpus(QEMU_SVM, 4)) for vcpus in (1, 2, 4, 8)),
     linux_with(4, QEMU_SVM), linux_with(4, with_cpus(UEFI, 4)), linux_with(4, with_cpus(QEMU_X2APIC, 4)),
     linux_with(2, fast(with_cpus(BOCHS_VMX, 2))), linux_with(2, fast(with_cpus(BOCHS_SVM, 2))),
+    linux_with(2, fast(with_cpus(BOCHS_VMX_APIC_OFF, 2))), linux_with(1, fast(BOCHS_VMX_APIC_OFF)),
     linux_with(4, fast(BOCHS_VMX), long=True), linux_with(4, fast(with_cpus(BOCHS_VMX_NEW, 4)), long=True),
     *(linux_with(vcpus, fast(with_cpus(setup, cpus)), long=True) for setup in (BOCHS_VMX, BOCHS_SVM)
       for cpus in (2, 4) for vcpus in (1, 2, 4, 8) if (vcpus, cpus) != (2, 2)),
@@ -427,6 +481,22 @@ SMP_LINUX_BOOTS = (
 # From a disk and by PXE.
 
 TO_THE_SHELL = (*LINUX_STEPS[:2], LINUX_STEPS[-1])
+
+
+NO_PCI_WARNINGS = "PCI: Fatal: No config space access|PCI: System does not support PCI"
+
+
+def linux_without_pci(setup):
+    """The serial port and all that is not on the bus go on; the end is ACPI's."""
+    module, initramfs = LINUX
+    return Boot("linux-no-pci", setup, (
+        Module(module.file, module.cmdline.replace("role=kernel", "role=kernel pci=none")), initramfs), (
+            *LINUX_STEPS[:2],
+            Step("ls /sys/bus/pci/devices | wc -l; grep -c PCI /proc/iomem /proc/ioports\r", PROMPT,
+                 r"^0\s+/proc/iomem:0\s+/proc/ioports:0$"),
+            Step(f"dmesg -r | grep '^<[0-4]>' | grep -vE '{EXPECTED_WARNINGS}|{NO_PCI_WARNINGS}' || echo none\r",
+                 PROMPT, r"^none$"), LINUX_STEPS[-1]),
+        absent=LINUX_COMPLAINTS, limit=240, memory=512)
 
 
 def booting_from(medium, setup):
@@ -453,13 +523,14 @@ KERNEL_BOOTS = tuple(
         ("686", "i686", "kernels/initramfs-686"), ("686-pae", "i686", "kernels/initramfs-686")))
 
 # Xen up to the shell of its dom0, a kernel with two modules. Its real-mode code asks a BIOS, which is not there.
-XEN_BOOT = Boot("xen", QEMU_SVM, (
+XEN_BOOTS = tuple(Boot("xen", setup, (
     Module("kernels/xen", "vm=xen role=kernel mem=768M -- console=com1 com1=115200,8n1 no-real-mode"),
     Module("kernels/vmlinuz-full", "vm=xen role=module -- console=hvc0"),
     Module("linux/initramfs", "vm=xen role=module")), (
         Step("", PROMPT, r"^\(XEN\) Bootloader: Lamina"),
         Step("dmesg | grep Hypervisor\r", PROMPT, r"Hypervisor detected: Xen PV"),
         Step("poweroff\r", ENDED_WELL)), absent=LINUX_COMPLAINTS, limit=600, memory=1100, long=True)
+    for setup in (QEMU_SVM, fast(BOCHS_VMX), fast(BOCHS_SVM)))
 
 MEDIA_BOOTS = (
     linux_from(media.SATA, QEMU_SVM),
@@ -504,6 +575,10 @@ MODULE_LINES = (
 OTHER_BOOTS = (
     *(failing("bare", setup, r"no guest: .*module2", modules=()) for setup in SETUPS),
     Boot("uefi", UEFI, ONE_GUEST, lines=(RAN, ENDED_WELL), options=CHECKED, limit=90, memory=512),
+    # Of several CPUs those that have nothing else to do help to clear the memory of a VM.
+    Boot("cleared-by-others", with_cpus(QEMU_SVM, 4), (Module("guests/debugexit.elf", "vm=one mem=256M"),),
+         lines=(r"one\] other CPUs have cleared [1-9]\d* of its 256 MiB", RAN, ENDED_WELL),
+         options=f"loglevel=debug {Boot.options}", limit=90, memory=512),
     *(Boot("disk", booting_from(disk, setup), ONE_GUEST, lines=(RAN, ENDED_WELL), limit=90, memory=512)
       for setup in (QEMU_SVM, UEFI) for disk in media.DISKS),
 
@@ -527,14 +602,22 @@ OTHER_BOOTS = (
     *(Boot("boot-sectors", setup, (Module("guests/biosticks.bin", "vm=ticks mem=16M limit=30 vga=lines"),
                                    Module("guests/bootsect.bin", "vm=sector mem=16M limit=30")),
            lines=(r"^guest biosticks: 9 passed, 0 failed", r"^on the screen\.$", r"ticks\] vm ended: debug exit, status 0x0$", STOPPED,
-                  error_line("BIOS call INT 10h with AX 0E48h at 0000:7c16: Lamina has no BIOS services", "sector")))
+                  error_line("BIOS call INT 10h with AX 0E48h at 0000:7c1a: Lamina has no BIOS services", "sector")))
       for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     # The list is the last thing that is printed, so that it stays on the screen.
     Boot("help", QEMU_SVM, ONE_GUEST, options=f"help bootloop=0 {Boot.options}",
          lines=(error_line("bootloop=0: expected bootloop=N: .*1 to 999 times"), r"limit=SECONDS",
                 r"Lamina: stopped: the option help lists the options"),
          absent=(r"first entry", r"limit=SECONDS(?s:.*)local APIC:")),
-    Boot("modules", QEMU_SVM, modules_of_mbinfo("mb1", "mb2", "pvh"), lines=(*MODULE_LINES, ENDED_WELL)),
+    *(Boot("modules", setup, modules_of_mbinfo("mb1", "mb2", "pvh"), lines=(*MODULE_LINES, ENDED_WELL))
+      for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
+    # Kernels that are linked for other addresses than those that they are loaded to: 1 GiB and more.
+    *(Boot("virtual-segments", setup, tuple(
+        Module(f"guests/debugexit-{kind}-{entry}.elf", f"vm={kind}-{entry} mem=16M limit=30")
+        for kind in ("mb1", "mb2") for entry in ("virtual", "physical")), lines=(*(
+            rf"^\[.* {kind}-{entry}\] vm ended: debug exit, status 0x0$"
+            for kind in ("mb1", "mb2") for entry in ("virtual", "physical")), ENDED_WELL))
+      for setup in (QEMU_SVM, BOCHS_VMX, BOCHS_SVM)),
     # A kernel that prints to the text screen alone.
     Boot("memtest", QEMU_SVM, (Module("linux/memtest86+", "vm=memtest mem=16M vga=lines"),), (
         Step("", r"Memtest86\+ v\d"), Step("", r"Testing: \d+KB - "), Step("\x1fv", r"^\[screen: 80 columns, 25 rows"),
@@ -559,4 +642,5 @@ OTHER_BOOTS = (
     ), lines=(error_line("colour"), error_line("12Q"), error_line("lonely"), RAN, STOPPED)),
 )
 
-BOOTS = (*LINUX_BOOTS, *LINUX_CHECKED, RESET, *KERNEL_BOOTS, XEN_BOOT, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS, *SMP_LINUX_BOOTS)
+BOOTS = (*LINUX_BOOTS, linux_without_pci(QEMU_SVM), *LINUX_CHECKED, RESET, *KERNEL_BOOTS, *XEN_BOOTS, *MEDIA_BOOTS, *GUEST_BOOTS, *OTHER_BOOTS,
+         *SMP_LINUX_BOOTS)

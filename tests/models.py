@@ -162,12 +162,6 @@ BOCHS_PANICS = {(name, "longmode"): matrix.WP_PANIC for name in ("tigerlake", "s
 ERRORS_OF_EMULATORS = {
     ("phenom_8650_toliman", "cpuid", "POPCNT"): "Bochs announces POPCNT and raises #UD at it",
 }
-# If a CPU's time slice in QEMU (7.2 and, by its source, 10.0) ends right after the injection of an interrupt,
-# QEMU delivers the interrupt a second time, with EXITINTINFO's type of an exception (0x351 for vector 0x51).
-# That depends on the count of instructions and on when devices' threads run, so these checks, which count
-# interrupts, may fail with a vector twice, or pass. (guest, check): what they find then.
-DELIVERED_TWICE = {("timer", "a pending IPI does not let HLT sleep"): ("0x5151",),
-                   ("timer", "IPIs come by priority"): ("0x71615151", "0x71616151", "0x71716151")}
 
 
 def bochs_offers():

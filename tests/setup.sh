@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Install the packages for building, running and testing, on Debian and its derivatives.
-# Prints nothing when all are installed. Usage: setup.sh [check]
-#	without "check": what "make run" needs; with it: what "make check" needs too.
+# Prints nothing when all are installed. Usage: setup.sh [check|root]
+#	without a word: what "make run" needs; check: what "make check" needs too; root: what tests/linux/root.sh needs too.
 set -eu
 
 # A file or command that proves that a package is installed, then the package.
@@ -39,6 +39,11 @@ ip iproute2
 setpriv util-linux
 /usr/lib/ipxe/ipxe.efi ipxe
 /usr/lib/python3/dist-packages/labgrid/__init__.py python3-labgrid"
+
+[ "${1-}" != root ] || need="$need
+mmdebstrap mmdebstrap
+/sbin/mkfs.ext4 e2fsprogs
+ssh-keygen openssh-client"
 
 missing=$(echo "$need" | while read -r proof package; do
 	[ -n "$proof" ] || continue

@@ -51,13 +51,14 @@ BOCHS_WINDOW = Deviation(
     r"MOV SS: behind the next instruction)", 3,
     "Bochs gives no VINTR exit where IF is set at VMRUN")
 
-# Bochs 2.7 and 3.0 have the same bugs.
+# Bochs 2.7 and 3.0 have the same bugs. None with apicv=full: both do not write the IDT-vectoring information where the
+# delivery of a virtual interrupt is cut off, and these guests cut off each kind of delivery.
 BOCHS_SVM = (BOCHS_IF_0_SVM, BOCHS_SHADOW_IPI, BOCHS_INT_N, BOCHS_INT_N_REAL, BOCHS_LATE, BOCHS_WINDOW)
 MACHINES = (
     Machine(matrix.QEMU_SVM, "", ()),
     Machine(matrix.QEMU_7, "", (QEMU_SHADOW, QEMU_SHADOW_INTERRUPT)),
     Machine(matrix.BOCHS_VMX, "", (BOCHS_SHADOW,)),
-    Machine(matrix.BOCHS_VMX, "vmx.nopreempt", (BOCHS_IF_0_VMX, BOCHS_SHADOW_IPI, BOCHS_LATE)),
+    Machine(matrix.BOCHS_VMX, "apicv=off vmx.nopreempt", (BOCHS_IF_0_VMX, BOCHS_SHADOW_IPI, BOCHS_LATE)),
     Machine(matrix.BOCHS_SVM, "", BOCHS_SVM),
 )
 LONG_MACHINES = (
@@ -81,12 +82,12 @@ GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"),
           ("machinecheck", "machinecheck", "limit=60"))
 # The line that reports a test, and the least number of its checks.
 VERDICTS = ((r"selftest forced", 150), (r"guest delivery", 80), (r"guest delivery32", 100),
-            (r"guest deliveryreal", 90), (r"guest machinecheck", 31))
+            (r"guest deliveryreal", 90), (r"guest machinecheck", 49))
 
 
 def name(value):
     if isinstance(value, Machine):
-        return "-".join(filter(None, (value.setup.name, value.options)))
+        return "-".join(filter(None, (value.setup.name, value.options.replace(" ", "-"))))
     return value.reason.replace(" ", "-")
 
 

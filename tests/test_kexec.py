@@ -48,6 +48,6 @@ def test_kexec(kind, tmp_path):
                      text), text[-3000:]
     assert "unknown option" not in text and "unknown key" not in text
     assert re.search(r"cpu0\] CPUs: 2 of 2 can be used", text), text[-3000:]
-    assert re.search(r'^loaded by Multiboot2, command line "hi"$', text, re.MULTILINE), text[-3000:]
+    assert re.search(r'^loaded by Multiboot2, command line "guest\.elf hi"$', text, re.MULTILINE), text[-3000:]
     assert re.search(r"^guest debugexit: [1-9]\d* passed, 0 failed", text, re.MULTILINE), text[-3000:]
     assert emu.ENDED_WELL.search(text), text[-3000:]

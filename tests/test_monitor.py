@@ -300,6 +300,21 @@ def test_port_in_json(tmp_path, request):
         assert machine.wait(LIMIT)
 
 
+def test_resets_of_a_hypervisor(tmp_path, request):
+    """A VM is reset, dumped and reset again while its own guest runs or does not: nothing of the other level is left."""
+    module = vm("nest", "nestedsvmfuzz", "nested=on", "rounds=1000000")
+    with port_of(tmp_path, request, [module]) as (machine, port):
+        for turn in range(20):
+            machine.expect(r"nest\] first entry", LIMIT)
+            time.sleep(0.05 * (turn % 7))
+            assert port.ask("dump nest") == {"ok": True}
+            assert port.ask("reset nest") == {"ok": True}
+        machine.expect(r"nest\] first entry", LIMIT)
+        assert port.states()["nest"] == "running"
+        assert port.ask("stop nest") == {"ok": True}
+        machine.expect(r"nest\] vm ended: stopped", LIMIT)
+
+
 def test_port_answers_while_all_cpus_are_busy(tmp_path, request):
     """VMs that hang with interrupts off, one on each CPU, and one that is entered again and again."""
     modules = [vm("hang", "spin", "cpus=0"), vm("loop", "spin", "cpus=1"),

@@ -181,11 +181,12 @@ def test_tests_that_execute_every_line_of_a_mutant():
 
 def test_what_make_would_run_is_read():
     test = unit_tests.parse_command(
-        "cc -std=gnu11 -g -O1 -Wall -Werror -fsanitize=address -DA -I/root -no-pie -o /root/build/unit/test_x test_x.c "
-        "/root/lib/x.c -lZydis -lcmocka", pathlib.Path("/root"))
-    flags = ("-std=gnu11", "-DA", "-I.", "-no-pie")
+        "cc -std=gnu11 -g -O1 -Wall -Werror -fsanitize=address -DA -I/root -no-pie --param tsan=1 "
+        "-o /root/build/unit/test_x test_x.c /root/lib/x.c /root/build/a.o -lZydis -lcmocka", pathlib.Path("/root"))
+    flags = ("-std=gnu11", "-DA", "-I.", "-no-pie", "--param", "tsan=1")
     assert test == unit_tests.Test("test_x", (unit_tests.Unit("tests/unit/test_x.c", flags),
-                                              unit_tests.Unit("lib/x.c", flags)), flags, ("-lZydis", "-lcmocka"))
+                                              unit_tests.Unit("lib/x.c", flags)), flags,
+                                  ("/root/build/a.o", "-lZydis", "-lcmocka"))
 
 
 # --- equivalent mutants ---

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import matrix
+from conftest import all_passed, front_text
 
 ONE_CPU = matrix.QEMU_SVM
 TWO_CPUS = matrix.with_cpus(matrix.QEMU_SVM, 2)
@@ -43,26 +44,24 @@ def text_of(run):
     return run.text
 
 
-def verdicts(text, guest, count):
-    assert len(re.findall(rf"guest {guest}: [1-9]\d* passed, 0 failed", text)) == count, text[-3000:]
-
-
 @pytest.mark.parametrize("boot", FAIR, ids=str)
 def test_two_vms_get_the_same_share(boot, run):
     text = text_of(run)
-    verdicts(text, "smpspin", 2)
-    # At the same time, not one after the other.
+    all_passed(text, ("one", "two"))
+    # At the same time, not one after the other. They need not end together: each measures beside the other how long a ms is.
     starts, ends = ([float(time) for time in re.findall(rf"^\[ *([\d.]+) cpu0 (?:one|two)\] {what}", text, re.MULTILINE)]
                     for what in ("first entry", "vm ended"))
     assert len(starts) == len(ends) == 2
-    assert min(ends) - max(starts) > 0.75 * (max(ends) - min(starts)), (starts, ends)
-    rates = [int(loops) / int(time) for loops, time in re.findall(r"smpspin: cpu 0: (\d+) loops in (\d+)", text)]
+    assert min(ends) - max(starts) > 0.5 * (max(ends) - min(starts)), (starts, ends)
+    # Once each, though a line of the VM in the back is replayed when it comes to the front.
+    said = set(re.findall(r"smpspin: cpu 0: (\d+) loops in (\d+)", front_text(text)))
+    rates = [int(loops) / int(time) for loops, time in said]
     assert len(rates) == 2, text[-3000:]
     assert 0.48 <= rates[0] / sum(rates) <= 0.52, rates
 
 
 def latest_ms(text):
-    worst, per_ms = re.search(r"smpspin: late by at most (\d+) of (\d+) ticks per ms", text).groups()
+    worst, per_ms = re.search(r"smpspin: late by at most (\d+) of (\d+) ticks per ms", front_text(text)).groups()
     return int(worst) / int(per_ms)
 
 
@@ -70,17 +69,15 @@ def latest_ms(text):
 def test_a_timer_waits_for_one_slice_of_another_vm(boot, run):
     """A vCPU that was halted comes next when its timer is due: after one slice of the other at most."""
     text = text_of(run)
-    verdicts(text, "smpspin", 2)
+    all_passed(text, ("late", "busy"))
     assert latest_ms(text) <= 1.5 * SLICE_MS
 
 
 @pytest.mark.parametrize("boot", LEAK, ids=str)
 def test_registers_of_another_vm_are_not_seen(boot, run):
-    verdicts(text_of(run), "smpfpu", 2)
+    all_passed(text_of(run), ("one", "two"))
 
 
 @pytest.mark.parametrize("boot", FLOOD, ids=str)
 def test_a_bad_neighbour_stops_nobody(boot, run):
-    text = text_of(run)
-    verdicts(text, "smpspin", 1)
-    verdicts(text, "smpflood", 1)
+    all_passed(text_of(run), ("late", "bad"))

@@ -114,6 +114,9 @@ def test_words_of_rare_events():
         "kvm_inj_exception: #UD": ("UD", 0, 0),
         "lamina_entry_failed: vcpu 0 kind INVALID_STATE rip 0xfff0 code 0x80000021 qualification 0x3":
             (0, "INVALID_STATE", 0xfff0, 0x80000021, 3),
+        "lamina_l2_refused: vcpu 1 rip 0x10 code 0x7 qualification 0x0 rule control.pin.reserved":
+            (1, 0x10, 7, 0, "control.pin.reserved"),
+        "kvm_msr: msr_read 11 = 0x7 [nested]": (0, 0x11, 7, 0),
     }
     for text, values in cases.items():
         (record,) = trace2ctf.parse([prefix + text])

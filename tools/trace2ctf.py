@@ -92,11 +92,16 @@ EVENTS = {
          hexadecimal("qualification")),
         r"vcpu (?P<vcpu_id>\d+) kind (?P<kind>\w+) rip 0x(?P<rip>\w+) code 0x(?P<code>\w+) "
         r"qualification 0x(?P<qualification>\w+)"),
+    "lamina_l2_refused": Event(
+        (Field("vcpu_id"), hexadecimal("rip"), hexadecimal("code", 32), hexadecimal("qualification"),
+         Field("rule", STRING)),
+        r"vcpu (?P<vcpu_id>\d+) rip 0x(?P<rip>\w+) code 0x(?P<code>\w+) qualification 0x(?P<qualification>\w+) "
+        r"rule (?P<rule>[\w.-]+)"),
 }
 
-# The prefix of Lamina's log lines, then that of the trace: VM, CPU, seconds, event, fields.
+# The prefix of Lamina's log lines, then that of the trace: VM, CPU, seconds, event, fields, and a mark where L2 runs.
 LINE = re.compile(r"^\[ *\d+\.\d+ cpu\d+(?: (?P<name>[^\]]+))?\] trace (?P<vm>vm-\d+) \[(?P<cpu>\d+)\] "
-                  r"(?P<s>\d+)\.(?P<ns>\d{9}): (?P<event>\w+): (?P<text>.*?)\r*$")
+                  r"(?P<s>\d+)\.(?P<ns>\d{9}): (?P<event>\w+): (?P<text>.*?)(?: \[nested\])?\r*$")
 
 Record = collections.namedtuple("Record", "ns cpu vm event values")
 

@@ -17,7 +17,7 @@ struct vmx_caps vmx_caps;
 
 /* Options that hide features which some processors lack, to test what replaces them. */
 static struct {
-	bool preemption_timer, virtual_nmis, vpid, efer, true_controls;
+	bool preemption_timer, virtual_nmis, vpid, efer, true_controls, shadowing;
 } hidden;
 
 #define DEFINE_HIDE_OPTION(id, name, help, member)				\
@@ -38,6 +38,8 @@ DEFINE_HIDE_OPTION(noefer, "vmx.noefer", "do without EFER in the VMCS: by MSR li
 DEFINE_HIDE_OPTION(notrue, "vmx.notrue", "do without true controls: guest CR3 accesses exit",
 		   true_controls);
 
+DEFINE_HIDE_OPTION(noshadow, "vmx.noshadow", "do without VMCS shadowing: VMREAD and VMWRITE of guests that are hypervisors exit",
+		   shadowing);
 enum need {
 	NEED_COMMON,	/* required, and on every processor: logged only if it is missing */
 	NEED_ON_DEMAND,	/* as NEED_COMMON, but a new VMCS has it off */
@@ -81,6 +83,7 @@ static const struct wish primary_wishes[] = {
 	COMMON(PRIMARY_CR8_LOAD, "CR8-load exiting"),
 	COMMON(PRIMARY_CR8_STORE, "CR8-store exiting"),
 	COMMON(PRIMARY_UNCONDITIONAL_IO, "unconditional I/O exiting"),
+	OPTIONAL(PRIMARY_TPR_SHADOW, "TPR shadow", "accesses to CR8 exit", &capability_hides_apic),
 	REQUIRED(PRIMARY_MSR_BITMAP, "MSR bitmaps"),
 	REQUIRED(PRIMARY_SECONDARY, "secondary controls"),
 };
@@ -96,6 +99,14 @@ static const struct wish secondary_wishes[] = {
 	OPTIONAL(SECONDARY_PAUSE_LOOP, "PAUSE-loop exiting", "spinning vCPUs use up their time slices", NULL),
 	OPTIONAL(SECONDARY_XSAVES, "XSAVES for guests", "raises #UD", NULL),
 	OPTIONAL(SECONDARY_ENCLS, "ENCLS exiting", "no SGX that would need it", NULL),
+	OPTIONAL(SECONDARY_SHADOWING, "VMCS shadowing", "VMREAD and VMWRITE of guests exit", &hidden.shadowing),
+	OPTIONAL(SECONDARY_APIC_REGISTERS, "APIC-register virtualization", "accesses to local APICs exit",
+		 &capability_hides_all_but_tpr),
+	OPTIONAL(SECONDARY_INTERRUPT_DELIVERY, "virtual-interrupt delivery", "interrupts are injected",
+		 &capability_hides_all_but_tpr),
+	OPTIONAL(SECONDARY_APIC_ACCESSES, "virtualization of the APIC's page", "its accesses exit",
+		 &capability_hides_all_but_tpr),
+	OPTIONAL(SECONDARY_X2APIC, "virtualization of x2APIC mode", "its accesses exit", &capability_hides_all_but_tpr),
 	OPTIONAL(SECONDARY_NOTIFY, "notification exits", "an instruction without end keeps its CPU", NULL),
 };
 
@@ -105,6 +116,8 @@ static const struct wish exit_wishes[] = {
 	OPTIONAL(EXIT_LOAD_EFER, "host EFER in the VMCS", "MSR-load lists", &hidden.efer),
 	OPTIONAL(EXIT_SAVE_PAT | EXIT_LOAD_PAT, "host PAT in the VMCS",
 		 "EPT ignores the guest's PAT", NULL),
+	OPTIONAL(EXIT_SAVE_PREEMPTION_TIMER, "saving of the preemption timer", "set again at each entry",
+		 &hidden.preemption_timer),
 };
 
 static const struct wish entry_wishes[] = {
@@ -215,6 +228,8 @@ static void drop_halves(void)
 {
 	if ((vmx_caps.ept_vpid & (EPT_INVVPID | EPT_INVVPID_ALL)) != (EPT_INVVPID | EPT_INVVPID_ALL))
 		vmx_caps.secondary &= ~(u32)SECONDARY_VPID;
+	if (!vmx_has_preemption_timer())
+		vmx_caps.exit &= ~(u32)EXIT_SAVE_PREEMPTION_TIMER;
 	if (!vmx_switches_efer()) {
 		vmx_caps.exit &= ~(u32)EXIT_LOAD_EFER;
 		vmx_caps.entry &= ~(u32)ENTRY_LOAD_EFER;
@@ -223,6 +238,42 @@ static void drop_halves(void)
 		vmx_caps.exit &= ~(u32)(EXIT_SAVE_PAT | EXIT_LOAD_PAT);
 		vmx_caps.entry &= ~(u32)ENTRY_LOAD_PAT;
 	}
+}
+
+/*
+ * The combinations that are used, the best one first. Registers without delivery would spare few exits: each write
+ * still is one. The page and x2APIC mode are two ways to the same registers: each where there is the control for it.
+ */
+static const struct {
+	u32 primary, secondary;		/* all of these */
+	u32 optional;			/* and of these what there is */
+	enum apic_hardware apic;
+} apic_choices[] = {
+	{ PRIMARY_TPR_SHADOW, SECONDARY_APIC_REGISTERS | SECONDARY_INTERRUPT_DELIVERY,
+	  SECONDARY_APIC_ACCESSES | SECONDARY_X2APIC, APIC_BY_HARDWARE },
+	{ PRIMARY_TPR_SHADOW, 0, 0, APIC_TPR },
+	{ 0, 0, 0, APIC_BY_SOFTWARE },
+};
+
+/* Their controls are for those VMs that use them. */
+static void choose_apic(void)
+{
+	const u32 all = SECONDARY_APIC_REGISTERS | SECONDARY_INTERRUPT_DELIVERY | SECONDARY_APIC_ACCESSES | SECONDARY_X2APIC;
+	unsigned i = 0;
+
+	while ((apic_choices[i].primary & ~vmx_caps.primary) || (apic_choices[i].secondary & ~vmx_caps.secondary))
+		i++;
+	vmx_caps.apic = apic_choices[i].apic;
+	vmx_caps.apic_secondary = apic_choices[i].secondary | (apic_choices[i].optional & vmx_caps.secondary);
+	vmx_caps.primary &= ~(u32)PRIMARY_TPR_SHADOW;
+	vmx_caps.secondary &= ~all;
+}
+
+/* It is for guests that are hypervisors. L0 writes VM-exit information into shadow VMCSs. */
+static void choose_shadowing(void)
+{
+	vmx_caps.shadowing = (vmx_caps.secondary & SECONDARY_SHADOWING) && (read_capability(MSR_VMX_MISC) & MISC_VMWRITE_ANY);
+	vmx_caps.secondary &= ~(u32)SECONDARY_SHADOWING;
 }
 
 /* Instructions that raise #UD without their control: guests are not offered them. */
@@ -253,6 +304,8 @@ static const char *read_controls(u64 basic)
 				     &features);
 	}
 	drop_halves();
+	choose_apic();
+	choose_shadowing();
 	withhold_instructions();
 	return missing ? missing : missing_ept;
 }

@@ -6,6 +6,7 @@
 #include "arch/cpu/cpu.h"
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 /* The line that is being composed. */
@@ -51,6 +52,18 @@ static void dump_registers(struct vcpu *vcpu, struct line *line)
 	flush(line);
 }
 
+static void dump_fields(const struct vmx_entry_state *state, struct line *line)
+{
+	for (unsigned i = 0; i < VMX_FIELDS; i++) {
+		if (i == VMX_FIELD(host_cr0) || i == VMX_FIELD(cr0) || i == VMX_FIRST_SEGMENT ||
+		    i == VMX_FIRST_PROCESSOR)
+			flush(line);
+		if (vmx_field(state, i))
+			add(line, vmx_field_name(i).text, vmx_field(state, i));
+	}
+	flush(line);
+}
+
 static void dump_entry_state(struct vcpu *vcpu, struct line *line)
 {
 	struct vmx_entry_state state;
@@ -63,17 +76,21 @@ static void dump_entry_state(struct vcpu *vcpu, struct line *line)
 		state.rip = vcpu->regs[REG_RIP];
 	if (vcpu->regs_dirty & BIT(REG_RFLAGS))
 		state.rflags = vcpu->regs[REG_RFLAGS];
-	for (unsigned i = 0; i < VMX_FIELDS; i++) {
-		if (i == VMX_FIELD(host_cr0) || i == VMX_FIELD(cr0) || i == VMX_FIRST_SEGMENT ||
-		    i == VMX_FIRST_PROCESSOR)
-			flush(line);
-		if (vmx_field(&state, i))
-			add(line, vmx_field_name(i).text, vmx_field(&state, i));
-	}
-	flush(line);
+	dump_fields(&state, line);
 }
 
-static void dump_exit(struct line *line)
+/* Of the current VMCS, or of vmcs12 if it is not NULL. */
+static u64 exit_field(struct vmcs12 *vmcs12, u32 encoding)
+{
+	const u64 *field = vmcs12 ? vmcs12_find(vmcs12, encoding) : NULL;
+	u64 value;
+
+	if (vmcs12)
+		return field ? *field : 0;
+	return vmread(encoding, &value) ? value : 0;
+}
+
+static void dump_exit(struct vmcs12 *vmcs12, struct line *line)
 {
 	const struct {
 		u32 encoding;
@@ -92,12 +109,27 @@ static void dump_exit(struct line *line)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-		u64 value;
+		u64 value = exit_field(vmcs12, fields[i].encoding);
 
-		if (vmread(fields[i].encoding, &value) && value)
+		if (value)
 			add(line, fields[i].name, value);
 	}
 	flush(line);
+}
+
+/* What a hypervisor in the guest has asked for, and with which capabilities. */
+static void dump_vmcs12(struct vcpu *vcpu, struct line *line)
+{
+	struct nested_vmx *nested = to_nested(vcpu);
+
+	if (!nested || nested->current_ptr == NO_VMCS)
+		return;
+	if (!vcpu->l2_runs)
+		nested_shadowing_read(vcpu);
+	vm_info(vcpu->vm, "vcpu %u, VMCS of the guest's own guest at 0x%llx, %s, what is not listed is 0:", vcpu->id,
+		(unsigned long long)nested->current_ptr, vcpu->l2_runs ? "which runs" : "which does not run");
+	dump_exit(nested->vmcs12, line);
+	dump_fields(nested_entry_state(vcpu), line);
 }
 
 void vmx_dump(struct vcpu *vcpu)
@@ -106,6 +138,7 @@ void vmx_dump(struct vcpu *vcpu)
 
 	vm_info(vcpu->vm, "vcpu %u, what is not listed is 0:", vcpu->id);
 	dump_registers(vcpu, &line);
-	dump_exit(&line);
+	dump_exit(NULL, &line);
 	dump_entry_state(vcpu, &line);
+	dump_vmcs12(vcpu, &line);
 }

@@ -2,6 +2,7 @@
 /* What the rules of VM entry look at, read from the current VMCS and from this processor. */
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/cpufeature.h"
+#include "lib/lapic.h"
 #include "vmx/vmx.h"
 
 /* The TRUE variant of a capability MSR, which lets the "default1" controls be 0. */
@@ -46,6 +47,16 @@ static u64 features(void)
 	return found;
 }
 
+/* From the virtual-APIC page, which the guest changes. L2 has another page, of L1's. */
+static void read_vtpr(const struct vcpu *vcpu, struct vmx_entry_state *s)
+{
+	s->features &= ~(u64)VMX_FEATURE_VIRTUAL_TPR;
+	if (vcpu->vm->apic_hardware == APIC_BY_SOFTWARE || vcpu->l2_runs)
+		return;
+	s->virtual_tpr = ((const u32 *)vcpu->vlapic)[LAPIC_TPR * 4];
+	s->features |= VMX_FEATURE_VIRTUAL_TPR;
+}
+
 static void read_vmcs(struct vcpu *vcpu, struct vmx_entry_state *s)
 {
 	u64 *fields = (u64 *)s;
@@ -53,10 +64,11 @@ static void read_vmcs(struct vcpu *vcpu, struct vmx_entry_state *s)
 	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++)
 		if (!vmread(vmx_field_number(i), &fields[i]))
 			fields[i] = 0;
-	s->current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
+	s->current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs.page);
+	read_vtpr(vcpu, s);
 }
 
-static void read_processor(struct vmx_entry_state *s)
+void vmx_entry_state_processor(struct vmx_entry_state *s)
 {
 	u64 *fields = (u64 *)s;
 
@@ -76,7 +88,7 @@ static void read_processor(struct vmx_entry_state *s)
 
 void vmx_entry_state_read(struct vcpu *vcpu, struct vmx_entry_state *s)
 {
-	read_processor(s);
+	vmx_entry_state_processor(s);
 	read_vmcs(vcpu, s);
 }
 
@@ -93,7 +105,7 @@ static void list_fields(void)
 {
 	u64 value;
 
-	read_processor(&next);
+	vmx_entry_state_processor(&next);
 	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++) {
 		watched[i].bits = vmx_rule_bits(i);
 		watched[i].number = vmx_field_number(i);
@@ -109,8 +121,10 @@ unsigned vmx_check_next_entry(struct vcpu *vcpu, violation_sink *sink, void *con
 	if (!next.basic)
 		list_fields();
 	vmx_store_dirty_regs(vcpu);
-	next.current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs);
-	changed = next.current_vmcs ^ passed.current_vmcs;
+	next.current_vmcs = virt_to_phys(to_vmx(vcpu)->vmcs.page);
+	read_vtpr(vcpu, &next);
+	changed = (next.current_vmcs ^ passed.current_vmcs) | (next.virtual_tpr ^ passed.virtual_tpr) |
+		  (next.features ^ passed.features);
 	for (unsigned i = 0; i < VMX_FIRST_PROCESSOR; i++) {
 		if (!watched[i].there)
 			continue;

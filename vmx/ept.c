@@ -19,9 +19,9 @@
 #define EPTP_WALK_4  (3ull << 3)
 
 /* Large pages without execute permission: vmx/ept_code.c. */
-struct tdp_format ept_format(const struct vm *vm)
+void ept_format(const struct vm *vm, struct tdp_format *format)
 {
-	return (struct tdp_format){
+	*format = (struct tdp_format){
 		.table_bits = EPT_RWX,
 		.page_bits = EPT_PAGE,
 		.large_bits = vm->tdp_reserve ? EPT_PAGE & ~EPT_EXECUTE : EPT_PAGE,
@@ -30,24 +30,22 @@ struct tdp_format ept_format(const struct vm *vm)
 	};
 }
 
-int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
+u64 ept_pointer_to(hpa_t root)
 {
-	const struct tdp_format format = ept_format(vm);
-
-	return tdp_map(vm, &format, gpa, hpa, size);
+	return root | EPTP_TYPE_WB | EPTP_WALK_4;
 }
 
 u64 ept_pointer(const struct vm *vm)
 {
-	return vm->tdp_root | EPTP_TYPE_WB | EPTP_WALK_4;
+	return ept_pointer_to(vm->tdp_root);
 }
 
 /* SDM, "INVEPT - Invalidate Translations Derived from EPT" */
-void ept_flush(const struct vm *vm)
+void ept_invalidate(u64 pointer)
 {
 	const struct {
 		u64 eptp, reserved;
-	} descriptor = { ept_pointer(vm), 0 };
+	} descriptor = { pointer, 0 };
 	const u64 single = INVEPT_SINGLE, all = INVEPT_ALL;
 	bool done;
 
@@ -57,4 +55,9 @@ void ept_flush(const struct vm *vm)
 			   "r"(vmx_caps.ept_vpid & EPT_INVEPT_SINGLE ? single : all)
 			 : "memory");
 	BUG_ON(!done);
+}
+
+void ept_flush(const struct vm *vm)
+{
+	ept_invalidate(ept_pointer(vm));
 }

@@ -87,11 +87,12 @@ void ept_unreserve(struct vm *vm)
  */
 int ept_make_executable(struct vm *vm, gpa_t gpa)
 {
-	const struct tdp_format format = ept_format(vm);
+	struct tdp_format format;
 	int error;
 
 	if (!vm->tdp_reserve)
 		return -ENOENT;
+	ept_format(vm, &format);
 	spin_lock(&vm->lock);
 	error = tdp_split(vm, &format, gpa);
 	spin_unlock(&vm->lock);

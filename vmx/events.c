@@ -15,30 +15,30 @@
  */
 static void update_windows(struct vcpu_vmx *vmx)
 {
-	bool nmi_by_irq_window = vmx->want_nmi_window &&
+	bool nmi_by_irq_window = vmx->vmcs.want_nmi_window &&
 				 (!vmx_has_virtual_nmis() ||
 				  (vmcs_read32(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI));
-	u32 primary = vmx->primary & ~(u32)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+	u32 primary = vmx->vmcs.primary & ~(u32)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
 
-	if (vmx->want_irq_window || nmi_by_irq_window)
+	if (vmx->vmcs.want_irq_window || nmi_by_irq_window)
 		primary |= PRIMARY_INTERRUPT_WINDOW;
-	if (vmx->want_nmi_window && !nmi_by_irq_window)
+	if (vmx->vmcs.want_nmi_window && !nmi_by_irq_window)
 		primary |= PRIMARY_NMI_WINDOW;
-	if (primary == vmx->primary)
+	if (primary == vmx->vmcs.primary)
 		return;
-	vmx->primary = primary;
+	vmx->vmcs.primary = primary;
 	vmcs_write32(PRIMARY_CONTROLS, primary);
 }
 
 void vmx_interrupt_window(struct vcpu *vcpu, bool on)
 {
-	to_vmx(vcpu)->want_irq_window = on;
+	to_vmx(vcpu)->vmcs.want_irq_window = on;
 	update_windows(to_vmx(vcpu));
 }
 
 void vmx_nmi_window(struct vcpu *vcpu, bool on)
 {
-	to_vmx(vcpu)->want_nmi_window = on;
+	to_vmx(vcpu)->vmcs.want_nmi_window = on;
 	update_windows(to_vmx(vcpu));
 }
 

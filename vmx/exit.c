@@ -9,6 +9,7 @@
 #include "core/emulate/watch.h"
 #include "core/exit.h"
 #include "core/mem/tdp.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 #define NOTIFY_CONTEXT_INVALID BIT_ULL(0)
@@ -58,7 +59,7 @@ static void handle_exception_or_nmi(struct vcpu *vcpu)
 
 static void handle_window(struct vcpu *vcpu)
 {
-	/* event_inject() closes the window once no event waits for it. */
+	/* event_inject() closes the window once no event waits for it; vmx_apic_entry() sets the TPR threshold anew. */
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
@@ -147,14 +148,14 @@ static void handle_cr_access(struct vcpu *vcpu)
 	}
 }
 
-/* SDM, "Exit Qualification for I/O Instructions". Out of line: it has an object on the stack. */
+/* Out of line: it has an object on the stack. */
 static __noinline void handle_io_string(struct vcpu *vcpu, u32 qualification)
 {
 	const struct io_exit io = {
-		.port = (u16)(qualification >> 16),
-		.size = (u8)((qualification & 7) + 1),
-		.in = qualification & BIT(3),
-		.rep = qualification & BIT(5),
+		.port = IO_PORT(qualification),
+		.size = IO_SIZE(qualification),
+		.in = qualification & IO_IN,
+		.rep = qualification & IO_REP,
 	};
 
 	emulate_string_io(vcpu, &io);
@@ -163,11 +164,11 @@ static __noinline void handle_io_string(struct vcpu *vcpu, u32 qualification)
 static void handle_io(struct vcpu *vcpu)
 {
 	u32 qualification = (u32)to_vmx(vcpu)->qualification;
-	u16 port = (u16)(qualification >> 16);
-	unsigned size = (qualification & 7) + 1;
-	bool in = qualification & BIT(3);
+	u16 port = IO_PORT(qualification);
+	unsigned size = IO_SIZE(qualification);
+	bool in = qualification & IO_IN;
 
-	if (unlikely(qualification & BIT(4)))
+	if (unlikely(qualification & IO_STRING))
 		handle_io_string(vcpu, qualification);
 	else if (unlikely(vmread_sure(GUEST_DR7.encoding) & DR7_ENABLED))
 		exit_io_watched(vcpu, port, size, in);
@@ -224,6 +225,42 @@ static void handle_notify(struct vcpu *vcpu)
 		exit_unexpected(vcpu, "the processor is busy without end within one instruction of the guest");
 }
 
+/* SDM, "Exit Qualification for APIC-Access VM Exits from Linear Accesses and Guest-Physical Accesses" */
+#define APIC_ACCESS_OFFSET(qualification) ((qualification) & 0xfff)
+#define APIC_ACCESS_TYPE(qualification)	  ((qualification) >> 12 & 15)
+enum { APIC_READ, APIC_WRITE, APIC_FETCH, APIC_IN_DELIVERY };	/* others: without a linear address */
+
+/* The processor leaves the access to Lamina. The offset is defined for linear accesses. */
+static void handle_apic_access(struct vcpu *vcpu)
+{
+	u64 qualification = to_vmx(vcpu)->qualification;
+	unsigned type = APIC_ACCESS_TYPE(qualification);
+	const struct tdp_fault fault = {
+		.gpa = LAPIC_DEFAULT_BASE + (type <= APIC_IN_DELIVERY ? APIC_ACCESS_OFFSET(qualification) : 0),
+		.access = type == APIC_FETCH ? TDP_FETCH : type == APIC_READ ? TDP_READ : TDP_WRITE,
+		.walk = type > APIC_IN_DELIVERY,
+		.watched = vmread_sure(GUEST_DR7.encoding) & DR7_ENABLED,
+		.what = "APIC access",
+	};
+
+	if (fault.walk || type == APIC_FETCH)
+		exit_code_in_device(vcpu, &fault);
+	else
+		exit_tdp_fault(vcpu, &fault);
+}
+
+/* The processor has written the register. SDM, "APIC-Write Emulation": the exit is behind the instruction. */
+static void handle_apic_write(struct vcpu *vcpu)
+{
+	vcpu->vm->irqchip->register_written(vcpu->vlapic, (u32)APIC_ACCESS_OFFSET(to_vmx(vcpu)->qualification));
+}
+
+/* SDM, "EOI Virtualization": likewise. */
+static void handle_virtualized_eoi(struct vcpu *vcpu)
+{
+	vcpu->vm->irqchip->interrupt_ended(vcpu->vlapic, (u8)to_vmx(vcpu)->qualification);
+}
+
 static void handle_ept_misconfiguration(struct vcpu *vcpu)
 {
 	u64 gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS), entry;
@@ -255,15 +292,15 @@ void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_RDPMC] = exit_rdpmc,
 	[EXIT_REASON_RDTSC] = handle_rdtsc,
 	[EXIT_REASON_VMCALL] = exit_vmcall,
-	[EXIT_REASON_VMCLEAR] = exit_invalid_opcode,
-	[EXIT_REASON_VMLAUNCH] = exit_invalid_opcode,
-	[EXIT_REASON_VMPTRLD] = exit_invalid_opcode,
-	[EXIT_REASON_VMPTRST] = exit_invalid_opcode,
-	[EXIT_REASON_VMREAD] = exit_invalid_opcode,
-	[EXIT_REASON_VMRESUME] = exit_invalid_opcode,
-	[EXIT_REASON_VMWRITE] = exit_invalid_opcode,
-	[EXIT_REASON_VMXOFF] = exit_invalid_opcode,
-	[EXIT_REASON_VMXON] = exit_invalid_opcode,
+	[EXIT_REASON_VMCLEAR] = nested_handle_instruction,
+	[EXIT_REASON_VMLAUNCH] = nested_handle_instruction,
+	[EXIT_REASON_VMPTRLD] = nested_handle_instruction,
+	[EXIT_REASON_VMPTRST] = nested_handle_instruction,
+	[EXIT_REASON_VMREAD] = nested_handle_instruction,
+	[EXIT_REASON_VMRESUME] = nested_handle_instruction,
+	[EXIT_REASON_VMWRITE] = nested_handle_instruction,
+	[EXIT_REASON_VMXOFF] = nested_handle_instruction,
+	[EXIT_REASON_VMXON] = nested_handle_instruction,
 	[EXIT_REASON_CR_ACCESS] = handle_cr_access,
 	[EXIT_REASON_IO] = handle_io,
 	[EXIT_REASON_RDMSR] = exit_rdmsr,
@@ -271,11 +308,15 @@ void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
 	[EXIT_REASON_MWAIT] = exit_invalid_opcode,
 	[EXIT_REASON_MONITOR] = exit_invalid_opcode,
 	[EXIT_REASON_PAUSE] = exit_pause,
+	[EXIT_REASON_TPR_THRESHOLD] = handle_window,	/* behind the instruction that has lowered TPR */
+	[EXIT_REASON_APIC_ACCESS] = handle_apic_access,
+	[EXIT_REASON_VIRTUALIZED_EOI] = handle_virtualized_eoi,
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIGURATION] = handle_ept_misconfiguration,
-	[EXIT_REASON_INVEPT] = exit_invalid_opcode,
+	[EXIT_REASON_INVEPT] = nested_handle_instruction,
 	[EXIT_REASON_RDTSCP] = handle_rdtscp,
-	[EXIT_REASON_INVVPID] = exit_invalid_opcode,
+	[EXIT_REASON_APIC_WRITE] = handle_apic_write,
+	[EXIT_REASON_INVVPID] = nested_handle_instruction,
 	[EXIT_REASON_WBINVD] = exit_wbinvd,
 	[EXIT_REASON_XSETBV] = exit_xsetbv,
 	[EXIT_REASON_VMFUNC] = exit_invalid_opcode,
@@ -372,6 +413,14 @@ const char *vmx_exit_name(u8 exit_index)
 	return exit_index < ARRAY_SIZE(names) ? names[exit_index] : NULL;
 }
 
+/* vmx_vcpu_run() finishes this exit; only while L2 runs has its handler something to do: vmx/nested/l2.c. */
+static void slow_timer(struct vcpu *vcpu)
+{
+	if (vm_once(vcpu->vm, ONCE_OTHER, EXIT_REASON_PREEMPTION_TIMER))
+		vm_warn(vcpu->vm, "an exit of the preemption timer was left to its handler, though no guest of the guest runs");
+	vtimer_run_expired(vcpu, vcpu->exit_tsc);
+}
+
 void vmx_handle_exit(struct vcpu *vcpu)
 {
 	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
@@ -379,6 +428,10 @@ void vmx_handle_exit(struct vcpu *vcpu)
 
 	if (reason.basic < VMX_HANDLERS && vmx_handlers[reason.basic]) {
 		vmx_handlers[reason.basic](vcpu);
+		return;
+	}
+	if (reason.full == EXIT_REASON_PREEMPTION_TIMER) {
+		slow_timer(vcpu);
 		return;
 	}
 	name = vmx_exit_name(vcpu->exit_index);

@@ -6,7 +6,7 @@
 void offsets(void);
 void offsets(void)
 {
-	DEFINE(VCPU_VMX_HOST_RSP, offsetof(struct vcpu_vmx, host_rsp));
+	DEFINE(VCPU_VMX_HOST_RSP, offsetof(struct vcpu_vmx, vmcs.host_rsp));
 	DEFINE(HOST_RSP, HOST_RSP_ENCODING);
 	DEFINE(VCPU_VMX_VMFAIL_VALID, offsetof(struct vcpu_vmx, vmfail_valid));
 	DEFINE(EXIT_FASTPATH_REENTER_GUEST, EXIT_FASTPATH_REENTER_GUEST);

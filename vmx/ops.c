@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* VMX's operations table: all that the rest of Lamina sees of this folder. */
+#include "arch/cpu/x86.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 const struct vcpu_ops vmx_ops = {
@@ -13,7 +15,7 @@ const struct vcpu_ops vmx_ops = {
 
 	.vm_create = vmx_vm_create,
 	.vm_destroy = vmx_vm_destroy,
-	.vm_map = ept_map,
+	.tdp_format = ept_format,
 	.vm_make_executable = ept_make_executable,
 	.vm_msr_passthrough = vmx_vm_msr_passthrough,
 	.vcpu_create = vmx_vcpu_create,
@@ -50,6 +52,18 @@ const struct vcpu_ops vmx_ops = {
 	.nmi_blocked = vmx_nmi_blocked,
 	.interrupt_window = vmx_interrupt_window,
 	.nmi_window = vmx_nmi_window,
+	.apic_entry = vmx_apic_entry,
+	.apic_access = vmx_apic_access,
+
+	.l2 = &vmx_l2_ops,
+	.nested_cr4 = CR4_VMXE,
+	.evmcs_leaf = NESTED_HYPERV_LEAF,
+	.nested_cpuid = nested_vmx_cpuid,
+	.nested_control_allowed = nested_control_allowed,
+	.nested_msr_read = nested_vmx_msr_read,
+	.nested_msr_write = nested_vmx_msr_write,
+	.nested_hypercall = nested_vmx_hypercall,
+	.nested_init = nested_vmx_init,
 
 	.check_entry = vmx_check_next_entry,
 	.explain_failure = vmx_explain_failure,

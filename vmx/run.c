@@ -14,15 +14,20 @@ enum timer_outcome { TIMER_SOFT_DISABLED, TIMER_FORCED, TIMER_EXPIRED, TIMER_SPU
 
 /* --- forced exits and deadlines --- */
 
-static void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
+static __always_inline void set_time_limit(struct vcpu *vcpu, bool force_immediate_exit)
 {
-	if (vmx_has_preemption_timer())
-		vmcs_write32(PREEMPTION_TIMER_VALUE, force_immediate_exit ? 0 : vmx_timer_value(vcpu->timer_deadline, tsc_now()));
-	else if (force_immediate_exit)
+	if (vmx_has_preemption_timer()) {
+		u64 now = tsc_now();
+
+		vmcs_write32(PREEMPTION_TIMER_VALUE,
+			     unlikely(force_immediate_exit) ? 0 : vmx_timer_value(vcpu->timer_deadline, now));
+		vmx_timer_is_set(to_vmx(vcpu), now);
+	} else if (force_immediate_exit)
 		force_exit_by_self_ipi(vcpu);
 }
 
-static enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced)
+/* While L2 runs, an expired timer may have to become an exit to L1: not here. */
+static __always_inline enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced, bool nested)
 {
 	if (forced) {
 		vcpu->timer_exits[TIMER_FORCED]++;
@@ -32,6 +37,8 @@ static enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced)
 		vcpu->timer_exits[TIMER_SOFT_DISABLED]++;
 		return EXIT_FASTPATH_REENTER_GUEST;
 	}
+	if (nested)
+		return EXIT_FASTPATH_NONE;
 	if (vcpu->timer_deadline > vcpu->exit_tsc) {
 		vcpu->timer_exits[TIMER_SPURIOUS]++;
 		return EXIT_FASTPATH_REENTER_GUEST;
@@ -96,9 +103,8 @@ static enum exit_fastpath entry_failed(struct vcpu *vcpu, union vmx_exit_reason 
  * recorded reason and time. The interruption fields are valid only after an exception or NMI; after a
  * failed entry only the qualification is.
  */
-static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
+static __always_inline void take_snapshot(struct vcpu *vcpu, union vmx_exit_reason reason)
 {
-	union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct trace_record *record;
 
@@ -119,7 +125,40 @@ static __always_inline union vmx_exit_reason take_snapshot(struct vcpu *vcpu)
 		if (record->intr_info & INTERRUPTION_ERROR_CODE)
 			record->error_code = vmcs_read32(EXIT_INTERRUPTION_ERROR);
 	}
-	return reason;
+}
+
+/*
+ * Of basic reasons below 64 those that can come while an event is delivered through the IDT: others leave no
+ * IDT-vectoring information, which need not be read then. Those of an instruction come before anything that it
+ * delivers. SDM, "Information for VM Exits During Event Delivery".
+ */
+#define DURING_DELIVERY (BIT_ULL(EXIT_REASON_TRIPLE_FAULT) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
+			 BIT_ULL(EXIT_REASON_APIC_ACCESS) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) |		\
+			 BIT_ULL(EXIT_REASON_EPT_MISCONFIGURATION) | BIT_ULL(EXIT_REASON_APIC_WRITE) |		\
+			 BIT_ULL(EXIT_REASON_PML_FULL))
+
+/*
+ * The same for the exits that vmx_exit_in_stub() handles, whose reason is nothing but a basic one. Values go from
+ * register to register, since the compiler has to read again what is in memory.
+ */
+static __always_inline void take_snapshot_in_stub(struct vcpu_vmx *vmx, u32 reason)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	u64 rip = vmread_sure(GUEST_RIP.encoding), qualification = vmread_sure(EXIT_QUALIFICATION.encoding);
+	u32 vectoring = 0;
+	struct trace_record *record;
+
+	if (reason >= 64 || (DURING_DELIVERY >> reason & 1))
+		vectoring = (u32)vmread_sure(IDT_VECTORING_INFO.encoding);
+	record = trace_exit(vcpu, vcpu->exit_tsc, (u8)reason, reason, rip);
+	record->info1 = qualification;
+	record->info2 = vectoring;
+	record->intr_info = record->error_code = 0;
+	vcpu->exit_index = (u8)reason;
+	vcpu->exit_rip = vcpu->regs[REG_RIP] = rip;
+	vcpu->regs_available = BIT(REG_RIP);
+	vmx->qualification = qualification;
+	vmx->vectoring_info = vectoring;
 }
 
 /* Host events: serve them while NMIs are still blocked and the machine-check banks are untouched. */
@@ -141,26 +180,27 @@ enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	u32 reason = (u32)vcpu->exit_reason;
-	union vmx_exit_reason full;
+	const union vmx_exit_reason full = { .full = reason };
 	enum exit_fastpath fastpath;
 
 	if (reason <= EXIT_REASON_EXTERNAL_INTERRUPT || reason >= VMX_HANDLERS || !vmx_handlers[reason] ||
 	    !fastpath_begins(vcpu, (u8)reason))
 		return EXIT_FASTPATH_NONE;
-	vmx->launched = true;
-	full = take_snapshot(vcpu);
+	vmx->vmcs.launched = true;
+	take_snapshot_in_stub(vmx, reason);
 	vmx_events_after_exit(vcpu, full);
 	vcpu->events.injected.type = EVENT_NONE;
 	vmx_handlers[reason](vcpu);
 	fastpath = fastpath_ends(vcpu);
 	if (likely(fastpath == EXIT_FASTPATH_REENTER_GUEST)) {
-		vmx_store_dirty_regs(vcpu);
-		set_time_limit(vcpu, false);
+		if (unlikely(vcpu->regs_dirty))
+			vmx_store_dirty_regs(vcpu);
+		vmx_keep_timer(vmx, vcpu->entry_tsc);
 	}
 	return fastpath;
 }
 
-enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
+static __always_inline enum exit_fastpath run(struct vcpu *vcpu, bool force_immediate_exit, bool nested)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	union vmx_exit_reason reason;
@@ -170,26 +210,28 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	set_time_limit(vcpu, force_immediate_exit);
 	trace_entry(vcpu, force_immediate_exit);
 
-	fastpath = vmx_vmenter(vmx, vmx->launched);
+	fastpath = vmx_vmenter(vmx, vmx->vmcs.launched);
+	/* The handler of VMLAUNCH has made another VMCS current: what was entered is marked as launched in the stub. */
 	if (fastpath == EXIT_FASTPATH_EXIT_HANDLED)
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	if (unlikely(fastpath != EXIT_FASTPATH_NONE))
 		return instruction_refused(vcpu);
 
-	reason = take_snapshot(vcpu);
+	reason.full = (u32)vcpu->exit_reason;
+	take_snapshot(vcpu, reason);
 	/* A machine check during entry always has bit 31 set: look for it before the failed entry. */
 	if (unlikely(reason.basic == EXIT_REASON_MACHINE_CHECK))
 		exit_machine_check(vcpu, false);
 	if (unlikely(reason.failed_entry))
 		return entry_failed(vcpu, reason);
 
-	vmx->launched = true;
+	vmx->vmcs.launched = true;
 	vcpu->events.injected.type = EVENT_NONE;
 	vmx_events_after_exit(vcpu, reason);
 
 	switch (reason.basic) {
 	case EXIT_REASON_PREEMPTION_TIMER:
-		return timer_exit(vcpu, force_immediate_exit);
+		return timer_exit(vcpu, force_immediate_exit, nested);
 	case EXIT_REASON_EXCEPTION_OR_NMI:
 		serve_host_exception(vcpu);
 		return EXIT_FASTPATH_NONE;
@@ -199,4 +241,15 @@ enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 	default:
 		return EXIT_FASTPATH_NONE;
 	}
+}
+
+enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	return run(vcpu, force_immediate_exit, false);
+}
+
+/* Every exit comes here, since the stub handles none while L2 runs. */
+enum exit_fastpath vmx_l2_run(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	return run(vcpu, force_immediate_exit, true);
 }

@@ -87,16 +87,6 @@ void vmx_instruction_done(struct vcpu *vcpu)
 
 /* --- control registers --- */
 
-/* Bits that the guest changes without an exit: they need nothing from Lamina. */
-#define CR0_GUEST_OWNED (CR0_TS | CR0_EM | CR0_MP | CR0_WP | CR0_AM)
-/*
- * The others exit: PAE, LA57 and PCIDE change the paging mode, OSXSAVE changes what CPUID says, and
- * MCE is the host's.
- */
-#define CR4_GUEST_OWNED (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | \
-			 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP |   \
-			 CR4_SMAP | CR4_PKE)
-
 static u64 cr0_get(void)
 {
 	return (vmcs_readn(GUEST_CR0) & CR0_GUEST_OWNED) |
@@ -105,7 +95,7 @@ static u64 cr0_get(void)
 
 static u64 cr4_get(const struct vcpu_vmx *vmx)
 {
-	u64 owned = vmx->cr4_guest_owned;
+	u64 owned = vmx->vmcs.cr4_guest_owned;
 
 	return (vmcs_readn(GUEST_CR4) & owned) | (vmcs_readn(CR4_READ_SHADOW) & ~owned);
 }
@@ -116,7 +106,7 @@ static u64 cr4_get(const struct vcpu_vmx *vmx)
  */
 static void load_pdptes(const struct vcpu_vmx *vmx)
 {
-	if (!(cr0_get() & CR0_PG) || !(cr4_get(vmx) & CR4_PAE) || (vmx->efer & EFER_LMA))
+	if (!(cr0_get() & CR0_PG) || !(cr4_get(vmx) & CR4_PAE) || (vmx->vmcs.efer & EFER_LMA))
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(vmx->vcpu.pdptes); i++)
 		vmcs_write64(guest_pdpte(i), vmx->vcpu.pdptes[i]);
@@ -135,17 +125,14 @@ static void efer_set(struct vcpu_vmx *vmx, u64 value)
 {
 	bool active = (value & EFER_LME) && (cr0_get() & CR0_PG);
 
-	vmx->efer = active ? value | EFER_LMA : value & ~EFER_LMA;
-	if (vmx_switches_efer())
-		vmcs_write64(GUEST_EFER, vmx->efer);
-	else
-		vmx->efer_lists[0].value = vmx->efer;
+	vmx->vmcs.efer = active ? value | EFER_LMA : value & ~EFER_LMA;
+	vmx_write_efer(vmx);
 	if (active)
 		widen_tss();
 
-	vmx->entry_controls &= ~(u32)ENTRY_IA32E_GUEST;
-	vmx->entry_controls |= active ? ENTRY_IA32E_GUEST : 0;
-	vmcs_write32(ENTRY_CONTROLS, vmx->entry_controls);
+	vmx->vmcs.entry_controls &= ~(u32)ENTRY_IA32E_GUEST;
+	vmx->vmcs.entry_controls |= active ? ENTRY_IA32E_GUEST : 0;
+	vmcs_write32(ENTRY_CONTROLS, vmx->vmcs.entry_controls);
 }
 
 /*
@@ -160,7 +147,7 @@ static void cr0_set(struct vcpu_vmx *vmx, u64 value)
 	vmcs_writen(CR0_READ_SHADOW, value | CR0_ET);
 	vmcs_write32(EXCEPTION_BITMAP, EXCEPTIONS_THAT_EXIT | (value & CR0_NE ? 0 : BIT(X86_MF)));
 	vmcs_writen(GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_ET | fixed);
-	efer_set(vmx, vmx->efer);
+	efer_set(vmx, vmx->vmcs.efer);
 	if (changed & (CR0_PG | CR0_CD | CR0_NW))
 		load_pdptes(vmx);
 }
@@ -170,9 +157,9 @@ static void cr4_set(struct vcpu_vmx *vmx, u64 value)
 	u64 machine = (vmcs_readn(HOST_CR4) & CR4_MCE) | vmx_caps.cr4_fixed0;
 	u64 changed = value ^ cr4_get(vmx);
 
-	vmx->cr4_guest_owned =
+	vmx->vmcs.cr4_guest_owned =
 		CR4_GUEST_OWNED & control_cr4_allowed(&vmx->vcpu) & vmx_caps.cr4_fixed1;
-	vmcs_writen(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_owned);
+	vmcs_writen(CR4_GUEST_HOST_MASK, ~vmx->vmcs.cr4_guest_owned);
 	vmcs_writen(CR4_READ_SHADOW, value);
 	vmcs_writen(GUEST_CR4, (value & ~CR4_MCE) | machine);
 	if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
@@ -193,7 +180,7 @@ u64 vmx_control_get(struct vcpu *vcpu, enum vcpu_control control)
 	case CTL_CR4:
 		return cr4_get(to_vmx(vcpu));
 	case CTL_EFER:
-		return to_vmx(vcpu)->efer;
+		return to_vmx(vcpu)->vmcs.efer;
 	case CTL_DR6:
 		__asm__ volatile("mov %%db6, %0" : "=r"(dr6));
 		return dr6;
@@ -283,10 +270,10 @@ void vmx_segment_set(struct vcpu *vcpu __maybe_unused, enum vcpu_segment index,
 
 void vmx_code_view(const struct vcpu *vcpu, struct code_view *view)
 {
-	bool long_mode = ((const struct vcpu_vmx *)vcpu)->efer & EFER_LMA;
+	bool long_mode = ((const struct vcpu_vmx *)vcpu)->vmcs.efer & EFER_LMA;
 	u32 rights = vmcs_read32(guest_access_rights(SEG_CS));
 
-	view->cs_base = 0;
+	view->cs_base = view->cr3 = 0;
 	view->paging = CODE_OTHER_PAGING;
 	if (!(vmcs_readn(GUEST_CR0) & CR0_PG)) {
 		view->paging = CODE_UNPAGED;

@@ -14,6 +14,7 @@
 #include "arch/fault/trap.h"
 #include "arch/mem/memory.h"
 #include "core/cpu/speculation.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 #define VPIDS 0x10000u		/* 16 bits */
@@ -84,7 +85,7 @@ static void invvpid(enum invvpid_type type, u32 vpid)
 
 void vmx_flush_tlb(const struct vcpu *vcpu)
 {
-	u32 vpid = ((const struct vcpu_vmx *)vcpu)->tlb_id.id;
+	u32 vpid = ((const struct vcpu_vmx *)vcpu)->vmcs.tlb_id.id;
 
 	if (!vmx_has_vpid())
 		return;
@@ -94,28 +95,37 @@ void vmx_flush_tlb(const struct vcpu *vcpu)
 		invvpid(INVVPID_ALL, 0);
 }
 
-/* INVEPT covers all VPIDs: combined mappings bear the EPT's root as well. */
+/*
+ * INVEPT covers all VPIDs: combined mappings bear the EPT's root as well. Shadow tables for L2 are made from the VM's EPT: what
+ * the processor has cached of them is invalidated before L2's next entry.
+ */
 void vmx_flush_tdp(struct vcpu *vcpu)
 {
 	ept_flush(vcpu->vm);
+	if (unlikely(to_vmx(vcpu)->nested))
+		nested_vmx_forget(vcpu);
 }
 
 /*
  * A vCPU that is new on this CPU has its VM's EPT flushed: the pages of the tables may have been another VM's, or
- * have changed while no vCPU of the VM was here. Without VPIDs entries and exits flush what else there is.
+ * have changed while no vCPU of the VM was here. So may those of its shadow tables: each before it is used.
+ * Without VPIDs entries and exits flush what else there is.
  */
-static void choose_tlb_id(struct vcpu_vmx *vmx, struct percpu *cpu)
+static __always_inline void choose_tlb_id(struct vcpu_vmx *vmx, struct percpu *cpu)
 {
-	bool new_here = vmx->tlb_id.cpu != cpu;
-	enum tlb_id_change change = tlb_id_assign(&vmx->tlb_id, cpu, VPIDS);
+	bool new_here = vmx->vmcs.tlb_id.cpu != cpu;
+	enum tlb_id_change change = tlb_id_assign(&vmx->vmcs.tlb_id, cpu, VPIDS);
 
-	if (new_here)
+	if (new_here) {
 		ept_flush(vmx->vcpu.vm);
+		if (vmx->nested)
+			shadow_flush_all(vmx->nested->shadow);
+	}
 	if (change == TLB_ID_KEPT || !vmx_has_vpid())
 		return;
 	if (change == TLB_ID_NEW_FLUSH_ALL)
 		invvpid(INVVPID_ALL, 0);
-	vmcs_write16(VPID, (u16)vmx->tlb_id.id);
+	vmcs_write16(VPID, (u16)vmx->vmcs.tlb_id.id);
 }
 
 /* --- registers that stay in the hardware --- */
@@ -179,26 +189,53 @@ void vmx_reset_debug_registers(void)
 /* A VMCS that is active on one CPU must not be touched by another: the fields may be in the first one's caches. */
 static void make_current(struct vcpu_vmx *vmx, struct percpu *cpu)
 {
-	hpa_t vmcs = virt_to_phys(vmx->vmcs);
+	hpa_t vmcs = virt_to_phys(vmx->vmcs.page);
 
-	BUG_ON(vmx->active_on && vmx->active_on != cpu);
-	if (cpu->vendor_current == vmx)
+	BUG_ON(vmx->vmcs.active_on && vmx->vmcs.active_on != cpu);
+	if (cpu->vendor_current == vmx->vmcs.page)
 		return;
-	if (!vmx->filled)
+	if (!vmx->vmcs.filled)
 		BUG_ON(!vmclear(vmcs));
 	BUG_ON(!vmptrld(vmcs));
-	cpu->vendor_current = vmx;
+	cpu->vendor_current = vmx->vmcs.page;
 }
 
 static void come_to(struct vcpu_vmx *vmx, struct percpu *cpu)
 {
-	vmx->active_on = cpu;
-	if (!vmx->filled)
+	vmx->vmcs.active_on = cpu;
+	if (!vmx->vmcs.filled)
 		vmx_write_controls(vmx);
-	vmx->filled = true;
+	vmx->vmcs.filled = true;
 	write_host_state(vmx, cpu);
-	vmx->host_rsp = 0;
+	vmx->vmcs.host_rsp = 0;
 	vmx->vcpu.deadline_in_hardware = vmx_has_preemption_timer();
+}
+
+static __always_inline void use_vmcs(struct vcpu_vmx *vmx, struct percpu *cpu)
+{
+	make_current(vmx, cpu);
+	if (unlikely(vmx->vmcs.active_on != cpu))
+		come_to(vmx, cpu);
+	choose_tlb_id(vmx, cpu);
+}
+
+void vmx_use_vmcs(struct vcpu_vmx *vmx)
+{
+	use_vmcs(vmx, this_cpu());
+}
+
+void vmx_release_vmcs(struct vmcs *vmcs)
+{
+	struct percpu *cpu = this_cpu();
+
+	if (!vmcs->active_on)
+		return;
+	BUG_ON(vmcs->active_on != cpu);
+	BUG_ON(!vmclear(virt_to_phys(vmcs->page)));
+	if (cpu->vendor_current == vmcs->page)
+		cpu->vendor_current = NULL;
+	vmcs->active_on = NULL;
+	vmcs->launched = false;
 }
 
 void vmx_vcpu_load(struct vcpu *vcpu)
@@ -206,10 +243,7 @@ void vmx_vcpu_load(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct percpu *cpu = this_cpu();
 
-	make_current(vmx, cpu);
-	if (unlikely(vmx->active_on != cpu))
-		come_to(vmx, cpu);
-	choose_tlb_id(vmx, cpu);
+	use_vmcs(vmx, cpu);
 	fpu_restore(&vmx->fpu);
 	load_live_registers(vmx);
 	speculation_switch_vm(cpu, vcpu->vm->id);
@@ -230,14 +264,10 @@ void vmx_vcpu_put(struct vcpu *vcpu)
 void vmx_vcpu_release(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct percpu *cpu = this_cpu();
 
-	if (!vmx->active_on)
+	vmx_release_vmcs(&vmx->vmcs);
+	if (!vmx->nested)
 		return;
-	BUG_ON(vmx->active_on != cpu);
-	BUG_ON(!vmclear(virt_to_phys(vmx->vmcs)));
-	if (cpu->vendor_current == vmx)
-		cpu->vendor_current = NULL;
-	vmx->active_on = NULL;
-	vmx->launched = false;
+	vmx_release_vmcs(&vmx->nested->l2.other);
+	nested_shadowing_release(vmx);
 }

@@ -8,16 +8,16 @@
 #include "arch/mem/pool.h"
 #include "core/cpu/cpuid.h"
 #include "lib/string.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 #define WRITE_LIST(list) vmcs_write_list(list, ARRAY_SIZE(list))
 
 #define PAT_RESET 0x0007040600070406ull
-#define DR7_RESET 0x400ull
 
 /* --- creation --- */
 
-struct vcpu *vmx_vcpu_create(struct vm *vm __maybe_unused)
+struct vcpu *vmx_vcpu_create(struct vm *vm)
 {
 	struct vcpu_vmx *vmx = page_alloc();
 
@@ -25,17 +25,19 @@ struct vcpu *vmx_vcpu_create(struct vm *vm __maybe_unused)
 
 	if (!vmx)
 		return NULL;
-	vmx->vmcs = page_alloc();
+	vmx->vcpu.vm = vm;
+	vmx->vmcs.page = page_alloc();
 	fpu_image = pages_alloc(fpu_image_order());
 	if (fpu_image)
 		fpu_state_init(&vmx->fpu, fpu_image);
 	if (!vmx_switches_efer())
 		vmx->efer_lists = page_alloc();
-	if (!vmx->vmcs || !fpu_image || (!vmx_switches_efer() && !vmx->efer_lists)) {
+	if (!vmx->vmcs.page || !fpu_image || (!vmx_switches_efer() && !vmx->efer_lists) ||
+	    (vm->l2_ops && nested_vmx_create(vmx))) {
 		vmx_vcpu_destroy(&vmx->vcpu);
 		return NULL;
 	}
-	*(u32 *)vmx->vmcs = vmx_caps.revision;
+	*(u32 *)vmx->vmcs.page = vmx_caps.revision;
 	vmx->dr6 = DR6_RESET;
 	return &vmx->vcpu;
 }
@@ -45,12 +47,13 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	vmx_vcpu_release(vcpu);		/* the processor may write to an active VMCS at any time */
+	nested_vmx_destroy(vmx);
 	if (vmx->efer_lists)
 		page_free(vmx->efer_lists);
 	if (vmx->fpu.image)
 		pages_free(vmx->fpu.image, fpu_image_order());
-	if (vmx->vmcs)
-		page_free(vmx->vmcs);
+	if (vmx->vmcs.page)
+		page_free(vmx->vmcs.page);
 	page_free(vmx);
 }
 
@@ -90,7 +93,7 @@ void vmx_write_controls(struct vcpu_vmx *vmx)
 	struct vcpu *vcpu = &vmx->vcpu;
 	const struct vmcs_setting controls[] = {
 		vmcs_set32(PIN_BASED_CONTROLS, vmx_caps.pin),
-		vmcs_set32(PRIMARY_CONTROLS, vmx_caps.primary),
+		vmcs_set32(PRIMARY_CONTROLS, vmx_apic_primary(vcpu->vm)),
 		vmcs_set32(SECONDARY_CONTROLS, secondary_controls(vcpu)),
 		vmcs_set32(EXIT_CONTROLS, vmx_caps.exit),
 		vmcs_set32(ENTRY_CONTROLS, vmx_caps.entry),
@@ -102,14 +105,16 @@ void vmx_write_controls(struct vcpu_vmx *vmx)
 		vmcs_set32(EXIT_MSR_LOAD_COUNT, 0),
 		vmcs_set32(ENTRY_MSR_LOAD_COUNT, 0),
 		vmcs_set32(ENTRY_INTERRUPTION_INFO, 0),
+		vmcs_set32(GUEST_ACTIVITY, ACTIVITY_ACTIVE),
+		vmcs_set64(GUEST_DEBUGCTL, 0),
 		vmcs_set64(MSR_BITMAP, virt_to_phys(vcpu->vm->vendor)),
 		vmcs_set64(EPT_POINTER, ept_pointer(vcpu->vm)),
 		vmcs_set64(VMCS_LINK_POINTER, ~0ull),
 	};
 
-	vmx->primary = vmx_caps.primary;
-	vmx->secondary = secondary_controls(vcpu);
-	vmx->entry_controls = vmx_caps.entry;
+	vmx->vmcs.primary = vmx_apic_primary(vcpu->vm);
+	vmx->vmcs.secondary = secondary_controls(vcpu);
+	vmx->vmcs.entry_controls = vmx_caps.entry;
 	WRITE_LIST(controls);
 	if (vmx_caps.secondary & SECONDARY_XSAVES)
 		vmcs_write64(XSS_EXITING_BITMAP, 0);
@@ -131,8 +136,11 @@ void vmx_pause_exits(struct vcpu *vcpu, bool on)
 
 	if (!vmx_has_pause_loop_exits())
 		return;
-	vmx->secondary = on ? vmx->secondary | SECONDARY_PAUSE_LOOP : vmx->secondary & ~(u32)SECONDARY_PAUSE_LOOP;
-	vmcs_write32(SECONDARY_CONTROLS, vmx->secondary);
+	if (on)
+		vmx->vmcs.secondary |= SECONDARY_PAUSE_LOOP;
+	else
+		vmx->vmcs.secondary &= ~(u32)SECONDARY_PAUSE_LOOP;
+	vmcs_write32(SECONDARY_CONTROLS, vmx->vmcs.secondary);
 }
 
 /* --- reset --- */
@@ -189,7 +197,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu, bool init)
 
 	WRITE_LIST(guest);
 	reset_segments(vcpu);
-	vmx->want_irq_window = vmx->want_nmi_window = vmx->nmi_blocked = false;
+	vmx->vmcs.want_irq_window = vmx->vmcs.want_nmi_window = vmx->nmi_blocked = false;
 	vmx_interrupt_window(vcpu, false);
 	vmx_control_set(vcpu, CTL_CR0, cr0);
 	vmx_control_set(vcpu, CTL_CR3, 0);
@@ -199,6 +207,9 @@ void vmx_vcpu_reset(struct vcpu *vcpu, bool init)
 	write_cr2(0);
 	if (!init)
 		power_up(vmx);
+	if (vmx->nested)
+		nested_vmx_reset(vmx, init);
+	vmx_apic_reset(vcpu);
 
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs[REG_RDX] = cpuid(1).eax;

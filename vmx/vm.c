@@ -18,12 +18,30 @@
 #define HIGH_MSRS  0xc0000000u
 #define RANGE_MSRS 0x2000u
 
+static unsigned pages_order(const struct vm *vm)
+{
+	unsigned order = 0;
+
+	while (vm->apic_hardware == APIC_BY_HARDWARE && (PAGE_SIZE << order) < sizeof(struct vmx_vm))
+		order++;
+	return order;
+}
+
 int vmx_vm_create(struct vm *vm)
 {
-	vm->vendor = page_alloc();
-	if (!vm->vendor)
+	struct vmx_vm *pages;
+
+	vm->apic_hardware = vmx_apic_hardware(vm);
+	vm->vendor = pages = pages_alloc(pages_order(vm));
+	if (!pages)
 		return -ENOMEM;
-	memset(vm->vendor, 0xff, PAGE_SIZE);
+	memset(pages->msr_bitmap, 0xff, PAGE_SIZE);
+	if (vm->apic_hardware == APIC_BY_HARDWARE) {
+		memset(pages->x2apic_bitmap, 0xff, PAGE_SIZE);
+		vmx_apic_create_bitmap(vm);
+	}
+	/* While the guest runs, the register has what it wrote, and LMA. What it writes may change its mode: that exits. */
+	vmx_vm_msr_passthrough(vm, MSR_EFER, true, false);
 	ept_reserve(vm);
 	return tdp_create(vm);
 }
@@ -33,7 +51,7 @@ void vmx_vm_destroy(struct vm *vm)
 	tdp_destroy(vm);
 	ept_unreserve(vm);
 	if (vm->vendor)
-		page_free(vm->vendor);
+		pages_free(vm->vendor, pages_order(vm));
 	vm->vendor = NULL;
 }
 
@@ -42,19 +60,27 @@ static void clear_bit(u8 *bitmap, u32 bit)
 	bitmap[bit / 8] &= (u8)~BIT(bit % 8);
 }
 
-void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write)
+void vmx_bitmap_pass(u8 *bitmap, u32 msr, bool read, bool write)
 {
-	u8 *bitmap = vm->vendor;
 	bool high = msr - HIGH_MSRS < RANGE_MSRS;
 
 	if (!high && msr >= RANGE_MSRS)
 		return;
-	if (msr == MSR_PAT && !vmx_switches_pat())
-		return;		/* not switched: the guest would access the host's */
 	if (high)
 		msr -= HIGH_MSRS;
 	if (read)
 		clear_bit(bitmap + (high ? READ_HIGH : READ_LOW), msr);
 	if (write)
 		clear_bit(bitmap + (high ? WRITE_HIGH : WRITE_LOW), msr);
+}
+
+void vmx_vm_msr_passthrough(struct vm *vm, u32 msr, bool read, bool write)
+{
+	struct vmx_vm *pages = vm->vendor;
+
+	if (msr == MSR_PAT && !vmx_switches_pat())
+		return;		/* not switched: the guest would access the host's */
+	vmx_bitmap_pass(pages->msr_bitmap, msr, read, write);
+	if (vm->apic_hardware == APIC_BY_HARDWARE)
+		vmx_bitmap_pass(pages->x2apic_bitmap, msr, read, write);
 }

@@ -26,9 +26,16 @@ struct vmcs_fieldn { u32 encoding; };	/* natural width */
 
 /* SDM, "VM-Execution Control Fields" */
 #define VPID			   VMCS16(0x0000)
+#define GUEST_INTERRUPT_STATUS	   VMCS16(0x0810)	/* RVI, SVI from bit 8 on */
+#define IO_BITMAP_A		   VMCS64(0x2000)
+#define IO_BITMAP_B		   VMCS64(0x2002)
 #define MSR_BITMAP		   VMCS64(0x2004)
 #define TSC_OFFSET		   VMCS64(0x2010)
+#define VIRTUAL_APIC_ADDRESS	   VMCS64(0x2012)
+#define APIC_ACCESS_ADDRESS	   VMCS64(0x2014)
 #define EPT_POINTER		   VMCS64(0x201a)
+#define VMREAD_BITMAP		   VMCS64(0x2026)
+#define VMWRITE_BITMAP		   VMCS64(0x2028)
 #define XSS_EXITING_BITMAP	   VMCS64(0x202c)
 #define ENCLS_EXITING_BITMAP	   VMCS64(0x202e)
 #define PIN_BASED_CONTROLS	   VMCS32(0x4000)
@@ -37,6 +44,7 @@ struct vmcs_fieldn { u32 encoding; };	/* natural width */
 #define PAGE_FAULT_MASK		   VMCS32(0x4006)
 #define PAGE_FAULT_MATCH	   VMCS32(0x4008)
 #define CR3_TARGET_COUNT	   VMCS32(0x400a)
+#define TPR_THRESHOLD		   VMCS32(0x401c)
 #define SECONDARY_CONTROLS	   VMCS32(0x401e)
 #define PLE_GAP			   VMCS32(0x4020)
 #define PLE_WINDOW		   VMCS32(0x4022)
@@ -46,7 +54,19 @@ struct vmcs_fieldn { u32 encoding; };	/* natural width */
 #define CR0_READ_SHADOW		   VMCSN(0x6004)
 #define CR4_READ_SHADOW		   VMCSN(0x6006)
 
+/* Of vectors 64 * index to 64 * index + 63. */
+static inline struct vmcs_field64 eoi_exit_bitmap(unsigned index)
+{
+	return (struct vmcs_field64){ 0x201c + 2 * index };
+}
+
+static inline struct vmcs_fieldn cr3_target(unsigned index)
+{
+	return (struct vmcs_fieldn){ 0x6008 + 2 * index };
+}
+
 /* SDM, "VM-Exit Control Fields", "VM-Entry Control Fields" */
+#define EXIT_MSR_STORE_ADDRESS	   VMCS64(0x2006)
 #define EXIT_MSR_LOAD_ADDRESS	   VMCS64(0x2008)
 #define ENTRY_MSR_LOAD_ADDRESS	   VMCS64(0x200a)
 #define EXIT_CONTROLS		   VMCS32(0x400c)
@@ -67,7 +87,12 @@ struct vmcs_fieldn { u32 encoding; };	/* natural width */
 #define IDT_VECTORING_INFO	   VMCS32(0x4408)
 #define IDT_VECTORING_ERROR	   VMCS32(0x440a)
 #define EXIT_INSTRUCTION_LENGTH	   VMCS32(0x440c)
+#define EXIT_INSTRUCTION_INFO	   VMCS32(0x440e)
 #define EXIT_QUALIFICATION	   VMCSN(0x6400)
+#define IO_RCX			   VMCSN(0x6402)
+#define IO_RSI			   VMCSN(0x6404)
+#define IO_RDI			   VMCSN(0x6406)
+#define IO_RIP			   VMCSN(0x6408)
 #define GUEST_LINEAR_ADDRESS	   VMCSN(0x640a)
 
 /* SDM, "Guest-State Area". The segments' fields are functions, below. */
@@ -141,6 +166,7 @@ static inline struct vmcs_field64 guest_pdpte(unsigned index)
 #define HOST_SYSENTER_ESP	   VMCSN(0x6c10)
 #define HOST_SYSENTER_EIP	   VMCSN(0x6c12)
 #define HOST_RSP_ENCODING	   0x6c14	/* written by vmx/vmenter.asm */
+#define HOST_RSP		   VMCSN(HOST_RSP_ENCODING)
 #define HOST_RIP		   VMCSN(0x6c16)
 
 /* SDM, "Pin-Based VM-Execution Controls" */
@@ -157,8 +183,10 @@ enum {
 	PRIMARY_INTERRUPT_WINDOW = BIT(2),
 	PRIMARY_TSC_OFFSET = BIT(3),
 	PRIMARY_HLT = BIT(7),
+	PRIMARY_INVLPG = BIT(9),
 	PRIMARY_MWAIT = BIT(10),
 	PRIMARY_RDPMC = BIT(11),
+	PRIMARY_RDTSC = BIT(12),
 	PRIMARY_CR3_LOAD = BIT(15),
 	PRIMARY_CR3_STORE = BIT(16),
 	PRIMARY_TERTIARY = BIT(17),
@@ -166,17 +194,20 @@ enum {
 	PRIMARY_CR8_STORE = BIT(20),
 	PRIMARY_TPR_SHADOW = BIT(21),
 	PRIMARY_NMI_WINDOW = BIT(22),
+	PRIMARY_MOV_DR = BIT(23),
 	PRIMARY_UNCONDITIONAL_IO = BIT(24),
 	PRIMARY_IO_BITMAPS = BIT(25),
 	PRIMARY_MONITOR_TRAP = BIT(27),
 	PRIMARY_MSR_BITMAP = BIT(28),
 	PRIMARY_MONITOR = BIT(29),
+	PRIMARY_PAUSE = BIT(30),
 	PRIMARY_SECONDARY = BIT(31),
 };
 
 enum {
 	SECONDARY_APIC_ACCESSES = BIT(0),
 	SECONDARY_EPT = BIT(1),
+	SECONDARY_DESCRIPTOR_TABLES = BIT(2),
 	SECONDARY_RDTSCP = BIT(3),
 	SECONDARY_X2APIC = BIT(4),
 	SECONDARY_VPID = BIT(5),
@@ -216,6 +247,7 @@ enum {
 	EXIT_ACKNOWLEDGE = BIT(15),
 	EXIT_SAVE_PAT = BIT(18),
 	EXIT_LOAD_PAT = BIT(19),
+	EXIT_SAVE_EFER = BIT(20),
 	EXIT_LOAD_EFER = BIT(21),
 	EXIT_SAVE_PREEMPTION_TIMER = BIT(22),
 	EXIT_CLEAR_RTIT = BIT(25),
@@ -281,6 +313,13 @@ enum interruption_type {
 	INTERRUPTION_SOFT_EXCEPTION = 6,
 	INTERRUPTION_OTHER = 7,		/* vector 0: a pending MTF VM exit */
 };
+
+/* SDM, "Exit Qualification for I/O Instructions" */
+#define IO_SIZE(qualification) ((u8)(((qualification) & 7) + 1))
+#define IO_IN		       BIT(3)
+#define IO_STRING	       BIT(4)
+#define IO_REP		       BIT(5)
+#define IO_PORT(qualification) ((u16)((qualification) >> 16))
 
 /* SDM, "Exit Qualification for EPT Violations" */
 enum {

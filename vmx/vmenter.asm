@@ -8,6 +8,7 @@ bits 64
 section .text
 
 extern vmx_exit_fastpath
+extern vmx_exit_in_stub
 
 ; enum exit_fastpath vmx_vmenter(struct vcpu_vmx *vmx, bool resume)
 ;
@@ -39,38 +40,51 @@ vmx_vmenter:
 	vmwrite	rax, rsp
 	mov	[rdi + VCPU_VMX_HOST_RSP], rsp
 .host_rsp_current:
+	LOAD_KEPT_REGISTERS
 	test	esi, esi
 	jnz	.resume
 
 	mov	rax, [rdi + VCPU_RAX]
-	LOAD_GUEST_REGISTERS
+	LOAD_CLOBBERED_REGISTERS
 	vmlaunch
 	jmp	.refused
 
+.load:
+	LOAD_KEPT_REGISTERS
 .resume:
 	mov	rax, [rdi + VCPU_RAX]
-	LOAD_GUEST_REGISTERS
+	LOAD_CLOBBERED_REGISTERS
 	vmresume
 
-; ZF is VMfailValid, CF is VMfailInvalid. The registers in vmx are unchanged.
+; ZF is VMfailValid, CF is VMfailInvalid. After the fast path vmx lacks the registers that it keeps.
 .refused:
 	pop	rdi
+	SAVE_KEPT_REGISTERS
 	setz	[rdi + VCPU_VMX_VMFAIL_VALID]
 	mov	eax, EXIT_FASTPATH_ENTRY_FAILED
 	jmp	vmx_out
 
 vmx_exit_point:
-	push	rax
-	mov	rax, [rsp + 8]
-	SAVE_GUEST_REGISTERS
-	pop	qword [rax + VCPU_RAX]
+	push	rdi
+	mov	rdi, [rsp + 8]
+	mov	[rdi + VCPU_RAX], rax
+	SAVE_CLOBBERED_REGISTERS
+	pop	qword [rdi + VCPU_RDI]
 
-	mov	rdi, rax
 	call	vmx_exit_fastpath
 	mov	rdi, [rsp]
 	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
 	je	vmx_vmenter.resume
 
+	SAVE_KEPT_REGISTERS
+	test	eax, eax
+	jnz	.leave
+	call	vmx_exit_in_stub
+	mov	rdi, [rsp]
+	cmp	eax, EXIT_FASTPATH_REENTER_GUEST
+	je	vmx_vmenter.load
+
+.leave:
 	pop	rdi
 vmx_out:
 	LEAVE_TO_C

@@ -26,6 +26,7 @@ const struct acpi_header *acpi_map_table(hpa_t pa);
 #define ACPI_MAX_CPUS	   256
 #define ACPI_MAX_IOAPICS   256	/* their ids have eight bits */
 #define ACPI_MAX_OVERRIDES 24
+#define ACPI_MAX_NMI_SOURCES 8
 
 /* "MPS INTI Flags": 0 in either field means the bus's default, for ISA edge-triggered and active high */
 #define MPS_POLARITY   0x3
@@ -51,6 +52,11 @@ struct acpi_madt_info {
 		u32 gsi;
 		u16 flags;		/* "MPS INTI Flags" */
 	} override[ACPI_MAX_OVERRIDES];
+	u32 nmi_sources;
+	struct acpi_nmi_source {	/* an I/O APIC's line that is to raise an NMI: "NMI Source Structure" */
+		u32 gsi;
+		u16 flags;
+	} nmi_source[ACPI_MAX_NMI_SOURCES];
 };
 extern struct acpi_madt_info acpi_madt;
 

@@ -66,6 +66,19 @@ static void add_override(const void *entry)
 	};
 }
 
+static void add_nmi_source(const void *entry)
+{
+	const struct madt_nmi_source *source = entry;
+
+	if (acpi_madt.nmi_sources == ACPI_MAX_NMI_SOURCES) {
+		log_warn("ACPI: more than %d NMI sources: the one at GSI %u is ignored", ACPI_MAX_NMI_SOURCES, source->gsi);
+		return;
+	}
+	acpi_madt.nmi_source[acpi_madt.nmi_sources++] = (struct acpi_nmi_source) {
+		.gsi = source->gsi, .flags = source->flags,
+	};
+}
+
 static void set_lapic_address(const void *entry)
 {
 	const struct madt_lapic_address *lapic = entry;
@@ -81,6 +94,7 @@ static const struct {
 	[MADT_LAPIC] = { add_lapic, sizeof(struct madt_lapic) },
 	[MADT_IOAPIC] = { add_ioapic, sizeof(struct madt_ioapic) },
 	[MADT_OVERRIDE] = { add_override, sizeof(struct madt_override) },
+	[MADT_NMI_SOURCE] = { add_nmi_source, sizeof(struct madt_nmi_source) },
 	[MADT_LAPIC_ADDRESS] = { set_lapic_address, sizeof(struct madt_lapic_address) },
 	[MADT_X2APIC] = { add_x2apic, sizeof(struct madt_x2apic) },
 };

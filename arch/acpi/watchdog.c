@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Microsoft, "Hardware Watchdog Timers Design Specification": the Watchdog Action Table (WDAT). */
+/*
+ * Microsoft, "Hardware Watchdog Timers Design Specification": the Watchdog Action Table (WDAT); and the older "Watchdog
+ * Timer Hardware Requirements for Windows Server 2003": the Watchdog Resource Table (WDRT).
+ */
 #include "arch/acpi/watchdog.h"
 
 #include "arch/acpi/acpi.h"
@@ -32,6 +35,20 @@ enum { WDAT_READ_VALUE = 0 };		/* instructions: true if the register has this va
 #define RTC_PORTS_FIRST 0x70		/* an index and a data port: reading one of them says nothing */
 #define RTC_PORTS_LAST	0x77
 #define MAX_QUESTIONS	4		/* one is usual; each may take a mapping */
+
+struct wdrt {
+	struct acpi_header header;
+	struct acpi_address control, count;
+	u16 pci_device_id, pci_vendor_id;
+	u8 pci_bus, pci_device, pci_function, pci_segment;
+	u16 max_count;
+	u8 units;
+} __packed;
+_Static_assert(sizeof(struct wdrt) == 71, "WDRT");
+
+/* "Watchdog Control Register". Of a register that does not answer all bits are ones. */
+#define WDRT_RUNS     BIT(0)
+#define WDRT_DISABLED BIT(3)
 
 static int read_port(const struct acpi_address *region, u32 *value)
 {
@@ -71,14 +88,20 @@ static bool is_running(const struct wdat_entry *e)
 	       !read_region(&e->region, &value) && (value >> e->region.offset & e->mask) == e->value;
 }
 
-void watchdog_init(void)
+static void warn(const char *table, u32 period_ms)
+{
+	log_warn("ACPI: the firmware has left a watchdog running (%s, %u ms a count): it will reset the machine, "
+		 "for Lamina does not serve it. Switch it off in the firmware's set-up or the BMC", table, period_ms);
+}
+
+static bool check_wdat(void)
 {
 	const struct wdat *wdat = (const struct wdat *)acpi_find("WDAT", 0);
 	const struct wdat_entry *entry;
 	u32 count, questions = 0;
 
 	if (!wdat || wdat->header.length < sizeof(*wdat))
-		return;
+		return false;
 	entry = (const void *)(wdat + 1);
 	count = MIN(wdat->entries, (wdat->header.length - (u32)sizeof(*wdat)) / (u32)sizeof(*entry));
 	for (u32 i = 0; i < count && questions < MAX_QUESTIONS; i++) {
@@ -87,9 +110,27 @@ void watchdog_init(void)
 		questions++;
 		if (!is_running(&entry[i]))
 			continue;
-		log_warn("ACPI: the firmware has left a watchdog running (WDAT, %u ms a count): it will reset the machine, "
-			 "for Lamina does not serve it. Switch it off in the firmware's set-up or the BMC",
-			 wdat->period_ms);
-		return;
+		warn("WDAT", wdat->period_ms);
+		return true;
 	}
+	return false;
+}
+
+static void check_wdrt(void)
+{
+	static const u16 periods_ms[] = { [1] = 1000, [2] = 100, [3] = 10 };	/* "Units" */
+	const struct wdrt *wdrt = (const struct wdrt *)acpi_find("WDRT", 0);
+	u32 value;
+
+	if (!wdrt || wdrt->header.length < sizeof(*wdrt) || read_region(&wdrt->control, &value) ||
+	    !(value & WDRT_RUNS) || value & WDRT_DISABLED)
+		return;
+	warn("WDRT", wdrt->units < ARRAY_SIZE(periods_ms) ? periods_ms[wdrt->units] : 0);
+}
+
+/* Both may describe the same one. */
+void watchdog_init(void)
+{
+	if (!check_wdat())
+		check_wdrt();
 }

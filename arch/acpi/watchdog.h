@@ -2,5 +2,5 @@
 /* Called by arch/acpi/acpi.c. */
 #pragma once
 
-/* Log a watchdog that ACPI's WDAT describes and that runs: Lamina stops none, and it will reset the machine. */
+/* Log a watchdog that ACPI's WDAT or WDRT describes and that runs: Lamina stops none, and it will reset the machine. */
 void watchdog_init(void);

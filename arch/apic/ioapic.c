@@ -38,10 +38,15 @@ static void write(const struct ioapic *ioapic, u32 reg, u32 value)
 }
 #endif
 
+static bool raises(const struct ioapic *ioapic, u32 line, u32 delivery)
+{
+	return IOAPIC_ENTRY_DELIVERY(read(ioapic, REG_ENTRY(line))) == delivery;
+}
+
 /* The firmware has this line raise an SMI: that is not for Lamina to end. */
 static bool is_firmwares(const struct ioapic *ioapic, u32 line)
 {
-	return IOAPIC_ENTRY_DELIVERY(read(ioapic, REG_ENTRY(line))) == IOAPIC_DELIVERY_SMI;
+	return raises(ioapic, line, IOAPIC_DELIVERY_SMI);
 }
 
 /*
@@ -107,24 +112,20 @@ bool ioapic_isa_is_level(u8 irq)
 	return (isa_line(irq).flags & MPS_TRIGGER) == MPS_LEVEL;
 }
 
-int ioapic_route_isa(u8 irq, u8 vector)
+/* `flags`: for the polarity. */
+static int route(u32 gsi, u16 flags, u32 entry)
 {
-	struct acpi_override line = isa_line(irq);
-	u32 entry = vector;
-
 	if (lapic_id() > 0xff)
 		return -ENODEV;	/* the destination field has eight bits */
-	if ((line.flags & MPS_POLARITY) == MPS_ACTIVE_LOW)
+	if ((flags & MPS_POLARITY) == MPS_ACTIVE_LOW)
 		entry |= IOAPIC_ENTRY_ACTIVE_LOW;
-	if (ioapic_isa_is_level(irq))
-		entry |= IOAPIC_ENTRY_LEVEL;
 	for (unsigned i = 0; i < count; i++) {
 		const struct ioapic *ioapic = &ioapics[i];
-		u32 n = line.gsi - ioapic->gsi_base;
+		u32 n = gsi - ioapic->gsi_base;
 
 		if (n >= ioapic->lines)
 			continue;
-		if (is_firmwares(ioapic, n))
+		if (is_firmwares(ioapic, n) || raises(ioapic, n, IOAPIC_DELIVERY_NMI))
 			return -EBUSY;
 		write(ioapic, REG_ENTRY(n), IOAPIC_ENTRY_MASKED);
 		write(ioapic, REG_ENTRY(n) + 1, lapic_id() << 24);
@@ -132,4 +133,26 @@ int ioapic_route_isa(u8 irq, u8 vector)
 		return 0;
 	}
 	return -ENODEV;
+}
+
+int ioapic_route_isa(u8 irq, u8 vector)
+{
+	struct acpi_override line = isa_line(irq);
+
+	return route(line.gsi, line.flags, vector | (ioapic_isa_is_level(irq) ? (u32)IOAPIC_ENTRY_LEVEL : 0));
+}
+
+/* "NMI": the entry has to be edge-triggered, whatever the line is. */
+void ioapic_route_nmis(void)
+{
+	for (u32 i = 0; i < acpi_madt.nmi_sources; i++) {
+		const struct acpi_nmi_source *source = &acpi_madt.nmi_source[i];
+		int error = route(source->gsi, source->flags, IOAPIC_ENTRY_NMI);
+
+		if (error)
+			log_warn("ACPI: the NMI source at GSI %u cannot be used: %s", source->gsi, error == -EBUSY ?
+				 "the line raises SMIs, or has been named before" : "no I/O APIC has that line, or this CPU's APIC id is too large");
+		else
+			log_info("NMI: I/O APIC line %u raises one, as ACPI says", source->gsi);
+	}
 }

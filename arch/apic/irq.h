@@ -11,6 +11,7 @@
 enum irq_vector {
 	IRQ_VECTOR_FIRST = 0x20,
 	IRQ_VECTOR_UART = 0x40,
+	IRQ_VECTOR_FLUSH = 0xeb,	/* from another CPU: leave the guest, core/mem/tdp_flush.c */
 	IRQ_VECTOR_TIMER = 0xec,	/* LAPIC timer */
 	IRQ_VECTOR_FORCE_EXIT = 0xed,	/* makes the guest exit, if one runs, and does nothing else; in trap_entry.asm */
 	IRQ_VECTOR_KICK = 0xee,		/* from another CPU: look at the requests and at what was woken */

@@ -20,6 +20,7 @@
 #define LATE_US	    1000
 
 static u64 timer_hz;	/* 0: not known, so it cannot count */
+static u64 measured_tsc_hz;	/* by the same measurement: clock_refine() leaves the ratio as it is */
 
 void lapic_timer_start_calibration(void)
 {
@@ -94,6 +95,7 @@ static void set_mode(void)
 void lapic_timer_set_hz(u64 hz)
 {
 	timer_hz = hz;
+	measured_tsc_hz = clock_tsc_hz();
 	set_mode();
 }
 
@@ -109,7 +111,7 @@ static void arm_count(u64 deadline)
 	u64 count = 1;
 
 	if (deadline > now)
-		count = mul_div(deadline - now, timer_hz, clock_tsc_hz());
+		count = mul_div(deadline - now, timer_hz, measured_tsc_hz);
 	count = MIN(count, (u64)MAX_COUNT);
 	lapic_reg_write(LAPIC_INITIAL_COUNT, (u32)MAX(count, 1ull));
 }

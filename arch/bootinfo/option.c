@@ -9,6 +9,8 @@
 
 #define MOST_QUOTED (size_t)64	/* characters of a wrong value, so that the message has room for what is expected */
 
+#define LIST_LINE 110			/* bytes for a line with options' names; each name is shorter */
+
 extern const struct option options_start[], options_end[];
 
 static const struct option *find_option(struct str_view name)
@@ -19,17 +21,21 @@ static const struct option *find_option(struct str_view name)
 	return NULL;
 }
 
+/* All names, in as many lines as they need: none is cut. */
 static void report_unknown(struct str_view name)
 {
-	char known[256];
+	char line[LIST_LINE] = "";
 	size_t length = 0;
 
-	for (const struct option *option = options_start; option < options_end; option++)
-		if (length < sizeof(known))
-			length += snprintf(known + length, sizeof(known) - length, "%s%s",
-					   length ? ", " : "", option->name);
-	log_error("command line: unknown option \"%.*s\": expected one of %s", (int)name.len,
-		  name.ptr, known);
+	log_error("command line: unknown option \"%.*s\": expected one of", (int)MIN(name.len, MOST_QUOTED), name.ptr);
+	for (const struct option *option = options_start; option < options_end; option++) {
+		if (length && length + strlen(option->name) + 2 >= sizeof(line)) {
+			log_error("  %s,", line);
+			length = 0;
+		}
+		length += snprintf(line + length, sizeof(line) - length, "%s%s", length ? ", " : "", option->name);
+	}
+	log_error("  %s", line);
 }
 
 static void apply(const struct keyval *token)

@@ -83,16 +83,17 @@ static inline u64 read_breakpoint(unsigned n)
 u64 test_tsc(void) __attribute__((weak));
 #endif
 
+/* RDTSC clears the upper halves of RAX and RDX. */
 static inline u64 rdtsc(void)
 {
-	u32 low, high;
+	u64 low, high;
 
 #ifdef LAMINA_HOST_TEST
 	if (test_tsc)
 		return test_tsc();
 #endif
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (u64)high << 32 | low;
+	return high << 32 | low;
 }
 
 static inline void cpu_relax(void)

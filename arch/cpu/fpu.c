@@ -116,6 +116,13 @@ void fpu_restore(const struct fpu_state *state)
 	enable_guests(state);
 }
 
+void fpu_put_back(struct fpu_state *state)
+{
+	enable_all(state);
+	restore(state->image);
+	enable_guests(state);
+}
+
 void fpu_restore_initial(struct fpu_state *state)
 {
 	enable_all(state);

@@ -28,7 +28,7 @@ unsigned fpu_image_order(void);
 /* The state of a new vCPU: initial configuration, XCR0 = 1. `image` is zeroed and stays the caller's. */
 void fpu_state_init(struct fpu_state *state, void *image);
 
-/* Registers to image, and back. On the CPU where the vCPU is loaded, or is to be. */
+/* Registers to image, and back. On the CPU where the vCPU is loaded, and where it is to be loaded. */
 void fpu_save(struct fpu_state *state);
 void fpu_restore(const struct fpu_state *state);
 /*
@@ -36,6 +36,11 @@ void fpu_restore(const struct fpu_state *state);
  * changed since it was restored from the same address.
  */
 void fpu_copy(struct fpu_state *state);
+/*
+ * The vCPU is loaded: the image of fpu_copy() back to the registers, also those that the guest's XCR0 hides. SDM,
+ * "Standard Form of XRSTOR": it raises #GP for a component in the image that XCR0 does not enable.
+ */
+void fpu_put_back(struct fpu_state *state);
 /* The vCPU is loaded: back to the initial configuration, and XCR0 to 1. */
 void fpu_restore_initial(struct fpu_state *state);
 /*

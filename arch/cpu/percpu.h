@@ -11,6 +11,7 @@ struct trace_record;
 struct native;
 
 #define MAX_CPUS 256
+#define NMI_GUEST_CHARS 96
 
 /* How far a CPU has come that boot/cpus.c starts. */
 enum cpu_state {
@@ -52,7 +53,7 @@ struct percpu {
 	hpa_t vendor_page_pa;		/* constant */
 	void *host_vmcb;		/* constant; SVM: the VMCB in which VMSAVE and VMLOAD keep host state */
 	hpa_t host_vmcb_pa;		/* constant */
-	void *vendor_current;		/* this CPU; VMX: the vCPU whose VMCS is current; SVM: unused */
+	void *vendor_current;		/* this CPU; VMX: the page of the current VMCS; SVM: unused */
 	u64 tlb_id_generation;		/* this CPU: core/cpu/tlb_id.c */
 	u32 tlb_id_next;		/* this CPU, likewise */
 	bool tlb_flush_pending;		/* this CPU; SVM: no entry has flushed the TLB since the ids began anew */
@@ -60,7 +61,8 @@ struct percpu {
 	u64 poll_at;			/* this CPU, core/sched.c: TSC time of the next machine_check_poll() */
 	u32 passes;			/* likewise: turns of its loop */
 	bool nmi_asked;			/* atomic; arch/fault/nmi.c: the next NMI asks where this CPU is */
-	u64 nmi_rip;			/* atomic, likewise: the answer */
+	u64 nmi_rip;			/* atomic, likewise: the answer. Set after nmi_guest */
+	char nmi_guest[NMI_GUEST_CHARS];	/* this CPU, before it sets nmi_rip: what it runs, in words */
 	u64 nmi_count, debug_count, init_count;	/* this CPU, in its exception handlers; nmi_count: from outside */
 	void *arch_data;		/* constant; owned by arch/cpu/gdt.c: GDT and TSS */
 	u32 state;			/* atomic: enum cpu_state */
@@ -71,6 +73,7 @@ struct percpu {
 	u32 microcode_found;		/* the revision that it had before; likewise */
 	u32 microcode;			/* revision; this CPU, before it sets CPU_READY */
 	u64 tsc_reply;			/* atomic: boot/cpus.c */
+	u64 tdp_flushed;		/* this CPU writes, any reads: core/mem/tdp_flush.c */
 };
 
 #ifdef LAMINA_HOST_TEST

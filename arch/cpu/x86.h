@@ -50,6 +50,7 @@
 
 #define RFLAGS_CF    BIT_ULL(0)
 #define RFLAGS_FIXED BIT_ULL(1)
+#define RFLAGS_DEFINED 0x3f7fd7ull	/* all that it can hold */
 #define RFLAGS_PF    BIT_ULL(2)
 #define RFLAGS_AF    BIT_ULL(4)
 #define RFLAGS_ZF    BIT_ULL(6)
@@ -71,6 +72,7 @@
 #define DR6_BD		BIT_ULL(13)	/* an access to a debug register, with DR7.GD */
 #define DR6_BS		BIT_ULL(14)	/* single step */
 #define DR7_ENABLED	0xffull			/* L0, G0 to L3, G3: any of them, any breakpoint */
+#define DR7_RESET	0x400ull	/* nothing is enabled */
 #define DR7_GD		BIT_ULL(13)	/* accesses to debug registers raise #DB */
 
 /* Intel SDM, "Exception and Interrupt Reference" */
@@ -131,6 +133,7 @@ enum {
 #define MSR_TSC_ADJUST		0x03b	/* CPUID.7.0:EBX[1] */
 #define MSR_SPEC_CTRL		0x048	/* CPUID.7.0:EDX[26] */
 #define MSR_PRED_CMD		0x049	/* CPUID.7.0:EDX[26] or CPUID.80000008h:EBX[12] */
+#define PRED_CMD_IBPB		BIT_ULL(0)
 #define MSR_BIOS_UPDT_TRIG	0x079	/* Intel: loads a microcode update */
 #define MSR_BIOS_SIGN_ID	0x08b
 #define MSR_FLUSH_CMD		0x10b	/* CPUID.7.0:EDX[28] */

@@ -12,9 +12,11 @@
 #include "lib/spinlock.h"
 #include "lib/string.h"
 
-/* Pages of a CPU's slot: code RX, none, operand RW twice, none. */
+/* Pages of a CPU's slot: code RX, none, operand RW, none. */
 #define SLOT	     (8 * PAGE_SIZE)
 #define OPERAND	     (2 * PAGE_SIZE)
+#define NATIVE_ORDER 2
+_Static_assert(NATIVE_MEMORY == PAGE_SIZE << NATIVE_ORDER && OPERAND + NATIVE_MEMORY < SLOT, "what fits");
 
 struct native {
 	u8 *code;			/* in the direct map, where it can be written */
@@ -32,7 +34,7 @@ static struct spinlock lock = SPINLOCK_INIT(LOCK_NATIVE);
 static int create(struct percpu *cpu)
 {
 	struct native *native = page_alloc();
-	u8 *code = page_alloc(), *operand = pages_alloc(1);
+	u8 *code = page_alloc(), *operand = pages_alloc(NATIVE_ORDER);
 	u64 base = HOST_NATIVE + cpu->index * SLOT;
 
 	if (!native || !code || !operand ||

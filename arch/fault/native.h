@@ -11,7 +11,7 @@
 struct trap_frame;
 
 /* Behind this many bytes there is an unmapped page: an instruction that accesses more of them faults. */
-#define NATIVE_MEMORY 8192
+#define NATIVE_MEMORY 16384
 #define NATIVE_CODE_MAX 15
 
 struct native_regs {

@@ -107,6 +107,7 @@ void nmi_handler(const struct trap_frame *frame)
 	if (panic_elsewhere())
 		cpu_stop();
 	if (__atomic_exchange_n(&cpu->nmi_asked, false, __ATOMIC_ACQ_REL)) {
+		panic_hooks.describe_guest(cpu->nmi_guest, sizeof(cpu->nmi_guest));
 		__atomic_store_n(&cpu->nmi_rip, frame->rip, __ATOMIC_RELEASE);
 		return;
 	}

@@ -20,7 +20,8 @@ void nmi_handler(const struct trap_frame *frame);
 
 /*
  * Ask another CPU by an NMI where it is. The caller sends the NMI between these two. nmi_answer() returns 0 while
- * there is no answer, else RIP: of Lamina's code, where a guest ran that of the exit's handling. One caller at a time.
+ * there is no answer, else RIP: of Lamina's code, where a guest ran that of the exit's handling; then cpu->nmi_guest
+ * says what the CPU runs. One caller at a time.
  */
 void nmi_ask(struct percpu *cpu);
 u64 nmi_answer(const struct percpu *cpu);

@@ -37,6 +37,8 @@ struct panic_hooks {
 	void (*report_caller)(const u64 *frame);
 	/* Print what each CPU does, this one at Lamina's `rip`: for an NMI's report, too. Takes no lock. */
 	void (*report_places)(u64 rip);
+	/* What this CPU runs, in words, for another one's report. In an NMI's handler. */
+	void (*describe_guest)(char *words, size_t size);
 	/* Print which VM was running, and its trace. Takes no lock. */
 	void (*report_vm)(void);
 	/* End the loop of bootloop=. True if there was one: then the machine must not reboot. */

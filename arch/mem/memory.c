@@ -104,15 +104,17 @@ static hpa_t find_pool(u64 size)
 }
 
 /*
- * A VM takes some hundred KiB besides its page tables. With 2 MiB pages, the nested tables and those of
- * the guest window take 8 KiB for each GiB; 1/256 of the RAM suffices even if all pages are 4 KiB.
+ * With 2 MiB pages, the nested tables and those of the guest window take 8 KiB for each GiB; 1/256 of the RAM suffices even if
+ * all pages are 4 KiB.
  */
-static u64 pool_size(void)
+static u64 pool_size(u64 more)
 {
-	return ALIGN_UP(MIB(6) + MIN(total_ram / 256, MIB(64)), HUGE_PAGE);
+	u64 size = MIB(6) + MIN(total_ram / 256, MIB(64)) + MIN(more, total_ram / 8);
+
+	return ALIGN_UP(MIN(size, POOL_MAX), HUGE_PAGE);
 }
 
-void memory_init(void)
+void memory_init(u64 more)
 {
 	u64 size;
 	hpa_t start;
@@ -124,7 +126,7 @@ void memory_init(void)
 	for (unsigned i = 0; i < reserved.count; i++)
 		if (ranges_remove(&free_ram, reserved.range[i].start, reserved.range[i].size))
 			stop("the memory map has more than %d pieces", RANGES_MAX);
-	size = pool_size();
+	size = pool_size(more);
 	start = find_pool(size);
 	if (ranges_remove(&free_ram, start, size))
 		stop("the memory map has more than %d pieces", RANGES_MAX);

@@ -26,8 +26,11 @@ void memory_set_width(unsigned bits);
 hpa_t memory_limit(void);
 /* Whether all of the range was added and none of it reserved. Before memory_init() only. */
 bool memory_usable(hpa_t start, u64 size);
-/* Take the hypervisor's pool out of the RAM. stop()s if there is not enough. */
-void memory_init(void);
+/*
+ * Take the hypervisor's pool out of the RAM: what grows with the RAM, and `more` bytes for what this boot's VMs need, but at
+ * most an eighth of the RAM for that. stop()s if there is not enough.
+ */
+void memory_init(u64 more);
 
 static inline hpa_t virt_to_phys(const void *p)	/* direct-map pointers only */
 {

@@ -158,6 +158,7 @@ void address_space_destroy(struct address_space *space)
 	if (!space->root)
 		return;
 	free_tables(space, root[pt_index(HOST_GUEST_WINDOW, PT_LEVELS - 1)], PT_LEVELS - 1);
+	free_tables(space, root[pt_index(HOST_DISK_WINDOW, PT_LEVELS - 1)], PT_LEVELS - 1);
 	page_free(root);
 	*space = (struct address_space) { 0 };
 }

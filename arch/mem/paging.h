@@ -3,6 +3,7 @@
  * Host address spaces. One layout for all of them, lower half unused:
  *
  *   HOST_GUEST_WINDOW   a VM's RAM, in that VM's own address space only: address = window + gpa
+ *   HOST_DISK_WINDOW    a VM's disks, in that VM's own address space only: core/disks.c. Images are R NX, the rest is RW NX
  *   HOST_DIRECT_MAP     memory that the hypervisor owns (page_alloc()): address = base + pa, RW NX
  *   HOST_MMIO           device registers (RW NX, uncached) and firmware tables (R NX), permanent
  *   HOST_WINDOWS        phys_window(), one top-level entry for each slot, RW NX
@@ -10,8 +11,8 @@
  *   HOST_NATIVE         per-CPU pages of arch/fault/native.c: code RX, an operand RW NX
  *   HOST_IMAGE          the image: text RX, rodata R, data RW NX
  *
- * All address spaces share every top-level entry except that of HOST_GUEST_WINDOW, so a later mapping in a
- * shared area appears in all of them. Intel SDM, "4-Level Paging and 5-Level Paging".
+ * All address spaces share every top-level entry except those of HOST_GUEST_WINDOW and HOST_DISK_WINDOW, so a later
+ * mapping in a shared area appears in all of them. Intel SDM, "4-Level Paging and 5-Level Paging".
  */
 #pragma once
 
@@ -19,6 +20,8 @@
 
 #define HOST_GUEST_WINDOW 0xffff900000000000ull	/* one top-level entry: 512 GiB */
 #define HOST_GUEST_WINDOW_SIZE (512ull << 30)
+#define HOST_DISK_WINDOW  0xffff980000000000ull	/* one top-level entry, too */
+#define HOST_DISK_WINDOW_SIZE (512ull << 30)
 #define HOST_DIRECT_MAP	  0xffffa00000000000ull
 #define HOST_MMIO	  0xffffc00000000000ull
 #define HOST_WINDOWS	  0xffffc80000000000ull
@@ -42,7 +45,7 @@ struct address_space {
 	u64 pages;	/* page-table pages owned, for the accounting */
 };
 
-extern struct address_space kernel_space; /* no guest window: the boot CPU between VMs */
+extern struct address_space kernel_space; /* no window of a VM: the boot CPU between VMs */
 
 /* Build page tables of the image (W^X) and the pool, and switch to them from the boot page tables. */
 void paging_init(void);

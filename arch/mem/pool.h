@@ -14,7 +14,7 @@ void pages_free(void *pages, unsigned order);
 
 /* --- set-up and accounting, for arch/mem/memory.c --- */
 
-#define POOL_MAX MIB(72)
+#define POOL_MAX MIB(256)
 
 /* Set the pool's memory, once: `size` bytes, at most POOL_MAX, from a 2 MiB boundary. */
 void pool_init(hpa_t start, u64 size);

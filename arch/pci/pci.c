@@ -91,24 +91,36 @@ static bool may_be_master(u32 class)
 	return class >> 24 == CLASS_DISPLAY || class >> 24 == CLASS_BRIDGE || class >> 16 == CLASS_IOMMU;
 }
 
+struct masters {
+	bool keep;
+	unsigned count;
+};
+
 static bool stop_bus_master(struct pci_address at, void *argument)
 {
 	u32 command = pci_read32(at, PCI_COMMAND) & 0xffff;	/* the upper half is the status: a 1 clears a bit */
-	unsigned *stopped = argument;
+	struct masters *masters = argument;
 
 	if (!(command & PCI_COMMAND_MASTER) || may_be_master(pci_read32(at, PCI_CLASS)))
 		return false;
-	pci_write32(at, PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
-	log_debug("PCI: bus mastering of %02x:%02x.%x switched off", at.bus, at.device, at.function);
-	++*stopped;
+	if (!masters->keep)
+		pci_write32(at, PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
+	log_debug("PCI: bus mastering of %02x:%02x.%x %s", at.bus, at.device, at.function,
+		  masters->keep ? "is on" : "switched off");
+	masters->count++;
 	return false;
 }
 
-void pci_stop_bus_masters(void)
+void pci_stop_bus_masters(bool keep)
 {
-	unsigned stopped = 0;
+	struct masters masters = { .keep = keep };
 
-	pci_for_each(stop_bus_master, &stopped);
-	if (stopped)
-		log_info("PCI: bus mastering switched off in %u functions", stopped);
+	pci_for_each(stop_bus_master, &masters);
+	if (!masters.count)
+		return;
+	if (keep)
+		log_warn("PCI: bus mastering stays on in %u functions (busmasters=keep): what the firmware left at work there "
+			 "can write to any memory", masters.count);
+	else
+		log_info("PCI: bus mastering switched off in %u functions", masters.count);
 }

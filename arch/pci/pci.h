@@ -43,6 +43,6 @@ bool pci_for_each(bool (*visit)(struct pci_address at, void *argument), void *ar
 /*
  * Switch bus mastering off in all functions but bridges, displays and IOMMUs: a device that the firmware or the boot
  * loader has left at work must not write to memory which has another owner. Before any memory is given out. Logs
- * in how many. PCI Local Bus Specification, "Device Control".
+ * in how many. `keep`: leave it on, and warn. PCI Local Bus Specification, "Device Control".
  */
-void pci_stop_bus_masters(void);
+void pci_stop_bus_masters(bool keep);

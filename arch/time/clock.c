@@ -13,6 +13,7 @@
 
 #define ASSUMED_HZ   5000000000ull	/* faster than any TSC, so that early waits are long enough */
 #define WINDOW_HZ    100		/* the measurement takes 1/100 s */
+#define SHORT_HZ     200		/* and 1/200 s, if clock_refine() goes on with it */
 #define ESTIMATE_HZ  1000		/* the estimate takes 1/1000 s */
 #define ESTIMATE_POLLS 5000u
 #define SAMPLES	     8
@@ -103,6 +104,18 @@ static struct sample take_sample(const struct timesource *source)
 
 static struct sample measured_from;
 
+/* Half of the time in which the counter wraps around. */
+static u64 longest_ns(const struct timesource *source)
+{
+	return mul_div(source->mask / 2, NS_PER_S, source->hz);
+}
+
+/* The 8254 wraps too soon. */
+static bool can_refine(const struct timesource *source)
+{
+	return longest_ns(source) >= 2 * REFINED_NS;
+}
+
 static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 {
 	return (to - from) & source->mask;
@@ -111,12 +124,12 @@ static u32 ticks_between(const struct timesource *source, u32 from, u32 to)
 /* Wait for the time of the measurement. False: the counter does not count. */
 static bool wait_window(const struct timesource *source, u32 from)
 {
-	u32 last = from, still = 0;
+	u32 window = (u32)(source->hz / (can_refine(source) ? SHORT_HZ : WINDOW_HZ)), last = from, still = 0;
 
 	for (u32 polls = 0; polls < MAX_POLLS && still < STILL_POLLS; polls++) {
 		u32 now = source->read(source);
 
-		if (ticks_between(source, from, now) >= source->hz / WINDOW_HZ)
+		if (ticks_between(source, from, now) >= window)
 			return true;
 		still = now == last ? still + 1 : 0;
 		last = now;
@@ -287,28 +300,22 @@ void clock_init(void)
 	announce(source);
 }
 
-/* Of the counter that measures: half of the time in which it wraps around. */
-static u64 longest_ns(void)
-{
-	return mul_div(measured_by->mask / 2, NS_PER_S, measured_by->hz);
-}
-
 /*
- * The counter is read to about 0.5 us. Over 10 ms that is 50 millionths, by which the guests' clocks would be wrong;
+ * The counter is read to about 0.5 us. Over 5 ms that is 100 millionths, by which the guests' clocks would be wrong;
  * over the time that the start-up has taken since, it is much less.
  */
-void clock_refine(void)
+bool clock_refine(void)
 {
 	struct sample last;
 	u64 hz, ns;
 	u32 ticks;
 
-	if (!measured_by || longest_ns() < 2 * REFINED_NS)	/* the 8254 wraps too soon */
-		return;
-	if (clock_tsc_to_ns(rdtsc() - measured_from.tsc) > longest_ns())
+	if (!measured_by || !can_refine(measured_by))
+		return true;
+	if (clock_tsc_to_ns(rdtsc() - measured_from.tsc) > longest_ns(measured_by))
 		measured_from = take_sample(measured_by);
-	while (clock_tsc_to_ns(rdtsc() - measured_from.tsc) < REFINED_NS)
-		cpu_relax();
+	if (clock_tsc_to_ns(rdtsc() - measured_from.tsc) < REFINED_NS)
+		return false;
 	last = take_sample(measured_by);
 	ns = clock_tsc_to_ns(last.tsc - measured_from.tsc);
 	ticks = ticks_between(measured_by, measured_from.source, last.source);
@@ -316,8 +323,11 @@ void clock_refine(void)
 	if (!agree(hz, tsc_hz, PER_MILLE)) {
 		log_warn("clock: measured again, the TSC has %llu MHz by the %s: the first measurement stays",
 			 (ull)hz / 1000000, measured_by->name);
-		return;
+		measured_by = NULL;
+		return true;
 	}
 	tsc_hz = hz;
+	measured_by = NULL;
 	log_info("clock: TSC %llu.%06llu MHz, measured over %llu ms", (ull)hz / 1000000, (ull)hz % 1000000, (ull)ns / 1000000);
+	return true;
 }

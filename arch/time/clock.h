@@ -20,10 +20,11 @@ void clock_init(void);
 void clock_estimate(void);
 
 /*
- * Measure again, over the time since then, at least 50 ms, unless the frequency is known exactly. Later than this it
- * does not change: guests know it by then. Interrupts off.
+ * Measure again, over the time since then, unless the frequency is known exactly. False: 50 ms have not passed yet, call it
+ * again later. From the first true on it does not change, for guests know it by then: later calls do nothing.
+ * Interrupts off.
  */
-void clock_refine(void);
+bool clock_refine(void);
 
 u64 clock_tsc_hz(void);			/* ticks per second; 0 before clock_init() */
 u64 clock_us_since_boot(void);		/* roughly before clock_init(); 0 if nothing could be estimated */

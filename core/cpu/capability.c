@@ -2,7 +2,24 @@
 /* The lines of the capability list. */
 #include "core/cpu/capability.h"
 
+#include "arch/bootinfo/option.h"
 #include "lib/log.h"
+
+bool capability_hides_apic, capability_hides_all_but_tpr = true;
+
+static int set_apicv(struct str_view value)
+{
+	static const char *const words[] = { "full", "tpr", "off" };
+	int choice = option_choice(value, words, ARRAY_SIZE(words));
+
+	if (choice < 0)
+		return choice;
+	capability_hides_all_but_tpr = choice >= 1;
+	capability_hides_apic = choice == 2;
+	return 0;
+}
+DEFINE_OPTION(apicv, "apicv", "full|tpr|off",
+	      "local APICs by the processor as far as it can, or TPR alone, or by software (default tpr)", set_apicv);
 
 bool capability_optional(const char *name, bool found, const char *replacement)
 {

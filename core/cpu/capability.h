@@ -7,6 +7,9 @@
 
 #include "lib/types.h"
 
+/* The option apicv=off: local APICs by software. And, not with apicv=full: all but TPR. */
+extern bool capability_hides_apic, capability_hides_all_but_tpr;
+
 /* Both return `found`. */
 bool capability_optional(const char *name, bool found, const char *replacement);
 /* Prints "MISSING, required" where it is missing; the vendor's probe() then fails. */

@@ -6,6 +6,7 @@
 #include "core/cpu/cpuid.h"
 #include "core/irqchip.h"
 #include "core/mem/guest_mem.h"
+#include "core/nested.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -35,11 +36,14 @@ static void set(struct vcpu *vcpu, enum vcpu_control control, u64 value)
 static int load_pdptes(struct vcpu *vcpu, u64 cr3)
 {
 	u64 reserved = 0x1e6ull | ~0ull << cpuid_physical_bits(vcpu);
+	gpa_t table = cr3 & 0xffffffe0;
 	u64 pdptes[4];
 
 	if (!vcpu->ops->loads_pdptes)
 		return 0;
-	if (guest_read(vcpu->vm, cr3 & 0xffffffe0, pdptes, sizeof(pdptes)))
+	if (unlikely(vcpu->l2_runs) && vcpu->ops->nested_gpa(vcpu, table, 0, 0, true, &table))
+		return -EINVAL;
+	if (guest_read(vcpu->vm, table, pdptes, sizeof(pdptes)))
 		return -EINVAL;
 	for (unsigned i = 0; i < ARRAY_SIZE(pdptes); i++) {
 		if ((pdptes[i] & PTE_PRESENT) && (pdptes[i] & reserved))
@@ -54,6 +58,12 @@ static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
 	return (cr0 & CR0_PG) && (cr4 & CR4_PAE) && !(efer & EFER_LME);
 }
 
+/* SDM, "Restrictions on VMX Operation"; APM vol. 2, "Enabling SVM" */
+static bool nested_forbids(struct vcpu *vcpu, enum vcpu_control control, u64 value)
+{
+	return nested_is_on(vcpu) && vcpu->ops->nested_control_allowed && !vcpu->ops->nested_control_allowed(vcpu, control, value);
+}
+
 int control_write_cr0(struct vcpu *vcpu, u64 value)
 {
 	u64 old = get(vcpu, CTL_CR0), cr4 = get(vcpu, CTL_CR4), efer = get(vcpu, CTL_EFER);
@@ -62,6 +72,8 @@ int control_write_cr0(struct vcpu *vcpu, u64 value)
 	if (value >> 32)
 		return -EINVAL;
 	value = (value & CR0_DEFINED) | CR0_ET;
+	if (unlikely(nested_forbids(vcpu, CTL_CR0, value)))
+		return -EINVAL;
 	if ((value & CR0_PG) && !(value & CR0_PE))
 		return -EINVAL;
 	if ((value & CR0_NW) && !(value & CR0_CD))
@@ -130,6 +142,8 @@ u64 control_cr4_allowed(const struct vcpu *vcpu)
 		if (cpuid_has(vcpu, grants[i].feature))
 			allowed |= grants[i].bits;
 	}
+	if (nested_is_on(vcpu))
+		allowed |= vcpu->ops->nested_cr4;
 	return allowed;
 }
 
@@ -138,7 +152,7 @@ int control_write_cr4(struct vcpu *vcpu, u64 value)
 	const u64 reloads = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
 	u64 old = get(vcpu, CTL_CR4), efer = get(vcpu, CTL_EFER);
 
-	if (value & ~control_cr4_allowed(vcpu))
+	if ((value & ~vcpu->cr4_allowed) || nested_forbids(vcpu, CTL_CR4, value))
 		return -EINVAL;
 	if ((efer & EFER_LMA) && (!(value & CR4_PAE) || ((value ^ old) & CR4_LA57)))
 		return -EINVAL;
@@ -160,9 +174,9 @@ int control_write_cr8(struct vcpu *vcpu, u64 value)
 	return 0;
 }
 
-int control_write_efer(struct vcpu *vcpu, u64 value)
+u64 control_efer_allowed(const struct vcpu *vcpu)
 {
-	u64 old = get(vcpu, CTL_EFER), allowed = EFER_LMA;
+	u64 allowed = EFER_LMA;
 
 	if (cpuid_has(vcpu, FEATURE_SYSCALL))
 		allowed |= EFER_SCE;
@@ -172,7 +186,16 @@ int control_write_efer(struct vcpu *vcpu, u64 value)
 		allowed |= EFER_NXE;
 	if (cpuid_has(vcpu, FEATURE_FFXSR))
 		allowed |= EFER_FFXSR;
-	if (value & ~allowed)
+	if (nested_is_on(vcpu))
+		allowed |= vcpu->ops->nested_efer;
+	return allowed;
+}
+
+int control_write_efer(struct vcpu *vcpu, u64 value)
+{
+	u64 old = get(vcpu, CTL_EFER);
+
+	if ((value & ~control_efer_allowed(vcpu)) || nested_forbids(vcpu, CTL_EFER, value))
 		return -EINVAL;
 	if (((value ^ old) & EFER_LME) && (get(vcpu, CTL_CR0) & CR0_PG))
 		return -EINVAL;

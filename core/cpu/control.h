@@ -26,6 +26,7 @@ int control_write_cr8(struct vcpu *vcpu, u64 value);
 int control_write_efer(struct vcpu *vcpu, u64 value);
 int control_write_xcr0(struct vcpu *vcpu, u32 index, u64 value);
 
-/* Bits of CR4 that this guest's CPUID allows; bits of XCR0 likewise. */
+/* Bits of CR4 that this guest's CPUID allows: vcpu->cr4_allowed once there is a vCPU. Bits of EFER and XCR0 likewise. */
+u64 control_efer_allowed(const struct vcpu *vcpu);
 u64 control_cr4_allowed(const struct vcpu *vcpu);
 u64 control_xcr0_allowed(const struct vcpu *vcpu);

@@ -14,6 +14,7 @@
 #include "core/cpu/control.h"
 #include "core/cpu/pvclock.h"
 #include "core/irqchip.h"
+#include "core/nested.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/string.h"
@@ -96,7 +97,7 @@ static const struct leaf_policy policy[] = {
 };
 
 #define MAX_BASIC     0x16
-#define MAX_HYPERVISOR 0x40000010
+#define OWN_LEAVES    0x10	/* from Lamina's first leaf to its last */
 #define ENTRIES	      64
 
 struct cpuid_table {
@@ -305,23 +306,46 @@ static struct cpuid_regs tsc_ratio(u64 tsc_hz)
 	return (struct cpuid_regs){ (u32)d1, (u32)n1, (u32)crystal, 0 };
 }
 
-static void timing_leaves(struct cpuid_table *table)
+static struct cpuid_regs base_frequency(u64 hz)
 {
-	u64 hz = clock_tsc_hz();
-	u32 mhz = (u32)((hz + 500000) / 1000000);
+	u32 mhz = (u32)((hz + 500000) / 1000000) & 0xffff;
 
-	add(table, 0x15, 0, tsc_ratio(hz));
-	add(table, 0x16, 0, (struct cpuid_regs){ mhz & 0xffff, mhz & 0xffff, 100, 0 });
+	return (struct cpuid_regs){ mhz, mhz, 100, 0 };
 }
 
-/* "LaminaLamina", and the timing leaf of several hypervisors: kHz of the TSC and of the APIC timer; then KVM's. */
-static void own_leaves(struct cpuid_table *table, u32 vcpus)
+/* kHz of the TSC and of the APIC timer. */
+static struct cpuid_regs frequencies(u64 hz)
 {
-	add(table, 0x40000000, 0, (struct cpuid_regs){ MAX_HYPERVISOR, 0x696d614c, 0x614c616e, 0x616e696d });
-	add(table, 0x40000010, 0, (struct cpuid_regs){ (u32)(clock_tsc_hz() / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 });
+	return (struct cpuid_regs){ (u32)(hz / 1000), LAPIC_TIMER_HZ / 1000, 0, 0 };
+}
+
+static void timing_leaves(struct cpuid_table *table)
+{
+	add(table, 0x15, 0, tsc_ratio(clock_tsc_hz()));
+	add(table, 0x16, 0, base_frequency(clock_tsc_hz()));
+}
+
+/* "LaminaLamina", and the timing leaf of several hypervisors. */
+static void own_leaves(struct cpuid_table *table, u32 base)
+{
+	add(table, base, 0, (struct cpuid_regs){ base + OWN_LEAVES, 0x696d614c, 0x614c616e, 0x616e696d });
+	add(table, base + OWN_LEAVES, 0, frequencies(clock_tsc_hz()));
+	table->last_hypervisor = base + OWN_LEAVES;
+}
+
+static void add_kvm_leaves(struct cpuid_table *table, u32 vcpus)
+{
 	for (u32 leaf = PVCLOCK_CPUID_BASE; leaf <= PVCLOCK_CPUID_MAX; leaf++)
 		add(table, leaf, 0, pvclock_cpuid(leaf, vcpus));
 	table->last_hypervisor = PVCLOCK_CPUID_MAX;
+}
+
+/* Hyper-V's, which the vendor fills in, then Lamina's: guests that know several hypervisors take the last that they know. */
+static void evmcs_leaves(struct cpuid_table *table, u32 last)
+{
+	for (u32 leaf = 0x40000000; leaf <= last; leaf++)
+		add(table, leaf, 0, (struct cpuid_regs){ 0 });
+	own_leaves(table, 0x40000100);
 }
 
 /* KVM's leaves where KVM has them: EAX of the first is the number of the last. */
@@ -336,16 +360,26 @@ static void kvm_leaves(struct cpuid_table *table, u32 vcpus)
 		add(table, leaf - moved, 0, pvclock_cpuid(leaf, vcpus));
 }
 
-static void hypervisor_leaves(struct cpuid_table *table, const struct vm_config *config)
+static void hypervisor_leaves(struct cpuid_table *table, const struct vm *vm)
 {
+	const struct vm_config *config = vm->config;
 	struct cpuid_regs *l1 = (struct cpuid_regs *)find(table, 1, 0);
 
-	if (config->hypervisor == HYPERVISOR_NONE)
+	switch (config->hypervisor) {
+	case HYPERVISOR_NONE:
 		l1->ecx &= ~B(31);
-	else if (config->hypervisor == HYPERVISOR_KVM)
+		break;
+	case HYPERVISOR_KVM:
 		kvm_leaves(table, config->vcpus);
-	else
-		own_leaves(table, config->vcpus);
+		break;
+	case HYPERVISOR_HYPERV:
+		evmcs_leaves(table, vm->ops->evmcs_leaf);
+		break;
+	case HYPERVISOR_LAMINA:
+		own_leaves(table, 0x40000000);
+		add_kvm_leaves(table, config->vcpus);
+		break;
+	}
 }
 
 /*
@@ -443,6 +477,24 @@ static void constant_leaves(struct cpuid_table *table)
 	}
 }
 
+/* What the processor offers to hypervisors. */
+static void nested_leaves(struct vcpu *vcpu)
+{
+	const struct vcpu_ops *ops = vcpu->vm->ops;
+	struct cpuid_table *table = vcpu->cpuid;
+
+	if (!nested_is_on(vcpu) || !ops->nested_cpuid)
+		return;
+	if (ops->nested_leaf)
+		add(table, ops->nested_leaf, 0, (struct cpuid_regs){ 0 });
+	if (ops->nested_leaf > table->last_extended) {
+		table->last_extended = ops->nested_leaf;
+		((struct cpuid_regs *)find(table, 0x80000000, 0))->eax = table->last_extended;
+	}
+	for (u32 i = 0; i < table->count; i++)
+		ops->nested_cpuid(vcpu, table->entry[i].leaf, &table->entry[i].regs);
+}
+
 int cpuid_create(struct vcpu *vcpu)
 {
 	struct cpuid_table *table = page_alloc();
@@ -461,9 +513,34 @@ int cpuid_create(struct vcpu *vcpu)
 	amd_mirrors(table);
 	xsave_leaves(vcpu);
 	timing_leaves(table);
-	hypervisor_leaves(table, vcpu->vm->config);
+	hypervisor_leaves(table, vcpu->vm);
+	nested_leaves(vcpu);
 	constant_leaves(table);
 	return 0;
+}
+
+static void set(struct cpuid_table *table, u32 leaf, struct cpuid_regs regs)
+{
+	struct cpuid_regs *found = (struct cpuid_regs *)find(table, leaf, 0);
+
+	if (found)
+		*found = regs;
+}
+
+/* The leaves themselves change: what the fast path has kept of them does not hold. */
+static void empty_slots(struct cpuid_table *table)
+{
+	memset(table->constants.slots, 0, sizeof(table->constants.slots));
+}
+
+void cpuid_set_timing(struct vcpu *vcpu)
+{
+	set(vcpu->cpuid, 0x15, tsc_ratio(clock_tsc_hz()));
+	set(vcpu->cpuid, 0x16, base_frequency(clock_tsc_hz()));
+	set(vcpu->cpuid, 0x40000000 + OWN_LEAVES, frequencies(clock_tsc_hz()));
+	set(vcpu->cpuid, 0x40000100 + OWN_LEAVES, frequencies(clock_tsc_hz()));
+	constant_leaves(vcpu->cpuid);
+	empty_slots(vcpu->cpuid);
 }
 
 void cpuid_destroy(struct vcpu *vcpu)
@@ -497,6 +574,7 @@ void cpuid_apic_enabled(struct vcpu *vcpu, bool enabled)
 	set_bits(&l1->edx, B(9), enabled);
 	if (cpu_features.vendor == CPU_VENDOR_AMD)
 		set_bits(&x1->edx, B(9), enabled);
+	empty_slots(table);
 }
 
 void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable)
@@ -509,6 +587,7 @@ void cpuid_misc_enable_changed(struct vcpu *vcpu, u64 misc_enable)
 	set_bits(&x1->edx, B(20), nx);
 	table->features &= ~BIT_ULL(FEATURE_NX);
 	table->features |= nx ? BIT_ULL(FEATURE_NX) : 0;
+	empty_slots(table);
 }
 
 /* SDM: above the largest basic leaf, an Intel processor returns the values of that leaf; an AMD one zeros. */
@@ -523,15 +602,11 @@ static u32 effective_leaf(const struct cpuid_table *table, u32 leaf)
 	return MAX_BASIC;
 }
 
-struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
+static struct cpuid_regs compute(struct vcpu *vcpu, u32 leaf, u32 subleaf)
 {
-	const struct cpuid_regs *found = cpuid_constant(vcpu->cpuid, leaf);
+	const struct cpuid_regs *found = find(vcpu->cpuid, leaf, subleaf);
 	struct cpuid_regs r = { 0 };
 
-	if (found)
-		return *found;
-	leaf = effective_leaf(vcpu->cpuid, leaf);
-	found = find(vcpu->cpuid, leaf, has_subleaves(leaf) ? subleaf : 0);
 	if (found)
 		r = *found;
 
@@ -551,5 +626,37 @@ struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
 			r.ebx = xsave_size(vcpu->cpuid, vcpu->ops->control_get(vcpu, CTL_XCR0));
 		break;
 	}
+	return r;
+}
+
+/* For the fast path, which has no exits of a guest's guest: its CR4 is another. `asked`: the leaf before effective_leaf(). */
+static void fill_slot(struct vcpu *vcpu, u32 asked, u32 leaf, u32 subleaf, const struct cpuid_regs *regs)
+{
+	struct cpuid_slot *slot = &vcpu->cpuid->constants.slots[cpuid_slot_of(asked)];
+
+	if (vcpu->l2_runs)
+		return;
+	*slot = (struct cpuid_slot){ .leaf = asked, .subleaf = subleaf, .mask = has_subleaves(leaf) ? ~0u : 0, .regs = *regs };
+	if (leaf == 1) {
+		slot->dependence = CPUID_ON_OSXSAVE;
+		slot->state = vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_OSXSAVE;
+	} else if (leaf == 0xd && subleaf == 0 && cpu_features.xsave) {
+		slot->dependence = CPUID_ON_XCR0;
+		slot->state = vcpu->ops->control_get(vcpu, CTL_XCR0);
+	}
+}
+
+struct cpuid_regs cpuid_guest(struct vcpu *vcpu, u32 leaf, u32 subleaf)
+{
+	const struct cpuid_regs *found = cpuid_constant(vcpu->cpuid, leaf);
+	u32 effective = effective_leaf(vcpu->cpuid, leaf);
+	struct cpuid_regs r;
+
+	if (found)
+		return *found;
+	if (!has_subleaves(effective))
+		subleaf = 0;
+	r = compute(vcpu, effective, subleaf);
+	fill_slot(vcpu, leaf, effective, subleaf, &r);
 	return r;
 }

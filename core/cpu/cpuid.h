@@ -7,24 +7,56 @@
 
 struct vcpu;
 
-/* Basic leaves that do not depend on the vCPU's state. The structure that vcpu->cpuid points to begins with this. */
+/*
+ * What the fast path looks at. The structure that vcpu->cpuid points to begins with this: basic leaves that do not
+ * depend on the vCPU's state, and other results that were asked for before.
+ */
 #define CPUID_CONSTANT_LEAVES 32
+#define CPUID_SLOTS	      32	/* by bits of the leaf */
+
+enum cpuid_dependence { CPUID_ON_NOTHING, CPUID_ON_OSXSAVE /* a bit of CR4 */, CPUID_ON_XCR0 };
+
+struct cpuid_slot {
+	u32 leaf;		/* 0, which is a constant one: the slot is empty */
+	u32 subleaf, mask;	/* subleaf: of ECX, the bits that count: all or none */
+	u32 dependence;		/* enum cpuid_dependence */
+	u64 state;		/* of what it depends on, for which it holds */
+	struct cpuid_regs regs;
+};
+
 struct cpuid_constants {
 	u32 leaves;	/* BIT(leaf): regs[leaf] is valid, whatever the subleaf and the vCPU's state */
 	struct cpuid_regs regs[CPUID_CONSTANT_LEAVES];
+	struct cpuid_slot slots[CPUID_SLOTS];
 };
 
-/* NULL: call cpuid_guest(). */
+/* NULL: look at cpuid_slot(). */
 static inline const struct cpuid_regs *cpuid_constant(const void *table, u32 leaf)
 {
 	const struct cpuid_constants *constants = table;
 
-	if (leaf >= CPUID_CONSTANT_LEAVES || !(constants->leaves >> leaf & 1))
+	if (leaf >= CPUID_CONSTANT_LEAVES || !(constants->leaves & BIT(leaf)))
 		return NULL;
 	return &constants->regs[leaf];
 }
 
+static inline unsigned cpuid_slot_of(u32 leaf)
+{
+	return (leaf ^ leaf >> 27) % CPUID_SLOTS;
+}
+
+/* For a leaf that cpuid_constant() does not have. NULL: call cpuid_guest(), which fills the slot. */
+static inline const struct cpuid_slot *cpuid_slot(const void *table, u32 leaf, u32 subleaf)
+{
+	const struct cpuid_constants *constants = table;
+	const struct cpuid_slot *slot = &constants->slots[cpuid_slot_of(leaf)];
+
+	return slot->leaf == leaf && (subleaf & slot->mask) == slot->subleaf ? slot : NULL;
+}
+
 int cpuid_create(struct vcpu *vcpu);	/* -ENOMEM; sets vcpu->cpuid */
+/* The TSC's frequency has been measured again: the leaves that say it follow. Before the vCPU is entered. */
+void cpuid_set_timing(struct vcpu *vcpu);
 void cpuid_destroy(struct vcpu *vcpu);
 
 /* As the guest sees it now: OSXSAVE, APIC id and XSAVE sizes follow the vCPU's state. */

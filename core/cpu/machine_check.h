@@ -7,6 +7,7 @@
 
 #include "lib/types.h"
 
+struct guest_damage;
 struct vcpu;
 
 /* The values of the guest's registers; part of struct vcpu. */
@@ -24,3 +25,9 @@ int machine_check_write(struct vcpu *vcpu, u32 msr, u64 *value);
  * `entered`: the guest was running, so the error can be reported to it; else it was about to run.
  */
 void exit_machine_check(struct vcpu *vcpu, bool entered);
+
+/*
+ * The guest has accessed damaged memory, which is no longer mapped: the machine check that the processor would
+ * raise, without one of this processor. No lock is held.
+ */
+void exit_damaged_memory(struct vcpu *vcpu, gpa_t gpa, const struct guest_damage *damage);

@@ -18,6 +18,7 @@
 #include "core/cpu/pvclock.h"
 #include "core/cpu/speculation.h"
 #include "core/irqchip.h"
+#include "core/nested.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
@@ -440,6 +441,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, AMD_DE_CFG, .place = place_de_cfg, IGNORED },	/* OpenBSD, Linux */
 	{ 0xc001102a, 0xc001102a, AMD, CONSTANT(0), IGNORED },		/* BU_CFG2: Linux, FreeBSD on family 10h */
 	{ 0xc001102c, 0xc001102c, AMD, CONSTANT(0), IGNORED },		/* EX_CFG */
+	{ 0x413, 0x413, AMD, CONSTANT(0), IGNORED },			/* MC4_MISC, no thresholds: Xen, where there is SVM */
 };
 
 /*
@@ -481,7 +483,7 @@ static bool present(const struct vm *vm, const struct msr_policy *p)
 	case WITH_CAPABILITIES:
 		return cpu_features.arch_capabilities;
 	case PARAVIRTUAL:
-		return vm->config->hypervisor != HYPERVISOR_NONE;
+		return hypervisor_is_paravirtual(vm->config->hypervisor);
 	default:
 		return true;
 	}
@@ -496,17 +498,27 @@ static const struct msr_policy *find_policy(const struct vm *vm, u32 msr)
 	return NULL;
 }
 
-/* The MSRs of the local APIC, which are accessed most. */
-static bool is_apic(u32 msr)
+/* What a hypervisor needs. The policy has none of these MSRs. */
+static int nested_msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100;
+	const struct vcpu_ops *ops = vcpu->vm->ops;
+
+	return nested_is_on(vcpu) && ops->nested_msr_read ? ops->nested_msr_read(vcpu, msr, value) : -ENOENT;
+}
+
+static int nested_msr_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	const struct vcpu_ops *ops = vcpu->vm->ops;
+
+	return nested_is_on(vcpu) && ops->nested_msr_write ? ops->nested_msr_write(vcpu, msr, value) : -ENOENT;
 }
 
 int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const struct msr_policy *p;
+	int error;
 
-	if (is_apic(msr) || msr == MSR_APIC_BASE)
+	if (msr_is_apic(msr) || msr == MSR_APIC_BASE)
 		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
 	p = find_policy(vcpu->vm, msr);
 	if (p && p->place) {
@@ -518,23 +530,26 @@ int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	}
 	if (p && p->read)
 		return p->read(vcpu, msr, value);
-	if (vm_once(vcpu->vm, ONCE_MSR_READ, msr))
+	error = nested_msr_read(vcpu, msr, value);
+	if (error == -ENOENT && vm_once(vcpu->vm, ONCE_MSR_READ, msr))
 		vm_info(vcpu->vm, "RDMSR of 0x%x, which this machine does not have, raises #GP", msr);
-	return -EINVAL;
+	return error ? -EINVAL : 0;
 }
 
 int msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	const struct msr_policy *p;
+	int error;
 
-	if (is_apic(msr))
+	if (msr_is_apic(msr))
 		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
 	p = find_policy(vcpu->vm, msr);
 	if (p && p->write)
 		return p->write(vcpu, msr, &value);
-	if (vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
+	error = nested_msr_write(vcpu, msr, value);
+	if (error == -ENOENT && vm_once(vcpu->vm, ONCE_MSR_WRITE, msr))
 		vm_info(vcpu->vm, "WRMSR to 0x%x, which this machine does not have, raises #GP", msr);
-	return -EINVAL;
+	return error ? -EINVAL : 0;
 }
 
 void msr_apply_passthrough(struct vm *vm)

@@ -2,6 +2,7 @@
 /* The guest's model-specific registers: one policy table (core/cpu/msr.c). */
 #pragma once
 
+#include "arch/cpu/x86.h"
 #include "lib/types.h"
 
 struct vm;
@@ -39,6 +40,12 @@ void msr_destroy(struct vcpu *vcpu);
 void msr_reset(struct vcpu *vcpu, bool init);
 /* Tell the vendor which MSRs need no exit. */
 void msr_apply_passthrough(struct vm *vm);
+
+/* The MSRs of the local APIC, which are accessed most: irqchip_ops has all accesses to them. */
+static inline bool msr_is_apic(u32 msr)
+{
+	return msr == MSR_TSC_DEADLINE || msr - MSR_X2APIC(0) < 0x100;
+}
 
 /* RDMSR/WRMSR by the guest. 0, or -EINVAL: the access must raise #GP(0); unknown ones are logged once. */
 int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value);

@@ -12,7 +12,6 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-#define PRED_CMD_IBPB		 BIT_ULL(0)
 #define FLUSH_CMD_L1D		 BIT_ULL(0)
 
 /* IA32_ARCH_CAPABILITIES */

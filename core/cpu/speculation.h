@@ -20,7 +20,8 @@ void speculation_init(void);
 bool speculation_off(void);
 /*
  * IA32_SPEC_CTRL of the guest whose vCPU is loaded is in the processor: guests reach it without an exit. It applies to
- * Lamina's code, too, for which IBRS and STIBP are harmless. While no vCPU is loaded it is 0. Save: returns the guest's value.
+ * Lamina's code, too, for which IBRS and STIBP are harmless. While no vCPU is loaded, and while the CPU sleeps, it is 0.
+ * Save: returns the guest's value. Where the hardware switches it, it reads as the host's, 0, and stays alone.
  */
 static inline void speculation_load_guest(u64 spec_ctrl)
 {

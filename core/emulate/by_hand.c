@@ -430,6 +430,8 @@ static void lmsw(struct vcpu *vcpu, const struct insn *insn)
 
 	if (!is_privileged(vcpu) || load(vcpu, insn, 2, &value))
 		return;
+	if (unlikely(vcpu->l2_runs) && vcpu->ops->nested_lmsw && vcpu->ops->nested_lmsw(vcpu, (u16)value, insn->length))
+		return;
 	if (control_write_cr0(vcpu, control_lmsw_value(vcpu->ops->control_get(vcpu, CTL_CR0), (u16)value)))
 		event_raise_error(vcpu, X86_GP, 0);
 	else

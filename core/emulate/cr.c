@@ -42,24 +42,28 @@ static void smsw(struct vcpu *vcpu, const struct insn *insn)
 	emulate_advance(vcpu, insn->length);
 }
 
+void exit_cr_instruction(struct vcpu *vcpu, const struct insn *insn)
+{
+	watch_begin(vcpu);
+	if (insn->map == INSN_MAP_0F && insn->opcode == 0x22)
+		exit_mov_to_cr(vcpu, control_register(insn), insn->modrm_rm);
+	else if (insn->map == INSN_MAP_0F && insn->opcode == 0x20)
+		exit_mov_from_cr(vcpu, control_register(insn), insn->modrm_rm);
+	else if (insn->map == INSN_MAP_0F && insn->opcode == 0x06)
+		exit_clts(vcpu);
+	else if (insn->map == INSN_MAP_0F && insn->opcode == 0x01 && insn->digit == 6)
+		lmsw(vcpu, insn);
+	else if (insn->map == INSN_MAP_0F && insn->opcode == 0x01 && insn->digit == 4)
+		smsw(vcpu, insn);
+	else
+		emulate_look_again(vcpu);
+	watch_end(vcpu);
+}
+
 void exit_cr_decode(struct vcpu *vcpu)
 {
 	struct insn insn;
 
-	if (emulate_fetch(vcpu, &insn))
-		return;
-	watch_begin(vcpu);
-	if (insn.map == INSN_MAP_0F && insn.opcode == 0x22)
-		exit_mov_to_cr(vcpu, control_register(&insn), insn.modrm_rm);
-	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x20)
-		exit_mov_from_cr(vcpu, control_register(&insn), insn.modrm_rm);
-	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x06)
-		exit_clts(vcpu);
-	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x01 && insn.digit == 6)
-		lmsw(vcpu, &insn);
-	else if (insn.map == INSN_MAP_0F && insn.opcode == 0x01 && insn.digit == 4)
-		smsw(vcpu, &insn);
-	else
-		emulate_look_again(vcpu);
-	watch_end(vcpu);
+	if (!emulate_fetch(vcpu, &insn))
+		exit_cr_instruction(vcpu, &insn);
 }

@@ -28,6 +28,8 @@ struct tdp_fault {
 
 /* Handle the exit of an access that the second-level page tables do not map: MMIO, or the VM ends. */
 void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
+/* The guest's code or its page tables are where there is a device: the VM ends. */
+void exit_code_in_device(struct vcpu *vcpu, const struct tdp_fault *fault);
 
 /*
  * Fetch and decode the instruction at the guest's CS:RIP. 0, or -EFAULT: a fault was raised in the
@@ -68,6 +70,7 @@ bool emulate_mmio_fast(struct vcpu *vcpu, const struct tdp_fault *fault);
  * exit_mov_to_cr(), exit_mov_from_cr(), exit_clts() or exit_lmsw(), or emulate SMSW.
  */
 void exit_cr_decode(struct vcpu *vcpu);
+void exit_cr_instruction(struct vcpu *vcpu, const struct insn *insn);	/* the same, decoded by the caller */
 
 /* Emulate INS or OUTS; with REP as emulate_string() does. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_exit *io);

@@ -126,33 +126,49 @@ static gpa_t top_table(const struct walk *w)
 	}
 }
 
+/* L2's physical address to L1's. */
+static int to_l1(const struct walk *w, bool table, gpa_t *gpa, struct guest_fault *fault)
+{
+	if (!w->vcpu->ops->nested_gpa(w->vcpu, *gpa, w->gva, w->access, table, gpa))
+		return 0;
+	*fault = (struct guest_fault){ .vector = GUEST_FAULT_NESTED };
+	return -EFAULT;
+}
+
 /* Tables outside of RAM read as all ones. */
-static u64 read_entry(struct walk *w, unsigned level, gpa_t table)
+static __always_inline int read_entry(struct walk *w, unsigned level, gpa_t table, bool nested, struct guest_fault *fault)
 {
 	unsigned size = wide_entries(w) ? 8 : 4;
 	unsigned index_bits = is_pae_pointer(w, level) ? 2 : wide_entries(w) ? 9 : 10;
 	u64 index = w->gva >> page_shift(w, level) & (BIT(index_bits) - 1);
-	void *where = guest_ptr(w->vcpu->vm, table + index * size, size);
+	gpa_t gpa = table + index * size;
+	void *where;
 	u64 value;
 
+	if (nested && to_l1(w, true, &gpa, fault))
+		return -EFAULT;
+	where = guest_ptr(w->vcpu->vm, gpa, size);
 	if (size == 4)
 		value = where ? __atomic_load_n((u32 *)where, __ATOMIC_RELAXED) : ~0u;
 	else
 		value = where ? __atomic_load_n((u64 *)where, __ATOMIC_RELAXED) : ~0ull;
 	w->entries[level].where = where;
 	w->entries[level].value = value;
-	return value;
+	return 0;
 }
 
-static int walk_tables(struct walk *w, struct guest_fault *fault)
+static __always_inline int walk_tables(struct walk *w, bool nested, struct guest_fault *fault)
 {
 	gpa_t table = top_table(w);
 
 	w->rights = PTE_WRITE | PTE_USER;
 	w->no_execute = false;
 	for (w->level = w->levels;; w->level--) {
-		u64 entry = read_entry(w, w->level, table);
+		u64 entry;
 
+		if (read_entry(w, w->level, table, nested, fault))
+			return -EFAULT;
+		entry = w->entries[w->level].value;
 		if (!(entry & PTE_PRESENT))
 			return page_fault(w, 0, fault);
 		if (entry & reserved_bits(w, w->level, entry))
@@ -252,7 +268,8 @@ bool gwalk_canonical(struct vcpu *vcpu, gva_t gva)
 	return canonical(gva, vcpu->ops->control_get(vcpu, CTL_CR4) & CR4_LA57 ? 57 : 48);
 }
 
-int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
+static __always_inline int translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, bool nested,
+				     struct guest_fault *fault)
 {
 	struct walk w = {
 		.vcpu = vcpu,
@@ -268,7 +285,7 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 		w.gva = (u32)gva;
 	if (!(w.cr0 & CR0_PG)) {
 		*gpa = w.gva;
-		return 0;
+		return nested ? to_l1(&w, false, gpa, fault) : 0;
 	}
 	w.levels = paging_levels(&w);
 	if (w.levels > 3 && !gwalk_canonical(vcpu, gva)) {
@@ -276,7 +293,7 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 		return -EFAULT;
 	}
 	for (unsigned i = 0; i < RETRIES; i++) {
-		int error = walk_tables(&w, fault);
+		int error = walk_tables(&w, nested, fault);
 
 		if (error)
 			return error;
@@ -284,11 +301,24 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 			return page_fault(&w, PF_PRESENT, fault);
 		if (mark_entries(&w)) {
 			*gpa = leaf_address(&w);
-			return 0;
+			return nested ? to_l1(&w, false, gpa, fault) : 0;
 		}
 	}
 	/* The entries kept changing: the guest gets a fault, finds its tables correct and repeats the access. */
 	return page_fault(&w, 0, fault);
+}
+
+/* Out of line, so that the walk of other guests does not get longer. */
+static __noinline int translate_of_l2(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
+{
+	return translate(vcpu, gva, access, gpa, true, fault);
+}
+
+int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
+{
+	if (unlikely(vcpu->l2_runs && vcpu->ops->nested_gpa))
+		return translate_of_l2(vcpu, gva, access, gpa, fault);
+	return translate(vcpu, gva, access, gpa, false, fault);
 }
 
 /* Outside of 64-bit code linear addresses wrap at 4 GiB. */
@@ -328,11 +358,9 @@ int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access
 
 	if (error)
 		return error;
-	if (span_in_ram(vcpu, &span))
+	if (guest_read(vcpu->vm, span.gpa[0], to, span.size[0]) ||
+	    (span.size[1] && guest_read(vcpu->vm, span.gpa[1], (u8 *)to + span.size[0], span.size[1])))
 		return -EIO;
-	guest_read(vcpu->vm, span.gpa[0], to, span.size[0]);
-	if (span.size[1])
-		guest_read(vcpu->vm, span.gpa[1], (u8 *)to + span.size[0], span.size[1]);
 	return 0;
 }
 

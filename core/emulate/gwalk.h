@@ -11,8 +11,11 @@
 
 struct vcpu;
 
+/* L1's tables for L2 forbid the access: vcpu_ops.nested_fault() instead of an exception. */
+#define GUEST_FAULT_NESTED 0xff
+
 struct guest_fault {
-	u8 vector;		/* X86_GP, X86_SS, X86_PF */
+	u8 vector;		/* X86_GP, X86_SS, X86_PF, GUEST_FAULT_NESTED */
 	u32 error_code;
 	gva_t address;		/* #PF: for CR2 */
 };
@@ -24,7 +27,7 @@ struct guest_span {
 };
 
 /*
- * Translate a linear to a guest-physical address. `access`: PF_WRITE, PF_USER and PF_FETCH of
+ * Translate a linear to a guest-physical address: while L2 runs, to L1's (core/nested.h). `access`: PF_WRITE, PF_USER and PF_FETCH of
  * arch/cpu/x86.h; without PF_USER it is a supervisor access. 0, or -EFAULT with *fault filled in. Sets
  * accessed and dirty flags as the processor does. Tables outside of RAM read as all ones.
  */
@@ -51,8 +54,8 @@ bool gwalk_canonical(struct vcpu *vcpu, gva_t gva);
 gva_t gwalk_wrap(struct vcpu *vcpu, gva_t gva);
 
 /*
- * Copy 1 to PAGE_SIZE bytes from or to guest-linear memory. 0; -EFAULT with *fault filled in, or -EIO
- * if a page is not RAM: then nothing is copied.
+ * Copy 1 to PAGE_SIZE bytes from or to guest-linear memory. 0; -EFAULT with *fault filled in, or -EIO if a page is not RAM,
+ * nor, for a read, ROM. After an error the guest's memory is unchanged.
  */
 int gwalk_read(struct vcpu *vcpu, gva_t gva, void *to, unsigned size, u32 access,
 	       struct guest_fault *fault);

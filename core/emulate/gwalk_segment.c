@@ -90,6 +90,8 @@ void guest_fault_raise(struct vcpu *vcpu, const struct guest_fault *fault)
 {
 	if (fault->vector == X86_PF)
 		event_raise_page_fault(vcpu, fault->address, fault->error_code);
+	else if (unlikely(fault->vector == GUEST_FAULT_NESTED))
+		vcpu->ops->nested_fault(vcpu);
 	else
 		event_raise_error(vcpu, fault->vector, fault->error_code);
 }

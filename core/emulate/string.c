@@ -7,13 +7,16 @@
 
 #include "arch/cpu/x86.h"
 #include "core/emulate/alu.h"
+#include "core/emulate/gwalk.h"
 #include "core/emulate/operand.h"
 #include "core/emulate/watch.h"
 #include "core/io.h"
+#include "core/mem/guest_mem.h"
 #include "core/observe/trace.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vtimer.h"
+#include "lib/string.h"
 
 /*
  * Most iterations, and time, before the vCPU handles requests and timers again. A console port can take
@@ -143,17 +146,90 @@ static int outs(const struct string *s)
 	return 0;
 }
 
+static bool something_waits(const struct vcpu *vcpu)
+{
+	return vcpu_requested(vcpu) || vcpu->watch.hits || vcpu->vm->state != VM_RUNNING;
+}
+
+/* --- INS and OUTS with REP: what one translation is good for --- */
+
+#define AT_ONCE 256	/* iterations at most */
+
+/* Of a segment without a limit, which 64-bit code's are, all of a page is as good as its first byte. */
+static bool has_no_limit(const struct string *s, enum vcpu_segment index)
+{
+	struct segment segment;
+
+	if (vcpu_code_64(s->vcpu))
+		return true;
+	s->vcpu->ops->segment_get(s->vcpu, index, &segment);
+	return segment.limit == ~0u && !segment.base && (!segment.s || (segment.type & 0xc) != 0x4 /* expand-down */);
+}
+
+/* How many iterations there are up to the end of the page, and of what `reg` can address. */
+static unsigned up_to_page_end(const struct string *s, enum vcpu_reg reg, u64 count)
+{
+	u64 offset = address_reg_read(s->vcpu, s->insn, reg);
+	u64 left = MIN(PAGE_SIZE - (offset & (PAGE_SIZE - 1)), (u64)AT_ONCE * s->size);
+
+	return (unsigned)MIN(count, left / s->size);
+}
+
+/*
+ * Several iterations in RAM: the memory is translated once, as by the first of them, after which no other can fault.
+ * Returns how many; 0: it takes them one by one, perhaps because the first one faults.
+ */
+static unsigned ports_at_once(const struct string *s, bool in, u64 count, u64 end)
+{
+	struct vcpu *vcpu = s->vcpu;
+	enum vcpu_segment segment = in ? SEG_ES : (enum vcpu_segment)s->insn->segment;
+	unsigned n = up_to_page_end(s, in ? REG_RDI : REG_RSI, count), done = 0;
+	u32 access = (in ? PF_WRITE : 0) | gwalk_privilege(vcpu);
+	struct guest_fault fault;
+	struct guest_span span;
+	gva_t gva;
+	u8 *at;
+
+	if (n < 2 || vcpu->watch.dr7 || (vcpu_rflags(vcpu) & (RFLAGS_DF | RFLAGS_TF)) || !has_no_limit(s, segment) ||
+	    gwalk_linear(vcpu, segment, address_reg_read(vcpu, s->insn, in ? REG_RDI : REG_RSI), s->size, access, &gva, &fault) ||
+	    gwalk_span(vcpu, gva, n * s->size, access, &span, &fault) || span.size[1])
+		return 0;
+	at = guest_ptr(vcpu->vm, span.gpa[0], n * s->size);
+	if (!at)
+		return 0;
+	do {
+		u64 value = 0;
+
+		if (in) {
+			value = pio_read(vcpu, s->port, s->size);
+			memcpy(at, &value, s->size);
+		} else {
+			memcpy(&value, at, s->size);
+			pio_write(vcpu, s->port, s->size, value);
+		}
+		at += s->size;
+	} while (++done < n && !something_waits(vcpu) && vtimer_now() < end);
+	address_reg_write(vcpu, s->insn, in ? REG_RDI : REG_RSI,
+			  address_reg_read(vcpu, s->insn, in ? REG_RDI : REG_RSI) + (u64)done * s->size);
+	return done;
+}
+
+/* Before `end` (host TSC): one iteration, or several of INS and OUTS. 0: it has raised a fault. */
+static unsigned iterate(const struct string *s, int (*once)(const struct string *s), u64 count, u64 end)
+{
+	unsigned done = once == ins || once == outs ? ports_at_once(s, once == ins, count, end) : 0;
+
+	if (done)
+		return done;
+	return once(s) ? 0 : 1;
+}
+
 /* CMPS and SCAS repeat while (F3) or until (F2) the operands are equal. */
 static bool comparison_ends(const struct string *s)
 {
 	bool equal = vcpu_rflags(s->vcpu) & RFLAGS_ZF;
 
 	return s->insn->repne ? equal : !equal;
-}
-
-static bool something_waits(const struct vcpu *vcpu)
-{
-	return vcpu_requested(vcpu) || vcpu->watch.hits || vcpu->vm->state != VM_RUNNING;
 }
 
 /* Single-stepping and breakpoints trap after each iteration. A fault keeps the effects of the iterations before it. */
@@ -164,12 +240,16 @@ static void repeat(const struct string *s, int (*once)(const struct string *s))
 	u64 end = vtimer_now() + vtimer_from_ns(BATCH_NS);
 
 	while (count) {
-		if (once(s))
+		unsigned done = iterate(s, once, MIN(count, left), end);
+
+		if (!done)
 			return;
-		address_reg_write(s->vcpu, s->insn, REG_RCX, --count);
+		count -= done;
+		left -= done;
+		address_reg_write(s->vcpu, s->insn, REG_RCX, count);
 		if ((once == cmps || once == scas) && comparison_ends(s))
 			break;
-		if (count && (!--left || something_waits(s->vcpu) || vtimer_now() >= end)) {
+		if (count && (!left || something_waits(s->vcpu) || vtimer_now() >= end)) {
 			s->vcpu->ops->instruction_done(s->vcpu);
 			return;
 		}

@@ -13,8 +13,6 @@
 #include "core/vcpu.h"
 #include "lib/string.h"
 
-/* What RFLAGS can hold. */
-#define RFLAGS_DEFINED 0x3f7fd7ull
 /* DR7.L0 to L3 and LE: SDM, "Debug Control Register (DR7)": cleared by each task switch. */
 #define DR7_LOCAL      0x155ull
 #define DR6_BT	       BIT_ULL(15)

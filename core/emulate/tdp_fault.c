@@ -2,8 +2,10 @@
 /* An access to guest-physical memory that the second-level page tables do not map. */
 #include "core/emulate/emulate.h"
 
+#include "core/cpu/machine_check.h"
 #include "core/exit.h"
 #include "core/mem/guest_mem.h"
+#include "core/mem/tdp_change.h"
 #include "core/vcpu.h"
 #include "lib/errno.h"
 
@@ -17,20 +19,36 @@ static bool make_executable(struct vcpu *vcpu, gpa_t gpa)
 	return !error || error == -ENOMEM;
 }
 
-void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
+void exit_code_in_device(struct vcpu *vcpu, const struct tdp_fault *fault)
 {
+	exit_unexpected(vcpu, fault->walk ? "the guest's page tables are at 0x%llx, where there is no RAM" :
+			"the guest executes at 0x%llx, where there is no RAM", (unsigned long long)fault->gpa);
+}
+
+/* Not an access to a device. */
+static __noinline void unexpected(struct vcpu *vcpu, const struct tdp_fault *fault)
+{
+	const struct guest_damage *damage = guest_mem_damage_at(vcpu->vm, fault->gpa);
 	unsigned long long gpa = fault->gpa;
 
+	if (damage)
+		exit_damaged_memory(vcpu, fault->gpa, damage);
+	else if (tdp_change_explains(vcpu->vm, fault->gpa, fault->access == TDP_WRITE))
+		return;
+	else if (guest_mem_has(vcpu->vm, fault->gpa))
+		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
+	else
+		exit_code_in_device(vcpu, fault);
+}
+
+void exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
+{
 	if (likely(emulate_mmio_fast(vcpu, fault)))
 		return;
 	if (fault->access == TDP_FETCH && vcpu->ops->vm_make_executable && make_executable(vcpu, fault->gpa))
 		return;
-	if (guest_is_ram(vcpu->vm, fault->gpa, 1))
-		exit_unexpected(vcpu, "%s at 0x%llx, which is RAM", fault->what, gpa);
-	else if (fault->walk)
-		exit_unexpected(vcpu, "the guest's page tables are at 0x%llx, where there is no RAM", gpa);
-	else if (fault->access == TDP_FETCH)
-		exit_unexpected(vcpu, "the guest executes at 0x%llx, where there is no RAM", gpa);
+	if (guest_mem_has(vcpu->vm, fault->gpa) || fault->walk || fault->access == TDP_FETCH)
+		unexpected(vcpu, fault);
 	else
 		emulate_mmio(vcpu, fault);
 }

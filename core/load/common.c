@@ -144,14 +144,16 @@ void *load_place_info(struct load *load, u64 size, gpa_t *gpa)
 /* In pieces of a fraction of a millisecond, because the others of this CPU wait meanwhile. */
 int load_copy(struct load *load, gpa_t gpa, const void *from, u64 size)
 {
-	int error = size && !guest_is_ram(load->vm, gpa, size) ? -EFAULT : 0;
+	u8 *to = guest_ptr(load->vm, gpa, size);
 
-	for (u64 done = 0, piece; !error && done < size; done += piece) {
+	if (size && !to)
+		return -EFAULT;
+	for (u64 done = 0, piece; done < size; done += piece) {
 		piece = MIN(size - done, COPY_PIECE);
-		error = guest_write(load->vm, gpa + done, (const u8 *)from + done, piece);
+		copy_large(to + done, (const u8 *)from + done, piece);
 		service_pause();
 	}
-	return error;
+	return 0;
 }
 
 /* Of what is loaded from 1 MiB on. */

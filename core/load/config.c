@@ -2,6 +2,7 @@
 /* Parser of module command lines. Each key is a row of the table keys[]. */
 #include "core/load/config.h"
 
+#include "core/load/config_devices.h"
 #include "core/vm.h"
 #include "lib/errno.h"
 #include "lib/keyval.h"
@@ -17,20 +18,25 @@
 _Static_assert(MEMORY_MOST + GUEST_HIGH_RAM - GUEST_LOW_RAM_END <= HOST_GUEST_WINDOW_SIZE,
 	       "the guest window holds it, with the hole");
 
-enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD, ROLE_MODULE, ROLE_MICROCODE };
+enum role { ROLE_NONE, ROLE_KERNEL, ROLE_INITRD, ROLE_MODULE, ROLE_MICROCODE, ROLE_DISK };
 
-static const char *const roles[] = { "", "kernel", "initrd", "module", "microcode" };
+static const char *const roles[] = { "", "kernel", "initrd", "module", "microcode", "disk" };
 
 /* One command line of a module, parsed. */
 struct module_line {
 	int index;
 	const char *text;
-	struct str_view file, word, vm, cmdline;	/* empty: not given */
+	struct str_view file, word, vm, name, cmdline;	/* empty: not given */
+	u32 given;					/* bit n: keys[n] was given */
 	enum role role;
 	u64 memory, vcpus, time_limit_s;		/* 0: not given */
 	struct cpu_set cpus;				/* empty: not given */
-	bool stop_on_reset, vga_lines, ps2_keyboard;
+	bool stop_on_reset, vga_lines, ps2_keyboard, hvc0_keyboard, no_pci;
+	struct vm_disk_config disks[VM_MAX_DISKS];
+	struct vm_net_config nets[VM_MAX_NETS];
+	u32 disk_count, net_count;
 	u32 hypervisor;					/* enum hypervisor, plus 1; 0: not given */
+	enum nested nested;
 	bool bad;					/* an error was logged */
 };
 
@@ -53,22 +59,11 @@ static void __printf(2, 3) complain(struct module_line *line, const char *format
 
 /* --- keys --- */
 
-static bool is_name_character(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '.' || c == '-';
-}
-
 /* An invalid name is kept too: it still groups the modules of one VM. */
 static int set_vm(struct module_line *line, struct str_view value)
 {
 	line->vm = value;
-	if (!value.len || value.len >= VM_NAME_SIZE)
-		return -EINVAL;
-	for (size_t i = 0; i < value.len; i++)
-		if (!is_name_character(value.ptr[i]))
-			return -EINVAL;
-	return 0;
+	return config_is_name(value, VM_NAME_SIZE) ? 0 : -EINVAL;
 }
 
 static int set_role(struct module_line *line, struct str_view value)
@@ -147,6 +142,13 @@ static int set_hv(struct module_line *line, struct str_view value)
 	return -EINVAL;
 }
 
+static int set_nested(struct module_line *line, struct str_view value)
+{
+	line->nested = str_view_equals(value, "on")    ? NESTED_ON :
+		       str_view_equals(value, "evmcs") ? NESTED_EVMCS : NESTED_OFF;
+	return line->nested != NESTED_OFF || str_view_equals(value, "off") ? 0 : -EINVAL;
+}
+
 static int set_vga(struct module_line *line, struct str_view value)
 {
 	line->vga_lines = str_view_equals(value, "lines");
@@ -156,7 +158,38 @@ static int set_vga(struct module_line *line, struct str_view value)
 static int set_keyboard(struct module_line *line, struct str_view value)
 {
 	line->ps2_keyboard = str_view_equals(value, "ps2");
-	return line->ps2_keyboard || str_view_equals(value, "none") ? 0 : -EINVAL;
+	line->hvc0_keyboard = str_view_equals(value, "hvc0");
+	return line->ps2_keyboard || line->hvc0_keyboard || str_view_equals(value, "none") ? 0 : -EINVAL;
+}
+
+static int set_name(struct module_line *line, struct str_view value)
+{
+	line->name = value;
+	return config_is_name(value, DISK_NAME_SIZE) && !str_view_equals(value, "ram") ? 0 : -EINVAL;
+}
+
+static int set_disk(struct module_line *line, struct str_view value)
+{
+	struct vm_disk_config *disk = &line->disks[MIN(line->disk_count, VM_MAX_DISKS - 1)];
+
+	line->disk_count++;
+	disk->line = line->index;
+	return config_parse_disk(value, disk);
+}
+
+static int set_net(struct module_line *line, struct str_view value)
+{
+	struct vm_net_config *net = &line->nets[MIN(line->net_count, VM_MAX_NETS - 1)];
+
+	line->net_count++;
+	net->line = line->index;
+	return config_parse_net(value, net);
+}
+
+static int set_pci(struct module_line *line, struct str_view value)
+{
+	line->no_pci = str_view_equals(value, "none");
+	return line->no_pci || str_view_equals(value, "on") ? 0 : -EINVAL;
 }
 
 static const struct module_key {
@@ -165,26 +198,38 @@ static const struct module_key {
 } keys[] = {
 	{ "vm", "NAME", "guest, guest2 and so on",
 	  "the VM that the module belongs to: at most 23 letters, digits, _ . and -", set_vm },
-	{ "role", "kernel|initrd|module|microcode", "a VM's first module is the kernel, its second the initrd",
+	{ "role", "kernel|initrd|module|microcode|disk", "a VM's first module is the kernel, its second the initrd",
 	  "what the module is; module, any number of times, is for Multiboot and PVH kernels; "
-	  "microcode is for the host's processors", set_role },
+	  "microcode is for the host's processors; disk is an image that VMs name in disk=", set_role },
+	{ "name", "NAME", "none, but role=disk needs it",
+	  "what disk= calls the image: at most 23 letters, digits, _ . and -, and not ram", set_name },
 	{ "file", "NAME", "the file's name if the boot loader passes it, else the role",
 	  "the word that a Multiboot kernel gets in front of the module's command line; none: no such word", set_file },
 	{ "mem", "SIZE", "256M", "the VM's memory: 2M to 256G, a whole number and K, M or G; in steps of 2M", set_mem },
 	{ "vcpus", "N", "1", "the VM's CPUs: 1 to 288", set_vcpus },
 	{ "cpus", "LIST", "those with the fewest vCPUs",
 	  "the host's CPUs that run the VM's, as in 0,2-3: its first one on the first, and so on", set_cpus },
-	{ "onreset", "restart|stop", "restart", "what a reset by the guest does to the VM", set_onreset },
+	{ "onreset", "restart|stop", "restart",
+	  "what a reset by the guest does: the VM starts again; or it ends, which is no good end: see onfail=", set_onreset },
 	{ "hv", "lamina|kvm|none", "lamina",
 	  "what the VM's CPUID says from leaf 40000000h on: Lamina's own leaves with KVM's after them, KVM's, or that "
 	  "there is no hypervisor", set_hv },
+	{ "nested", "on|evmcs|off", "off",
+	  "on: the guest may be a hypervisor itself, with VMX or SVM as the processor has it; evmcs: with VMX, and with Hyper-V's "
+	  "interface, by which it finds its VMCS in memory", set_nested },
 	{ "vga", "lines|none", "none", "print what the VM's VGA text screen shows, line by line, as it changes", set_vga },
-	{ "keyboard", "ps2|none", "none", "what is typed goes to a PS/2 keyboard instead of COM1", set_keyboard },
+	{ "keyboard", "ps2|hvc0|none", "none",
+	  "what is typed goes to a PS/2 keyboard, or to the virtio-console, instead of COM1", set_keyboard },
+	{ "disk", CONFIG_DISK_VALUES, "no disk, and cow=64M", config_disk_help, set_disk },
+	{ "net", CONFIG_NET_VALUES, "no port, and an address made of the VM's name and the port's number", config_net_help,
+	  set_net },
+	{ "pci", "on|none", "on", "none: the VM has no PCI bus, and no disks, ports and other virtio devices", set_pci },
 	{ "limit", "SECONDS", "none", "stop the VM after this time: 1 to 31536000, a year",
 	  set_limit },
 };
 
-_Static_assert(VM_MAX_VCPUS == 288 && VM_NAME_SIZE == 24, "the help says so");
+_Static_assert(VM_MAX_VCPUS == 288 && VM_NAME_SIZE == 24 && DISK_NAME_SIZE == 24, "the help says so");
+_Static_assert(ARRAY_SIZE(keys) <= 32, "module_line.given has a bit for each");
 
 static const struct module_key *find_key(struct str_view name)
 {
@@ -204,14 +249,27 @@ void config_print_help(void)
 
 /* --- one module's command line --- */
 
+/* "vm, role, ... or limit" */
+static const char *list_keys(char *names, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys) && used < size; i++)
+		used += (size_t)snprintf(names + used, size - used, "%s%s",
+					 !i ? "" : i + 1 < ARRAY_SIZE(keys) ? ", " : " or ", keys[i].name);
+	return names;
+}
+
 static void apply(struct module_line *line, const struct keyval *token)
 {
 	const struct module_key *key = find_key(token->key);
+	char names[160];
 
+	if (key)
+		line->given |= BIT(key - keys);
 	if (!key)
-		complain(line,
-			 "unknown key \"%.*s\": expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga, keyboard or "
-			 "limit, and what is for the guest behind a --", QUOTED(token->key));
+		complain(line, "unknown key \"%.*s\": expected %s, and what is for the guest behind a --", QUOTED(token->key),
+			 list_keys(names, sizeof(names)));
 	else if (!token->has_value)
 		complain(line, "%s has no value: expected %s=%s, %s", key->name, key->name,
 			 key->values, key->help);
@@ -353,6 +411,27 @@ static void take_role(struct config *config, struct vm_config *vm, struct module
 			 line->cmdline.len, VM_CMDLINE_SIZE - 1);
 }
 
+static void take_devices(struct config *config, struct vm_config *vm, struct module_line *line)
+{
+	vm->no_pci |= line->no_pci;
+	if (vm->disk_count + line->disk_count > VM_MAX_DISKS || config->disk_count + line->disk_count > CONFIG_DISKS) {
+		complain(line, "disk: expected at most %u disks for a VM, and %u in all", VM_MAX_DISKS, CONFIG_DISKS);
+		return;
+	}
+	if (vm->net_count + line->net_count > VM_MAX_NETS || config->net_count + line->net_count > CONFIG_NETS) {
+		complain(line, "net: expected at most %u ports for a VM, and %u in all", VM_MAX_NETS, CONFIG_NETS);
+		return;
+	}
+	for (u32 i = 0; i < line->disk_count; i++) {
+		vm->disks[vm->disk_count] = &config->disks[config->disk_count++];
+		*vm->disks[vm->disk_count++] = line->disks[i];
+	}
+	for (u32 i = 0; i < line->net_count; i++) {
+		vm->nets[vm->net_count] = &config->nets[config->net_count++];
+		*vm->nets[vm->net_count++] = line->nets[i];
+	}
+}
+
 static void take_settings(struct vm_config *vm, const struct module_line *line)
 {
 	if (line->memory)
@@ -364,19 +443,96 @@ static void take_settings(struct vm_config *vm, const struct module_line *line)
 	if (!cpu_set_is_empty(&line->cpus))
 		vm->cpus = line->cpus;
 	vm->stop_on_reset |= line->stop_on_reset;
+	if (line->nested != NESTED_OFF)
+		vm->nested = line->nested;
 	if (line->hypervisor)
 		vm->hypervisor = line->hypervisor - 1;
 	vm->vga_lines |= line->vga_lines;
 	vm->ps2_keyboard |= line->ps2_keyboard;
+	vm->hvc0_keyboard |= line->hvc0_keyboard;
+}
+
+/* A module with role=disk. */
+static void take_image(struct config *config, struct module_line *line, u64 size)
+{
+	static const char *const allowed[] = { "role", "name", "file" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		bool fits = false;
+
+		for (size_t n = 0; n < ARRAY_SIZE(allowed); n++)
+			fits |= !strcmp(keys[i].name, allowed[n]);
+		if (line->given & BIT(i) && !fits)
+			complain(line, "role=disk: belongs to no VM, expected name= and no %s=", keys[i].name);
+	}
+	if (line->cmdline.len)
+		complain(line, "role=disk: an image has no command line, expected nothing behind a --");
+	if (!line->name.len)
+		complain(line, "role=disk: expected name=NAME, %s", find_key(str_view_of("name"))->help);
+	if (!size)
+		complain(line, "role=disk: the image is empty, expected at least one byte");
+	if (line->bad || !config_add_image(config, line->index, line->name, size))
+		config->modules_unused++;
+}
+
+/* CPUID has one hypervisor in the place where guests look first. */
+static void check_evmcs(struct vm_config *vm)
+{
+	if (vm->nested != NESTED_EVMCS)
+		return;
+	if (vm->hypervisor != HYPERVISOR_LAMINA) {
+		log_error("VM %s has nested=evmcs: expected no hv=, as its CPUID has Hyper-V's leaves", vm->name);
+		vm->valid = false;
+	}
+	vm->hypervisor = HYPERVISOR_HYPERV;
 }
 
 static void check_vm(struct vm_config *vm)
 {
+	check_evmcs(vm);
+	if (vm->no_pci && (vm->disk_count || vm->net_count || vm->hvc0_keyboard)) {
+		log_error("VM %s has pci=none: expected no %s, or pci=on", vm->name,
+			  vm->disk_count ? "disk=" : vm->net_count ? "net=" : "keyboard=hvc0");
+		vm->valid = false;
+	}
 	if (vm->kernel.index >= 0)
 		return;
 	log_error("VM %s has no kernel: expected a module with vm=%s role=kernel", vm->name,
 		  vm->name);
 	vm->valid = false;
+}
+
+/* Each module may be a VM's kernel. "Lamina owns ... for it" in the log says what a VM takes. */
+#define VM_NEEDS     (256ull << 10)
+#define PORT_NEEDS   (640ull << 10)	/* its ring, and the device's structures */
+#define NESTED_NEEDS (9ull << 20)	/* of each vCPU: the tables of its guests (core/mem/shadow.h), and their state */
+
+static u64 module_needs(struct str_view string)
+{
+	u64 need = VM_NEEDS, vcpus = 1;
+	bool nested = false;
+	struct keyval_cursor cursor;
+	struct keyval token;
+
+	keyval_begin(&cursor, string);
+	while (keyval_next(&cursor, &token) == 0) {
+		if (str_view_equals(token.key, "net"))
+			need += PORT_NEEDS;
+		else if (str_view_equals(token.key, "nested"))
+			nested = !str_view_equals(token.value, "off");
+		else if (str_view_equals(token.key, "vcpus") && parse_u64_view(token.value, &vcpus))
+			vcpus = 1;
+	}
+	return need + (nested ? MIN(vcpus, (u64)VM_MAX_VCPUS) * NESTED_NEEDS : 0);
+}
+
+u64 config_memory_need(const struct boot_info *info)
+{
+	u64 need = 0;
+
+	for (unsigned i = 0; i < info->modules; i++)
+		need += module_needs(str_view_of(info->module[i].string));
+	return need;
 }
 
 bool config_is_microcode(const struct boot_info *info, unsigned index)
@@ -411,6 +567,12 @@ void config_parse(const struct boot_info *info, struct config *config)
 				complain(&line, "role=microcode: belongs to no VM, expected no vm=");
 			continue;
 		}
+		if (line.role == ROLE_DISK) {
+			take_image(config, &line, info->module[i].size);
+			continue;
+		}
+		if (line.name.len)
+			complain(&line, "name=%.*s: expected role=disk beside it; a VM is named by vm=", QUOTED(line.name));
 		vm = vm_of(config, &line, vm);
 		if (!vm) {
 			config->modules_unused++;
@@ -418,9 +580,11 @@ void config_parse(const struct boot_info *info, struct config *config)
 		}
 		take_role(config, vm, &line);
 		take_settings(vm, &line);
+		take_devices(config, vm, &line);
 		if (line.bad)
 			vm->valid = false;
 	}
 	for (u32 i = 0; i < config->vm_count; i++)
 		check_vm(&config->vms[i]);
+	config_connect_devices(config);
 }

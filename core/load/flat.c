@@ -68,8 +68,8 @@ int load_flat(struct load *load)
 	if (image->kernel_size > LOAD_LOW_END - LOAD_ADDRESS)
 		return load_fail(load,
 				 "the kernel's kind is unknown: expected a Linux bzImage, an ELF "
-				 "file with a Multiboot header or a PVH note, or a flat binary of "
-				 "at most %llu KiB", SIZE_MAX_KIB);
+				 "file with a Multiboot header or a PVH note, a PC firmware's ROM of 64 KiB to "
+				 "16 MiB, or a flat binary of at most %llu KiB", SIZE_MAX_KIB);
 	if (image->module_count || image->cmdline[0])
 		vm_warn(load->vm,
 			"a flat binary gets neither modules nor a command line: not used");

@@ -3,6 +3,7 @@
 #include "core/load/load.h"
 
 #include "arch/cpu/x86.h"
+#include "core/service.h"
 #include "lib/bzimage.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -34,7 +35,7 @@ static int parse(const struct load *load, struct bzimage *bzimage)
 		return load_fail(load,
 				 "the command line has %llu characters, expected at most %u for "
 				 "this kernel", (ull)strlen(image->cmdline), bzimage->cmdline_max);
-	if (!bzimage_checksum_matches(bzimage))
+	if (!bzimage_checksum_matches(bzimage, service_pause))
 		vm_warn(load->vm,
 			"the bzImage's checksum does not match: the file is damaged, or the kernel "
 			"was built without one; if it does not start, copy the file again");

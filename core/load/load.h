@@ -41,6 +41,8 @@ int load_linux(struct load *load);
 int load_multiboot(struct load *load);
 int load_pvh(struct load *load);
 int load_flat(struct load *load);
+/* Of an image for which loader_is_firmware() is true. 0, or an error that was logged. */
+int load_firmware(struct load *load);
 
 /* Log why the guest cannot be loaded, from a format and its arguments. The value is -EINVAL. */
 #define load_fail(load, ...) \

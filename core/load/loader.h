@@ -22,6 +22,7 @@ struct guest_module {
 
 struct guest_image {
 	const void *kernel;	/* owned by the caller, and mapped during the call */
+	hpa_t kernel_memory;	/* where it is, unchanged for as long as the VM exists */
 	u64 kernel_size;	/* bytes */
 	struct str_view name;	/* the first word of a Multiboot kernel's command line; empty: none */
 	const char *cmdline;	/* never NULL */
@@ -32,10 +33,15 @@ struct guest_image {
 };
 
 /*
+ * Is it a PC firmware's ROM? Then it finds the guest's ACPI and SMBIOS tables by the firmware configuration device, not in
+ * memory: see platform_offer_tables() in dev/platform.h.
+ */
+bool loader_is_firmware(const struct guest_image *image);
+/*
  * Load the image into `vm` and set `vcpu` to its entry state. The caller has reset and loaded the vCPU;
  * the VM's address space is the one in use, and its RAM is zero, except for the ACPI tables. 0, or an error
  * that was logged: what is wrong and what was expected.
  *
- * Order of recognition: bzImage, Multiboot2 or Multiboot header, ELF with PVH note, flat binary.
+ * Order of recognition: bzImage, Multiboot2 or Multiboot header, ELF with PVH note, a PC firmware's ROM, flat binary.
  */
 int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image);

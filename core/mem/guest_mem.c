@@ -2,8 +2,7 @@
 /* A VM's RAM: taken from the machine, mapped for the guest and for the hypervisor on its behalf. */
 #include "core/mem/guest_mem.h"
 
-#include "arch/time/clock.h"
-#include "core/service.h"
+#include "core/mem/tdp.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/errno.h"
@@ -13,14 +12,16 @@
 static int map_nested(struct vm *vm, gpa_t gpa, const struct phys_range *piece)
 {
 	u64 hole_end = GUEST_VGA_HOLE_END - gpa;
+	struct tdp_format format;
 	int error;
 
+	vm->ops->tdp_format(vm, &format);
 	if (gpa > GUEST_VGA_HOLE)
-		return vm->ops->vm_map(vm, gpa, piece->start, piece->size);
-	error = vm->ops->vm_map(vm, gpa, piece->start, GUEST_VGA_HOLE - gpa);
+		return tdp_map(vm, &format, gpa, piece->start, piece->size);
+	error = tdp_map(vm, &format, gpa, piece->start, GUEST_VGA_HOLE - gpa);
 	if (error)
 		return error;
-	return vm->ops->vm_map(vm, GUEST_VGA_HOLE_END, piece->start + hole_end, piece->size - hole_end);
+	return tdp_map(vm, &format, GUEST_VGA_HOLE_END, piece->start + hole_end, piece->size - hole_end);
 }
 
 static int add_piece(struct vm *vm, gpa_t gpa, u64 wanted, u64 *got)
@@ -77,35 +78,19 @@ int guest_mem_create(struct vm *vm, u64 size)
 	return error;
 }
 
-#define CLEAR_PIECE (2ull << 20)
-#define REPORT_US   2000000u	/* of a long clearing, how far it has got */
-
-/* In pieces of a fraction of a millisecond, because the others of this CPU wait meanwhile. */
-static void clear_span(struct vm *vm, gpa_t gpa, u64 size, u64 before, u64 *report_us)
+int guest_rom_map(struct vm *vm, hpa_t hpa, u64 size)
 {
-	for (u64 done = 0, piece; done < size; done += piece) {
-		void *to = guest_window(gpa + done);
-		u64 count, now;
+	const gpa_t gpa = GUEST_ROM_END - size;
+	struct tdp_format format;
+	int error = paging_map(&vm->space, HOST_GUEST_WINDOW + gpa, hpa, size, MAP_READ);
 
-		piece = MIN(size - done, CLEAR_PIECE);
-		count = piece / 8;
-		__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0) : "memory");
-		service_pause();
-		now = clock_us_since_boot();
-		if (now < *report_us)
-			continue;
-		*report_us = now + REPORT_US;
-		vm_info(vm, "clearing its memory: %llu of %llu MiB", (unsigned long long)(before + done + piece) >> 20,
-			(unsigned long long)vm->mem.size >> 20);
-	}
-}
-
-void guest_mem_clear(struct vm *vm)
-{
-	u64 report_us = clock_us_since_boot() + REPORT_US;
-
-	clear_span(vm, 0, vm->mem.low_size, 0, &report_us);
-	clear_span(vm, GUEST_HIGH_RAM, vm->mem.high_size, vm->mem.low_size, &report_us);
+	vm->ops->tdp_format(vm, &format);
+	format = tdp_read_only(&format);
+	if (!error)
+		error = tdp_map(vm, &format, gpa, hpa, size);
+	if (!error)
+		vm->mem.rom_size = size;
+	return error;
 }
 
 void guest_mem_destroy(struct vm *vm)
@@ -130,12 +115,17 @@ static bool in_span(gpa_t gpa, u64 size, gpa_t start, gpa_t end)
 	return gpa >= start && gpa < end && size <= end - gpa;
 }
 
-static bool is_damaged(const struct guest_mem *mem, gpa_t gpa, u64 size)
+static const struct guest_damage *damage_within(const struct guest_mem *mem, gpa_t gpa, u64 size)
 {
 	for (u32 i = 0; i < mem->damaged_count; i++)
-		if (gpa < mem->damaged[i] + PAGE_SIZE && mem->damaged[i] < gpa + size)
-			return true;
-	return false;
+		if (gpa < mem->damaged[i].page + PAGE_SIZE && mem->damaged[i].page < gpa + size)
+			return &mem->damaged[i];
+	return NULL;
+}
+
+const struct guest_damage *guest_mem_damage_at(const struct vm *vm, gpa_t gpa)
+{
+	return damage_within(&vm->mem, gpa, 1);
 }
 
 int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa)
@@ -155,28 +145,40 @@ int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa)
 	return -ENOENT;
 }
 
-int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size)
+int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size, u64 status, u64 misc)
 {
 	struct guest_mem *mem = &vm->mem;
 	gpa_t page = gpa & PAGE_MASK, end = gpa + size;
 
 	if ((end - page + PAGE_SIZE - 1) / PAGE_SIZE > GUEST_MEM_DAMAGED - mem->damaged_count)
 		return -ENOSPC;
-	for (; page < end; page += PAGE_SIZE)
-		if (!is_damaged(mem, page, 1))
-			mem->damaged[mem->damaged_count++] = page;
+	for (; page < end; page += PAGE_SIZE) {
+		if (damage_within(mem, page, 1))
+			continue;
+		mem->damaged[mem->damaged_count] = (struct guest_damage){ page, status, misc };
+		/* Other CPUs look at it without the lock. */
+		__atomic_store_n(&mem->damaged_count, mem->damaged_count + 1, __ATOMIC_RELEASE);
+	}
 	return 0;
+}
+
+static inline bool in_any_span(const struct guest_mem *mem, gpa_t gpa, u64 size)
+{
+	return in_span(gpa, size, GUEST_VGA_HOLE_END, mem->low_size) ||
+	       in_span(gpa, size, 0, GUEST_VGA_HOLE) ||
+	       in_span(gpa, size, GUEST_HIGH_RAM, GUEST_HIGH_RAM + mem->high_size);
+}
+
+bool guest_mem_has(const struct vm *vm, gpa_t gpa)
+{
+	return in_any_span(&vm->mem, gpa, 1);
 }
 
 bool guest_is_ram(const struct vm *vm, gpa_t gpa, u64 size)
 {
 	const struct guest_mem *mem = &vm->mem;
 
-	if (!in_span(gpa, size, GUEST_VGA_HOLE_END, mem->low_size) &&
-	    !in_span(gpa, size, 0, GUEST_VGA_HOLE) &&
-	    !in_span(gpa, size, GUEST_HIGH_RAM, GUEST_HIGH_RAM + mem->high_size))
-		return false;
-	return likely(!mem->damaged_count) || !is_damaged(mem, gpa, size);
+	return in_any_span(mem, gpa, size) && (likely(!mem->damaged_count) || !damage_within(mem, gpa, size));
 }
 
 void *guest_ptr(const struct vm *vm, gpa_t gpa, u64 size)
@@ -188,6 +190,8 @@ int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
 {
 	const void *from = guest_ptr(vm, gpa, size);
 
+	if (!from && guest_mem_is_rom(&vm->mem, gpa) && size <= GUEST_ROM_END - gpa)
+		from = guest_window(gpa);
 	if (!from)
 		return -EFAULT;
 	memcpy(to, from, size);

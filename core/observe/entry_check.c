@@ -13,7 +13,11 @@
 #define REPORTED 16	/* at most so many entries of one vCPU are reported */
 
 static enum { CHECK_OFF, CHECK_ENTRIES } check;
-static const struct vcpu_ops *checked;	/* the vendor's table; constant from the first VM on */
+/* By vcpu->l2_runs: the vendor's table and its copy; constant from the first VM on that needs it. */
+static struct {
+	const struct vcpu_ops *vendor;
+	struct vcpu_ops copy;
+} checked[2];
 static struct spinlock lock;
 
 static int set_check(struct str_view value)
@@ -52,7 +56,7 @@ static void tell(const struct vcpu *vcpu, const struct findings *found, bool ref
 		const struct violation *v = &found->kept[i];
 
 		vm_error(vcpu->vm, "vcpu %u: check: %s %s: %s (%s) [%s, \"%s\"]", vcpu->id, what, v->name,
-			 v->text, v->values, checked->manual, v->section);
+			 v->text, v->values, vcpu->ops->manual, v->section);
 	}
 	if (!found->count)
 		vm_error(vcpu->vm, "vcpu %u: check: refused, though no rule that Lamina knows was broken",
@@ -67,6 +71,7 @@ static bool by_these_rules(const struct failure_record *failure)
 
 static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
+	const struct vcpu_ops *vendor = checked[vcpu->l2_runs].vendor;
 	struct findings found = { .count = 0 };
 	enum exit_fastpath fastpath;
 	bool refused;
@@ -74,10 +79,10 @@ static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_ex
 
 	/* The vendors keep what they compare with: one CPU at a time. */
 	spin_lock(&lock);
-	checked->check_entry(vcpu, keep, &found);
+	vendor->check_entry(vcpu, keep, &found);
 	spin_unlock(&lock);
 	vcpu->entry_checks.ticks += tsc_now() - begin;
-	fastpath = checked->vcpu_run(vcpu, force_immediate_exit);
+	fastpath = vendor->vcpu_run(vcpu, force_immediate_exit);
 	refused = fastpath == EXIT_FASTPATH_ENTRY_FAILED && by_these_rules(&vcpu->failure);
 	vcpu->entry_checks.made++;
 	if (likely(!refused && !found.count))
@@ -90,16 +95,17 @@ static enum exit_fastpath checked_run(struct vcpu *vcpu, bool force_immediate_ex
 
 const struct vcpu_ops *entry_check_ops(const struct vcpu_ops *vendor)
 {
-	static struct vcpu_ops table;
+	/* Every VM has operations for L1 first. Where a copy has been made, other VMs may be running by it. */
+	unsigned level = checked[0].vendor && checked[0].vendor != vendor;
 
 	if (check == CHECK_OFF)
 		return vendor;
-	if (checked)
-		return &table;	/* other VMs may be running by it */
-	checked = vendor;
-	table = *vendor;
-	table.vcpu_run = checked_run;
-	return &table;
+	if (!checked[level].vendor) {
+		checked[level].vendor = vendor;
+		checked[level].copy = *vendor;
+		checked[level].copy.vcpu_run = checked_run;
+	}
+	return &checked[level].copy;
 }
 
 void entry_check_print(const struct vcpu *vcpu)

@@ -33,3 +33,14 @@ void trace_failed_entry(struct vcpu *vcpu)
 	record->rip = vcpu->regs[REG_RIP];
 	record->info1 = vcpu->failure.qualification;
 }
+
+void trace_l2_refused(struct vcpu *vcpu, u64 code, u64 qualification, const char *rule)
+{
+	struct trace_record *record = trace_add(vcpu, TRACE_L2_REFUSED, rdtsc());
+
+	record->reason = (u32)code;
+	record->rip = vcpu->regs[REG_RIP];
+	record->info1 = qualification;
+	record->rule = rule;
+	vcpu->exit_record = NULL;
+}

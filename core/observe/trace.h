@@ -27,6 +27,11 @@ int trace_create(struct percpu *cpu);
 void trace_attach(struct vcpu *vcpu);
 /* Record a refused entry, from vcpu->failure. */
 void trace_failed_entry(struct vcpu *vcpu);
+/*
+ * Record an entry of L2 that fails as on a processor: with the instruction error, or the full exit reason or code, that L1
+ * gets. `rule`: the broken one's name, a constant.
+ */
+void trace_l2_refused(struct vcpu *vcpu, u64 code, u64 qualification, const char *rule);
 
 /*
  * Print the newest lines of one VM, or of all VMs if it is NULL, of all CPUs, oldest first. Takes no lock;

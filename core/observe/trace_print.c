@@ -47,8 +47,9 @@ static void print_line(const struct place *place, const struct trace_record *rec
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_line(LOG_INFO, place->vm ? place->vm->name : NULL, "trace vm-%u [%03u] %llu.%09llu: %s", record->vm,
-		 place->cpu, (ull)(ns / 1000000000), (ull)(ns % 1000000000), text);
+	log_line(LOG_INFO, place->vm ? place->vm->name : NULL, "trace vm-%u [%03u] %llu.%09llu: %s%s", record->vm,
+		 place->cpu, (ull)(ns / 1000000000), (ull)(ns % 1000000000), text,
+		 record->kind & TRACE_NESTED ? " [nested]" : "");
 }
 
 /* The name of an exit in Linux's spelling: "I/O instruction" becomes IO_INSTRUCTION. */
@@ -114,6 +115,17 @@ static void print_access(const struct place *place, const struct trace_record *r
 			   record->access.refused ? " (#GP)" : "");
 }
 
+/* Fill in what the fast path does not write. */
+static void complete_fastpath(struct trace_record *exit)
+{
+	exit->reason = exit->exit_index;
+	exit->intr_info = exit->error_code = 0;
+	if (trace_kind_of(exit) == TRACE_FASTPATH_ACCESS)
+		return;
+	exit->info1 = exit->info2 = 0;
+	exit->access.what = trace_kind_of(exit) == TRACE_FASTPATH_RDMSR ? TRACE_ACCESS_WHAT(TRACE_MSR, 8, false) : 0;
+}
+
 /* An exit, its access, and the entry after it. */
 static void print_exit(const struct place *place, const struct trace_record *record)
 {
@@ -121,8 +133,8 @@ static void print_exit(const struct place *place, const struct trace_record *rec
 	const struct vcpu_ops *ops = percpu_get(place->cpu)->trace.ops;
 	struct trace_name name = trace_exit_name(ops, record->exit_index);
 
-	if (exit.kind == TRACE_FASTPATH)
-		exit.info1 = exit.info2 = exit.intr_info = exit.error_code = 0;
+	if (trace_kind_of(&exit) != TRACE_EXIT)
+		complete_fastpath(&exit);
 	print_line(place, &exit, "kvm_exit: vcpu %u reason %s rip 0x%llx info1 0x%016llx"
 		   " info2 0x%016llx intr_info 0x%08x error_code 0x%08x isa %s exit_reason 0x%x",
 		   exit.vcpu, name.text, (ull)(exit.rip), (ull)(exit.info1), (ull)(exit.info2),
@@ -151,12 +163,21 @@ static void print_failed(const struct place *place, const struct trace_record *r
 		   " 0x%llx", record->vcpu, kind, (ull)(record->rip), record->reason, (ull)(record->info1));
 }
 
+static void print_l2_refused(const struct place *place, const struct trace_record *record)
+{
+	print_line(place, record, "lamina_l2_refused: vcpu %u rip 0x%llx code 0x%x qualification 0x%llx rule %s",
+		   record->vcpu, (ull)record->rip, record->reason, (ull)record->info1, record->rule);
+}
+
 static void (*const printers[])(const struct place *place, const struct trace_record *record) = {
 	[TRACE_ENTRY] = print_entry,
 	[TRACE_EXIT] = print_exit,
 	[TRACE_FASTPATH] = print_exit,
+	[TRACE_FASTPATH_RDMSR] = print_exit,
+	[TRACE_FASTPATH_ACCESS] = print_exit,
 	[TRACE_FAILED] = print_failed,
 	[TRACE_ACCESS] = print_access,
+	[TRACE_L2_REFUSED] = print_l2_refused,
 };
 
 /* --- the rings --- */
@@ -169,9 +190,17 @@ static bool is_shown(const struct trace_record *record, const struct vm *vm)
 /* Number of lines that a record is printed as. */
 static unsigned lines_of(const struct trace_record *record)
 {
-	bool exit = record->kind == TRACE_EXIT || record->kind == TRACE_FASTPATH;
-
-	return exit ? 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0) : 1;
+	switch (trace_kind_of(record)) {
+	case TRACE_EXIT:
+	case TRACE_FASTPATH_ACCESS:
+		return 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0);
+	case TRACE_FASTPATH:
+		return 2;
+	case TRACE_FASTPATH_RDMSR:
+		return 3;
+	default:
+		return 1;
+	}
 }
 
 /* For each CPU: where its ring ended when the report began, and how many records before that are printed. */
@@ -238,6 +267,7 @@ static int oldest(struct cursors *at)
 void trace_print(const struct vm *vm, unsigned lines)
 {
 	struct cursors at = { .vm = vm };
+	unsigned kind;
 	int cpu;
 
 	for (u32 i = 0; i < percpu_count(); i++)
@@ -249,8 +279,9 @@ void trace_print(const struct vm *vm, unsigned lines)
 		struct trace_record record = *record_at(&at, (u32)cpu, --at.count[cpu]);
 
 		__asm__ volatile("" : "+m"(record));
-		if (record.kind < ARRAY_SIZE(printers) && printers[record.kind])
-			printers[record.kind](&place, &record);
+		kind = trace_kind_of(&record);
+		if (kind < ARRAY_SIZE(printers) && printers[kind])
+			printers[kind](&place, &record);
 		log_make_room();
 	}
 }

@@ -10,10 +10,16 @@ enum trace_kind {
 	TRACE_NONE,
 	TRACE_ENTRY,
 	TRACE_EXIT,		/* with its first access, and the entry after it if that has no record of its own */
-	TRACE_FASTPATH,		/* as TRACE_EXIT; info1 to error_code are not written, and print as zero */
+	/* As TRACE_EXIT, but only head, rip, entry_tsc, entry_rip are written, and what RDMSR read and from where. */
+	TRACE_FASTPATH,
+	TRACE_FASTPATH_RDMSR,
+	TRACE_FASTPATH_ACCESS,	/* as TRACE_EXIT, but without reason, intr_info, error_code */
 	TRACE_FAILED,
 	TRACE_ACCESS,
+	TRACE_L2_REFUSED,	/* an entry of L2 that fails, as L1 sees it */
 };
+#define TRACE_NESTED BIT(7)	/* with the kind: of L2, the guest of a guest */
+#define TRACE_INDEX(i) ((u32)(i) << 24)	/* with the kind in trace_record.head: exit_index */
 
 enum trace_access { TRACE_NO_ACCESS, TRACE_PIO, TRACE_MMIO, TRACE_MSR };
 
@@ -22,7 +28,7 @@ struct trace_record {
 	union {
 		u32 head;		/* the members below in one store: vcpu->trace_head | kind */
 		struct {
-			u8 kind;	/* enum trace_kind */
+			u8 kind;	/* enum trace_kind, and TRACE_NESTED */
 			u8 vm, vcpu;
 			union {
 				bool forced;	/* entry */
@@ -31,46 +37,70 @@ struct trace_record {
 			};
 		};
 	};
-	u32 reason;			/* exit, fastpath: low half; failed: exit reason or instruction error */
+	u32 reason;			/* exit, fastpath: low half; failed, L2 refused: exit reason or instruction error */
 	u64 rip;
 	union {
-		u64 info1;		/* exit; failed: qualification */
+		u64 info1;		/* exit; failed, L2 refused: qualification */
 		struct event event;	/* entry: what is injected */
 	};
-	u64 info2;			/* exit */
-	u32 intr_info, error_code;	/* exit */
+	union {
+		u64 info2;		/* exit */
+		const char *rule;	/* L2 refused: the broken one's name */
+	};
+	union {
+		u64 intr;		/* the members below in one store */
+		struct {
+			u32 intr_info, error_code;	/* exit */
+		};
+	};
 	u64 entry_tsc, entry_rip;	/* exit, fastpath: of the next entry; entry_tsc 0: it has its own record */
 	struct {			/* exit, fastpath, access */
-		u8 kind;		/* enum trace_access */
-		u8 size;		/* bytes */
-		bool write, refused;
+		union {
+			u32 what;		/* the members below in one store: TRACE_ACCESS_WHAT() */
+			struct {
+				u8 kind;	/* enum trace_access */
+				u8 size;	/* bytes */
+				bool write, refused;
+			};
+		};
 		u64 address, value;	/* port, guest-physical address, MSR */
 	} access;
 	u64 unused[5];
 };
 
 _Static_assert(sizeof(struct trace_record) == 128, "two cache lines");
+_Static_assert(offsetof(struct trace_record, exit_index) == offsetof(struct trace_record, head) + 3, "TRACE_INDEX()");
+
+static inline enum trace_kind trace_kind_of(const struct trace_record *record)
+{
+	return record->kind & ~TRACE_NESTED;
+}
+
+/* Of an access that has not been refused. */
+#define TRACE_ACCESS_WHAT(kind, size, write) ((u32)(kind) | (u32)(size) << 8 | (u32)(write) << 16)
 
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
 
-/* Begin the next record with the members that all kinds have. The caller fills in those of its kind. */
-static inline struct trace_record *trace_add(struct vcpu *vcpu, enum trace_kind kind, u64 tsc)
+/*
+ * Begin the next record with the members that all kinds have. `head`: its kind, perhaps with TRACE_INDEX(). The caller
+ * fills in those of its kind.
+ */
+static inline struct trace_record *trace_add(struct vcpu *vcpu, u32 head, u64 tsc)
 {
 	struct trace_ring *ring = &vcpu->cpu->trace;
 	struct trace_record *record = &ring->records[(u32)ring->next++ % TRACE_RECORDS];
 
 	record->tsc = tsc;
-	record->head = vcpu->trace_head | kind;
+	record->head = vcpu->trace_head | head;
 	return record;
 }
 
 /* Record an exit. vcpu->exit_record points to its record while that is the newest one. */
 static inline struct trace_record *trace_exit(struct vcpu *vcpu, u64 tsc, u8 index, u64 reason, u64 rip)
 {
-	struct trace_record *record = trace_add(vcpu, TRACE_EXIT, tsc);
+	struct trace_record *record = trace_add(vcpu, TRACE_EXIT | TRACE_INDEX(index), tsc);
 
-	record->exit_index = index;
 	record->reason = (u32)reason;
 	record->rip = rip;
 	record->entry_tsc = 0;
@@ -109,10 +139,7 @@ static inline void trace_access(struct vcpu *vcpu, enum trace_access kind, bool 
 		vcpu->exit_record = NULL;
 		record = trace_add(vcpu, TRACE_ACCESS, vcpu->exit_tsc);
 	}
-	record->access.kind = kind;
-	record->access.size = (u8)size;
-	record->access.write = write;
-	record->access.refused = refused;
+	record->access.what = TRACE_ACCESS_WHAT(kind, size, write) | (u32)refused << 24;
 	record->access.address = address;
 	record->access.value = value;
 }

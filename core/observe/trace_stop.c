@@ -22,7 +22,11 @@ static const struct subject *subject;	/* NULL: the option was not given */
 static u64 number;
 static char exit_name[TRACE_NAME_SIZE];	/* "": compare the exit's number */
 static char words[80];			/* why the VM ended, for its last line */
-static const struct vcpu_ops *watched;
+/* By vcpu->l2_runs: the table that was given, and its copy; constant from the first VM on that needs it. */
+static struct {
+	const struct vcpu_ops *ops;
+	struct vcpu_ops copy;
+} watched[2];
 
 static int set_trace_stop(struct str_view value)
 {
@@ -57,15 +61,17 @@ static bool exit_matches(const struct trace_record *record)
 		return record->rip == number;
 	if (!exit_name[0])
 		return (record->reason & 0xffff) == number;
-	name = trace_exit_name(watched, record->exit_index);
+	name = trace_exit_name(watched[0].ops, record->exit_index);
 	return !strcmp(name.text, exit_name);
 }
 
 static bool matches(const struct trace_record *record)
 {
+	enum trace_kind kind = trace_kind_of(record);
+
 	if (subject->access == TRACE_NO_ACCESS)
-		return record->kind == TRACE_EXIT && exit_matches(record);
-	return (record->kind == TRACE_EXIT || record->kind == TRACE_ACCESS) &&
+		return kind == TRACE_EXIT && exit_matches(record);
+	return (kind == TRACE_EXIT || kind == TRACE_ACCESS) &&
 	       record->access.kind == subject->access && record->access.address == number;
 }
 
@@ -91,7 +97,7 @@ static void look(struct vcpu *vcpu, u64 *seen)
 static enum exit_fastpath watched_run(struct vcpu *vcpu, bool force_immediate_exit)
 {
 	u64 seen = vcpu->cpu->trace.next;
-	enum exit_fastpath fastpath = watched->vcpu_run(vcpu, force_immediate_exit);
+	enum exit_fastpath fastpath = watched[vcpu->l2_runs].ops->vcpu_run(vcpu, force_immediate_exit);
 
 	look(vcpu, &seen);
 	return fastpath;
@@ -102,25 +108,26 @@ static void watched_handle_exit(struct vcpu *vcpu)
 	/* Look again at the exit's record, to which the handler adds its first access. */
 	u64 seen = vcpu->cpu->trace.next - (vcpu->exit_record != NULL);
 
-	watched->handle_exit(vcpu);
+	watched[vcpu->l2_runs].ops->handle_exit(vcpu);
 	look(vcpu, &seen);
 }
 
 const struct vcpu_ops *trace_stop_ops(const struct vcpu_ops *ops)
 {
-	static struct vcpu_ops table;
+	/* Every VM has operations for L1 first. Where a copy has been made, other VMs may be running by it. */
+	unsigned level = watched[0].ops && watched[0].ops != ops;
 
 	if (!subject)
 		return ops;
-	if (watched)
-		return &table;	/* other VMs may be running by it */
+	if (watched[level].ops)
+		return &watched[level].copy;
 	if (trace_mode == TRACE_OFF) {
 		log_warn("trace.stop= needs the trace: trace=off does not hold");
 		trace_mode = TRACE_CRASH;
 	}
-	watched = ops;
-	table = *ops;
-	table.vcpu_run = watched_run;
-	table.handle_exit = watched_handle_exit;
-	return &table;
+	watched[level].ops = ops;
+	watched[level].copy = *ops;
+	watched[level].copy.vcpu_run = watched_run;
+	watched[level].copy.handle_exit = watched_handle_exit;
+	return &watched[level].copy;
 }

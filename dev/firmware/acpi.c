@@ -4,6 +4,7 @@
 
 #include "core/irqchip.h"
 #include "core/mem/guest_mem.h"
+#include "core/vm_devices.h"
 #include "core/vm_log.h"
 #include "dev/firmware/aml.h"
 #include "dev/firmware/mp_table.h"
@@ -11,7 +12,7 @@
 #include "dev/irq/vlapic.h"
 #include "dev/isa/vpm.h"
 #include "dev/isa/vrtc.h"
-#include "dev/platform.h"
+#include "dev/pci/vpci.h"
 #include "lib/acpi_tables.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -87,14 +88,14 @@ static struct acpi_facs *write_facs(struct area *area)
 	return facs;
 }
 
-static struct acpi_header *write_dsdt(struct area *area, u32 processors)
+static struct acpi_header *write_dsdt(struct area *area, u32 processors, bool pci)
 {
 	struct acpi_header *dsdt = open_table(area, "DSDT", 2, sizeof(*dsdt));
 	struct aml aml = { .buffer = area->start + area->used, .size = room(area) };
 
 	if (!dsdt)
 		return NULL;
-	acpi_declare_machine(&aml, processors);
+	acpi_declare_machine(&aml, processors, pci);
 	if (aml_overflowed(&aml))
 		return NULL;
 	area->used += aml.used;
@@ -254,19 +255,31 @@ static struct acpi_madt *write_madt(struct area *area, u32 processors)
 	return madt;
 }
 
+/* --- MCFG --- */
+
+static struct acpi_mcfg *write_mcfg(struct area *area)
+{
+	struct acpi_mcfg *mcfg = open_table(area, "MCFG", 1, sizeof(*mcfg));
+
+	if (!mcfg)
+		return NULL;
+	mcfg->base = PCI_ECAM_BASE;	/* of bus 0, the first and the last one */
+	close_table(area, mcfg);
+	return mcfg;
+}
+
 /* --- RSDT, XSDT, RSDP --- */
 
-#define ROOT_ENTRIES 2
+#define ROOT_ENTRIES 3
 
-static void *write_root(struct area *area, const char *signature, size_t width,
-			const u32 entries[ROOT_ENTRIES])
+static void *write_root(struct area *area, const char *signature, size_t width, const u32 *entries, unsigned count)
 {
 	const size_t header = sizeof(struct acpi_header);
-	u8 *root = open_table(area, signature, 1, header + ROOT_ENTRIES * width);
+	u8 *root = open_table(area, signature, 1, header + count * width);
 
 	if (!root)
 		return NULL;
-	for (unsigned i = 0; i < ROOT_ENTRIES; i++)
+	for (unsigned i = 0; i < count; i++)
 		memcpy(root + header + i * width, &entries[i], sizeof(entries[i]));
 	close_table(area, root);
 	return root;
@@ -284,25 +297,27 @@ static void write_rsdp(struct acpi_rsdp *rsdp, u32 rsdt, u32 xsdt)
 	rsdp->extended_checksum = (u8)-byte_sum(rsdp, sizeof(*rsdp));
 }
 
-static int write_tables(struct area *area, u32 processors)
+static int write_tables(struct area *area, u32 processors, bool pci)
 {
 	struct acpi_rsdp *rsdp = take(area, sizeof(*rsdp), 16);
 	struct acpi_facs *facs = write_facs(area);
-	struct acpi_header *dsdt = write_dsdt(area, processors);
+	struct acpi_header *dsdt = write_dsdt(area, processors, pci);
 	struct acpi_madt *madt = write_madt(area, processors);
+	struct acpi_mcfg *mcfg = pci ? write_mcfg(area) : NULL;
+	const unsigned count = pci ? ROOT_ENTRIES : ROOT_ENTRIES - 1;
 	struct acpi_fadt *fadt;
 	void *rsdt, *xsdt;
 
-	if (!rsdp || !facs || !dsdt || !madt)
+	if (!rsdp || !facs || !dsdt || !madt || (pci && !mcfg))
 		return -ENOSPC;
 	fadt = write_fadt(area, address_of(area, facs), address_of(area, dsdt));
 	if (!fadt)
 		return -ENOSPC;
 
-	const u32 entries[ROOT_ENTRIES] = { address_of(area, fadt), address_of(area, madt) };
+	const u32 entries[ROOT_ENTRIES] = { address_of(area, fadt), address_of(area, madt), mcfg ? address_of(area, mcfg) : 0 };
 
-	rsdt = write_root(area, "RSDT", 4, entries);
-	xsdt = write_root(area, "XSDT", 8, entries);
+	rsdt = write_root(area, "RSDT", 4, entries, count);
+	xsdt = write_root(area, "XSDT", 8, entries, count);
 	if (!rsdt || !xsdt)
 		return -ENOSPC;
 	write_rsdp(rsdp, address_of(area, rsdt), address_of(area, xsdt));
@@ -317,7 +332,7 @@ int acpi_tables_write(struct vm *vm)
 
 	if (area.start) {
 		memset(area.start, 0, area.size);
-		error = write_tables(&area, vm_vcpu_count(vm));
+		error = write_tables(&area, vm_vcpu_count(vm), vm_has_pci(vm));
 	}
 	if (error)
 		vm_error(vm, "no room for the ACPI tables below 1 MiB");

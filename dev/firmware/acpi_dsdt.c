@@ -7,8 +7,9 @@
 #include "dev/isa/vpm.h"
 #include "dev/pci/vpci.h"
 
-#define PCI_MEMORY_FIRST GUEST_LOW_RAM_END
-#define PCI_MEMORY_LAST	 (IOAPIC_BASE - 1)
+_Static_assert(PCI_ECAM_BASE == GUEST_LOW_RAM_END, "RAM ends where the PCI bus's memory begins");
+
+#define MACHINE_ID "PNP0C02"	/* resources of the machine itself, which the guest must not assign to other devices */
 
 struct range {
 	u16 base;
@@ -28,8 +29,7 @@ static const struct isa_device isa_devices[] = {
 	{ "RTC_", "PNP0B00", { { 0x70, 2 } }, 8 },
 	{ "COM1", "PNP0501", { { 0x3f8, 8 } }, 4 },
 	{ "COM2", "PNP0501", { { 0x2f8, 8 } }, 3, 1 },
-	/* Ports of the machine itself, which the guest must not assign to other devices. */
-	{ "SYSR", "PNP0C02", {
+	{ "SYSR", MACHINE_ID, {
 		{ 0x60, 2 },
 		{ 0x64, 1 },
 		{ 0x92, 1 },
@@ -58,23 +58,72 @@ static void declare_isa_device(struct aml *aml, const struct isa_device *device)
 	aml_close(aml, block);
 }
 
-static void declare_pci_routing(struct aml *aml)
+static void declare_isa_devices(struct aml *aml)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
+		declare_isa_device(aml, &isa_devices[i]);
+}
+
+/* What MCFG announces counts only if it is declared here, too: PCI Firmware Specification, "MCFG Table Description". */
+static void declare_ecam(struct aml *aml)
+{
+	size_t block = aml_open_device(aml, "ECAM"), resources;
+
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, MACHINE_ID);
+	aml_name(aml, "_UID");
+	aml_integer(aml, 2);
+	aml_name(aml, "_CRS");
+	resources = aml_open_resources(aml);
+	aml_memory(aml, PCI_ECAM_BASE, PCI_ECAM_SIZE);
+	aml_close_resources(aml, resources);
+	aml_close(aml, block);
+}
+
+/* "_PIC": the operating system says that it uses the 8259s, 0, or the IOAPIC, 1. */
+static void declare_interrupt_model(struct aml *aml)
+{
+	size_t method;
+
+	aml_name(aml, "PICM");
+	aml_integer(aml, 0);
+	method = aml_open_method(aml, "_PIC", 1);
+	aml_store_argument(aml, "PICM");
+	aml_close(aml, method);
+}
+
+static void declare_routes(struct aml *aml, const char *name, bool ioapic)
 {
 	size_t table, entry;
 
-	aml_name(aml, "_PRT");
+	aml_name(aml, name);
 	table = aml_open_package(aml, (PCI_SLOTS - 1) * 4);
 	for (u32 slot = 1; slot < PCI_SLOTS; slot++) {
 		for (u32 pin = 0; pin < 4; pin++) {
 			entry = aml_open_package(aml, 4);
 			aml_integer(aml, slot << 16 | 0xffff);	/* all functions of the slot */
 			aml_integer(aml, pin);
-			aml_integer(aml, 0);			/* no link device: an IOAPIC input follows */
-			aml_integer(aml, vpci_gsi(slot, pin));
+			aml_integer(aml, 0);			/* no link device: a global interrupt follows */
+			aml_integer(aml, ioapic ? vpci_gsi(slot, pin) : vpci_irq(vpci_gsi(slot, pin)));
 			aml_close(aml, entry);
 		}
 	}
 	aml_close(aml, table);
+}
+
+/* "_PRT (PCI Routing Table)" of the interrupt model. */
+static void declare_pci_routing(struct aml *aml)
+{
+	size_t method, block;
+
+	declare_routes(aml, "PRTP", false);
+	declare_routes(aml, "PRTA", true);
+	method = aml_open_method(aml, "_PRT", 0);
+	block = aml_open_if(aml, "PICM");
+	aml_return(aml, "PRTA");
+	aml_close(aml, block);
+	aml_return(aml, "PRTP");
+	aml_close(aml, method);
 }
 
 static void declare_pci_bus(struct aml *aml)
@@ -94,8 +143,7 @@ static void declare_pci_bus(struct aml *aml)
 	aml_memory_window(aml, PCI_MEMORY_FIRST, PCI_MEMORY_LAST);
 	aml_close_resources(aml, resources);
 	declare_pci_routing(aml);
-	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
-		declare_isa_device(aml, &isa_devices[i]);
+	declare_isa_devices(aml);
 	aml_close(aml, bus);
 }
 
@@ -126,14 +174,21 @@ static void declare_power_off(struct aml *aml)
 	aml_close(aml, package);
 }
 
-void acpi_declare_machine(struct aml *aml, u32 processors)
+void acpi_declare_machine(struct aml *aml, u32 processors, bool pci)
 {
 	size_t scope;
 
 	declare_power_off(aml);
+	if (pci)
+		declare_interrupt_model(aml);
 	scope = aml_open_scope(aml, "\\_SB_");
 	for (u32 uid = 0; uid < processors; uid++)
 		declare_processor(aml, uid);
-	declare_pci_bus(aml);
+	if (pci) {
+		declare_ecam(aml);
+		declare_pci_bus(aml);
+	} else {
+		declare_isa_devices(aml);
+	}
 	aml_close(aml, scope);
 }

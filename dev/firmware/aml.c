@@ -15,8 +15,13 @@ enum {
 	OP_SCOPE = 0x10,
 	OP_BUFFER = 0x11,
 	OP_PACKAGE = 0x12,
+	OP_METHOD = 0x14,
 	OP_EXTENDED = 0x5b,
+	OP_ARG0 = 0x68,
+	OP_STORE = 0x70,
 	OP_EXTENDED_DEVICE = 0x82,
+	OP_IF = 0xa0,
+	OP_RETURN = 0xa4,
 };
 
 /* The first byte of each resource descriptor: of a small one, it includes the length. */
@@ -24,6 +29,7 @@ enum {
 	ITEM_IRQ = 0x22,
 	ITEM_IO = 0x47,
 	ITEM_END = 0x79,
+	ITEM_FIXED_MEMORY = 0x86,
 	ITEM_DWORD_SPACE = 0x87,
 	ITEM_WORD_SPACE = 0x88,
 };
@@ -109,6 +115,27 @@ size_t aml_open_package(struct aml *aml, u8 elements)
 	return block;
 }
 
+size_t aml_open_method(struct aml *aml, const char *name, unsigned arguments)
+{
+	size_t block;
+
+	byte(aml, OP_METHOD);
+	block = open_block(aml);
+	bytes(aml, name, 4);
+	byte(aml, (u8)arguments);	/* and not serialized */
+	return block;
+}
+
+size_t aml_open_if(struct aml *aml, const char *name)
+{
+	size_t block;
+
+	byte(aml, OP_IF);
+	block = open_block(aml);
+	bytes(aml, name, 4);
+	return block;
+}
+
 /* A buffer: the block's length is followed by the buffer's size as a 16-bit integer. */
 #define RESOURCES_HEADER (LENGTH_BYTES + 3)
 
@@ -187,6 +214,21 @@ void aml_eisa_id(struct aml *aml, const char *id)
 	number(aml, __builtin_bswap32(value), 4);
 }
 
+/* --- statements --- */
+
+void aml_store_argument(struct aml *aml, const char *name)
+{
+	byte(aml, OP_STORE);
+	byte(aml, OP_ARG0);
+	bytes(aml, name, 4);
+}
+
+void aml_return(struct aml *aml, const char *name)
+{
+	byte(aml, OP_RETURN);
+	bytes(aml, name, 4);
+}
+
 /* --- resources --- */
 
 void aml_io(struct aml *aml, u16 base, u8 length)
@@ -197,6 +239,15 @@ void aml_io(struct aml *aml, u16 base, u8 length)
 	number(aml, base, 2);
 	byte(aml, 1);		/* alignment */
 	byte(aml, length);
+}
+
+void aml_memory(struct aml *aml, u32 base, u32 length)
+{
+	byte(aml, ITEM_FIXED_MEMORY);
+	number(aml, 9, 2);
+	byte(aml, 1);		/* writable */
+	number(aml, base, 4);
+	number(aml, length, 4);
 }
 
 void aml_irq(struct aml *aml, u8 irq)

@@ -22,6 +22,8 @@ size_t aml_open_scope(struct aml *aml, const char *path);	/* "\\_SB_" */
 size_t aml_open_device(struct aml *aml, const char *name);	/* four characters, as all names */
 size_t aml_open_package(struct aml *aml, u8 elements);
 size_t aml_open_resources(struct aml *aml);
+size_t aml_open_method(struct aml *aml, const char *name, unsigned arguments);
+size_t aml_open_if(struct aml *aml, const char *name);		/* executed if the named integer is not 0 */
 void aml_close(struct aml *aml, size_t block);
 void aml_close_resources(struct aml *aml, size_t block);
 
@@ -31,8 +33,13 @@ void aml_integer(struct aml *aml, u32 value);
 void aml_string(struct aml *aml, const char *text);
 void aml_eisa_id(struct aml *aml, const char *id);		/* "PNP0A03" */
 
+/* In a method. */
+void aml_store_argument(struct aml *aml, const char *name);	/* the first one, in the named object */
+void aml_return(struct aml *aml, const char *name);		/* the named object's value */
+
 /* Resource descriptors, between aml_open_resources() and its close. */
 void aml_io(struct aml *aml, u16 base, u8 length);
+void aml_memory(struct aml *aml, u32 base, u32 length);		/* read and write */
 void aml_irq(struct aml *aml, u8 irq);				/* edge-triggered, active high */
 void aml_bus_window(struct aml *aml, u16 first, u16 last);
 void aml_io_window(struct aml *aml, u16 first, u16 last);

@@ -4,6 +4,7 @@
 
 #include "core/irqchip.h"
 #include "core/mem/guest_mem.h"
+#include "core/vm_devices.h"
 #include "core/vm_log.h"
 #include "dev/irq/vioapic.h"
 #include "dev/isa/vpm.h"
@@ -138,7 +139,7 @@ static void add_pci_interrupts(struct mp_area *area)
 				      IOAPIC_APIC_ID, (u8)vpci_gsi(slot, pin));
 }
 
-static void add_all(struct mp_area *area, u32 processors)
+static void add_all(struct mp_area *area, u32 processors, bool pci)
 {
 	static const struct mp_bus buses[] = {
 		{ MP_BUS, BUS_PCI, { 'P', 'C', 'I', ' ', ' ', ' ' } },
@@ -153,16 +154,18 @@ static void add_all(struct mp_area *area, u32 processors)
 	};
 
 	add_processors(area, processors);
-	add(area, &buses[0], sizeof(buses[0]));
+	if (pci)
+		add(area, &buses[0], sizeof(buses[0]));
 	add(area, &buses[1], sizeof(buses[1]));
 	add(area, &ioapic, sizeof(ioapic));
 	add_isa_interrupts(area);
-	add_pci_interrupts(area);
+	if (pci)
+		add_pci_interrupts(area);
 	add_interrupt(area, MP_LOCAL_INTERRUPT, MP_EXTINT, 0, BUS_ISA, 0, 0, 0);
 	add_interrupt(area, MP_LOCAL_INTERRUPT, MP_NMI, 0, BUS_ISA, 0, ALL_LAPICS, 1);
 }
 
-static int build(u8 *memory, size_t size, u32 processors)
+static int build(u8 *memory, size_t size, u32 processors, bool pci)
 {
 	struct mp_pointer *pointer = (void *)memory;
 	struct mp_header *header = (void *)(pointer + 1);
@@ -170,7 +173,7 @@ static int build(u8 *memory, size_t size, u32 processors)
 
 	if (size < area.used)
 		return -ENOSPC;
-	add_all(&area, processors);
+	add_all(&area, processors, pci);
 	if (area.used > size)
 		return -ENOSPC;
 
@@ -199,7 +202,7 @@ int mp_table_write(struct vm *vm)
 
 	if (memory) {
 		memset(memory, 0, size);
-		error = build(memory, size, vm_vcpu_count(vm));
+		error = build(memory, size, vm_vcpu_count(vm), vm_has_pci(vm));
 	}
 	if (error)
 		vm_error(vm, "no room for the MP table below 1 MiB");

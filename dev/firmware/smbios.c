@@ -3,7 +3,9 @@
 #include "dev/firmware/smbios.h"
 
 #include "core/mem/guest_mem.h"
+#include "core/vm_alloc.h"
 #include "core/vm_log.h"
+#include "dev/firmware/fw_cfg.h"
 #include "lib/bits.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -231,6 +233,18 @@ static void build(struct smbios_area *area, u64 low, u64 high)
 		.table_length = writer.used, .table = table,
 	};
 	area->entry_3.checksum = (u8)-byte_sum(&area->entry_3, sizeof(area->entry_3));
+}
+
+int smbios_offer(struct vm *vm, struct fw_cfg *fw_cfg)
+{
+	struct smbios_area *area = vm_alloc(vm, sizeof(*area));
+	int error;
+
+	if (!area)
+		return -ENOMEM;
+	build(area, guest_low_ram(vm), guest_high_ram(vm));
+	error = fw_cfg_add(fw_cfg, "etc/smbios/smbios-anchor", &area->entry, sizeof(area->entry));
+	return error ? error : fw_cfg_add(fw_cfg, "etc/smbios/smbios-tables", area->table, area->entry.table_length);
 }
 
 int smbios_write(struct vm *vm)

@@ -9,9 +9,12 @@
 #include "lib/types.h"
 
 struct vm;
+struct fw_cfg;
 
 #define SMBIOS_ADDRESS 0xfc000ull
 #define SMBIOS_END     0xfe000ull	/* the BIOS' code follows: core/load/bios.h */
 
 /* Write it into the guest's RAM. -EFAULT: no RAM there; logged. */
 int smbios_write(struct vm *vm);
+/* For firmware, which places it and corrects the entry point: as files. -ENOMEM, -ENOSPC. */
+int smbios_offer(struct vm *vm, struct fw_cfg *fw_cfg);

@@ -108,7 +108,7 @@ static struct vlapic *choose_lowest(struct vm *vm, const struct apic_message *me
 	from = from > span.first && from < span.end ? from - span.first : 0;
 	for (u32 i = 0; i < size; i++) {
 		struct vlapic *vlapic = vlapic_at(vm, span.first + (from + i) % size);
-		u8 ppr = READ_ONCE(vlapic->ppr);
+		u8 ppr = vlapic_ppr(vlapic);
 
 		if (!vlapic_enabled(vlapic) || !is_addressed(vlapic, message))
 			continue;
@@ -162,7 +162,7 @@ bool apic_bus_is_waiting(struct vm *vm, const struct apic_message *message)
 	for (u32 i = span.first; i < span.end; i++) {
 		const struct vlapic *vlapic = vlapic_at(vm, i);
 
-		if (is_addressed(vlapic, message) && (vector_set_has(&vlapic->irr, message->vector) ||
+		if (is_addressed(vlapic, message) && (vector_set_has(&vlapic->page.irr, message->vector) ||
 						      posted_has(vlapic->posted, message->vector)))
 			return true;
 	}

@@ -21,6 +21,7 @@ struct irqchip {
 	bool int_output;	/* of the 8259s; any CPU may read it: it is true while an ExtINT may be pending */
 	/* Atomic. */
 	u32 lowest_turn;
+	bool message_is_nmi;	/* one that the guest has prepared is, or was */
 };
 
 struct vioapic *irqchip_ioapic(struct vm *vm)
@@ -35,6 +36,13 @@ u32 *irqchip_lowest_turn(struct vm *vm)
 	struct irqchip *irqchip = vm_irqchip_data(vm);
 
 	return &irqchip->lowest_turn;
+}
+
+void irqchip_expect_nmis(struct vm *vm)
+{
+	struct irqchip *irqchip = vm_irqchip_data(vm);
+
+	__atomic_store_n(&irqchip->message_is_nmi, true, __ATOMIC_RELEASE);
 }
 
 /* It goes to the boot processor's LINT0 and to an IOAPIC pin. */
@@ -91,7 +99,7 @@ static bool line_waiting(struct vm *vm, unsigned irq)
 	return vioapic_pin_waiting(&irqchip->vioapic, pin_of(irq));
 }
 
-static int pending(void *vlapic)
+static __always_inline int pending(void *vlapic)
 {
 	return unlikely(extint_pending(vlapic)) ? 0 : vlapic_pending(vlapic);
 }
@@ -109,7 +117,7 @@ static __noinline int acknowledge_extint(const struct vlapic *vlapic)
 	return vector;
 }
 
-static int acknowledge(void *data, bool *more)
+static __always_inline int acknowledge(void *data, bool *more)
 {
 	struct vlapic *vlapic = data;
 	bool extint = extint_pending(vlapic);
@@ -120,6 +128,58 @@ static int acknowledge(void *data, bool *more)
 	*more = extint || vlapic->irr_hint || READ_ONCE(*vlapic->int_output) || posted_outstanding(vlapic->posted);
 	return vector;
 }
+
+/* --- where the guest changes TPR without an exit --- */
+
+static int pending_after_tpr(void *vlapic)
+{
+	vlapic_follow_tpr(vlapic);
+	return pending(vlapic);
+}
+
+static int acknowledge_after_tpr(void *vlapic, bool *more)
+{
+	vlapic_follow_tpr(vlapic);
+	return acknowledge(vlapic, more);
+}
+
+static unsigned held_by_tpr(void *vlapic)
+{
+	return vlapic_held_by_tpr(vlapic);
+}
+
+/* --- where the processor does the rest as well --- */
+
+static int pending_extint(void *vlapic)
+{
+	return extint_pending(vlapic) ? 0 : -1;
+}
+
+static int acknowledge_extint_alone(void *data, bool *more)
+{
+	const struct vlapic *vlapic = data;
+	int vector = extint_pending(vlapic) ? acknowledge_extint(vlapic) : -1;
+
+	*more = READ_ONCE(*vlapic->int_output);
+	return vector;
+}
+
+static void hand_over(void *vlapic, struct apic_vectors *vectors)
+{
+	vlapic_hand_over(vlapic, vectors);
+}
+
+static void register_written(void *vlapic, u32 offset)
+{
+	vlapic_register_written(vlapic, offset);
+}
+
+static void interrupt_ended(void *vlapic, u8 vector)
+{
+	vlapic_interrupt_ended(vlapic, vector);
+}
+
+/* --- for all --- */
 
 static void vcpu_reset(struct vcpu *vcpu, bool init)
 {
@@ -136,6 +196,22 @@ static int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 	return vlapic_msr_write(vcpu_vlapic(vcpu), msr, value);
 }
 
+static int msr_write_published(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	struct vlapic *vlapic = vcpu_vlapic(vcpu);
+	int error = vlapic_msr_write(vlapic, msr, value);
+
+	if (!error && msr - MSR_X2APIC(0) < LAPIC_REGISTERS)
+		vlapic_publish(vlapic, msr - MSR_X2APIC(0));
+	return error;
+}
+
+static void mmio_write_published(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
+{
+	vlapic_mmio_write(device, vcpu, offset, size, value);
+	vlapic_publish(vcpu_vlapic(vcpu), (unsigned)offset / 16);
+}
+
 static void tsc_changed(struct vcpu *vcpu)
 {
 	vlapic_timer_tsc_changed(vcpu_vlapic(vcpu));
@@ -145,7 +221,7 @@ static u64 cr8_read(struct vcpu *vcpu)
 {
 	const struct vlapic *vlapic = vcpu_vlapic(vcpu);
 
-	return vlapic->tpr >> 4;
+	return vlapic_tpr(vlapic) >> 4;
 }
 
 static void cr8_write(struct vcpu *vcpu, u64 value)
@@ -169,14 +245,17 @@ static bool send_ipi(struct vcpu *sender, u32 apic_id, u32 icr)
 }
 
 /*
- * The 8259s' output and the devices' lines are all that can become an NMI: nothing drives LINT1, and the sources of the
- * LVT's other entries that have a delivery mode do not exist.
+ * The 8259s' output, and the devices' lines and messages, are all that can become an NMI: nothing drives LINT1, and the
+ * sources of the LVT's other entries that have a delivery mode do not exist.
  */
 static bool nmi_may_come(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu_vm(vcpu);
+	const struct irqchip *irqchip = vm_irqchip_data(vm);
 	bool may;
 
+	if (__atomic_load_n(&irqchip->message_is_nmi, __ATOMIC_ACQUIRE))
+		return true;
 	vm_lock(vm);
 	may = (vcpu == vm_bsp(vm) && vlapic_lint0_is_nmi(vcpu_vlapic(vcpu))) ||
 	      vioapic_sends_nmi(irqchip_ioapic(vm), vcpu);
@@ -184,19 +263,24 @@ static bool nmi_may_come(struct vcpu *vcpu)
 	return may;
 }
 
-static const struct irqchip_ops irqchip_ops = {
-	.set_line = set_line,
-	.line_waiting = line_waiting,
-	.pending = pending,
-	.acknowledge = acknowledge,
-	.vcpu_reset = vcpu_reset,
-	.msr_read = msr_read,
-	.msr_write = msr_write,
-	.tsc_changed = tsc_changed,
-	.cr8_read = cr8_read,
-	.cr8_write = cr8_write,
-	.nmi_may_come = nmi_may_come,
-	.send_ipi = send_ipi,
+#define OPS_FOR_ALL \
+	.set_line = set_line, .line_waiting = line_waiting, .vcpu_reset = vcpu_reset, .msr_read = msr_read, \
+	.tsc_changed = tsc_changed, .cr8_read = cr8_read, .cr8_write = cr8_write, \
+	.nmi_may_come = nmi_may_come, .send_ipi = send_ipi
+
+static const struct irqchip_ops irqchip_ops[] = {
+	[APIC_BY_SOFTWARE] = {
+		.pending = pending, .wakes = pending, .acknowledge = acknowledge, .msr_write = msr_write, OPS_FOR_ALL
+	},
+	[APIC_TPR] = {
+		.pending = pending_after_tpr, .wakes = pending_after_tpr, .acknowledge = acknowledge_after_tpr,
+		.held_by_tpr = held_by_tpr, .msr_write = msr_write, OPS_FOR_ALL
+	},
+	[APIC_BY_HARDWARE] = {
+		.pending = pending_extint, .wakes = pending, .acknowledge = acknowledge_extint_alone,
+		.hand_over = hand_over, .register_written = register_written, .interrupt_ended = interrupt_ended,
+		.msr_write = msr_write_published, OPS_FOR_ALL
+	},
 };
 
 int apic_create(struct vm *vm)
@@ -207,7 +291,7 @@ int apic_create(struct vm *vm)
 		.base = LAPIC_DEFAULT_BASE,
 		.size = LAPIC_SIZE,
 		.read = vlapic_mmio_read,
-		.write = vlapic_mmio_write,
+		.write = vm_apic_hardware(vm) == APIC_BY_HARDWARE ? mmio_write_published : vlapic_mmio_write,
 		.device = vm,
 		.is_private = true,
 	};
@@ -222,6 +306,6 @@ int apic_create(struct vm *vm)
 		vm_error(vm, "cannot create the APICs (error %d)", -error);
 		return error;
 	}
-	vm_set_irqchip(vm, &irqchip_ops, irqchip);
+	vm_set_irqchip(vm, &irqchip_ops[vm_apic_hardware(vm)], irqchip);
 	return 0;
 }

@@ -1,64 +1,118 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of interrupt vectors, for a local APIC's IRR, ISR and TMR. */
+/*
+ * A set of interrupt vectors, for a local APIC's IRR, ISR and TMR: eight registers as the APIC's page has them, which
+ * a processor may read and change by itself. Intel SDM, "Virtual-APIC Page".
+ */
 #pragma once
 
 #include "lib/types.h"
 
-#define VECTOR_WORDS 4
+#define VECTOR_REGISTERS 8
 
-struct vector_set {
-	u64 words[VECTOR_WORDS];	/* bit n % 64 of word n / 64 */
+/* A register of the local APIC: 32 bits, aligned to 16 bytes. In x2APIC mode the ICR has 64. */
+struct apic_register {
+	union {
+		u32 value;
+		u64 wide;
+	};
+	u64 reserved;
 };
 
-/* The highest vector in the set; -1: the set is empty. */
-static inline int vector_set_highest(const struct vector_set *set)
-{
-#pragma GCC unroll 4
-	for (int i = VECTOR_WORDS - 1; i >= 0; i--) {
-		u64 word = READ_ONCE(set->words[i]);
+struct vector_set {
+	struct apic_register registers[VECTOR_REGISTERS];	/* vector n: bit n % 32 of register n / 32 */
+};
 
-		if (word)
-			return i * 64 + 63 - __builtin_clzll(word);
+/*
+ * Which registers of a set may have a bit set, by their number, so that the others need no look. The owner of the set
+ * keeps it; while a processor changes the set by itself it has all bits.
+ */
+typedef u8 vector_hint;
+#define VECTOR_HINT_ALL 0xff
+
+/* The highest vector in the set; -1: the set is empty. */
+static inline int vector_set_highest(const struct vector_set *set, u32 hint)
+{
+	while (hint) {
+		unsigned n = 31 - (unsigned)__builtin_clz(hint);
+		u32 bits = READ_ONCE(set->registers[n].value);
+
+		if (likely(bits))
+			return (int)(n * 32 + 31 - (unsigned)__builtin_clz(bits));
+		hint &= ~BIT(n);
 	}
 	return -1;
 }
 
-static inline bool vector_set_is_empty(const struct vector_set *set)
+/* The same with VECTOR_HINT_ALL. */
+static inline int vector_set_highest_of_all(const struct vector_set *set)
 {
-	return !(READ_ONCE(set->words[0]) | READ_ONCE(set->words[1]) | READ_ONCE(set->words[2]) | READ_ONCE(set->words[3]));
+#pragma GCC unroll 8
+	for (int n = VECTOR_REGISTERS - 1; n >= 0; n--) {
+		u32 bits = READ_ONCE(set->registers[n].value);
+
+		if (bits)
+			return n * 32 + 31 - __builtin_clz(bits);
+	}
+	return -1;
 }
 
-/* By the set's owner. Others may read the set meanwhile. */
-static inline void vector_set_add(struct vector_set *set, u8 vector)
+/* By the set's owner, as the next one. Others may read the set meanwhile. */
+static inline void vector_set_add(struct vector_set *set, vector_hint *hint, u8 vector)
 {
-	WRITE_ONCE(set->words[vector / 64], set->words[vector / 64] | BIT_ULL(vector % 64));
+	u32 *value = &set->registers[vector / 32].value;
+
+	WRITE_ONCE(*value, *value | BIT(vector % 32));
+	*hint |= (vector_hint)BIT(vector / 32);
 }
 
-static inline void vector_set_remove(struct vector_set *set, u8 vector)
+static inline void vector_set_remove(struct vector_set *set, vector_hint *hint, u8 vector)
 {
-	WRITE_ONCE(set->words[vector / 64], set->words[vector / 64] & ~BIT_ULL(vector % 64));
+	u32 *value = &set->registers[vector / 32].value, rest = *value & ~BIT(vector % 32);
+
+	WRITE_ONCE(*value, rest);
+	if (likely(!rest))
+		*hint &= (vector_hint)~BIT(vector / 32);
 }
 
-/* Any CPU: put the vector into the set or take it out. */
-static inline void vector_set_assign(struct vector_set *set, u8 vector, bool present)
+/* What removing it from one and adding it to the other would do. */
+static inline void vector_set_move(struct vector_set *from, vector_hint *from_hint,
+				   struct vector_set *to, vector_hint *to_hint, u8 vector)
 {
-	u64 *word = &set->words[vector / 64], bit = BIT_ULL(vector % 64);
+	unsigned n = vector / 32;
+	u32 bit = BIT(vector % 32), rest = from->registers[n].value & ~bit;
+	vector_hint of_register = (vector_hint)BIT(n);
 
-	if (!(READ_ONCE(*word) & bit) == !present)
-		return;
-	if (present)
-		__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(from->registers[n].value, rest);
+	WRITE_ONCE(to->registers[n].value, to->registers[n].value | bit);
+	*to_hint |= of_register;
+	if (likely(!rest))
+		*from_hint &= (vector_hint)~of_register;
+}
+
+/* Any CPU: put the vector into the set or take it out. Was that a change? */
+static inline bool vector_set_assign(struct vector_set *set, u8 vector, bool present)
+{
+	u32 *value = &set->registers[vector / 32].value, bit = BIT(vector % 32);
+
+	if (likely(!present)) {
+		if (likely(!(READ_ONCE(*value) & bit)))
+			return false;
+		__atomic_fetch_and(value, ~bit, __ATOMIC_SEQ_CST);
+	} else {
+		if (READ_ONCE(*value) & bit)
+			return false;
+		__atomic_fetch_or(value, bit, __ATOMIC_SEQ_CST);
+	}
+	return true;
 }
 
 static inline bool vector_set_has(const struct vector_set *set, u8 vector)
 {
-	return READ_ONCE(set->words[vector / 64]) >> (vector % 64) & 1;
+	return READ_ONCE(set->registers[vector / 32].value) >> (vector % 32) & 1;
 }
 
 /* Register n of the local APIC's eight: vectors n * 32 to n * 32 + 31. */
 static inline u32 vector_set_register(const struct vector_set *set, unsigned n)
 {
-	return (u32)(READ_ONCE(set->words[n / 2]) >> (n % 2 * 32));
+	return READ_ONCE(set->registers[n].value);
 }

@@ -15,12 +15,18 @@
 
 /* --- priorities: SDM, "Task and Processor Priorities" --- */
 
-static void update_ppr(struct vlapic *vlapic)
+static inline void update_ppr(struct vlapic *vlapic)
 {
-	int in_service = vector_set_highest(&vlapic->isr);
-	u8 service_class = in_service < 0 ? 0 : in_service & 0xf0;
+	int in_service = vector_set_highest(&vlapic->page.isr, vlapic->isr_hint);
+	u8 service_class = in_service < 0 ? 0 : in_service & 0xf0, tpr = vlapic_tpr(vlapic);
 
-	WRITE_ONCE(vlapic->ppr, (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class);
+	WRITE_ONCE(vlapic->page.ppr.value, (tpr & 0xf0) >= service_class ? tpr : service_class);
+	vlapic->ppr_tpr = tpr;
+}
+
+void vlapic_update_ppr(struct vlapic *vlapic)
+{
+	update_ppr(vlapic);
 }
 
 static void priority_changed(struct vlapic *vlapic)
@@ -32,11 +38,12 @@ static void priority_changed(struct vlapic *vlapic)
 
 void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr)
 {
-	vlapic->tpr = tpr;
+	WRITE_ONCE(vlapic->page.tpr.value, tpr);
+	vcpu_tpr_written(vlapic->vcpu, tpr);
 	priority_changed(vlapic);
 }
 
-int vlapic_pending(struct vlapic *vlapic)
+static __always_inline int find_pending(struct vlapic *vlapic)
 {
 	int vector;
 
@@ -44,34 +51,50 @@ int vlapic_pending(struct vlapic *vlapic)
 		vlapic_merge(vlapic);
 	if (likely(!vlapic->irr_hint))
 		return -1;
-	vector = vector_set_highest(&vlapic->irr);
-	return vector >= 0 && (vector & 0xf0) > (vlapic->ppr & 0xf0) ? vector : -1;
+	vector = vector_set_highest(&vlapic->page.irr, vlapic->irr_hint);
+	return vector >= 0 && (vector & 0xf0) > (vlapic_ppr(vlapic) & 0xf0) ? vector : -1;
+}
+
+int vlapic_pending(struct vlapic *vlapic)
+{
+	return find_pending(vlapic);
+}
+
+unsigned vlapic_held_by_tpr(struct vlapic *vlapic)
+{
+	int waiting, in_service;
+
+	if (likely(!vlapic->irr_hint))
+		return 0;
+	waiting = vector_set_highest(&vlapic->page.irr, vlapic->irr_hint);
+	in_service = vector_set_highest(&vlapic->page.isr, vlapic->isr_hint);
+	if (waiting < 0 || waiting >> 4 > vlapic_tpr(vlapic) >> 4 || (in_service >= 0 && waiting >> 4 <= in_service >> 4))
+		return 0;
+	return (unsigned)waiting >> 4;
 }
 
 /* Whoever acknowledges asks for what is pending next: there is no need to announce it. */
 int vlapic_acknowledge(struct vlapic *vlapic)
 {
-	int vector = vlapic_pending(vlapic);
+	int vector = find_pending(vlapic);
 
 	if (vector < 0)
 		return -1;
-	vector_set_remove(&vlapic->irr, (u8)vector);
-	vlapic->irr_hint = !vector_set_is_empty(&vlapic->irr);
-	vector_set_add(&vlapic->isr, (u8)vector);
+	vector_set_move(&vlapic->page.irr, &vlapic->irr_hint, &vlapic->page.isr, &vlapic->isr_hint, (u8)vector);
 	/* What update_ppr() would find: its class is above TPR's and all in service. */
-	WRITE_ONCE(vlapic->ppr, vector & 0xf0);
+	WRITE_ONCE(vlapic->page.ppr.value, (u32)vector & 0xf0);
 	return vector;
 }
 
 void vlapic_end_of_interrupt(struct vlapic *vlapic)
 {
-	int vector = vector_set_highest(&vlapic->isr);
+	int vector = vector_set_highest(&vlapic->page.isr, vlapic->isr_hint);
 
 	if (vector < 0)
 		return;
-	vector_set_remove(&vlapic->isr, (u8)vector);
+	vector_set_remove(&vlapic->page.isr, &vlapic->isr_hint, (u8)vector);
 	priority_changed(vlapic);
-	if (vector_set_has(&vlapic->tmr, (u8)vector))
+	if (vector_set_has(&vlapic->page.tmr, (u8)vector))
 		vioapic_eoi(vcpu_vm(vlapic->vcpu), (u8)vector);
 }
 
@@ -86,6 +109,12 @@ static bool record_error(struct vlapic *vlapic, enum lapic_error error)
 	return armed;
 }
 
+static inline void set_trigger_mode(struct vlapic *vlapic, u8 vector, bool level)
+{
+	if (vector_set_assign(&vlapic->page.tmr, vector, level))
+		__atomic_store_n(&vlapic->tmr_changed, true, __ATOMIC_SEQ_CST);
+}
+
 /* Home CPU: accept an interrupt from this CPU, without announcing it to the vCPU. */
 static bool accept_vector(struct vlapic *vlapic, u8 vector, bool level)
 {
@@ -95,9 +124,8 @@ static bool accept_vector(struct vlapic *vlapic, u8 vector, bool level)
 		vlapic_note_error(vlapic, ESR_RECEIVED_ILLEGAL_VECTOR);
 		return false;
 	}
-	vector_set_assign(&vlapic->tmr, vector, level);
-	vector_set_add(&vlapic->irr, vector);
-	vlapic->irr_hint = true;
+	set_trigger_mode(vlapic, vector, level);
+	vector_set_add(&vlapic->page.irr, &vlapic->irr_hint, vector);
 	return true;
 }
 
@@ -109,7 +137,7 @@ static bool post_vector(struct vlapic *vlapic, u8 vector, bool level)
 {
 	if (!vlapic_enabled(vlapic))
 		return false;
-	vector_set_assign(&vlapic->tmr, vector, level);
+	set_trigger_mode(vlapic, vector, level);
 	if (posted_add(vlapic->posted, vector))
 		vcpu_interrupt_sent(vlapic->vcpu);
 	return vector >= FIRST_VECTOR;
@@ -131,7 +159,7 @@ static __noinline void drop(struct vlapic *vlapic, unsigned word, u64 vectors)
 	for (; vectors; vectors &= vectors - 1) {
 		u8 vector = (u8)(word * 64 + (unsigned)__builtin_ctzll(vectors));
 
-		if (vector_set_has(&vlapic->tmr, vector))
+		if (vector_set_has(&vlapic->page.tmr, vector))
 			vioapic_eoi(vcpu_vm(vlapic->vcpu), vector);
 	}
 }
@@ -144,6 +172,31 @@ static __noinline void refuse_illegal(struct vlapic *vlapic)
 		accept_vector(vlapic, (u8)entry, false);
 }
 
+static inline void merge_register(struct vlapic *vlapic, unsigned n, u32 taken)
+{
+	u32 *value = &vlapic->page.irr.registers[n].value;
+
+	if (!taken)
+		return;
+	WRITE_ONCE(*value, *value | taken);
+	vlapic->irr_hint |= (vector_hint)BIT(n);
+}
+
+/* Vectors of one word. Usually one, of one word. */
+static __noinline void merge_word(struct vlapic *vlapic, unsigned word, u64 taken)
+{
+	if (unlikely(!vlapic_enabled(vlapic))) {
+		drop(vlapic, word, taken);
+		return;
+	}
+	if (word == 0 && unlikely(taken & ILLEGAL_VECTORS)) {
+		refuse_illegal(vlapic);
+		taken &= ~ILLEGAL_VECTORS;
+	}
+	merge_register(vlapic, 2 * word, (u32)taken);
+	merge_register(vlapic, 2 * word + 1, (u32)(taken >> 32));
+}
+
 /* Called for vCPUs that are parked, too: announce nothing, as whoever posted does that. */
 void vlapic_merge(struct vlapic *vlapic)
 {
@@ -152,18 +205,8 @@ void vlapic_merge(struct vlapic *vlapic)
 	for (unsigned i = 0; i < POSTED_WORDS; i++) {
 		u64 taken = posted_take_word(vlapic->posted, i);
 
-		if (!taken)
-			continue;
-		if (unlikely(!vlapic_enabled(vlapic))) {
-			drop(vlapic, i, taken);
-			continue;
-		}
-		if (i == 0 && unlikely(taken & ILLEGAL_VECTORS)) {
-			refuse_illegal(vlapic);
-			taken &= ~ILLEGAL_VECTORS;
-		}
-		WRITE_ONCE(vlapic->irr.words[i], vlapic->irr.words[i] | taken);
-		vlapic->irr_hint |= taken != 0;
+		if (taken)
+			merge_word(vlapic, i, taken);
 	}
 }
 
@@ -269,8 +312,8 @@ void vlapic_send(struct vlapic *vlapic, u64 icr)
 	bool signal = message.delivery == APIC_INIT || message.delivery == APIC_STARTUP;
 	bool deassert = message.delivery == APIC_INIT && (low & 0xc000) == 0x8000;
 
-	vlapic->icr_low = low & ICR_WRITABLE;
-	vlapic->icr_high = (u32)(icr >> 32);
+	/* The upper half is read here in x2APIC mode only; the xAPIC's is a register of its own. */
+	vlapic->page.by_number[LAPIC_ICR].wide = icr & (~0xffffffffull | ICR_WRITABLE);
 
 	/* Both modes are reserved in the ICR. Current processors ignore an INIT level de-assert. */
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT || deassert)
@@ -317,18 +360,21 @@ void vlapic_power_up(struct vlapic *vlapic)
 {
 	WRITE_ONCE(vlapic->svr, 0xff);
 	discard_posted(vlapic);
-	for (unsigned i = 0; i < VECTOR_WORDS; i++) {
-		WRITE_ONCE(vlapic->irr.words[i], 0);
-		WRITE_ONCE(vlapic->isr.words[i], 0);
-		__atomic_store_n(&vlapic->tmr.words[i], 0, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < VECTOR_REGISTERS; i++) {
+		WRITE_ONCE(vlapic->page.irr.registers[i].value, 0);
+		WRITE_ONCE(vlapic->page.isr.registers[i].value, 0);
+		__atomic_store_n(&vlapic->page.tmr.registers[i].value, 0, __ATOMIC_SEQ_CST);
 	}
-	vlapic->irr_hint = false;
-	vlapic->tpr = 0;
-	WRITE_ONCE(vlapic->ppr, 0);
+	vlapic->tmr_changed = true;
+	vlapic->irr_hint = vlapic->isr_hint = 0;
+	WRITE_ONCE(vlapic->page.tpr.value, 0);
+	vcpu_tpr_written(vlapic->vcpu, 0);
+	WRITE_ONCE(vlapic->page.ppr.value, 0);
+	vlapic->ppr_tpr = 0;
 	WRITE_ONCE(vlapic->ldr, 0);
 	WRITE_ONCE(vlapic->dfr, 0xffffffff);
 	vlapic->esr = vlapic->errors = 0;
-	vlapic->icr_low = vlapic->icr_high = 0;
+	vlapic->page.by_number[LAPIC_ICR].wide = vlapic->page.by_number[LAPIC_ICR_HIGH].wide = 0;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		WRITE_ONCE(vlapic->lvt[i], LVT_MASKED);
 	vlapic_timer_reset(vlapic);
@@ -342,7 +388,7 @@ static void reset_base(struct vlapic *vlapic, bool bsp)
 
 	/* It moves in VMs with one vCPU only: see dev/irq/vlapic_msr.c. */
 	if (bsp)
-		mmio_move(vm, vlapic->page, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
+		mmio_move(vm, vlapic->region, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
 	WRITE_ONCE(vlapic->base, LAPIC_DEFAULT_BASE | mode | (bsp ? LAPIC_BASE_BSP : 0));
 }
 
@@ -360,18 +406,19 @@ void vlapic_reset(struct vlapic *vlapic, bool init)
 		WRITE_ONCE(vlapic->lvt[LVT_LINT0], APIC_EXTINT << 8);
 		WRITE_ONCE(vlapic->lvt[LVT_LINT1], APIC_NMI << 8);
 	}
+	vlapic_mode_changed(vlapic);
 	vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-int vlapic_create(struct vcpu *vcpu, u32 page, const bool *int_output)
+int vlapic_create(struct vcpu *vcpu, u32 region, const bool *int_output)
 {
-	struct vlapic *vlapic = vm_alloc(vcpu_vm(vcpu), sizeof(*vlapic));
+	struct vlapic *vlapic = vm_alloc_pages(vcpu_vm(vcpu), sizeof(*vlapic));
 
 	if (!vlapic)
 		return -ENOMEM;
 	vlapic->vcpu = vcpu;
 	vlapic->posted = vcpu_posted(vcpu);
-	vlapic->page = page;
+	vlapic->region = region;
 	vlapic->int_output = int_output;
 	vlapic->id = vcpu_apic_id(vcpu);
 	vlapic_timer_create(vlapic);

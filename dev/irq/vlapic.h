@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/irqchip.h"
 #include "core/pace.h"
 #include "core/posted.h"
 #include "core/vtimer.h"
@@ -39,35 +40,55 @@ struct vlapic_timer {
 	u64 deadline;		/* guest TSC; 0: disarmed */
 };
 
+/*
+ * Registers that a processor which virtualizes the local APIC reads, and of which it changes some, by itself:
+ * core/irqchip.h. Without such a processor it is memory like any other. SDM, "Virtual-APIC Page".
+ */
+struct vlapic_page {
+	union {
+		struct apic_register by_number[PAGE_SIZE / sizeof(struct apic_register)];	/* enum lapic_register */
+		struct {
+			struct apic_register identity[LAPIC_TPR];
+			struct apic_register tpr, apr, ppr, eoi, remote_read, ldr, dfr, svr;
+			struct vector_set isr, tmr, irr;
+		};
+	};
+};
+_Static_assert(sizeof(struct vlapic_page) == PAGE_SIZE && offsetof(struct vlapic_page, tpr) == 16 * LAPIC_TPR &&
+	       offsetof(struct vlapic_page, ppr) == 16 * LAPIC_PPR && offsetof(struct vlapic_page, isr) == 16 * LAPIC_ISR &&
+	       offsetof(struct vlapic_page, tmr) == 16 * LAPIC_TMR && offsetof(struct vlapic_page, irr) == 16 * LAPIC_IRR,
+	       "the SDM's layout");
+
 struct vlapic {
+	/*
+	 * Must stay first. The home CPU, and its processor by itself, write TPR, PPR, IRR, ISR and ICR; any CPU reads PPR and
+	 * IRR. TMR is atomic: a sender sets the trigger mode before it posts the vector. Of the other registers the page has
+	 * copies, with APIC_BY_HARDWARE only: vlapic_publish().
+	 */
+	struct vlapic_page page;
+	bool tmr_changed;	/* atomic: since the processor got TMR, with APIC_BY_HARDWARE */
 	/* Constant. */
 	struct vcpu *vcpu;
 	struct posted_interrupts *posted;
 	const bool *int_output;	/* of the 8259s: true while an ExtINT may be pending. READ_ONCE() */
 	u32 id;			/* also the vCPU's index in the VM */
-	u32 page;		/* handle of the xAPIC page, an MMIO region of the VM */
+	u32 region;		/* handle of the xAPIC page, an MMIO region of the VM */
 	/* Home CPU writes, any CPU reads: READ_ONCE() and WRITE_ONCE(). */
 	u64 base;		/* IA32_APIC_BASE */
 	u32 ldr, dfr, svr;
-	u8 ppr;
-	struct vector_set irr;
-	/* Atomic: a sender sets the trigger mode before it posts the vector. */
-	struct vector_set tmr;
 	/* VM lock. */
 	bool lint0;		/* level of the 8259s' output */
 	/* Home CPU. Of the LVT, any CPU reads LINT0. */
-	struct vector_set isr;
-	bool irr_hint;		/* false: IRR is empty */
-	u8 tpr;
+	vector_hint irr_hint, isr_hint;	/* of the page's sets */
+	u8 ppr_tpr;		/* the TPR that PPR was made from */
 	u32 esr;		/* what the guest reads */
 	u32 errors;		/* since the guest last wrote ESR */
-	u32 icr_low, icr_high;
 	u32 lvt[LVT_COUNT];
 	struct vlapic_timer timer;
 };
 
-/* Allocate a local APIC, attach it to the vCPU, reset it. `page`: MMIO handle of the xAPIC page. 0, -ENOMEM. */
-int vlapic_create(struct vcpu *vcpu, u32 page, const bool *int_output);
+/* Allocate a local APIC, attach it to the vCPU, reset it. `region`: MMIO handle of the xAPIC page. 0, -ENOMEM. */
+int vlapic_create(struct vcpu *vcpu, u32 region, const bool *int_output);
 
 /*
  * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
@@ -87,6 +108,8 @@ void vlapic_derive_ldr(struct vlapic *vlapic);
 void vlapic_merge(struct vlapic *vlapic);
 /* The highest vector in IRR or posted, if its class is above PPR's; else -1. */
 int vlapic_pending(struct vlapic *vlapic);
+/* The same, if it is TPR alone that holds it back: its class. Else 0. */
+unsigned vlapic_held_by_tpr(struct vlapic *vlapic);
 /* Move that vector from IRR to ISR, and return it; -1: none. */
 int vlapic_acknowledge(struct vlapic *vlapic);
 /* Does LINT0 pass an ExtINT of the 8259s? true too where the APIC is switched off in IA32_APIC_BASE. */
@@ -104,6 +127,25 @@ bool vlapic_receive(struct vlapic *vlapic, u8 vector, bool level);
 void vlapic_signal(struct vlapic *vlapic, enum lapic_lvt source);
 void vlapic_note_error(struct vlapic *vlapic, enum lapic_error error);
 
+/* 8 bits each. */
+static inline u8 vlapic_tpr(const struct vlapic *vlapic)
+{
+	return (u8)READ_ONCE(vlapic->page.tpr.value);
+}
+
+static inline u8 vlapic_ppr(const struct vlapic *vlapic)
+{
+	return (u8)READ_ONCE(vlapic->page.ppr.value);
+}
+
+/* Home CPU: TPR or ISR has changed, TPR perhaps by the processor itself. PPR follows. */
+void vlapic_update_ppr(struct vlapic *vlapic);
+/* The same where ISR has not changed since. */
+static inline void vlapic_follow_tpr(struct vlapic *vlapic)
+{
+	if (unlikely(vlapic->ppr_tpr != vlapic_tpr(vlapic)))
+		vlapic_update_ppr(vlapic);
+}
 void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr);
 void vlapic_end_of_interrupt(struct vlapic *vlapic);
 
@@ -140,6 +182,17 @@ static inline bool vlapic_enabled(const struct vlapic *vlapic)
 {
 	return (READ_ONCE(vlapic->base) & LAPIC_BASE_ENABLED) && (READ_ONCE(vlapic->svr) & SVR_ENABLED);
 }
+
+/* --- dev/irq/vlapic_hardware.c: where the processor does an APIC's work, APIC_BY_HARDWARE --- */
+
+/* A write of this register was carried out by the model: have the processor read what a read of the model returns. */
+void vlapic_publish(struct vlapic *vlapic, unsigned reg);
+/* The mode, or all registers, have changed. Without APIC_BY_HARDWARE nothing. */
+void vlapic_mode_changed(struct vlapic *vlapic);
+/* Of struct irqchip_ops. */
+void vlapic_hand_over(struct vlapic *vlapic, struct apic_vectors *vectors);
+void vlapic_register_written(struct vlapic *vlapic, u32 offset);
+void vlapic_interrupt_ended(struct vlapic *vlapic, u8 vector);
 
 static inline bool vlapic_in_x2apic_mode(const struct vlapic *vlapic)
 {

@@ -54,7 +54,7 @@ static int move_page(struct vlapic *vlapic, gpa_t base)
 				(unsigned long long)base);
 		return -EINVAL;
 	}
-	return mmio_move(vm, vlapic->page, base, LAPIC_SIZE) ? -EINVAL : 0;
+	return mmio_move(vm, vlapic->region, base, LAPIC_SIZE) ? -EINVAL : 0;
 }
 
 static void enter_mode(struct vlapic *vlapic, u64 mode)
@@ -63,7 +63,7 @@ static void enter_mode(struct vlapic *vlapic, u64 mode)
 		vlapic_power_up(vlapic);
 	} else if (mode == MODE_BITS) {
 		vlapic_derive_ldr(vlapic);
-		vlapic->icr_high = 0;
+		vlapic->page.by_number[LAPIC_ICR].wide &= 0xffffffff;
 	}
 }
 
@@ -79,6 +79,7 @@ static int write_base(struct vlapic *vlapic, u64 value)
 	WRITE_ONCE(vlapic->base, value);
 	if ((value & MODE_BITS) != old_mode)
 		enter_mode(vlapic, value & MODE_BITS);
+	vlapic_mode_changed(vlapic);
 	vcpu_interrupt_changed(vlapic->vcpu);
 	return 0;
 }
@@ -131,14 +132,12 @@ static u64 allowed_bits(unsigned reg)
 
 static int read_register(struct vlapic *vlapic, unsigned reg, u64 *value)
 {
-	u32 low, high = 0;
+	u32 low;
 
 	if (!vlapic_in_x2apic_mode(vlapic) || reg >= LAPIC_REGISTERS || !(readable & BIT_ULL(reg)))
 		return -EINVAL;
 	vlapic_read(vlapic, reg, &low);
-	if (reg == LAPIC_ICR)
-		high = vlapic->icr_high;
-	*value = (u64)high << 32 | low;
+	*value = reg == LAPIC_ICR ? vlapic->page.by_number[LAPIC_ICR].wide : low;
 	return 0;
 }
 

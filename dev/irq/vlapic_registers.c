@@ -12,13 +12,13 @@
 /* SDM, "Arbitration Priority": nothing arbitrates by it any more, but guests can read the register. */
 static u32 arbitration_priority(const struct vlapic *vlapic)
 {
-	u8 request = MAX(vector_set_highest(&vlapic->irr), 0) & 0xf0;
-	u8 service = MAX(vector_set_highest(&vlapic->isr), 0) & 0xf0;
-	u8 higher = MAX(request, service);
+	u8 request = MAX(vector_set_highest(&vlapic->page.irr, vlapic->irr_hint), 0) & 0xf0;
+	u8 service = MAX(vector_set_highest(&vlapic->page.isr, vlapic->isr_hint), 0) & 0xf0;
+	u8 higher = MAX(request, service), tpr = vlapic_tpr(vlapic);
 
-	if (vlapic->tpr >= request && (vlapic->tpr & 0xf0) > service)
-		return vlapic->tpr;
-	return MAX(higher, (u8)(vlapic->tpr & 0xf0));
+	if (tpr >= request && (tpr & 0xf0) > service)
+		return tpr;
+	return MAX(higher, (u8)(tpr & 0xf0));
 }
 
 u32 vlapic_lvt_writable(enum lapic_lvt entry)
@@ -70,13 +70,14 @@ bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
 		*value = VLAPIC_VERSION;
 		return true;
 	case LAPIC_TPR:
-		*value = vlapic->tpr;
+		*value = vlapic_tpr(vlapic);
 		return true;
 	case LAPIC_APR:
 		*value = arbitration_priority(vlapic);
 		return true;
 	case LAPIC_PPR:
-		*value = vlapic->ppr;
+		vlapic_update_ppr(vlapic);
+		*value = vlapic_ppr(vlapic);
 		return true;
 	case LAPIC_EOI:
 	case LAPIC_REMOTE_READ:
@@ -92,23 +93,23 @@ bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
 		*value = vlapic->svr;
 		return true;
 	case LAPIC_ISR ... LAPIC_ISR + 7:
-		*value = vector_set_register(&vlapic->isr, reg - LAPIC_ISR);
+		*value = vector_set_register(&vlapic->page.isr, reg - LAPIC_ISR);
 		return true;
 	case LAPIC_TMR ... LAPIC_TMR + 7:
-		*value = vector_set_register(&vlapic->tmr, reg - LAPIC_TMR);
+		*value = vector_set_register(&vlapic->page.tmr, reg - LAPIC_TMR);
 		return true;
 	case LAPIC_IRR ... LAPIC_IRR + 7:
 		vlapic_merge(vlapic);
-		*value = vector_set_register(&vlapic->irr, reg - LAPIC_IRR);
+		*value = vector_set_register(&vlapic->page.irr, reg - LAPIC_IRR);
 		return true;
 	case LAPIC_ESR:
 		*value = vlapic->esr;
 		return true;
 	case LAPIC_ICR:
-		*value = vlapic->icr_low;
+		*value = vlapic->page.by_number[LAPIC_ICR].value;
 		return true;
 	case LAPIC_ICR_HIGH:
-		*value = vlapic->icr_high;
+		*value = vlapic->page.by_number[LAPIC_ICR_HIGH].value;
 		return true;
 	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
 		*value = vlapic->lvt[reg - LAPIC_LVT];
@@ -152,10 +153,10 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 		vlapic->errors = 0;
 		return true;
 	case LAPIC_ICR:
-		vlapic_send(vlapic, (u64)vlapic->icr_high << 32 | value);
+		vlapic_send(vlapic, (u64)vlapic->page.by_number[LAPIC_ICR_HIGH].value << 32 | value);
 		return true;
 	case LAPIC_ICR_HIGH:
-		vlapic->icr_high = value & 0xff000000;
+		vlapic->page.by_number[LAPIC_ICR_HIGH].value = value & 0xff000000;
 		return true;
 	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
 		write_lvt(vlapic, reg - LAPIC_LVT, value);

@@ -118,9 +118,10 @@ static void expire(struct vlapic *vlapic, u64 now)
 	vlapic_signal(vlapic, LVT_TIMER);
 }
 
+/* If it fires early, the guest is not entered before the deadline. */
 static void fire(struct vtimer *vtimer)
 {
-	expire(container_of(vtimer, struct vlapic, timer.vtimer), vtimer_now());
+	expire(container_of(vtimer, struct vlapic, timer.vtimer), MAX(vtimer_now(), vtimer->deadline));
 }
 
 /* Call before settings change: an expiry that is due happens with the old ones. Returns the host TSC. */

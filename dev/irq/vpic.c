@@ -336,6 +336,9 @@ struct vpic *vpic_create(struct vm *vm)
 	vpic->master = (struct vpic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xf8 };
 	vpic->master.master = true;
 	vpic->slave = (struct vpic_chip){ .imr = 0xff, .lowest = 7, .elcr_writable = 0xde };
+	/* As firmware leaves them. */
+	for (unsigned irq = PCI_FIRST_IRQ; irq <= PCI_LAST_IRQ; irq++)
+		vpic->slave.level |= BIT(irq - 8);
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		struct byte_ports claim = ports[i];
 

@@ -7,6 +7,13 @@
 struct vm;
 struct vpic;
 
+/*
+ * The inputs for PCI, which are level-triggered until the guest changes that: with the 8259s in use, the DSDT routes the interrupt
+ * pins of PCI functions to them, and the functions' interrupt line registers name them.
+ */
+#define PCI_FIRST_IRQ 10
+#define PCI_LAST_IRQ  11
+
 /* Claims its ports. NULL: no memory, or a port is taken; logged. Needs the VM's platform set. */
 struct vpic *vpic_create(struct vm *vm);
 

@@ -60,6 +60,7 @@
 struct vi8042 {
 	struct vm *vm;
 	struct vkeyboard *keyboard;	/* NULL: none is connected */
+	struct vm_console_end end;	/* the keyboard's */
 	bool released;			/* translation: the code of a key that is released follows */
 	bool line;			/* IRQ 1 */
 	struct vtimer escape;		/* runs while an Escape waits for the rest of a sequence */
@@ -107,7 +108,7 @@ static void take_typed(struct vi8042 *vi8042)
 	int c = 0;
 
 	while (vkeyboard_has_room(keyboard) && c >= 0) {
-		c = vm_console_read(vi8042->vm);
+		c = vm_console_read(vi8042->vm, &vi8042->end);
 		if (c >= 0)
 			vkeyboard_type(keyboard, (u8)c);
 	}
@@ -150,9 +151,9 @@ static void escape_fire(struct vtimer *timer)
 	update(vi8042);
 }
 
-void vi8042_typed(struct vi8042 *vi8042)
+static void console_changed(void *device)
 {
-	update(vi8042);
+	update(device);
 }
 
 /* What waits in the output buffer stays there, if a keyboard may have sent it. */
@@ -304,5 +305,7 @@ int vi8042_connect_keyboard(struct vi8042 *vi8042)
 	vkeyboard_init(vi8042->keyboard);
 	vtimer_init_shared(&vi8042->escape, vi8042->vm, escape_fire);
 	vi8042->ram[0] = MODE_INTERRUPT | MODE_SYSTEM | MODE_TRANSLATE;
+	vi8042->end = (struct vm_console_end){ .changed = console_changed, .device = vi8042, .need = CONSOLE_CHOSEN };
+	vm_console_connect(vi8042->vm, &vi8042->end);
 	return 0;
 }

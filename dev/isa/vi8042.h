@@ -7,7 +7,8 @@ struct vi8042;
 
 /* Claims its ports. NULL: no memory, or a port is taken; logged. */
 struct vi8042 *vi8042_create(struct vm *vm);
-/* Before the guest's first entry: connect a keyboard (dev/isa/vkeyboard.h). -ENOMEM. */
+/*
+ * Before the guest's first entry: connect a keyboard (dev/isa/vkeyboard.h), which gets what is typed at the VM's console.
+ * -ENOMEM.
+ */
 int vi8042_connect_keyboard(struct vi8042 *vi8042);
-/* With the VM lock: characters were typed at the VM's console. */
-void vi8042_typed(struct vi8042 *vi8042);

@@ -8,6 +8,7 @@
 #include "core/device.h"
 #include "core/irqchip.h"
 #include "core/vm_alloc.h"
+#include "core/vm_devices.h"
 #include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
@@ -159,6 +160,7 @@ static void gpe0_write(void *device, u16 port, u8 value)
 /* --- resets and other ends --- */
 
 #define RESET_CPU	BIT(2)
+#define RESET_OFFSET	1	/* in its four ports */
 
 u8 vpm_reset_read(struct vpm *vpm)
 {
@@ -170,6 +172,21 @@ void vpm_reset_write(struct vpm *vpm, u8 value)
 	vpm->reset_control = value & ~RESET_CPU;
 	if (value & RESET_CPU)
 		vm_end(vpm->vm, VM_END_RESET, "reset by the guest (port 0x%x)", PM_RESET_PORT);
+}
+
+/*
+ * The reset register without a PCI bus. It is among the four ports of an address register that a guest may look for: wider
+ * accesses do not reach it.
+ */
+static u64 reset_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
+{
+	return offset == RESET_OFFSET && size == 1 ? vpm_reset_read(device) : ~0ull;
+}
+
+static void reset_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
+{
+	if (offset == RESET_OFFSET && size == 1)
+		vpm_reset_write(device, (u8)value);
 }
 
 static u64 debug_exit_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
@@ -196,12 +213,14 @@ static int register_ports(struct vpm *vpm)
 	const struct io_region regions[] = {
 		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, timer_read, timer_write, vpm },
 		{ "debug exit", DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, vpm },
+		{ "reset", PM_RESET_PORT - RESET_OFFSET, 4, reset_read, reset_write, vpm },	/* the last one: see vpm.h */
 	};
+	const unsigned count = ARRAY_SIZE(regions) - (vm_has_pci(vpm->vm) ? 1 : 0);
 	int error = 0;
 
 	for (unsigned i = 0; !error && i < ARRAY_SIZE(ports); i++)
 		error = byte_ports_register(vpm->vm, &ports[i]);
-	for (unsigned i = 0; !error && i < ARRAY_SIZE(regions); i++)
+	for (unsigned i = 0; !error && i < count; i++)
 		error = pio_register(vpm->vm, &regions[i]);
 	return error;
 }

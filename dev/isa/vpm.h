@@ -30,14 +30,14 @@ struct vpm;
 
 #define DEBUG_EXIT_PORT		0xf4	/* customary among test kernels: a write ends the VM */
 
-/* Claims all its ports but PM_RESET_PORT. NULL: no memory, or a port is taken; logged. */
+/* Claims all its ports, but PM_RESET_PORT only where there is no PCI bus. NULL: no memory, or a port is taken; logged. */
 struct vpm *vpm_create(struct vm *vm);
 
 /* The user presses the power button: sets PWRBTN_STS and raises the SCI if the guest enabled it. */
 void vpm_power_button(struct vpm *vpm);
 
 /*
- * The reset control register at PM_RESET_PORT. It overlaps the PCI address register, so
+ * The reset control register at PM_RESET_PORT. It overlaps the PCI address register, so where there is one,
  * dev/pci/vpci.c claims ports 0xcf8-0xcff and passes byte accesses of 0xcf9 to these functions.
  */
 u8 vpm_reset_read(struct vpm *vpm);

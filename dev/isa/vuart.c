@@ -26,7 +26,8 @@ struct vuart {
 	struct vm *vm;
 	u16 base;
 	unsigned irq;
-	bool has_console, has_input;
+	bool has_console;
+	struct vm_console_end end;
 	struct vtimer timeout;		/* runs while characters wait below the trigger level */
 
 	u8 ier, fcr, lcr, mcr, msr, scratch;
@@ -41,6 +42,7 @@ struct vuart {
 
 	u8 fifo[UART_FIFO_SIZE];
 	u8 fifo_first, fifo_count;
+	bool looped;			/* some of it was not typed, but sent in loopback */
 	u8 last_read;			/* what an empty RBR reads as */
 };
 
@@ -120,10 +122,13 @@ static void fifo_put(struct vuart *vuart, u8 c)
 	if (!fifo_room(vuart)) {
 		vuart->lsr_errors |= LSR_OVERRUN;
 		/* The FIFO drops the new character; the single register of a 16450 takes it. */
-		if (!(vuart->fcr & FCR_ENABLE))
+		if (!(vuart->fcr & FCR_ENABLE)) {
 			vuart->fifo[vuart->fifo_first] = c;
+			vuart->looped = vuart->mcr & MCR_LOOP;
+		}
 		return;
 	}
+	vuart->looped = vuart->mcr & MCR_LOOP || (vuart->looped && vuart->fifo_count);
 	vuart->fifo[(vuart->fifo_first + vuart->fifo_count++) % UART_FIFO_SIZE] = c;
 	if (!vuart->timeout_pending)
 		restart_timeout(vuart);
@@ -137,26 +142,47 @@ static void receive(struct vuart *vuart)
 {
 	int c;
 
-	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP) && vuart->has_input) {
-		c = vm_console_read(vuart->vm);
+	while (vuart->fifo_count < trigger_level(vuart) && !(vuart->mcr & MCR_LOOP) && vuart->has_console) {
+		c = vm_console_read(vuart->vm, &vuart->end);
 		if (c < 0)
 			return;
 		fifo_put(vuart, (u8)c);
 	}
 }
 
+static u8 fifo_take(struct vuart *vuart)
+{
+	u8 c = vuart->fifo[vuart->fifo_first];
+
+	vuart->fifo_first = (vuart->fifo_first + 1) % UART_FIFO_SIZE;
+	vuart->fifo_count--;
+	return c;
+}
+
 static u8 read_data(struct vuart *vuart)
 {
-	if (vuart->fifo_count) {
-		vuart->last_read = vuart->fifo[vuart->fifo_first];
-		vuart->fifo_first = (vuart->fifo_first + 1) % UART_FIFO_SIZE;
-		vuart->fifo_count--;
-	}
+	if (vuart->fifo_count)
+		vuart->last_read = fifo_take(vuart);
 	vuart->timeout_pending = false;
 	restart_timeout(vuart);
 	update_irq(vuart);	/* the line falls before the next character raises it */
 	receive(vuart);
 	return vuart->last_read;
+}
+
+/* Another device gets what is typed now, and what this port's driver has left in the FIFO. */
+static int take_back(void *device)
+{
+	struct vuart *vuart = device;
+	u8 c;
+
+	if (!vuart->fifo_count || vuart->looped || (vuart->mcr & MCR_LOOP))
+		return -1;
+	c = fifo_take(vuart);
+	vuart->timeout_pending = false;
+	restart_timeout(vuart);
+	update_irq(vuart);
+	return c;
 }
 
 static void clear_fifo(struct vuart *vuart)
@@ -187,39 +213,50 @@ static void sent_fire(struct vtimer *timer)
 }
 
 /* The first character, and then the whole FIFO; who has none waits for each character. */
-static void will_be_sent(struct vuart *vuart)
+static void expect_sent(struct vuart *vuart)
 {
 	unsigned characters = vuart->sending && (vuart->fcr & FCR_ENABLE) ? UART_FIFO_SIZE : 1;
 
-	if (vuart->sending == 2)
-		return;
 	vuart->sending++;
 	if (vuart->ier & IER_TRANSMIT)
 		vtimer_arm(&vuart->sent, vtimer_now() + vtimer_from_ns(SENT_NS * characters));
 }
 
-/* A guest that sends while the transmitter is not empty loses the character, as from a real one. */
-static void transmit(struct vuart *vuart, u8 c)
+static inline void will_be_sent(struct vuart *vuart)
 {
-	char text = (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH))));
+	if (vuart->sending < 2)
+		expect_sent(vuart);
+}
 
+static __noinline void warn_no_console(const struct vuart *vuart)
+{
+	if (vm_once(vuart->vm, ONCE_OTHER, vuart->base))
+		vm_warn(vuart->vm, "what the guest sends to the serial port 0x%x is dropped: its console is COM1",
+			vuart->base);
+}
+
+/* A guest that sends while the transmitter is not empty loses the character, as from a real one. */
+static inline void transmit(struct vuart *vuart, u8 c)
+{
 	vuart->transmit_pending = false;
-	if (vuart->mcr & MCR_LOOP) {
-		fifo_put(vuart, c);
-	} else if (unlikely(!vuart->has_console)) {
-		if (vm_once(vuart->vm, ONCE_OTHER, vuart->base))
-			vm_warn(vuart->vm, "what the guest sends to the serial port 0x%x is dropped: its console is COM1",
-				vuart->base);
-	} else {
-		vm_console_write(vuart->vm, &text, 1);
-		vuart->busy = !vm_console_ready(vuart->vm);
-	}
+	if (unlikely(!vuart->has_console))
+		warn_no_console(vuart);
+	else
+		vuart->busy = !vm_console_put(vuart->vm, (char)(c & (0xff >> (3 - (vuart->lcr & LCR_LENGTH)))));
+	if (!vuart->busy)
+		will_be_sent(vuart);
+}
+
+static void loop_back(struct vuart *vuart, u8 c)
+{
+	vuart->transmit_pending = false;
+	fifo_put(vuart, c);
 	if (!vuart->busy)
 		will_be_sent(vuart);
 }
 
 /* The console has room, or characters were typed. */
-void vuart_console_changed(void *device)
+static void console_changed(void *device)
 {
 	struct vuart *vuart = device;
 
@@ -249,6 +286,8 @@ static void write_ier(struct vuart *vuart, u8 value)
 	if (value & ~vuart->ier & IER_TRANSMIT)
 		transmitted(vuart);
 	vuart->ier = value & IER_BITS;
+	if (vuart->has_console)
+		vm_console_need(vuart->vm, &vuart->end, value & IER_RECEIVE ? CONSOLE_AWAITED : CONSOLE_POLLED);
 }
 
 static void write_fcr(struct vuart *vuart, u8 value)
@@ -318,16 +357,16 @@ static u8 read_register(struct vuart *vuart, unsigned index)
 	}
 }
 
-static void write_register(struct vuart *vuart, unsigned index, u8 value)
+static __noinline void write_register(struct vuart *vuart, unsigned index, u8 value)
 {
 	bool dlab = vuart->lcr & LCR_DLAB;
 
 	switch (index) {
-	case UART_DATA:
+	case UART_DATA:	/* in loopback, else vuart_write() has sent it */
 		if (dlab)
 			vuart->divisor = (vuart->divisor & 0xff00) | value;
 		else
-			transmit(vuart, value);
+			loop_back(vuart, value);
 		break;
 	case UART_IER:
 		if (dlab)
@@ -367,10 +406,15 @@ static void vuart_write(void *device, u16 port, u8 value)
 {
 	struct vuart *vuart = device;
 
-	write_register(vuart, port % UART_REGISTERS, value);
-	/* What is written to send only takes an interrupt away. */
-	if (vuart->line || port % UART_REGISTERS != UART_DATA || (vuart->mcr & MCR_LOOP))
-		update_irq(vuart);
+	if (likely(port % UART_REGISTERS == UART_DATA && !(vuart->lcr & LCR_DLAB) && !(vuart->mcr & MCR_LOOP))) {
+		transmit(vuart, value);
+		/* What is written to send only takes an interrupt away. */
+		if (likely(!vuart->line))
+			return;
+	} else {
+		write_register(vuart, port % UART_REGISTERS, value);
+	}
+	update_irq(vuart);
 }
 
 struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_console)
@@ -382,7 +426,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 	vuart->vm = vm;
 	vuart->base = base;
 	vuart->irq = irq;
-	vuart->has_console = vuart->has_input = has_console;
+	vuart->has_console = has_console;
 	/* As firmware leaves it: small kernels write to it without initializing it. */
 	vuart->lcr = LCR_LENGTH;
 	vuart->divisor = 1;
@@ -393,12 +437,9 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
 		.read = vuart_read, .write = vuart_write, .device = vuart }))
 		return NULL;
+	vuart->end = (struct vm_console_end){
+		.changed = console_changed, .take_back = take_back, .device = vuart, .need = CONSOLE_POLLED };
 	if (has_console)
-		vm_console_connect(vm, vuart_console_changed, vuart);
+		vm_console_connect(vm, &vuart->end);
 	return vuart;
-}
-
-void vuart_give_up_input(struct vuart *vuart)
-{
-	vuart->has_input = false;
 }

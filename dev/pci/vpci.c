@@ -3,11 +3,15 @@
 #include "dev/pci/vpci.h"
 
 #include "core/device.h"
+#include "core/irqchip.h"
 #include "core/vm_alloc.h"
 #include "core/vm_log.h"
+#include "dev/irq/vpic.h"
 #include "dev/isa/vpm.h"
 #include "dev/platform.h"
+#include "lib/bits.h"
 #include "lib/errno.h"
+#include "lib/spinlock.h"
 
 #define ADDRESS_ENABLE	 BIT(31)
 #define ADDRESS_WRITABLE 0x80fffffcu
@@ -15,11 +19,25 @@
 
 #define DATA_PORTS 4	/* their offset */
 
+/* Of a function's 4096 bytes in memory. Conventional functions have no more, and Linux takes all ones as the end. */
+#define CONFIG_SIZE 256u
+
+#define PORTS_FIRST  0xc000ull	/* of base address registers: above all that the machine itself has */
+#define MEMORY_FIRST 0xe0000000ull
+
+#define LINES (PCI_LAST_GSI - PCI_FIRST_GSI + 1)
+
 struct vpci_bus {
+	/* Constant. */
 	struct vm *vm;
-	u32 address;	/* the address register, at PCI_CONFIG_PORT */
 	struct vpci_function *functions[PCI_FUNCTIONS];
 	struct vpci_function host_bridge;
+	u64 next_port, next_memory;	/* while the devices are created: what is assigned next */
+	/* Its own lock, taken first. */
+	struct spinlock lock;
+	u32 address;		/* the address register, at PCI_CONFIG_PORT */
+	/* VM lock. */
+	u32 asserted[LINES];	/* bit n: slot n asserts this line */
 };
 
 /* --- the host bridge, 00:00.0 --- */
@@ -50,31 +68,84 @@ static void host_bridge_write(struct vpci_function *function __maybe_unused,
 	/* All registers are read-only. */
 }
 
+/* --- configuration space --- */
+
+static u32 config_read(struct vpci_bus *bus, unsigned devfn, unsigned offset, unsigned size)
+{
+	struct vpci_function *function = bus->functions[devfn];
+
+	return function && offset < CONFIG_SIZE ? function->read(function, offset, size) : ALL_ONES;
+}
+
+static void config_write(struct vpci_bus *bus, unsigned devfn, unsigned offset, unsigned size, u32 value)
+{
+	struct vpci_function *function = bus->functions[devfn];
+
+	if (function && offset < CONFIG_SIZE)
+		function->write(function, offset, size, value);
+}
+
+/* --- in memory --- */
+
+/* The largest part of an access that is aligned and not wider than a register. */
+static unsigned part_of(u64 offset, unsigned left)
+{
+	unsigned part = 4;
+
+	while (part > left || offset % part)
+		part /= 2;
+	return part;
+}
+
+static u64 ecam_read(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size)
+{
+	struct vpci_bus *bus = device;
+	u64 value = 0;
+
+	spin_lock(&bus->lock);
+	for (unsigned done = 0, part; done < size; done += part) {
+		u64 at = offset + done;
+
+		part = part_of(at, size - done);
+		value |= (config_read(bus, at >> 12, at & 0xfff, part) & size_mask(part)) << (8 * done);
+	}
+	spin_unlock(&bus->lock);
+	return value;
+}
+
+static void ecam_write(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size, u64 value)
+{
+	struct vpci_bus *bus = device;
+
+	spin_lock(&bus->lock);
+	for (unsigned done = 0, part; done < size; done += part) {
+		u64 at = offset + done;
+
+		part = part_of(at, size - done);
+		config_write(bus, at >> 12, at & 0xfff, part, (u32)(value >> (8 * done) & size_mask(part)));
+	}
+	spin_unlock(&bus->lock);
+}
+
 /* --- configuration mechanism #1 --- */
 
-/* NULL: no such function, or the address register's enable bit is 0. */
-static struct vpci_function *addressed(const struct vpci_bus *bus)
+/* Does the address register address bus 0? */
+static bool is_addressed(const struct vpci_bus *bus)
 {
-	u32 address = bus->address;
-
-	if (!(address & ADDRESS_ENABLE) || (address >> 16 & 0xff) != 0)
-		return NULL;
-	return bus->functions[address >> 8 & 0xff];
+	return (bus->address & ADDRESS_ENABLE) && (bus->address >> 16 & 0xff) == 0;
 }
 
-static u32 config_read(struct vpci_bus *bus, unsigned byte, unsigned size)
+static u32 data_read(struct vpci_bus *bus, unsigned byte, unsigned size)
 {
-	struct vpci_function *function = addressed(bus);
-
-	return function ? function->read(function, (bus->address & 0xfc) + byte, size) : ALL_ONES;
+	if (!is_addressed(bus))
+		return ALL_ONES;
+	return config_read(bus, bus->address >> 8 & 0xff, (bus->address & 0xfc) + byte, size);
 }
 
-static void config_write(struct vpci_bus *bus, unsigned byte, unsigned size, u32 value)
+static void data_write(struct vpci_bus *bus, unsigned byte, unsigned size, u32 value)
 {
-	struct vpci_function *function = addressed(bus);
-
-	if (function)
-		function->write(function, (bus->address & 0xfc) + byte, size, value);
+	if (is_addressed(bus))
+		config_write(bus, bus->address >> 8 & 0xff, (bus->address & 0xfc) + byte, size, value);
 }
 
 static struct vpm *vpm_of(const struct vpci_bus *bus)
@@ -84,6 +155,23 @@ static struct vpm *vpm_of(const struct vpci_bus *bus)
 	return platform->vpm;
 }
 
+static u8 reset_read(const struct vpci_bus *bus)
+{
+	u8 value;
+
+	vm_lock(bus->vm);
+	value = vpm_reset_read(vpm_of(bus));
+	vm_unlock(bus->vm);
+	return value;
+}
+
+static void reset_write(const struct vpci_bus *bus, u8 value)
+{
+	vm_lock(bus->vm);
+	vpm_reset_write(vpm_of(bus), value);
+	vm_unlock(bus->vm);
+}
+
 /*
  * Only a 32-bit access reaches the address register. Narrower accesses reach other registers: a byte
  * at 0xcf9 reaches the reset register.
@@ -91,14 +179,17 @@ static struct vpm *vpm_of(const struct vpci_bus *bus)
 static u64 ports_read(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size)
 {
 	struct vpci_bus *bus = device;
+	u32 value = ALL_ONES;
 
-	if (offset >= DATA_PORTS)
-		return config_read(bus, offset - DATA_PORTS, size);
-	if (offset == 0 && size == 4)
-		return bus->address;
 	if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)
-		return vpm_reset_read(vpm_of(bus));
-	return ALL_ONES;
+		return reset_read(bus);
+	spin_lock(&bus->lock);
+	if (offset >= DATA_PORTS)
+		value = data_read(bus, offset - DATA_PORTS, size);
+	else if (offset == 0 && size == 4)
+		value = bus->address;
+	spin_unlock(&bus->lock);
+	return value;
 }
 
 static void ports_write(void *device, struct vcpu *vcpu __maybe_unused, u64 offset, unsigned size,
@@ -106,13 +197,19 @@ static void ports_write(void *device, struct vcpu *vcpu __maybe_unused, u64 offs
 {
 	struct vpci_bus *bus = device;
 
+	if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1) {
+		reset_write(bus, (u8)value);
+		return;
+	}
+	spin_lock(&bus->lock);
 	if (offset >= DATA_PORTS)
-		config_write(bus, offset - DATA_PORTS, size, (u32)value);
+		data_write(bus, offset - DATA_PORTS, size, (u32)value);
 	else if (offset == 0 && size == 4)
 		bus->address = value & ADDRESS_WRITABLE;
-	else if (PCI_CONFIG_PORT + offset == PM_RESET_PORT && size == 1)
-		vpm_reset_write(vpm_of(bus), (u8)value);
+	spin_unlock(&bus->lock);
 }
+
+/* --- for the functions --- */
 
 int vpci_plug(struct vm *vm, struct vpci_function *function)
 {
@@ -128,6 +225,49 @@ int vpci_plug(struct vm *vm, struct vpci_function *function)
 	return 0;
 }
 
+int vpci_free_slot(struct vm *vm)
+{
+	const struct platform *platform = vm_platform(vm);
+
+	for (int slot = 1; platform->pci && slot < PCI_SLOTS; slot++)
+		if (!platform->pci->functions[PCI_SLOT(slot, 0)])
+			return slot;
+	return -ENOSPC;
+}
+
+u64 vpci_assign(struct vm *vm, bool is_port, u64 size)
+{
+	struct vpci_bus *bus = ((const struct platform *)vm_platform(vm))->pci;
+	u64 *next = is_port ? &bus->next_port : &bus->next_memory;
+	u64 last = is_port ? 0xffff : PCI_MEMORY_LAST, base = ALIGN_UP(*next, size);
+
+	if (base > last || size - 1 > last - base)
+		return 0;
+	*next = base + size;
+	return base;
+}
+
+/* Is one of the lines asserted that are wired to this input of the 8259s? */
+static bool irq_is_asserted(const struct vpci_bus *bus, u32 irq)
+{
+	for (u32 gsi = PCI_FIRST_GSI; gsi <= PCI_LAST_GSI; gsi++) {
+		if (vpci_irq(gsi) == irq && bus->asserted[gsi - PCI_FIRST_GSI])
+			return true;
+	}
+	return false;
+}
+
+void vpci_set_line(struct vm *vm, u8 devfn, bool level)
+{
+	struct vpci_bus *bus = ((const struct platform *)vm_platform(vm))->pci;
+	u32 slot = devfn >> 3, gsi = vpci_gsi(slot, 0), *asserted = &bus->asserted[gsi - PCI_FIRST_GSI];
+
+	*asserted = level ? *asserted | BIT(slot) : *asserted & ~BIT(slot);
+	irq_line_set(vm, gsi, *asserted);
+	/* Not to the IOAPIC's input of that number, which is ISA's. */
+	vpic_set_line(vm, vpci_irq(gsi), irq_is_asserted(bus, vpci_irq(gsi)));
+}
+
 int vpci_create(struct vm *vm)
 {
 	struct platform *platform = vm_platform(vm);
@@ -139,13 +279,28 @@ int vpci_create(struct vm *vm)
 		.read = ports_read,
 		.write = ports_write,
 		.device = bus,
+		.is_private = true,	/* it has a lock of its own */
+	};
+	const struct io_region ecam = {
+		.name = "PCI configuration in memory",
+		.base = PCI_ECAM_BASE,
+		.size = PCI_ECAM_SIZE,
+		.read = ecam_read,
+		.write = ecam_write,
+		.device = bus,
+		.is_private = true,
 	};
 	int error;
 
 	if (!bus)
 		return -ENOMEM;
 	bus->vm = vm;
+	bus->lock.rank = LOCK_PCI;
+	bus->next_port = PORTS_FIRST;
+	bus->next_memory = MEMORY_FIRST;
 	error = pio_register(vm, &ports);
+	if (!error)
+		error = mmio_register(vm, &ecam, NULL);
 	if (error)
 		return error;
 	bus->host_bridge = (struct vpci_function){

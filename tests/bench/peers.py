@@ -90,17 +90,32 @@ def run(peer, setup, folder):
     return figures if peer.tolerance else bench.with_forced_exit(figures)
 
 
-def measure(setups):
-    """{machine: {hypervisor: figures}}, Lamina and the bare loop first."""
+def measure(setups, write):
+    """{machine: {hypervisor: figures}}, Lamina and the bare loop first. write() gets it as often as a run has ended."""
     results = {"Lamina": bench.measure_one(setups), "floor": bench.measure_floor(setups)}
     setups = {setup.name: setup for setup in setups}
+
+    def by_machine():
+        order = ("Lamina", *(peer.name for peer in ALL), "floor")
+        return {name: {who: results[who][name] for who in order if name in results.get(who, {})} for name in setups}
+
+    write(by_machine())
     jobs = [(peer, setups[name]) for name in reversed(setups) for peer in ALL if name in peer.machines]
     with tempfile.TemporaryDirectory(prefix="lamina-peers-") as folder, \
             concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for (peer, setup), figures in zip(jobs, pool.map(lambda job: run(*job, folder), jobs)):
-            results.setdefault(peer.name, {})[setup.name] = figures
-    return {name: {who: by_machine[name] for who, by_machine in results.items() if name in by_machine}
-            for name in setups}
+        runs = {pool.submit(run, peer, setup, folder): (peer, setup) for peer, setup in jobs}
+        errors = []
+        for done in concurrent.futures.as_completed(runs):
+            peer, setup = runs[done]
+            try:
+                results.setdefault(peer.name, {})[setup.name] = done.result()
+            except bench.BenchError as error:
+                errors.append(str(error))
+                continue
+            write(by_machine())
+    if errors:
+        raise bench.BenchError("\n".join(errors))
+    return by_machine()
 
 
 def ratio(figures, peer, figure):
@@ -126,17 +141,8 @@ def rows(figures, mode):
                *(ratio(figures, who, figure) for who in compared)]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--machine", choices=[setup.name for setup in bench.SETUPS], action="append",
-                        help="all of them by default")
-    parser.add_argument("--docs", action="store_true", help="put the tables into docs/bench.md")
-    args = parser.parse_args()
-    try:
-        results = measure([s for s in bench.SETUPS if not args.machine or s.name in args.machine])
-    except bench.BenchError as error:
-        print(f"bench-peers: error: {error}")
-        return 1
+def write(results):
+    """Text, Markdown and JSON in build/bench of what has been measured so far; returns the first two."""
     versions = (PEERS / "versions").read_text().split()
     text, markdown = [], [f"KVM and Xen of Debian's {' and '.join(versions)}.\n"]
     titles = {setup.name: setup.title for setup in bench.SETUPS}
@@ -148,12 +154,29 @@ def main():
             markdown.append(f"### {title}\n\n{bench.markdown_table(table)}")
     text += tried_again
     markdown += ["".join(f"- {line}\n" for line in tried_again)] if tried_again else []
-    (bench.OUTPUT / "peers.txt").write_text("\n".join(text))
-    (bench.OUTPUT / "peers.md").write_text("\n".join(markdown))
-    if args.docs:
-        bench.update_docs("peers", "\n".join(markdown))
+    text, markdown = "\n".join(text), "\n".join(markdown)
+    (bench.OUTPUT / "peers.txt").write_text(text)
+    (bench.OUTPUT / "peers.md").write_text(markdown)
     (bench.OUTPUT / "peers.json").write_text(json.dumps(results, indent=1) + "\n")
-    print("\n".join(text))
+    return text, markdown
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--machine", choices=[setup.name for setup in bench.SETUPS], action="append",
+                        help="all of them by default")
+    parser.add_argument("--docs", action="store_true", help="put the tables into docs/bench.md")
+    args = parser.parse_args()
+    setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]
+    try:
+        text, markdown = write(measure(setups, write))
+    except bench.BenchError as error:
+        print(f"bench-peers: error: {error}")
+        print(f"bench-peers: what the others have measured is in {bench.OUTPUT}/peers.txt, .md and .json")
+        return 1
+    if args.docs:
+        bench.update_docs("peers", markdown)
+    print(text)
     return 0
 
 

@@ -26,7 +26,7 @@ import image
 
 WARM = 4                    # how many times the operation runs before it is traced
 # Figures that are not one operation between two RDTSCs, and those for calibration.
-UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake",
+UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake", "timer-tick", "x2apic-timer-tick",
               f"cpuid-0-of-{bench.CROWD}-vms", "vm-switch", "ipi-awake", "ipi-halted")
 # Figures traced from an instruction of the operation to the first one of a handler.
 TO_HANDLER = {"hlt_wake": ("hlt", "handle_timer")}
@@ -41,7 +41,11 @@ COUNTED = ("vmread", "vmwrite", "vmlaunch", "vmresume", "vmptrld", "invept", "in
            "vmload", "vmsave", "clgi", "stgi", "rdmsr", "wrmsr", "in", "out", "cpuid", "xsetbv",
            "rdtsc", "invlpg", "lidt", "lgdt", "ltr", "iretq", "wbinvd", "pause")
 
-Instruction = collections.namedtuple("Instruction", "function mnemonic text")
+Instruction = collections.namedtuple("Instruction", "function mnemonic text", defaults=("",))
+# SDM, "Serializing Instructions", without VM entries, which have a column of their own; a MOV to CR8 is none.
+SERIALIZING = ("cpuid", "iretq", "iret", "invd", "invept", "invlpg", "invvpid", "invpcid", "lgdt", "lidt", "lldt", "ltr",
+               "rsm", "serialize", "wbinvd", "wrmsr")
+TO_CONTROL = re.compile(r",%(?:cr(?!8)|db|dr)\d+$")
 
 
 class Code:
@@ -57,9 +61,9 @@ class Code:
                     # Labels within an assembly function, and the parts that gcc splits off.
                     function = match[2].partition(".")[0] or function
                     self.functions.setdefault(match[2], int(match[1], 16))
-                elif match := re.match(r" *([0-9a-f]+):\t(?:(?:rep\w*|lock|data16|cs|notrack) )*(\S+)(.*)",
+                elif match := re.match(r" *([0-9a-f]+):\t((?:(?:rep\w*|lock|data16|cs|notrack) )*)(\S+)(.*)",
                                        line):
-                    self.at[int(match[1], 16)] = Instruction(function, match[2], match[2] + match[3])
+                    self.at[int(match[1], 16)] = Instruction(function, match[3], match[2] + match[3] + match[4])
         self.sorted = sorted(self.at)
 
     def __getitem__(self, address):
@@ -195,13 +199,25 @@ def exiting(setup):
             and numbers["net"] > 2 and name.partition(".")[2] not in UNSUITABLE]
 
 
-def summary(setup, profiles):
-    """A line for each figure: instructions, entries, VMREADs, VMWRITEs."""
-    yield ["operation", "instructions", "entries", "VMREAD", "VMWRITE"]
+def is_locked(instruction):
+    """XCHG with memory is, without the prefix."""
+    return instruction.text.startswith("lock ") or (instruction.mnemonic == "xchg" and "(" in instruction.text)
+
+
+def is_serializing(instruction):
+    return instruction.mnemonic in SERIALIZING or (instruction.mnemonic == "mov" and
+                                                   bool(TO_CONTROL.search(instruction.text.strip())))
+
+
+def summary(profiles):
+    """A line for each figure: instructions, entries, VMREADs, VMWRITEs, locked and serializing instructions."""
+    yield ["operation", "instructions", "entries", "VMREAD", "VMWRITE", "LOCK", "serializing"]
     for figure, instructions in profiles.items():
-        count = collections.Counter(i.mnemonic for i in instructions if not i.function.startswith("guest"))
+        beneath = [i for i in instructions if not i.function.startswith("guest")]
+        count = collections.Counter(i.mnemonic for i in beneath)
         yield [figure, *map(str, (len(instructions), count["vmresume"] + count["vmrun"],
-                                  count["vmread"], count["vmwrite"]))]
+                                  count["vmread"], count["vmwrite"],
+                                  sum(map(is_locked, beneath)), sum(map(is_serializing, beneath))))]
 
 
 def by_function(setup, iso):
@@ -215,7 +231,7 @@ def by_function(setup, iso):
 def show_summary(iso, docs):
     setups = {setup.name: setup for setup in bench.SETUPS}
     vmx = setups["bochs-vmx"]
-    accesses = list(summary(vmx, profile(vmx, exiting(vmx), iso)))
+    accesses = list(summary(profile(vmx, exiting(vmx), iso)))
     functions = [["operation", "by function", "instructions"]]
     for name in ("bochs-vmx", "qemu-svm"):
         functions += by_function(setups[name], iso)
@@ -234,8 +250,8 @@ def main():
                         help="all of them by default")
     parser.add_argument("--instructions", action="store_true", help="print each one")
     parser.add_argument("--summary", action="store_true",
-                        help="VMREADs and VMWRITEs of each figure of long mode, on the machine with VMX; "
-                             "and where the instructions of those go that cost most")
+                        help="VMREADs, VMWRITEs, locked and serializing instructions of each figure of long mode, on "
+                             "the machine with VMX; and where the instructions of those go that cost most")
     parser.add_argument("--docs", action="store_true", help="put the summary into docs/bench.md")
     args = parser.parse_args()
     setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]

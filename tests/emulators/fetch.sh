@@ -8,6 +8,7 @@
 # A race is taken out of QEMU: see mend_qemu.py.
 # Usage: fetch.sh FOLDER; makes FOLDER/qemu-10 and FOLDER/bochs-3; a folder that exists is not fetched again.
 set -eu
+. "$(dirname "$0")/../debian.sh"
 
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 
@@ -24,55 +25,13 @@ spared="adduser adwaita-icon-theme base-files dbus-user-session dconf-gsettings-
 fontconfig fontconfig-config gtk-update-icon-cache hicolor-icon-theme libpam-runtime libpam-systemd
 media-types mount openssl-provider-legacy passwd procps shared-mime-info systemd systemd-sysv xkb-data"
 
-fail()
+# spare FILE: write the list of installed packages that apt is to believe in.
+spare()
 {
-	echo "tests/emulators/fetch.sh: $*" >&2
-	exit 1
-}
-
-# The mirror that this system fetches Debian's packages from.
-mirror()
-{
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Component: main' \
-		2>/dev/null | grep -v -e '-security/*$' | head -n 1
-}
-
-find_mirror()
-{
-	command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 ||
-		fail "the newer emulators come from Debian's packages, and this system has no apt-get"
-	uri=$(mirror)
-	if [ -z "$uri" ]; then
-		if [ "$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi
-		$sudo apt-get update -q
-		uri=$(mirror)
-	fi
-	[ -n "$uri" ] || fail "none of this system's package sources is Debian's"
-}
-
-# apt-get with a separate configuration: other sources, and nothing is installed. The system's settings
-# for reaching a mirror still apply.
-private_apt()
-{
-	apt-get -q -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
-		-o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-		-o APT::Default-Release="$preferred" -o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
-		-o APT::Sandbox::User=root -o Acquire::Languages=none -o APT::Update::Error-Mode=any "$@"
-}
-
-configure()
-{
-	mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
-	keys=/usr/share/keyrings/debian-archive-keyring.gpg
-	[ -e "$keys" ] || fail "$keys is missing: install debian-archive-keyring"
-	for suite in $(echo "$suites" | tr , ' '); do
-		echo "deb [arch=amd64 signed-by=$keys] $uri $suite main"
-	done > "$work/sources.list"
 	for package in $spared; do
 		printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\n' "$package"
 		printf 'Version: 9999\nMaintainer: none\nDescription: taken as installed\n\n'
-	done > "$work/status"
+	done > "$1"
 }
 
 # What the packages leave open: QEMU looks for its firmware and modules where it is installed, so that
@@ -89,13 +48,15 @@ fetch()
 	shift 3
 	set +f
 	[ ! -e "$folder/$part/packages" ] || return 0
-	[ -n "${uri-}" ] || find_mirror
+	need_apt "the newer emulators come"
 	work="$folder/$part.new"
 	rm -rf "$work" "${folder:?}/$part"
-	configure
-	private_apt update > "$work/log" 2>&1 ||
+	configure_private "$work" amd64 "$suites"
+	spare "$work/status"
+	private apt-get update > "$work/log" 2>&1 ||
 		fail "the package lists of $suites cannot be fetched from $uri: $(cat "$work/log")"
-	private_apt install --download-only -y --no-install-recommends "$@" > "$work/log" 2>&1 ||
+	private apt-get -o APT::Default-Release="$preferred" install --download-only -y --no-install-recommends "$@" \
+		> "$work/log" 2>&1 ||
 		fail "$part: the packages $* and their libraries cannot be fetched from $uri: $(cat "$work/log")"
 	for package in "$work"/cache/archives/*.deb; do
 		dpkg-deb -x "$package" "$work/root" || fail "$package cannot be unpacked"

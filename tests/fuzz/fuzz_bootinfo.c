@@ -3,7 +3,8 @@
  * The information of Multiboot2 and Multiboot1 boot loaders, and what is read out of it: Lamina's own
  * options and the modules' command lines. The input's first byte says which of the two follows.
  */
-/* link: arch/bootinfo/efi.c arch/bootinfo/memory_map.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c lib/cpu_set.c */
+/* link: arch/bootinfo/efi.c arch/bootinfo/memory_map.c arch/bootinfo/multiboot1.c arch/bootinfo/option.c core/load/config.c */
+/* link: core/load/config_devices.c lib/cpu_set.c */
 /* link: lib/keyval.c lib/string.c */
 #include "arch/mem/mapping.h"
 #include "tests/fuzz/fuzz.h"
@@ -86,6 +87,11 @@ static void check_config(const struct config *config)
 			    vm->initrd < (int)boot_info.modules);
 		fuzz_assert(!vm->valid || (vm->kernel.index >= 0 && vm->vcpus && vm->memory));
 		fuzz_assert(vm->kernel.index < 0 || vm->kernel.index != vm->initrd);
+		fuzz_assert(vm->disk_count <= VM_MAX_DISKS && vm->net_count <= VM_MAX_NETS);
+		for (u32 n = 0; vm->valid && n < vm->disk_count; n++)
+			fuzz_assert(vm->disks[n]->image ? vm->disks[n]->image->size > 0 : vm->disks[n]->size > 0);
+		for (u32 n = 0; vm->valid && n < vm->net_count; n++)
+			fuzz_assert(vm->nets[n]->name[0] && !(vm->nets[n]->mac[0] & 1));
 	}
 }
 
@@ -144,6 +150,8 @@ static void make_multiboot2(unsigned which)
 		"", "/boot/kernel mem=12Q", "\"vm=a\" \"b", "role=initrd", "vm=a -- x=\\\"y", "colour=red",
 		"vm=web role=module file=a/b -- c",
 		"vm=db role=kernel vcpus=4 cpus=0,2-3,250-255 onreset=stop", "vm=db cpus=5-,-1,256 onreset=restart",
+		"vm=web disk=root,cow=64M disk=ram,size=1M net=lan,mac=52:54:00:00:00:01,trunk", "role=disk name=root",
+		"vm=db disk=root,ro net=lan net=lan,mac=02:0 pci=none", "role=disk name=ram -- x",
 	};
 	static const struct {
 		u32 entry_size, version;

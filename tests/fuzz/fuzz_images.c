@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Guests' kernels: ELF with its PVH note, Multiboot headers, bzImage. */
-/* link: lib/elf.c lib/multiboot.c lib/bzimage.c lib/string.c */
+/* Guests' kernels: ELF with its PVH note, Multiboot headers, bzImage, a firmware's ROM. */
+/* link: lib/elf.c lib/multiboot.c lib/bzimage.c lib/crc32.c lib/pc_firmware.c lib/string.c */
 #include "tests/fuzz/fuzz.h"
 
 #include "lib/bzimage.h"
 #include "lib/elf.h"
 #include "lib/multiboot.h"
+#include "lib/pc_firmware.h"
 
 /* What lib/elf.h promises about an accepted image. */
 static void check_segment(const struct elf_image *elf, const struct elf_segment *segment)
@@ -60,6 +61,10 @@ static void check_multiboot(int error, const struct multiboot_header *header, co
 	fuzz_assert(header->entry - header->load_address < header->memory_size);
 }
 
+static void no_pause(void)
+{
+}
+
 static void read_bzimage(const u8 *data, size_t size)
 {
 	struct bzimage image;
@@ -75,9 +80,23 @@ static void read_bzimage(const u8 *data, size_t size)
 	fuzz_assert(image.memory_size >= image.kernel_size);
 	fuzz_assert(image.alignment && !(image.alignment & (image.alignment - 1)));
 	fuzz_assert(image.setup_header_size <= sizeof(struct boot_params) - LINUX_SETUP_HEADER);
-	bzimage_checksum_matches(&image);
+	bzimage_checksum_matches(&image, no_pause);
 	bzimage_version(&image, version, sizeof(version));
 	fuzz_assert(memchr(version, 0, sizeof(version)));
+}
+
+/* Inputs are smaller than a ROM: one of them is the end of a ROM. */
+static void read_firmware(const u8 *data, size_t size)
+{
+	static u8 rom[PC_FIRMWARE_MIN];
+	size_t part = MIN(size, sizeof(rom));
+	u8 first;
+
+	memset(rom, 0, sizeof(rom));
+	memcpy(rom + sizeof(rom) - part, data + size - part, part);
+	first = rom[sizeof(rom) - PC_FIRMWARE_VECTOR];
+	fuzz_assert(pc_firmware_has_form(rom, sizeof(rom)) == (first >= 0xe9 && first <= 0xeb));
+	fuzz_assert(!pc_firmware_has_form(data, MIN(size, sizeof(rom) - 1)));
 }
 
 void fuzz_one(const u8 *data, size_t size)
@@ -88,6 +107,7 @@ void fuzz_one(const u8 *data, size_t size)
 
 	read_elf(data, size);
 	read_bzimage(data, size);
+	read_firmware(data, size);
 	error = mb1_find_header(data, size, &header, &why);
 	check_multiboot(error, &header, why, size);
 	error = mb2_find_header(data, size, &header, &why);
@@ -163,10 +183,16 @@ static size_t make_bzimage(u8 *data)
 	return 1024 + 64 * 16;
 }
 
+static size_t make_firmware(u8 *data)
+{
+	memcpy(data + 512 - PC_FIRMWARE_VECTOR, "\xea\x5b\xe0\0\xf0" "06/23/99\0\xfc", 15);
+	return 512;
+}
+
 size_t fuzz_seed(u8 *data, size_t max, unsigned which)
 {
 	static size_t (*const make[])(u8 *data) = {
-		make_elf64, make_elf32, make_multiboot1, make_multiboot2, make_bzimage,
+		make_elf64, make_elf32, make_multiboot1, make_multiboot2, make_bzimage, make_firmware,
 	};
 	static u8 image[4096];
 	size_t size;

@@ -119,7 +119,7 @@ static void run(const u8 *data, size_t size)
 	pieces = 0;
 	while (input.at < input.end && pieces < MOST)
 		add(&input);
-	memory_init();
+	memory_init(0);
 	check_usable(pool.start, pool.start + pool.size);
 	fuzz_assert(pool.start % MIB(2) == 0 && pool.start + pool.size <= GIB(4));
 	hand_out(MIB(16));

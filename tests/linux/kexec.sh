@@ -5,26 +5,15 @@
 # /kexec/run starts it. They are fetched as packages and never installed.
 # Usage: kexec.sh OUTPUT
 set -eu
+. "$(dirname "$0")/../debian.sh"
 
+need_apt "kexec comes"
 output=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-packages()
-{
-	apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-		--no-enhances kexec-tools 2>/dev/null | grep -E '^(kexec-tools|libxen|libyajl)' | sort -u
-}
-
-if [ -z "$(packages)" ]; then
-	if [ "$(id -u)" = 0 ]; then apt-get update -q; else sudo apt-get update -q; fi
-fi
-# shellcheck disable=SC2046
-apt-get -q -o APT::Sandbox::User=root download $(packages) >/dev/null
-for package in ./*.deb; do
-	dpkg-deb -x "$package" root
-done
+fetch_closure kexec-tools '^(kexec-tools|libxen|libyajl)' root
 
 umask 022
 mkdir -p archive/kexec

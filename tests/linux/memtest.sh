@@ -4,12 +4,14 @@
 # Fetch Debian's memtest86+ without installing it: an installed one would touch the boot loader.
 # Usage: memtest.sh FOLDER; leaves FOLDER/memtest86+.
 set -eu
+. "$(dirname "$0")/../debian.sh"
 
+need_apt "memtest86+ comes"
 mkdir -p "$1/memtest"
 cd "$1/memtest"
-# _apt, apt-get's own user, may not be allowed to write here.
-apt-get -q -o APT::Sandbox::User=root download memtest86+
-dpkg-deb -x memtest86+_*.deb .
+apt-cache show memtest86+ >/dev/null 2>&1 || update_lists
+download memtest86+
+unpack .
 mv boot/memtest86+x64.bin ../memtest86+
 cd ..
 rm -rf memtest

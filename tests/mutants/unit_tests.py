@@ -25,6 +25,8 @@ VARIANTS = {
 }
 # These flags of tests/unit/Makefile are replaced by those above.
 REPLACED = re.compile(r"-O.|-g|-W.*|-fsanitize.*|-fno-sanitize.*")
+# Options whose value is the next word.
+WITH_VALUE = {"--param", "-z", "-Xlinker"}
 # A failed test ends its program.
 TEST_ENVIRONMENT = {"CMOCKA_TEST_ABORT": "1"}
 
@@ -65,7 +67,7 @@ def read_tests(tree):
     if made.returncode or not tests:
         raise TestProblem(f"tests/unit/Makefile names no tests: {made.stderr}")
     # Assembly sources have no mutants: their objects are linked as they are.
-    objects = {str(tree / word) for test in tests for word in test.libs if word.endswith(".o")}
+    objects = {word for test in tests for word in test.libs if word.endswith(".o")}
     made = run_quietly(["make", "-C", str(tree / "tests/unit"), *objects], env=environment) if objects else made
     if made.returncode:
         raise TestProblem(f"tests/unit/Makefile does not make {objects}: {made.stderr}")
@@ -79,10 +81,13 @@ def parse_command(line, tree):
     name = pathlib.Path(words[out + 1]).name
     del words[out:out + 2]
     words = [word.replace(str(tree), ".") for word in words if not REPLACED.fullmatch(word)]
-    flags = tuple(word for word in words if word.startswith("-") and not word.startswith("-l"))
+    flags = tuple(word for before, word in zip(["", *words], words)
+                  if before in WITH_VALUE or (word.startswith("-") and not word.startswith("-l")))
     sources = [os.path.normpath(word if "/" in word else f"tests/unit/{word}") for word in words if word.endswith(".c")]
-    return Test(name, tuple(Unit(source, flags) for source in sources), flags,
-                tuple(word for word in words if word.startswith("-l") or word.endswith(".o")))
+    # Other trees are linked with this tree's objects.
+    libs = (str(tree / word) if word.endswith(".o") else word
+            for word in words if word.startswith("-l") or word.endswith(".o"))
+    return Test(name, tuple(Unit(source, flags) for source in sources), flags, tuple(libs))
 
 
 class Compiler:

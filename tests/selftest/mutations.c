@@ -396,6 +396,8 @@ const struct not_judged not_judged[] = {
 	{ "control.event.error-code.missing", "this processor lets any exception have no error code" },
 	{ "host.cr4.cet-wp", "this processor has no CET: CR4.CET breaks CR4's fixed bits first" },
 	{ "guest.cr4.cet-wp", "this processor has no CET: CR4.CET breaks CR4's fixed bits first" },
+	{ "host.address-space.outside-ia32e-guest", "Lamina makes every entry in IA-32e mode" },
+	{ "host.address-space.outside-ia32e-host", "Lamina makes every entry in IA-32e mode" },
 	{ "host.ss.null",
 	  "cannot be broken alone: a 32-bit host breaks host.address-space.64-bit" },
 	{ "host.address-space.guest",

@@ -3,22 +3,22 @@
  * A device that exists in this image only: it takes a page of the guest's RAM out of the nested page
  * tables until the next access to it by the guest, or by the processor delivering an event. All RAM of
  * Lamina's guests is mapped from the start, so nothing else interrupts the delivery of an event by an exit.
+ * It also forbids writes to a page until the next one, or has it show the memory of another.
  *
- *	write, 32 bits	the page's address, with what happens at the fault in the low bits
+ *	write, 32 bits	the page's address, with what happens at the fault, or else, in the low bits
  *	read, 32 bits	how many such faults there have been
  */
 #include "arch/fault/machine_check.h"
+#include "arch/fault/panic.h"
 #include "arch/cpu/x86.h"
-#include "arch/mem/pool.h"
+#include "arch/mem/memory.h"
 #include "core/device.h"
 #include "core/emulate/emulate.h"
-#include "core/mem/tdp.h"
+#include "core/mem/tdp_change.h"
 #include "dev/platform.h"
-#include "svm/svm.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "vmx/vmx.h"
 
 #define TEST_PORT     0x5e0
 #define AT_FAULT_NMI  BIT(0)
@@ -26,12 +26,14 @@
 #define AT_FAULT_STOP BIT(2)
 #define AT_FAULT_LINE BIT(4)	/* the same for an 8259: until the device is read */
 #define AT_FAULT_MC   BIT(3)	/* a machine check reports the page as damaged */
+#define PROTECT	      BIT(5)	/* it can still be read */
+#define SHOW_1	      BIT(6)	/* no hole: it shows the next page */
+#define SHOW_2	      BIT(7)	/* ... the one after that */
 #define HOLES	      8
-#define TABLE_BITS    7ull	/* of either vendor: all rights */
 
+/* One CPU at a time makes them; any fills them. */
 static struct hole {
-	u64 *entry;	/* NULL: free */
-	u64 mapped;	/* what it holds while the page is present */
+	hpa_t mapped;	/* the page, while it is not there; 0: free */
 	gpa_t gpa;
 	u32 command;
 } holes[HOLES];
@@ -42,60 +44,27 @@ int __wrap_platform_create(struct vm *vm, u64 now);
 void __real_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 void __wrap_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 
-static unsigned shift_of(int level)
+static int take_away(struct vm *vm, const struct hole *hole)
 {
-	return PAGE_SHIFT + 9 * (unsigned)level;
+	return hole->command & PROTECT ? tdp_protect(vm, hole->gpa, PAGE_SIZE, false) :
+	       tdp_unmap(vm, hole->gpa, PAGE_SIZE);
 }
 
-/* A large page becomes a table of pages of the next size. */
-static u64 *split(u64 *entry, int level)
+static void change(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
-	u64 *table = page_alloc();
-	u64 page = level == TDP_2M ? *entry & ~TDP_LARGE : *entry;
+	struct hole hole = { .gpa = value & PAGE_MASK, .command = (u32)(value & ~PAGE_MASK) };
+	gpa_t shown = hole.gpa + (hole.command & SHOW_1 ? 1 : hole.command & SHOW_2 ? 2 : 0) * PAGE_SIZE;
 
-	if (!table)
-		return NULL;
-	for (u64 i = 0; i < 512; i++)
-		table[i] = page + (i << shift_of(level - 1));
-	*entry = virt_to_phys(table) | TABLE_BITS;
-	return table;
-}
-
-/* The entry of the 4 KiB page; NULL where there is none. */
-static u64 *find_entry(const struct vm *vm, gpa_t gpa)
-{
-	u64 *table = phys_to_virt(vm->tdp_root);
-
-	for (int level = TDP_LEVELS - 1;; level--) {
-		u64 *entry = &table[gpa >> shift_of(level) & 511];
-
-		if (!*entry || !level)
-			return *entry ? entry : NULL;
-		table = *entry & TDP_LARGE ? split(entry, level) :
-			phys_to_virt(*entry & 0x000ffffffffff000ull);
-		if (!table)
-			return NULL;
+	BUG_ON(tdp_translate(vcpu->vm, shown, &hole.mapped));
+	if (shown != hole.gpa) {
+		BUG_ON(tdp_remap(vcpu->vm, hole.gpa, hole.mapped, PAGE_SIZE, true));
+		return;
 	}
-}
-
-static void flush(struct vcpu *vcpu)
-{
-	if (vcpu->ops->name == vmx_ops.name)
-		ept_flush(vcpu->vm);
-	else
-		svm_flush_tlb(to_svm(vcpu));
-}
-
-static void make_hole(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
-{
-	u64 *entry = find_entry(vcpu->vm, value & PAGE_MASK);
-
-	for (unsigned i = 0; entry && i < HOLES; i++) {
-		if (holes[i].entry)
+	for (unsigned i = 0; i < HOLES; i++) {
+		if (holes[i].mapped)
 			continue;
-		holes[i] = (struct hole){ entry, *entry, value & PAGE_MASK, (u32)(value & ~PAGE_MASK) };
-		*entry = 0;
-		flush(vcpu);
+		holes[i] = hole;
+		BUG_ON(take_away(vcpu->vm, &hole));
 		return;
 	}
 	vm_error(vcpu->vm, "the test device has no hole for 0x%llx", (unsigned long long)value);
@@ -103,20 +72,23 @@ static void make_hole(void *device, struct vcpu *vcpu, u64 offset, unsigned size
 
 static u64 count_faults(void *device, struct vcpu *vcpu, u64 offset, unsigned size)
 {
+	vm_lock(vcpu->vm);
 	irq_line_set(vcpu->vm, 5, false);
+	vm_unlock(vcpu->vm);
 	return faults;
 }
 
 int __wrap_platform_create(struct vm *vm, u64 now)
 {
 	const struct io_region region = {
-		.name = "test device", .base = TEST_PORT, .size = 4, .read = count_faults, .write = make_hole,
+		.name = "test device", .base = TEST_PORT, .size = 4, .read = count_faults, .write = change,
+		.is_private = true,	/* without the VM lock, as changes of the tables have to be */
 	};
 	int error = __real_platform_create(vm, now);
 
 	faults = 0;
 	for (unsigned i = 0; i < HOLES; i++)
-		holes[i].entry = NULL;
+		holes[i].mapped = 0;
 	return error ? error : pio_register(vm, &region);
 }
 
@@ -166,12 +138,14 @@ void __wrap_exit_tdp_fault(struct vcpu *vcpu, const struct tdp_fault *fault)
 	for (unsigned i = 0; i < HOLES; i++) {
 		struct hole *hole = &holes[i];
 
-		if (!hole->entry || hole->gpa != (fault->gpa & PAGE_MASK))
+		hpa_t hpa = hole->mapped;
+
+		if (!hpa || hole->gpa != (fault->gpa & PAGE_MASK))
 			continue;
-		*hole->entry = hole->mapped;
-		hole->entry = NULL;
 		faults++;
-		happen(vcpu, hole->command, (hole->mapped & 0x000ffffffffff000ull) | (fault->gpa & ~PAGE_MASK));
+		hole->mapped = 0;
+		BUG_ON(tdp_remap(vcpu->vm, hole->gpa, hpa, PAGE_SIZE, true));
+		happen(vcpu, hole->command, hpa | (fault->gpa & ~PAGE_MASK));
 		return;
 	}
 	__real_exit_tdp_fault(vcpu, fault);

@@ -123,7 +123,7 @@ void fpu_copy(struct fpu_state *state)
 	memcpy(state->image, fake_vectors, sizeof(fake_vectors));
 }
 
-void fpu_restore(const struct fpu_state *state)
+void fpu_put_back(struct fpu_state *state)
 {
 	memcpy(fake_vectors, state->image, sizeof(fake_vectors));
 }

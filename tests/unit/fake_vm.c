@@ -3,7 +3,7 @@
 #include "arch/mem/pool.h"
 #include "fake_vm.h"
 
-#include "core/vm_console.h"
+#include "core/vm_devices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +69,7 @@ struct vm *fake_create(u64 ram_size)
 	fake->ram_size = ram_size;
 	fake->ram = ram_size ? calloc(1, ram_size) : NULL;
 	fake->alloc_limit = FAKE_ALLOCS;
+	fake->send_room = SIZE_MAX;
 	vm->vcpu_count = 1;
 	vm->state = VM_RUNNING;
 	vm->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER, .changed = shared_timers_changed };
@@ -94,6 +95,7 @@ void fake_destroy(struct vm *vm)
 {
 	struct fake_vm *fake = fake_of(vm);
 
+	vm_run_end_hooks(vm);
 	for (unsigned i = 0; i < fake->alloc_count; i++)
 		free(fake->allocs[i]);
 	io_destroy(vm);
@@ -101,18 +103,44 @@ void fake_destroy(struct vm *vm)
 	free(fake);
 }
 
-void *vm_alloc(struct vm *vm, size_t size)
+static void *allocate(struct vm *vm, size_t size, size_t alignment)
 {
 	struct fake_vm *fake = fake_of(vm);
 	void *memory;
 
 	if (fake->alloc_count >= fake->alloc_limit)
 		return NULL;
-	memory = aligned_alloc(16, ALIGN_UP(size, 16));
+	memory = aligned_alloc(alignment, ALIGN_UP(size, alignment));
 	assert_non_null(memory);
-	memset(memory, 0, ALIGN_UP(size, 16));
+	memset(memory, 0, ALIGN_UP(size, alignment));
 	fake->allocs[fake->alloc_count++] = memory;
 	return memory;
+}
+
+void *vm_alloc(struct vm *vm, size_t size)
+{
+	return allocate(vm, size, 16);
+}
+
+void *vm_alloc_pages(struct vm *vm, size_t size)
+{
+	return allocate(vm, size, PAGE_SIZE);
+}
+
+void vm_at_end(struct vm *vm, struct vm_end_hook *hook)
+{
+	hook->next = vm->end_hooks;
+	vm->end_hooks = hook;
+}
+
+void vm_run_end_hooks(struct vm *vm)
+{
+	while (vm->end_hooks) {
+		struct vm_end_hook *hook = vm->end_hooks;
+
+		vm->end_hooks = hook->next;
+		hook->run(hook);
+	}
 }
 
 void *pages_alloc(unsigned order)
@@ -318,7 +346,7 @@ u64 guest_high_ram(const struct vm *vm)
 
 const char *vm_name(const struct vm *vm)
 {
-	return "fake";
+	return vm->name[0] ? vm->name : "fake";
 }
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
@@ -349,6 +377,12 @@ bool vm_once(struct vm *vm, enum once_kind kind, u64 index)
 	vm->once.seen[vm->once.count++] = subject;
 	fake_of(vm)->logged++;
 	return true;
+}
+
+void vm_report_result(struct vm *vm, u32 status, const char *text)
+{
+	vm->result = (struct vm_result){ .given = true, .status = status };
+	snprintf(vm->result.text, sizeof(vm->result.text), "%s", text);
 }
 
 void vm_end(struct vm *vm, enum vm_end end, const char *format, ...)
@@ -391,22 +425,68 @@ bool vm_console_ready(struct vm *vm)
 	return !fake_of(vm)->console_full;
 }
 
+bool vm_console_put(struct vm *vm, char c)
+{
+	vm_console_write(vm, &c, 1);
+	return vm_console_ready(vm);
+}
+
 void vm_console_push(struct vm *vm)
 {
 	fake_of(vm)->console_pushes++;
 }
 
-int vm_console_read(struct vm *vm)
+/* As the product's: see core/vm_console.h. */
+static struct vm_console_end *input(const struct vm *vm)
+{
+	struct vm_console_end *best = NULL;
+
+	for (struct vm_console_end *end = fake_of(vm)->console_ends; end; end = end->next) {
+		if (end->need > (best ? best->need : CONSOLE_UNREAD))
+			best = end;
+	}
+	return best;
+}
+
+int vm_console_read(struct vm *vm, struct vm_console_end *end)
 {
 	struct fake_vm *fake = fake_of(vm);
 
+	if (end != input(vm))
+		return -1;
 	return fake->typed_read == fake->typed_count ? -1 : (u8)fake->typed[fake->typed_read++ % FAKE_CONSOLE];
 }
 
-void vm_console_connect(struct vm *vm, void (*changed)(void *device), void *device)
+size_t vm_console_send(struct vm *vm, const char *text, size_t n)
 {
-	fake_of(vm)->console_changed = changed;
-	fake_of(vm)->console_device = device;
+	n = MIN(n, fake_of(vm)->send_room);
+	if (fake_of(vm)->send_room != SIZE_MAX)
+		fake_of(vm)->send_room -= n;
+	return vm_console_write(vm, text, n);
+}
+
+void vm_console_connect(struct vm *vm, struct vm_console_end *end)
+{
+	struct vm_console_end **last = &fake_of(vm)->console_ends;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = end;
+}
+
+void vm_console_need(struct vm *vm, struct vm_console_end *end, enum vm_console_need need)
+{
+	struct vm_console_end *before = input(vm);
+
+	end->need = need;
+	if (input(vm) && input(vm) != before)
+		input(vm)->changed(input(vm)->device);
+}
+
+void fake_console_changed(struct vm *vm)
+{
+	for (struct vm_console_end *end = fake_of(vm)->console_ends; end; end = end->next)
+		end->changed(end->device);
 }
 
 void fake_type(struct vm *vm, char c)
@@ -415,5 +495,15 @@ void fake_type(struct vm *vm, char c)
 
 	assert_true(fake->typed_count - fake->typed_read < FAKE_CONSOLE);
 	fake->typed[fake->typed_count++ % FAKE_CONSOLE] = c;
-	fake->console_changed(fake->console_device);
+	fake_console_changed(vm);
+}
+
+bool vm_types_at_hvc0(const struct vm *vm)
+{
+	return fake_of(vm)->types_at_hvc0;
+}
+
+bool vm_has_pci(const struct vm *vm)
+{
+	return !fake_of(vm)->no_pci;
 }

@@ -21,6 +21,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 #include "core/vm_alloc.h"
+#include "core/vm_console.h"
 #include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "lib/types.h"
@@ -59,12 +60,14 @@ struct fake_vm {
 	unsigned ends;			/* calls of vm_end() */
 	char console[FAKE_CONSOLE];
 	size_t console_length;
+	bool no_pci;			/* what vm_has_pci() denies */
+	bool types_at_hvc0;		/* vm_types_at_hvc0() */
 	bool console_full;		/* it takes nothing */
 	unsigned console_pushes;	/* calls of vm_console_push() */
 	char typed[FAKE_CONSOLE];
 	u32 typed_count, typed_read;
-	void (*console_changed)(void *device);
-	void *console_device;
+	struct vm_console_end *console_ends;
+	size_t send_room;		/* what vm_console_send() takes; SIZE_MAX: all */
 	unsigned logged;		/* lines */
 
 	void *allocs[FAKE_ALLOCS];
@@ -105,6 +108,8 @@ u64 fake_deadline(const struct vm *vm);
 
 /* Type a character at the VM's console. */
 void fake_type(struct vm *vm, char c);
+/* Tell the devices that the console has changed. */
+void fake_console_changed(struct vm *vm);
 
 /* Accesses from the BSP. */
 u8 in8(struct vm *vm, u16 port);

@@ -206,6 +206,13 @@ int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size)
 	return 0;
 }
 
+int guest_rom_map(struct vm *vm, hpa_t hpa, u64 size)
+{
+	vm->rom = hpa;
+	vm->rom_size = size;
+	return vm->rom_error;
+}
+
 /* --- ports --- */
 
 u8 pio_firmware_read(struct vcpu *vcpu, u16 port)

@@ -37,6 +37,9 @@ struct vm {
 	unsigned out_count;
 	u8 clock[128];		/* what the RTC's registers read as */
 	bool bios_calls;	/* bios_call_register() was called */
+	hpa_t rom;		/* guest_rom_map()'s ROM */
+	u64 rom_size;		/* 0: it was not called */
+	int rom_error;		/* what it returns */
 	char log[8192];
 	unsigned errors, warnings;
 };

@@ -5,7 +5,7 @@
  * and time stamp of the code, one after the other.
  *
  * The host's interrupts stay pending until irq_window() or irq_wait(), and make a guest exit.
- * Include it behind sched_steps.h, core/enter.c and core/sched.c.
+ * Include it behind sched_steps.h, core/advance.c, core/enter.c and core/sched.c.
  */
 #pragma once
 
@@ -26,10 +26,15 @@ struct guest {
 	u64 ran, last_end, longest_gap;
 	bool posted;		/* atomic in the product: an interrupt waits for it */
 	u64 posted_at, latency;	/* the longest one */
+	u64 due;		/* the deadline of the timer that has fired: the guest must not run before it */
+	u64 late;		/* the longest time from it until the guest ran, since the test has cleared this */
+	unsigned early;		/* timers that have fired before their deadlines */
+	u64 period;		/* its timer fires again after so many ticks; 0: it does not */
 	unsigned taken, nmis, flushes, entries;
 	u64 steal_time;		/* as the guest sees it */
 	struct vtimer timer;
 	bool loaded, released, pause_exits;
+	u64 spec_ctrl;		/* what the processor must hold while it runs; 0: anything */
 };
 
 static struct guest guests[GUESTS];
@@ -96,9 +101,17 @@ static void advance_to(u64 time)
 	now = MAX(now, time);
 }
 
+/*
+ * With the timer advance CPUs wait for a time, so that each look at the clock takes some. Without it none does, and
+ * all times are exact.
+ */
+#define LOOK_TICKS 10
+static bool advances;
+
 u64 test_tsc(void)
 {
 	between_steps();
+	now += advances ? LOOK_TICKS : 0;
 	return now;
 }
 
@@ -130,6 +143,20 @@ void lapic_send_fixed(u32 apic_id, u8 vector)
 		kick_pending = true;
 	else
 		end_of_turn_pending = true;
+}
+
+/* Clearing of VMs' memory, piece by piece, by CPUs that have nothing to do. */
+static unsigned pieces_to_clear, pieces_cleared;
+
+bool guest_mem_clear_help(void)
+{
+	assert_null(current->running);
+	if (!pieces_to_clear)
+		return false;
+	pieces_to_clear--;
+	pieces_cleared++;
+	advance_to(now + MS / 50);
+	return true;
 }
 
 static unsigned polls;
@@ -178,8 +205,13 @@ static void check_nothing_lost(void)
 	}
 }
 
+struct cpu_features cpu_features;
+static void (*while_asleep)(void);
+
 void irq_wait(void)
 {
+	if (while_asleep)
+		while_asleep();
 	if (!interrupt_pending()) {
 		check_nothing_lost();
 		while (!interrupt_pending()) {
@@ -237,9 +269,13 @@ static void guest_timer_fired(struct vtimer *timer)
 	struct guest *g = container_of(timer, struct guest, timer);
 
 	assert_ptr_equal(current, &cpus[0]);
-	assert_true(now >= timer->deadline);
+	assert_true(now + g->vcpu.timers.advance >= timer->deadline);
+	g->due = timer->deadline;
+	g->early += now < timer->deadline;
+	if (g->period)
+		vtimer_arm(timer, timer->deadline + g->period);
 	post(g);
-	g->posted_at = timer->deadline;
+	g->posted_at = g->due;
 	vcpu_request(&g->vcpu, REQ_EVENT);
 }
 
@@ -271,7 +307,8 @@ bool event_inject(struct vcpu *vcpu)
 	if (posted) {
 		g->posted = false;
 		g->taken++;
-		g->latency = MAX(g->latency, now - g->posted_at);
+		if (now > g->posted_at)
+			g->latency = MAX(g->latency, now - g->posted_at);
 	}
 	between_steps();
 	return false;
@@ -320,6 +357,15 @@ static enum exit_fastpath fake_run(struct vcpu *vcpu, bool force)
 	assert_ptr_equal(space, &vcpu->vm->space);
 	assert_int_equal(vcpu->activity, VCPU_RUNNING);
 	g->entries++;
+	assert_true(now >= g->due);
+	if (g->due)
+		g->late = MAX(g->late, now - g->due);
+	g->due = 0;
+	/* Whose CPU is others', too, does not wait for its timers. */
+	if (!vcpu->wait.advance)
+		assert_int_equal(vcpu->timers.advance, 0);
+	if (g->spec_ctrl)
+		assert_int_equal(rdmsr(MSR_SPEC_CTRL), g->spec_ctrl);
 	between_steps();
 	if (!force && !vcpu->requests && !kick_pending && !end_of_turn_pending) {
 		if (g->posted)
@@ -439,7 +485,9 @@ static int machine_set_up(void **state)
 	service_ran = service_turn = service_latency = 0;
 	service_since = now;
 	service_work = NULL;
+	pieces_to_clear = pieces_cleared = 0;
 	slice_ms = 10;
+	off = !advances;
 	for (unsigned i = 0; i < GUESTS; i++)
 		guests[i].vcpu.vm = &vms[i];	/* of check_nothing_lost() */
 	assert_int_equal(sched_create(&cpus[0]), 0);
@@ -466,6 +514,7 @@ static struct guest *add_guest(unsigned index, unsigned vm_index)
 		vm->timers = (struct vtimer_list){ .deadline = VTIMER_NEVER };
 	vcpu->vm = vm;
 	vcpu->ops = &ops;
+	vcpu->choose_event = event_inject;
 	vcpu->cpu = &cpus[0];
 	vcpu->id = vm->vcpu_count;
 	vcpu->deadline_in_hardware = in_hardware;

@@ -150,6 +150,17 @@ static void expect_not(const char *output, const char *text)
 		fail_msg("unexpected \"%s\" in:\n%s", text, output);
 }
 
+/* "_PRT (PCI Routing Table)": pin A of slot 3 goes to this interrupt. */
+static void expect_route(const char *output, unsigned interrupt)
+{
+	char route[256];
+
+	snprintf(route, sizeof(route), "[Integer] = 000000000003FFFF\n      [Integer] = 0000000000000000\n"
+		 "      [Integer] = 0000000000000000\n      [Integer] = %016X\n", interrupt);
+	expect(output, route);
+	expect_not(output, "Error");
+}
+
 static void dump_all(const struct vm *vm)
 {
 	const struct acpi_fadt *fadt = find_table(vm, "FACP");
@@ -157,6 +168,7 @@ static void dump_all(const struct vm *vm)
 	assert_non_null(mkdtemp(folder));
 	dump(fadt, "facp");
 	dump(find_table(vm, "APIC"), "apic");
+	dump(find_table(vm, "MCFG"), "mcfg");
 	dump(table_at(vm, fadt->dsdt, "DSDT"), "dsdt");
 	dump(table_at(vm, fadt->facs, "FACS"), "facs");
 	dump(table_at(vm, rsdp_of(vm)->xsdt, "XSDT"), "xsdt");
@@ -165,7 +177,7 @@ static void dump_all(const struct vm *vm)
 
 static void test_acpica_accepts_the_tables(void **state)
 {
-	static const char *const tables[] = { "facp", "apic", "dsdt", "facs", "xsdt", "rsdt" };
+	static const char *const tables[] = { "facp", "apic", "mcfg", "dsdt", "facs", "xsdt", "rsdt" };
 	static char output[1 << 18];
 	char command[256];
 
@@ -197,10 +209,24 @@ static void test_acpica_accepts_the_tables(void **state)
 	expect_not(output, "Error");
 	expect_not(output, "Warning");
 
+	run("acpiexec -b 'resources \\_SB.ECAM' dsdt.dat facp.dat apic.dat", output, sizeof(output));
+	expect(output, "Address : C0000000");
+	expect(output, "Address Length : 00100000");
+	expect_not(output, "Error");
+
 	run("acpiexec -b 'resources \\_SB.PCI0.COM1' dsdt.dat facp.dat apic.dat", output,
 	    sizeof(output));
 	expect(output, "Address Minimum : 03F8");
 	expect_not(output, "Error");
+
+	/* In the model that _PIC names: at first that of the 8259s. */
+	run("acpiexec -b 'execute \\_SB.PCI0._PRT' dsdt.dat facp.dat apic.dat", output, sizeof(output));
+	expect_route(output, 11);
+	run("acpiexec -b 'execute \\_PIC 1;execute \\_SB.PCI0._PRT' dsdt.dat facp.dat apic.dat", output, sizeof(output));
+	expect_route(output, 19);
+	run("acpiexec -b 'execute \\_PIC 1;execute \\_PIC 0;execute \\_SB.PCI0._PRT' dsdt.dat facp.dat apic.dat", output,
+	    sizeof(output));
+	expect_route(output, 11);
 
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	assert_int_equal(system(command), 0);

@@ -149,6 +149,12 @@ static void list_resources(struct piece block)
 			list("end\n");
 			assert_ptr_equal(block.at, block.end);
 			break;
+		case 0x86: {
+			u32 writable = take(&item, 1), base = take(&item, 4);
+
+			list("memory %x+%x%s\n", base, take(&item, 4), writable == 1 ? "" : " read-only");
+			break;
+		}
 		case 0x87:
 			list_window(&item, 4);
 			break;
@@ -208,7 +214,23 @@ static void list_terms(struct piece block)
 		u32 op = take(&block, 1);
 		struct piece inner;
 
-		if (op == 0x08) {
+		if (op == 0x14) {
+			inner = take_block(&block);
+			list("method %s", take_name(&inner));
+			list(" %u\n", take(&inner, 1));
+			list_terms(inner);
+			list("method ends\n");
+		} else if (op == 0x70) {
+			assert_int_equal(take(&block, 1), 0x68);
+			list("store argument in %s\n", take_name(&block));
+		} else if (op == 0xa0) {
+			inner = take_block(&block);
+			list("if %s\n", take_name(&inner));
+			list_terms(inner);
+			list("if ends\n");
+		} else if (op == 0xa4) {
+			list("return %s\n", take_name(&block));
+		} else if (op == 0x08) {
 			list("%s ", take_name(&block));
 			list_data(&block);
 			list("\n");
@@ -229,13 +251,13 @@ static void list_terms(struct piece block)
 	}
 }
 
-static void declare(u32 processors)
+static void declare(u32 processors, bool pci)
 {
 	struct aml aml = { .buffer = dsdt, .size = sizeof(dsdt) };
 
 	memset(dsdt, 0xa5, sizeof(dsdt));
 	listed = wanted = 0;
-	acpi_declare_machine(&aml, processors);
+	acpi_declare_machine(&aml, processors, pci);
 	assert_false(aml_overflowed(&aml));
 	list_terms((struct piece){ dsdt, dsdt + aml.used });
 }
@@ -248,15 +270,23 @@ static void want_processors(u32 processors)
 		want(i < 0x100 ? "device CP%02X\n_HID \"ACPI0007\"\n_UID %x\ndevice ends\n" : "device C%03X\n_HID \"ACPI0007\"\n_UID %x\ndevice ends\n", i, i);
 }
 
-/* Slots 1 to 31, pins A to D on inputs 16 to 19; 0xffff stands for all functions of a slot. */
-static void want_routing(void)
+/* Slots 1 to 31, pins A to D on so many inputs from the first one; 0xffff stands for all functions of a slot. */
+static void want_routes(const char *name, u32 first, u32 inputs)
 {
-	want("_PRT {");
+	want("%s {", name);
 	for (u32 slot = 1; slot <= 31; slot++)
 		for (u32 pin = 0; pin < 4; pin++)
 			want("%s{%x %x 0 %x}", slot == 1 && pin == 0 ? "" : " ", slot * 0x10000 + 0xffff, pin,
-			     16 + (slot + pin) % 4);
+			     first + (slot + pin) % inputs);
 	want("}\n");
+}
+
+/* "_PIC": 0, as before it is called, is PIC mode, 1 is APIC mode. */
+static void want_routing(void)
+{
+	want_routes("PRTP", 10, 2);
+	want_routes("PRTA", 16, 4);
+	want("method _PRT 0\nif PICM\nreturn PRTA\nif ends\nreturn PRTP\nmethod ends\n");
 }
 
 #define EISA_PNP(id) __builtin_bswap32(0x41d00000u + (id))
@@ -266,19 +296,8 @@ static void want_device(const char *name, u32 id, const char *resources)
 	want("device %s\n_HID %x\n_UID 1\n_CRS \n%send\n\ndevice ends\n", name, EISA_PNP(id), resources);
 }
 
-static void want_machine(u32 processors)
+static void want_isa_devices(void)
 {
-	want("_S5_ {5 5 0 0}\n");
-	want("scope \\_SB_\n");
-	want_processors(processors);
-	want("device PCI0\n_HID %x\n_UID 0\n_CRS \n", EISA_PNP(0x0a03));
-	want("bus 0-0, flags c/0\n");
-	want("ports cf8+8\n");			/* configuration mechanism #1: not the bus's to give away */
-	want("I/O 0-cf7, flags c/3\n");
-	want("I/O d00-ffff, flags c/3\n");
-	want("memory c0000000-febfffff, flags c/1\n");	/* 3 GiB, where RAM ends, up to the IOAPIC */
-	want("end\n\n");
-	want_routing();
 	want_device("PIC_", 0x0000, "ports 20+2\nports a0+2\nports 4d0+2\nIRQ mask 4\n");
 	want_device("TIMR", 0x0100, "ports 40+4\nIRQ mask 1\n");
 	want_device("RTC_", 0x0b00, "ports 70+2\nIRQ mask 100\n");
@@ -288,6 +307,24 @@ static void want_machine(u32 processors)
 	want_device("SYSR", 0x0c02,
 		    "ports 60+2\nports 64+1\nports 92+1\nports f4+4\n"
 		    "ports 600+4\nports 604+2\nports 608+4\nports 620+4\n");
+}
+
+static void want_machine(u32 processors)
+{
+	want("_S5_ {5 5 0 0}\n");
+	want("PICM 0\nmethod _PIC 1\nstore argument in PICM\nmethod ends\n");
+	want("scope \\_SB_\n");
+	want_processors(processors);
+	want("device ECAM\n_HID %x\n_UID 2\n_CRS \nmemory c0000000+100000\nend\n\ndevice ends\n", EISA_PNP(0x0c02));
+	want("device PCI0\n_HID %x\n_UID 0\n_CRS \n", EISA_PNP(0x0a03));
+	want("bus 0-0, flags c/0\n");
+	want("ports cf8+8\n");			/* configuration mechanism #1: not the bus's to give away */
+	want("I/O 0-cf7, flags c/3\n");
+	want("I/O d00-ffff, flags c/3\n");
+	want("memory c0100000-febfffff, flags c/1\n");	/* behind the configuration space, up to the IOAPIC */
+	want("end\n\n");
+	want_routing();
+	want_isa_devices();
 	want("device ends\nscope ends\n");
 }
 
@@ -297,16 +334,27 @@ static void test_the_devices_of_the_machine(void **state)
 	static const u32 processors[] = { 0, 1, 2, 16, 17, 0x5b, 0xff, 0x100, 0x101, 0x120 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(processors); i++) {
-		declare(processors[i]);
+		declare(processors[i], true);
 		want_machine(processors[i]);
 		assert_string_equal(listing, expected);
 	}
+}
+
+static void test_without_a_pci_bus(void **state)
+{
+	declare(2, false);
+	want("_S5_ {5 5 0 0}\nscope \\_SB_\n");
+	want_processors(2);
+	want_isa_devices();
+	want("scope ends\n");
+	assert_string_equal(listing, expected);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_devices_of_the_machine),
+		cmocka_unit_test(test_without_a_pci_bus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,6 +398,23 @@ static void test_nmi_inputs_of_all(void **state)
 	assert_false(inputs.nmi[0] || inputs.nmi[1]);
 }
 
+/* "NMI Source Structure": type 3, 8 bytes, flags and the global system interrupt. */
+static void test_nmi_sources(void **state)
+{
+	u8 body[8 + 10 * 8] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0 };
+	u32 entries[1];
+
+	for (u8 i = 0; i < 10; i++)
+		memcpy(body + 8 + i * 8, (u8[]){ 3, 8, 0x0f, 0, i, 2, 0, 0 }, 8);
+	entries[0] = table("APIC", body, sizeof(body));
+	start(0, table("RSDT", entries, 4), 0);
+	assert_int_equal(acpi_madt.nmi_sources, 8);
+	assert_int_equal(acpi_madt.nmi_source[7].gsi, 0x207);
+	assert_int_equal(acpi_madt.nmi_source[7].flags, 0xf);
+	said("more than 8 NMI sources: the one at GSI 520 is ignored");
+	said("more than 8 NMI sources: the one at GSI 521 is ignored");
+}
+
 static void test_short_madt(void **state)
 {
 	const u8 entry[] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,  1, 4, 0, 0,  0, 8, 0, 0, 1, 0, 0, 0 };
@@ -492,6 +509,44 @@ static void test_watchdog_that_does_not(void **state)
 	}
 }
 
+/* The older table: bit 0 of the control register says that the timer runs, bit 3 that it is disabled. */
+static void resources(u8 units, u16 control, u32 cut)
+{
+	u8 body[35] = {
+		[0] = 1 /* I/O */, [1] = 16, [3] = 2 /* word */, [4] = 0x60, [5] = 0x04, [12] = 1, [13] = 16, [16] = 0x64,
+		[17] = 0x04, [24] = 0xff, [25] = 0xff, [26] = 0xff, [27] = 0xff, [32] = 0xff, [33] = 3, [34] = units,
+	};
+	u32 list[] = { table("WDRT", body, (u32)sizeof(body) - cut) };
+
+	watchdog_port = 0x460;
+	watchdog_register = control;
+	start(0, table("RSDT", list, 4), 0);
+}
+
+static void test_watchdog_of_the_older_table(void **state)
+{
+	static const char *const periods[] = { "WDRT, 1000 ms a count", "WDRT, 100 ms a count", "WDRT, 10 ms a count" };
+	static const u16 stopped[] = { 0, 0x86, 0x09, 0xffff };
+
+	for (u8 units = 1; units <= 3; units++) {
+		set_up(state);
+		resources(units, 0x81, 0);
+		said("a watchdog running");
+		said(periods[units - 1]);
+	}
+	set_up(state);
+	resources(77, 1, 0);		/* no such unit */
+	said("a watchdog running");
+	for (unsigned i = 0; i < ARRAY_SIZE(stopped); i++) {
+		set_up(state);
+		resources(1, stopped[i], 0);
+		assert_null(strstr(logged, "watchdog"));
+	}
+	set_up(state);
+	resources(1, 1, 1);		/* too short */
+	assert_null(strstr(logged, "watchdog"));
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -504,6 +559,7 @@ int main(void)
 		TEST(test_cpus_of_the_madt), TEST(test_more_cpus_than_there_is_room_for),
 		TEST(test_as_many_ioapics_as_there_can_be), TEST(test_nmi_inputs), TEST(test_nmi_inputs_of_all),
 		TEST(test_watchdog_that_runs), TEST(test_watchdog_that_does_not),
+		TEST(test_watchdog_of_the_older_table), TEST(test_nmi_sources),
 		TEST(test_dsdt_of_another_kind), TEST(test_reset_register_is_mapped_early),
 	};
 

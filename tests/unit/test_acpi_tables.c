@@ -34,7 +34,7 @@ static int set_up(void **state)
 
 	errors_logged = 0;
 	memset(memory, 0, sizeof(memory));
-	assert_int_equal(write_tables(&area, PROCESSORS), 0);
+	assert_int_equal(write_tables(&area, PROCESSORS, true), 0);
 	return 0;
 }
 
@@ -57,6 +57,7 @@ static const u8 *rsdt(void) { return at(field(memory + 16, 4)); }
 static const u8 *xsdt(void) { return at(field(memory + 24, 8)); }
 static const u8 *fadt(void) { return at(field(xsdt() + 36, 8)); }
 static const u8 *madt(void) { return at(field(xsdt() + 44, 8)); }
+static const u8 *mcfg(void) { return at(field(rsdt() + 44, 4)); }
 static const u8 *facs(void) { return at(field(fadt() + 36, 4)); }
 static const u8 *dsdt(void) { return at(field(fadt() + 40, 4)); }
 
@@ -80,11 +81,12 @@ static void test_each_header(void **state)
 		u8 revision;
 		u32 length;		/* 0: not known beforehand */
 	} tables[] = {
-		{ rsdt(), "RSDT", 1, 36 + 2 * 4 },
-		{ xsdt(), "XSDT", 1, 36 + 2 * 8 },
+		{ rsdt(), "RSDT", 1, 36 + 3 * 4 },
+		{ xsdt(), "XSDT", 1, 36 + 3 * 8 },
 		{ fadt(), "FACP", 6, 276 },
 		{ madt(), "APIC", 4, 44 + PROCESSORS * 8 + 12 + 2 * 10 + 6 },
 		{ dsdt(), "DSDT", 2, 0 },
+		{ mcfg(), "MCFG", 1, 44 + 16 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
@@ -118,10 +120,34 @@ static void test_rsdp(void **state)
 	assert_int_equal(field(memory + 33, 3), 0);
 }
 
-static void test_both_root_tables_name_the_fadt_and_the_madt(void **state)
+static void test_both_root_tables_name_the_fadt_the_madt_and_the_mcfg(void **state)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(field(rsdt() + 36 + i * 4, 4), field(xsdt() + 36 + i * 8, 8));
+	assert_memory_equal(fadt(), "FACP", 4);
+	assert_memory_equal(madt(), "APIC", 4);
+	assert_memory_equal(mcfg(), "MCFG", 4);
+}
+
+/* PCI Firmware Specification, "MCFG Table Description": bus 0 of segment 0, from 3 GiB on, where RAM ends. */
+static void test_mcfg(void **state)
+{
+	assert_int_equal(field(mcfg() + 36, 8), 0);
+	assert_int_equal(field(mcfg() + 44, 8), 0xc0000000);
+	assert_int_equal(field(mcfg() + 52, 2), 0);
+	assert_int_equal(mcfg()[54], 0);
+	assert_int_equal(mcfg()[55], 0);
+	assert_int_equal(field(mcfg() + 56, 4), 0);
+}
+
+static void test_without_a_pci_bus_there_is_no_mcfg(void **state)
+{
+	struct area area = { .start = memory, .size = sizeof(memory) };
+
+	memset(memory, 0, sizeof(memory));
+	assert_int_equal(write_tables(&area, PROCESSORS, false), 0);
+	assert_int_equal(field(rsdt() + 4, 4), 36 + 2 * 4);
+	assert_int_equal(field(xsdt() + 4, 4), 36 + 2 * 8);
 	assert_memory_equal(fadt(), "FACP", 4);
 	assert_memory_equal(madt(), "APIC", 4);
 }
@@ -135,7 +161,7 @@ static void test_facs(void **state)
 	assert_memory_equal(facs(), expected, sizeof(expected));
 }
 
-/* The length in the DSDT's header ends where its last device ends: two blocks behind the header. */
+/* The length in the DSDT's header ends where its last device ends: behind two objects and two blocks. */
 static void test_dsdt_has_its_contents_behind_the_header(void **state)
 {
 	const u8 *aml = dsdt() + 36, *scope;
@@ -143,6 +169,8 @@ static void test_dsdt_has_its_contents_behind_the_header(void **state)
 	assert_memory_equal(aml, "\x08_S5_\x12", 6);
 	/* A package of less than 16 bytes: the low 4 bits of the length that starts behind the opcode. */
 	scope = aml + 6 + (aml[6] & 0xf);
+	assert_memory_equal(scope, "\x08PICM\0\x14", 7);
+	scope += 7 + (scope[7] & 0xf);
 	assert_int_equal(scope[0], 0x10);
 	assert_int_equal(scope[1] & 0xc0, 0x80);
 	assert_ptr_equal(scope + 1 + ((scope[1] & 0xf) | scope[2] << 4 | scope[3] << 12),
@@ -226,7 +254,7 @@ static void test_each_structure_of_the_madt(void **state)
 static int write_into(size_t size, size_t *used)
 {
 	struct area area = { .start = calloc(1, MAX(size, 1u)), .size = size };
-	int error = write_tables(&area, PROCESSORS);
+	int error = write_tables(&area, PROCESSORS, true);
 
 	free(area.start);
 	*used = area.used;
@@ -239,7 +267,7 @@ static void test_every_area_that_is_too_small_is_an_error(void **state)
 
 	assert_int_equal(write_into(sizeof(memory), &needed), 0);
 	/* All that the tables use, and no byte more. */
-	assert_int_equal(xsdt() + 52 - memory, needed);
+	assert_int_equal(xsdt() + 60 - memory, needed);
 	for (size_t size = 0; size < needed; size++)
 		if (write_into(size, &used) != -ENOSPC)
 			fail_msg("%zu bytes were enough, not %zu", size, needed);
@@ -253,7 +281,7 @@ static void test_there_is_room_for_255_processors(void **state)
 	struct area area = { .start = memory, .size = sizeof(memory) };
 
 	memset(memory, 0, sizeof(memory));
-	assert_int_equal(write_tables(&area, 255), 0);
+	assert_int_equal(write_tables(&area, 255, true), 0);
 	assert_int_equal(field(madt() + 4, 4), 44 + 255 * 8 + 12 + 2 * 10 + 6);
 	assert_memory_equal(madt() + 44 + 254 * 8, "\x00\x08\xfe\xfe\x01\0\0\0", 8);
 	assert_int_equal(sum(madt(), field(madt() + 4, 4)), 0);
@@ -270,7 +298,7 @@ static void test_processors_beyond_255_have_x2apic_structures(void **state)
 		const u8 *at;
 
 		memset(memory, 0, sizeof(memory));
-		assert_int_equal(write_tables(&area, processors), 0);
+		assert_int_equal(write_tables(&area, processors, true), 0);
 		at = madt() + 44 + 254 * 8;
 		assert_memory_equal(at, "\x00\x08\xfe\xfe\x01\0\0\0", 8);
 		at += 8;
@@ -293,15 +321,16 @@ static void test_each_table_starts_at_a_multiple_of_16(void **state)
 {
 	for (u32 processors = 1; processors <= 8; processors++) {
 		struct area area = { .start = memory, .size = sizeof(memory) };
-		const u8 *tables[5];
+		const u8 *tables[6];
 
 		memset(memory, 0, sizeof(memory));
-		assert_int_equal(write_tables(&area, processors), 0);
+		assert_int_equal(write_tables(&area, processors, true), 0);
 		tables[0] = rsdt();
 		tables[1] = xsdt();
 		tables[2] = fadt();
 		tables[3] = madt();
 		tables[4] = dsdt();
+		tables[5] = mcfg();
 		for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
 			assert_int_equal((tables[i] - memory) % 16, 0);
 	}
@@ -341,7 +370,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_each_header),
 		TEST(test_rsdp),
-		TEST(test_both_root_tables_name_the_fadt_and_the_madt),
+		TEST(test_both_root_tables_name_the_fadt_the_madt_and_the_mcfg),
+		TEST(test_mcfg),
+		TEST(test_without_a_pci_bus_there_is_no_mcfg),
 		TEST(test_facs),
 		TEST(test_dsdt_has_its_contents_behind_the_header),
 		TEST(test_each_field_of_the_fadt),

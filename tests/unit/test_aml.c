@@ -74,6 +74,24 @@ static void resources_behind_a_name(struct aml *aml)
 	aml_close_resources(aml, resources);
 }
 
+static void a_method(struct aml *aml)
+{
+	size_t method = aml_open_method(aml, "_PIC", 1);
+
+	aml_store_argument(aml, "PICM");
+	aml_close(aml, method);
+}
+
+static void a_choice(struct aml *aml)
+{
+	size_t method = aml_open_method(aml, "_PRT", 0), block = aml_open_if(aml, "PICM");
+
+	aml_return(aml, "PRTA");
+	aml_close(aml, block);
+	aml_return(aml, "PRTP");
+	aml_close(aml, method);
+}
+
 static void ports(struct aml *aml) { aml_io(aml, 0x3f8, 8); }
 static void irq_0(struct aml *aml) { aml_irq(aml, 0); }
 static void irq_7(struct aml *aml) { aml_irq(aml, 7); }
@@ -124,6 +142,14 @@ static const struct {
 	{ "a device in a scope", a_device_in_a_scope,
 	  BYTES(0x10, 0x87, 1, 0, '\\', '_', 'S', 'B', '_',
 		0x5b, 0x82, 0x8d, 0, 0, 'P', 'C', 'I', '0', 0x08, '_', 'U', 'I', 'D', 0x00) },
+
+	/* MethodOp PkgLength NameString MethodFlags TermList; StoreOp Arg0Op NameString */
+	{ "a method", a_method,
+	  BYTES(0x14, 0x8e, 0, 0, '_', 'P', 'I', 'C', 1, 0x70, 0x68, 'P', 'I', 'C', 'M') },
+	/* IfOp PkgLength Predicate TermList; ReturnOp NameString */
+	{ "a choice", a_choice,
+	  BYTES(0x14, 0x8a, 1, 0, '_', 'P', 'R', 'T', 0, 0xa0, 0x8c, 0, 0, 'P', 'I', 'C', 'M', 0xa4, 'P', 'R', 'T', 'A',
+		0xa4, 'P', 'R', 'T', 'P') },
 
 	/* BufferOp PkgLength BufferSize; the End Tag's checksum 0 counts as valid. */
 	{ "no resources", no_resources, BYTES(0x11, 0x88, 0, 0, 0x0b, 2, 0, 0x79, 0) },

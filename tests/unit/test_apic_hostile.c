@@ -4,7 +4,7 @@
  * and time passes. Whatever they do, the invariants of the state hold, and timers do not fire so often
  * that the host does nothing else.
  */
-/* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
+/* link: dev/irq/vlapic.c dev/irq/vlapic_hardware.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* link: core/pace.c */
@@ -106,7 +106,7 @@ static void access_msr(struct vm *vm, u32 index)
 static void take_interrupt(struct vm *vm, u32 index)
 {
 	const struct vlapic *vlapic = vlapic_of(vm, index);
-	u8 ppr = vlapic->ppr;
+	u8 ppr = vlapic_ppr(vlapic);
 	int expected = pending(vm, index);
 	int vector = acknowledge(vm, index);
 
@@ -115,9 +115,9 @@ static void take_interrupt(struct vm *vm, u32 index)
 	} else if (expected > 0) {
 		assert_int_equal(vector, expected);
 		assert_true(vector >= 16 && (vector & 0xf0) > (ppr & 0xf0));
-		assert_true(vector_set_has(&vlapic->isr, (u8)vector));
-		assert_false(vector_set_has(&vlapic->irr, (u8)vector));
-		assert_int_equal(vlapic->ppr & 0xf0, vector & 0xf0);
+		assert_true(vector_set_has(&vlapic->page.isr, (u8)vector));
+		assert_false(vector_set_has(&vlapic->page.irr, (u8)vector));
+		assert_int_equal(vlapic_ppr(vlapic) & 0xf0, vector & 0xf0);
 	} else {
 		assert_true(vector >= 0); /* the 8259s' */
 	}
@@ -206,21 +206,24 @@ static void act(struct vm *vm)
 static void check_lapic(struct vm *vm, u32 index)
 {
 	struct vlapic *vlapic = vlapic_of(vm, index);
-	int request = vector_set_highest(&vlapic->irr), service = vector_set_highest(&vlapic->isr);
+	int request = vector_set_highest(&vlapic->page.irr, VECTOR_HINT_ALL), service = vector_set_highest(&vlapic->page.isr, VECTOR_HINT_ALL);
 	int vector = vlapic_pending(vlapic);
 	u8 service_class = service < 0 ? 0 : service & 0xf0;
 
 	/* Vectors 0 to 15 are never accepted. */
-	assert_int_equal(vector_set_register(&vlapic->irr, 0) & 0xffff, 0);
-	assert_int_equal(vector_set_register(&vlapic->isr, 0) & 0xffff, 0);
+	assert_int_equal(vector_set_register(&vlapic->page.irr, 0) & 0xffff, 0);
+	assert_int_equal(vector_set_register(&vlapic->page.isr, 0) & 0xffff, 0);
 
-	assert_true(vlapic->irr_hint == (request >= 0));
-	assert_int_equal(vlapic->ppr,
-			 (vlapic->tpr & 0xf0) >= service_class ? vlapic->tpr : service_class);
+	for (unsigned i = 0; i < VECTOR_REGISTERS; i++) {
+		assert_int_equal(vlapic->irr_hint >> i & 1, vector_set_register(&vlapic->page.irr, i) != 0);
+		assert_int_equal(vlapic->isr_hint >> i & 1, vector_set_register(&vlapic->page.isr, i) != 0);
+	}
+	assert_int_equal(vlapic_ppr(vlapic),
+			 (vlapic_tpr(vlapic) & 0xf0) >= service_class ? vlapic_tpr(vlapic) : service_class);
 	if (vector >= 0)
-		assert_true(vector == request && (vector & 0xf0) > (vlapic->ppr & 0xf0));
+		assert_true(vector == request && (vector & 0xf0) > (vlapic_ppr(vlapic) & 0xf0));
 	else
-		assert_true(request < 0 || (request & 0xf0) <= (vlapic->ppr & 0xf0));
+		assert_true(request < 0 || (request & 0xf0) <= (vlapic_ppr(vlapic) & 0xf0));
 
 	/* One of the three legal modes; switched off there is nothing in it. */
 	assert_int_not_equal(vlapic->base & 0xc00, 0x400);

@@ -149,6 +149,11 @@ static u32 count_with_delay(const struct timesource *source)
 	return value;
 }
 
+static void refine(void)
+{
+	while (!clock_refine()) { }
+}
+
 static void the_clock_is_measured_again(void **state)
 {
 	u64 before;
@@ -161,9 +166,42 @@ static void the_clock_is_measured_again(void **state)
 	before = clock_tsc_hz();
 	assert_false(near(before, TSC_HZ, 50));
 	now_ns += 150000000;	/* the start-up goes on */
-	clock_refine();
+	refine();
 	assert_true(near(clock_tsc_hz(), TSC_HZ, 20));
 	assert_true(now_ns < 165000000);
+}
+
+/* A counter that is to be read again is measured by for half the time. */
+static void the_first_measurement_is_short(void **state)
+{
+	one_source(count);
+	timesources[0].hz = 3579545;
+	timesources[0].mask = 0xffffff;
+	clock_init();
+	assert_in_range(now_ns, 5000000, 6000000);
+	assert_true(near(clock_tsc_hz(), TSC_HZ, 500));
+}
+
+/* Before the 50 ms are over nothing is measured, and nothing changes. */
+static void too_early_it_says_so(void **state)
+{
+	u64 hz;
+
+	one_source(count);
+	timesources[0].hz = 14318180;
+	timesources[0].mask = 0xffffffff;
+	clock_init();
+	reads = 0;
+	assert_false(clock_refine());
+	assert_int_equal(reads, 0);
+	now_ns += 50000000;
+	assert_true(clock_refine());
+	hz = clock_tsc_hz();
+	/* Guests know it now. */
+	now_ns += 100000000;
+	tsc_hz += tsc_hz / 10000;
+	assert_true(clock_refine());
+	assert_int_equal(clock_tsc_hz(), hz);
 }
 
 /* At least 50 ms are between the samples, if it takes a wait. */
@@ -174,7 +212,7 @@ static void the_least_time(void **state)
 	timesources[0].mask = 0xffffffff;
 	step_ns = 100;
 	clock_init();
-	clock_refine();
+	refine();
 	assert_in_range(now_ns, 50000000, 52000000);
 	assert_true(near(clock_tsc_hz(), TSC_HZ, 50));
 }
@@ -188,7 +226,7 @@ static void a_counter_that_has_wrapped_begins_anew(void **state)
 	step_ns = 100;
 	clock_init();
 	now_ns += 30000000000;
-	clock_refine();
+	refine();
 	assert_true(near(clock_tsc_hz(), TSC_HZ, 50));
 	assert_in_range(now_ns, 30050000000, 30070000000);
 }
@@ -202,7 +240,7 @@ static void the_8254_is_not_asked_again(void **state)
 	clock_init();
 	hz = clock_tsc_hz();
 	at = now_ns;
-	clock_refine();
+	refine();
 	assert_int_equal(clock_tsc_hz(), hz);
 	assert_int_equal(now_ns, at);
 }
@@ -218,7 +256,7 @@ static void what_does_not_agree_is_not_believed(void **state)
 	hz = clock_tsc_hz();
 	now_ns += 100000000;
 	tsc_hz = TSC_HZ / 100 * 101;
-	clock_refine();
+	refine();
 	assert_int_equal(clock_tsc_hz(), hz);
 	assert_non_null(strstr(said, "the first measurement stays"));
 }
@@ -233,7 +271,7 @@ static void an_exact_frequency_stays(void **state)
 	clock_init();
 	assert_int_equal(clock_tsc_hz(), 1992000000);
 	now_ns += 100000000;
-	clock_refine();
+	refine();
 	assert_int_equal(clock_tsc_hz(), 1992000000);
 }
 
@@ -274,6 +312,8 @@ int main(void)
 		cmocka_unit_test(no_fast_reader_takes_a_counter_for_a_dead_one),
 		cmocka_unit_test(one_that_crawls_ends_too),
 		cmocka_unit_test(the_clock_is_measured_again),
+		cmocka_unit_test(the_first_measurement_is_short),
+		cmocka_unit_test(too_early_it_says_so),
 		cmocka_unit_test(the_least_time),
 		cmocka_unit_test(a_counter_that_has_wrapped_begins_anew),
 		cmocka_unit_test(the_8254_is_not_asked_again),

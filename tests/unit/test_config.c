@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Module command lines: each valid form, a violation of each rule, and hostile input. */
-/* link: core/load/config.c lib/cpu_set.c lib/keyval.c lib/string.c */
+/* link: core/load/config.c core/load/config_devices.c lib/cpu_set.c lib/keyval.c lib/string.c */
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -284,7 +284,8 @@ static void test_each_rule(void **state)
 		const char *line, *words;
 	} bad[] = {
 		{ "vm=bad colour=red", "module 1 (vm=bad colour=red): unknown key \"colour\": "
-				       "expected vm, role, file, mem, vcpus, cpus, onreset, hv, vga, keyboard or limit" },
+				       "expected vm, role, name, file, mem, vcpus, cpus, onreset, hv, nested, vga, keyboard, disk, net, "
+				       "pci or limit" },
 		{ "vm=bad console=ttyS0", "behind a --" },
 		{ "vm=bad =", "unknown key \"\"" },
 		{ "vm=bad mem=12Q", "mem=12Q: expected mem=SIZE" },
@@ -305,16 +306,19 @@ static void test_each_rule(void **state)
 		{ "vm=bad cpus=3-2", "cpus=3-2: expected cpus=LIST" },
 		{ "vm=bad cpus=256", "cpus=256: expected cpus=LIST" },
 		{ "vm=bad onreset=halt", "onreset=halt: expected onreset=restart|stop" },
-		{ "vm=bad keyboard=usb", "keyboard=usb: expected keyboard=ps2|none" },
+		{ "vm=bad keyboard=usb", "keyboard=usb: expected keyboard=ps2|hvc0|none" },
 		{ "vm=bad vga=text", "vga=text: expected vga=lines|none" },
 		{ "vm=bad onreset=", "onreset=: expected onreset=restart|stop" },
 		{ "vm=bad hv=xen", "hv=xen: expected hv=lamina|kvm|none" },
 		{ "vm=bad hv=", "hv=: expected hv=lamina|kvm|none" },
+		{ "vm=bad nested=yes", "nested=yes: expected nested=on|evmcs|off" },
 		{ "vm=bad vcpus=4294967297", "vcpus=4294967297: expected" },
 		{ "vm=bad limit=0", "limit=0: expected limit=SECONDS" },
 		{ "vm=bad limit=10s", "limit=10s: expected" },
 		{ "vm=bad limit=31536001", "limit=31536001: expected" },
-		{ "vm=bad role=disk", "role=disk: expected role=kernel|initrd|module" },
+		{ "vm=bad role=floppy", "role=floppy: expected role=kernel|initrd|module" },
+		{ "vm=bad nested=evmcs hv=none", "VM bad has nested=evmcs: expected no hv=" },
+		{ "vm=bad pci=yes", "pci=yes: expected pci=on|none" },
 		{ "vm=bad file=", "file=: expected file=NAME" },
 		{ "vm=bad role=module", "VM bad has no kernel" },
 		{ "vm=bad role", "role has no value" },
@@ -434,6 +438,19 @@ static void test_what_the_hypervisor_is(void **state)
 	assert_int_equal(config.vms[0].hypervisor, HYPERVISOR_LAMINA);
 }
 
+static void test_guests_that_are_hypervisors(void **state)
+{
+	parse("vm=a", "vm=b nested=on", "vm=c nested=off", "vm=d", "vm=d role=initrd nested=on", "vm=e nested=evmcs");
+	assert_int_equal(errors, 0);
+	assert_int_equal(vm_named("a")->nested, NESTED_OFF);
+	assert_int_equal(vm_named("b")->nested, NESTED_ON);
+	assert_int_equal(vm_named("c")->nested, NESTED_OFF);
+	assert_int_equal(vm_named("d")->nested, NESTED_ON);
+	assert_int_equal(vm_named("e")->nested, NESTED_EVMCS);
+	assert_int_equal(vm_named("d")->hypervisor, HYPERVISOR_LAMINA);
+	assert_int_equal(vm_named("e")->hypervisor, HYPERVISOR_HYPERV);
+}
+
 static void test_what_shows_the_screen(void **state)
 {
 	parse("vm=a", "vm=b vga=none", "vm=c vga=lines", "vm=d", "vm=d role=initrd vga=lines");
@@ -455,6 +472,9 @@ static void test_where_typed_characters_go(void **state)
 	assert_false(vm_named("b")->ps2_keyboard);
 	assert_true(vm_named("c")->ps2_keyboard);
 	assert_true(vm_named("d")->ps2_keyboard);
+	parse("vm=a keyboard=hvc0");
+	assert_true(config.vms[0].hvc0_keyboard);
+	assert_false(config.vms[0].ps2_keyboard);
 	parse("keyboard=ps2 keyboard=none");
 	assert_int_equal(errors, 0);
 	assert_false(config.vms[0].ps2_keyboard);
@@ -614,11 +634,35 @@ static void test_microcode(void **state)
 		assert_int_equal(config_is_microcode(&info, i), i == 2);
 }
 
+/* README: at most 512 KiB for a VM, of which it takes less than half, and a ring of 512 KiB for each network port. */
+static void test_memory_need(void **state)
+{
+	u64 one;
+
+	parse("vm=a");
+	one = config_memory_need(&info);
+	assert_in_range(one, 192 << 10, 512 << 10);
+	parse("vm=a", "vm=b", "vm=c", "vm=d");
+	assert_int_equal(config_memory_need(&info), 4 * one);
+	parse("vm=a net=lan net=wan,trunk -- net=guest", "vm=b");
+	assert_in_range(config_memory_need(&info), 2 * one + 2 * (512 << 10), 2 * one + 2 * (768 << 10));
+	assert_int_equal(logged[0], 0);
+	/* Up to 8 MiB of tables for each vCPU of a hypervisor, and what belongs to them. */
+	parse("vm=a nested=on", "vm=b nested=off vcpus=4", "vm=c -- nested=on");
+	assert_in_range(config_memory_need(&info), 3 * one + (8 << 20), 3 * one + (10 << 20));
+	parse("vm=a vcpus=4 nested=on");
+	assert_in_range(config_memory_need(&info), one + 4 * (8 << 20), one + 4 * (10 << 20));
+	parse("vm=a nested=on vcpus=many");
+	assert_in_range(config_memory_need(&info), one + (8 << 20), one + (10 << 20));
+	parse("vm=a nested=on vcpus=99999999999");
+	assert_in_range(config_memory_need(&info), one, one + 288 * (10ull << 20));
+}
+
 static void test_help_names_every_key(void **state)
 {
 	static const char *const words[] = {
 		"vm=NAME", "role=kernel|initrd|module|microcode", "mem=SIZE", "vcpus=N", "cpus=LIST", "onreset=restart|stop",
-		"hv=lamina|kvm|none", "vga=lines|none", "keyboard=ps2|none", "limit=SECONDS", "256M", "--",
+		"hv=lamina|kvm|none", "vga=lines|none", "keyboard=ps2|hvc0|none", "limit=SECONDS", "256M", "--",
 	};
 
 	logged[0] = 0;
@@ -652,7 +696,7 @@ static void test_random_lines(void **state)
 	static const char *const pieces[] = {
 		"vm=", "role=", "kernel", "initrd", "mem=", "16M", "limit=", "vcpus=", "1", "--", "cpus=", "-", ",", "onreset=", "stop",
 		"hv=", "kvm", "none", "vga=", "lines", "keyboard=", "ps2", " ", " ", " ", "\"", "\\", "=", "a", "guest", "/boot/x", "%s%n", "\xff\x01",
-		"99999999999",
+		"99999999999", "disk=", "net=", "disk", "name=", "ram", ",size=", ",cow=", ",ro", ",mac=52:54:00:00:00:01", "pci=", ",trunk",
 	};
 	u64 random = 0x9e3779b97f4a7c15;
 
@@ -690,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_vcpus_and_their_cpus),
 		cmocka_unit_test(test_what_a_reset_does),
 		cmocka_unit_test(test_what_the_hypervisor_is),
+		cmocka_unit_test(test_guests_that_are_hypervisors),
 		cmocka_unit_test(test_what_shows_the_screen),
 		cmocka_unit_test(test_where_typed_characters_go),
 		cmocka_unit_test(test_all_errors_of_a_line_are_reported),
@@ -703,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_length_of_the_command_line),
 		cmocka_unit_test(test_every_module_a_vm),
 		cmocka_unit_test(test_microcode),
+		cmocka_unit_test(test_memory_need),
 		cmocka_unit_test(test_help_names_every_key),
 		cmocka_unit_test(test_random_lines),
 	};

@@ -74,6 +74,7 @@ static int set_up(void **state)
 	controls[CTL_CR0] = CR0_PE | CR0_ET;
 	controls[CTL_XCR0] = XCR0_X87;
 	features = ~0ull;
+	vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 	ops.loads_pdptes = pdptes_readable = true;
 	code_64 = false;
 	pdptes_read_at = ~0ull;
@@ -237,13 +238,16 @@ static void cr4_has_what_cpuid_announces(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(announced); i++) {
 		features = ~0ull;
+		vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 		controls[CTL_CR4] = 0;
 		CR4_TAKES(BIT_ULL(announced[i].bit));
 		features = ~BIT_ULL(announced[i].feature);
+		vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 		controls[CTL_CR4] = 0;
 		CR4_REFUSES(BIT_ULL(announced[i].bit));
 	}
 	features = 0;
+	vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 	for (unsigned bit = 0; bit < 64; bit++)
 		EXPECT((always & BIT_ULL(bit)) != 0, CTL_CR4, control_write_cr4, BIT_ULL(bit));
 }
@@ -286,6 +290,7 @@ static void efer(void **state)
 		EXPECT((known & BIT_ULL(bit)) != 0, CTL_EFER, control_write_efer, BIT_ULL(bit));
 	}
 	features = 0;
+	vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 	controls[CTL_EFER] = 0;
 	EFER_REFUSES(EFER_SCE);
 	EFER_REFUSES(EFER_LME);
@@ -322,6 +327,7 @@ static void xcr0(void **state)
 		assert_int_equal(control_write_xcr0(&vcpu, 0, values[i].value), values[i].taken ? 0 : -EINVAL);
 	assert_int_equal(control_write_xcr0(&vcpu, 1, XCR0_X87), -EINVAL);
 	features = 0;
+	vcpu.cr4_allowed = control_cr4_allowed(&vcpu);
 	assert_int_equal(control_write_xcr0(&vcpu, 0, XCR0_X87 | XCR0_SSE | XCR0_AVX), -EINVAL);
 }
 

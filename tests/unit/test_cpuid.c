@@ -207,6 +207,30 @@ static void tsc_ratio_gives_the_frequency_without_overflow(void **state)
 	}
 }
 
+/* Measured again after the table was made: all leaves that say the frequency agree with a table that is made then. */
+static void the_timing_leaves_follow_the_clock(void **state)
+{
+	static const u32 leaves[] = { 0x15, 0x16, 0x40000010 };
+	struct cpuid_regs before[3], now[3], whole;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++)
+		before[i] = leaf(leaves[i], 0);
+	tsc_hz += tsc_hz / 1000;
+	cpuid_set_timing(&vcpu);
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+		now[i] = leaf(leaves[i], 0);
+		assert_memory_not_equal(&now[i], &before[i], sizeof(now[i]));
+		if (cpuid_constant(vcpu.cpuid, leaves[i]))
+			assert_memory_equal(cpuid_constant(vcpu.cpuid, leaves[i]), &now[i], sizeof(now[i]));
+	}
+	tear_down(state);
+	set_up(state);
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+		whole = leaf(leaves[i], 0);
+		assert_memory_equal(&now[i], &whole, sizeof(whole));
+	}
+}
+
 /* Firmware may limit CPUID to leaf 3: XSAVE is announced, and the leaf that describes it is not there. */
 static void no_xsave_without_its_leaf(void **state)
 {
@@ -219,6 +243,80 @@ static void no_xsave_without_its_leaf(void **state)
 	assert_int_equal(leaf(0xd, 0).eax, 0);
 }
 
+/* As the fast path looks for it. NULL: the slow path has to compute it. */
+static const struct cpuid_regs *again(u32 number, u32 subleaf)
+{
+	const struct cpuid_slot *slot = cpuid_slot(vcpu.cpuid, number, subleaf);
+
+	return slot ? &slot->regs : NULL;
+}
+
+static void assert_again(u32 number, u32 subleaf, struct cpuid_regs expected)
+{
+	assert_non_null(again(number, subleaf));
+	assert_memory_equal(again(number, subleaf), &expected, sizeof(expected));
+}
+
+static void a_result_is_found_again(void **state)
+{
+	struct cpuid_regs regs;
+
+	assert_null(again(0x80000001, 0));
+	regs = leaf(0x80000001, 0x1234);
+	assert_again(0x80000001, 7, regs);	/* ECX does not count */
+	assert_null(again(0x80000021, 0));	/* the same slot */
+	regs = leaf(7, 0);
+	assert_again(7, 0, regs);
+	assert_null(again(7, 1));		/* here it does */
+	leaf(7, 2);
+	assert_null(again(7, 0));
+	regs = leaf(0xb, 5);
+	assert_again(0xb, 5, regs);
+	/* Beyond the last leaf, where an Intel processor has the last leaf's values. */
+	regs = leaf(0x50000000, 9);
+	assert_again(0x50000000, 1, regs);
+	/* A guest's guest has other state. */
+	leaf(7, 1);
+	vcpu.l2_runs = true;
+	leaf(7, 0);
+	vcpu.l2_runs = false;
+	assert_null(again(7, 0));
+}
+
+static void a_result_depends_on_the_state_that_it_shows(void **state)
+{
+	controls[CTL_CR4] = CR4_OSXSAVE | CR4_PAE;
+	leaf(1, 0);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 1, 9)->dependence, CPUID_ON_OSXSAVE);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 1, 9)->state, CR4_OSXSAVE);
+	assert_true(has(again(1, 9)->ecx, 27));
+	leaf(7, 0);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 7, 0)->dependence, CPUID_ON_NOTHING);
+	controls[CTL_XCR0] = 3;
+	leaf(0xd, 0);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 0xd, 0)->dependence, cpu_features.xsave ? CPUID_ON_XCR0 : CPUID_ON_NOTHING);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 0xd, 0)->state, cpu_features.xsave ? 3 : 0);
+	leaf(0xd, 1);
+	assert_int_equal(cpuid_slot(vcpu.cpuid, 0xd, 1)->dependence, CPUID_ON_NOTHING);
+}
+
+/* What changes the leaves themselves: nothing from before is found. */
+static void changed_leaves_are_computed_again(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		leaf(1, 0);
+		leaf(0x40000010, 0);
+		if (i == 0)
+			cpuid_apic_enabled(&vcpu, false);
+		else if (i == 1)
+			cpuid_misc_enable_changed(&vcpu, 0);
+		else
+			cpuid_set_timing(&vcpu);
+		assert_null(again(1, 0));
+		assert_null(again(0x40000010, 0));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -229,7 +327,11 @@ int main(void)
 		TEST(what_follows_the_vcpu), TEST(subleaf_matters_only_where_there_are_some),
 		TEST(addresses_fit_nested_tables), TEST(ranges_end_where_they_say),
 		TEST(no_xsave_without_its_leaf),
+		TEST(a_result_is_found_again),
+		TEST(a_result_depends_on_the_state_that_it_shows),
+		TEST(changed_leaves_are_computed_again),
 		TEST(tsc_ratio_gives_the_frequency_without_overflow),
+		TEST(the_timing_leaves_follow_the_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,8 @@ static void names_and_ranges(void **state)
  */
 static void what_a_vm_says_about_its_hypervisor(void **state)
 {
+	static const struct vcpu_ops ops = { .evmcs_leaf = 0x4000000a };
+
 	assert_int_equal(leaf(1, 0).ecx & BIT(31), BIT(31));
 	config.hypervisor = HYPERVISOR_KVM;
 	create();
@@ -156,6 +158,17 @@ static void what_a_vm_says_about_its_hypervisor(void **state)
 	assert_leaf(0x40000002, 0, 2400, 2400, 100, 0);
 	assert_leaf(0x40000010, 0, 2400, 2400, 100, 0);
 	assert_leaf(0x40000100, 0, 2400, 2400, 100, 0);
+	assert_int_equal(leaf(1, 0).ecx & BIT(31), BIT(31));
+	/* The vendor's leaves, which it fills in where the VM is nested; then Lamina's, and no others. */
+	config.hypervisor = HYPERVISOR_HYPERV;
+	vcpu.vm->ops = &ops;
+	create();
+	assert_leaf(0x40000000, 0, 0, 0, 0, 0);
+	assert_leaf(0x4000000a, 0, 0, 0, 0, 0);
+	assert_leaf(0x40000100, 0, 0x40000110, 0x696d614c, 0x614c616e, 0x616e696d);
+	assert_leaf(0x40000101, 0, 0, 0, 0, 0);
+	assert_leaf(0x40000110, 0, 2399500, 25000, 0, 0);
+	assert_leaf(0x40000111, 0, 2400, 2400, 100, 0);
 	assert_int_equal(leaf(1, 0).ecx & BIT(31), BIT(31));
 	config.hypervisor = HYPERVISOR_NONE;
 	create();

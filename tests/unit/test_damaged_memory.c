@@ -53,7 +53,7 @@ static void damaged_pages_are_left_out(void **state)
 
 	fixture_set_up(NULL);
 	memory_add(0, MIB(32));
-	memory_init();
+	memory_init(0);
 	memory_stats(&stats);
 	assert_int_equal(take_all(~0ull), stats.guest_free);
 

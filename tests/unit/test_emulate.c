@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The instruction emulator: fetching, stepping over, memory operands, refusals. */
 /* link: core/emulate/watch.c */
-/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
+/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/saved_state.c core/emulate/by_hand.c */
+/* link: arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The fast path for MMIO does the same as the full emulation, or nothing at all. */
 /* link: core/emulate/watch.c */
-/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
+/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/saved_state.c core/emulate/by_hand.c */
+/* link: arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/mmio_fast.c core/emulate/code.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c */
 /* link: core/emulate/alu.c core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
@@ -17,6 +18,17 @@
 
 /* Above the VGA hole: the fast path looks nowhere else. */
 enum { PML4 = 0x101000, PDPT = 0x102000, PD = 0x103000, PT = 0x104000, CODE = 0x110000, DEVICE = 0x120000 };
+
+/* What remembers instructions: of one size in all tests. */
+static bool no_memory;
+static u8 memory[4096] __aligned(16);
+
+void *vm_alloc(struct vm *vm, size_t size)
+{
+	assert_true(size <= sizeof(memory));
+	memset(memory, 0, size);
+	return no_memory ? NULL : memory;
+}
 
 static u64 seed = 0x9e3779b97f4a7c15ull;
 
@@ -110,6 +122,52 @@ static void plain_accesses_are_taken(void **state)
 		memcpy(&got, fake.mmio, fake.last_mmio_size);
 		assert_int_equal(fake.last_mmio_size, cases[i].bytes[0] == 0x48 ? 8 : 4);
 		assert_int_equal(got, cases[i].value);
+	}
+}
+
+/* Other sizes, other ways to say it, and loads of a part of the register. */
+static void other_forms(void **state)
+{
+	static const struct {
+		u8 bytes[12];
+		u8 length;
+		u8 size;
+		u64 rax;	/* after a load; what a store has stored */
+		bool write;
+	} cases[] = {
+		{ { 0x8a, 0x03 }, 2, 1, 0xfedcba9876543281 },			/* mov al, [rbx] */
+		{ { 0x8a, 0x23 }, 2, 1, 0xfedcba9876548110 },			/* mov ah, [rbx] */
+		{ { 0x66, 0x8b, 0x03 }, 3, 2, 0xfedcba9876549281 },		/* mov ax, [rbx] */
+		{ { 0x66, 0x67, 0x8b, 0x03 }, 4, 2, 0xfedcba9876549281 },	/* mov ax, [ebx] */
+		{ { 0x0f, 0xb6, 0x03 }, 3, 1, 0x81 },				/* movzx eax, byte [rbx] */
+		{ { 0x0f, 0xb7, 0x03 }, 3, 2, 0x9281 },
+		{ { 0x0f, 0xbe, 0x03 }, 3, 1, 0xffffff81 },			/* movsx eax, byte [rbx] */
+		{ { 0x48, 0x0f, 0xbf, 0x03 }, 4, 2, 0xffffffffffff9281 },
+		{ { 0x66, 0x0f, 0xb6, 0x03 }, 4, 1, 0xfedcba9876540081 },	/* movzx ax, byte [rbx] */
+		{ { 0x8b, 0x05, 0xfa, 0xff, 0x00, 0x00 }, 6, 4, 0xb4a39281 },	/* mov eax, [rip + 0xfffa] */
+		{ { 0x67, 0xa1, 0x00, 0x00, 0x12, 0x00 }, 6, 4, 0xb4a39281 },	/* mov eax, [abs DEVICE] */
+		{ { 0xa0, 0x00, 0x00, 0x12, 0, 0, 0, 0, 0 }, 9, 1, 0xfedcba9876543281 },
+		{ { 0x88, 0x03 }, 2, 1, 0x10, true },				/* mov [rbx], al */
+		{ { 0x88, 0x23 }, 2, 1, 0x32, true },				/* mov [rbx], ah */
+		{ { 0x66, 0x89, 0x03 }, 3, 2, 0x3210, true },
+		{ { 0xa3, 0x00, 0x00, 0x12, 0, 0, 0, 0, 0 }, 9, 4, 0x76543210, true },
+		{ { 0xc6, 0x03, 0x99 }, 3, 1, 0x99, true },			/* mov byte [rbx], imm8 */
+		{ { 0x66, 0xc7, 0x03, 0x99, 0x88 }, 5, 2, 0x8899, true },
+		{ { 0xc7, 0x05, 0xf6, 0xff, 0x00, 0x00, 4, 3, 2, 1 }, 10, 4, 0x01020304, true },	/* [rip + 0xfff6] */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 got = 0;
+
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		fake.vcpu.regs[REG_RAX] = 0xfedcba9876543210;
+		memcpy(fake.mmio, "\x81\x92\xa3\xb4\xc5\xd6\xe7\xf8", 8);
+		place(CODE, cases[i].bytes, cases[i].length);
+		assert_true(fast(FAKE_MMIO, cases[i].write ? TDP_WRITE : TDP_READ));
+		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + cases[i].length);
+		assert_int_equal(fake.last_mmio_size, cases[i].size);
+		memcpy(&got, fake.mmio, cases[i].size);
+		assert_int_equal(cases[i].write ? got : fake.vcpu.regs[REG_RAX], cases[i].rax);
 	}
 }
 
@@ -249,15 +307,17 @@ static void the_rest_is_left_alone(void **state)
 		u8 bytes[8];
 		const char *why;
 	} cases[] = {
-		{ { 0x66, 0x8b, 0x03 }, "a prefix" },
-		{ { 0x8a, 0x03 }, "a byte" },
+		{ { 0x3e, 0x8b, 0x03 }, "a segment" },
+		{ { 0x0a, 0x03 }, "no MOV" },
+		{ { 0x0f, 0xaf, 0x03 }, "nor that" },
+		{ { 0x66, 0x67, 0x66, 0x67, 0x66, 0x67, 0x8b, 0x03 }, "too many prefixes" },
 		{ { 0x8b, 0xc3 }, "no memory" },
 		{ { 0x8b, 0x24, 0x03 }, "RSP, which may not be in regs[]" },
 		{ { 0x8b, 0x04, 0x24 }, "RSP as base" },
-		{ { 0x8b, 0x05, 0, 0, 0, 0 }, "relative to RIP" },
 		{ { 0x48, 0x67, 0x8b, 0x03 }, "a REX prefix that does not count" },
-		{ { 0x67, 0x67, 0x8b, 0x03 }, "the prefix twice" },
 		{ { 0xc7, 0x0b, 1, 2, 3, 4 }, "no MOV: C7 /1" },
+		{ { 0xc6, 0x3b, 1 }, "no MOV: C6 /7" },
+		{ { 0x88, 0x63, 0 }, "a write where a read was reported" },
 		{ { 0x8b, 0x43, 4 }, "another address than that of the fault" },
 		{ { 0x89, 0x03 }, "a write where a read was reported" },
 	};
@@ -352,6 +412,158 @@ static void code_of_16_bits_is_not_taken(void **state)
 	fake.vcpu.regs[REG_RBX] = fake.vcpu.regs[REG_RDI] = FAKE_MMIO;
 	assert_false(fast(FAKE_MMIO, TDP_READ));
 	assert_int_equal(fake.mmio_reads, 0);
+}
+
+/* --- what is remembered is compared anew --- */
+
+enum { OTHER_CODE = 0x111000, OTHER_TABLES = 0x130000 };
+
+static bool load_to(unsigned reg, u64 rip)
+{
+	bool taken;
+
+	fake.vcpu.regs[REG_RAX] = fake.vcpu.regs[REG_RCX] = fake.vcpu.regs[REG_RDX] = 0;
+	fake.vcpu.regs[REG_RBX] = DEVICE;
+	memcpy(fake.mmio, "\x11\x22\x33\x44", 4);
+	vcpu_reg_write(&fake.vcpu, REG_RIP, rip);
+	fake.vcpu.exit_rip = rip;
+	fake_forget();
+	taken = fast(FAKE_MMIO, TDP_READ);
+	assert_int_equal(fake.vcpu.regs[reg], taken ? 0x44332211 : 0);
+	return taken;
+}
+
+/* The guest changes its code, from one register of the destination to another. */
+static void changed_code_is_decoded_anew(void **state)
+{
+	static const u8 mov_to[][3] = { [REG_RAX] = { 0x8b, 0x43, 0 }, [REG_RCX] = { 0x8b, 0x4b, 0 }, [REG_RDX] = { 0x8b, 0x53, 0 } };
+
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned reg = (unsigned)(fake_random(&seed) % 3);
+
+		memcpy(fake.ram + CODE, mov_to[reg], 3);
+		assert_true(load_to(reg, CODE));
+	}
+	/* Each of the 15 bytes counts: here the immediate's last one, behind an address of 4 bytes. */
+	for (u8 last = 1; last < 100; last += 7) {
+		u8 mov[] = { 0x67, 0x48, 0xc7, 0x84, 0x23, 0, 0, 0, 0, 1, 2, 3, last };
+
+		mov[4] = 0x0b;			/* [rbx + rcx + disp32] */
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		fake.vcpu.regs[REG_RCX] = 0;
+		place(CODE, mov, sizeof(mov));
+		assert_true(fast(FAKE_MMIO, TDP_WRITE));
+		assert_int_equal(fake.mmio[3], last);
+		assert_int_equal(vcpu_reg_read(&fake.vcpu, REG_RIP), CODE + sizeof(mov));
+	}
+}
+
+/* The same linear address leads to other code, by another entry of each level, by a large page, by another CR3. */
+static void changed_tables_are_walked_anew(void **state)
+{
+	static const u64 tables[] = { PML4, PDPT, PD, PT };
+
+	memcpy(fake.ram + CODE, "\x8b\x43\x00", 3);
+	memcpy(fake.ram + OTHER_CODE, "\x8b\x4b\x00", 3);
+	for (unsigned level = 0; level < 4; level++) {
+		long_mode();
+		assert_true(load_to(REG_RAX, CODE));
+		/* A copy of the tables below, whose last one maps the other code. */
+		for (unsigned i = level + 1; i < 4; i++) {
+			memcpy(fake.ram + OTHER_TABLES + i * PAGE_SIZE, fake.ram + tables[i], PAGE_SIZE);
+			if (i > level + 1)
+				*entry(OTHER_TABLES + (i - 1) * PAGE_SIZE, 0) = (OTHER_TABLES + i * PAGE_SIZE) | ALL;
+		}
+		if (level < 3) {
+			*entry(OTHER_TABLES + 3 * PAGE_SIZE, CODE / PAGE_SIZE) = OTHER_CODE | ALL;
+			*entry(tables[level], 0) = (OTHER_TABLES + (level + 1) * PAGE_SIZE) | ALL;
+		} else {
+			*entry(PT, CODE / PAGE_SIZE) = OTHER_CODE | ALL;
+		}
+		assert_true(load_to(REG_RCX, CODE));
+		/* No code at all: nothing that the slow path is not asked about. */
+		*entry(tables[level], level == 3 ? CODE / PAGE_SIZE : 0) &= ~(u64)PTE_PRESENT;
+		assert_false(load_to(REG_RCX, CODE));
+	}
+	long_mode();
+	assert_true(load_to(REG_RAX, CODE));
+	memcpy(fake.ram + OTHER_TABLES, fake.ram + PML4, PAGE_SIZE);
+	*entry(OTHER_TABLES, 0) = 0;
+	fake.controls[CTL_CR3] = OTHER_TABLES;
+	assert_false(load_to(REG_RAX, CODE));
+	*entry(OTHER_TABLES, 0) = PDPT | ALL;			/* another process with the same kernel */
+	assert_true(load_to(REG_RAX, CODE));
+	fake.controls[CTL_CR3] = FAKE_RAM_SIZE;			/* no tables at all */
+	assert_false(load_to(REG_RAX, CODE));
+	fake.controls[CTL_CR3] = PML4;
+	assert_true(load_to(REG_RAX, CODE));
+	*entry(PD, 0) = ALL | PTE_LARGE;
+	assert_true(load_to(REG_RAX, CODE));
+	*entry(PD, 0) = MIB(2) | ALL | PTE_LARGE;		/* beyond the RAM */
+	assert_false(load_to(REG_RAX, CODE));
+}
+
+/* In 32-bit code 48h is DEC EAX, and no REX prefix. */
+static void another_mode_is_decoded_anew(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		long_mode();
+		memcpy(fake.mmio, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+		fake.vcpu.regs[REG_RBX] = DEVICE;
+		place(CODE, "\x48\x8b\x03", 3);
+		assert_true(fast(FAKE_MMIO, TDP_READ));
+		assert_int_equal(fake.vcpu.regs[REG_RAX], 0x8877665544332211);
+		flat_mode();
+		fake.vcpu.regs[REG_RBX] = FAKE_MMIO;
+		place(CODE, "\x48\x8b\x03", 3);
+		assert_false(fast(FAKE_MMIO, TDP_READ));
+	}
+}
+
+/* More instructions than are remembered, at addresses that differ in few bits. */
+static void many_instructions(void **state)
+{
+	for (unsigned i = 0; i < 3 * 200; i++) {
+		unsigned reg = i / 7 % 3;
+		u64 rip = CODE + i % 200 * 16;
+
+		memcpy(fake.ram + rip, reg == REG_RAX ? "\x8b\x43\x00" : reg == REG_RCX ? "\x8b\x4b\x00" : "\x8b\x53\x00", 3);
+		assert_true(load_to(reg, rip));
+	}
+}
+
+/* The last 15 bytes of a page, and 32-bit paging, are the slow path's: again and again. */
+static void what_is_not_found_takes_no_place(void **state)
+{
+	u8 before[sizeof(memory)];
+
+	for (unsigned i = 0; i < 16; i++) {
+		memcpy(fake.ram + CODE + i * 16, "\x8b\x43\x00", 3);
+		assert_true(load_to(REG_RAX, CODE + i * 16));
+	}
+	memcpy(before, memory, sizeof(memory));
+	memcpy(fake.ram + CODE + PAGE_SIZE - 14, "\x8b\x43\x00", 3);
+	assert_false(load_to(REG_RAX, CODE + PAGE_SIZE - 14));
+	fake.controls[CTL_EFER] = 0;
+	assert_false(load_to(REG_RAX, CODE));
+	assert_memory_equal(memory, before, sizeof(memory));
+}
+
+static void damaged_memory_is_not_read(void **state)
+{
+	memcpy(fake.ram + CODE, "\x8b\x43\x00", 3);
+	assert_true(load_to(REG_RAX, CODE));
+	fake.vm.mem.damaged_count = 1;
+	assert_false(load_to(REG_RAX, CODE));
+}
+
+static void without_memory_the_slow_path_does_it(void **state)
+{
+	memcpy(fake.ram + CODE, "\x8b\x43\x00", 3);
+	no_memory = true;
+	assert_false(load_to(REG_RAX, CODE));
+	no_memory = false;
+	assert_true(load_to(REG_RAX, CODE));
 }
 
 static void large_pages(void **state)
@@ -464,15 +676,17 @@ static void each_bit_of_an_address_counts(void **state)
 /* Random instructions, mostly of the supported forms, with random registers: both ways agree. */
 static void both_ways_agree(void **state)
 {
-	static const u8 opcodes[] = { 0x8b, 0x89, 0xc7 };
-	unsigned taken = 0;
+	static const u16 opcodes[] = {
+		0x8b, 0x89, 0xc7, 0x8a, 0x88, 0xc6, 0xa0, 0xa1, 0xa2, 0xa3, 0x0fb6, 0x0fb7, 0x0fbe, 0x0fbf,
+	};
+	unsigned taken = 0, of_each[ARRAY_SIZE(opcodes)] = { 0 };
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		u64 before[REG_COUNT], after[REG_COUNT], rip = CODE + fake_random(&seed) % 64;
 		u64 gpa = FAKE_MMIO + fake_random(&seed) % PAGE_SIZE;
 		struct tdp_fault fault = { .gpa = gpa, .access = fake_random(&seed) & 1, .what = "test" };
 		u8 bytes[INSN_MAX_LENGTH], window[32];
-		unsigned at = 0;
+		unsigned at = 0, which = (unsigned)fake_random(&seed) % ARRAY_SIZE(opcodes);
 		bool done;
 
 		if (round % 3)
@@ -481,13 +695,29 @@ static void both_ways_agree(void **state)
 			flat_mode();
 		for (unsigned i = 0; i < sizeof(bytes); i++)
 			bytes[i] = (u8)fake_random(&seed);
+		if (round % 7 == 0)
+			bytes[at++] = 0x66;
+		if (round % 11 == 0)
+			bytes[at++] = 0x67;
 		if (round & 1)
 			bytes[at++] = 0x40 | (bytes[0] & 15);
-		bytes[at++] = opcodes[fake_random(&seed) % 3];
+		if (opcodes[which] >> 8)
+			bytes[at++] = 0x0f;
+		bytes[at++] = (u8)opcodes[which];
+		if ((opcodes[which] & 0xfc) == 0xa0) {
+			u64 address = (round % 3 ? DEVICE : FAKE_MMIO) + (gpa & ~PAGE_MASK);
+
+			memcpy(bytes + at, &address, 8);
+		} else if (round % 13 == 0) {
+			s32 displacement = (s32)(DEVICE + (gpa & ~PAGE_MASK) - rip - at - 5);
+
+			bytes[at] = 5;
+			memcpy(bytes + at + 1, &displacement, 4);
+		}
 		/* With any register as the base, the operand's offset in its page is right. */
 		for (unsigned i = 0; i < 16; i++)
 			fake.vcpu.regs[i] = (round % 3 ? DEVICE : FAKE_MMIO) + (gpa & ~PAGE_MASK);
-		if (round % 5)
+		if (round % 5 && round % 13 && (opcodes[which] & 0xfc) != 0xa0)
 			bytes[at] &= 0x3f;	/* no displacement */
 		for (unsigned i = 0; i < sizeof(window); i++)
 			fake.mmio[(gpa - FAKE_MMIO) + i] = (u8)fake_random(&seed);
@@ -502,6 +732,7 @@ static void both_ways_agree(void **state)
 			continue;
 		}
 		taken++;
+		of_each[which]++;
 		assert_int_equal(fake.instructions_done, 1);
 		memcpy(after, fake.vcpu.regs, sizeof(after));
 		for (unsigned i = 0; i < sizeof(window); i++) {
@@ -518,12 +749,15 @@ static void both_ways_agree(void **state)
 		assert_memory_equal(window, fake.mmio + (gpa - FAKE_MMIO), sizeof(window));
 	}
 	assert_true(taken > ROUNDS / 20);
+	for (unsigned i = 0; i < ARRAY_SIZE(opcodes); i++)
+		assert_true(of_each[i] > ROUNDS / 1000);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(plain_accesses_are_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_register_has_its_place_in_the_operand, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_index_without_a_base, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_address_in_32_bit_code, setup, teardown),
@@ -531,6 +765,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(addresses_that_are_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(causes_that_are_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_of_16_bits_is_not_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(changed_code_is_decoded_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(changed_tables_are_walked_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_mode_is_decoded_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_instructions, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_not_found_takes_no_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_memory_is_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_memory_the_slow_path_does_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_that_is_in_plain_ram, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_that_are_in_plain_ram, setup, teardown),

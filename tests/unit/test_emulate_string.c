@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* String instructions: ports and memory, faults between iterations, bounds. */
 /* link: core/emulate/watch.c */
-/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
+/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/saved_state.c core/emulate/by_hand.c */
+/* link: arch/fault/native_run.asm */
 /* link: tests/unit/fake_native.c */
 /* link: core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c lib/insn.c */
@@ -68,6 +69,23 @@ static void test_string_addresses_wrap_at_16_bits(void **state)
 	assert_int_equal(fake.ram[0], 0x42);
 	assert_int_equal(get(REG_RDI), 0x123456789abc0001ull);
 	assert_int_equal(get(REG_RCX), 0x56789abcdef00000ull);
+}
+
+/* What is done at once ends with the page, with what the segment has, and with RAM. */
+static void test_ports_at_once_end_where_the_memory_does(void **state)
+{
+	PLACE(CODE, 0xf3, 0x6e);			/* REP OUTSB, over the end of a page */
+	for (unsigned i = 0; i < 16; i++)
+		fake.ram[DATA + 0xff8 + i] = (u8)(0x20 + i);
+	set(REG_RSI, DATA + 0xff8);
+	set(REG_RCX, 16);
+	string_io(false, 1);
+	expect_done(CODE + 2);
+	assert_int_equal(fake.port_writes, 16);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(fake.port_written[i], 0x20 + i);
+	assert_int_equal(get(REG_RSI), DATA + 0x1008);
+	assert_int_equal(get(REG_RCX), 0);
 }
 
 static void test_rep_of_nothing(void **state)
@@ -296,6 +314,7 @@ int main(void)
 		TEST(test_ins),
 		TEST(test_outs_downwards_with_a_segment),
 		TEST(test_string_addresses_wrap_at_16_bits),
+		TEST(test_ports_at_once_end_where_the_memory_does),
 		TEST(test_rep_of_nothing),
 		TEST(test_slow_ports_are_left_in_time),
 		TEST(test_fault_in_the_middle),

@@ -3,9 +3,9 @@
  * The order of the enter-guest loop, tested with an operations table that only records its calls. Each
  * letter of the record is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
  * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, t
- * timers run, L translations flushed, U start-up signals served.
+ * timers run, e the wait after an early one, L translations flushed, U start-up signals served.
  */
-/* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c */
+/* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,6 +105,23 @@ bool startup_serve(struct vcpu *v)
 	return startup_resets;
 }
 
+static u32 request_by_work;
+
+void work_serve(struct vcpu *v)
+{
+	note('w');
+	if (request_by_work)
+		vcpu_request(v, request_by_work);
+	request_by_work = 0;
+}
+
+void work_resume(struct vcpu *v)
+{
+	note('o');
+	v->work.timer.armed = false;
+	vcpu_request(v, REQ_WORK);
+}
+
 static void fake_flush_tlb(struct vcpu *v) { note('L'); }
 static void fake_irq_window(struct vcpu *v, bool on) { irq_window_on = on; }
 static void fake_nmi_window(struct vcpu *v, bool on) { nmi_window_on = on; }
@@ -177,7 +194,7 @@ static int fake_acknowledge(void *vlapic, bool *more)
 	return vector;
 }
 
-static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .acknowledge = fake_acknowledge };
+static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .wakes = fake_pending, .acknowledge = fake_acknowledge };
 
 /* --- what the loop needs of the rest --- */
 
@@ -208,7 +225,9 @@ static u64 exits_of(unsigned kind)
 	return vcpu.statistics.by_kind[kind] ? statistics_exits(vcpu.statistics.by_kind[kind]) : 0;
 }
 
-void vtimer_run_expired(struct vcpu *v, u64 now)
+static bool timer_fires_early;
+
+bool vtimer_run(struct vcpu *v, u64 now)
 {
 	note('t');
 	v->timer_deadline = VTIMER_NEVER;
@@ -218,7 +237,20 @@ void vtimer_run_expired(struct vcpu *v, u64 now)
 	}
 	if (request_by_timer)
 		vcpu_request(v, request_by_timer);
+	v->wait.until = timer_fires_early ? now + 100 : 0;
+	return true;
 }
+
+/* Right before the entry: nothing is left to be chosen. */
+void advance_wait(struct vcpu *v)
+{
+	assert_int_not_equal(v->wait.until, 0);
+	assert_false(vcpu_requested(v));
+	note('e');
+	v->wait.until = 0;
+}
+
+static u32 apic_page[PAGE_SIZE / sizeof(u32)];
 
 static int set_up(void **state)
 {
@@ -232,6 +264,8 @@ static int set_up(void **state)
 	home_reset();
 	vcpu.cpu = &home;
 	vcpu.ops = &fake_ops;
+	vcpu.choose_event = event_inject;
+	vcpu.vlapic = apic_page;
 	vcpu.regs_available = REGS_LAZY;
 	vcpu.timer_deadline = VTIMER_NEVER;
 	runs = 0;
@@ -248,8 +282,10 @@ static int set_up(void **state)
 	handling_time = 0;
 	request_by_timer = 0;
 	irq_by_timer = 0;
+	timer_fires_early = false;
 	irq_while_asked = irq_while_acknowledged = -1;
 	halts = startup_resets = false;
+	request_by_work = 0;
 	injected = (struct event){ .type = EVENT_NONE };
 	log_set_level(LOG_ERROR);
 	return 0;
@@ -340,6 +376,28 @@ static void a_timers_interrupt_enters_at_once(void **state)
 	assert_string_equal(diary, "tIRWH");
 	assert_int_equal(injected.vector, 0x31);
 	assert_int_equal(vcpu.requests, 0);
+}
+
+/* If it has fired early, all that is to be done before the entry is done before the wait. */
+static void after_an_early_timer_the_entry_waits(void **state)
+{
+	irq_by_timer = 0x31;
+	timer_fires_early = true;
+	vcpu_request(&vcpu, REQ_TIMER);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "tIeRWH");
+	assert_int_equal(vcpu.requests, 0);
+}
+
+/* Then the scheduler sees to it: see run() there. */
+static void who_is_not_entered_waits_later(void **state)
+{
+	timer_fires_early = true;
+	request_by_timer = REQ_RESCHED;
+	vcpu_request(&vcpu, REQ_TIMER);
+	assert_false(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "t");
+	assert_int_not_equal(vcpu.wait.until, 0);
 }
 
 /* Without REQ_EVENT nothing has changed since the last choice. */
@@ -597,6 +655,73 @@ static void a_halted_vcpu_is_not_entered(void **state)
 	assert_string_equal(diary, "");
 }
 
+/* Work comes before timers, which may have expired meanwhile, and the guest is entered after it without another exit. */
+static void work_is_done_before_the_entry(void **state)
+{
+	vcpu_request(&vcpu, REQ_WORK);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "wtRWH");
+	assert_int_equal(vcpu.requests, 0);
+	assert_int_equal(vcpu.forced_exits, 0);
+}
+
+static void what_is_requested_during_the_work(void **state)
+{
+	vcpu_request(&vcpu, REQ_WORK);
+	request_by_work = REQ_NMI | REQ_FLUSH_TLB;
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "wLtIRWH");
+	assert_int_equal(injected.type, EVENT_NMI);
+	memset(diary, 0, sizeof(diary));
+	vcpu_request(&vcpu, REQ_WORK);
+	request_by_work = REQ_RESCHED;
+	assert_false(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "wt");
+}
+
+static void the_scheduler_comes_before_work(void **state)
+{
+	vcpu_request(&vcpu, REQ_WORK | REQ_RESCHED);
+	assert_false(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "");
+	assert_int_equal(vcpu.requests, REQ_WORK);
+}
+
+static void the_work_of_a_paused_vm_stays(void **state)
+{
+	vm.state = VM_PAUSED;
+	vcpu_request(&vcpu, REQ_WORK);
+	assert_false(vcpu_enter_guest(&vcpu));
+	assert_string_equal(diary, "");
+	assert_int_equal(vcpu.requests, REQ_WORK);
+	vm.state = VM_ENDED;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_string_equal(diary, "");
+}
+
+static void a_halted_vcpu_does_work(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	vcpu_request(&vcpu, REQ_WORK);
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "wt");
+	/* Work that waits for the guest to have had its time does not do so any longer. */
+	memset(diary, 0, sizeof(diary));
+	vcpu.work.timer.armed = true;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_HALTED);
+	assert_string_equal(diary, "o");
+	assert_int_equal(vcpu.requests, REQ_WORK);
+	/* Unless the guest goes on. */
+	memset(diary, 0, sizeof(diary));
+	vcpu.requests = REQ_EVENT;
+	vcpu.work.timer.armed = true;
+	pending_irq = 0x31;
+	results[0] = EXIT_FASTPATH_ENTRY_FAILED;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_string_equal(diary, "IRWXDFT");
+}
+
 static void a_halted_vcpu_is_woken_by_its_timer(void **state)
 {
 	vcpu.activity = VCPU_HALTED;
@@ -609,6 +734,18 @@ static void a_halted_vcpu_is_woken_by_its_timer(void **state)
 	assert_string_equal(diary, "tIRWXDFT");
 	assert_int_equal(injected.vector, 0x20);
 	assert_int_equal(vcpu.activity, VCPU_RUNNING);
+}
+
+static void a_halted_vcpu_is_woken_by_an_early_timer_and_waits(void **state)
+{
+	vcpu.activity = VCPU_HALTED;
+	vcpu.halt_if = vcpu.halt_nmi = true;
+	vcpu_request(&vcpu, REQ_TIMER);
+	results[0] = EXIT_FASTPATH_ENTRY_FAILED;	/* ends the slice after one entry */
+	irq_by_timer = 0x20;
+	timer_fires_early = true;
+	assert_int_equal(vcpu_run_slice(&vcpu), VCPU_STOPPED_LEFT);
+	assert_string_equal(diary, "tIeRWXDFT");
 }
 
 static void a_halted_vcpu_is_woken_by_an_nmi_of_another_cpu(void **state)
@@ -866,6 +1003,8 @@ int main(void)
 		cmocka_unit_test_setup(host_timer_is_armed_only_without_a_deadline_in_hardware, set_up),
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
 		cmocka_unit_test_setup(a_timers_interrupt_enters_at_once, set_up),
+		cmocka_unit_test_setup(after_an_early_timer_the_entry_waits, set_up),
+		cmocka_unit_test_setup(who_is_not_entered_waits_later, set_up),
 		cmocka_unit_test_setup(nothing_is_chosen_without_a_request, set_up),
 		cmocka_unit_test_setup(passed_deadline_runs_its_timer_without_another_exit, set_up),
 		cmocka_unit_test_setup(stop_ends_the_vm_without_an_entry, set_up),
@@ -886,7 +1025,13 @@ int main(void)
 		cmocka_unit_test_setup(pairs_of_faults_follow_the_manual, set_up),
 		cmocka_unit_test_setup(fault_in_a_double_fault_is_a_triple_fault, set_up),
 		cmocka_unit_test_setup(a_halted_vcpu_is_not_entered, set_up),
+		cmocka_unit_test_setup(work_is_done_before_the_entry, set_up),
+		cmocka_unit_test_setup(what_is_requested_during_the_work, set_up),
+		cmocka_unit_test_setup(the_scheduler_comes_before_work, set_up),
+		cmocka_unit_test_setup(the_work_of_a_paused_vm_stays, set_up),
+		cmocka_unit_test_setup(a_halted_vcpu_does_work, set_up),
 		cmocka_unit_test_setup(a_halted_vcpu_is_woken_by_its_timer, set_up),
+		cmocka_unit_test_setup(a_halted_vcpu_is_woken_by_an_early_timer_and_waits, set_up),
 		cmocka_unit_test_setup(a_halted_vcpu_is_woken_by_an_nmi_of_another_cpu, set_up),
 		cmocka_unit_test_setup(a_slice_goes_on_until_the_guest_halts, set_up),
 		cmocka_unit_test_setup(the_scheduler_is_asked_before_the_entry, set_up),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The option check=entries: what is counted and reported, and that nothing is without it. */
-/* link: core/vm_log.c lib/log.c */
+/* link: core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
 /* For the function that its option calls. */

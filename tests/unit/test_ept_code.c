@@ -46,9 +46,9 @@ struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 	return (struct cpuid_regs){ .edx = leaf == 7 && has_capabilities ? BIT(29) : 0 };
 }
 
-struct tdp_format ept_format(const struct vm *v)
+void ept_format(const struct vm *v, struct tdp_format *format)
 {
-	return (struct tdp_format){ .large_bits = v->tdp_reserve ? 0x33 : 0x37 };
+	*format = (struct tdp_format){ .large_bits = v->tdp_reserve ? 0x33 : 0x37 };
 }
 
 int tdp_split(struct vm *v, const struct tdp_format *format, gpa_t gpa)

@@ -96,6 +96,10 @@ static void nmi_window(struct vcpu *v, bool on)
 		v->events.nmi_window = false;
 }
 
+static u8 taken_by_l1;
+static bool takes_exception(struct vcpu *v, u8 vector, u32 error_code) { return vector == taken_by_l1; }
+static void triple_fault(struct vcpu *v) { ended = VM_END_TRIPLE_FAULT; }
+
 static int irq_pending(void *vlapic) { return pending; }
 
 static int irq_acknowledge(void *vlapic, bool *more)
@@ -107,14 +111,20 @@ static int irq_acknowledge(void *vlapic, bool *more)
 	return vector;
 }
 
+static u32 apic_page[PAGE_SIZE / sizeof(u32)];	/* TPR is at 80h */
+static unsigned apic_entries;
+static void apic_entry(struct vcpu *v) { apic_entries++; }
+
 static int setup(void **state)
 {
 	static const struct vcpu_ops ops = {
 		.dump = dump, .control_get = control_get, .control_set = control_set, .inject = inject,
 		.interrupt_blocked = is_irq_blocked, .nmi_blocked = is_nmi_blocked,
 		.interrupt_window = irq_window, .nmi_window = nmi_window,
+		.nested_takes_exception = takes_exception, .nested_triple_fault = triple_fault,
+		.apic_entry = apic_entry,
 	};
-	static const struct irqchip_ops irqchip = { .pending = irq_pending, .acknowledge = irq_acknowledge };
+	static const struct irqchip_ops irqchip = { .pending = irq_pending, .wakes = irq_pending, .acknowledge = irq_acknowledge };
 
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
@@ -123,6 +133,9 @@ static int setup(void **state)
 	vm.irqchip = &irqchip;
 	vcpu.vm = &vm;
 	vcpu.ops = &ops;
+	memset(apic_page, 0, sizeof(apic_page));
+	vcpu.vlapic = apic_page;
+	apic_entries = 0;
 	vcpu.regs[REG_RFLAGS] = RFLAGS_FIXED;
 	vcpu.regs_available = BIT(REG_RFLAGS);
 	controls[CTL_CR0] = CR0_PE;
@@ -467,6 +480,30 @@ static void a_wake_up_ends_a_halt_for_good(void **state)
 	assert_int_equal(revived, 1);
 }
 
+/* APM vol. 2, "Exception Intercepts"; SDM, "Exceptions, Exits": the second one of a pair exits before the pair counts. */
+static void a_hypervisor_gets_the_second_exception_of_a_pair(void **state)
+{
+	static const u8 first[] = { X86_GP, X86_DF };
+
+	vcpu.l2_runs = true;
+	taken_by_l1 = X86_NP;
+	for (unsigned i = 0; i < sizeof(first); i++) {
+		vcpu.events.exception.type = EVENT_NONE;
+		vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = first[i] };
+		event_raise_error(&vcpu, X86_NP, 0x18);
+		assert_int_equal(vcpu.events.exception.vector, X86_NP);
+		assert_int_equal(vcpu.events.exception.error_code, 0x18);
+	}
+	assert_int_equal(ended, VM_END_NONE);
+	taken_by_l1 = X86_UD;
+	vcpu.events.exception.type = EVENT_NONE;
+	vcpu.events.reinject = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_GP };
+	event_raise_error(&vcpu, X86_NP, 0x18);
+	assert_int_equal(vcpu.events.exception.vector, X86_DF);
+	event_raise_error(&vcpu, X86_NP, 0x18);
+	assert_int_equal(ended, VM_END_TRIPLE_FAULT);
+}
+
 /* An NMI while the NMI handler has halted: nothing but a reset ends that. */
 static void an_nmi_that_is_blocked_leaves_it_halted_for_good(void **state)
 {
@@ -478,9 +515,39 @@ static void an_nmi_that_is_blocked_leaves_it_halted_for_good(void **state)
 	halted(true, false);
 	event_queue_nmi(&vcpu);
 	assert_int_equal(for_good, 1);
+	halted(false, false);
+	vcpu.l2_runs = true;
+	event_queue_nmi(&vcpu);
+	assert_int_equal(for_good, 1);		/* L1's preemption timer ends it */
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
+
+/* The vendor looks what TPR holds back while it may hold back something, or did when it last looked; for L1's APIC only. */
+static void the_vendor_watches_tpr(void **state)
+{
+	static const struct {
+		enum apic_hardware hardware;
+		u32 tpr;
+		bool watched, l2;
+		unsigned entries;
+	} rows[] = {
+		{ APIC_TPR, 0, false, false, 0 }, { APIC_TPR, 0xf, false, false, 0 }, { APIC_TPR, 0x10, false, false, 1 },
+		{ APIC_TPR, 0xff, false, false, 1 }, { APIC_TPR, 0, true, false, 1 }, { APIC_TPR, 0xff, true, true, 0 },
+		{ APIC_BY_SOFTWARE, 0xff, false, false, 0 },
+	};
+	bool waiting;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(state);
+		vm.apic_hardware = rows[i].hardware;
+		apic_page[0x80 / sizeof(u32)] = rows[i].tpr;
+		vcpu.tpr_watched = rows[i].watched;
+		vcpu.l2_runs = rows[i].l2;
+		entry(&waiting);
+		assert_int_equal(apic_entries, rows[i].entries);
+	}
+}
 
 int main(void)
 {
@@ -494,6 +561,7 @@ int main(void)
 		TEST(a_double_fault_has_no_address),
 		TEST(a_double_fault_in_real_mode_has_no_error_code),
 		TEST(any_exception_in_a_double_fault_ends_the_vm),
+		TEST(a_hypervisor_gets_the_second_exception_of_a_pair),
 		TEST(an_interrupted_interrupt_is_replaced),
 		TEST(an_interrupted_delivery_is_done_again),
 		TEST(one_nmi_is_latched_behind_another),
@@ -505,6 +573,7 @@ int main(void)
 		TEST(a_blocked_interrupt_asks_for_a_window),
 		TEST(an_interrupt_that_is_gone_is_none),
 		TEST(an_interrupt_waits_behind_everything),
+		TEST(the_vendor_watches_tpr),
 		TEST(what_wakes_a_halted_vcpu),
 		TEST(a_wake_up_ends_a_halt_for_good),
 		TEST(an_nmi_that_is_blocked_leaves_it_halted_for_good),

@@ -3,7 +3,7 @@
  * The handlers of exits: registers, the instruction pointer, the faults, and how a VM ends. SDM,
  * "Instruction Set Reference"; "Instructions That Cause VM Exits".
  */
-/* link: core/exit.c core/emulate/tdp_fault.c core/vm_log.c lib/log.c */
+/* link: core/exit.c core/emulate/tdp_fault.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -183,7 +183,25 @@ int control_write_xcr0(struct vcpu *v, u32 index, u64 value)
 
 void emulate_mmio(struct vcpu *v, const struct tdp_fault *f) { mmios++; }
 bool emulate_mmio_fast(struct vcpu *v, const struct tdp_fault *f) { return fast; }
-bool guest_is_ram(const struct vm *v, gpa_t gpa, u64 size) { assert_int_equal(size, 1); return ram; }
+static bool explained;		/* another CPU has changed the tables */
+static const struct guest_damage damage = { 0x123456000, 3, 4 }, *damage_there;
+static unsigned damaged_accesses;
+
+bool guest_mem_has(const struct vm *v, gpa_t gpa) { return ram; }
+const struct guest_damage *guest_mem_damage_at(const struct vm *v, gpa_t gpa) { return damage_there; }
+
+bool tdp_change_explains(const struct vm *v, gpa_t gpa, bool write)
+{
+	assert_int_equal(gpa, 0x123456789);
+	return explained && !write;
+}
+
+void exit_damaged_memory(struct vcpu *v, gpa_t gpa, const struct guest_damage *d)
+{
+	assert_int_equal(gpa, 0x123456789);
+	assert_ptr_equal(d, &damage);
+	damaged_accesses++;
+}
 void trace_print(const struct vm *v, unsigned records)
 {
 	assert_int_equal(vm.state, VM_RUNNING);
@@ -385,6 +403,34 @@ static void no_hypercall_without_a_hypervisor(void **state)
 	assert_fault(6, false);
 }
 
+static unsigned own_vmcalls;
+
+static void own_vmcall(struct vcpu *v)
+{
+	own_vmcalls++;
+}
+
+/* A hypervisor's processor has the instruction, which without hypercalls is its own. */
+static void a_hypercall_of_a_hypervisor(void **state)
+{
+	struct vcpu_ops with = ops;
+
+	own_vmcalls = 0;
+	with.nested_hypercall = own_vmcall;
+	vcpu.ops = &with;
+	config.hypervisor = HYPERVISOR_NONE;
+	exit_vmcall(&vcpu);
+	assert_fault(6, false);
+	vm.l2_ops = &ops;
+	exit_vmcall(&vcpu);
+	assert_int_equal(own_vmcalls, 1);
+	config.hypervisor = HYPERVISOR_LAMINA;
+	exit_vmcall(&vcpu);
+	assert_int_equal(own_vmcalls, 1);
+	assert_skipped();
+	vm.l2_ops = NULL;
+}
+
 /* SDM, "MS-DOS Compatibility Sub-Mode": IRQ 13, and the instruction is not over. */
 static void a_floating_point_error_is_irq_13(void **state)
 {
@@ -463,7 +509,6 @@ static void code_in_ram_is_made_executable(void **state)
 	} cases[] = {
 		{ true, 0, true, false }, { true, -ENOMEM, true, true }, { true, -ENOENT, true, true },
 		{ false, 0, true, true },
-		{ true, 0, false, false },	/* a page that a machine check has damaged: fetching it raises one again */
 		{ true, -ENOENT, false, true },
 	};
 	const struct tdp_fault f = { 0x123456789, TDP_FETCH, false, "EPT violation" };
@@ -483,6 +528,44 @@ static void code_in_ram_is_made_executable(void **state)
 		assert_int_equal(mmios, 0);
 		assert_int_equal(skips, 0);
 	}
+}
+
+/* Whatever the access is; only a forbidden write is still one. */
+static void what_has_changed_meanwhile_is_tried_again(void **state)
+{
+	struct tdp_fault f = { 0x123456789, TDP_READ, false, "EPT violation" };
+
+	ram = explained = true;
+	exit_tdp_fault(&vcpu, &f);
+	f.walk = true;
+	exit_tdp_fault(&vcpu, &f);
+	ram = f.walk = false;
+	f.access = TDP_FETCH;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(mmios + skips + damaged_accesses, 0);
+	ram = true;
+	f.access = TDP_WRITE;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(vm.end, VM_END_ERROR);
+	explained = false;
+}
+
+static void damaged_memory_raises_a_machine_check(void **state)
+{
+	struct tdp_fault f = { 0x123456789, TDP_READ, false, "EPT violation" };
+
+	ram = explained = true;
+	damage_there = &damage;
+	damaged_accesses = 0;
+	exit_tdp_fault(&vcpu, &f);
+	f.access = TDP_FETCH;
+	exit_tdp_fault(&vcpu, &f);
+	assert_int_equal(damaged_accesses, 2);
+	assert_int_equal(mmios + skips, 0);
+	assert_int_equal(vm.state, VM_RUNNING);
+	explained = false;
+	damage_there = NULL;
 }
 
 static void what_cannot_be_emulated_ends_the_vm(void **state)
@@ -616,6 +699,7 @@ int main(void)
 		TEST(hlt_with_interrupts_off),
 		TEST(xsetbv),
 		TEST(a_hypercalls_result_is_in_rax), TEST(no_hypercall_without_a_hypervisor),
+		TEST(a_hypercall_of_a_hypervisor),
 		TEST(a_floating_point_error_is_irq_13),
 		TEST(a_spinning_guest_asks_for_the_scheduler),
 		TEST(instructions_without_effect_or_use),
@@ -623,6 +707,8 @@ int main(void)
 		TEST(triple_fault),
 		TEST(accesses_without_ram_are_emulated),
 		TEST(code_in_ram_is_made_executable),
+		TEST(what_has_changed_meanwhile_is_tried_again),
+		TEST(damaged_memory_raises_a_machine_check),
 		TEST(what_cannot_be_emulated_ends_the_vm),
 		TEST(mov_to_control_registers),
 		TEST(mov_from_control_registers),

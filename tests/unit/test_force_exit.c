@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A forced exit by a self-IPI: it is pending before the entry, or the wait ends and one line says so. */
-/* link: core/force_exit.c core/vm_log.c lib/log.c */
+/* link: core/force_exit.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

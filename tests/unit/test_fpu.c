@@ -196,6 +196,35 @@ static void the_mask_is_the_hosts(void **unused)
 	free(state.image);
 }
 
+/*
+ * Of a vCPU that is loaded, whose XCR0 may hide components that are in use: SSE's without any XSETBV, for XCR0 is 1
+ * after a reset and does not disable the instructions. "Standard Form of XRSTOR": #GP for a bit of XSTATE_BV that is
+ * not in XCR0.
+ */
+static void a_copy_is_put_back_by_the_hosts_mask(void **unused)
+{
+	struct fpu_state state = new_state();
+
+	write_registers(0x77);
+	fpu_copy(&state);
+	write_registers(0x88);
+	fpu_put_back(&state);
+	expect_registers(0x77);
+	for (unsigned same = 0; same < 2; same++) {
+		fake_cpu.step_count = 0;
+		cpu_features.xstate = same ? xgetbv0() : 5;	/* no value that XCR0 can have */
+		state.xcr0 = 0;
+		fpu_put_back(&state);
+		assert_int_equal(state.xcr0, xgetbv0());
+		assert_int_equal(fake_cpu_writes(), same ? 0 : 2);
+		if (!same) {
+			assert_int_equal(fake_cpu_write(0)->value, 5);
+			assert_int_equal(fake_cpu_write(1)->value, xgetbv0());
+		}
+	}
+	free(state.image);
+}
+
 static void without_xsave_there_is_no_xcr0(void **unused)
 {
 	struct fpu_state state;
@@ -207,6 +236,8 @@ static void without_xsave_there_is_no_xcr0(void **unused)
 	fpu_restore(&state);
 	fpu_save(&state);
 	fpu_restore_initial(&state);
+	fpu_copy(&state);
+	fpu_put_back(&state);
 	assert_int_equal(fake_cpu_count(DO_XSETBV), 0);
 	free(state.image);
 }
@@ -281,7 +312,9 @@ int main(void)
 		fake_cpu_test_setup(vcpus_do_not_see_each_others_registers, set_up),
 		fake_cpu_test_setup(a_power_up_clears_the_registers, set_up),
 		fake_cpu_test_setup(the_mask_is_the_hosts, set_up),
+		fake_cpu_test_setup(a_copy_is_put_back_by_the_hosts_mask, set_up),
 		fake_cpu_test_setup(without_xsave_there_is_no_xcr0, set_up),
+		cmocka_unit_test_setup(a_copy_is_put_back_by_the_hosts_mask, set_up),
 		fake_cpu_test_setup(a_new_image_is_the_initial_configuration, set_up),
 		fake_cpu_test_setup(a_cpu_is_set_up, set_up),
 		fake_cpu_test_setup(components_and_size_follow_cpuid, set_up),

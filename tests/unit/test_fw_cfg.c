@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* QEMU's firmware configuration device: keys, sizes and byte order as its specification has them. */
 /* link: dev/firmware/fw_cfg.c tests/unit/fake_vm.c */
-/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: core/device.c core/io.c core/irqchip.c core/vtimer.c lib/string.c */
 #include "fake_vm.h"
 
 #include <string.h>
 
 #include "dev/firmware/fw_cfg.h"
+#include "lib/errno.h"
 
 #define SELECTOR 0x510
 #define DATA	 0x511
@@ -47,7 +48,7 @@ static void the_numbers(void **state)
 
 	fake_of(vm)->high_ram = GIB(3);
 	vm->vcpu_count = 5;
-	assert_int_equal(fw_cfg_create(vm), 0);
+	assert_non_null(fw_cfg_create(vm));
 	for (unsigned i = 0; i < 4; i++)	/* after power-on the signature is selected */
 		signature[i] = (char)in8(vm, DATA);
 	assert_string_equal(signature, "QEMU");
@@ -90,7 +91,7 @@ static void the_file_of_ram(void **state)
 		u16 key;
 
 		fake_of(vm)->high_ram = high * GIB(2);
-		assert_int_equal(fw_cfg_create(vm), 0);
+		assert_non_null(fw_cfg_create(vm));
 		assert_int_equal(find_file(vm, "etc/e820", &key), high ? 40 : 20);
 		assert_true(key >= 0x20);
 		read_item(vm, key, ranges, sizeof(ranges));
@@ -115,7 +116,7 @@ static void other_accesses_change_nothing(void **state)
 {
 	struct vm *vm = *state;
 
-	assert_int_equal(fw_cfg_create(vm), 0);
+	assert_non_null(fw_cfg_create(vm));
 	out16(vm, SELECTOR, 0);
 	assert_int_equal(in8(vm, DATA), 'Q');
 	out8(vm, SELECTOR, 5);		/* the selector takes 16 bits at once */
@@ -126,12 +127,45 @@ static void other_accesses_change_nothing(void **state)
 	assert_int_equal(number(vm, 0, 4), 0x554d4551);
 }
 
+/* "Firmware Configuration Items": files have keys of their own, from 20h on. */
+static void more_files(void **state)
+{
+	struct vm *vm = *state;
+	struct fw_cfg *fw_cfg = fw_cfg_create(vm);
+	char name[] = "etc/x", long_name[80];
+	u16 key, other;
+
+	for (unsigned i = 0; i < 6; i++) {
+		name[4] = (char)('a' + i);
+		assert_int_equal(fw_cfg_add(fw_cfg, name, "0123456789" + i, 10 - i), 0);
+	}
+	assert_int_equal(fw_cfg_add(fw_cfg, "etc/z", "x", 1), -ENOSPC);
+	assert_int_equal(number(vm, 0x19, 4), 0x08000000);
+	assert_int_equal(find_file(vm, "etc/a", &key), 10);
+	assert_int_equal(number(vm, key, 4), 0x33323130);
+	assert_int_equal(find_file(vm, "etc/f", &other), 5);
+	assert_int_equal(other, key + 5);
+	assert_int_equal(number(vm, other, 8), 0x3938373635);	/* zeros follow */
+	assert_int_equal(number(vm, (u16)(other + 1), 8), 0);
+	assert_int_equal(number(vm, other | 0x4000, 4), 0x38373635);
+	assert_int_equal(find_file(vm, "etc/e820", &key), 20);
+	assert_int_equal(find_file(vm, "etc/boot-cpus", &key), 2);
+	assert_int_equal(number(vm, key, 8), 1);
+	fake_destroy(vm);
+	vm = *state = fake_create(MIB(4));
+	memset(long_name, 'n', sizeof(long_name));
+	long_name[79] = 0;
+	assert_int_equal(fw_cfg_add(fw_cfg_create(vm), long_name, "x", 1), 0);
+	long_name[55] = 0;
+	assert_int_equal(find_file(vm, long_name, &key), 1);	/* cut, with its NUL */
+}
+
 static void no_memory(void **state)
 {
 	struct vm *vm = *state;
 
 	fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count;
-	assert_int_equal(fw_cfg_create(vm), -12);
+	assert_null(fw_cfg_create(vm));
 }
 
 int main(void)
@@ -140,6 +174,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_numbers, set_up, tear_down),
 		cmocka_unit_test(the_file_of_ram),
 		cmocka_unit_test_setup_teardown(other_accesses_change_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(more_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_memory, set_up, tear_down),
 	};
 

@@ -4,13 +4,14 @@
  * registers as in the manuals; otherwise the VM ends with a message.
  */
 /* link: core/cpu/machine_check.c core/mem/guest_mem.c core/event.c arch/fault/machine_check_judge.c */
-/* link: core/vm_log.c lib/log.c */
+/* link: core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
 #include "arch/cpu/cpufeature.h"
 #include "arch/fault/machine_check.h"
 #include "arch/cpu/x86.h"
 #include "core/exit.h"
+#include "core/mem/tdp.h"
 
 void *guest_window(gpa_t gpa) { return (void *)(HOST_GUEST_WINDOW + gpa); }
 
@@ -60,9 +61,25 @@ static u64 fake_control_get(struct vcpu *v, enum vcpu_control control)
 	return control == CTL_CR4 ? cr4 : CR0_PE;
 }
 
-static int fake_vm_map(struct vm *v, gpa_t gpa, hpa_t hpa, u64 size) { return 0; }
+static void fake_tdp_format(const struct vm *v, struct tdp_format *format) { *format = (struct tdp_format){ 0 }; }
 
-static const struct vcpu_ops ops = { .control_get = fake_control_get, .vm_map = fake_vm_map };
+/* What is taken from the guest, by all CPUs: never under the lock. */
+static gpa_t unmapped;
+static u64 unmapped_size;
+static int unmap_error;
+
+int tdp_unmap(struct vm *v, gpa_t gpa, u64 size)
+{
+	assert_int_equal(locked, 0);
+	assert_false(guest_is_ram(v, gpa, size));
+	unmapped = gpa;
+	unmapped_size = size;
+	return unmap_error;
+}
+
+int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size) { return 0; }
+
+static const struct vcpu_ops ops = { .control_get = fake_control_get, .tdp_format = fake_tdp_format };
 
 /* The machine's memory comes in pieces of 2 MiB, the last first. */
 static hpa_t next_piece;
@@ -113,6 +130,45 @@ static void the_guest_is_informed(void **state)
 	assert_int_equal(read_msr(0x402), 0x12340);	/* in the guest's first 2 MiB */
 	assert_int_equal(read_msr(0x403), PHYSICAL);
 	assert_shown("reported to the guest: its memory at 0x12340 is damaged");
+	assert_int_equal(unmapped, 0x12000);
+	assert_int_equal(unmapped_size, 0x1000);
+}
+
+/* Even where the page cannot be taken away. */
+static void without_memory_for_tables_it_is_informed_too(void **state)
+{
+	unmap_error = -ENOMEM;
+	exit_machine_check(&vcpu, true);
+	unmap_error = 0;
+	assert_int_equal(vcpu.events.exception.vector, 18);
+	assert_shown("the damaged memory stays mapped");
+}
+
+/* Its next access does not reach the memory, and is told what the processor would tell. */
+static void another_access(void **state)
+{
+	exit_machine_check(&vcpu, true);
+	vcpu.events.exception.type = EVENT_NONE;
+	vcpu.machine_check = (struct guest_machine_check){ .bank = { 5 } };
+	exit_damaged_memory(&vcpu, 0x12abc, guest_mem_damage_at(&vm, 0x12abc));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vcpu.events.exception.vector, 18);
+	assert_int_equal(read_msr(0x17a), 7);
+	assert_int_equal(read_msr(0x400), 5);
+	assert_int_equal(read_msr(0x401), LOST);
+	assert_int_equal(read_msr(0x402), 0x12abc);
+	assert_int_equal(read_msr(0x403), PHYSICAL);
+	assert_shown("the guest accesses its damaged memory at 0x12abc again");
+	/* In the handler, or without one. */
+	vcpu.events.exception.type = EVENT_NONE;
+	exit_damaged_memory(&vcpu, 0x12abc, guest_mem_damage_at(&vm, 0x12abc));
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_shown("while it handled a machine check: a shutdown");
+	set_up(state);
+	exit_machine_check(&vcpu, true);
+	cr4 = 0;
+	exit_damaged_memory(&vcpu, 0x12abc, guest_mem_damage_at(&vm, 0x12abc));
+	assert_shown("takes no machine checks");
 }
 
 /* The second piece, which lies below the first. */
@@ -270,6 +326,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_guest_is_informed, set_up),
+		cmocka_unit_test_setup(without_memory_for_tables_it_is_informed_too, set_up),
+		cmocka_unit_test_setup(another_access, set_up),
 		cmocka_unit_test_setup(addresses_are_the_guests, set_up),
 		cmocka_unit_test_setup(bits_above_the_address, set_up),
 		cmocka_unit_test_setup(what_is_announced, set_up),

@@ -15,30 +15,21 @@
 
 #include "core/mem/guest_mem.h"
 #include "core/vcpu.h"
+#include "core/mem/tdp.h"
 #include "core/vm.h"
 #include "lib/errno.h"
 
 /* Nobody runs the VM. */
 void vm_state_changed(struct vm *vm) { }
 
-static unsigned pauses;
-
-static u64 us, us_per_piece;
-
-void service_pause(void)
-{
-	pauses++;
-	us += us_per_piece;
-}
-
-u64 clock_us_since_boot(void) { return us; }
-
 static struct vm vm;
 static struct phys_range offered[GUEST_MEM_PIECES + 2];	/* what the host's memory gives, in order */
 static unsigned offers, taken, freed, maps, nested_maps;
 static unsigned failing_map, failing_nested;		/* the call with this number fails; 0: none */
+static bool mapping_rom;
 static u64 wanted[GUEST_MEM_PIECES + 2];		/* what was asked for */
 static char shown[1024];
+static gpa_t rom_window;	/* what high maps then; 0: RAM from 4 GiB on */
 static u8 *low, *high;					/* the guest window's two ends */
 
 static struct mapping {
@@ -68,20 +59,33 @@ void guest_ram_free(const struct phys_range *range)
 int paging_map(struct address_space *space, u64 va, hpa_t pa, u64 size, unsigned flags)
 {
 	assert_ptr_equal(space, &vm.space);
-	assert_int_equal(flags, MAP_WRITE);
+	assert_int_equal(flags, mapping_rom ? MAP_READ : MAP_WRITE);
 	host_map[maps] = (struct mapping){ va, pa, size };
 	return ++maps == failing_map ? -EEXIST : 0;
 }
 
-static int map_for_guest(struct vm *v, gpa_t gpa, hpa_t hpa, u64 size)
+static void format_of(const struct vm *v, struct tdp_format *format)
 {
+	*format = (struct tdp_format){ .table_bits = 7, .page_bits = 0x77, .large_bits = 0x77, .largest = TDP_1G };
+}
+
+int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
+{
+	assert_int_equal(format->table_bits, 7);
+	assert_int_equal(format->page_bits, mapping_rom ? 0x75 : 0x77);
+	assert_int_equal(format->largest, mapping_rom ? TDP_4K : TDP_1G);
 	assert_ptr_equal(v, &vm);
 	guest_map[nested_maps] = (struct mapping){ gpa, hpa, size };
 	return ++nested_maps == failing_nested ? -ENOMEM : 0;
 }
 
 void memory_stats(struct memory_stats *stats) { *stats = (struct memory_stats){ .guest_free = MIB(7) }; }
-void *guest_window(gpa_t gpa) { return gpa < GUEST_HIGH_RAM ? low + gpa : high + (gpa - GUEST_HIGH_RAM); }
+void *guest_window(gpa_t gpa)
+{
+	if (rom_window && gpa >= rom_window)
+		return high + (gpa - rom_window);
+	return gpa < GUEST_HIGH_RAM ? low + gpa : high + (gpa - GUEST_HIGH_RAM);
+}
 
 static void show(struct log_console *console, const char *text, size_t length)
 {
@@ -95,7 +99,7 @@ static void show(struct log_console *console, const char *text, size_t length)
 static int setup(void **state)
 {
 	static struct log_console console = { .write = show };
-	static const struct vcpu_ops ops = { .vm_map = map_for_guest };
+	static const struct vcpu_ops ops = { .tdp_format = format_of };
 	static bool added;
 
 	if (!added)
@@ -104,6 +108,7 @@ static int setup(void **state)
 	memset(&vm, 0, sizeof(vm));
 	memset(shown, 0, sizeof(shown));
 	vm.ops = &ops;
+	mapping_rom = false;
 	offers = taken = freed = maps = nested_maps = failing_map = failing_nested = 0;
 	return 0;
 }
@@ -199,44 +204,6 @@ static void too_many_pieces_are_named(void **state)
 	assert_int_equal(freed, GUEST_MEM_PIECES);
 }
 
-static void all_of_it_is_zeroed(void **state)
-{
-	low = malloc(MIB(6));
-	high = malloc(MIB(1));
-	memset(low, 0x55, MIB(6));
-	memset(high, 0x55, MIB(1));
-	vm.mem.low_size = MIB(5) - 4096;
-	vm.mem.high_size = 8192;
-	pauses = 0;
-	guest_mem_clear(&vm);
-	/* The CPU's other work waits for no more than 2 MiB at a time. */
-	assert_int_equal(pauses, 3 + 1);
-	for (u64 i = 0; i < MIB(6); i++)
-		assert_int_equal(low[i], i < MIB(5) - 4096 ? 0 : 0x55);
-	for (u64 i = 0; i < MIB(1); i++)
-		assert_int_equal(high[i], i < 8192 ? 0 : 0x55);
-	free(low);
-	free(high);
-}
-
-/* A line every two seconds, so that a large VM's start is no silence of a quarter of a minute. */
-static void a_long_clearing_is_reported(void **state)
-{
-	low = malloc(MIB(8));
-	high = malloc(MIB(8));
-	vm.mem.size = MIB(16);
-	vm.mem.low_size = vm.mem.high_size = MIB(8);
-	us_per_piece = 900000;
-	guest_mem_clear(&vm);	/* 2 MiB by 0.9 s, 4 by 1.8, 6 by 2.7, then 12 by 5.4 */
-	us_per_piece = 0;
-	assert_non_null(strstr(shown, "clearing its memory: 6 of 16 MiB"));
-	assert_non_null(strstr(shown, "clearing its memory: 12 of 16 MiB"));
-	assert_null(strstr(shown, "memory: 8 of"));
-	assert_null(strstr(shown, "memory: 4 of"));
-	free(low);
-	free(high);
-}
-
 /* --- what is RAM --- */
 
 static void set_sizes(u64 low_size, u64 high_size)
@@ -290,6 +257,53 @@ static void copies_touch_ram_only(void **state)
 	free(low);
 }
 
+/* --- ROM --- */
+
+static void rom_ends_at_4_gib(void **state)
+{
+	u8 bytes[4] = { 0 };
+
+	high = calloc(1, KIB(64));	/* the window up to 4 GiB */
+	rom_window = GIB(4) - KIB(64);
+	memcpy(high + KIB(64) - 4, "\1\2\3\4", 4);
+	set_sizes(MIB(16), 0);
+	assert_int_equal(guest_read(&vm, GIB(4) - 4, bytes, 4), -EFAULT);
+	mapping_rom = true;
+	assert_int_equal(guest_rom_map(&vm, 0x7654000, KIB(64)), 0);
+	assert_int_equal(maps, 1);
+	is_mapped(&host_map[0], HOST_GUEST_WINDOW + GIB(4) - KIB(64), 0x7654000, KIB(64));
+	assert_int_equal(nested_maps, 1);
+	is_mapped(&guest_map[0], GIB(4) - KIB(64), 0x7654000, KIB(64));
+	assert_int_equal(guest_read(&vm, GIB(4) - 4, bytes, 4), 0);
+	assert_memory_equal(bytes, "\1\2\3\4", 4);
+	assert_int_equal(guest_read(&vm, GIB(4) - 3, bytes, 4), -EFAULT);
+	assert_int_equal(guest_read(&vm, GIB(4) - KIB(64) - 1, bytes, 2), -EFAULT);
+	assert_int_equal(guest_write(&vm, GIB(4) - 4, bytes, 4), -EFAULT);
+	assert_null(guest_ptr(&vm, GIB(4) - 4, 4));
+	assert_false(guest_is_ram(&vm, GIB(4) - 4, 4));
+	assert_int_equal(guest_read(&vm, GIB(4) - 4, bytes, ~0ull), -EFAULT);
+	assert_int_equal(guest_read(&vm, GIB(4) - KIB(64), bytes, 4), 0);
+	assert_memory_equal(bytes, "\0\0\0\0", 4);
+	assert_true(guest_mem_is_rom(&vm.mem, GIB(4) - KIB(64)) && guest_mem_is_rom(&vm.mem, GIB(4) - 1));
+	assert_false(guest_mem_is_rom(&vm.mem, GIB(4) - KIB(64) - 1) || guest_mem_is_rom(&vm.mem, GIB(4)));
+	free(high);
+	rom_window = 0;
+}
+
+static void rom_that_cannot_be_mapped(void **state)
+{
+	u8 bytes[4];
+
+	mapping_rom = true;
+	failing_map = 1;
+	assert_int_equal(guest_rom_map(&vm, 0x7654000, KIB(64)), -EEXIST);
+	failing_map = 0;
+	failing_nested = 1;
+	assert_int_equal(guest_rom_map(&vm, 0x7654000, KIB(64)), -ENOMEM);
+	assert_int_equal(guest_read(&vm, GIB(4) - 4, bytes, 4), -EFAULT);
+	assert_false(guest_mem_is_rom(&vm.mem, GIB(4) - 1));
+}
+
 /* --- from the host's addresses --- */
 
 static void host_addresses_lead_back(void **state)
@@ -325,30 +339,37 @@ static void host_addresses_lead_back(void **state)
 static void damaged_pages_are_no_ram(void **state)
 {
 	set_sizes(MIB(16), 0);
-	assert_int_equal(guest_mem_damage(&vm, 0x200010, 0x20), 0);
+	assert_int_equal(guest_mem_damage(&vm, 0x200010, 0x20, 1, 2), 0);
 	assert_int_equal(vm.mem.damaged_count, 1);
-	assert_int_equal(vm.mem.damaged[0], 0x200000);
+	assert_int_equal(vm.mem.damaged[0].page, 0x200000);
 	assert_false(guest_is_ram(&vm, 0x200000, 1));
 	assert_false(guest_is_ram(&vm, 0x200fff, 1));
 	assert_false(guest_is_ram(&vm, 0x1fffff, 2));
 	assert_false(guest_is_ram(&vm, 0x100000, 0x200000));
 	assert_true(guest_is_ram(&vm, 0x1fffff, 1));
 	assert_true(guest_is_ram(&vm, 0x201000, 1));
-	assert_int_equal(guest_mem_damage(&vm, 0x200000, 0x1000), 0);	/* again */
+	assert_int_equal(guest_mem_damage(&vm, 0x200000, 0x1000, 1, 2), 0);	/* again */
 	assert_int_equal(vm.mem.damaged_count, 1);
-	assert_int_equal(guest_mem_damage(&vm, 0x200fff, 2), 0);	/* and the next */
+	assert_int_equal(guest_mem_damage(&vm, 0x200fff, 2, 1, 2), 0);	/* and the next */
 	assert_int_equal(vm.mem.damaged_count, 2);
-	assert_int_equal(vm.mem.damaged[1], 0x201000);
+	assert_int_equal(vm.mem.damaged[1].page, 0x201000);
+	assert_ptr_equal(guest_mem_damage_at(&vm, 0x201fff), &vm.mem.damaged[1]);
+	assert_int_equal(vm.mem.damaged[1].status, 1);
+	assert_int_equal(vm.mem.damaged[1].misc, 2);
+	assert_null(guest_mem_damage_at(&vm, 0x202000));
+	assert_true(guest_mem_has(&vm, 0x201000));
+	assert_false(guest_mem_has(&vm, MIB(16)));
+	assert_false(guest_mem_has(&vm, GUEST_VGA_HOLE));
 }
 
 static void too_much_damage_is_refused(void **state)
 {
 	set_sizes(MIB(16), 0);
-	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED + 1), -ENOSPC);
+	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED + 1, 1, 2), -ENOSPC);
 	assert_int_equal(vm.mem.damaged_count, 0);
-	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED), 0);
+	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED, 1, 2), 0);
 	assert_int_equal(vm.mem.damaged_count, GUEST_MEM_DAMAGED);
-	assert_int_equal(guest_mem_damage(&vm, 0x800000, 1), -ENOSPC);
+	assert_int_equal(guest_mem_damage(&vm, 0x800000, 1, 1, 2), -ENOSPC);
 	assert_false(guest_is_ram(&vm, 0x200000 + PAGE_SIZE * GUEST_MEM_DAMAGED - 1, 1));
 }
 
@@ -362,10 +383,10 @@ int main(void)
 		TEST(memory_continues_above_4_gib),
 		TEST(what_fails_is_taken_back),
 		TEST(too_many_pieces_are_named),
-		TEST(all_of_it_is_zeroed),
-		TEST(a_long_clearing_is_reported),
 		TEST(ram_ends_where_it_ends),
 		TEST(copies_touch_ram_only),
+		TEST(rom_ends_at_4_gib),
+		TEST(rom_that_cannot_be_mapped),
 		TEST(host_addresses_lead_back),
 		TEST(damaged_pages_are_no_ram),
 		TEST(too_much_damage_is_refused),

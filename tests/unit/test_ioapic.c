@@ -42,13 +42,15 @@ static void write(const struct ioapic *ioapic, u32 reg, u32 value)
 void *mmio_map(hpa_t pa, u64 size) { return &places[(pa - 0xfec00000) / 0x1000]; }
 void outb(u16 port, u8 value) { }
 u32 lapic_id(void) { return apic_id; }
-void log_line(enum log_level level, const char *tag, const char *format, ...) { }
+static unsigned warnings;
+void log_line(enum log_level level, const char *tag, const char *format, ...) { warnings += level == LOG_WARN; }
 
 static int set_up(void **state)
 {
 	memset(&acpi_madt, 0, sizeof(acpi_madt));
 	count = 0;
 	apic_id = 3;
+	warnings = 0;
 	acpi_madt.ioapics = IOAPICS;
 	for (u32 i = 0; i < IOAPICS; i++) {
 		acpi_madt.ioapic[i] = (struct acpi_ioapic){ 0xfec00000 + i * 0x1000, i * LINES };
@@ -94,6 +96,29 @@ static void a_line_is_routed(void **state)
 	assert_int_equal(ioapic_route_isa(4, 0x41), -ENODEV);
 }
 
+/*
+ * Delivery mode 100b is NMI, for which the entry must be edge-triggered. "MPS INTI Flags": 3 in bits 1:0 is active low,
+ * 3 in bits 3:2 level-triggered.
+ */
+static void sources_of_nmis_are_routed(void **state)
+{
+	entries[2][5] = 0x200;
+	acpi_madt.nmi_sources = 4;
+	acpi_madt.nmi_source[0] = (struct acpi_nmi_source){ 7, 5 };
+	acpi_madt.nmi_source[1] = (struct acpi_nmi_source){ LINES + 1, 0xf };
+	acpi_madt.nmi_source[2] = (struct acpi_nmi_source){ 2 * LINES + 5, 5 };		/* SMI */
+	acpi_madt.nmi_source[3] = (struct acpi_nmi_source){ IOAPICS * LINES, 5 };	/* nowhere */
+	ioapic_init();
+	ioapic_route_nmis();
+	assert_true(entries[0][7] == (3ull << 56 | 4 << 8));
+	assert_true(entries[1][1] == (3ull << 56 | 1 << 13 | 4 << 8));
+	assert_true(entries[2][5] == 0x200);
+	assert_int_equal(warnings, 2);
+	/* Nothing else can have the line. */
+	assert_int_equal(ioapic_route_isa(7, 0x40), -EBUSY);
+	assert_true(entries[0][7] == (3ull << 56 | 4 << 8));
+}
+
 static void a_line_of_the_firmware_is_not_routed(void **state)
 {
 	entries[0][4] = 0x200;
@@ -126,7 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_line_is_masked), TEST(lines_that_raise_smis_are_the_firmwares), TEST(a_line_is_routed),
-		TEST(a_line_of_the_firmware_is_not_routed), TEST(a_wide_apic_id_cannot_be_a_destination),
+		TEST(sources_of_nmis_are_routed), TEST(a_line_of_the_firmware_is_not_routed), TEST(a_wide_apic_id_cannot_be_a_destination),
 		TEST(what_does_not_answer_is_left_out),
 	};
 

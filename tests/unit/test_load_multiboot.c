@@ -3,7 +3,8 @@
 /* link: tests/unit/loader_fixture.c core/load/loader.c core/load/common.c core/load/linux.c */
 /* link: core/load/multiboot.c core/load/multiboot_info.c core/load/elf.c core/load/pvh.c core/load/flat.c */
 /* link: core/load/bios.c core/load/bios_rom.asm */
-/* link: lib/bzimage.c lib/elf.c lib/multiboot.c lib/string.c */
+/* link: core/load/firmware.c lib/pc_firmware.c */
+/* link: lib/bzimage.c lib/crc32.c lib/elf.c lib/multiboot.c lib/string.c */
 
 #include "loader_fixture.h"
 

@@ -330,6 +330,26 @@ static void test_make_room_waits_while_something_is_taken(void **state)
 	assert_false(waited);
 }
 
+/* However full the log was: the reply of the monitor in one line. */
+static void test_the_longest_text_has_room(void **state)
+{
+	static char text[LOG_TEXT_SIZE];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 2] = '\n';
+	text[sizeof(text) - 1] = 0;
+	log_set_prompt("> a prompt");
+	room = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		log_info("line %04u", i);
+	room = SIZE_MAX;
+	log_make_room();
+	log_text(text);
+	while (log_poll())
+		;
+	assert_non_null(strstr(said, text));
+}
+
 static void test_a_prompt_stays_below_the_log(void **state)
 {
 	print("guest");
@@ -418,6 +438,7 @@ static const struct CMUnitTest tests[] = {
 	T(test_log_lines_begin_a_line),
 	T(test_a_screen_that_falls_behind),
 	T(test_make_room_waits_while_something_is_taken),
+	T(test_the_longest_text_has_room),
 	T(test_a_prompt_stays_below_the_log),
 	T(test_many_cpus_log_and_send),
 };

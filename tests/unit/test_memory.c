@@ -100,7 +100,7 @@ static void test_beyond_the_processors_addresses(void **state)
 	assert_true(memory_usable(GIB(63), GIB(1)));
 	assert_false(memory_usable(GIB(64) - 1, 2));
 	assert_false(memory_usable(GIB(100), 1));
-	memory_init();
+	memory_init(0);
 	memory_stats(&stats);
 	assert_true(stats.total < GIB(2));
 	assert_non_null(strstr(warned, "at 0x1000000000 or above"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The monitor's commands and their replies; what is typed at the console, and what appears there. */
-/* link: core/monitor_command.c core/monitor.c core/monitor_keys.c lib/lineedit.c lib/string.c */
+/* link: core/monitor_command.c core/monitor_reply.c core/monitor_command_screen.c */
+/* link: core/monitor_command_disk.c core/monitor_command_net.c core/monitor.c core/monitor_keys.c lib/lineedit.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,9 +21,9 @@
 /* --- the machine --- */
 
 static struct monitor_vm vms[] = {
-	{ "web", "running", 2, 512ull << 20, 71 },
-	{ "web2", "paused", 1, 16ull << 20, 5 },
-	{ "d\"b\\", "ended", 1, 16ull << 20, 0 },
+	{ .name = "web", .state = "running", .vcpus = 2, .memory = 512ull << 20, .uptime_s = 71 },
+	{ .name = "web2", .state = "paused", .vcpus = 1, .memory = 16ull << 20, .uptime_s = 5 },
+	{ .name = "d\"b\\", .state = "ended", .vcpus = 1, .memory = 16ull << 20 },
 };
 static unsigned vm_count = 3, cpu_count = 2;
 static char done[256];		/* the operations, in order */
@@ -86,21 +87,83 @@ static bool describe_cpu(unsigned i, struct monitor_cpu *info)
 
 static void describe_memory(struct monitor_mem *info)
 {
-	*info = (struct monitor_mem) { 4096ull << 20, 544ull << 20, 8 << 20, 1 << 20 };
+	*info = (struct monitor_mem) { 4096ull << 20, 544ull << 20, 64 << 20, 8 << 20, 1 << 20 };
 }
 
 /* Three rows; the last VM has ended. */
 static bool cursor = true;
 
+static bool full_screen;
+
 static int show_screen(unsigned i, struct textscreen *screen)
 {
+	if (full_screen) {
+		*screen = (struct textscreen) { TEXTSCREEN_COLUMNS, TEXTSCREEN_ROWS, true, TEXTSCREEN_COLUMNS - 1,
+						TEXTSCREEN_ROWS - 1, { "" } };
+		for (unsigned row = 0; row < TEXTSCREEN_ROWS; row++)
+			memset(screen->lines[row], '"', TEXTSCREEN_COLUMNS);
+		return 0;
+	}
 	*screen = (struct textscreen) { 80, 3, cursor, 4, 1, { "a \"text\"", "lin", "" } };
 	return i == 2 ? -EINVAL : 0;
+}
+
+/* There is no port 1. */
+static unsigned count_nets(void)
+{
+	return 3;
+}
+
+static bool net_is_broken;
+
+static bool describe_net(unsigned port, struct monitor_net *info)
+{
+	static const struct monitor_net first = {
+		"lan", "web", 0, { 0x52, 0x54, 0, 0xa, 0xb, 0xc }, true, true, false, 2, 10, 1000, 20, 30000,
+		{ { "full", 3 }, { "short", 0 }, { "source", 5 } },
+	}, second = {
+		"back", "web2", 1, { 2, 0, 0, 0, 0, 1 }, false, false, false, 0, 0, 0, 0, 0, { { "full", 0 } },
+	};
+
+	if (port == 1)
+		return false;
+	*info = port ? second : first;
+	info->broken = port && net_is_broken;
+	return true;
+}
+
+/* The first VM has three disks, the second one. */
+static bool describe_disk(unsigned vm, unsigned disk, struct disk_info *info)
+{
+	static const struct disk_info disks[][3] = {
+		{ { "root", 4 << 20, .overlay = 2 << 20, .overlay_used = 12288, .bytes_read = 8192, .bytes_written = 1024 },
+		  { "root", 4 << 20, .read_only = true, .errors = 2 },
+		  { "ram", 1 << 20, .ram = true, .dropped = true } },
+		{ { "data", 512, .overlay = 4096 } },
+	};
+
+	if (vm > 1 || disk >= (vm ? 1 : 3))
+		return false;
+	*info = disks[vm][disk];
+	return true;
+}
+
+static int reset_disk_of(unsigned vm, unsigned disk)
+{
+	struct disk_info info;
+
+	if (!describe_disk(vm, disk, &info))
+		return -ENOENT;
+	if (info.read_only)
+		return -EINVAL;
+	note("disk", vm * 10 + disk);
+	return 0;
 }
 
 static const struct monitor_ops ops = {
 	count_vms, describe_vm, do_start, do_stop, do_pause, do_resume, do_reset, count_cpus, describe_cpu,
 	do_stats, do_trace, do_dump, describe_memory, show_screen,
+	describe_disk, reset_disk_of, count_nets, describe_net,
 };
 
 const char *console_front(void)
@@ -209,10 +272,27 @@ static void test_lists(void **state)
 		     "   3 d\"b\\                    ended    vcpus 1, 16 MiB, up 0 s\n"
 		     "ok\n");
 	assert_reply("cpus", "  0 APIC ID 0x10, load 99 %, web/0\n  1 APIC ID 0x11, load 99 %, web/0\nok\n");
-	assert_reply("mem", "RAM 4194304 KiB, of that VMs 557056 KiB; Lamina's own 8192 KiB, of that used 1024 KiB\nok\n");
+	assert_reply("mem", "RAM 4194304 KiB, of that VMs 557056 KiB, of that their disks 65536 KiB; Lamina's own 8192 KiB, "
+			    "of that used 1024 KiB\nok\n");
 	vm_count = 0;
 	assert_reply("vms", "ok\n");
 	assert_non_null(strstr(execute("help"), "\nstats [VM]: "));
+}
+
+static void test_results(void **state)
+{
+	vms[0].has_result = vms[2].has_result = true;
+	vms[2].result = 4294967295u;
+	strcpy(vms[2].result_text, "2 of \"3\" passed");
+	assert_reply("vms",
+		     "   1 web                     running  vcpus 2, 512 MiB, up 71 s, result 0\n"
+		     "*  2 web2                    paused   vcpus 1, 16 MiB, up 5 s\n"
+		     "   3 d\"b\\                    ended    vcpus 1, 16 MiB, up 0 s, result 4294967295: 2 of \"3\" passed\n"
+		     "ok\n");
+	assert_non_null(strstr(execute("vms -j"), "\"uptime\":71,\"front\":false,\"result\":{\"status\":0,\"text\":\"\"}},"));
+	assert_non_null(strstr(execute("vms -j"), "\"front\":true},"));
+	assert_non_null(strstr(execute("vms -j"), "\"result\":{\"status\":4294967295,\"text\":\"2 of \\\"3\\\" passed\"}}]}"));
+	vms[0].has_result = vms[2].has_result = false;
 }
 
 static void test_json(void **state)
@@ -228,12 +308,61 @@ static void test_json(void **state)
 	cpu_count = 4;	/* without the third */
 	assert_non_null(strstr(execute("-j cpus"), "\"index\":1,\"apic\":17,\"load\":99,\"runs\":\"web/0\"},"
 						   "{\"index\":3,"));
-	assert_reply("-j mem", "{\"ok\":true,\"total\":4294967296,\"guests\":570425344,\"pool\":8388608,"
-			       "\"pool_used\":1048576}\n");
+	assert_reply("-j mem", "{\"ok\":true,\"total\":4294967296,\"guests\":570425344,\"disks\":67108864,"
+			       "\"pool\":8388608,\"pool_used\":1048576}\n");
 	assert_reply("-j stop web", "{\"ok\":true}\n");
 	assert_reply("-j start no", "{\"ok\":false,\"error\":\"there is no such VM\"}\n");
 	assert_memory_equal(execute("help -j"), "{\"ok\":true,\"commands\":[\"vms\",\"cpus\",", 36);
 	assert_reply("-j", "{\"ok\":true}\n");
+}
+
+static void test_nets(void **state)
+{
+#define LINE_WEB "lan web:0 52:54:00:0a:0b:0c trunk, up, queues 2, received 10 frames 1000 bytes, sent 20 frames 30000 bytes, " \
+		 "dropped: full 3, source 5\n"
+#define LINE_DB  "back web2:1 02:00:00:00:00:01, down, queues 0, received 0 frames 0 bytes, sent 0 frames 0 bytes\n"
+	assert_reply("net", LINE_WEB LINE_DB "ok\n");
+	assert_reply("net web", LINE_WEB "ok\n");
+	assert_reply("net 2", LINE_DB "ok\n");
+	assert_reply("net none", "error: there is no such VM\n");
+	assert_reply("net web2 -j", "{\"ok\":true,\"ports\":[{\"switch\":\"back\",\"vm\":\"web2\",\"index\":1,"
+		     "\"mac\":\"02:00:00:00:00:01\",\"trunk\":false,\"up\":false,\"broken\":false,\"queues\":0,"
+		     "\"received\":{\"frames\":0,\"bytes\":0},\"sent\":{\"frames\":0,\"bytes\":0},"
+		     "\"dropped\":{\"full\":0}}]}\n");
+	assert_non_null(strstr(execute("-j net"), "\"received\":{\"frames\":10,\"bytes\":1000},\"sent\":{\"frames\":20,"
+			       "\"bytes\":30000},\"dropped\":{\"full\":3,\"short\":0,\"source\":5}},{\"switch\":\"back\""));
+	net_is_broken = true;
+	assert_non_null(strstr(execute("net web2"), ":01, broken, queues 0,"));
+	assert_non_null(strstr(execute("-j net web2"), "\"up\":false,\"broken\":true,"));
+	net_is_broken = false;
+}
+
+static void test_disks(void **state)
+{
+	assert_reply("disk",
+		     "web:0 root, 4096 KiB, overlay 12 of 2048 KiB, read 8 KiB, written 1 KiB, 0 errors\n"
+		     "web:1 root, 4096 KiB, read-only, read 0 KiB, written 0 KiB, 2 errors\n"
+		     "web:2 ram, 1024 KiB, empty at first, read 0 KiB, written 0 KiB, 0 errors; what was written is dropped when "
+		     "the VM starts next\n"
+		     "web2:0 data, 0 KiB, overlay 0 of 4 KiB, read 0 KiB, written 0 KiB, 0 errors\n"
+		     "ok\n");
+	assert_non_null(strstr(execute("disk -j"),
+			       "{\"ok\":true,\"disks\":[{\"vm\":\"web\",\"index\":0,\"image\":\"root\",\"size\":4194304,"
+			       "\"readonly\":false,\"ram\":false,\"overlay\":2097152,\"overlay_used\":12288,\"dropped\":false,"
+			       "\"read\":8192,\"written\":1024,\"errors\":0},{\"vm\":\"web\",\"index\":1,"));
+	assert_reply("disk reset web:0", "what was written is dropped when the VM starts next: `reset VM' does that now\nok\n");
+	assert_reply("disk reset 2:0 -j", "{\"ok\":true}\n");
+	assert_string_equal(done, "disk 0, disk 10, ");
+	assert_reply("disk reset web:1", "error: it is read-only: there is nothing to drop\n");
+	assert_reply("disk reset web:3", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset web:8", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset web:", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset web", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset :0", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset no:0", "error: there is no such disk; `disk' lists them\n");
+	assert_reply("disk reset", "error: expected nothing, or reset VM:NUMBER\n");
+	assert_reply("disk drop web:0", "error: expected nothing, or reset VM:NUMBER\n");
+	assert_reply("disk reset web:0 x", "error: too many words\n");
 }
 
 static void test_operations(void **state)
@@ -318,6 +447,23 @@ static void test_a_reply_that_is_too_long(void **state)
 	vm_count = 1000;
 	assert_reply("vms", "error: the reply is too long\n");
 	assert_reply("vms -j", "{\"ok\":false,\"error\":\"the reply is too long\"}\n");
+}
+
+/* Of the largest screen, where each character needs a backslash: all of it. */
+static void test_the_longest_screen(void **state)
+{
+	static const char begin[] = "{\"ok\":true,\"columns\":132,\"rows\":60,\"cursor\":[132,60],", end[] = "\\\"\"]}\n";
+	const char *said;
+	unsigned quotes = 0;
+
+	full_screen = true;
+	said = execute("screen web -j");
+	full_screen = false;
+	assert_memory_equal(said, begin, sizeof(begin) - 1);
+	for (const char *c = strstr(said, "\\\""); c; c = strstr(c + 2, "\\\""))
+		quotes++;
+	assert_int_equal(quotes, 132 * 60);
+	assert_string_equal(said + strlen(said) - (sizeof(end) - 1), end);
 }
 
 static void test_hostile_lines(void **state)
@@ -469,7 +615,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_lists), T(test_json), T(test_operations), T(test_operations_that_fail), T(test_the_front),
-		T(test_lists), T(test_json), T(test_operations), T(test_operations_that_fail), T(test_screen),
+		T(test_results), T(test_disks), T(test_nets), T(test_screen), T(test_the_longest_screen),
 		T(test_log_level), T(test_wrong_lines), T(test_a_reply_that_is_too_long), T(test_hostile_lines),
 		T(test_completion), T(test_the_guest_gets_the_rest), T(test_keys_of_the_front),
 		T(test_the_command_line), T(test_leaving_the_command_line), T(test_a_full_queue),

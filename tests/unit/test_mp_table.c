@@ -133,6 +133,21 @@ static void test_buses_and_interrupts(void **state)
 	fake_destroy(vm);
 }
 
+static void test_without_a_pci_bus(void **state)
+{
+	struct vm *vm = fake_create(MIB(2));
+	const u8 *table;
+
+	vm->vcpu_count = 2;
+	fake_of(vm)->no_pci = true;
+	assert_int_equal(mp_table_write(vm), 0);
+	table = find_table(vm);
+	assert_int_equal(field(table + 4, 2), 44 + 2 * 20 + 8 + 8 + 16 * 8 + 2 * 8);
+	assert_int_equal(field(table + 34, 2), 2 + 1 + 1 + 16 + 2);
+	assert_memory_equal(table + 44 + 2 * 20, "\x01\x01" "ISA   ", 8);
+	fake_destroy(vm);
+}
+
 static void test_every_area_that_is_too_small_is_an_error(void **state)
 {
 	const size_t needed = 16 + 44 + 3 * 20 + 2 * 8 + 8 + 16 * 8 + 31 * 4 * 8 + 2 * 8;
@@ -140,7 +155,7 @@ static void test_every_area_that_is_too_small_is_an_error(void **state)
 	for (size_t size = 0; size <= needed; size++) {
 		u8 *memory = calloc(1, MAX(size, 1u));
 
-		assert_int_equal(build(memory, size, 3), size == needed ? 0 : -ENOSPC);
+		assert_int_equal(build(memory, size, 3, true), size == needed ? 0 : -ENOSPC);
 		free(memory);
 	}
 }
@@ -158,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_processors),
+		cmocka_unit_test(test_without_a_pci_bus),
 		cmocka_unit_test(test_buses_and_interrupts),
 		cmocka_unit_test(test_every_area_that_is_too_small_is_an_error),
 		cmocka_unit_test(test_no_ram_is_an_error),

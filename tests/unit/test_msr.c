@@ -4,7 +4,7 @@
  * which vendor's processors. SDM vol. 4, "Model-Specific Registers (MSRs)"; SDM vol. 3, "Memory Type
  * Range Registers", "Page Attribute Table", "Time-Stamp Counter Adjustment"; APM vol. 2, "MSRs".
  */
-/* link: core/cpu/msr.c core/vm_log.c lib/log.c */
+/* link: core/cpu/msr.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -19,7 +19,7 @@
 static u8 port_61;
 static u8 next;			/* sources that are asserted while the first ones are cleared */
 static bool no_port, stuck, elsewhere;
-static unsigned writes, places, flushes, registers;
+static unsigned writes, places, flushes, registers, described;
 static u64 place;
 static char said[8192];
 
@@ -53,7 +53,8 @@ void panic_end(const char *why) { printf("%s\n", why); exit(strstr(why, "SERR") 
 void trap_report(const struct trap_frame *frame) { registers++; }
 void log_flush(void) { flushes++; }
 static void report_places(u64 rip) { places++; place = rip; }
-const struct panic_hooks panic_hooks = { .report_places = report_places };
+static void describe_guest(char *words, size_t size) { snprintf(words, size, "VM a, RIP %u", ++described); }
+const struct panic_hooks panic_hooks = { .report_places = report_places, .describe_guest = describe_guest };
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
@@ -142,6 +143,7 @@ static void a_question_is_answered(void **state)
 	assert_int_equal(nmi_answer(&home), 0);
 	nmi(0x80);
 	assert_int_equal(nmi_answer(&home), 0x1234);
+	assert_string_equal(home.nmi_guest, "VM a, RIP 1");	/* by the CPU itself, when it answers */
 	assert_int_equal(home.nmi_count, 0);
 	assert_int_equal(places, 0);
 	assert_int_equal(writes, 0);

@@ -15,7 +15,7 @@
 #include "arch/bootinfo/option.c"
 
 static unsigned errors;
-static char error[1024];
+static char error[1024], errors_said[4096];
 static char port[32];
 static unsigned helped;
 
@@ -25,10 +25,11 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 
 	if (level != LOG_ERROR)
 		return;
-	errors++;
 	va_start(args, format);
 	vsnprintf(error, sizeof(error), format, args);
 	va_end(args);
+	errors += error[0] != ' ';	/* the lines of a list belong to the one before */
+	strcat(strcat(errors_said, error), "\n");
 }
 
 void log_set_level(enum log_level level) { }
@@ -44,14 +45,19 @@ static int set_help(struct str_view value)
 	return 0;
 }
 
+#define LONG_NAME "a-name-of-forty-characters-for-one-option"	/* far longer than any */
 static const struct option table[] __attribute__((section("option_table"), used)) = {
 	{ "port", "PORT", "a port, 1 to 9", set_port },
 	{ "help", NULL, "help", set_help },
+	{ LONG_NAME "1", NULL, "", set_help }, { LONG_NAME "2", NULL, "", set_help }, { LONG_NAME "3", NULL, "", set_help },
+	{ LONG_NAME "4", NULL, "", set_help }, { LONG_NAME "5", NULL, "", set_help }, { LONG_NAME "6", NULL, "", set_help },
+	{ LONG_NAME "7", NULL, "", set_help }, { "last", NULL, "", set_help },
 };
 
 static void apply_line(const char *line, bool file_name)
 {
 	errors = helped = 0;
+	errors_said[0] = 0;
 	port[0] = 0;
 	options_apply(line, file_name);
 }
@@ -82,6 +88,28 @@ static void test_error_says_what_is_expected(void **state)
 	assert_int_equal(strspn(strchr(error, '=') + 1, "x"), 64);
 	apply_line("help=1", false);
 	assert_string_equal(error, "command line: help takes no value");
+}
+
+/* However many options there are, each is named, and no name is cut. */
+static void test_unknown_option(void **state)
+{
+	char line[1000];
+
+	apply_line("prot=com1", false);
+	assert_int_equal(errors, 1);
+	assert_non_null(strstr(errors_said, "command line: unknown option \"prot\": expected one of\n"));
+	for (const struct option *option = table; option < table + ARRAY_SIZE(table); option++) {
+		const char *found = strstr(errors_said, option->name);
+
+		assert_non_null(found);
+		assert_non_null(strchr(",\n", found[strlen(option->name)]));
+	}
+	/* One that is too long is quoted in part, and the list still follows. */
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = 0;
+	apply_line(line, false);
+	assert_non_null(strstr(errors_said, "x\": expected one of\n"));
+	assert_non_null(strstr(errors_said, "last\n"));
 }
 
 static void test_no_file_name(void **state)
@@ -140,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_error_says_what_is_expected),
+		cmocka_unit_test(test_unknown_option),
 		cmocka_unit_test(test_no_file_name),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_file_name),

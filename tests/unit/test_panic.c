@@ -33,6 +33,7 @@ enum { RUNNING, HALTED, DID_RESET, POWERED_OFF };
 /* --- the machine --- */
 
 struct cpu_features cpu_features;
+struct uart console_uart;	/* without optimization the linker wants it: make mutants */
 
 /* An end without a bound fails here, before it has used up the stack. */
 static void take_step(enum step step)
@@ -108,6 +109,7 @@ const char *vm_name(const struct vm *v)
 void machine_check_log_count(void) { }
 void nmi_log_count(void) { }
 void nmi_report_places(u64 rip) { }
+void nmi_describe_guest(char *words, size_t size) { }
 
 void trace_print(const struct vm *vm, unsigned lines)
 {

@@ -30,7 +30,7 @@ static struct function {
 	{ 7, 30, 0, 0x01080200, 0, 0x003, 0 },		/* is no master anyway */
 };
 static u32 address;
-static unsigned said;
+static unsigned said, warned;	/* how many functions that line says */
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
@@ -39,6 +39,8 @@ void log_line(enum log_level level, const char *tag, const char *format, ...)
 	va_start(args, format);
 	if (level == LOG_INFO)
 		said = va_arg(args, unsigned);
+	if (level == LOG_WARN)
+		warned = va_arg(args, unsigned);
 	va_end(args);
 }
 
@@ -91,15 +93,22 @@ static void test_bus_masters(void **state)
 {
 	static const u16 expected[] = { 0x107, 0x107, 0x503, 0x002, 0x003, 0x007, 0x006, 0x001, 0x003 };
 
-	pci_stop_bus_masters();
+	pci_stop_bus_masters(true);
+	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++)
+		assert_int_equal(functions[i].written, 0);
+	assert_int_equal(said, 0);
+	assert_int_equal(warned, 4);
+	warned = 0;
+	pci_stop_bus_masters(false);
 	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++) {
 		assert_int_equal(functions[i].command, expected[i]);
 		assert_int_equal(functions[i].written >> 16, 0);
 	}
 	assert_int_equal(said, 4);
+	assert_int_equal(warned, 0);
 	said = 0;
-	pci_stop_bus_masters();
-	assert_int_equal(said, 0);
+	pci_stop_bus_masters(false);
+	assert_int_equal(said + warned, 0);
 }
 
 int main(void)

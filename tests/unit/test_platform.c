@@ -15,6 +15,7 @@
 #include "dev/firmware/fw_cfg.h"
 #include "dev/firmware/mp_table.h"
 #include "dev/firmware/smbios.h"
+#include "dev/firmware/table_loader.h"
 #include "dev/irq/irqchip.h"
 #include "dev/irq/vpic.h"
 #include "dev/isa/vi8042.h"
@@ -24,11 +25,12 @@
 #include "dev/isa/vuart.h"
 #include "dev/isa/vvga.h"
 #include "dev/pci/vpci.h"
+#include "dev/virtio/devices.h"
 #include "dev/platform.h"
 #include "lib/errno.h"
 
 #define NOW 1751328000ull
-#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, ACPI, SMBIOS, "
+#define ALL "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, virtio, ACPI, SMBIOS, "
 
 static struct vm *vm;
 static char created[128];		/* the devices, in the order of their creation */
@@ -52,7 +54,7 @@ void __wrap_log_line(enum log_level level, const char *tag, const char *format, 
 
 /* --- the devices; the pointers are only compared --- */
 
-static char devices[8];
+static char devices[9];
 
 #define DEVICE(type, index) ((struct type *)(void *)&devices[index])
 
@@ -110,30 +112,10 @@ struct vvga *vvga_create(struct vm *of)
 
 /* --- a keyboard --- */
 
-static char changes[32];
-
 int vi8042_connect_keyboard(struct vi8042 *vi8042)
 {
 	assert_ptr_equal(vi8042, &devices[4]);
 	return create(vm, "keyboard") ? 0 : -ENOMEM;
-}
-
-void vuart_give_up_input(struct vuart *vuart)
-{
-	assert_ptr_equal(vuart, &devices[5]);
-	create(vm, "no input");
-}
-
-void vi8042_typed(struct vi8042 *vi8042)
-{
-	assert_ptr_equal(vi8042, &devices[4]);
-	strcat(changes, "8042 ");
-}
-
-void vuart_console_changed(void *vuart)
-{
-	assert_ptr_equal(vuart, &devices[5]);
-	strcat(changes, "UART ");
 }
 
 int apic_create(struct vm *of)
@@ -146,9 +128,37 @@ int vpci_create(struct vm *of)
 	return create(of, "PCI") ? 0 : failure;
 }
 
-int fw_cfg_create(struct vm *of)
+struct fw_cfg *fw_cfg_create(struct vm *of)
 {
-	return create(of, "fw_cfg") ? 0 : failure;
+	return create(of, "fw_cfg") ? DEVICE(fw_cfg, 8) : NULL;
+}
+
+/* --- files for firmware --- */
+
+int fw_cfg_add(struct fw_cfg *fw_cfg, const char *name, const void *data, u32 size)
+{
+	assert_ptr_equal(fw_cfg, &devices[8]);
+	assert_string_equal(name, "etc/sercon-port");	/* SeaBIOS, "Runtime config": 64 bits, COM1 */
+	assert_int_equal(size, 8);
+	assert_memory_equal(data, "\xf8\x03\0\0\0\0\0\0", 8);
+	return create(vm, "sercon") ? 0 : failure;
+}
+
+int table_loader_offer(struct vm *of, struct fw_cfg *fw_cfg)
+{
+	assert_ptr_equal(fw_cfg, &devices[8]);
+	return create(of, "loader") ? 0 : failure;
+}
+
+int smbios_offer(struct vm *of, struct fw_cfg *fw_cfg)
+{
+	assert_ptr_equal(fw_cfg, &devices[8]);
+	return create(of, "anchor") ? 0 : failure;
+}
+
+int virtio_devices_create(struct vm *of)
+{
+	return create(of, "virtio") ? 0 : failure;
 }
 
 int acpi_tables_write(struct vm *of)
@@ -183,6 +193,14 @@ static int tear_down(void **state)
 
 /* --- tests --- */
 
+static void test_without_a_pci_bus(void **state)
+{
+	fake_of(vm)->no_pci = true;
+	assert_int_equal(platform_create(vm, NOW), 0);
+	assert_string_equal(created, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, fw_cfg, ACPI, SMBIOS, ");
+	assert_null(((const struct platform *)vm_platform(vm))->pci);
+}
+
 static void test_all_devices_are_created_in_order(void **state)
 {
 	const struct platform *platform;
@@ -199,6 +217,7 @@ static void test_all_devices_are_created_in_order(void **state)
 	assert_ptr_equal(platform->com1, &devices[5]);
 	assert_ptr_equal(platform->com2, &devices[7]);
 	assert_ptr_equal(platform->vvga, &devices[6]);
+	assert_ptr_equal(platform->fw_cfg, &devices[8]);
 }
 
 #define NO_MEMORY "cannot create the VM's devices: the hypervisor's own memory is used up"
@@ -221,8 +240,9 @@ static const struct {
 	{ "COM2", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
 	{ "VGA", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, " },
 	{ "PCI", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, " },
-	{ "fw_cfg", -EEXIST, -EEXIST, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, " },
-	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, ACPI, " },
+	{ "fw_cfg", 0, -ENOMEM, NO_MEMORY, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, " },
+	{ "virtio", -ENOSPC, -ENOSPC, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, virtio, " },
+	{ "ACPI", -EFAULT, -EFAULT, SEE_ABOVE, "8259s, APICs, PIT, RTC, PM, 8042, UART, COM2, VGA, PCI, fw_cfg, virtio, ACPI, " },
 	{ "SMBIOS", -EFAULT, -EFAULT, SEE_ABOVE, ALL },
 };
 
@@ -255,6 +275,28 @@ static void test_several_processors_have_an_mp_table(void **state)
 	assert_string_equal(logged, SEE_ABOVE);
 }
 
+static void test_what_firmware_is_offered(void **state)
+{
+	static const char *const names[] = { "loader", "anchor", "sercon" };
+
+	for (size_t i = 0; i <= ARRAY_SIZE(names); i++) {
+		set_up(state);
+		failing = NULL;
+		assert_int_equal(platform_create(vm, NOW), 0);
+		created[0] = 0;
+		failing = i < ARRAY_SIZE(names) ? names[i] : NULL;
+		failure = -ENOSPC;
+		assert_int_equal(platform_offer_tables(vm), failing ? -ENOSPC : 0);
+		assert_int_equal(lines, failing ? 1 : 0);
+		if (failing)
+			assert_string_equal(logged, "cannot offer the ACPI and SMBIOS tables to the firmware: the "
+					    "hypervisor's own memory is used up");
+		else
+			assert_string_equal(created, "loader, anchor, sercon, ");
+		tear_down(state);
+	}
+}
+
 static void test_no_memory_for_the_platform_itself(void **state)
 {
 	fake_of(vm)->alloc_limit = 0;
@@ -264,15 +306,12 @@ static void test_no_memory_for_the_platform_itself(void **state)
 	assert_null(vm_platform(vm));
 }
 
-/* The console's changes are told to both: what is typed to the keyboard, and that there is room to COM1. */
-static void test_a_keyboard_takes_the_input(void **state)
+static void test_a_keyboard_is_connected(void **state)
 {
 	assert_int_equal(platform_create(vm, NOW), 0);
-	created[0] = changes[0] = '\0';
+	created[0] = '\0';
 	assert_int_equal(platform_connect_keyboard(vm), 0);
-	assert_string_equal(created, "keyboard, no input, ");
-	fake_of(vm)->console_changed(fake_of(vm)->console_device);
-	assert_string_equal(changes, "8042 UART ");
+	assert_string_equal(created, "keyboard, ");
 	failing = "keyboard";
 	assert_int_equal(platform_connect_keyboard(vm), -ENOMEM);
 	assert_string_equal(logged, "cannot connect a keyboard: the hypervisor's own memory is used up");
@@ -330,10 +369,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_devices_are_created_in_order),
+		TEST(test_without_a_pci_bus),
 		TEST(test_several_processors_have_an_mp_table),
 		cmocka_unit_test(test_each_failure_is_returned_and_logged),
+		cmocka_unit_test(test_what_firmware_is_offered),
 		TEST(test_no_memory_for_the_platform_itself),
-		TEST(test_a_keyboard_takes_the_input),
+		TEST(test_a_keyboard_is_connected),
 		TEST(test_the_post_port_takes_writes_and_reads_as_ones),
 		TEST(test_floating_point_errors_end_by_a_write),
 		TEST(test_only_one_post_port_is_claimed),

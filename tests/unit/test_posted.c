@@ -3,7 +3,7 @@
  * Interrupts between CPUs: posting, and merging into the local APIC, by threads under ThreadSanitizer.
  * Intel SDM, "Posted-Interrupt Processing".
  */
-/* link: dev/irq/vlapic.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
+/* link: dev/irq/vlapic.c dev/irq/vlapic_hardware.c dev/irq/vlapic_registers.c dev/irq/vlapic_timer.c dev/irq/vlapic_msr.c dev/irq/apic_bus.c */
 /* link: dev/irq/vioapic.c dev/irq/irqchip.c dev/irq/vpic.c dev/isa/byte_ports.c tests/unit/fake_vm.c */
 /* link: core/device.c core/io.c core/irqchip.c core/vtimer.c */
 /* link: core/pace.c */
@@ -120,7 +120,7 @@ static void a_vcpu_of_another_cpu_is_posted_to(void **state)
 	vcpu->requests = 0;
 	assert_true(send(vm, 1, 0x66, false));
 	assert_int_equal(fake_vcpu_of(vcpu)->kicks, 1);
-	assert_false(vector_set_has(&apic_of(vm, 1)->irr, 0x66));
+	assert_false(vector_set_has(&apic_of(vm, 1)->page.irr, 0x66));
 	assert_true(send(vm, 1, 0x77, false));
 	assert_int_equal(fake_vcpu_of(vcpu)->kicks, 1);	/* the first kick is still to be served */
 	vcpu->requests = 0;
@@ -132,7 +132,7 @@ static void a_vcpu_of_another_cpu_is_posted_to(void **state)
 	assert_int_equal(acknowledge(vm, 1), 0x66);
 	end_interrupt(vm, 1);
 	assert_true(send(vm, 1, 0x88, false));		/* at home: without a detour */
-	assert_true(vector_set_has(&apic_of(vm, 1)->irr, 0x88));
+	assert_true(vector_set_has(&apic_of(vm, 1)->page.irr, 0x88));
 }
 
 static void the_guest_sees_posted_interrupts_in_irr(void **state)
@@ -155,7 +155,7 @@ static void an_illegal_vector_is_found_at_home(void **state)
 	cpu(vm, 1)->requests = 0;
 	assert_int_equal(pending(vm, 1), 0xe0);
 	assert_int_equal(cpu(vm, 1)->requests, 0);
-	assert_int_equal(vector_set_register(&apic_of(vm, 1)->irr, 0) & 0xffff, 0);
+	assert_int_equal(vector_set_register(&apic_of(vm, 1)->page.irr, 0) & 0xffff, 0);
 	apic_set(vm, 1, LAPIC_ESR, 0);
 	assert_int_equal(apic_get(vm, 1, LAPIC_ESR), 0x40);
 }
@@ -281,7 +281,7 @@ static void receive_all(struct vm *vm)
 			u32 sender = ((u32)vector - 0x41) / 0x40;
 
 			/* The trigger mode was set before the vector could be seen. */
-			assert_int_equal(vector_set_has(&apic_of(vm, 1)->tmr, (u8)vector), sender == 0);
+			assert_int_equal(vector_set_has(&apic_of(vm, 1)->page.tmr, (u8)vector), sender == 0);
 			vlapic_end_of_interrupt(apic_of(vm, 1));
 			__atomic_fetch_add(&race.received[sender], 1, __ATOMIC_SEQ_CST);
 			left--;

@@ -3,14 +3,17 @@
  * The scheduler of a CPU with the enter-guest loop: shares of time, how soon what was woken runs, what sleeps
  * and what leaves; and that no request of another CPU is lost, whichever step it comes between.
  */
-/* link: core/vcpu_kick.c core/vtimer.c lib/string.c */
+/* link: core/vcpu_kick.c core/vtimer.c core/work.c lib/string.c tests/unit/fake_cpu.c */
 #include "sched_steps.h"
 
+#include "core/advance.c"
 #include "core/enter.c"
 #include "core/sched.c"
 
 #include "sched_machine.h"
 
+#include "arch/cpu/x86.h"
+#include "fake_cpu.h"
 #include "lib/errno.h"
 
 static struct guest *const A = &guests[0], *const B = &guests[1], *const C = &guests[2];
@@ -22,6 +25,53 @@ static void assert_share(const struct guest *g, u64 expected, unsigned percent)
 	if (g->ran < expected - slack || g->ran > expected + slack)
 		fail_msg("guest %c ran %llu ticks, not %llu", (char)('A' + (g - guests)), (unsigned long long)g->ran,
 			 (unsigned long long)expected);
+}
+
+/* --- sleeping --- */
+
+static unsigned sleeps;
+
+static void expect_hosts_value(void)
+{
+	sleeps++;
+	assert_int_equal(fake_msr(MSR_SPEC_CTRL)->value, 0);
+}
+
+/* Intel, "Single Thread Indirect Branch Predictors (STIBP)": it restricts the other thread of the core, too. */
+static void a_sleeping_cpu_has_its_own_spec_ctrl(void **state)
+{
+	fake_cpu_reset();
+	cpu_features.spec_ctrl = true;
+	fake_msr(MSR_SPEC_CTRL)->value = 2;	/* the guest has set STIBP */
+	while_asleep = expect_hosts_value;
+	sleeps = 0;
+	add_guest(0, 0)->burst = MS;
+	A->sleep = MS;
+	A->spec_ctrl = 2;
+	start_vm(0);
+	run_until(10 * MS);
+	while_asleep = NULL;
+	cpu_features.spec_ctrl = false;
+	assert_true(sleeps >= 4 && A->entries >= 4);
+}
+
+/* A guest that has set nothing costs a read and no write; without the register there is neither. */
+static void a_sleeping_cpu_writes_nothing_in_vain(void **state)
+{
+	for (unsigned has = 0; has < 2; has++) {
+		fake_cpu_reset();
+		cpu_features.spec_ctrl = has;
+		add_guest(has, has)->burst = MS;
+		guests[has].sleep = MS;
+		start_vm(has);
+		act_at(now + 10 * MS, end_all);
+		act_at(now + 20 * MS, stop_cpu);
+		cpu_main(&cpus[0]);
+		assert_int_equal(fake_cpu_writes(), 0);
+		assert_int_equal(fake_cpu_count(DO_RDMSR) > 0, has);
+		stopping = false;
+	}
+	cpu_features.spec_ctrl = false;
 }
 
 /* --- shares --- */
@@ -498,6 +548,124 @@ static void slots_are_used_again(void **state)
 	assert_int_equal(sched->woken_words, 1ull << 777 / 64);
 }
 
+/* --- clearing of memory: a piece takes 20 us --- */
+
+static unsigned cleared_so_far;
+
+static void note_cleared(void)
+{
+	cleared_so_far = pieces_cleared;
+}
+
+static bool served_in_time;
+
+static void interrupt(void)
+{
+	kick_pending = true;
+}
+
+static void interrupt_is_served(void)
+{
+	served_in_time = !kick_pending;
+}
+
+static void a_cpu_with_nothing_to_do_clears(void **state)
+{
+	pieces_to_clear = 1000;
+	add_guest(0, 0)->burst = MS;
+	A->sleep = MS;
+	start_vm(0);
+	act_at(20 * MS, note_cleared);
+	run_until(20 * MS);
+	/* While the guest sleeps, and it is woken no later than by a piece. */
+	assert_in_range(cleared_so_far, 450, 560);
+	assert_true(A->taken >= 9);
+	assert_in_range(A->latency, 0, MS / 50 + 3 * ENTRY_TICKS);
+}
+
+/* It is not deaf meanwhile: whoever flushes TLBs waits for an answer. */
+static void interrupts_are_served_between_pieces(void **state)
+{
+	pieces_to_clear = 1000;
+	add_guest(0, 0)->burst = MS;
+	A->sleep = 15 * MS;
+	start_vm(0);
+	act_at(5 * MS, interrupt);
+	act_at(6 * MS, interrupt_is_served);
+	run_until(10 * MS);
+	assert_true(served_in_time);
+}
+
+static void a_cpu_that_runs_a_guest_does_not_clear(void **state)
+{
+	pieces_to_clear = 1000;
+	add_guest(0, 0);
+	start_vm(0);
+	act_at(20 * MS, note_cleared);
+	run_until(20 * MS);
+	assert_int_equal(cleared_so_far, 0);
+	assert_int_equal(A->entries, 1);
+}
+
+/* --- timers that fire early: fake_run() verifies that no guest runs before the deadline --- */
+
+static void learnt(void)
+{
+	A->late = 0;
+}
+
+/* After some times the CPU knows how long its way takes, out of its sleep and out of an exit. */
+static void a_sleeping_guest_is_woken_in_time(void **state)
+{
+	add_guest(0, 0)->burst = MS;
+	A->sleep = MS;
+	start_vm(0);
+	act_at(20 * MS, learnt);
+	run_until(100 * MS);
+	assert_true(A->early > 20);
+	assert_in_range(A->late, 0, 4 * LOOK_TICKS);
+}
+
+static void a_running_guest_is_interrupted_in_time(void **state)
+{
+	add_guest(0, 0)->period = MS;
+	start_vm(0);
+	vtimer_arm(&A->timer, 2 * MS);
+	act_at(20 * MS, learnt);
+	run_until(100 * MS);
+	assert_true(A->early > 20);
+	assert_in_range(A->late, 0, 4 * LOOK_TICKS);
+}
+
+/* The CPU's time belongs to the others: it is not spent on waiting for a sleeper's timer. */
+static void nothing_fires_early_while_others_run(void **state)
+{
+	add_guest(0, 0)->burst = MS;
+	A->sleep = 3 * MS;
+	add_guest(1, 1)->period = 3 * MS;
+	start_vm(0);
+	start_vm(1);
+	vtimer_arm(&B->timer, 2 * MS);
+	run_until(100 * SLICE);
+	assert_true(A->taken > 100 && B->taken > 100);
+	/* B is alone while A sleeps. */
+	assert_int_equal(A->early, 0);
+}
+
+static void with_the_option_off_nothing_fires_early(void **state)
+{
+	assert_int_equal(set_timeradvance((struct str_view){ "on", 2 }), -EINVAL);
+	assert_int_equal(set_timeradvance((struct str_view){ "off", 3 }), 0);
+	free(sched_pages);
+	assert_int_equal(sched_create(&cpus[0]), 0);
+	add_guest(0, 0)->burst = MS;
+	A->sleep = MS;
+	start_vm(0);
+	run_until(100 * MS);
+	assert_int_equal(A->early, 0);
+	assert_true(A->taken > 20);
+}
+
 /* --- nothing is lost, whichever step it comes between --- */
 
 static bool nmi_sent;	/* early enough before the end */
@@ -590,6 +758,32 @@ static void no_step_loses_an_interrupt(void **state)
 	in_hardware = false;
 }
 
+/* It sleeps for less than the CPU's way takes. */
+static void build_short_sleeper(void)
+{
+	add_guest(0, 0)->burst = MS / 50;
+	A->sleep = MS / 200;
+	cpus[0].sched->asleep.ticks = MS / 100;
+	start_vm(0);
+}
+
+static void wake_service(void)
+{
+	service_turns = 3;
+	service_turn = 1000;
+}
+
+static void check_sleeper(void)
+{
+	assert_true(A->taken >= 2);
+}
+
+/* fake_run() looks at each entry: also at that of a guest which has been woken early when the service thread becomes ready. */
+static void no_step_leaves_an_advance_where_others_run(void **state)
+{
+	assert_true(at_each_step(build_short_sleeper, MS / 5, wake_service, check_sleeper) > 100);
+}
+
 static void no_step_loses_an_nmi(void **state)
 {
 	assert_true(at_each_step(build_sleepers, 6 * MS, nmi_a, check_nmi) > 100);
@@ -620,13 +814,36 @@ static int software_set_up(void **state)
 	return machine_set_up(state);
 }
 
+static int early_hardware_set_up(void **state)
+{
+	advances = true;
+	return hardware_set_up(state);
+}
+
+static int early_software_set_up(void **state)
+{
+	advances = true;
+	return software_set_up(state);
+}
+
+static int early_tear_down(void **state)
+{
+	advances = false;
+	return machine_tear_down(state);
+}
+
 #define TEST(name)      cmocka_unit_test_setup_teardown(name, software_set_up, machine_tear_down)
 #define TEST_BOTH(name) TEST(name), \
 	{ #name " (deadline in hardware)", name, hardware_set_up, machine_tear_down, NULL }
 
+#define TEST_EARLY(name) cmocka_unit_test_setup_teardown(name, early_software_set_up, early_tear_down), \
+	{ #name " (deadline in hardware)", name, early_hardware_set_up, early_tear_down, NULL }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_sleeping_cpu_has_its_own_spec_ctrl),
+		TEST(a_sleeping_cpu_writes_nothing_in_vain),
 		TEST_BOTH(two_spinning_guests_share),
 		TEST_BOTH(three_of_one_vm_share),
 		TEST_BOTH(one_guest_is_left_alone),
@@ -651,7 +868,19 @@ int main(void)
 		TEST_BOTH(a_vm_that_restarts_starves_nobody),
 		TEST_BOTH(the_service_thread_takes_turns),
 		TEST(slots_are_used_again),
+		TEST_BOTH(a_cpu_with_nothing_to_do_clears),
+		TEST(interrupts_are_served_between_pieces),
+		TEST(a_cpu_that_runs_a_guest_does_not_clear),
+		TEST_EARLY(a_sleeping_guest_is_woken_in_time),
+		TEST_EARLY(a_running_guest_is_interrupted_in_time),
+		TEST_EARLY(nothing_fires_early_while_others_run),
+		TEST_EARLY(with_the_option_off_nothing_fires_early),
 		TEST(no_step_loses_an_interrupt),
+		TEST_EARLY(no_step_loses_an_interrupt),
+		TEST_EARLY(no_step_leaves_an_advance_where_others_run),
+		TEST_EARLY(no_step_loses_an_nmi),
+		TEST_EARLY(no_step_misses_the_end),
+		TEST_EARLY(no_step_is_stuck_after_a_pause),
 		TEST(no_step_loses_an_nmi),
 		TEST(no_step_misses_the_end),
 		TEST(no_step_is_stuck_after_a_pause),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The SMBIOS table, read as a guest reads it. DMTF DSP0134, "Structure table entry point", "Structure definitions". */
 /* link: dev/firmware/smbios.c tests/unit/fake_vm.c core/device.c core/io.c core/irqchip.c core/vtimer.c */
+/* link: dev/firmware/fw_cfg.c lib/string.c */
 #include "fake_vm.h"
 
 #include <string.h>
 
+#include "dev/firmware/fw_cfg.h"
 #include "dev/firmware/smbios.h"
 #include "lib/errno.h"
 
@@ -227,6 +229,49 @@ static void test_no_ram(void **state)
 	fake_destroy(vm);
 }
 
+/* QEMU, "docs/specs/fw_cfg.rst": files by name; size and key in the directory are big-endian. */
+static u32 read_file(struct vm *vm, const char *name, u8 *to)
+{
+	u8 entry[64];
+	u32 size, key;
+
+	out16(vm, 0x510, 0x19);
+	for (unsigned i = 0; i < 4; i++)
+		in8(vm, 0x511);
+	do {
+		for (unsigned i = 0; i < sizeof(entry); i++)
+			entry[i] = in8(vm, 0x511);
+		assert_true(entry[8]);
+	} while (strcmp((const char *)entry + 8, name));
+	size = (u32)(entry[0] << 24 | entry[1] << 16 | entry[2] << 8 | entry[3]);
+	key = (u32)(entry[4] << 8 | entry[5]);
+	out16(vm, 0x510, (u16)key);
+	for (u32 i = 0; i < size; i++)
+		to[i] = in8(vm, 0x511);
+	return size;
+}
+
+/* Firmware gets the same structures, and the entry point of 2.x, whose address it corrects. */
+static void test_files_for_firmware(void **state)
+{
+	struct vm *vm = create(MIB(16), GIB(2));
+	struct fw_cfg *fw_cfg = fw_cfg_create(vm);
+	u8 anchor[64], table[1024];
+	const u8 *entry = find("_SM_");
+
+	assert_int_equal(smbios_offer(vm, fw_cfg), 0);
+	assert_int_equal(read_file(vm, "etc/smbios/smbios-anchor", anchor), 0x1f);
+	assert_memory_equal(anchor, entry, 0x1f);
+	assert_int_equal(read_file(vm, "etc/smbios/smbios-tables", table), field(entry + 0x16, 2));
+	assert_memory_equal(table, ram + field(entry + 0x18, 4), field(entry + 0x16, 2));
+	while (!fw_cfg_add(fw_cfg, "more", "", 0))
+		;
+	assert_int_equal(smbios_offer(vm, fw_cfg), -ENOSPC);
+	fake_of(vm)->alloc_limit = fake_of(vm)->alloc_count;
+	assert_int_equal(smbios_offer(vm, fw_cfg), -ENOMEM);
+	fake_destroy(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_memory_map),
 		cmocka_unit_test(test_no_ram),
+		cmocka_unit_test(test_files_for_firmware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ static bool nmi_may_come(struct vcpu *vcpu)
 }
 
 static const struct irqchip_ops irqchip = {
-	.vcpu_reset = lapic_reset, .pending = pending, .nmi_may_come = nmi_may_come,
+	.vcpu_reset = lapic_reset, .pending = pending, .wakes = pending, .nmi_may_come = nmi_may_come,
 };
 
 static int set_up_with(u32 count)
@@ -255,6 +255,103 @@ static void init_and_startup_together_keep_their_order(void **state)
 	vcpu_raise_startup(v, 0x31);
 	serve(v);
 	assert_int_equal(done[1].cs.selector, 0x3100);
+}
+
+/* --- guests that are hypervisors --- */
+
+static enum nested_init hypervisor_says;
+
+static enum nested_init nested_init(struct vcpu *vcpu)
+{
+	/* It may make an exit. */
+	assert_int_equal(vm.signal_lock.next, vm.signal_lock.served);
+	return hypervisor_says;
+}
+
+static const struct vcpu_ops hypervisor_ops = {
+	.dump = dump,
+	.vcpu_reset = vendor_reset, .tsc_offset_changed = tsc_offset_changed, .segment_get = segment_get,
+	.segment_set = segment_set, .control_get = no_control, .nested_init = nested_init,
+};
+
+static void hypervisor(struct vcpu *vcpu)
+{
+	vm.l2_ops = vcpu->ops = &hypervisor_ops;
+}
+
+/* SDM, "INIT in VMX Operation": it stays pending; the start-up IPI after it is lost, as the processor does not wait. */
+static void a_hypervisor_holds_init_back(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+
+	start_all();
+	hypervisor(v);
+	hypervisor_says = NESTED_INIT_WAITS;
+	vcpu_raise_init(v);
+	vcpu_raise_startup(v, 0x30);
+	serve(v);
+	vcpu_raise_startup(v, 0x31);
+	serve(v);
+	assert_int_equal(done[1].inits, 0);
+	assert_int_equal(v->activity, VCPU_RUNNING);
+	/* VMXOFF */
+	hypervisor_says = NESTED_INIT_RESETS;
+	vcpu_request(v, REQ_STARTUP);
+	serve(v);
+	assert_int_equal(done[1].inits, 1);
+	assert_int_equal(v->activity, VCPU_WAIT_FOR_SIPI);
+	vcpu_raise_startup(v, 0x32);
+	serve(v);
+	assert_int_equal(done[1].cs.selector, 0x3200);
+}
+
+/* Meanwhile NMIs arrive. Where INIT resets the vCPU after all, they are discarded, as it has no IDT then. */
+static void nmis_while_init_is_held_back(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+
+	start_all();
+	hypervisor(v);
+	hypervisor_says = NESTED_INIT_WAITS;
+	vcpu_raise_init(v);
+	vcpu_raise_nmi(v);			/* before it is looked at, */
+	vcpu_raise_startup(v, 0x30);
+	v->events.nmi_pending = 0;
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 1);
+	vcpu_raise_nmi(v);			/* while it waits, */
+	assert_true(v->requests & REQ_STARTUP);
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 2);
+	v->events.nmi_pending = 0;
+	vcpu_raise_nmi(v);			/* and when it does not wait any longer */
+	hypervisor_says = NESTED_INIT_RESETS;
+	serve(v);
+	assert_int_equal(done[1].inits, 1);
+	assert_int_equal(v->events.nmi_pending, 0);
+	vcpu_raise_startup(v, 0x31);
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 0);
+}
+
+static void init_exits_to_a_hypervisor(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+
+	start_all();
+	hypervisor(v);
+	hypervisor_says = NESTED_INIT_EXITS;
+	vcpu_raise_init(v);
+	vcpu_raise_startup(v, 0x30);
+	serve(v);
+	hypervisor_says = NESTED_INIT_RESETS;
+	vcpu_request(v, REQ_STARTUP);
+	serve(v);
+	assert_int_equal(done[1].inits, 0);
+	assert_int_equal(v->activity, VCPU_RUNNING);
+	vcpu_raise_init(v);
+	serve(v);
+	assert_int_equal(done[1].inits, 1);
 }
 
 static void a_running_processor_ignores_startup_ipis(void **state)
@@ -460,6 +557,8 @@ int main(void)
 		ONE(init_to_the_boot_processor_ends_the_vm),
 		TEST(a_startup_ipi_starts_in_real_mode),
 		TEST(init_and_startup_together_keep_their_order),
+		TEST(a_hypervisor_holds_init_back),
+		TEST(init_exits_to_a_hypervisor), TEST(nmis_while_init_is_held_back),
 		TEST(a_running_processor_ignores_startup_ipis),
 		TEST(an_nmi_before_the_startup_ipi_is_lost),
 		TEST(an_nmi_after_the_startup_ipi_is_delivered),

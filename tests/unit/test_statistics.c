@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The accounting of exits: buckets, order, and what is printed. */
-/* link: core/observe/statistics.c core/vm_log.c lib/log.c */
+/* link: core/observe/statistics.c core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
 /* For the function that its option calls. */

@@ -13,10 +13,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/bootinfo/option.h"
 #include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
 #include "lib/log.h"
+#include "lib/errno.h"
 #include "svm/svm.h"
+
+int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
 
 #define NESTED_PAGING BIT(0)
 #define LOCK	      BIT(2)

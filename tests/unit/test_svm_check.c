@@ -5,7 +5,7 @@
  * Processor Information Via the CPUID Instruction".
  */
 /* link: svm/check.c svm/entry_state.c svm/dump.c svm/rules/rules.c core/observe/entry_rule.c */
-/* link: core/vm_log.c lib/log.c tests/unit/fake_cpu.c */
+/* link: core/vm_log.c lib/log.c lib/string.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
  * in which they are not blocked. AMD APM vol. 2, "Event Injection", "EXITINTINFO", "Virtual Interrupts",
  * "Interrupt Shadows".
  */
-/* link: svm/events.c svm/state.c tests/unit/fake_cpu.c */
+/* link: tests/unit/fake_nsvm.c svm/events.c svm/state.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
  * that exited is stepped over. The rest of Lamina writes into a diary what it is called for.
  * AMD APM vol. 2, "SVM Intercept Exit Codes", "IOIO Intercepts", "Nested Table Walk", "Decode Assists".
  */
-/* link: svm/exit.c core/vm_log.c lib/log.c */
+/* link: svm/exit.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +18,7 @@
 #include "core/exit.h"
 #include "lib/log.h"
 #include "svm/length.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
 
 /* Nobody runs the VM. */
@@ -55,6 +56,12 @@ HANDLER(exit_xsetbv, "xsetbv")
 HANDLER(exit_vmcall, "vmcall")
 HANDLER(exit_pause, "pause")
 HANDLER(exit_invalid_opcode, "#UD")
+HANDLER(nsvm_handle_vmrun, "vmrun")
+HANDLER(nsvm_handle_vmload, "vmload")
+HANDLER(nsvm_handle_vmsave, "vmsave")
+HANDLER(nsvm_handle_stgi, "stgi")
+HANDLER(nsvm_handle_clgi, "clgi")
+HANDLER(nsvm_handle_invlpga, "invlpga")
 HANDLER(exit_wbinvd, "wbinvd")
 HANDLER(exit_rdpmc, "rdpmc")
 HANDLER(exit_fpu_error, "fpu")
@@ -133,7 +140,7 @@ static void fetch(struct vcpu *v, enum vcpu_reg reg)
 	vcpu->regs_available |= BIT(REG_RFLAGS);
 }
 
-static const struct vcpu_ops ops = { .reg_fetch = fetch };
+static const struct vcpu_ops ops = { .reg_fetch = fetch, .skip_instruction = svm_skip_instruction };
 
 static void keep(struct log_console *console, const char *text, size_t length)
 {
@@ -204,16 +211,16 @@ static const struct {
 	{ 0x76, "INVD", "wbinvd" },
 	{ 0x77, "PAUSE", "pause" },
 	{ 0x78, "HLT", "hlt" },
-	{ 0x7a, "INVLPGA", "#UD" },
+	{ 0x7a, "INVLPGA", "invlpga" },
 	{ 0x7d, "task switch", "task switch" },
 	{ 0x7e, "floating-point error", "fpu" },
 	{ 0x7f, "shutdown", "triple fault" },
-	{ 0x80, "VMRUN", "#UD" },
+	{ 0x80, "VMRUN", "vmrun" },
 	{ 0x81, "VMMCALL", "vmcall" },
-	{ 0x82, "VMLOAD", "#UD" },
-	{ 0x83, "VMSAVE", "#UD" },
-	{ 0x84, "STGI", "#UD" },
-	{ 0x85, "CLGI", "#UD" },
+	{ 0x82, "VMLOAD", "vmload" },
+	{ 0x83, "VMSAVE", "vmsave" },
+	{ 0x84, "STGI", "stgi" },
+	{ 0x85, "CLGI", "clgi" },
 	{ 0x86, "SKINIT", "#UD" },
 	{ 0x89, "WBINVD", "wbinvd" },
 	{ 0x8a, "MONITOR", "#UD" },
@@ -270,11 +277,29 @@ static void exits_that_were_not_asked_for_end_the_vm(void **state)
 	for (u64 code = 0; code < 0xf0; code++) {
 		if (is_known(code))
 			continue;
-		assert_null(svm_exit_name((u8)code));
 		exit_with(code, 0x12, 0x3456789abcd);
 		snprintf(expected, sizeof(expected),
 			 "exit code 0x%llx was not asked for (EXITINFO1 0x12, EXITINFO2 0x3456789abcd)", (ull)code);
 		assert_string_equal(diary, expected);
+	}
+}
+
+/* A guest that is a hypervisor may ask for any exit of its own guest. APM vol. 2, "SVM Intercept Exit Codes" */
+static void each_exit_code_has_a_name(void **state)
+{
+	static const struct {
+		u8 first, last;
+	} unused[] = {
+		/* Registers and vectors that there are not. Traps after writes; INVLPGB and its kin, which Lamina's guests lack. */
+		{ 0x01, 0x01 }, { 0x05, 0x07 }, { 0x09, 0x0f }, { 0x11, 0x11 }, { 0x15, 0x17 }, { 0x19, 0x1f },
+		{ 0x42, 0x42 }, { 0x49, 0x49 }, { 0x4f, 0x4f }, { 0x54, 0x54 }, { 0x56, 0x5d }, { 0x5f, 0x5f }, { 0x8f, 0xef },
+	};
+	unsigned at = 0;
+
+	for (unsigned code = 0; code < 0xf0; code++) {
+		while (at < ARRAY_SIZE(unused) - 1 && code > unused[at].last)
+			at++;
+		assert_int_equal(!svm_exit_name((u8)code), code >= unused[at].first && code <= unused[at].last);
 	}
 }
 
@@ -542,6 +567,7 @@ int main(void)
 		cmocka_unit_test_setup(each_exit_reaches_its_handler, set_up),
 		cmocka_unit_test_setup(a_floating_point_error_ends_the_shadow, set_up),
 		cmocka_unit_test_setup(exits_that_were_not_asked_for_end_the_vm, set_up),
+		cmocka_unit_test_setup(each_exit_code_has_a_name, set_up),
 		cmocka_unit_test_setup(exits_beyond_the_index_have_names, set_up),
 		cmocka_unit_test_setup(an_init_is_reported_once_and_ignored, set_up),
 		cmocka_unit_test_setup(ports, set_up),

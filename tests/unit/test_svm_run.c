@@ -4,7 +4,7 @@
  * Each letter of the diary is a step: G CLGI, i interrupts on, I self-IPI, E entry, d interrupts off, g
  * STGI, H the exit's handler, M machine check.
  */
-/* link: svm/run.c svm/fastpath.c svm/events.c core/observe/statistics.c core/vm_log.c lib/log.c */
+/* link: svm/run.c svm/fastpath.c svm/apic.c svm/events.c core/observe/statistics.c core/vm_log.c lib/string.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,12 +26,17 @@
 #include "svm/svm.h"
 #include "core/cpu/paravirt.h"
 #include "home_cpu.h"
+#include "guest_msr.h"
+#include "mmio_device.h"
+
+bool capability_hides_apic;
 
 /* Nobody runs the VM. */
 void vm_state_changed(struct vm *vm) { }
 
 void clgi(void);
 enum exit_fastpath svm_vmenter(struct vcpu_svm *svm);
+enum exit_fastpath svm_access_in_stub(struct vcpu_svm *svm);
 enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm);
 
 static char diary[32];
@@ -71,7 +76,9 @@ void irq_disable(void) { note('d'); }
 /* As the stub does. What is entered again exits for an interrupt. */
 enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 {
+	enum svm_fastpath fastpath;
 	enum exit_fastpath answer;
+	bool loaded = true;	/* since the last VMLOAD the guest has not been entered */
 
 	assert_ptr_equal(entered, &svm);
 	vmcb.control.exit_code = next_code;
@@ -81,14 +88,21 @@ enum exit_fastpath svm_vmenter(struct vcpu_svm *entered)
 		tsc += 1000;
 		if (let_guest_set_rax)
 			vmcb.save.rax = 0x99;
-		if (!svm_exit_fastpath(vcpu)) {
+		fastpath = svm_exit_fastpath(vcpu);
+		if (fastpath != SVM_FASTPATH_ENTER) {
 			note('d');
 			note('g');
-			answer = svm_exit_in_stub(&svm);
+			answer = fastpath == SVM_FASTPATH_ACCESS ? svm_access_in_stub(&svm) : EXIT_FASTPATH_NONE;
+			if (answer == EXIT_FASTPATH_NONE)
+				answer = svm_exit_in_stub(&svm);
 			if (answer != EXIT_FASTPATH_REENTER_GUEST)
 				return answer;
 			note('G');
 			note('i');
+			loaded = true;
+		} else if (loaded) {
+			svm_entered(&vmcb);
+			loaded = false;
 		}
 		reentered = vmcb;
 		vmcb.control.exit_code = VMEXIT_INTR;
@@ -114,6 +128,8 @@ void svm_handle_exit(struct vcpu *v)
 		vcpu_request(v, request_by_handler);
 }
 
+void (*const svm_handlers[SVM_EXITS])(struct vcpu *v) = { [0 ... SVM_EXITS - 1] = svm_handle_exit };
+
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
 void svm_end_step(struct vcpu *v) { fail(); }
 
@@ -137,6 +153,8 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vcpu->cpu = &home;
 	vm.state = VM_RUNNING;
+	attach_device(&vm);
+	attach_msrs(&vm);
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
@@ -272,6 +290,38 @@ static void cpuid_takes_the_fast_path(void **state)
 	assert_int_equal(home.trace.records[1].entry_rip, 0x1236);
 }
 
+/* A result that was asked for before, of leaf 1, for the same CR4.OSXSAVE; and of another leaf, which depends on nothing. */
+static void cpuid_is_answered_again(void **state)
+{
+	static const struct {
+		u64 cr4;
+		enum cpuid_dependence dependence;
+		bool again;
+	} rows[] = {
+		{ CR4_OSXSAVE | CR4_PAE, CPUID_ON_OSXSAVE, true }, { CR4_PAE, CPUID_ON_OSXSAVE, false },
+		{ CR4_PAE, CPUID_ON_NOTHING, true },
+	};
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		bool found = rows[i / 2].again;
+
+		setup(state);
+		let_answer(VMEXIT_CPUID, VMEXIT_CPUID);
+		svm_features.nrip_save = i % 2;
+		unprefixed_next = 0x1236;
+		constants.slots[cpuid_slot_of(1)] = (struct cpuid_slot){ .leaf = 1, .dependence = rows[i / 2].dependence,
+			.state = CR4_OSXSAVE, .regs = { 5, 6, 7, 8 } };
+		svm.cr4 = rows[i / 2].cr4;
+		vcpu->regs[REG_RAX] = 0xffffffff00000001;
+		vcpu->regs[REG_RCX] = 3;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(reentered.save.rax, found ? 5 : 0xffffffff00000001);
+		assert_int_equal(vcpu->regs[REG_RCX], found ? 7 : 3);
+		assert_int_equal(home.trace.records[1].kind, found ? TRACE_FASTPATH : TRACE_EXIT);
+	}
+	constants.slots[cpuid_slot_of(1)] = (struct cpuid_slot){ 0 };
+}
+
 #define CACHED_MSR 0x1b
 
 static void let_answer_rdmsr(const u64 *place)
@@ -294,10 +344,9 @@ static void rdmsr_of_a_cached_value_takes_the_fast_path(void **state)
 	assert_int_equal(reentered.save.rax, 0xfee00800);
 	assert_int_equal(vcpu->regs[REG_RDX], 0xfee00900);
 	assert_int_equal(reentered.save.rip, 0x1236);
-	assert_int_equal(record->kind, TRACE_FASTPATH);
+	assert_int_equal(record->kind, TRACE_FASTPATH_RDMSR);
 	assert_int_equal(record->exit_index, VMEXIT_MSR);
 	assert_int_equal(record->rip, 0x1234);
-	assert_int_equal(record->access.kind, TRACE_MSR);
 	assert_int_equal(record->access.address, CACHED_MSR);
 	assert_int_equal(record->access.value, value);
 	assert_int_equal(statistics_exits(&counted), 1);
@@ -331,7 +380,6 @@ static void a_hypercall_takes_the_fast_path(void **state)
 	assert_int_equal(reentered.save.rax, -1000ull);	/* KVM_ENOSYS */
 	assert_int_equal(reentered.save.rip, 0x1236);
 	assert_int_equal(home.trace.records[1].exit_index, VMEXIT_VMMCALL);
-	assert_int_equal(home.trace.records[1].access.kind, TRACE_NO_ACCESS);
 	assert_int_equal(statistics_exits(&counted), 1);
 }
 
@@ -356,11 +404,11 @@ static void each_fast_path_has_its_conditions(void **state)
 		if (i % 4 == 0)
 			vcpu->statistics.by_kind[codes[i / 4]] = NULL;
 		else if (i % 4 == 1)
-			vmcb.control.next_rip = 0;
+			svm_features.nrip_save = false;		/* and the bytes tell nothing */
 		else if (i % 4 == 2)
 			vmcb.save.rflags |= RFLAGS_TF;
 		else
-			svm.iret_pending = true;
+			svm_set_iret_pending(&svm, true);
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(vmcb.save.rip, 0x1234);
 		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
@@ -368,7 +416,7 @@ static void each_fast_path_has_its_conditions(void **state)
 	}
 }
 
-static void other_msr_accesses_take_the_slow_path(void **state)
+static void other_msr_accesses_need_the_hosts_state(void **state)
 {
 	static const u64 value = 5;
 
@@ -382,8 +430,8 @@ static void other_msr_accesses_take_the_slow_path(void **state)
 		else
 			vcpu->regs[REG_RCX] = CACHED_MSR + MSR_SHORTCUTS;
 		svm_vcpu_run(vcpu, false);
-		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
-		assert_int_equal(bytes_read, 0);
+		assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH_ACCESS);
+		assert_int_equal(bytes_read, !(i % 2));
 	}
 }
 
@@ -398,7 +446,7 @@ static void without_next_rip_save_the_bytes_decide(void **state)
 		unprefixed_next = 0x1237;
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(reentered.save.rip, 0x1237);
-		assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH);
+		assert_int_equal(home.trace.records[1].kind, codes[i] == VMEXIT_MSR ? TRACE_FASTPATH_RDMSR : TRACE_FASTPATH);
 		assert_int_equal(bytes_read, 1);
 	}
 	/* Guest memory is read for no other exit. */
@@ -423,9 +471,9 @@ static void what_changes_more_than_rip_takes_the_slow_path(void **state)
 		else if (i == 2)
 			vcpu->regs[REG_RAX] = 1;	/* a leaf that follows the vCPU's state */
 		else if (i == 3)
-			vmcb.control.next_rip = 0;
+			svm_features.nrip_save = false;		/* and the bytes tell nothing */
 		else if (i == 4)
-			svm.iret_pending = true;
+			svm_set_iret_pending(&svm, true);
 		else if (i == 5)
 			vcpu->every_exit = 1;
 		else
@@ -459,6 +507,289 @@ static void handlers_run_within_the_stub(void **state)
 	home.timer_armed = 5;				/* the host's timer is not armed for the guest's */
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
+}
+
+/* EXITINFO1 is 1 for WRMSR. The guest's RAX is in the VMCB. */
+static void let_access_msr(u32 msr, bool write)
+{
+	let_answer(VMEXIT_MSR, VMEXIT_MSR);
+	vmcb.control.exit_info1 = write;
+	vmcb.control.int_state = INT_SHADOW;
+	vcpu->regs[REG_RCX] = 0xffffffff00000000 | msr;
+	vcpu->regs[REG_RAX] = 0xaaaaaaaa22222222;
+	vcpu->regs[REG_RDX] = 0xdddddddd11111111;
+	vcpu->events.reinject.type = EVENT_NMI;
+}
+
+static void an_msr_is_accessed_within_the_stub(void **state)
+{
+	static const u32 msrs[] = { 0x277, 0x808, 0x6e0 };
+	const struct trace_record *record = &home.trace.records[1];
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(msrs); i++) {
+		bool write = i % 2;
+
+		setup(state);
+		let_access_msr(msrs[i / 2], write);
+		handler_of_msr.answer = 0x3333333344444444;
+		assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_string_equal(diary, "GiEdgGiEdg");
+		assert_int_equal(handler_of_msr.writes, write);
+		assert_int_equal(handler_of_msr.reads, !write);
+		assert_int_equal(handler_of_msr.of_apic, i >= 2);
+		assert_int_equal(handler_of_msr.msr, msrs[i / 2]);
+		assert_int_equal(handler_of_msr.value, write ? 0x1111111122222222 : 0);
+		assert_int_equal(reentered.save.rax, write ? 0xaaaaaaaa22222222 : 0x44444444);
+		assert_int_equal(vcpu->regs[REG_RDX], write ? 0xdddddddd11111111 : 0x33333333);
+		assert_int_equal(reentered.save.rip, 0x1236);
+		assert_int_equal(reentered.control.int_state, 0);
+		assert_int_equal(statistics_exits(&counted), 1);
+		assert_int_equal(record->kind, TRACE_FASTPATH_ACCESS);
+		assert_int_equal(record->entry_rip, 0x1236);
+		assert_int_equal(record->access.kind, TRACE_MSR);
+		assert_int_equal(record->access.write, write);
+		assert_int_equal(record->access.address, msrs[i / 2]);
+		assert_int_equal(record->access.value, write ? 0x1111111122222222 : 0x3333333344444444);
+	}
+}
+
+static void a_refused_msr_access_raises_gp(void **state)
+{
+	for (unsigned write = 0; write < 2; write++) {
+		setup(state);
+		let_access_msr(0x277, write);
+		handler_of_msr.error = -EINVAL;
+		assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_int_equal(again, 0);
+		assert_int_equal(handler_of_msr.raised, 1);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
+		assert_int_equal(vcpu->regs[REG_RAX], 0xaaaaaaaa22222222);
+		assert_int_equal(vcpu->regs[REG_RDX], 0xdddddddd11111111);
+		assert_true(home.trace.records[1].access.refused);
+		assert_int_equal(home.trace.records[1].entry_tsc, 0);
+	}
+}
+
+/* APM vol. 2, "Nested versus Guest Page Faults, Fault Ordering": EXITINFO1 bit 1 write, 4 fetch, 32 final, 33 walk. */
+#define NPF_INFO(write) (BIT_ULL(32) | 4 | (write) << 1)
+
+static struct fast_mov *let_access_memory(bool write)
+{
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	svm_features.nrip_save = false;
+	vmcb.control.exit_info1 = NPF_INFO(write);
+	vmcb.control.exit_info2 = MMIO_ADDRESS;
+	vmcb.control.int_state = INT_SHADOW;
+	vmcb.control.event_injection = EVENT_VALID | 0x30;
+	vmcb.save.cs.attributes = ATTRIBUTE_DB | 0x9b;
+	vmcb.save.cs.base = 0;
+	vmcb.save.cr0 = 0x31;
+	vmcb.save.rflags = RFLAGS_RF | 2;
+	vmcb.save.rip = MMIO_RIP;
+	return let_mov(vcpu, write);
+}
+
+static void memory_is_accessed_within_the_stub(void **state)
+{
+	const struct trace_record *record = &home.trace.records[1];
+
+	for (unsigned write = 0; write < 2; write++) {
+		setup(state);
+		let_access_memory(write);
+		vmcb.save.rax = 0x1122334455667788;
+		device.answer = 0xfffffffff4f3f2f1;
+		svm_vcpu_run(vcpu, false);
+		assert_string_equal(diary, "GiEdgGiEdg");		/* and no handler */
+		assert_int_equal(write ? device.writes : device.reads, 1);
+		assert_int_equal(device.offset, 0x300);
+		assert_int_equal(device.size, 4);
+		assert_int_equal(device.rip, MMIO_RIP);
+		assert_false(device.locked);
+		if (write)
+			assert_int_equal(device.value, 0x55667788);
+		assert_int_equal(reentered.save.rax, write ? 0x1122334455667788 : 0xf4f3f2f1);
+		assert_int_equal(reentered.save.rip, MMIO_RIP + 2);
+		assert_int_equal(reentered.save.rflags, 2);
+		assert_int_equal(reentered.control.int_state, 0);
+		assert_int_equal(reentered.control.event_injection, 0);
+		assert_int_equal(reentered.control.clean, 0x7ff);
+		assert_int_equal(statistics_exits(&counted), 1);
+		assert_int_equal(record->kind, TRACE_EXIT);		/* the index is not the code */
+		assert_int_equal(record->exit_index, SVM_INDEX_NPF);
+		assert_int_equal(record->reason, VMEXIT_NPF);
+		assert_int_equal(record->rip, MMIO_RIP);
+		assert_int_equal(record->entry_rip, MMIO_RIP + 2);
+		assert_int_equal(record->info1, NPF_INFO(write));
+		assert_int_equal(record->info2, MMIO_ADDRESS);
+		assert_int_equal(record->access.kind, TRACE_MMIO);
+		assert_int_equal(record->access.write, write);
+		assert_int_equal(record->access.address, MMIO_ADDRESS);
+		assert_int_equal(record->access.value, write ? 0x55667788 : 0xf4f3f2f1);
+	}
+}
+
+/* Whatever may make it another access than that of the remembered instruction, and what every fast path needs. */
+static void other_accesses_to_memory_go_to_the_handler(void **state)
+{
+	for (unsigned i = 0; i < 18; i++) {
+		struct fast_mov *mov;
+
+		setup(state);
+		mov = let_access_memory(true);
+		switch (i) {
+		case 0: vmcb.control.exit_info1 = BIT_ULL(33) | 6; break;	/* a walk of the guest's tables */
+		case 1: vmcb.control.exit_info1 |= BIT(4); break;
+		case 2: vmcb.control.exit_info1 = NPF_INFO(0); break;
+		case 3: vmcb.control.exit_info2 += 4; break;
+		case 4: vmcb.control.exit_info2 = 0x300; break;			/* RAM */
+		case 5: next_int_info = EVENT_VALID | 0x30; break;
+		case 6: vmcb.save.dr7 = 0x402; break;
+		case 7: vmcb.save.rflags |= RFLAGS_TF; break;
+		case 8: svm.iret_pending = true, svm.iret_rip = MMIO_RIP; break;
+		case 9: vmcb.save.cs.attributes = 0x9b; break;			/* 16-bit code */
+		case 10: vmcb.save.cr0 |= CR0_PG; break;
+		case 11: vmcb.save.efer = EFER_LMA; break;			/* compatibility mode */
+		case 12: vmcb.save.cs.base = 0x10; break;
+		case 13: mov->access |= MMIO_USES_KEPT; break;
+		case 14: mmio_set_of(vcpu, MMIO_RIP)->bytes[14] ^= 1; break;	/* the code has changed */
+		case 15: vcpu->mmio_memory = NULL; break;
+		case 16: vcpu->every_exit = 1; break;
+		default: vcpu->statistics.by_kind[SVM_INDEX_NPF] = NULL; break;
+		}
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(device.writes + device.reads, 0);
+		assert_int_equal(vmcb.save.rip, MMIO_RIP);
+		next_int_info = 0;
+		assert_int_equal(!!strchr(diary, 'H'), i < 16);
+	}
+}
+
+/* APM vol. 2, "IOIO Intercepts": IN bit 0, STR bit 2, REP bit 3, sizes bits 4 to 6, port bits 16 to 31. */
+#define IOIO_INFO(port, size, in) ((u64)(port) << 16 | (size) << 4 | (in))
+
+static void let_access_port(u64 info)
+{
+	let_answer(VMEXIT_IOIO, VMEXIT_IOIO);
+	svm_features.nrip_save = false;		/* it is in EXITINFO2 in any case */
+	vmcb.control.exit_info1 = info;
+	vmcb.control.exit_info2 = 0x1236;
+	vmcb.control.int_state = INT_SHADOW;
+	vcpu->regs[REG_RAX] = 0x1122334455667788;
+	vcpu->events.injected.type = EVENT_NMI;
+	vcpu->events.reinject.type = EVENT_NMI;
+	vmcb.control.event_injection = EVENT_VALID | 0x30;
+}
+
+static void a_port_is_written_within_the_stub(void **state)
+{
+	const struct trace_record *record = &home.trace.records[1];
+
+	let_access_port(IOIO_INFO(DEVICE_PORT + 1, 1, 0));
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEdgGiEdg");		/* and no handler */
+	assert_int_equal(device.writes, 1);
+	assert_int_equal(device.offset, 1);
+	assert_int_equal(device.size, 1);
+	assert_int_equal(device.rip, 0x1234);
+	assert_int_equal(device.value, 0x88);
+	assert_true(device.locked);
+	assert_int_equal(vm.lock.next, vm.lock.served);
+	assert_int_equal(reentered.save.rip, 0x1236);
+	assert_int_equal(reentered.save.rax, 0x1122334455667788);
+	assert_int_equal(reentered.control.int_state, 0);
+	assert_int_equal(reentered.control.event_injection, 0);
+	assert_int_equal(reentered.control.clean, 0x7ff);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH_ACCESS);
+	assert_int_equal(record->exit_index, VMEXIT_IOIO);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->info1, IOIO_INFO(DEVICE_PORT + 1, 1, 0));
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_PIO);
+	assert_true(record->access.write);
+	assert_int_equal(record->access.address, DEVICE_PORT + 1);
+	assert_int_equal(record->access.value, 0x88);
+}
+
+/* SDM vol. 1, "General-Purpose Registers in 64-bit Mode": a result of 32 bits clears the upper half. */
+static void a_port_is_read_within_the_stub(void **state)
+{
+	static const u64 rax[] = { [1] = 0x11223344556677f1, [2] = 0x112233445566f2f1, [4] = 0xf4f3f2f1 };
+
+	for (unsigned size = 1; size <= 4; size *= 2) {
+		setup(state);
+		let_access_port(IOIO_INFO(DEVICE_PORT, size, 1));
+		device.answer = 0xf6f5f4f3f2f1;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(device.reads, 1);
+		assert_int_equal(device.size, size);
+		assert_int_equal(reentered.save.rax, rax[size]);
+		assert_int_equal(home.trace.records[1].access.value, 0xf4f3f2f1 & (size == 4 ? ~0u : (1u << 8 * size) - 1));
+		assert_null(strchr(diary, 'H'));
+	}
+	/* Beyond the device's end it is no device's as a whole. */
+	setup(state);
+	let_access_port(IOIO_INFO(DEVICE_PORT + 3, 2, 1));
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(device.reads, 0);
+	assert_int_equal(device.bytes, 1);
+}
+
+static void what_the_device_asks_for_is_served_by_the_loop(void **state)
+{
+	let_access_port(IOIO_INFO(DEVICE_PORT, 1, 1));
+	device.answer = 0xf1;
+	device.request = REQ_EVENT;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(again, 0);
+	assert_int_equal(vmcb.save.rip, 0x1236);
+	assert_int_equal(vcpu->regs[REG_RIP], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x11223344556677f1);	/* the next run stores it */
+	assert_int_equal(vcpu->exit_reason, VMEXIT_IOIO);
+	assert_int_equal(vcpu->exit_index, VMEXIT_IOIO);
+	assert_int_equal(vcpu->exit_rip, 0x1234);
+	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));
+	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
+	assert_int_equal(vcpu->events.reinject.type, EVENT_NONE);
+	assert_int_equal(statistics_exits(&counted), 0);
+}
+
+/* Strings, breakpoints, single steps, RF, the end of 4 GiB, an NMI handler's IRET; and what every fast path needs. */
+static void other_port_exits_go_to_their_handler(void **state)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		setup(state);
+		let_access_port(IOIO_INFO(DEVICE_PORT, 1, 0));
+		if (i == 0)
+			vmcb.control.exit_info1 |= BIT(2);
+		else if (i == 1)
+			vmcb.save.dr7 = 0x402;			/* G0 */
+		else if (i == 2)
+			vmcb.save.rflags |= RFLAGS_TF;
+		else if (i == 3)
+			vmcb.save.rflags |= RFLAGS_RF;
+		else if (i == 4)
+			vmcb.save.rip = 0xffffffff, vmcb.control.exit_info2 = 0x100000001;
+		else if (i == 5)
+			svm_set_iret_pending(&svm, true), svm.iret_rip = 0x1234;
+		else if (i == 6)
+			vcpu->statistics.by_kind[VMEXIT_IOIO] = NULL;
+		else if (i == 7)
+			vcpu->every_exit = 1;
+		else if (i == 8)
+			vcpu_request(vcpu, REQ_STOP);
+		else
+			vcpu->timer_deadline = home.timer_armed = 5;
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(device.writes, 0);
+		assert_int_equal(!!strchr(diary, 'H'), i < 5);
+	}
+	setup(state);
+	let_access_port(IOIO_INFO(DEVICE_PORT, 1, 0));
+	vmcb.save.dr7 = 0x400;					/* no breakpoint is enabled */
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(device.writes, 1);
 }
 
 /* The guest is entered again with what the handler has changed, and not with what was injected before. */
@@ -640,15 +971,24 @@ int main(void)
 		cmocka_unit_test_setup(rax_comes_from_the_vmcb, setup),
 		cmocka_unit_test_setup(changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(cpuid_takes_the_fast_path, setup),
+		cmocka_unit_test_setup(cpuid_is_answered_again, setup),
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(a_hypercall_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(known_hypercalls_do_not_take_the_fast_path, setup),
 		cmocka_unit_test_setup(without_a_hypervisor_no_hypercall_takes_the_fast_path, setup),
 		cmocka_unit_test_setup(each_fast_path_has_its_conditions, setup),
-		cmocka_unit_test_setup(other_msr_accesses_take_the_slow_path, setup),
+		cmocka_unit_test_setup(other_msr_accesses_need_the_hosts_state, setup),
 		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
 		cmocka_unit_test_setup(what_changes_more_than_rip_takes_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(an_msr_is_accessed_within_the_stub, setup),
+		cmocka_unit_test_setup(a_refused_msr_access_raises_gp, setup),
+		cmocka_unit_test_setup(memory_is_accessed_within_the_stub, setup),
+		cmocka_unit_test_setup(other_accesses_to_memory_go_to_the_handler, setup),
+		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
+		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
+		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
+		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(forced_exit, setup),

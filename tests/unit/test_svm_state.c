@@ -4,7 +4,7 @@
  * bits a change clears, and when the TLB is flushed.
  * AMD APM vol. 2, "Layout of VMCB", "VMCB Clean Field", "Segment State in the VMCB", "TLB Flush".
  */
-/* link: svm/state.c tests/unit/fake_cpu.c */
+/* link: tests/unit/fake_nsvm.c svm/state.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <string.h>
@@ -29,6 +29,7 @@ static int set_up(void **state)
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&svm, 0, sizeof(svm));
 	svm.vmcb = &vmcb;
+	svm.efer_shown = ~EFER_SVME;
 	vcpu->ops = &ops;
 	vmcb.control.clean = CLEAN_ALL;
 	cpu_features = (struct cpu_features){ .rdtscp = true, .xsave = true };

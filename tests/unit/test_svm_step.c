@@ -3,7 +3,7 @@
  * Single steps under SVM, which wait for the instruction that blocks an NMI: when one is made, and that nothing of it
  * shows. AMD APM vol. 2, "Single Stepping", "Debug-Status Register (DR6)", "Interrupt Shadows".
  */
-/* link: svm/step.c svm/state.c lib/insn.c lib/insn_tables.c tests/unit/fake_cpu.c */
+/* link: tests/unit/fake_nsvm.c svm/step.c svm/state.c lib/insn.c lib/insn_tables.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <stdio.h>

@@ -8,7 +8,10 @@
 #include "arch/cpu/x86.h"
 #include "core/emulate/emulate.h"
 #include "core/emulate/task.h"
+#include "svm/nested/nested.h"
 #include "svm/svm.h"
+
+struct svm_features svm_features;
 
 #define INTERCEPT_OF_TASK_SWITCHES BIT(29)
 #define IRET BIT_ULL(36)
@@ -104,6 +107,38 @@ static void what_has_switched(void **state)
 	}
 }
 
+/*
+ * What L1 injects into L2 comes from no instruction of L2's: nsvm_keep_injection() has had it injected again, and has set the next
+ * RIP. And its NMIs block none of its processor's.
+ */
+static void what_l1_injects(void **state)
+{
+	static struct svm_nested nested;
+
+	svm.nested = &nested;
+	vcpu->l2_runs = true;
+	fetched = false;
+	for (unsigned nrip = 0; nrip < 2; nrip++) {
+		svm_features.nrip_save = nrip;
+		vcpu->exit_rip = 0x1000;
+		vmcb.control.next_rip = 0x1003;
+		vmcb.control.exit_int_info = VALID | 0x480;
+		vcpu->events.reinject.type = EVENT_SOFT_INTERRUPT;
+		svm_handle_task_switch(vcpu);
+		assert_int_equal(switches, 1 + nrip);
+		assert_int_equal(seen.source, TASK_GATE);
+		assert_int_equal(seen.length, nrip ? 3 : 0);
+	}
+	svm_features.nrip_save = false;
+	for (unsigned own = 0; own < 2; own++) {
+		nested.nmi_of_l1 = own;
+		vmcb.control.exit_int_info = VALID | 0x202;
+		vcpu->events.reinject.type = EVENT_NMI;
+		svm_handle_task_switch(vcpu);
+		assert_int_equal(nmis_delivered, 1);
+	}
+}
+
 /* IRET unblocks NMIs, also where it faults. */
 static void an_iret_ends_an_nmis_handler(void **state)
 {
@@ -142,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(they_exit_on_demand, set_up),
 		cmocka_unit_test_setup(what_has_switched, set_up),
+		cmocka_unit_test_setup(what_l1_injects, set_up),
 		cmocka_unit_test_setup(an_iret_ends_an_nmis_handler, set_up),
 		cmocka_unit_test_setup(a_step_ends_before_the_old_task_is_saved, set_up),
 		cmocka_unit_test_setup(an_instruction_that_cannot_be_fetched, set_up),

@@ -4,7 +4,7 @@
  * at power-up, byte by byte. AMD APM vol. 2, "Enabling SVM", "Host Save Area", "IOIO Intercepts", "MSR
  * Intercepts", "Layout of VMCB", "Processor Initialization State".
  */
-/* link: svm/vcpu.c svm/switch.c core/cpu/tlb_id.c svm/vm.c svm/enable.c svm/npt.c svm/state.c lib/log.c tests/unit/fake_cpu.c */
+/* link: tests/unit/fake_nsvm.c svm/vcpu.c svm/apic.c svm/switch.c core/cpu/tlb_id.c svm/vm.c svm/enable.c svm/npt.c svm/state.c lib/log.c tests/unit/fake_cpu.c */
 #include "fake_cpu.h"
 
 #include <stdlib.h>
@@ -22,19 +22,20 @@
 #include "core/vm_alloc.h"
 #include "svm/svm.h"
 
+bool capability_hides_apic;
+
 struct cpu_features cpu_features;
 struct svm_features svm_features;
 
 static struct percpu cpu;
-static struct vm vm;
+static const struct vm_config config;
+static struct vm vm = { .config = &config };
 static struct svm_vm *block;		/* vm_alloc()'s */
 static unsigned pages;			/* allocated now */
 static unsigned tables;			/* nested page tables, likewise */
 static unsigned steps, failing_step;	/* the allocation with this number fails; 0: none */
 static unsigned fpu_resets, fpu_saved, fpu_restored, fpu_initial, vm_switched_to;
 static unsigned writes_at_free;		/* of the processor, when the first page was freed */
-static struct tdp_format mapped_format;
-static u64 mapped[3];
 
 /* --- the rest of Lamina --- */
 
@@ -123,15 +124,6 @@ void tdp_destroy(struct vm *v)
 	v->tdp_root = 0;
 }
 
-int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size)
-{
-	mapped_format = *format;
-	mapped[0] = gpa;
-	mapped[1] = hpa;
-	mapped[2] = size;
-	return -ENOMEM;
-}
-
 struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 {
 	assert_int_equal(leaf, 1);
@@ -140,7 +132,7 @@ struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 
 static int set_up(void **state)
 {
-	memset(&vm, 0, sizeof(vm));
+	vm = (struct vm){ .config = &config };
 	memset(&cpu, 0, sizeof(cpu));
 	steps = failing_step = pages = tables = 0;
 	writes_at_free = ~0u;
@@ -338,21 +330,25 @@ static void passthrough_adds_to_what_there_is(void **state)
 	svm_vm_msr_passthrough(&vm, 0x11, true, false);
 	svm_vm_msr_passthrough(&vm, 0x10, false, true);
 	assert_int_equal(block->msrpm[4], 0xf8);
+	/* Which words of 64 bits that concerns: MSRs 0 to 1Fh share one. */
+	assert_int_equal(block->msrpm_open[0], 1);
+	svm_vm_msr_passthrough(&vm, 0xc0000080, true, true);
+	assert_int_equal(block->msrpm_open[4], BIT(4));
 	destroy_vm();
 }
 
 /* "Nested Paging": guest accesses are user accesses. Present, writable, user, of either size. */
 static void nested_pages_are_open_to_the_guest(void **state)
 {
+	struct tdp_format format;
+
 	for (unsigned i = 0; i < 2; i++) {
 		cpu_features.pages_1g = i;
-		assert_int_equal(npt_map(&vm, 0x1000, 0x2000, 0x3000), -ENOMEM);
-		assert_int_equal(mapped_format.table_bits, 7);
-		assert_int_equal(mapped_format.page_bits, 7);
-		assert_int_equal(mapped_format.largest, i ? TDP_1G : TDP_2M);
-		assert_int_equal(mapped[0], 0x1000);
-		assert_int_equal(mapped[1], 0x2000);
-		assert_int_equal(mapped[2], 0x3000);
+		npt_format(&vm, &format);
+		assert_int_equal(format.table_bits, 7);
+		assert_int_equal(format.page_bits, 7);
+		assert_int_equal(format.large_bits, 7);
+		assert_int_equal(format.largest, i ? TDP_1G : TDP_2M);
 	}
 }
 
@@ -461,7 +457,7 @@ static void the_vmcb_at_power_up(void **state)
 {
 	struct vcpu *vcpu = reset_vcpu();
 	const struct expected expected[] = {
-		{ 0x000, 4, ONE(0) | ONE(8) | ONE(16) | ONE(20) | ONE(24) },	/* CR0, CR4 and CR8 */
+		{ 0x000, 4, ONE(0) | ONE(16) | ONE(20) },	/* CR0, CR4, and not CR8, which is V_TPR */
 		{ 0x008, 4, ONE(1) | ONE(17) | ONE(18) },			/* #DB, #AC, #MC */
 		{ 0x00c, 4, FIRST_MISC },
 		{ 0x010, 4, SECOND_MISC },

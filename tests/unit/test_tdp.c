@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "counted_pages.h"
+
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/mem/tdp.h"
@@ -25,25 +27,6 @@ static const struct tdp_format format = {
 	.table_bits = TABLE, .page_bits = PAGE, .large_bits = PAGE, .largest = TDP_1G,
 };
 static struct vm vm;
-static unsigned pages, page_limit;
-
-void *page_alloc(void)
-{
-	void *page;
-
-	if (pages >= page_limit)
-		return NULL;
-	pages++;
-	page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-	__builtin_memset(page, 0, PAGE_SIZE);
-	return page;
-}
-
-void page_free(void *page)
-{
-	pages--;
-	free(page);
-}
 
 static int set_up(void **state)
 {
@@ -227,14 +210,26 @@ static void a_split_without_memory_changes_nothing(void **state)
 	assert_entry(GIB(1), GIB(1) | LESS | LARGE, 2);
 	page_limit = pages + 1;
 	assert_int_equal(tdp_split(&vm, &careful, GIB(1)), -ENOMEM);
-	assert_entry(GIB(1), GIB(1) | LESS | LARGE, 1);	/* half done, and still right */
-	assert_entry(GIB(2) - 1, (GIB(2) - MIB(2)) | LESS | LARGE, 1);
+	assert_entry(GIB(1), GIB(1) | LESS | LARGE, 2);
+	assert_int_equal(pages, page_limit - 1);	/* the first of two tables is not kept */
+	assert_int_equal(vm.tdp_pages, pages);
 }
 
 static void nothing_to_map(void **state)
 {
 	map(0, 0, 0);
 	assert_int_equal(vm.tdp_pages, 1);
+}
+
+/* SDM, "Format of an EPT Page-Table Entry"; APM vol. 2, "Page-Translation-Table Entry Fields": bit 1. */
+static void rom_is_small_pages_without_bit_1(void **state)
+{
+	struct tdp_format rom = tdp_read_only(&format);
+
+	assert_int_equal(tdp_map(&vm, &rom, GIB(4) - MIB(2), MIB(6), MIB(2)), 0);
+	assert_entry(GIB(4) - MIB(2), MIB(6) | (PAGE & ~2ull), 0);
+	assert_entry(GIB(4) - 1, (MIB(8) - 0x1000) | (PAGE & ~2ull), 0);
+	assert_int_equal(*(u64 *)phys_to_virt(vm.tdp_root) & 0xfff, TABLE);
 }
 
 static void out_of_memory(void **state)
@@ -271,6 +266,7 @@ int main(void)
 		TEST(only_the_split_page_becomes_small),
 		TEST(nothing_is_split_where_nothing_is),
 		TEST(a_split_without_memory_changes_nothing),
+		TEST(rom_is_small_pages_without_bit_1),
 		TEST(nothing_to_map),
 		TEST(out_of_memory),
 	};

@@ -3,7 +3,7 @@
  * VPIDs and ASIDs: the allocator, and both vendors' vcpu_load() with it on CPUs whose TLBs keep each translation
  * until they are told to flush it. No vCPU may ever find one of another vCPU, VM or life there.
  */
-/* link: core/cpu/tlb_id.c svm/switch.c vmx/switch.c vmx/ept.c tests/unit/fake_cpu.c tests/unit/fake_vmcs.c */
+/* link: core/cpu/tlb_id.c svm/switch.c tests/unit/fake_nsvm.c vmx/switch.c vmx/ept.c tests/unit/fake_cpu.c tests/unit/fake_vmcs.c */
 #include "tests/unit/fake_cpu.h"
 
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 #include "core/mem/tdp.h"
 #include "svm/svm.h"
 #include "tests/unit/fake_vmcs.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 #define CPUS  3u
@@ -31,9 +32,14 @@
 struct cpu_features cpu_features;
 struct svm_features svm_features;
 struct vmx_caps vmx_caps;
+
+/* No guest is a hypervisor here. */
+void nested_vmx_forget(struct vcpu *v) { fail(); }
+void nested_shadowing_release(struct vcpu_vmx *v) { }
 const u8 vmx_exit_point[1];
 
 static struct percpu cpus[CPUS], *running;
+static unsigned shadows_flushed;
 
 /* --- the rest of Lamina --- */
 
@@ -47,6 +53,7 @@ void vmcs_write_list(const struct vmcs_setting *settings, unsigned count) { }
 u64 gdt_base(const struct percpu *cpu) { return 0; }
 u64 tss_base(const struct percpu *cpu) { return 0; }
 u64 idt_base(void) { return 0; }
+void shadow_flush_all(struct shadow *shadow) { shadows_flushed++; }
 int tdp_map(struct vm *v, const struct tdp_format *format, gpa_t gpa, hpa_t hpa, u64 size) { return -EBUSY; }
 
 void panic(const char *format, ...)
@@ -180,9 +187,9 @@ static void start(void)
 
 static void release_vmx(struct vcpu_vmx *v)
 {
-	if (!v->active_on)
+	if (!v->vmcs.active_on)
 		return;
-	running = v->active_on;
+	running = v->vmcs.active_on;
 	vmx_vcpu_release(&v->vcpu);
 }
 
@@ -191,7 +198,7 @@ static void create_vmx(unsigned vm, unsigned vcpu)
 	struct vcpu_vmx *v = &vmx[vm][vcpu];
 
 	release_vmx(v);
-	*v = (struct vcpu_vmx){ .vmcs = vmcs_pages[vm][vcpu], .vcpu.vm = &vms[vm] };
+	*v = (struct vcpu_vmx){ .vmcs.page = vmcs_pages[vm][vcpu], .vcpu.vm = &vms[vm] };
 }
 
 /* "INVVPID", "INVEPT". Without VPIDs each entry and exit flushes what INVVPID would. */
@@ -233,7 +240,7 @@ static void vmx_finds_no_stale_translation(void **state)
 
 			if (rand() % 50 == 0)
 				new_life(vm, create_vmx);
-			if (v->active_on != &cpus[cpu])
+			if (v->vmcs.active_on != &cpus[cpu])
 				release_vmx(v);
 			fake_cpu.step_count = 0;
 			running = &cpus[cpu];
@@ -243,10 +250,38 @@ static void vmx_finds_no_stale_translation(void **state)
 			if (rand() % 4) {
 				if (!vpids)
 					flush_ids(cpu);
-				use_tlb(cpu, v->tlb_id.id, vcpu_life[vm][n], vms[vm].tdp_root, vm_life[vm]);
+				use_tlb(cpu, v->vmcs.tlb_id.id, vcpu_life[vm][n], vms[vm].tdp_root, vm_life[vm]);
 			}
 			vmx_vcpu_put(&v->vcpu);
 		}
+	}
+}
+
+/* The tables that L2 runs on have roots of their own, and CPUs know nothing of what happened to them elsewhere. */
+static void vmx_flushes_shadow_tables_on_each_new_cpu(void **state)
+{
+	static const unsigned way[] = { 0, 1, 0, 2 };
+	struct vcpu_vmx *v = &vmx[0][0];
+	struct nested_vmx nested = { .vmxon = false };
+
+	start();
+	vmx_caps = (struct vmx_caps){
+		.entry = ENTRY_LOAD_EFER, .exit = EXIT_LOAD_EFER,
+		.secondary = SECONDARY_VPID, .ept_vpid = EPT_INVEPT_SINGLE | EPT_INVVPID_SINGLE,
+	};
+	new_life(0, create_vmx);
+	v->nested = &nested;
+	shadows_flushed = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
+		running = &cpus[way[i]];
+		vmx_vcpu_load(&v->vcpu);
+		assert_int_equal(shadows_flushed, i + 1);
+		vmx_vcpu_put(&v->vcpu);
+		vmx_vcpu_load(&v->vcpu);
+		assert_int_equal(shadows_flushed, i + 1);	/* it has not been away */
+		vmx_vcpu_put(&v->vcpu);
+		release_vmx(v);
+		fake_cpu.step_count = 0;
 	}
 }
 
@@ -308,6 +343,7 @@ int main(void)
 		cmocka_unit_test(each_cpu_gives_its_ids_once_in_a_generation),
 		cmocka_unit_test(one_id_for_all_is_flushed_each_time),
 		fake_cpu_test_setup(vmx_finds_no_stale_translation, NULL),
+		fake_cpu_test_setup(vmx_flushes_shadow_tables_on_each_new_cpu, NULL),
 		fake_cpu_test_setup(svm_finds_no_stale_translation, NULL),
 	};
 

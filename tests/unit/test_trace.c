@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The trace: what is recorded, what the ring keeps, and the words of each line. */
-/* link: core/observe/trace.c core/observe/trace_print.c core/vm_log.c lib/log.c */
+/* link: core/observe/trace.c core/observe/trace_print.c core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
 
 #include "arch/cpu/cpu.h"
@@ -130,6 +130,29 @@ static void access_words(void **state)
 	assert_shown("kvm_msr: msr_write c0000080 = 0x500 (#GP)\n");
 }
 
+/* The fast path writes only some of the members: the others print as if it had. */
+static void fast_path_words(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct trace_record *record = &home.trace.records[home.trace.next % TRACE_RECORDS];
+
+		memset(record, 1, sizeof(*record));
+		trace_add(&vcpu, (i ? TRACE_FASTPATH_RDMSR : TRACE_FASTPATH) | TRACE_INDEX(30), 1);
+		record->rip = 5;
+		record->entry_tsc = 2;
+		record->entry_rip = 7;
+		record->access.address = 0x1b;
+		record->access.value = 0x900;
+		clear_screen();
+		trace_print(&vm, 1);
+		assert_shown("reason IO_INSTRUCTION rip 0x5 info1 0x0000000000000000 info2 0x0000000000000000"
+			     " intr_info 0x00000000 error_code 0x00000000 isa VMX exit_reason 0x1e\n");
+		assert_shown("kvm_entry: vcpu 0, rip 0x7\n");
+		assert_int_equal(!!strstr(screen, "kvm_msr: msr_read 1b = 0x900\n"), i);
+		assert_int_equal(lines_shown(), 2 + i);
+	}
+}
+
 static void failure_words(void **state)
 {
 	vcpu.regs[REG_RIP] = 0xfff0;
@@ -141,6 +164,9 @@ static void failure_words(void **state)
 	print_all();
 	assert_shown("lamina_entry_failed: vcpu 0 kind INVALID_STATE rip 0xfff0 code 0x80000021 qualification 0x3\n");
 	assert_shown("kind VMFAIL_VALID rip 0xfff0 code 0x7 qualification 0x0\n");
+	trace_l2_refused(&vcpu, 0x80000021, 4, "guest.link-pointer.address");
+	print_all();
+	assert_shown("lamina_l2_refused: vcpu 0 rip 0xfff0 code 0x80000021 qualification 0x4 rule guest.link-pointer.address\n");
 }
 
 /* --- the ring --- */
@@ -169,22 +195,26 @@ static void the_last_lines_oldest_first(void **state)
 	assert_null(strstr(screen, "rip 0x1017\n"));
 }
 
-/* A record of an exit gives up to three lines: with its access and the entry behind it. */
+/* A record of an exit gives up to three lines: with its access and the entry behind it. The fast path writes fewer members. */
 static void lines_are_counted_and_not_records(void **state)
 {
-	static const u8 kinds[] = { TRACE_EXIT, TRACE_FASTPATH };
+	static const struct {
+		u8 kind, lines;
+	} rows[] = { { TRACE_EXIT, 3 }, { TRACE_FASTPATH, 2 }, { TRACE_FASTPATH_RDMSR, 3 } };
 
-	for (unsigned kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
+	for (unsigned row = 0; row < ARRAY_SIZE(rows); row++) {
+		const unsigned each = rows[row].lines;
+
 		for (unsigned lines = 1; lines <= 7; lines++) {
 			set_up(state);
 			for (u64 i = 0; i < 3; i++) {
 				leave(0x100 + i, 30);
-				home.trace.records[home.trace.next - 1].kind = kinds[kind];
+				home.trace.records[home.trace.next - 1].kind = rows[row].kind;
 				trace_pio(&vcpu, true, 0x10, 1, 0);
 				enter(0x200 + i, false);
 			}
 			trace_print(&vm, lines);
-			assert_int_equal(lines_shown(), (lines + 2) / 3 * 3);	/* whole records */
+			assert_int_equal(lines_shown(), MIN((lines + each - 1) / each, 3u) * each);	/* whole records */
 		}
 	}
 	/* The entry has its own time, 2.000000123 s, and the exit 3.000000456 s. */
@@ -389,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup(exit_words, set_up),
 		cmocka_unit_test_setup(nameless_exit, set_up),
 		cmocka_unit_test_setup(access_words, set_up),
+		cmocka_unit_test_setup(fast_path_words, set_up),
 		cmocka_unit_test_setup(failure_words, set_up),
 		cmocka_unit_test_setup(the_ring_keeps_the_newest, set_up),
 		cmocka_unit_test_setup(the_last_lines_oldest_first, set_up),

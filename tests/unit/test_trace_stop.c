@@ -38,7 +38,7 @@ static int ask(const char *text)
 	int error;
 
 	subject = NULL;
-	watched = NULL;
+	memset(watched, 0, sizeof(watched));
 	error = set_trace_stop((struct str_view){ text, strlen(text) });
 	vcpu.stop_reason = NULL;
 	vcpu.requests = 0;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/vm_console.h"
 #include "dev/isa/vi8042.h"
 #include "dev/isa/vkeyboard.h"
 
@@ -19,18 +18,12 @@
 
 static struct vi8042 *vi8042;
 
-static void typed(void *device)
-{
-	vi8042_typed(device);
-}
-
 static int set_up(void **state)
 {
 	struct vm *vm = fake_create(0);
 
 	vi8042 = vi8042_create(vm);
 	assert_int_equal(vi8042_connect_keyboard(vi8042), 0);
-	vm_console_connect(vm, typed, vi8042);
 	*state = vm;
 	return 0;
 }

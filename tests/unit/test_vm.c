@@ -4,7 +4,7 @@
  * nothing behind, the time limit, and the memory that lives as long as the VM.
  */
 /* link: core/vm.c core/vm_alloc.c core/vcpu.c core/io.c core/device.c core/vtimer.c core/vm_log.c */
-/* link: core/vcpu_kick.c lib/log.c lib/string.c */
+/* link: core/vcpu_kick.c core/work.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/bootinfo/option.h"
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
 #include "arch/cpu/x86.h"
@@ -30,6 +31,11 @@
 #include "core/vtimer.h"
 #include "home_cpu.h"
 #include "lib/errno.h"
+
+int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
+
+/* Nothing runs. */
+void irq_window(void) { fail(); }
 
 #define HZ 1000000000ull
 
@@ -193,6 +199,9 @@ void trace_attach(struct vcpu *vcpu)
 /* What vm_print_end() prints, by the first letters, in its order. */
 static char printed[16];
 
+bool event_inject(struct vcpu *v) { return false; }
+bool (*event_chooser(const struct vm *v))(struct vcpu *vcpu) { return event_inject; }
+u64 control_cr4_allowed(const struct vcpu *v) { return 0; }
 void trace_export(const struct vm *v) { strcat(printed, "t"); }
 void entry_check_print(const struct vcpu *vcpu) { strcat(printed, "e"); }
 
@@ -400,6 +409,24 @@ static void a_failure_at_any_step_leaves_nothing(void **state)
 		vm_destroy(&vm);
 		assert_nothing_left();
 	}
+}
+
+/* nested= needs a vendor that has it, and nested=evmcs VMX; nothing else is tried then. */
+static void a_hypervisor_where_there_can_be_none(void **state)
+{
+	static const struct vcpu_ops l2 = { VENDOR };
+	static const struct vcpu_ops without_evmcs = { VENDOR, .l2 = &l2 }, with_evmcs = { VENDOR, .l2 = &l2, .evmcs_leaf = 0x4000000a };
+
+	config.nested = NESTED_ON;
+	assert_int_equal(vm_create(&vm, &config, &ops, homes), -ENODEV);
+	vm_destroy(&vm);
+	config.nested = NESTED_EVMCS;
+	assert_int_equal(vm_create(&vm, &config, &without_evmcs, homes), -ENODEV);
+	assert_int_equal(steps, 0);
+	vm_destroy(&vm);
+	assert_int_equal(vm_create(&vm, &config, &with_evmcs, homes), 0);
+	vm_destroy(&vm);
+	assert_nothing_left();
 }
 
 /* What lies in the VM's own blocks is freed before these. */
@@ -756,7 +783,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_vm),
 		TEST(a_watched_vm),
-		TEST(a_failure_at_any_step_leaves_nothing),
+		TEST(a_failure_at_any_step_leaves_nothing), TEST(a_hypervisor_where_there_can_be_none),
 		TEST(entering_and_leaving),
 		TEST(a_vm_with_three_vcpus),
 		TEST(the_order_of_its_end),

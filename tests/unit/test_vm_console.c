@@ -18,6 +18,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "arch/bootinfo/option.h"
 #include "apart.h"
 #include "arch/mem/pool.h"
 #include "arch/time/clock.h"
@@ -27,6 +28,8 @@
 #include "core/irqchip.h"
 #include "lib/errno.h"
 #include "lib/log.h"
+
+int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
 
 #define SAID (1 << 22)
 
@@ -38,8 +41,10 @@ static bool no_memory;
 static struct vm web, db, mail;
 static struct uart_model {
 	struct vm *vm;
+	struct vm_console_end end;
 	unsigned changes;
-} uarts[3];
+	char taken;	/* from the console, and not read by its driver; 0: nothing */
+} uarts[3], hvc;
 
 static size_t put_port(struct log_console *console, const char *text, size_t length)
 {
@@ -109,13 +114,29 @@ static void changed(void *device)
 	uart->changes++;
 }
 
+static int take_back(void *device)
+{
+	struct uart_model *uart = device;
+	int c = uart->taken ? uart->taken : -1;
+
+	uart->taken = 0;
+	return c;
+}
+
+static void connect(struct vm *vm, struct uart_model *uart, enum vm_console_need need)
+{
+	uart->vm = vm;
+	uart->end = (struct vm_console_end){
+		.changed = changed, .take_back = take_back, .device = uart, .need = need };
+	vm_console_connect(vm, &uart->end);
+}
+
 static void start(struct vm *vm, const char *name, struct uart_model *uart)
 {
 	memset(vm, 0, sizeof(*vm));
 	strcpy(vm->name, name);
 	assert_int_equal(console_attach(vm), 0);
-	uart->vm = vm;
-	vm_console_connect(vm, changed, uart);
+	connect(vm, uart, CONSOLE_POLLED);
 }
 
 static void start_two(void)
@@ -367,6 +388,75 @@ static void test_writing_to_a_full_ring(void **state)
 	vm_unlock(&web);
 }
 
+/*
+ * A device that keeps the rest leaves room for a burst of the serial port, which was ready; both hear when there is
+ * room again, also if that came between the look and the wait.
+ */
+static void test_two_devices_flood(void **state)
+{
+	static char text[2 * CONSOLE_OUT_SIZE];
+	size_t taken = 0, n;
+
+	start(&web, "web", &uarts[0]);
+	connect(&web, &hvc, CONSOLE_UNREAD);
+	memset(text, 'h', sizeof(text));
+	room = 0;
+	vm_lock(&web);
+	while ((n = vm_console_send(&web, text, sizeof(text))) != 0)
+		taken += n;
+	assert_in_range(taken, CONSOLE_OUT_SIZE - VM_CONSOLE_BURST, CONSOLE_OUT_SIZE + 256);
+	assert_true(vm_console_ready(&web));
+	for (unsigned i = 0; i < VM_CONSOLE_BURST; i++)
+		assert_int_equal(vm_console_write(&web, "u", 1), 1);
+	assert_false(vm_console_ready(&web));
+	assert_int_equal(vm_console_send(&web, text, 1), 0);
+	vm_unlock(&web);
+	assert_true(console_poll());
+	assert_int_equal(hvc.changes, 0);
+	send_all();
+	assert_int_equal(uarts[0].changes, 1);
+	assert_int_equal(hvc.changes, 1);
+	assert_int_equal(said_length, taken + VM_CONSOLE_BURST);
+}
+
+/* The serial port's way: a character at a time, and whether there is room for a burst behind it. */
+static void test_a_character_at_a_time(void **state)
+{
+	size_t put = 0;
+	bool ready = true;
+
+	start(&web, "web", &uarts[0]);
+	vm_lock(&web);
+	for (unsigned i = 0; i < 63; i++)
+		assert_true(vm_console_put(&web, (char)('a' + i % 26)));
+	assert_int_equal(said_length, 0);		/* sent with a line, or 64 of them */
+	assert_true(vm_console_put(&web, (char)('a' + 63 % 26)));
+	assert_int_equal(said_length, 64);
+	assert_true(vm_console_put(&web, 'x'));
+	assert_true(vm_console_put(&web, '\n'));
+	assert_int_equal(said_length, 66);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(said[i], 'a' + i % 26);
+	assert_int_equal(said[65], '\n');
+	/* The port takes no more: the ring fills up. */
+	room = 0;
+	for (; ready; put++) {
+		ready = vm_console_put(&web, (char)('a' + put % 26));
+		assert_int_equal(ready, console_room(web.console) >= VM_CONSOLE_BURST);
+	}
+	assert_true(web.console->busy);			/* who waits for room is told */
+	/* Up to the last place, and not beyond it. */
+	for (unsigned i = 0; i < VM_CONSOLE_BURST - 1; i++)
+		assert_false(vm_console_put(&web, (char)('a' + put++ % 26)));
+	assert_int_equal(console_room(web.console), 0);
+	assert_false(vm_console_put(&web, '#'));
+	vm_unlock(&web);
+	send_all();
+	assert_int_equal(said_length, 66 + put);
+	for (size_t i = 0; i < put; i++)
+		assert_int_equal(said[66 + i], 'a' + i % 26);
+}
+
 /* The scar: output of a VM in the back that fills its ring, then a change of the front, then typing. */
 static void test_flood_switch_and_type(void **state)
 {
@@ -378,7 +468,7 @@ static void test_flood_switch_and_type(void **state)
 	assert_int_equal(console_show("db"), 0);
 	assert_int_equal(console_type("x", 1), 1);
 	vm_lock(&db);
-	assert_int_equal(vm_console_read(&db), 'x');	/* input needs no room for output */
+	assert_int_equal(vm_console_read(&db, &uarts[1].end), 'x');	/* input needs no room for output */
 	vm_unlock(&db);
 	send_all();
 	assert_true(uarts[1].changes >= 2);
@@ -603,7 +693,10 @@ static void test_no_memory(void **state)
 	print(&web, "still printed\n");
 	vm_lock(&web);
 	assert_true(vm_console_ready(&web));
-	assert_int_equal(vm_console_read(&web), -1);
+	assert_int_equal(vm_console_read(&web, &uarts[0].end), -1);
+	connect(&web, &uarts[0], CONSOLE_POLLED);
+	vm_console_need(&web, &uarts[0].end, CONSOLE_AWAITED);
+	assert_int_equal(vm_console_send(&web, "sent\n", 5), 5);
 	vm_unlock(&web);
 	assert_non_null(strstr(said, "error: no memory for its console"));
 	assert_non_null(strstr(said, "\nstill printed\n"));
@@ -612,14 +705,74 @@ static void test_no_memory(void **state)
 
 /* --- input --- */
 
-static int read_char(struct vm *vm)
+static int read_at(struct uart_model *uart)
 {
 	int c;
 
-	vm_lock(vm);
-	c = vm_console_read(vm);
-	vm_unlock(vm);
+	vm_lock(uart->vm);
+	c = vm_console_read(uart->vm, &uart->end);
+	vm_unlock(uart->vm);
 	return c;
+}
+
+static int read_char(struct vm *vm)
+{
+	return read_at(vm == &web ? &uarts[0] : &uarts[1]);
+}
+
+static void need(struct uart_model *uart, enum vm_console_need need)
+{
+	vm_lock(uart->vm);
+	vm_console_need(uart->vm, &uart->end, need);
+	vm_unlock(uart->vm);
+}
+
+/*
+ * With a serial port and a virtio-console, each character comes to one of them: to the one that is used, then to the
+ * serial port, if its driver waits for input. Neither is lost or read twice what the first has taken and not read.
+ */
+static void test_input_goes_to_one_device(void **state)
+{
+	start(&web, "web", &uarts[0]);
+	connect(&web, &hvc, CONSOLE_UNREAD);
+	console_type("ab", 2);
+	assert_int_equal(read_at(&hvc), -1);
+	uarts[0].taken = (char)read_at(&uarts[0]);
+	hvc.changes = 0;
+	need(&hvc, CONSOLE_OPEN);
+	assert_int_equal(hvc.changes, 1);
+	need(&hvc, CONSOLE_OPEN);
+	assert_int_equal(hvc.changes, 1);
+	console_type("c", 1);
+	assert_int_equal(read_at(&uarts[0]), -1);
+	assert_int_equal(read_at(&hvc), 'a');
+	assert_int_equal(read_at(&hvc), 'b');
+	uarts[0].changes = 0;
+	need(&uarts[0], CONSOLE_AWAITED);
+	assert_int_equal(uarts[0].changes, 1);
+	assert_int_equal(read_at(&hvc), -1);
+	assert_int_equal(read_at(&uarts[0]), 'c');
+	assert_int_equal(read_at(&uarts[0]), -1);
+	need(&uarts[0], CONSOLE_POLLED);
+	console_type("d", 1);
+	assert_int_equal(read_at(&hvc), 'd');
+	need(&hvc, CONSOLE_UNREAD);
+	console_type("e", 1);
+	assert_int_equal(read_at(&uarts[0]), 'e');
+	need(&uarts[0], CONSOLE_UNREAD);
+	console_type("f", 1);
+	assert_int_equal(read_at(&uarts[0]), -1);
+	assert_int_equal(read_at(&hvc), -1);
+}
+
+/* Of two that need it alike, the first. */
+static void test_the_first_device_has_the_input(void **state)
+{
+	start(&web, "web", &uarts[0]);
+	connect(&web, &hvc, CONSOLE_POLLED);
+	console_type("a", 1);
+	assert_int_equal(read_at(&hvc), -1);
+	assert_int_equal(read_at(&uarts[0]), 'a');
 }
 
 static void test_input_goes_to_the_front(void **state)
@@ -736,6 +889,8 @@ static const struct CMUnitTest tests[] = {
 	T(test_a_flood_keeps_nobody_from_printing),
 	T(test_a_full_ring_is_busy_and_loses_nothing),
 	T(test_writing_to_a_full_ring),
+	T(test_two_devices_flood),
+	T(test_a_character_at_a_time),
 	T(test_flood_switch_and_type),
 	T(test_what_was_printed_in_the_back_is_replayed),
 	T(test_a_long_replay_begins_with_a_line),
@@ -749,6 +904,8 @@ static const struct CMUnitTest tests[] = {
 	T(test_a_held_console),
 	T(test_no_memory),
 	T(test_input_goes_to_the_front),
+	T(test_input_goes_to_one_device),
+	T(test_the_first_device_has_the_input),
 	T(test_a_full_input_takes_no_more),
 	T(test_input_for_nobody),
 	T(test_many_cpus),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is logged about a VM once, and how a VM ends: the first reason wins, and its line says how bad it is. */
-/* link: core/vm_log.c lib/log.c */
+/* link: core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -109,6 +109,26 @@ static void a_vm_has_its_name(void **state)
 	assert_string_equal(vm_name(&vm), "web");
 }
 
+/* The last one is kept, as far as there is room for its text; the log has all of it. */
+static void results_are_logged_and_kept(void **state)
+{
+	char text[VM_RESULT_SIZE + 10];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	vm_report_result(&vm, 3, text);
+	assert_true(vm.result.given);
+	assert_int_equal(vm.result.status, 3);
+	assert_int_equal(strlen(vm.result.text), VM_RESULT_SIZE - 1);
+	assert_non_null(strstr(shown, " web] result of the guest: 3, xxx"));
+	assert_non_null(strstr(shown, text));
+	vm_report_result(&vm, 0, "");
+	assert_int_equal(vm.result.status, 0);
+	assert_string_equal(vm.result.text, "");
+	assert_non_null(strstr(shown, " web] result of the guest: 0\n"));
+	assert_int_equal(vm.end, VM_END_NONE);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -119,6 +139,7 @@ int main(void)
 		TEST(only_some_ends_are_errors),
 		TEST(the_first_end_wins),
 		TEST(a_vm_has_its_name),
+		TEST(results_are_logged_and_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,8 @@ static char logged[8192], ending[256];
 static jmp_buf end_of_lamina;
 static struct vcpu *entered, fake_vcpus[VMS][2];
 static char life[64];
-static int error_of_platform, error_of_keyboard, error_of_loader;
+static int error_of_platform, error_of_keyboard, error_of_loader, error_of_tables;
+static bool firmware;
 static unsigned watches, polls, last_polls;
 static bool no_memory_for_watch;
 
@@ -77,6 +78,11 @@ u64 test_tsc(void) { return now; }
 u64 clock_ns_to_tsc(u64 ns) { return ns; }
 u64 clock_tsc_to_ns(u64 ticks) { return ticks; }
 u64 clock_tsc_hz(void) { return SECOND; }
+
+/* It takes until the third look. */
+static unsigned clock_looks;
+bool clock_refine(void) { return ++clock_looks >= 3; }
+void cpuid_set_timing(struct vcpu *vcpu) { note('h'); }
 u64 rtc_now(void) { return 1700000000; }
 void *pages_alloc(unsigned order) { pages++; return calloc(1, PAGE_SIZE << order); }
 void pages_free(void *p, unsigned order) { pages--; free(p); }
@@ -267,6 +273,24 @@ void vm_leave(void)
 	entered = NULL;
 }
 
+static u64 memory_for_disks;		/* of the second VM */
+static u64 memory_of_disks;		/* of the first VM, which it has */
+static unsigned disks_given_up, new_disks_given_up;
+static int error_of_disks;
+
+u64 disks_memory(const struct vm_config *c) { return c == &config.vms[0] && !disks_given_up ? memory_of_disks : 0; }
+u64 disks_memory_missing(const struct vm_config *c) { return c == &config.vms[1] ? memory_for_disks : 0; }
+int disks_attach(struct vm *vm) { note('d'); return error_of_disks; }
+void disks_fill(struct vm *vm) { note('f'); }
+
+void disks_give_up(const struct vm_config *c, bool contents)
+{
+	if (contents)
+		memory += disks_memory(c);
+	disks_given_up += contents;
+	new_disks_given_up += !contents;
+}
+
 void guest_mem_clear(struct vm *vm)
 {
 	assert_ptr_equal(entered->vm, vm);
@@ -296,11 +320,25 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
 	note('r');
 }
 
+bool loader_is_firmware(const struct guest_image *image)
+{
+	assert_non_null(image->kernel);
+	return firmware;
+}
+
+int platform_offer_tables(struct vm *vm)
+{
+	assert_ptr_equal(entered, vm->vcpus[0]);
+	note('t');
+	return error_of_tables;
+}
+
 int loader_load(struct vm *vm, struct vcpu *vcpu, const struct guest_image *image)
 {
 	assert_ptr_equal(entered, vm->vcpus[0]);
 	assert_ptr_equal(vcpu, entered);
 	assert_non_null(image->kernel);
+	assert_ptr_equal(image->kernel, image->kernel_memory);
 	assert_int_equal(image->module_count, vm->config->module_count);
 	for (u32 i = 0; i < image->module_count; i++) {
 		assert_ptr_equal(image->map(image, i), boot_info.module[2 * (vm->config - config.vms) + 1].start);
@@ -315,6 +353,7 @@ void vm_start(struct vm *vm, u64 limit)
 	struct play *play = play_of(vm);
 
 	assert_null(entered);
+	assert_true(clock_looks >= 3);
 	assert_true(play->starts < STARTS);
 	play->started_at[play->starts] = now;
 	play->limits[play->starts] = limit;
@@ -338,6 +377,14 @@ void machine_check_log_count(void) { }
 void nmi_log_count(void) { }
 
 bool vm_is_over(const struct vm *vm) { return vm->state == VM_ENDED; }
+void vm_lock(struct vm *vm) { spin_lock(&vm->lock); }
+void vm_unlock(struct vm *vm) { spin_unlock(&vm->lock); }
+
+void vm_report_result(struct vm *vm, u32 status, const char *text)
+{
+	vm->result = (struct vm_result){ .given = true, .status = status };
+	strcpy(vm->result.text, text);
+}
 
 void vm_print_end(struct vm *vm)
 {
@@ -424,7 +471,9 @@ static int set_up(void **state)
 	woken = true;
 	loop_ends = virtualization_off = false;
 	entered = NULL;
-	error_of_platform = error_of_keyboard = error_of_loader = error_of_placement = 0;
+	memory_for_disks = memory_of_disks = disks_given_up = new_disks_given_up = 0;
+	error_of_disks = error_of_platform = error_of_keyboard = error_of_loader = error_of_tables = error_of_placement = 0;
+	firmware = false;
 	watches = polls = last_polls = 0;
 	no_memory_for_watch = false;
 	screens = (struct vtimer){ 0 };
@@ -521,8 +570,24 @@ static void the_steps_of_a_start(void **state)
 	add_vm(128, SECOND);
 	config.vms[0].vcpus = 2;
 	run_vms();
-	assert_string_equal(life, "0cp/1r/0rl/");
+	assert_string_equal(life, "d0cfp/1r/0rl/hh");
 	assert_logged("vm0] first entry at RIP 0x0");
+}
+
+/* It finds the tables as files, which there are before it is loaded. */
+static void firmware_is_offered_the_tables(void **state)
+{
+	add_vm(128, SECOND);
+	firmware = true;
+	run_vms();
+	assert_string_equal(life, "d0cfp/0rtl/h");
+	set_up(state);
+	add_vm(128, SECOND);
+	firmware = true;
+	error_of_tables = -ENOSPC;
+	run_vms();
+	assert_string_equal(life, "d0cfp/0rt/");
+	assert_string_equal(ending, "1 of 1 VMs did not start, or were ended by an error");
 }
 
 static void a_keyboard_is_connected(void **state)
@@ -530,20 +595,20 @@ static void a_keyboard_is_connected(void **state)
 	add_vm(128, SECOND);
 	config.vms[0].ps2_keyboard = true;
 	run_vms();
-	assert_string_equal(life, "0cpk/0rl/");
+	assert_string_equal(life, "d0cfpk/0rl/h");
 	set_up(state);
 	add_vm(128, SECOND);
 	config.vms[0].ps2_keyboard = true;
 	error_of_keyboard = -ENOMEM;
 	run_vms();
-	assert_string_equal(life, "0cpk/");
+	assert_string_equal(life, "d0cfpk/");
 	assert_string_equal(ending, "1 of 1 VMs did not start, or were ended by an error");
 	set_up(state);
 	add_vm(128, SECOND);
 	config.vms[0].ps2_keyboard = true;
 	error_of_platform = -ENOMEM;
 	run_vms();
-	assert_string_equal(life, "0cp/");
+	assert_string_equal(life, "d0cfp/");
 }
 
 /* Four times a second, and at the end, those that want it. */
@@ -626,6 +691,8 @@ static void too_large_while_others_run(void **state)
 static void images_are_given_up(void **state)
 {
 	memory_of_module = MIB(100);
+	for (unsigned i = 0; i < 2 * VMS; i++)
+		boot_info.module[i].size = memory_of_module;
 	memory = MIB(600);
 	add_vm(100, SECOND / 2);
 	add_vm(300, 5 * SECOND);
@@ -635,11 +702,61 @@ static void images_are_given_up(void **state)
 	assert_int_equal(module_frees[0], 1);
 	assert_int_equal(module_frees[1], 1);
 	assert_int_equal(module_frees[2] + module_frees[4], 0);
+	assert_int_equal(disks_given_up, 1);
 	set_up(state);
 	add_vm(100, SECOND);
 	add_vm(100, SECOND);
 	run_vms();
-	assert_int_equal(module_frees[0] + module_frees[2], 0);
+	assert_int_equal(module_frees[0] + module_frees[2] + disks_given_up, 0);
+}
+
+/* What a VM has written is not lost for another one that does not fit even then, or that fits when others end. */
+static void disks_are_given_up_only_for_one_that_fits(void **state)
+{
+	memory_of_disks = MIB(100);
+	memory = MIB(600);
+	add_vm(100, SECOND / 2);
+	add_vm(300, 5 * SECOND);
+	add_vm(500, SECOND);	/* at first 400 MiB are free with the disks */
+	run_vms();
+	assert_int_equal(plays[2].started_at[0], 5000 + 5 * SECOND);
+	assert_int_equal(disks_given_up, 0);
+	set_up(state);
+	memory_of_disks = MIB(100);
+	memory = MIB(600);
+	add_vm(100, SECOND);
+	add_vm(701, SECOND);
+	run_vms();
+	assert_logged("VM vm1: no memory");
+	assert_int_equal(disks_given_up, 0);
+	set_up(state);
+	memory_of_disks = MIB(100);
+	memory = MIB(600);
+	add_vm(100, SECOND);
+	add_vm(700, SECOND);
+	run_vms();
+	assert_int_equal(plays[1].started_at[0], 5000 + SECOND);
+	assert_int_equal(disks_given_up, 1);
+}
+
+/* Their memory counts as the VM's does; without it the VM does not start. */
+static void disks_need_memory(void **state)
+{
+	memory_for_disks = MIB(500);
+	add_vm(600, SECOND);
+	add_vm(200, SECOND);
+	run_vms();
+	assert_logged("vm1] waits until 700 MiB of memory are free: now it is 424 MiB");
+	assert_int_equal(plays[1].started_at[0], 5000 + SECOND);
+	assert_int_equal(new_disks_given_up, 0);
+	set_up(state);
+	error_of_disks = -ENOMEM;
+	add_vm(100, SECOND);
+	run_vms();
+	assert_string_equal(life, "d");
+	assert_int_equal(new_disks_given_up, 1);
+	assert_int_equal(disks_given_up, 0);
+	assert_string_equal(ending, "1 of 1 VMs did not start, or were ended by an error");
 }
 
 /* --- the monitor --- */
@@ -721,6 +838,32 @@ static void starting_again(void **state)
 	assert_int_equal(plays[0].started_at[1], 5000 + 4 * SECOND);
 	assert_int_equal(plays[0].limits[1], 5000 + 64 * SECOND);
 	assert_string_equal(ending, "finished");	/* its last end was a good one */
+}
+
+static void no_result_yet(void)
+{
+	struct vm_result result;
+
+	vms_result(0, &result);
+	assert_false(result.given);
+	vm_report_result(vms_get(0), 7, "seven");
+	vms_result(0, &result);
+	assert_int_equal(result.status, 7);
+}
+
+/* A result outlives its VM's end and its next start, until there is another one. */
+static void results(void **state)
+{
+	struct vm_result result;
+
+	add_vm(128, 10 * SECOND)->ends[0] = VM_END_RESET;
+	type_at(SECOND, no_result_yet);
+	run_vms();
+	assert_int_equal(plays[0].starts, 2);
+	vms_result(0, &result);
+	assert_true(result.given);
+	assert_int_equal(result.status, 7);
+	assert_string_equal(result.text, "seven");
 }
 
 static void stop_vm_1_that_waits(void)
@@ -939,17 +1082,19 @@ int main(void)
 		TEST(one_after_the_other),
 		TEST(the_steps_of_a_start),
 		TEST(screens_are_looked_at),
+		TEST(firmware_is_offered_the_tables),
 		TEST(a_keyboard_is_connected),
 		TEST(screens_are_looked_at_after_a_restart),
 		TEST(screens_that_cannot_be_remembered),
 		TEST(it_waits_until_there_is_memory),
 		TEST(too_large_for_the_machine),
 		TEST(too_large_while_others_run),
-		TEST(images_are_given_up),
+		TEST(images_are_given_up), TEST(disks_are_given_up_only_for_one_that_fits), TEST(disks_need_memory),
 		TEST(stopping_by_the_monitor),
 		TEST(the_key_escape),
 		TEST(a_reset_by_the_monitor),
 		TEST(starting_again),
+		TEST(results),
 		TEST(stopping_one_that_waits),
 		TEST(a_reset_restarts),
 		TEST(not_more_than_once_a_second),

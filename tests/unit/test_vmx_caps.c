@@ -20,6 +20,8 @@ void ept_init(void) { }		/* likewise */
 
 static u64 withheld;
 
+int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
+
 void cpuid_withhold(enum guest_feature feature) { withheld |= BIT_ULL(feature); }
 
 static u64 msrs[0x500];
@@ -57,6 +59,7 @@ static int setup(void **state)
 	memset(unreadable, 0, sizeof(unreadable));
 	memset(said, 0, sizeof(said));
 	memset(&hidden, 0, sizeof(hidden));
+	capability_hides_apic = capability_hides_all_but_tpr = false;
 	cpu_features = (struct cpu_features){
 		.vmx = true, .tsc_deadline = true, .x2apic = true, .invariant_tsc = true,
 	};
@@ -299,9 +302,48 @@ static void exactly_these_controls(void **state)
 	assert_int_equal(vmx_caps.pin, 0x16 | BIT(0) | BIT(3) | BIT(5) | BIT(6));
 	assert_int_equal(vmx_caps.primary, 0x04006172 | BIT(3) | BIT(7) | BIT(10) | BIT(11) | BIT(19) | BIT(20) |
 					   BIT(24) | BIT(28) | BIT(29) | BIT(31));
-	assert_int_equal(vmx_caps.exit, 0x36dfb | BIT(2) | BIT(9) | BIT(18) | BIT(19) | BIT(21));
+	assert_int_equal(vmx_caps.exit, 0x36dfb | BIT(2) | BIT(9) | BIT(18) | BIT(19) | BIT(21) | BIT(22));
 	assert_int_equal(vmx_caps.entry, 0x11fb | BIT(2) | BIT(14) | BIT(15));
 	assert_int_equal(vmx_caps.ept_vpid, ~0ull);
+}
+
+/* SDM, "Processor-Based VM-Execution Controls": 21; "Definitions of Secondary ...": 0, 4, 8, 9. */
+static void what_is_used_of_apic_virtualization(void **state)
+{
+	const u32 page = BIT(0), x2apic = BIT(4), registers = BIT(8), delivery = BIT(9), all = page | x2apic | registers | delivery;
+	const struct {
+		enum { NOTHING, ALL_BUT_TPR, ALL } hidden;	/* apicv=auto, tpr, off */
+		u32 missing_primary, missing_secondary;
+		enum apic_hardware apic;
+		u32 secondary;
+	} cases[] = {
+		{ NOTHING, 0, 0, APIC_BY_HARDWARE, all },
+		{ NOTHING, 0, page, APIC_BY_HARDWARE, all & ~page },
+		{ NOTHING, 0, x2apic, APIC_BY_HARDWARE, all & ~x2apic },
+		{ NOTHING, 0, registers, APIC_TPR, 0 },
+		{ NOTHING, 0, delivery, APIC_TPR, 0 },
+		{ NOTHING, 0, registers | delivery, APIC_TPR, 0 },
+		{ NOTHING, 0, all, APIC_TPR, 0 },
+		{ NOTHING, BIT(21), 0, APIC_BY_SOFTWARE, 0 },
+		{ ALL_BUT_TPR, 0, 0, APIC_TPR, 0 },
+		{ ALL_BUT_TPR, BIT(21), 0, APIC_BY_SOFTWARE, 0 },
+		{ ALL, 0, 0, APIC_BY_SOFTWARE, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(state);
+		capability_hides_all_but_tpr = cases[i].hidden != NOTHING;
+		capability_hides_apic = cases[i].hidden == ALL;
+		msrs[MSR_VMX_TRUE_PRIMARY] &= ~((u64)cases[i].missing_primary << 32);
+		msrs[MSR_VMX_SECONDARY] &= ~((u64)cases[i].missing_secondary << 32);
+		assert_int_equal(vmx_probe(), 0);
+		assert_int_equal(vmx_caps.apic, cases[i].apic);
+		assert_int_equal(vmx_caps.apic_secondary, cases[i].secondary);
+		/* A VMCS has them only where its VM uses them. */
+		assert_int_equal(vmx_caps.secondary & all, 0);
+		assert_int_equal(vmx_caps.primary & BIT(21), 0);
+		assert_int_equal(vmx_caps.primary >> 19 & 3, 3);
+	}
 }
 
 /* SDM, "Basic VMX Information", "Miscellaneous Data": bit 31 and what is above bit 4 mean something else. */
@@ -344,6 +386,27 @@ static void the_log_has_what_was_found(void **state)
 	assert_false(strstr(said, "preemption timer's unit"));
 }
 
+/* VMCS shadowing needs VMWRITE to exit information; no VMCS has it on by itself. */
+static void vmcs_shadowing(void **state)
+{
+	msrs[MSR_VMX_MISC] |= BIT(29);
+	assert_int_equal(vmx_probe(), 0);
+	assert_true(vmx_caps.shadowing);
+	assert_int_equal(vmx_caps.secondary & BIT(14), 0);
+	setup(state);
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_caps.shadowing);
+	msrs[MSR_VMX_MISC] |= BIT(29);
+	take_away(MSR_VMX_SECONDARY, BIT(14));
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_caps.shadowing);
+	setup(state);
+	msrs[MSR_VMX_MISC] |= BIT(29);
+	assert_int_equal(set_noshadow((struct str_view){ 0 }), 0);
+	assert_int_equal(vmx_probe(), 0);
+	assert_false(vmx_caps.shadowing);
+}
+
 /* Each takes away one thing, as if the processor lacked it, and nothing else. */
 static void options_hide_capabilities(void **state)
 {
@@ -351,7 +414,7 @@ static void options_hide_capabilities(void **state)
 		int (*set)(struct str_view value);
 		u32 pin, primary, secondary, exit, entry;	/* what is missing or more than without it */
 	} options[] = {
-		{ set_nopreempt, .pin = BIT(6) }, { set_novnmi, .pin = BIT(5) }, { set_novpid, .secondary = BIT(5) },
+		{ set_nopreempt, .pin = BIT(6), .exit = BIT(22) }, { set_novnmi, .pin = BIT(5) }, { set_novpid, .secondary = BIT(5) },
 		{ set_noefer, .exit = BIT(21), .entry = BIT(15) },
 		{ set_notrue, .primary = BIT(15) | BIT(16) },
 	};
@@ -452,9 +515,11 @@ int main(void)
 		cmocka_unit_test_setup(no_vmx, setup),
 		cmocka_unit_test_setup(timers_with_an_erratum, setup),
 		cmocka_unit_test_setup(exactly_these_controls, setup),
+		cmocka_unit_test_setup(what_is_used_of_apic_virtualization, setup),
 		cmocka_unit_test_setup(fields_of_the_capability_msrs, setup),
 		cmocka_unit_test_setup(the_log_has_what_was_found, setup),
 		cmocka_unit_test_setup(options_hide_capabilities, setup),
+		cmocka_unit_test_setup(vmcs_shadowing, setup),
 		cmocka_unit_test_setup(each_half_is_dropped, setup),
 		cmocka_unit_test_setup(the_first_missing_one_is_named, setup),
 		cmocka_unit_test_setup(ept_is_not_asked_for_where_it_is_missing, setup),

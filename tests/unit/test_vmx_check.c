@@ -394,11 +394,11 @@ static void another_vmcs_is_another_state(void **state)
 {
 	valid_state();
 	FAKE(VMCS_LINK_POINTER) = 0x5000;
-	vmx.vmcs = phys_to_virt(0x6000);
+	vmx.vmcs.page = phys_to_virt(0x6000);
 	assert_int_equal(check_next(), 0);
-	vmx.vmcs = phys_to_virt(0x5000);
+	vmx.vmcs.page = phys_to_virt(0x5000);
 	assert_int_equal(check_next(), 1);
-	vmx.vmcs = phys_to_virt(0x6000);
+	vmx.vmcs.page = phys_to_virt(0x6000);
 	assert_int_equal(check_next(), 0);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What reports show of a VMCS: the dump of a vCPU, and the panic of an access that the processor refuses. */
-/* link: vmx/dump.c vmx/vmcs.c lib/string.c tests/unit/fake_cpu.c */
+/* link: vmx/dump.c vmx/vmcs.c vmx/nested/vmcs12.c lib/string.c tests/unit/fake_cpu.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include "arch/cpu/x86.h"
 #include "arch/fault/panic.h"
 #include "tests/unit/fake_cpu.h"
+#include "vmx/nested/nested.h"
 #include "vmx/vmx.h"
 
 #define LINES 64
@@ -45,6 +46,14 @@ void vmx_entry_state_read(struct vcpu *v, struct vmx_entry_state *s)
 {
 	assert_ptr_equal(v, vcpu);
 	*s = entry_state;
+}
+
+static struct vmx_entry_state nested_state;
+
+const struct vmx_entry_state *nested_entry_state(struct vcpu *v)
+{
+	assert_ptr_equal(v, vcpu);
+	return &nested_state;
 }
 
 struct vmx_field_name vmx_field_name(unsigned index)
@@ -174,6 +183,36 @@ static void exit_fields_are_listed_if_not_0(void **state)
 	}
 }
 
+/* What L1 has written without an exit. */
+void nested_shadowing_read(struct vcpu *v)
+{
+	assert_false(v->l2_runs);
+	vmcs12_writen(vmx.nested->vmcs12, EXIT_QUALIFICATION, 9);
+}
+
+/* Behind the VMCS, in lines of the same kind. */
+static void the_vmcs_of_a_hypervisor_follows(void **state)
+{
+	struct vmcs12 vmcs12 = { .launched = 1 };
+	struct nested_vmx nested = { .current_ptr = NO_VMCS, .vmcs12 = &vmcs12 };
+
+	vmx.nested = &nested;
+	vmcs[EXIT_REASON.encoding] = 0x1b;
+	dump();
+	assert_string_equal(lines[line_count - 1], "  exit reason 0x1b");
+	nested.current_ptr = 0x5000;
+	vmcs12_write32(&vmcs12, EXIT_REASON, 0x80000021);
+	((u64 *)&nested_state)[3] = 0x77;
+	dump();
+	assert_string_equal(lines[line_count - 3],
+			    "vcpu 0, VMCS of the guest's own guest at 0x5000, which does not run, what is not listed is 0:");
+	assert_string_equal(lines[line_count - 2], "  exit reason 0x80000021, exit qualification 0x9");
+	assert_string_equal(lines[line_count - 1], "  f3 0x77");
+	vcpu->l2_runs = true;
+	dump();
+	assert_non_null(strstr(lines[line_count - 3], ", which runs,"));
+}
+
 /* Controls, host, guest, segments, processor: each begins a line. */
 static void parts_of_the_entry_state_begin_lines(void **state)
 {
@@ -295,6 +334,7 @@ int main(void)
 		cmocka_unit_test_setup(general_registers_come_first, setup),
 		cmocka_unit_test_setup(lines_hold_99_characters, setup),
 		cmocka_unit_test_setup(exit_fields_are_listed_if_not_0, setup),
+		cmocka_unit_test_setup(the_vmcs_of_a_hypervisor_follows, setup),
 		cmocka_unit_test_setup(parts_of_the_entry_state_begin_lines, setup),
 		cmocka_unit_test_setup(the_exit_comes_before_the_entry_state, setup),
 		cmocka_unit_test_setup(changed_registers_are_shown, setup),

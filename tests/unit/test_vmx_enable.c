@@ -3,7 +3,7 @@
  * VMX on and off on one CPU: IA32_FEATURE_CONTROL, the fixed bits of CR0 and CR4, the VMXON region.
  * Intel SDM, "Enabling and Entering VMX Operation", "VMX-Fixed Bits in CR0", "VMX-Fixed Bits in CR4".
  */
-/* link: tests/unit/fake_cpu.c core/cpu/tlb_id.c core/vm_log.c lib/log.c */
+/* link: tests/unit/fake_cpu.c core/cpu/tlb_id.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@
 	"\n\t.popsection\n"
 
 #include "vmx/enable.c"
+#include "tests/unit/counted_pages.h"
 #include "tests/unit/fake_cpu.h"
 
 /* Nobody runs the VM. */
@@ -36,28 +37,7 @@ extern const struct extable_entry __start_extable[], __stop_extable[];
 
 struct vmx_caps vmx_caps;
 static struct percpu cpu;
-static unsigned pages;
 static unsigned fpu_resets;
-static bool out_of_memory;
-
-void *page_alloc(void)
-{
-	void *page;
-
-	if (out_of_memory)
-		return NULL;
-	pages++;
-	page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-	memset(page, 0, PAGE_SIZE);
-	return page;
-}
-
-void page_free(void *page)
-{
-	assert_non_null(page);
-	pages--;
-	free(page);
-}
 
 /* The floating-point unit is set up first: in VMX operation CR0 and CR4 have fixed bits. */
 void fpu_reset(void)
@@ -99,7 +79,7 @@ static void power_on(u64 feature_control)
 		.cr4_fixed0 = 0x2000, .cr4_fixed1 = 0x3727ff,
 	};
 	cpu = (struct percpu){ .index = 3 };
-	out_of_memory = false;
+	page_limit = ~0u;
 	pages = fpu_resets = 0;
 }
 
@@ -212,7 +192,7 @@ static void vmxon_tells_vmfail_from_gp(void **state)
 static void without_memory_nothing_is_touched(void **state)
 {
 	power_on(OPEN);
-	out_of_memory = true;
+	page_limit = 0;
 	assert_int_equal(vmx_cpu_enable(&cpu), -ENOMEM);
 	assert_int_equal(fake_cpu.step_count, 0);
 	assert_null(cpu.vendor_page);

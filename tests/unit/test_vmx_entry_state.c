@@ -18,7 +18,8 @@
 struct vmx_caps vmx_caps;
 struct cpu_features cpu_features;
 
-static struct vcpu_vmx vmx;
+static struct vm vm;
+static struct vcpu_vmx vmx = { .vcpu.vm = &vm };
 
 /* --- a processor whose MSRs and fields all hold their own numbers, if they are there --- */
 
@@ -123,7 +124,7 @@ static void the_true_controls_are_read_where_there_are_any(void **state)
 
 static void the_other_capabilities(void **state)
 {
-	vmx.vmcs = phys_to_virt(0x5000);
+	vmx.vmcs.page = phys_to_virt(0x5000);
 	read_state();
 	assert_int_equal(s.current_vmcs, 0x5000);
 	assert_int_equal(s.basic, BIT_ULL(55));
@@ -268,10 +269,10 @@ static void what_rules_look_at_is_checked_when_it_changes(void **state)
 static void another_vmcs_is_checked(void **state)
 {
 	broken = 0;
-	vmx.vmcs = phys_to_virt(0x6000);
+	vmx.vmcs.page = phys_to_virt(0x6000);
 	next_is_checked();
 	assert_false(next_is_checked());
-	vmx.vmcs = phys_to_virt(0x7000);
+	vmx.vmcs.page = phys_to_virt(0x7000);
 	assert_true(next_is_checked());
 	assert_false(next_is_checked());
 }

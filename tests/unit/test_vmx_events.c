@@ -45,7 +45,7 @@ static int setup(void **state)
 	fake_vmcs_clear();
 	memset(&vmx, 0, sizeof(vmx));
 	vcpu->ops = &ops;
-	vmx.primary = BASE;
+	vmx.vmcs.primary = BASE;
 	FAKE(GUEST_RFLAGS) = RFLAGS_FIXED | RFLAGS_IF;
 	vmx_caps = (struct vmx_caps){ .pin = PIN_VIRTUAL_NMI };
 	return 0;
@@ -210,7 +210,7 @@ static void windows_are_controls(void **state)
 		FAKE(GUEST_INTERRUPTIBILITY) = cases[i].interruptibility;
 		vmx_interrupt_window(vcpu, cases[i].irq);
 		vmx_nmi_window(vcpu, cases[i].nmi);
-		assert_int_equal(vmx.primary, BASE | cases[i].window);
+		assert_int_equal(vmx.vmcs.primary, BASE | cases[i].window);
 		/* VMWRITE is slow: only a change is written. */
 		assert_int_equal(WRITTEN(PRIMARY_CONTROLS), cases[i].window != 0);
 		if (cases[i].window)
@@ -218,7 +218,7 @@ static void windows_are_controls(void **state)
 
 		vmx_interrupt_window(vcpu, false);
 		vmx_nmi_window(vcpu, false);
-		assert_int_equal(vmx.primary, BASE);
+		assert_int_equal(vmx.vmcs.primary, BASE);
 		assert_int_equal(FAKE(PRIMARY_CONTROLS), cases[i].window ? BASE : 0);
 	}
 }

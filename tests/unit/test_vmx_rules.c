@@ -250,6 +250,10 @@ static const struct rule_case host[] = {
 	{ "host.tr.base", long_mode, { SET(host_tr_base, ODD) } },
 
 	{ "host.address-space.64-bit", host_32 },
+	{ NULL, host_32, { SET(legacy, 1) } },
+	{ "host.address-space.outside-ia32e-guest", long_mode, { SET(legacy, 1) },
+	  "host.address-space.outside-ia32e-host" },
+	{ "host.address-space.outside-ia32e-host", pae_mode, { SET(legacy, 1) } },
 	{ "host.address-space.pcide", host_32, { ON(host_cr4, CR4_PCIDE) },
 	  "host.address-space.64-bit" },
 	{ "host.address-space.rip", host_32, { SET(host_rip, 1ull << 32) },
@@ -531,6 +535,7 @@ static void bits_that_no_rule_looks_at(void **state)
 		}
 	}
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(rsp)), 0);
+	assert_int_equal(vmx_rule_bits(VMX_FIELD(host_rsp)), 0);
 	/* CF, PF, AF, ZF, SF, DF and OF: instructions change them, and no rule is about them. */
 	assert_int_equal(vmx_rule_bits(VMX_FIELD(rflags)), ~0xcd5ull);
 	/* RIP mostly moves within 2 GiB. */

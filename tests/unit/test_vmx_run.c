@@ -6,7 +6,7 @@
  * machine-check handler, V IDT-vectoring information read, N host's NMI handler, X timers run, H the
  * exit's handler.
  */
-/* link: vmx/run.c vmx/fastpath.c vmx/events.c core/observe/statistics.c core/force_exit.c core/vm_log.c lib/log.c */
+/* link: vmx/run.c vmx/fastpath.c vmx/events.c core/observe/statistics.c core/force_exit.c core/vm_log.c lib/string.c lib/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,6 +27,8 @@
 #include "vmx/vmx.h"
 #include "core/cpu/paravirt.h"
 #include "home_cpu.h"
+#include "guest_msr.h"
+#include "mmio_device.h"
 
 /* Nobody runs the VM. */
 void vm_state_changed(struct vm *vm) { }
@@ -53,6 +55,7 @@ static bool ipi_arrives;
 static u64 polls;
 static u64 reason_at_machine_check;
 static u64 timers_run_at;
+static u64 deadline_after_entry;	/* 0: the same */
 static unsigned again;		/* entries that the stub has made by itself */
 
 static void note(char step)
@@ -105,17 +108,23 @@ enum exit_fastpath vmx_vmenter(struct vcpu_vmx *entered, bool resume)
 	enum exit_fastpath result = enter_result;
 
 	note('E');
+	if (deadline_after_entry)
+		vcpu->timer_deadline = deadline_after_entry;
 	entered_by_resume = resume;
 	tsc = exit_at;
 	if (enter_result != EXIT_FASTPATH_NONE)
 		return result;
 	/* As the stub does. What is entered again exits for the preemption timer. */
-	for (vmcs[EXIT_REASON.encoding] = next_reason; (result = vmx_exit_fastpath(entered)) == EXIT_FASTPATH_REENTER_GUEST;) {
+	for (vmcs[EXIT_REASON.encoding] = next_reason;;) {
+		result = vmx_exit_fastpath(entered);
+		if (result == EXIT_FASTPATH_NONE)
+			result = vmx_exit_in_stub(entered);
+		if (result != EXIT_FASTPATH_REENTER_GUEST)
+			return result;
 		note('E');
 		again++;
 		vmcs[EXIT_REASON.encoding] = EXIT_REASON_PREEMPTION_TIMER;
 	}
-	return result;
 }
 
 void vmx_host_nmi(void)
@@ -137,7 +146,7 @@ void exit_machine_check(struct vcpu *v, bool entered)
 
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static u32 request_by_handler;
-static bool write_by_handler;
+static bool write_by_handler, switch_by_handler;
 static u8 injected_at_handler;
 
 static void handler(struct vcpu *v)
@@ -148,6 +157,8 @@ static void handler(struct vcpu *v)
 		vcpu_reg_write(v, REG_RSP, 0x8888);
 		vcpu_reg_write(v, REG_RFLAGS, 0x246);
 	}
+	if (switch_by_handler)
+		vmx.vmcs = (struct vmcs){ 0 };
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
 }
@@ -219,11 +230,14 @@ static int setup(void **state)
 	vcpu->ops = &ops;
 	vcpu->timer_deadline = VTIMER_NEVER;
 	enter_result = EXIT_FASTPATH_NONE;
+	deadline_after_entry = 0;
 	again = 0;
 	request_by_handler = 0;
-	write_by_handler = false;
+	write_by_handler = switch_by_handler = false;
 	home_reset();
 	vm.state = VM_RUNNING;
+	attach_device(&vm);
+	attach_msrs(&vm);
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
@@ -249,7 +263,7 @@ static void vmfail_invalid(void **state)
 	assert_int_equal(vcpu->failure.kind, ENTRY_VMFAIL_INVALID);
 	assert_int_equal(vcpu->failure.instruction_error, 0);
 	assert_int_equal(vcpu->failure.reason, 0);
-	assert_false(vmx.launched);
+	assert_false(vmx.vmcs.launched);
 }
 
 /* VMfailValid: the instruction error says why; the exit reason is that of an earlier exit. */
@@ -269,7 +283,7 @@ static void vmfail_valid(void **state)
 	assert_int_equal(vcpu->exit_reason, 0);
 	assert_int_equal(vcpu->exit_rip, 0x5678);	/* as the fast path left it */
 	assert_int_equal(vcpu->regs[REG_RIP], 0x5678);
-	assert_false(vmx.launched);
+	assert_false(vmx.vmcs.launched);
 }
 
 /*
@@ -283,7 +297,7 @@ static void machine_check_during_entry(void **state)
 	assert_string_equal(diary, "ErqM");
 	assert_int_equal(vcpu->failure.kind, ENTRY_MACHINE_CHECK);
 	assert_int_equal(reason_at_machine_check, 0x80000029);	/* the snapshot was taken before */
-	assert_false(vmx.launched);
+	assert_false(vmx.vmcs.launched);
 }
 
 static void failed_entry_is_not_an_exit(void **state)
@@ -312,7 +326,7 @@ static void failed_entry_is_not_an_exit(void **state)
 		assert_int_equal(vcpu->failure.qualification, 4);
 		assert_int_equal(vcpu->events.reinject.type, EVENT_NONE);
 		assert_int_equal(vcpu->events.injected.type, EVENT_NMI);	/* for the report */
-		assert_false(vmx.launched);
+		assert_false(vmx.vmcs.launched);
 	}
 }
 
@@ -382,6 +396,34 @@ static void cpuid_is_answered_in_the_stub(void **state)
 	assert_int_equal(home.trace.records[1].entry_rip, 0x1236);
 }
 
+/* A result that was asked for before, of leaf 1, for the same CR4.OSXSAVE; and of another leaf, which depends on nothing. */
+static void cpuid_is_answered_again(void **state)
+{
+	static const struct {
+		u64 cr4;
+		enum cpuid_dependence dependence;
+		bool again;
+	} rows[] = {
+		{ CR4_OSXSAVE | CR4_PAE, CPUID_ON_OSXSAVE, true }, { CR4_PAE, CPUID_ON_OSXSAVE, false },
+		{ CR4_PAE, CPUID_ON_NOTHING, true },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(state);
+		let_answer(EXIT_REASON_CPUID);
+		constants.slots[cpuid_slot_of(1)] = (struct cpuid_slot){ .leaf = 1, .dependence = rows[i].dependence,
+			.state = CR4_OSXSAVE, .regs = { 5, 6, 7, 8 } };
+		vmcs[CR4_READ_SHADOW.encoding] = rows[i].cr4;
+		vcpu->regs[REG_RAX] = 0xffffffff00000001;
+		vcpu->regs[REG_RCX] = 3;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(vcpu->regs[REG_RAX], rows[i].again ? 5 : 0xffffffff00000001);
+		assert_int_equal(vcpu->regs[REG_RCX], rows[i].again ? 7 : 3);
+		assert_int_equal(home.trace.records[1].kind, rows[i].again ? TRACE_FASTPATH : TRACE_EXIT);
+	}
+	constants.slots[cpuid_slot_of(1)] = (struct cpuid_slot){ 0 };
+}
+
 /* Single steps, shadows and a RIP that may wrap need the exit's handler. */
 static void what_is_not_plain_goes_the_long_way(void **state)
 {
@@ -406,6 +448,119 @@ static void what_is_not_plain_goes_the_long_way(void **state)
 		assert_int_not_equal(vmcs[GUEST_RIP.encoding], 0x1236);
 		assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
 		assert_int_equal(again, i < 5);		/* by the handler, which this test fakes */
+	}
+}
+
+/* SDM, "Exit Qualification for I/O Instructions": size less 1, IN bit 3, string bit 4, port bits 16 to 31. */
+#define IO_QUALIFICATION(port, size, in) ((u64)(port) << 16 | (in) << 3 | ((size) - 1))
+
+static void let_access_port(u64 qualification)
+{
+	let_answer(EXIT_REASON_IO);
+	vmcs[EXIT_QUALIFICATION.encoding] = qualification;
+	vmcs[GUEST_DR7.encoding] = 0x400;
+	vcpu->regs[REG_RAX] = 0x1122334455667788;
+	vcpu->events.reinject.type = EVENT_NMI;
+	vcpu->timer_deadline = 2600;
+}
+
+static void a_port_is_written_within_the_stub(void **state)
+{
+	const struct trace_record *record = &home.trace.records[1];
+
+	let_access_port(IO_QUALIFICATION(DEVICE_PORT + 1, 1, 0));
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_string_equal(diary, "ErqErqV");		/* no handler, and no vectoring information for the I/O instruction */
+	assert_int_equal(device.writes, 1);
+	assert_int_equal(device.offset, 1);
+	assert_int_equal(device.size, 1);
+	assert_int_equal(device.rip, 0x1234);
+	assert_int_equal(device.value, 0x88);
+	assert_true(device.locked);
+	assert_int_equal(vm.lock.next, vm.lock.served);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vmcs[PREEMPTION_TIMER_VALUE.encoding], 600);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(record->kind, TRACE_FASTPATH_ACCESS);
+	assert_int_equal(record->exit_index, EXIT_REASON_IO);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->info1, IO_QUALIFICATION(DEVICE_PORT + 1, 1, 0));
+	assert_int_equal(record->entry_rip, 0x1236);
+	assert_int_equal(record->access.kind, TRACE_PIO);
+	assert_true(record->access.write);
+	assert_int_equal(record->access.address, DEVICE_PORT + 1);
+	assert_int_equal(record->access.value, 0x88);
+}
+
+/* SDM vol. 1, "General-Purpose Registers in 64-bit Mode": a result of 32 bits clears the upper half. */
+static void a_port_is_read_within_the_stub(void **state)
+{
+	static const u64 rax[] = { [1] = 0x11223344556677f1, [2] = 0x112233445566f2f1, [4] = 0xf4f3f2f1 };
+
+	for (unsigned size = 1; size <= 4; size *= 2) {
+		setup(state);
+		let_access_port(IO_QUALIFICATION(DEVICE_PORT, size, 1));
+		device.answer = 0xf6f5f4f3f2f1;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(device.reads, 1);
+		assert_int_equal(device.size, size);
+		assert_int_equal(vcpu->regs[REG_RAX], rax[size]);
+		assert_null(strchr(diary, 'H'));
+	}
+}
+
+static void what_the_device_asks_for_is_served_by_the_loop(void **state)
+{
+	let_access_port(IO_QUALIFICATION(DEVICE_PORT, 1, 1));
+	device.answer = 0xf1;
+	device.request = REQ_EVENT;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_int_equal(again, 0);
+	assert_true(vmx.vmcs.launched);
+	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RIP], 0x1236);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x11223344556677f1);
+	assert_int_equal(vcpu->exit_reason, EXIT_REASON_IO);
+	assert_int_equal(vcpu->exit_index, EXIT_REASON_IO);
+	assert_int_equal(vcpu->exit_rip, 0x1234);
+	assert_int_equal(vcpu->regs_available, BIT(REG_RIP));
+	assert_int_equal(vcpu->events.injected.type, EVENT_NONE);
+	assert_int_equal(vcpu->events.reinject.type, EVENT_NONE);
+	assert_int_equal(statistics_exits(&counted), 0);
+}
+
+/* Strings, breakpoints, single steps, RF, shadows, the end of 4 GiB; and what every fast path needs. */
+static void other_port_exits_go_to_their_handler(void **state)
+{
+	for (unsigned i = 0; i < 11; i++) {
+		setup(state);
+		let_access_port(IO_QUALIFICATION(DEVICE_PORT, 1, 0));
+		if (i == 0)
+			vmcs[EXIT_QUALIFICATION.encoding] |= BIT(4);
+		else if (i == 1)
+			vmcs[GUEST_DR7.encoding] = 0x402;	/* G0 */
+		else if (i == 2)
+			vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF;
+		else if (i == 3)
+			vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_RF;
+		else if (i == 4)
+			vmcs[GUEST_RIP.encoding] = 0xfffffffe;
+		else if (i == 5)
+			vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_STI;
+		else if (i == 6)
+			vmx_caps.pin &= ~(u32)PIN_VIRTUAL_NMI;	/* the exit may show that an NMI's handler is over */
+		else if (i == 7)
+			vcpu->statistics.by_kind[EXIT_REASON_IO] = NULL;
+		else if (i == 8)
+			vcpu->every_exit = 1;
+		else if (i == 9)
+			vcpu_request(vcpu, REQ_STOP);
+		else
+			vcpu->timer_deadline = 5;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(device.writes, 0);
+		assert_int_equal(!!strchr(diary, 'H'), i < 7);
 	}
 }
 
@@ -435,11 +590,10 @@ static void rdmsr_of_a_cached_value_is_answered_in_the_stub(void **state)
 	assert_int_equal(vcpu->regs[REG_RAX], 0x55667788);	/* upper halves are cleared */
 	assert_int_equal(vcpu->regs[REG_RDX], 0x11223344);
 	assert_int_equal(statistics_exits(&counted), 1);
-	assert_int_equal(record->kind, TRACE_FASTPATH);
-	assert_int_equal(record->reason, EXIT_REASON_RDMSR);
+	assert_int_equal(record->kind, TRACE_FASTPATH_RDMSR);
+	assert_int_equal(record->exit_index, EXIT_REASON_RDMSR);
 	assert_int_equal(record->rip, 0x1234);
 	assert_int_equal(record->entry_rip, 0x1236);
-	assert_int_equal(record->access.kind, TRACE_MSR);
 	assert_int_equal(record->access.address, 0x1d9);
 	assert_int_equal(record->access.value, 0x1122334455667788);
 }
@@ -474,10 +628,9 @@ static void a_hypercall_is_answered_in_the_stub(void **state)
 	assert_int_equal(vcpu->regs[REG_RAX], (u64)-1000);
 	assert_int_equal(statistics_exits(&counted), 1);
 	assert_int_equal(record->kind, TRACE_FASTPATH);
-	assert_int_equal(record->reason, EXIT_REASON_VMCALL);
+	assert_int_equal(record->exit_index, EXIT_REASON_VMCALL);
 	assert_int_equal(record->rip, 0x1234);
 	assert_int_equal(record->entry_rip, 0x1236);
-	assert_int_equal(record->access.kind, TRACE_NO_ACCESS);
 }
 
 enum obstacle {
@@ -539,13 +692,168 @@ static void obstacles_leave_the_instruction_to_its_handler(void **state)
 	}
 }
 
-static void an_msr_that_is_not_cached_is_left_to_its_handler(void **state)
+#define EPT_LINEAR 0x180u	/* the access was to the translation of a linear address */
+
+static struct fast_mov *let_access_memory(bool write)
 {
-	let_read_msr();
-	vcpu->regs[REG_RCX] = 0x1e9;	/* the same slot */
-	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
-	assert_int_equal(vcpu->regs[REG_RAX], ~0ull);
-	assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);
+	let_answer(EXIT_REASON_EPT_VIOLATION);
+	vmcs[EXIT_QUALIFICATION.encoding] = EPT_LINEAR | (write ? 2 : 1);
+	vmcs[GUEST_PHYSICAL_ADDRESS.encoding] = MMIO_ADDRESS;
+	vmcs[guest_access_rights(SEG_CS).encoding] = 0xc09b;
+	vmcs[guest_base(SEG_CS).encoding] = 0;
+	vmcs[GUEST_CR0.encoding] = 0x31;
+	vmcs[GUEST_DR7.encoding] = 0x400;
+	vmcs[GUEST_RFLAGS.encoding] = RFLAGS_RF | 2;	/* as processors save it */
+	vmx.vmcs.efer = 0;
+	vcpu->timer_deadline = 2600;
+	return let_mov(vcpu, write);
+}
+
+static void memory_is_accessed_within_the_stub(void **state)
+{
+	const struct trace_record *record = &home.trace.records[1];
+
+	for (unsigned write = 0; write < 2; write++) {
+		setup(state);
+		let_access_memory(write);
+		device.answer = 0xfffffffff4f3f2f1;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(again, 1);
+		assert_null(strchr(diary, 'H'));
+		assert_int_equal(write ? device.writes : device.reads, 1);
+		assert_int_equal(device.offset, 0x300);
+		assert_int_equal(device.size, 4);
+		assert_int_equal(device.rip, MMIO_RIP);
+		assert_false(device.locked);
+		if (write)
+			assert_int_equal(device.value, 0x55667788);
+		else
+			assert_int_equal(vcpu->regs[REG_RAX], 0xf4f3f2f1);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], MMIO_RIP + 2);
+		assert_int_equal(vmcs[GUEST_RFLAGS.encoding], 2);
+		assert_int_equal(vmcs[PREEMPTION_TIMER_VALUE.encoding], 600);
+		assert_int_equal(statistics_exits(&counted), 1);
+		assert_int_equal(record->exit_index, EXIT_REASON_EPT_VIOLATION);
+		assert_int_equal(record->rip, MMIO_RIP);
+		assert_int_equal(record->entry_rip, MMIO_RIP + 2);
+		assert_int_equal(record->info1, EPT_LINEAR | (write ? 2 : 1));
+		assert_int_equal(record->access.kind, TRACE_MMIO);
+		assert_int_equal(record->access.write, write);
+		assert_int_equal(record->access.size, 4);
+		assert_int_equal(record->access.address, MMIO_ADDRESS);
+		assert_int_equal(record->access.value, write ? 0x55667788 : 0xf4f3f2f1);
+	}
+}
+
+static void shared_devices_in_memory_are_locked(void **state)
+{
+	let_access_memory(true);
+	vm.mmio.regions[0].is_private = false;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(device.writes, 1);
+	assert_int_equal(mmio_others, 1);
+	assert_true(device.locked);
+}
+
+/* Whatever may make it another access than that of the remembered instruction, and what every fast path needs. */
+static void other_accesses_to_memory_go_to_the_handler(void **state)
+{
+	for (unsigned i = 0; i < 22; i++) {
+		struct fast_mov *mov;
+
+		setup(state);
+		mov = let_access_memory(true);
+		switch (i) {
+		case 0: vmcs[EXIT_QUALIFICATION.encoding] = 0x82; break;	/* a walk of the guest's tables */
+		case 1: vmcs[EXIT_QUALIFICATION.encoding] = 2; break;		/* no linear address */
+		case 2: vmcs[EXIT_QUALIFICATION.encoding] |= 4; break;		/* a fetch */
+		case 3: vmcs[EXIT_QUALIFICATION.encoding] = EPT_LINEAR | 1; break;
+		case 4: vmcs[GUEST_PHYSICAL_ADDRESS.encoding] += 4; break;
+		case 5: vmcs[GUEST_PHYSICAL_ADDRESS.encoding] = 0x300; break;	/* RAM */
+		case 6: vmcs[GUEST_PHYSICAL_ADDRESS.encoding] |= BIT_ULL(32); break;
+		case 7: vmcs[IDT_VECTORING_INFO.encoding] = BIT(31) | 0x30; break;
+		case 8: vmcs[GUEST_DR7.encoding] = 0x402; break;
+		case 9: vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF; break;
+		case 10: vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS; break;
+		case 11: vmx_caps.pin &= ~(u32)PIN_VIRTUAL_NMI; break;
+		case 12: vmcs[guest_access_rights(SEG_CS).encoding] = 0x809b; break;	/* 16-bit code */
+		case 13: vmcs[GUEST_CR0.encoding] |= CR0_PG; break;
+		case 14: vmx.vmcs.efer = EFER_LMA; break;			/* compatibility mode */
+		case 15: vmcs[guest_base(SEG_CS).encoding] = 0x10; break;
+		case 16: mov->access |= MMIO_USES_KEPT; break;
+		case 17: mmio_set_of(vcpu, MMIO_RIP)->bytes[14] ^= 1; break;	/* the code has changed */
+		case 18: vm.mem.damaged_count = 1; break;
+		case 19: vcpu->every_exit = 1; break;
+		case 20: vcpu->statistics.by_kind[EXIT_REASON_EPT_VIOLATION] = NULL; break;
+		default: vcpu->mmio_memory = NULL; break;
+		}
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(device.writes + device.reads, 0);
+		assert_int_equal(vmcs[GUEST_RFLAGS.encoding] & RFLAGS_RF, RFLAGS_RF);
+		assert_int_equal(!!strchr(diary, 'H'), i != 19 && i != 20);
+		vm.mem.damaged_count = 0;
+	}
+}
+
+static void let_access_msr(u32 msr, bool write)
+{
+	let_answer(write ? EXIT_REASON_WRMSR : EXIT_REASON_RDMSR);
+	memset(&shortcuts, 0, sizeof(shortcuts));
+	vcpu->msrs = (struct msr_state *)&shortcuts;
+	vcpu->regs[REG_RCX] = 0xffffffff00000000 | msr;
+	vcpu->regs[REG_RAX] = 0xaaaaaaaa22222222;
+	vcpu->regs[REG_RDX] = 0xdddddddd11111111;
+	vcpu->events.reinject.type = EVENT_NMI;
+}
+
+/* Those of the local APIC go to its model, the others to the policy. */
+static void an_msr_is_accessed_within_the_stub(void **state)
+{
+	static const u32 msrs[] = { 0x277, 0x808, 0x6e0 };
+	const struct trace_record *record = &home.trace.records[1];
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(msrs); i++) {
+		bool write = i % 2;
+
+		setup(state);
+		let_access_msr(msrs[i / 2], write);
+		handler_of_msr.answer = 0x3333333344444444;
+		assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
+		assert_int_equal(again, 1);
+		assert_null(strchr(diary, 'H'));
+		assert_int_equal(handler_of_msr.writes, write);
+		assert_int_equal(handler_of_msr.reads, !write);
+		assert_int_equal(handler_of_msr.of_apic, i >= 2);
+		assert_int_equal(handler_of_msr.msr, msrs[i / 2]);
+		assert_int_equal(handler_of_msr.value, write ? 0x1111111122222222 : 0);
+		assert_int_equal(vcpu->regs[REG_RAX], write ? 0xaaaaaaaa22222222 : 0x44444444);
+		assert_int_equal(vcpu->regs[REG_RDX], write ? 0xdddddddd11111111 : 0x33333333);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1236);
+		assert_int_equal(statistics_exits(&counted), 1);
+		assert_int_equal(record->kind, TRACE_FASTPATH_ACCESS);
+		assert_int_equal(record->entry_rip, 0x1236);
+		assert_int_equal(record->access.kind, TRACE_MSR);
+		assert_int_equal(record->access.write, write);
+		assert_int_equal(record->access.address, msrs[i / 2]);
+		assert_int_equal(record->access.value, write ? 0x1111111122222222 : 0x3333333344444444);
+	}
+}
+
+static void a_refused_msr_access_raises_gp(void **state)
+{
+	for (unsigned write = 0; write < 2; write++) {
+		setup(state);
+		let_access_msr(0x277, write);
+		handler_of_msr.error = -EINVAL;
+		assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_int_equal(again, 0);
+		assert_int_equal(handler_of_msr.raised, 1);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);
+		assert_int_equal(vcpu->regs[REG_RIP], 0x1234);
+		assert_int_equal(vcpu->regs[REG_RAX], 0xaaaaaaaa22222222);
+		assert_int_equal(vcpu->regs[REG_RDX], 0xdddddddd11111111);
+		assert_true(home.trace.records[1].access.refused);
+	}
 }
 
 /* The last RIP that does not carry into bit 32, and the same beyond 4 GiB. */
@@ -573,31 +881,31 @@ static void without_a_preemption_timer_its_field_is_not_written(void **state)
 
 static void handlers_run_within_the_stub(void **state)
 {
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_REENTER_GUEST);
-	assert_string_equal(diary, "ErqVHErqV");
+	assert_string_equal(diary, "ErqHErqV");
 	assert_int_equal(again, 1);
 	assert_int_equal(statistics_exits(&counted), 1);
 	assert_true(home.trace.records[1].entry_tsc);
 
 	setup(state);
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	request_by_handler = REQ_EVENT;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
-	assert_string_equal(diary, "ErqVH");
+	assert_string_equal(diary, "ErqH");
 	assert_int_equal(statistics_exits(&counted), 0);	/* the loop will, at the next entry */
 	assert_int_equal(home.trace.records[1].entry_tsc, 0);
 }
 
 static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
 {
-	let_answer(EXIT_REASON_IO);
-	vcpu->statistics.by_kind[EXIT_REASON_IO] = NULL;
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
+	vcpu->statistics.by_kind[EXIT_REASON_INTERRUPT_WINDOW] = NULL;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_int_equal(again, 0);
 
 	setup(state);
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	vcpu->timer_deadline = 1999;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_int_equal(again, 0);
@@ -605,12 +913,12 @@ static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
 
 static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 {
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	vcpu_request(vcpu, REQ_STATE);		/* its VM was ended, by whichever CPU */
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_NONE);
 	assert_int_equal(again, 0);
 	setup(state);
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	vcpu->activity = VCPU_HALTED;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
@@ -646,6 +954,39 @@ static void an_answered_exit_sets_the_timer_anew(void **state)
 	}
 }
 
+/* A processor that saves the timer goes on with it. It is set again for another deadline, after a while, and in time for it. */
+static void a_saved_timer_goes_on(void **state)
+{
+	static const struct {
+		u64 handled_at, deadline, changed_to;
+		bool io, set;
+	} rows[] = {
+		{ 2000, 1 << 20, 0, false, false },
+		{ 2000, 1 << 20, 0, true, false },
+		{ 1000 + TIMER_SLACK - 1, 1 << 20, 0, false, false },
+		{ 1000 + TIMER_SLACK, 1 << 20, 0, false, true },
+		{ 1000 + TIMER_SLACK, 1 << 20, 0, true, true },
+		{ 2000, 2500, 0, true, false },
+		{ 2500, 2500, 0, false, true },
+		{ 2000, 1 << 20, 2200, true, true },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		u64 deadline = rows[i].changed_to ?: rows[i].deadline;
+
+		setup(state);
+		vmx_caps.exit = EXIT_SAVE_PREEMPTION_TIMER;
+		let_answer(rows[i].io ? EXIT_REASON_IO : EXIT_REASON_CPUID);
+		vcpu->timer_deadline = rows[i].deadline;
+		exit_at = rows[i].handled_at;
+		deadline_after_entry = rows[i].changed_to;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(again, 1);
+		assert_int_equal(vmcs[PREEMPTION_TIMER_VALUE.encoding],
+				 rows[i].set ? deadline - rows[i].handled_at : rows[i].deadline - 1000);
+	}
+}
+
 /* --- more of exits --- */
 
 /* Bits 26 to 29 tell more about an exit; they must not change which exit it is. */
@@ -658,7 +999,7 @@ static void upper_bits_do_not_change_the_basic_reason(void **state)
 		assert_int_equal(vcpu->exit_index, EXIT_REASON_PREEMPTION_TIMER);
 		assert_int_equal(vcpu->exit_reason, BIT(bit) | EXIT_REASON_PREEMPTION_TIMER);
 		assert_int_equal(vcpu->timer_exits[1], 1);
-		assert_true(vmx.launched);
+		assert_true(vmx.vmcs.launched);
 	}
 }
 
@@ -813,7 +1154,7 @@ static void only_changed_registers_are_stored(void **state)
 /* As vmx_vcpu_run() does around an exit that it returns for. */
 static void the_stub_does_what_an_entry_needs(void **state)
 {
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	vcpu->events.injected.type = EVENT_NMI;
 	write_by_handler = true;
 	vmx_vcpu_run(vcpu, false);
@@ -822,18 +1163,28 @@ static void the_stub_does_what_an_entry_needs(void **state)
 	assert_int_equal(vmcs[GUEST_RSP.encoding], 0x8888);
 	assert_int_equal(vmcs[GUEST_RFLAGS.encoding], 0x246);
 	assert_int_equal(vcpu->regs_dirty, 0);
-	assert_true(vmx.launched);
+	assert_true(vmx.vmcs.launched);
 }
 
 static void the_stub_leaves_a_changed_register_to_the_next_run(void **state)
 {
-	let_answer(EXIT_REASON_IO);
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	write_by_handler = true;
 	request_by_handler = REQ_EVENT;
 	vmx_vcpu_run(vcpu, false);
 	assert_false(written[GUEST_RSP.encoding]);
 	assert_int_equal(vcpu->regs_dirty, BIT(REG_RSP) | BIT(REG_RFLAGS));
-	assert_true(vmx.launched);	/* VMRESUME from here on */
+	assert_true(vmx.vmcs.launched);	/* VMRESUME from here on */
+}
+
+/* As the handler of VMLAUNCH does: vmcs02 has not been entered. */
+static void a_vmcs_that_a_handler_makes_current_is_not_launched(void **state)
+{
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
+	switch_by_handler = true;
+	request_by_handler = REQ_EVENT;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_false(vmx.vmcs.launched);
 }
 
 /* An IDT-vectoring field that is valid: the event is injected again, before the handler's request. */
@@ -1160,20 +1511,30 @@ int main(void)
 		cmocka_unit_test_setup(launched_after_the_first_real_exit, setup),
 		cmocka_unit_test_setup(ordinary_exit, setup),
 		cmocka_unit_test_setup(cpuid_is_answered_in_the_stub, setup),
+		cmocka_unit_test_setup(cpuid_is_answered_again, setup),
 		cmocka_unit_test_setup(what_is_not_plain_goes_the_long_way, setup),
 		cmocka_unit_test_setup(rdmsr_of_a_cached_value_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(a_hypercall_is_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(known_hypercalls_are_not_answered_in_the_stub, setup),
 		cmocka_unit_test_setup(without_a_hypervisor_none_is_answered, setup),
 		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
-		cmocka_unit_test_setup(an_msr_that_is_not_cached_is_left_to_its_handler, setup),
+		cmocka_unit_test_setup(memory_is_accessed_within_the_stub, setup),
+		cmocka_unit_test_setup(shared_devices_in_memory_are_locked, setup),
+		cmocka_unit_test_setup(other_accesses_to_memory_go_to_the_handler, setup),
+		cmocka_unit_test_setup(an_msr_is_accessed_within_the_stub, setup),
+		cmocka_unit_test_setup(a_refused_msr_access_raises_gp, setup),
 		cmocka_unit_test_setup(rip_may_come_up_to_4_gib, setup),
 		cmocka_unit_test_setup(without_a_preemption_timer_its_field_is_not_written, setup),
+		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
+		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
+		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
+		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
 		cmocka_unit_test_setup(an_answered_exit_sets_the_timer_anew, setup),
+		cmocka_unit_test_setup(a_saved_timer_goes_on, setup),
 		cmocka_unit_test_setup(upper_bits_do_not_change_the_basic_reason, setup),
 		cmocka_unit_test_setup(exit_reason_layout, setup),
 		cmocka_unit_test_setup(host_events_are_served_right_after_the_exit, setup),
@@ -1186,6 +1547,7 @@ int main(void)
 		cmocka_unit_test_setup(only_changed_registers_are_stored, setup),
 		cmocka_unit_test_setup(the_stub_does_what_an_entry_needs, setup),
 		cmocka_unit_test_setup(the_stub_leaves_a_changed_register_to_the_next_run, setup),
+		cmocka_unit_test_setup(a_vmcs_that_a_handler_makes_current_is_not_launched, setup),
 		cmocka_unit_test_setup(the_stub_takes_up_an_interrupted_delivery, setup),
 		cmocka_unit_test_setup(timer_fires_while_soft_disabled, setup),
 		cmocka_unit_test_setup(timer_fires_because_the_exit_is_forced, setup),

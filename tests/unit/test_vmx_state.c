@@ -83,7 +83,7 @@ static int setup(void **state)
 		.cr4_fixed0 = CR4_VMXE,
 		.cr4_fixed1 = 0x3fffff,
 	};
-	vmx.entry_controls = vmx_caps.entry;
+	vmx.vmcs.entry_controls = vmx_caps.entry;
 	cr4_allowed = CR4_PAE | CR4_PGE | CR4_PSE | CR4_OSXSAVE | CR4_TSD | CR4_MCE | CR4_SMEP;
 	cpu_features = (struct cpu_features){ .rdtscp = true };
 	flushes = advanced = 0;
@@ -93,8 +93,8 @@ static int setup(void **state)
 
 static bool long_mode_control(void)
 {
-	assert_int_equal(FAKE(ENTRY_CONTROLS), vmx.entry_controls);
-	assert_int_equal(vmx.entry_controls & ~ENTRY_IA32E_GUEST, vmx_caps.entry);
+	assert_int_equal(FAKE(ENTRY_CONTROLS), vmx.vmcs.entry_controls);
+	assert_int_equal(vmx.vmcs.entry_controls & ~ENTRY_IA32E_GUEST, vmx_caps.entry);
 	return FAKE(ENTRY_CONTROLS) & ENTRY_IA32E_GUEST;
 }
 
@@ -131,7 +131,7 @@ static void long_mode_does_not_depend_on_the_order(void **state)
 
 static void efer_goes_through_the_list_without_fields(void **state)
 {
-	vmx_caps.entry = vmx_caps.exit = vmx.entry_controls = 0;
+	vmx_caps.entry = vmx_caps.exit = vmx.vmcs.entry_controls = 0;
 	vmx.efer_lists = lists;
 	vmx_control_set(vcpu, CTL_EFER, EFER_NXE);
 	assert_false(WRITTEN(GUEST_EFER));
@@ -542,12 +542,12 @@ static void where_code_is(void **state)
 		FAKE(GUEST_CR0) = cases[i].cr0;
 		FAKE(GUEST_CR4) = cases[i].cr4;
 		FAKE(guest_access_rights(SEG_CS)) = cases[i].rights;
-		vmx.efer = cases[i].efer;
+		vmx.vmcs.efer = cases[i].efer;
 		vmx_code_view(vcpu, &view);
 		assert_int_equal(view.mode, cases[i].mode);
 		assert_int_equal(view.paging, cases[i].paging);
 		assert_int_equal(view.cs_base, cases[i].cs_base);
-		assert_int_equal(view.cr3, cases[i].paging == CODE_4_LEVEL ? 0x7000 : 1);
+		assert_int_equal(view.cr3, cases[i].paging == CODE_4_LEVEL ? 0x7000 : 0);
 	}
 }
 

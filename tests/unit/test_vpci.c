@@ -30,6 +30,10 @@ void vpm_reset_write(struct vpm *vpm, u8 value)
 	reset_value = value;
 }
 
+void vpic_set_line(struct vm *vm, unsigned irq, bool level)
+{
+}
+
 static int set_up(void **state)
 {
 	struct vm *vm = fake_create(0);

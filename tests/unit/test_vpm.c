@@ -61,6 +61,32 @@ static void test_no_memory(void **state)
 	fake_destroy(vm);
 }
 
+/* Where there is a PCI bus, it has the ports around it. */
+static void test_the_reset_register_without_a_pci_bus(void **state)
+{
+	struct vm *vm = *state;
+
+	assert_int_equal(in8(vm, 0xcf9), 0xff);
+	fake_destroy(vm);
+	vm = fake_create(0);
+	fake_of(vm)->no_pci = true;
+	vpm = vpm_create(vm);
+	assert_non_null(vpm);
+	assert_int_equal(in8(vm, 0xcf8), 0xff);
+	assert_int_equal(in8(vm, 0xcfa), 0xff);
+	out8(vm, 0xcf9, 0x02);
+	assert_int_equal(in8(vm, 0xcf9), 0x02);
+	assert_int_equal(vm->end, VM_END_NONE);
+	out32(vm, 0xcf8, 0x80000600);		/* a guest that looks for a bus */
+	assert_int_equal(in32(vm, 0xcf8), 0xffffffff);
+	out16(vm, 0xcf8, 0x0606);
+	out16(vm, 0xcf9, 0x0606);
+	assert_int_equal(vm->end, VM_END_NONE);
+	out8(vm, 0xcf9, 0x06);
+	assert_int_equal(vm->end, VM_END_RESET);
+	*state = vm;
+}
+
 static void test_power_off(void **state)
 {
 	struct vm *vm = *state;
@@ -411,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_memory),
 		TEST(test_power_off),
+		TEST(test_the_reset_register_without_a_pci_bus),
 		TEST(test_power_off_by_bytes),
 		TEST(test_other_sleep_types),
 		TEST(test_sleep_type_of_qemu),

@@ -152,6 +152,111 @@ static void one_that_goes_on_in_the_future_fires_once(void **state)
 	assert_int_equal(vcpu->requests, 0);
 }
 
+/* --- timers that fire early --- */
+
+#define ADVANCE 50
+
+static void set_advance(struct vcpu *vcpu)
+{
+	vtimer_set_advance(&vcpu->timers, ADVANCE);
+	vcpu->wait.advance = (struct advance *)vcpu;	/* only handed on */
+	vcpu->entry_tsc = NOW - 2 * ADVANCE;
+}
+
+static void an_advance_moves_the_deadline(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	set_advance(vcpu);
+	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
+	vtimer_arm(&timers[0], NOW);
+	assert_int_equal(vcpu->timer_deadline, NOW - ADVANCE);
+	assert_int_equal(timers[0].deadline, NOW);
+	vtimer_set_advance(&vcpu->timers, 0);
+	assert_int_equal(vcpu->timer_deadline, NOW);
+	vtimer_cancel(&timers[0]);
+	set_advance(vcpu);
+	assert_int_equal(vcpu->timer_deadline, VTIMER_NEVER);
+}
+
+/* One that is due later does not fire with it: the wait is until the first deadline. */
+static void the_first_one_fires_early_and_the_entry_has_to_wait(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	set_advance(vcpu);
+	vtimer_arm(&timers[0], NOW);
+	vtimer_arm(&timers[1], NOW);
+	vtimer_arm(&timers[2], NOW + 1);
+	assert_true(vtimer_run(vcpu, NOW - ADVANCE - 1));
+	assert_int_equal(fired_count, 0);
+	assert_int_equal(vcpu->wait.until, 0);
+	assert_true(vtimer_run(vcpu, NOW - ADVANCE));
+	assert_int_equal(fired_count, 2);
+	assert_int_equal(vcpu->wait.until, NOW);
+	assert_ptr_equal(vcpu->wait.learner, vcpu);
+	assert_int_equal(vcpu->requests, 0);
+	assert_int_equal(vcpu->timer_deadline, NOW + 1 - ADVANCE);
+}
+
+/* What is no device's of the guest has nothing to wait for. */
+static void others_on_the_list_do_not_fire_early(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	vtimer_init_on(&timers[0], &vcpu->timers, fire);
+	set_advance(vcpu);
+	vtimer_arm(&timers[0], NOW);
+	assert_int_equal(vcpu->timer_deadline, NOW);
+	assert_true(vtimer_run(vcpu, NOW - 1));
+	assert_int_equal(fired_count, 0);
+	assert_true(vtimer_run(vcpu, NOW));
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(vcpu->wait.until, 0);
+	assert_null(vcpu->wait.learner);
+}
+
+/* From outside the loop: the next entry goes through what waits. */
+static void an_early_one_is_seen_to_at_the_next_entry(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	set_advance(vcpu);
+	vtimer_arm(&timers[0], NOW);
+	vtimer_run_expired(vcpu, NOW - 1);
+	assert_int_equal(vcpu->requests, REQ_WAIT);
+}
+
+/* Armed so late that the guest was entered within the advance: what it took says nothing about the way. */
+static void nothing_is_learnt_from_one_that_was_armed_late(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	set_advance(vcpu);
+	vcpu->entry_tsc = NOW - ADVANCE;
+	vtimer_arm(&timers[0], NOW);
+	assert_true(vtimer_run(vcpu, NOW - 1));
+	assert_int_equal(vcpu->wait.until, NOW);
+	assert_null(vcpu->wait.learner);
+	/* And if it is late, there is nothing to wait for either. */
+	vcpu->wait.until = 0;
+	vtimer_arm(&timers[0], NOW);
+	assert_true(vtimer_run(vcpu, NOW));
+	assert_int_equal(vcpu->wait.until, 0);
+}
+
+/* One that is late has been armed in time: how late it is teaches the most. */
+static void a_late_one_is_learnt_from(void **state)
+{
+	struct vcpu *vcpu = vm_bsp(*state);
+
+	set_advance(vcpu);
+	vtimer_arm(&timers[0], NOW);
+	assert_true(vtimer_run(vcpu, NOW + 500));
+	assert_int_equal(vcpu->wait.until, NOW);
+	assert_ptr_equal(vcpu->wait.learner, vcpu);
+}
+
 /* --- timers of the devices that the vCPUs share --- */
 
 static void shared_fire(struct vtimer *timer)
@@ -188,6 +293,20 @@ static void shared_timers_run_on_the_boot_processor(void **state)
 	assert_int_equal(bsp->timer_deadline, VTIMER_NEVER);
 	assert_int_equal(bsp->requests, 0);
 	assert_int_equal(vm->lock.next, vm->lock.served);
+}
+
+/* Another vCPU may get their interrupts, which waits for nothing. */
+static void shared_timers_do_not_fire_early(void **state)
+{
+	struct vm *vm = *state;
+	struct vcpu *bsp = vm_bsp(vm);
+
+	set_advance(bsp);
+	arm_shared(vm, &timers[0], NOW);
+	assert_int_equal(bsp->timer_deadline, NOW);
+	assert_true(vtimer_run(bsp, NOW - 1));
+	assert_int_equal(fired_count, 0);
+	assert_int_equal(bsp->wait.until, 0);
 }
 
 /* The earliest of own timers, shared timers and the end of the slice. */
@@ -323,7 +442,14 @@ int main(void)
 		TEST(many_are_left_for_the_next_call),
 		TEST(one_that_stays_in_the_past_does_not_hang),
 		TEST(one_that_goes_on_in_the_future_fires_once),
+		TEST(an_advance_moves_the_deadline),
+		TEST(the_first_one_fires_early_and_the_entry_has_to_wait),
+		TEST(others_on_the_list_do_not_fire_early),
+		TEST(an_early_one_is_seen_to_at_the_next_entry),
+		TEST(nothing_is_learnt_from_one_that_was_armed_late),
+		TEST(a_late_one_is_learnt_from),
 		TEST(shared_timers_run_on_the_boot_processor),
+		TEST(shared_timers_do_not_fire_early),
 		TEST(the_deadline_of_a_vcpu),
 		TEST(the_end_of_a_slice),
 		TEST(many_shared_ones),

@@ -305,7 +305,7 @@ static void fill(struct vm *vm, bool full)
 {
 	fake_of(vm)->console_full = full;
 	if (!full)
-		fake_of(vm)->console_changed(fake_of(vm)->console_device);
+		fake_console_changed(vm);
 }
 
 /* A full console: THRE and TEMT are 0 until there is room. The character that was sent is not lost. */
@@ -694,7 +694,7 @@ static void test_hostile(void **state)
 		default:
 			fake_advance_ns(vm, random >> 44);
 			fake_of(vm)->console_full = random >> 43 & 1;
-			fake_of(vm)->console_changed(fake_of(vm)->console_device);
+			fake_console_changed(vm);
 			break;
 		}
 	}
@@ -742,25 +742,91 @@ static void test_nothing_is_connected(void **state)
 	assert_int_equal(fake_of(vm)->console_length, 1);
 }
 
+/* --- another device at the same console --- */
+
+static unsigned other_changes;
+
+static void other_changed(void *device)
+{
+	other_changes++;
+}
+
 /* Another device takes what is typed: the port still sends. */
 static void test_without_input(void **state)
 {
-	struct vm *vm = fake_create(0);
-	struct vuart *vuart = vuart_create(vm, COM1, IRQ, true);
+	struct vm_console_end keyboard = { .changed = other_changed, .need = CONSOLE_CHOSEN };
+	struct vm *vm = *state;
 
-	vuart_give_up_input(vuart);
+	vm_console_connect(vm, &keyboard);
 	fake_type(vm, 'x');
 	assert_int_equal(in8(vm, LSR), 0x60);
 	assert_int_equal(fake_of(vm)->typed_read, 0);
+	out8(vm, IER, 0x01);
+	assert_int_equal(in8(vm, LSR), 0x60);
 	out8(vm, DATA, 'y');
 	assert_int_equal(fake_of(vm)->console_length, 1);
 	fake_of(vm)->console_full = true;
 	out8(vm, DATA, 'z');
 	assert_int_equal(in8(vm, LSR) & 0x60, 0);
 	fake_of(vm)->console_full = false;
-	vuart_console_changed(vuart);
+	fake_console_changed(vm);
 	assert_int_equal(in8(vm, LSR) & 0x60, 0x60);
-	fake_destroy(vm);
+}
+
+/* A driver that has enabled the receive interrupt gets what is typed, before a device that is only open. */
+static void test_the_receive_interrupt_asks_for_input(void **state)
+{
+	struct vm_console_end hvc = { .changed = other_changed, .need = CONSOLE_OPEN };
+	struct vm *vm = *state;
+
+	vm_console_connect(vm, &hvc);
+	fake_type(vm, 'x');
+	assert_int_equal(in8(vm, LSR) & 1, 0);
+	out8(vm, IER, 0x01);
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(in8(vm, DATA), 'x');
+	other_changes = 0;
+	out8(vm, IER, 0x02);			/* of the transmitter only */
+	assert_int_equal(other_changes, 1);
+	fake_type(vm, 'y');
+	assert_int_equal(in8(vm, LSR) & 1, 0);
+	assert_int_equal(vm_console_read(vm, &hvc), 'y');
+}
+
+/* Characters that were typed and not read are not lost to the other device; those of a loopback are not for it. */
+static void test_unread_characters_are_taken_back(void **state)
+{
+	struct vm *vm = *state;
+	struct vm_console_end *end = fake_of(vm)->console_ends;
+
+	assert_int_equal(end->take_back(end->device), -1);
+	out8(vm, FCR, 0xc1);			/* FIFO, trigger level 14 */
+	type("abc");
+	assert_int_equal(in8(vm, DATA), 'a');
+	out8(vm, IER, 0x01);
+	fake_advance_ns(vm, 1000000);		/* time-out: the interrupt is up */
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(end->take_back(end->device), 'b');
+	assert_int_equal(end->take_back(end->device), 'c');
+	assert_int_equal(end->take_back(end->device), -1);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(in8(vm, LSR) & 1, 0);
+	out8(vm, MCR, LOOP);
+	out8(vm, DATA, 'l');
+	assert_int_equal(end->take_back(end->device), -1);
+	out8(vm, MCR, OUT2);
+	assert_int_equal(end->take_back(end->device), -1);
+	assert_int_equal(in8(vm, DATA), 'l');
+	type("d");
+	assert_int_equal(end->take_back(end->device), 'd');
+	/* Without FIFOs the looped character replaces the typed one. */
+	out8(vm, FCR, 0);
+	type("e");
+	out8(vm, MCR, LOOP);
+	out8(vm, DATA, 'm');
+	out8(vm, MCR, OUT2);
+	assert_int_equal(end->take_back(end->device), -1);
+	assert_int_equal(in8(vm, DATA), 'm');
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -773,6 +839,8 @@ int main(void)
 		TEST(test_output),
 		TEST(test_nothing_is_connected),
 		TEST(test_without_input),
+		TEST(test_the_receive_interrupt_asks_for_input),
+		TEST(test_unread_characters_are_taken_back),
 		TEST(test_word_length),
 		TEST(test_divisor_and_scratch),
 		cmocka_unit_test(test_divisor_from_the_start),

@@ -4,7 +4,8 @@
  * "Debug Control Register (DR7)", "Data Memory and I/O Breakpoint Exception Conditions".
  */
 /* link: core/emulate/watch.c core/emulate/emulate.c core/emulate/mmio.c core/emulate/string.c core/emulate/alu.c */
-/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/by_hand.c arch/fault/native_run.asm */
+/* link: core/emulate/native.c core/emulate/native_rules.c core/emulate/saved_state.c core/emulate/by_hand.c */
+/* link: arch/fault/native_run.asm */
 /* link: core/emulate/operand.c core/emulate/gwalk.c core/emulate/gwalk_segment.c core/cpu/control.c core/vcpu.c */
 /* link: lib/insn.c lib/insn_tables.c tests/unit/fake_native.c tests/unit/fake_vcpu.c */
 #include "emulate_machine.h"

@@ -37,35 +37,64 @@ static bool posted_interrupt_address(const struct vmx_check *c)
 	return (address & 0x3f) || vmx_above_physical(c->s, address);
 }
 
+static bool memory_type_wrong(const struct vmx_entry_state *s, u64 pointer)
+{
+	unsigned type = pointer & 7;
+
+	return !((type == 0 && (s->ept_vpid & EPT_UNCACHEABLE)) || (type == 6 && (s->ept_vpid & EPT_WRITE_BACK)));
+}
+
+static bool walk_length_wrong(const struct vmx_entry_state *s, u64 pointer)
+{
+	unsigned length = (pointer >> 3 & 7) + 1;
+
+	return !((length == 4 && (s->ept_vpid & EPT_WALK_4)) || (length == 5 && (s->ept_vpid & EPT_WALK_5)));
+}
+
+static bool accessed_dirty_wrong(const struct vmx_entry_state *s, u64 pointer)
+{
+	return (pointer & BIT(6)) && !(s->ept_vpid & EPT_ACCESSED_DIRTY);
+}
+
+static bool shadow_stack_wrong(const struct vmx_entry_state *s, u64 pointer)
+{
+	return (pointer & BIT(7)) && !(s->ept_vpid & EPT_SHADOW_STACK);
+}
+
+static bool reserved_wrong(const struct vmx_entry_state *s, u64 pointer)
+{
+	return (pointer & 0xf00) || pointer >> s->physical_bits;
+}
+
+bool vmx_ept_pointer_allowed(const struct vmx_entry_state *s, u64 pointer)
+{
+	return !memory_type_wrong(s, pointer) && !walk_length_wrong(s, pointer) && !accessed_dirty_wrong(s, pointer) &&
+	       !shadow_stack_wrong(s, pointer) && !reserved_wrong(s, pointer);
+}
+
 static bool ept_memory_type(const struct vmx_check *c)
 {
-	unsigned type = c->s->ept_pointer & 7;
-
-	return !((type == 0 && (c->s->ept_vpid & EPT_UNCACHEABLE)) ||
-		 (type == 6 && (c->s->ept_vpid & EPT_WRITE_BACK)));
+	return memory_type_wrong(c->s, c->s->ept_pointer);
 }
 
 static bool ept_walk_length(const struct vmx_check *c)
 {
-	unsigned length = (c->s->ept_pointer >> 3 & 7) + 1;
-
-	return !((length == 4 && (c->s->ept_vpid & EPT_WALK_4)) ||
-		 (length == 5 && (c->s->ept_vpid & EPT_WALK_5)));
+	return walk_length_wrong(c->s, c->s->ept_pointer);
 }
 
 static bool ept_accessed_dirty(const struct vmx_check *c)
 {
-	return (c->s->ept_pointer & BIT(6)) && !(c->s->ept_vpid & EPT_ACCESSED_DIRTY);
+	return accessed_dirty_wrong(c->s, c->s->ept_pointer);
 }
 
 static bool ept_shadow_stack(const struct vmx_check *c)
 {
-	return (c->s->ept_pointer & BIT(7)) && !(c->s->ept_vpid & EPT_SHADOW_STACK);
+	return shadow_stack_wrong(c->s, c->s->ept_pointer);
 }
 
 static bool ept_reserved(const struct vmx_check *c)
 {
-	return (c->s->ept_pointer & 0xf00) || c->s->ept_pointer >> c->s->physical_bits;
+	return reserved_wrong(c->s, c->s->ept_pointer);
 }
 
 static bool eptp_switching_without_ept(const struct vmx_check *c)

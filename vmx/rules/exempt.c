@@ -3,7 +3,6 @@
 #include "vmx/rules/rule.h"
 
 #define SMM	"Lamina makes no entry from SMM: it has no dual-monitor treatment"
-#define LEGACY	"Lamina makes every entry in IA-32e mode"
 #define UNUSED	"Lamina never sets the control, and no dump tells what the processor allows"
 #define EARLIER "VMLAUNCH and VMRESUME report it by an error number of its own"
 
@@ -24,8 +23,6 @@ const struct rule_exemption vmx_exemptions[] = {
 	{ "host.uinv", TITLE_HOST, UNUSED },
 	{ "host.fred", TITLE_HOST, UNUSED },
 	{ "host.lam-sup", TITLE_HOST, "CR4's fixed bits cover it" },
-	{ "host.address-space.outside-ia32e-guest", TITLE_ADDRESS_SPACE, LEGACY },
-	{ "host.address-space.outside-ia32e-host", TITLE_ADDRESS_SPACE, LEGACY },
 	{ "guest.rtit", TITLE_REGISTERS, UNUSED ", and the valid bits depend on CPUID.14H" },
 	{ "guest.lbr", TITLE_REGISTERS, UNUSED ", and the valid bits depend on CPUID.1CH" },
 	{ "guest.uinv", TITLE_REGISTERS, UNUSED },

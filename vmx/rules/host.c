@@ -97,6 +97,21 @@ static bool not_64_bit(const struct vmx_check *c)
 	return !vmx_control(c->s, EXIT(HOST_64BIT));
 }
 
+static bool guest_outside_ia32e(const struct vmx_check *c)
+{
+	return c->s->legacy && vmx_control(c->s, ENTRY(IA32E_GUEST));
+}
+
+static bool host_outside_ia32e(const struct vmx_check *c)
+{
+	return c->s->legacy && !not_64_bit(c);
+}
+
+static bool narrow_in_ia32e(const struct vmx_check *c)
+{
+	return !c->s->legacy && not_64_bit(c);
+}
+
 static bool guest_above_host(const struct vmx_check *c)
 {
 	return not_64_bit(c) && vmx_control(c->s, ENTRY(IA32E_GUEST));
@@ -118,8 +133,14 @@ static bool no_pae(const struct vmx_check *c)
 }
 
 static const struct vmx_rule address_space[] = {
+	{ "host.address-space.outside-ia32e-guest",
+	  "\"IA-32e mode guest\" must be 0: the entry is made outside of IA-32e mode", guest_outside_ia32e,
+	  { FIELD(entry) } },
+	{ "host.address-space.outside-ia32e-host",
+	  "\"host address-space size\" must be 0: the entry is made outside of IA-32e mode", host_outside_ia32e,
+	  { FIELD(exit) } },
 	{ "host.address-space.64-bit",
-	  "\"host address-space size\" must be 1: the entry is made in IA-32e mode", not_64_bit,
+	  "\"host address-space size\" must be 1: the entry is made in IA-32e mode", narrow_in_ia32e,
 	  { FIELD(exit) } },
 	{ "host.address-space.guest",
 	  "\"IA-32e mode guest\" needs \"host address-space size\"", guest_above_host,

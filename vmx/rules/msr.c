@@ -73,13 +73,26 @@ static const struct {
 	{ refused, "msr-load.wrmsr", "WRMSR refuses the MSR or the value" },
 };
 
-void vmx_explain_msr_load(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry,
-			  struct violation *violation)
+/* The last rule is for what only WRMSR knows. */
+static unsigned first_broken(const struct vmx_entry_state *s, const struct vmx_msr_entry *e)
 {
 	unsigned i = 0;
 
-	while (!rules[i].broken(s, entry))
+	while (!rules[i].broken(s, e))
 		i++;
+	return i;
+}
+
+bool vmx_msr_load_refused(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry)
+{
+	return first_broken(s, entry) < ARRAY_SIZE(rules) - 1;
+}
+
+void vmx_explain_msr_load(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry,
+			  struct violation *violation)
+{
+	unsigned i = first_broken(s, entry);
+
 	*violation = (struct violation){
 		.name = rules[i].name, .text = rules[i].text, .section = TITLE_MSR_LOAD,
 	};

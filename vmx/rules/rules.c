@@ -61,11 +61,14 @@ struct vmx_field_name vmx_field_name(unsigned index)
 
 u64 vmx_rule_bits(unsigned index)
 {
-	if (index == VMX_FIELD(rsp))
+	if (index == VMX_FIELD(rsp) || index == VMX_FIELD(host_rsp) || index == VMX_FIELD(interrupt_status))
 		return 0;
 	/* Rules ask only whether it is canonical and whether it fits in 32 bits. */
 	if (index == VMX_FIELD(rip))
 		return ~0ull << 31;
+	/* Whether they exceed the width of physical addresses. */
+	if (index == VMX_FIELD(cr3) || index == VMX_FIELD(host_cr3))
+		return ~0ull << 32;
 	if (index == VMX_FIELD(rflags))
 		return ~(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_DF | RFLAGS_OF);
 	return ~0ull;
@@ -120,11 +123,15 @@ static void check_rule(struct vmx_check *c, const char *section, struct listener
 
 	if (rule->when && !vmx_control(c->s, rule->when))
 		return;
-	if (!rule->segments && rule->broken(c))
-		report(c, section, listener);
-	for (c->index = SEG_ES; c->index < SEG_COUNT; c->index++) {
+	if (!rule->segments) {
+		if (rule->broken(c))
+			report(c, section, listener);
+		return;
+	}
+	for (unsigned left = rule->segments; left; left &= left - 1) {
+		c->index = (enum vcpu_segment)__builtin_ctz(left);
 		c->segment = &c->s->segments[c->index];
-		if ((rule->segments & BIT(c->index)) && rule->broken(c))
+		if (rule->broken(c))
 			report(c, section, listener);
 	}
 }
@@ -146,12 +153,26 @@ static void check_section(const struct vmx_entry_state *s, const struct vmx_rule
 	}
 }
 
+static void check_groups(const struct vmx_entry_state *s, unsigned from, unsigned to, struct listener *listener)
+{
+	for (unsigned i = from; i < to; i++)
+		for (unsigned j = 0; j < vmx_rule_groups[i].count; j++)
+			check_section(s, &vmx_rule_groups[i].sections[j], listener);
+}
+
 unsigned vmx_check_entry(const struct vmx_entry_state *s, violation_sink *sink, void *context)
 {
 	struct listener listener = { sink, context, 0 };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(vmx_rule_groups); i++)
-		for (unsigned j = 0; j < vmx_rule_groups[i].count; j++)
-			check_section(s, &vmx_rule_groups[i].sections[j], &listener);
+	check_groups(s, 0, ARRAY_SIZE(vmx_rule_groups), &listener);
+	return listener.broken;
+}
+
+unsigned vmx_check_part(const struct vmx_entry_state *s, enum vmx_rule_part part, violation_sink *sink, void *context)
+{
+	struct listener listener = { sink, context, 0 };
+
+	/* The first two groups are a part each, the others are about the guest. */
+	check_groups(s, part, part == VMX_RULES_GUEST ? ARRAY_SIZE(vmx_rule_groups) : part + 1u, &listener);
 	return listener.broken;
 }

@@ -28,6 +28,10 @@
 	X(virtual_apic, 0x2012, "virtual-APIC page")			\
 	X(apic_access, 0x2014, "APIC-access page")			\
 	X(tpr_threshold, 0x401c, "TPR threshold")			\
+	X(eoi_exits0, 0x201c, "EOI-exit bitmap 0")			\
+	X(eoi_exits1, 0x201e, "EOI-exit bitmap 1")			\
+	X(eoi_exits2, 0x2020, "EOI-exit bitmap 2")			\
+	X(eoi_exits3, 0x2022, "EOI-exit bitmap 3")			\
 	X(notification_vector, 0x0002, "posted-interrupt notification vector")	\
 	X(posted_interrupt, 0x2016, "posted-interrupt descriptor")	\
 	X(vpid, 0x0000, "VPID")						\
@@ -114,6 +118,7 @@
 	X(ssp_table, 0x682c, "INTERRUPT_SSP_TABLE_ADDR")		\
 	X(activity, 0x4826, "activity state")				\
 	X(interruptibility, 0x4824, "interruptibility state")		\
+	X(interrupt_status, 0x0810, "guest interrupt status")		\
 	X(pending_debug, 0x6822, "pending debug exceptions")		\
 	X(link_pointer, 0x2800, "VMCS link pointer")			\
 	X(pdpte0, 0x280a, "PDPTE0")					\
@@ -144,6 +149,7 @@
 	X(features, 0, "features")	/* enum vmx_feature */		\
 	X(virtual_tpr, 0, "VTPR")	/* of the virtual-APIC page */	\
 	X(link_revision, 0, "revision of the linked VMCS")		\
+	X(legacy, 0, "entry outside of IA-32e mode")	/* not 0: EFER.LMA is 0 */ \
 	X(current_vmcs, 0, "current VMCS")
 
 /* Features without which some values are reserved; and which members are known. */
@@ -205,10 +211,16 @@ struct vmx_field_name vmx_field_name(unsigned index);
  * for each segment that breaks it.
  */
 unsigned vmx_check_entry(const struct vmx_entry_state *s, violation_sink *sink, void *context);
+/* The same for the rules that lead to one kind of failure: instruction error 7, instruction error 8, exit reason 33. */
+enum vmx_rule_part { VMX_RULES_CONTROLS, VMX_RULES_HOST, VMX_RULES_GUEST };
+unsigned vmx_check_part(const struct vmx_entry_state *s, enum vmx_rule_part part, violation_sink *sink, void *context);
+
+/* Do the rules allow this EPT pointer on the state's processor? INVEPT checks it, too. */
+bool vmx_ept_pointer_allowed(const struct vmx_entry_state *s, u64 pointer);
 
 /*
- * The bits of a field that rules may look at: all, except in RIP, RSP and RFLAGS, which change with
- * most exits. Two states that agree in these bits break the same rules.
+ * The bits of a field that rules may look at: all, except in RIP, RSP, RFLAGS and the interrupt status, which
+ * change with most exits. Two states that agree in these bits break the same rules.
  */
 u64 vmx_rule_bits(unsigned index);
 
@@ -222,6 +234,8 @@ struct vmx_msr_entry {
 /* SDM, "Loading MSRs": fills in why the processor refused this entry of the VM-entry MSR-load area. */
 void vmx_explain_msr_load(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry,
 			  struct violation *violation);
+/* Is the entry refused, whatever WRMSR says? By the rules that do not depend on the processor's model. */
+bool vmx_msr_load_refused(const struct vmx_entry_state *s, const struct vmx_msr_entry *entry);
 
 /* The manual's rules that are not checked, because they cannot concern a VM of Lamina's. */
 extern const struct rule_exemption vmx_exemptions[];

@@ -18,6 +18,12 @@
 #define CHANGED_FLAGS	"cc", "memory"
 
 /*
+ * Wherever the compiler puts it, an operation begins at the same place within 64 bytes: hypervisors that read the
+ * instruction do so in pieces of memory, and other code before it does not move these.
+ */
+#define PLACE		".balign 64\n\t"
+
+/*
  * The operation is `insn`. `before` and `after` are not measured; `setup` is measured, and subtracted
  * again. ESI holds `arg`; EDI must not be changed; EAX to EDX are free. An operation that traps
  * continues after itself, with the vector in trap.vector.
@@ -27,7 +33,7 @@
 	ulong s_ = (arg);								\
 											\
 	asm volatile(SET_LONG "$99f, trap_resume\n\t"					\
-		     before "\n\trdtsc\n\tmov %%eax, %%edi\n\t"				\
+		     before "\n\t" PLACE "rdtsc\n\tmov %%eax, %%edi\n\t"			\
 		     setup "\n\t" insn "\n99:\trdtsc\n\tsub %%edi, %%eax\n\t"		\
 		     after "\n\t" SET_LONG "$0, trap_resume"				\
 		     : "=&a"(ticks_), "=&b"(b_), "=&c"(c_), "=&d"(d_), "+S"(s_)		\
@@ -64,9 +70,15 @@ void say_dec(u32 value);
 /* Each opens with the features that it needs, runs its list and leaves the machine as it was. */
 void bench_cpu(void);		/* cpu.c: CPUID, MSRs, control and debug registers, memory */
 void bench_ports(void);		/* ports.c */
+void bench_real(void);		/* real.c */
 void bench_interrupts(void);	/* interrupts.c: local APIC and timers */
 /* ipi.c, long mode only: between two processors, in x2APIC mode. Starts the other one. */
 void bench_ipi(void);
+/* virtio.c, long mode only: doorbells and requests. */
+void bench_virtio(void);
+/* requests.c, echo.c, likewise: requests that end with an interrupt, and a neighbour's answers. */
+void bench_requests(void);
+void bench_echo(void);
 
 /* acpi.c: the I/O port of the ACPI PM timer, or 0 */
 u16 acpi_pm_timer(void);

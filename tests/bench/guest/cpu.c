@@ -6,7 +6,9 @@
 
 OPERATION(cpuid_0, "", "xor %%eax, %%eax", "cpuid", "")
 OPERATION(cpuid_1, "", "mov $1, %%eax", "cpuid", "")
+OPERATION(cpuid_4, "", "mov $4, %%eax\n\txor %%ecx, %%ecx", "cpuid", "")
 OPERATION(cpuid_7, "", "mov $7, %%eax\n\txor %%ecx, %%ecx", "cpuid", "")
+OPERATION(cpuid_d, "", "mov $0xd, %%eax\n\txor %%ecx, %%ecx", "cpuid", "")
 OPERATION(cpuid_brand, "", "mov $0x80000004, %%eax", "cpuid", "")
 
 /* A number that neither KVM nor Xen defines, so that both return an error immediately. */
@@ -23,10 +25,12 @@ static bool intel(void) { return !vendor_amd(); }
 		  "mov $" #msr ", %%ecx\n\tmov %%esi, %%eax\n\tmov %%ebx, %%edx", "wrmsr", "")
 RDMSR(rdmsr_apic_base, 0x1b)
 RDMSR(rdmsr_mtrr_cap, 0xfe)
+RDMSR(rdmsr_efer, 0xc0000080)
 RDMSR(rdmsr_fs_base, 0xc0000100)
 /* Each writes what it has read. */
 WRMSR(wrmsr_mtrr_def_type, 0x2ff)
 WRMSR(wrmsr_pat, 0x277)
+WRMSR(wrmsr_efer, 0xc0000080)
 WRMSR(wrmsr_fs_base, 0xc0000100)
 
 OPERATION(mov_from_cr0, "", "", "mov %%cr0, " R(ax), "")
@@ -82,15 +86,19 @@ void bench_cpu(void)
 	static const struct bench list[] = {
 		{ OP(cpuid_0) },
 		{ OP(cpuid_1) },
+		{ OP(cpuid_4) },
 		{ OP(cpuid_7) },
+		{ OP(cpuid_d) },
 		{ OP(cpuid_brand) },
 		{ .name = "hypercall", .op = vmcall, .empty = vmcall_empty, .present = intel },
 		{ .name = "hypercall", .op = vmmcall, .empty = vmmcall_empty, .present = vendor_amd },
 		{ OP(rdmsr_apic_base) },
 		{ OP(rdmsr_mtrr_cap) },
+		{ OP(rdmsr_efer) },
 		{ OP(rdmsr_fs_base) },
 		{ OP(wrmsr_mtrr_def_type) },
 		{ OP(wrmsr_pat) },
+		{ OP(wrmsr_efer) },
 		{ OP(wrmsr_fs_base) },
 		{ OP(mov_from_cr0) },
 		{ OP(mov_to_cr0), .arg = cr0 },

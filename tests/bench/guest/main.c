@@ -32,6 +32,7 @@ static void bench_all(void)
 	RUN(calibration);
 	bench_cpu();
 	bench_ports();
+	bench_real();
 	bench_interrupts();
 }
 
@@ -45,11 +46,20 @@ int main(void)
 	if (cmdline_number("idle", &number))
 		idle();
 	say("bench: " MODE " mode\n");
-	if (!cmdline_number("ipi", &number))
+	bool ipi = cmdline_number("ipi", &number), virtio = cmdline_number("virtio", &number);
+	bool requests = cmdline_number("requests", &number);
+
+	if (!ipi && !virtio && !requests)
 		bench_all();
 #ifdef __x86_64__
-	else
+	if (ipi)
 		bench_ipi();
+	if (virtio)
+		bench_virtio();
+	if (requests) {
+		RUN(calibration);
+		bench_requests();
+	}
 	say("bench: done\n");
 	debug_exit(0);
 #else

@@ -2,42 +2,27 @@
 # SPDX-License-Identifier: MIT
 #
 # Fetch the other hypervisors for the benchmark guest from Debian's packages, without
-# installing them. Usage: fetch.sh FOLDER; leaves FOLDER/vmlinuz, FOLDER/modules/ and FOLDER/xen.gz.
+# installing them. Usage: fetch.sh FOLDER; leaves FOLDER/vmlinuz, FOLDER/modules/, FOLDER/modules-network/ and
+# FOLDER/xen.gz.
 set -eu
+. "$(dirname "$0")/../../debian.sh"
 
+need_apt "KVM and Xen come"
 mkdir -p "$1"
 cd "$1"
-if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
-	echo "KVM and Xen come from Debian's packages, and this system has no apt-get." >&2
-	exit 1
-fi
-
-# The package that a name without a version depends on.
-depends()
-{
-	apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)\$/\1/p" | head -n 1
-}
 
 # The cloud kernel that the tests boot has no KVM.
 kernel=$(depends linux-image-amd64 linux-image-)
-if [ -z "$kernel" ]; then
-	if [ "$(id -u)" = 0 ]; then apt-get update -q; else sudo apt-get update -q; fi
-	kernel=$(depends linux-image-amd64 linux-image-)
-fi
+[ -n "$kernel" ] || update_lists
+[ -n "$kernel" ] || kernel=$(depends linux-image-amd64 linux-image-)
 xen=$(apt-cache pkgnames xen-hypervisor-4 | grep -- '-amd64$' | sort -V | tail -n 1)
-if [ -z "$kernel" ] || [ -z "$xen" ]; then
-	echo "apt-get knows no linux-image-amd64 or no xen-hypervisor-*-amd64." >&2
-	exit 1
-fi
+[ -n "$kernel" ] && [ -n "$xen" ] || fail "apt-get knows no linux-image-amd64 or no xen-hypervisor-*-amd64"
 
-rm -rf packages modules
-mkdir -p packages/root modules
+rm -rf packages modules modules-network
+mkdir -p packages/root modules modules-network
 cd packages
-# _apt, apt-get's own user, may not be allowed to write here.
-apt-get -q -o APT::Sandbox::User=root download "$kernel" "$xen"
-for package in ./*.deb; do
-	dpkg-deb -x "$package" root
-done
+download "$kernel" "$xen"
+unpack root
 # Numbered in the order of their dependencies.
 modules=$(echo root/lib/modules/*/kernel)
 cp "$modules/virt/lib/irqbypass.ko" ../modules/1-irqbypass.ko
@@ -45,6 +30,12 @@ cp "$modules/arch/x86/kvm/kvm.ko" ../modules/2-kvm.ko
 cp "$modules/drivers/crypto/ccp/ccp.ko" ../modules/3-ccp.ko
 cp "$modules/arch/x86/kvm/kvm-amd.ko" ../modules/4-kvm-amd.ko
 cp "$modules/arch/x86/kvm/kvm-intel.ko" ../modules/4-kvm-intel.ko
+number=5
+for module in drivers/net/tun drivers/net/tap drivers/vhost/vhost_iotlb drivers/vhost/vhost drivers/vhost/vhost_net \
+		net/llc/llc net/802/stp net/bridge/bridge; do
+	cp "$modules/$module.ko" "../modules-network/$(printf %02d $number)-${module##*/}.ko"
+	number=$((number + 1))
+done
 mv root/boot/vmlinuz-* ../vmlinuz
 mv root/boot/xen-*.gz ../xen.gz
 cd ..

@@ -23,6 +23,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../../linux/kvm_vcpu.h"
+
 #define MEMORY		(128ul << 20)
 #define COM1		0x3f8
 #define COM1_LSR	(COM1 + 5)
@@ -48,13 +50,6 @@ static void stop(const char *what)
 }
 
 /* Fails loudly; returns what the call returned. */
-static int need(int result, const char *what)
-{
-	if (result < 0)
-		stop(what);
-	return result;
-}
-
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
@@ -108,28 +103,6 @@ static uint32_t load_elf(const char *path, uint8_t *memory)
 		memcpy(memory + segment[i].p_paddr, image + segment[i].p_offset, segment[i].p_filesz);
 	}
 	return header->e_entry;
-}
-
-/* All features that KVM supports, and the timer that it implements itself. */
-static void set_cpuid(int kvm, int vcpu)
-{
-	enum { ENTRIES = 200 };
-	struct kvm_cpuid2 *table = calloc(1, sizeof(*table) + ENTRIES * sizeof(table->entries[0]));
-
-	table->nent = ENTRIES;
-	need(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, table), "KVM_GET_SUPPORTED_CPUID");
-	for (unsigned i = 0; i < table->nent; i++) {
-		if (table->entries[i].function == 1)
-			table->entries[i].ecx |= 1u << 24 | 1u << 31;	/* TSC deadline, hypervisor */
-	}
-	need(ioctl(vcpu, KVM_SET_CPUID2, table), "KVM_SET_CPUID2");
-}
-
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
-{
-	return (struct kvm_segment){
-		.selector = selector, .type = type, .limit = ~0u, .present = 1, .s = 1, .db = 1, .g = 1,
-	};
 }
 
 /* Multiboot specification, "Machine state" */

@@ -95,6 +95,28 @@ static void vectors(void)
 	RUN("vpxor %%xmm1, %%xmm1, %%xmm1; vmaskmovps %%ymm1, %%ymm1, (%%rbx); vzeroupper");
 }
 
+/* XCR0 does not enable what is in use: SSE's registers without any XSETBV, and AVX's where a guest disables it again. */
+static void hidden_registers(void)
+{
+	u32 before = 1, high = 0;
+
+	if (avx)
+		asm volatile("xgetbv" : "=a"(before) : "c"(0) : "edx");
+	asm volatile("movd %0, %%xmm2" : : "r"(0x12345678));
+	if (avx)
+		asm volatile("vinsertf128 $1, %%xmm2, %%ymm2, %%ymm2" : : );
+	if (avx)
+		asm volatile("xsetbv" : : "a"(1), "d"(0), "c"(0));
+	check_eq(RUN("movups (%%rbx), %%xmm1; movq %%xmm1, %%rax"), ~0ull, "MOVUPS with XCR0 = 1");
+	RUN("fldz; fstpl (%%rbx)");
+	RUN("fxsave (%%rbx)");
+	if (avx)
+		asm volatile("xsetbv" : : "a"(before), "d"(0), "c"(0));
+	if (avx)
+		asm volatile("vextractf128 $1, %%ymm2, %%xmm2\n\tmovd %%xmm2, %0\n\tvzeroupper" : "=r"(high));
+	check(!avx || high == 0x12345678, "... and hidden registers are kept");
+}
+
 /* A displacement of one byte counts in units of the operand's size. */
 static void wide_vectors(void)
 {
@@ -201,6 +223,7 @@ int main(void)
 	stack();
 	vectors();
 	wide_vectors();
+	hidden_registers();
 	x87();
 	systems();
 	breakpoints();

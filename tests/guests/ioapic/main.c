@@ -83,7 +83,7 @@ static void edge(void)
 {
 	u8 id = lapic_read(0x20) >> 24;
 
-	trap_on(PIT_VECTOR, on_tick);
+	interrupt_on(PIT_VECTOR, on_tick);
 	pit_periodic(PIT_HZ / 200);
 	rte_set(PIT_PIN, PIT_VECTOR, id);
 	check_range(ticks_in(50000), 4, 15, "edge: PIT ticks at 200 Hz for 50 ms");
@@ -112,7 +112,7 @@ static void level(void)
 {
 	u8 id = lapic_read(0x20) >> 24;
 
-	trap_on(UART_VECTOR, on_level);
+	interrupt_on(UART_VECTOR, on_level);
 	drop_after = 1;
 	rte_set(UART_PIN, MASKED | LEVEL | UART_VECTOR, id);
 	outb(UART_IER, 2);		/* the transmitter is empty: the line goes up */

@@ -19,7 +19,7 @@ typedef unsigned long ulong;	/* as wide as a register */
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 int main(void);
-#ifdef GUEST				/* the folder's name, given to its one C file */
+#ifdef GUEST				/* the folder's name, given to its main.c */
 const char guest_name[] = GUEST;
 #else
 extern const char guest_name[];
@@ -32,6 +32,7 @@ void print_dec(u32 value);
 bool check(bool ok, const char *name);				/* PASS or FAIL name */
 bool check_eq(u64 got, u64 expected, const char *name);		/* FAIL prints both values */
 bool check_range(u64 got, u64 low, u64 high, const char *name);
+u32 failures(void);						/* of checks, so far */
 void skip(const char *name, const char *why);
 void debug_exit(u8 status) __attribute__((noreturn));
 void verdict(void) __attribute__((noreturn));
@@ -84,6 +85,12 @@ extern u8 tss[128], stack_top[];
 extern u64 pml4[512], pd[2048];		/* 64-bit guests only: 2 MiB pages up to 4 GiB */
 void trap_init(void);
 void trap_on(u32 vector, trap_handler handler);			/* NULL: unexpected again */
+/*
+ * The same for an external interrupt. One that comes while IF is clear is not handed to the handler, so that no
+ * count of interrupts is wrong for it; a check at the end of the guest fails.
+ */
+void interrupt_on(u32 vector, trap_handler handler);
+void interrupts_verdict(void);
 void gate_set(u32 vector, ulong entry, u16 selector, u8 type, u8 ist);
 
 /*

@@ -48,6 +48,11 @@ void print_dec(u32 value)
 	print(p);
 }
 
+u32 failures(void)
+{
+	return failed;
+}
+
 static bool count(bool ok, const char *name)
 {
 	print(ok ? "PASS " : "FAIL ");
@@ -116,6 +121,7 @@ void debug_exit(u8 status)
 
 void verdict(void)
 {
+	interrupts_verdict();
 	print("guest ");
 	print(guest_name);
 	print(": ");

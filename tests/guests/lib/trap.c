@@ -6,6 +6,8 @@ volatile struct trap trap = { .vector = NO_TRAP };
 ulong trap_resume;
 struct gate idt[256] __attribute__((aligned(16)));
 static trap_handler handlers[256];
+static bool is_interrupt[256];
+static volatile u32 interrupts_with_if_clear;
 extern const ulong trap_stubs[256];
 void trap_dispatch(struct regs *regs);
 
@@ -23,6 +25,22 @@ void gate_set(u32 vector, ulong entry, u16 selector, u8 type, u8 ist)
 void trap_on(u32 vector, trap_handler handler)
 {
 	handlers[vector] = handler;
+	is_interrupt[vector] = false;
+}
+
+void interrupt_on(u32 vector, trap_handler handler)
+{
+	handlers[vector] = handler;
+	is_interrupt[vector] = true;
+}
+
+void interrupts_verdict(void)
+{
+	for (u32 i = 0; i < 256; i++)
+		if (is_interrupt[i]) {
+			check_eq(interrupts_with_if_clear, 0, "interrupts come only while IF is set");
+			return;
+		}
 }
 
 void trap_init(void)
@@ -66,7 +84,9 @@ static void die(struct regs *regs)
 
 void trap_dispatch(struct regs *regs)
 {
-	if (handlers[regs->vector]) {
+	if (is_interrupt[regs->vector] && !(regs->flags & BIT(9))) {
+		__atomic_add_fetch(&interrupts_with_if_clear, 1, __ATOMIC_RELAXED);
+	} else if (handlers[regs->vector]) {
 		handlers[regs->vector](regs);
 	} else if (regs->vector < 32 && trap_resume) {
 		trap = (struct trap) {

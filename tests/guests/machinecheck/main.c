@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A machine check that reports damaged memory: a test device (tests/selftest/test_device.c) makes
- * the next use of a page a machine check. The handler must find the page's address in its bank, and
- * the access is restarted.
+ * the next use of a page a machine check. The handler must find the page's address in its bank. From then on each
+ * use of the page is one, on every processor of the guest, which no longer reaches the memory.
  */
 #include "guest.h"
 
@@ -20,7 +20,7 @@
 static u8 pages[3][4096] __attribute__((aligned(4096)));
 static volatile u32 arrived;
 static volatile u64 mcg_status, status, address, misc;
-static volatile ulong ip;
+static volatile ulong ip, resume;
 
 static void on_machine_check(struct regs *regs)
 {
@@ -32,13 +32,15 @@ static void on_machine_check(struct regs *regs)
 	misc = rdmsr(MC0_MISC);
 	wrmsr(MC0_STATUS, 0);
 	wrmsr(MCG_STATUS, 0);
+	regs->ip = resume;
 }
 
 static ulong access(u8 *byte)
 {
 	ulong at;
 
-	asm volatile("lea 1f(%%rip), %0\n1:\tmovb $0x77, (%1)" : "=&r"(at) : "r"(byte) : "memory");
+	asm volatile("lea 2f(%%rip), %0\n\tmov %0, %2\n\tlea 1f(%%rip), %0\n1:\tmovb $0x77, (%1)\n2:"
+		     : "=&r"(at) : "r"(byte), "m"(resume) : "memory");
 	return at;
 }
 
@@ -62,12 +64,13 @@ int main(void)
 	check_eq(try_rdmsr(MC0_CTL + 4, &value), GP, "there is no other bank");
 
 	WRITE_CR(4, READ_CR(4) | CR4_MCE);
-	for (u32 i = 0; i < 3; i++) {
-		u8 *byte = &pages[i][0x123 * i];
+	for (u32 i = 0; i < 6; i++) {
+		u8 *byte = &pages[i / 2][0x123 * i];
 		ulong at;
 
 		arrived = 0;
-		damage(pages[i]);
+		if (i % 2 == 0)
+			damage(pages[i / 2]);
 		at = access(byte);
 		check_eq(arrived, 1, "#MC arrives once");
 		check_eq(ip, at, "... at the access");
@@ -75,7 +78,6 @@ int main(void)
 		check_eq(status, 0xbd80000000000134, "... data that was about to be used is lost");
 		check_eq(address, (ulong)byte, "... where");
 		check_eq(misc, 0x86, "... a line of 64 bytes at a physical address");
-		check_eq(*byte, 0x77, "the access is done");
 		check_eq(rdmsr(MC0_STATUS) | rdmsr(MCG_STATUS), 0, "the bank is free again");
 	}
 	return 0;

@@ -9,6 +9,7 @@
 #define NMI_IPI	    0x400
 #define SELF	    0x40000
 #define VECTOR	    0x66
+#define TICK	    (PIT_HZ / 100)	/* longer than an NMI takes in a VM of a VM: else nothing but NMIs would run */
 
 static volatile u32 nmis, depth, deepest, irqs, order[8], orders;
 static volatile ulong nmi_ip[8];
@@ -155,15 +156,16 @@ static void wakes_from_hlt(void)
 	inside = NULL;
 	ioapic_write(0x15, lapic_read(0x20));
 	ioapic_write(0x14, 0x400);			/* the PIT's pin, as NMI */
-	pit_periodic(PIT_HZ / 1000);
+	pit_periodic(TICK);
 	for (u32 i = 0; i < 3; i++)
 		hlt();
 	check(nmis >= 3, "a PIT tick as NMI ends HLT with interrupts off");
 	ioapic_write(0x14, 0x10000);
-	pit_oneshot(PIT_HZ / 1000);
+	pit_oneshot(0);					/* its output is low for 55 ms, while the rest is set up */
 	pic_init(0xfffe);
-	nmis = 0;
 	lapic_write(0x350, 0x400);			/* LINT0, behind the 8259s */
+	nmis = 0;
+	pit_oneshot(TICK);				/* last, because the edge must not come before HLT's turn */
 	hlt();
 	check_eq(nmis, 1, "... and so it does through the 8259s and LINT0");
 	lapic_write(0x350, 0x10000);

@@ -181,6 +181,22 @@ static void paging_pae(void)
 	set_paging(0, 0, false);
 }
 
+/* EFER.LME alone changes nothing yet; CR4.PAE is needed only when paging goes on. AMD APM vol. 2, "Enabling Long Mode". */
+static void long_mode_prepared(void)
+{
+	u64 efer = rdmsr(MSR_EFER);
+
+	if (!(cpuid(0x80000001, 0).d & BIT(29))) {
+		skip("EFER.LME without paging", "the processor has no long mode");
+		return;
+	}
+	wrmsr(MSR_EFER, efer | BIT(8));
+	check(cpuid(0, 0).a > 0, "EFER.LME without CR4.PAE and paging");
+	check_eq(rdmsr(MSR_EFER) & (BIT(8) | BIT(10)), BIT(8), "... keeps its value, and LMA is clear");
+	wrmsr(MSR_EFER, efer);
+	check_eq(rdmsr(MSR_EFER) & BIT(8), 0, "... goes off again");
+}
+
 static void exceptions(void)
 {
 	fault("DIV by zero raises #DE", TRY("div %0", : : "r"(0), "a"(1), "d"(0)), DE, 0);
@@ -219,6 +235,7 @@ int main(void)
 	far_call();
 	paging_32();
 	paging_pae();
+	long_mode_prepared();
 	exceptions();
 	control_registers();
 	return 0;

@@ -50,6 +50,8 @@ real_tests:
 	mov es, ax
 	mov dword [0x60 * 4], on_int
 	mov bp, sp
+	push ax				; in a VM of a VM the stack's first use faults, and Bochs reports INT n then as
+	pop ax				; an older event: EXITINTINFO
 	sti
 	int 0x60
 .after_int:

@@ -245,11 +245,11 @@ static void ext_int(void)
 
 int main(void)
 {
-	trap_on(PIT_VECTOR, on_tick);
-	trap_on(UART_VECTOR, on_level);
-	trap_on(MOVED_VECTOR, on_level);
-	trap_on(PIC_VECTOR, on_pic);
-	trap_on(SYNC_VECTOR, on_sync);
+	interrupt_on(PIT_VECTOR, on_tick);
+	interrupt_on(UART_VECTOR, on_level);
+	interrupt_on(MOVED_VECTOR, on_level);
+	interrupt_on(PIC_VECTOR, on_pic);
+	interrupt_on(SYNC_VECTOR, on_sync);
 	smp_init();
 	apic_write(APIC_LINT0, MASKED);
 	if (!x2apic)

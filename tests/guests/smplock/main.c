@@ -94,6 +94,7 @@ static void mutex_unlock(void)
 static void with_sleep(u32 cpu)
 {
 	barrier();
+	cli();	/* or a wake-up may come between the look at `woken` and wait_irq()'s HLT */
 	for (u32 i = 0; i < rounds / 10; i++) {
 		mutex_lock(cpu);
 		overlaps += inside++ != 0;

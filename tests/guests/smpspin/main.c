@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures what a CPU that is shared with another VM gives this one, for ms=2000:
- *	what=0: each CPU spins, and counts in the middle half of that: "smpspin: cpu N: L loops in K";
+ *	what=0: each CPU spins, and counts in the middle of that: "smpspin: cpu N: L loops in K";
  *		K is in 1024 ticks, since the length of a ms is what was measured beside the other VM;
  *	what=1: the boot CPU's timer is due every 5 ms while it halts: "smpspin: late by at most L of P ticks per ms".
  * The numbers are for the test run to compare; the checks here are only that time passes.
@@ -33,7 +33,7 @@ static void spin(u32 cpu)
 	sti();
 	loops_in(ms / 2);	/* the other VM is being loaded */
 	loops[cpu] = loops_in(ms);
-	loops_in(ms / 2);	/* the other one still counts */
+	loops_in(ms * 3 / 2);	/* the other one still counts: its ms may be longer by half */
 	cli();
 }
 
@@ -71,11 +71,15 @@ static void latency(void)
 	apic_write(APIC_TDCR, 0xb);
 	apic_write(APIC_LVTT, TICK);
 	rate = timer_per_ms();
+	sti();
+	loops_in(ms / 2);	/* the other VM is being loaded */
+	cli();
 	for (u32 i = 0; i < count; i++) {
-		u64 due = rdtsc() + tsc_per_ms() * 5, late;
+		u64 due, late;
 
 		fired = 0;
 		apic_write(APIC_TMICT, rate * 5);
+		due = rdtsc() + tsc_per_ms() * 5;	/* now: the other VM's slice may have come before */
 		while (!fired)
 			wait_irq();
 		late = fired_at > due ? fired_at - due : 0;
@@ -98,6 +102,10 @@ int main(void)
 
 	cmdline_number("what", &what);
 	cmdline_number("ms", &ms);
+	/* With interrupts on, too: where none ends a guest that keeps them off, this VM would not share the CPU meanwhile. */
+	sti();
+	tsc_per_ms();
+	cli();
 	smp_find();
 	trampoline_at(TRAMPOLINE);
 	if (what == 1) {

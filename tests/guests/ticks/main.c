@@ -55,7 +55,7 @@ static void work(const char *name)
 int main(void)
 {
 	lapic_write(0xf0, 0x1ff);
-	trap_on(VECTOR, on_lapic);
+	interrupt_on(VECTOR, on_lapic);
 	lapic_write(0x3e0, 0xb);
 	lapic_write(0x320, 0x20000 | VECTOR);
 	lapic_write(0x380, 1);
@@ -63,14 +63,14 @@ int main(void)
 	lapic_write(0x320, 0x10000);
 	lapic_write(0x380, 0);
 
-	trap_on(0x20, on_pit);
+	interrupt_on(0x20, on_pit);
 	pit_periodic(2);
 	pic_init(0xfffe);
 	work("with the 8254's shortest period the code gets on");
 	pic_init(0xffff);
 	pit_oneshot(1);
 
-	trap_on(0x28, on_rtc);
+	interrupt_on(0x28, on_rtc);
 	cmos(0x0a, 0x23);			/* 8192 Hz */
 	cmos(0x0b, 0x42);
 	pic_init(0xfefb);

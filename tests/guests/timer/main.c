@@ -18,7 +18,8 @@ enum {
 #define MSR_APIC_BASE	0x1b
 #define X2APIC(reg)	(0x800 + (reg) / 16)
 
-static volatile u32 ticks, order, in_service;
+static volatile u32 ticks, order, in_service, count_at_tick;
+static volatile u64 tsc_at_tick;
 static u32 lapic_khz;
 static bool x2apic, eoi_wanted = true;
 
@@ -51,6 +52,8 @@ static void on_pit(struct regs *regs)
 static void on_timer(struct regs *regs)
 {
 	(void)regs;
+	tsc_at_tick = rdtsc();
+	count_at_tick = apic_read(CURRENT);
 	ticks++;
 	apic_write(EOI, 0);
 }
@@ -86,7 +89,7 @@ static void window(void)		/* interrupts may be delivered here */
 
 static void pit(void)
 {
-	trap_on(0x20, on_pit);
+	interrupt_on(0x20, on_pit);
 	pit_periodic(PIT_HZ / 200);
 	outb(0x21, 0xfe);
 	halt_for(1);
@@ -140,11 +143,46 @@ static void calibrate(void)
 	check_eq(apic_read(CURRENT), 0, "LAPIC: an initial count of 0 stops it");
 }
 
+/* For the timer's interrupt in each way in which it can be seen, in turns: asleep, in a loop, as a bit of IRR. */
+static void see_tick(u32 turn)
+{
+	ticks = 0;
+	if (turn % 3 == 2) {
+		while (!bit_set(IRR, 0x40))
+			pause();
+		tsc_at_tick = rdtsc();
+		count_at_tick = apic_read(CURRENT);
+		window();
+		return;
+	}
+	if (turn % 3 == 1)
+		sti();
+	while (!ticks) {
+		if (turn % 3 == 0)
+			wait_irq();
+	}
+	cli();
+}
+
+/* Shots of many lengths, also such that are over before anything can be made ready for them. */
+static void count_is_never_early(void)
+{
+	u32 early = 0;
+
+	apic_write(LVT_TIMER, 0x40);
+	for (u32 i = 0; i < 90; i++) {
+		apic_write(INITIAL, lapic_khz / 200 * i + 1);
+		see_tick(i);
+		early += count_at_tick != 0;
+	}
+	check_eq(early, 0, "LAPIC: no interrupt comes before the count is 0");
+}
+
 static void lapic_timer(void)
 {
 	u64 start;
 
-	trap_on(0x40, on_timer);
+	interrupt_on(0x40, on_timer);
 	apic_write(LVT_TIMER, 0x40);
 	ticks = 0;
 	start = rdtsc();
@@ -155,6 +193,8 @@ static void lapic_timer(void)
 	delay_us(20000);
 	cli();
 	check_eq(ticks, 1, "LAPIC: ... and fires once");
+
+	count_is_never_early();
 
 	apic_write(LVT_TIMER, PERIODIC | 0x40);
 	apic_write(INITIAL, lapic_khz * 5);
@@ -167,6 +207,20 @@ static void lapic_timer(void)
 	cli();
 	check_eq(ticks, 0, "LAPIC: the mask in its LVT holds it");
 	apic_write(INITIAL, 0);
+}
+
+static void deadline_is_never_early(void)
+{
+	u32 early = 0;
+
+	for (u32 i = 0; i < 90; i++) {
+		u64 deadline = rdtsc() + (u64)tsc_per_ms() * i / 200;
+
+		wrmsr(MSR_DEADLINE, deadline);
+		see_tick(i);
+		early += tsc_at_tick < deadline;
+	}
+	check_eq(early, 0, "deadline: no interrupt comes before it");
 }
 
 static void deadline(void)
@@ -198,6 +252,7 @@ static void deadline(void)
 	delay_us(40000);
 	cli();
 	check_eq(ticks, 0, "deadline: 0 disarms");
+	deadline_is_never_early();
 	apic_write(LVT_TIMER, MASKED | 0x40);
 }
 
@@ -224,6 +279,20 @@ static void ipis(void)
 	check_eq(apic_read(TPR), 0x50, "TPR is what CR8 says");
 	window();
 	check_eq(order, 0x7161, "... until it is lowered");
+
+	order = 0;
+	WRITE_CR(8, 7);
+	apic_write(ICR, SELF | 0x71);
+	window();
+	check_eq(order, 0, "CR8 holds back its class");
+	check_eq(READ_CR(8), 7, "... and reads as it was written");
+	asm volatile("sti");
+	WRITE_CR(8, 6);
+	asm volatile("nop; cli");
+	check_eq(order, 0x71, "... which comes as soon as CR8 is lower");
+	apic_write(TPR, 0x25);
+	WRITE_CR(8, 2);
+	check_eq(apic_read(TPR), 0x20, "a MOV to CR8 clears TPR's lower half");
 	WRITE_CR(8, 0);
 	order = 0;
 	apic_write(ICR, SELF | 0x51);
@@ -287,9 +356,9 @@ int main(void)
 {
 	tsc_per_ms();
 	pit();
-	trap_on(0x51, on_ipi);
-	trap_on(0x61, on_ipi);
-	trap_on(0x71, on_ipi);
+	interrupt_on(0x51, on_ipi);
+	interrupt_on(0x61, on_ipi);
+	interrupt_on(0x71, on_ipi);
 	apic_write(SVR, 0x1ff);
 	calibrate();
 	lapic_timer();

@@ -201,7 +201,7 @@ static void irq(void)
 	u32 without_out2, with_out2, again;
 
 	tsc_per_ms();
-	trap_on(0x24, on_uart);
+	interrupt_on(0x24, on_uart);
 	wait_lsr(0x60);
 	outb(0x21, 0xef);
 	outb(IER, 0);
@@ -239,7 +239,7 @@ static void on_transmitter(struct regs *regs)
 /* "Interrupt Control Functions": a write to THR resets the transmitter's interrupt, so the line makes an edge. */
 static void write_without_iir(void)
 {
-	trap_on(0x24, on_transmitter);
+	interrupt_on(0x24, on_transmitter);
 	wait_lsr(0x60);
 	outb(FCR, 0);
 	outb(0x21, 0xef);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The access to the device that claims an address, inlined where most accesses are made: core/io.c, and the fast paths
+ * in core/fastpath.h.
+ */
+#pragma once
+
+#include "core/io.h"
+#include "core/observe/trace_record.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "lib/bits.h"
+
+/* NULL: no device claims the port. */
+static inline const struct io_region *io_port_region(const struct vm *vm, u16 port)
+{
+	u64 index = __atomic_load_n(&vm->ports.port_map[port], __ATOMIC_RELAXED);
+
+	return index ? &vm->ports.regions[index] - 1 : NULL;
+}
+
+/*
+ * Does the region have all of an access, and at which offset? The base is read once: another CPU may be moving the region, but a
+ * handler gets no offset that is out of range.
+ */
+static __always_inline bool io_is_inside(const struct io_region *region, u64 address, unsigned size, u64 *offset)
+{
+	u64 length = __atomic_load_n(&region->size, __ATOMIC_RELAXED);
+
+	*offset = address - __atomic_load_n(&region->base, __ATOMIC_RELAXED);
+	return *offset < length && length - *offset >= size;
+}
+
+/* Devices that the VM's vCPUs share are called with the VM lock held. In line, for ports: nearly all are shared. */
+static __always_inline u64 io_read_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
+{
+	u64 value;
+
+	if (region->is_private)
+		return region->read(region->device, vcpu, offset, size);
+	spin_lock(&vcpu->vm->lock);
+	value = region->read(region->device, vcpu, offset, size);
+	spin_unlock(&vcpu->vm->lock);
+	return value;
+}
+
+static __always_inline void io_write_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size,
+					    u64 value)
+{
+	if (region->is_private) {
+		region->write(region->device, vcpu, offset, size, value);
+		return;
+	}
+	spin_lock(&vcpu->vm->lock);
+	region->write(region->device, vcpu, offset, size, value);
+	spin_unlock(&vcpu->vm->lock);
+}
+
+/* pio_read() and pio_write(), without the trace. `value`: no more than `size` bytes. */
+static __always_inline u64 io_read_port(struct vcpu *vcpu, u16 port, unsigned size)
+{
+	const struct io_region *region = io_port_region(vcpu->vm, port);
+	u64 offset;
+
+	if (likely(region && io_is_inside(region, port, size, &offset)))
+		return io_operand(io_read_region(vcpu, region, offset, size), size);
+	return pio_read_bytes(vcpu, port, size);
+}
+
+static __always_inline void io_write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+{
+	const struct io_region *region = io_port_region(vcpu->vm, port);
+	u64 offset;
+
+	if (likely(region && io_is_inside(region, port, size, &offset)))
+		io_write_region(vcpu, region, offset, size, value);
+	else
+		pio_write_bytes(vcpu, port, size, value);
+}
+
+/* Of these regions, the first that has the address. NULL: none, or the access sticks out. */
+static __always_inline const struct io_region *io_memory_region(const struct io_region *regions, u32 count, gpa_t gpa,
+								unsigned size, u64 *offset)
+{
+	*offset = 0;
+	for (u32 i = 0; likely(i < count); i++) {
+		u64 length = READ_ONCE(regions[i].size);
+
+		*offset = gpa - READ_ONCE(regions[i].base);
+		if (*offset < length)
+			return likely(length - *offset >= size) ? &regions[i] : NULL;
+	}
+	return NULL;
+}
+
+/* mmio_read() and mmio_write(), without the trace: nearly all accesses are to the local APIC. `value`: no more than `size` bytes. */
+static __always_inline u64 io_read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+{
+	struct vm *vm = vcpu->vm;
+	u64 offset;
+	const struct io_region *region = io_memory_region(vm->mmio.regions, vm->mmio.count, gpa, size, &offset);
+	u64 value = likely(region && region->is_private) ? region->read(region->device, vcpu, offset, size) :
+							  mmio_read_other(vcpu, region, offset, gpa, size);
+
+	return likely(size == 4) ? (u32)value : value & size_mask(size);
+}
+
+static __always_inline void io_write_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
+{
+	struct vm *vm = vcpu->vm;
+	u64 offset;
+	const struct io_region *region = io_memory_region(vm->mmio.regions, vm->mmio.count, gpa, size, &offset);
+
+	if (likely(region && region->is_private))
+		region->write(region->device, vcpu, offset, size, value);
+	else
+		mmio_write_other(vcpu, region, offset, gpa, size, value);
+}
