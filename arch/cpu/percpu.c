@@ -13,11 +13,12 @@
 #include "lib/errno.h"
 
 static struct percpu boot_cpu = { .self = &boot_cpu };
-static struct percpu *cpus[MAX_CPUS] = { &boot_cpu };
+static struct percpu *cpus[MAX_CPUS];
 static u32 cpu_count;	/* number of CPUs whose stacks are mapped */
 
 void percpu_init_early(void)
 {
+	cpus[0] = &boot_cpu;
 	wrmsr(MSR_GS_BASE, (u64)&boot_cpu);
 }
 

@@ -13,8 +13,10 @@ static struct {
 	u64 pages;
 	u64 used;
 	u64 hint;	/* no free page lies below */
-	u64 taken[POOL_MAX / PAGE_SIZE / 64];
 } pool = { .lock = SPINLOCK_INIT(LOCK_POOL) };
+
+/* A bit for each page; pool.lock. Begins as zero, so that it takes no room in the image. */
+static u64 taken_pages[POOL_MAX / PAGE_SIZE / 64];
 
 void pool_init(hpa_t start, u64 size)
 {
@@ -40,7 +42,7 @@ u64 pool_bytes_used(void)
 
 static bool is_taken(u64 page)
 {
-	return pool.taken[page / 64] & BIT_ULL(page % 64);
+	return taken_pages[page / 64] & BIT_ULL(page % 64);
 }
 
 static bool all_free(u64 first, u64 count)
@@ -64,9 +66,9 @@ static void mark(u64 first, u64 count, bool taken)
 {
 	for (u64 i = first; i < first + count; i++) {
 		if (taken)
-			pool.taken[i / 64] |= BIT_ULL(i % 64);
+			taken_pages[i / 64] |= BIT_ULL(i % 64);
 		else
-			pool.taken[i / 64] &= ~BIT_ULL(i % 64);
+			taken_pages[i / 64] &= ~BIT_ULL(i % 64);
 	}
 	pool.used += taken ? count : -count;
 }
