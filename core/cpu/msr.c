@@ -399,6 +399,7 @@ static const struct msr_policy policy[] = {
 
 	/* No debug features; CPUID has no bit that could say so. */
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, CONSTANT(0), .write = write_debugctl },
+	{ 0x1db, 0x1de, CONSTANT(0) },					/* last branch, last interrupt */
 	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, .place = place_microcode, IGNORED },
 
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, INTEL, .place = place_misc_enable, .write = write_misc_enable },
@@ -416,7 +417,6 @@ static const struct msr_policy policy[] = {
 	{ 0x186, 0x189, INTEL, CONSTANT(0), IGNORED },			/* PERFEVTSEL0 to PERFEVTSEL3 */
 	{ 0x198, 0x198, INTEL, .place = place_frequency },		/* PERF_STATUS */
 	{ 0x199, 0x199, INTEL, CONSTANT(0), IGNORED },			/* PERF_CTL */
-	{ 0x1db, 0x1de, INTEL, CONSTANT(0) },				/* last branch, last interrupt */
 	{ 0x606, 0x606, INTEL, CONSTANT(0) },				/* RAPL_POWER_UNIT: no energy counters */
 	{ 0x611, 0x611, INTEL, CONSTANT(0) },				/* PKG_ENERGY_STATUS */
 	{ 0x619, 0x619, INTEL, CONSTANT(0) },				/* DRAM_ENERGY_STATUS */

@@ -87,11 +87,21 @@ void nsvm_forget_asid(struct vcpu_svm *svm, u32 asid)
 
 /* --- faults --- */
 
+/* Fetches are told from reads where the host has NX or SMEP. APM vol. 2, "Page-Fault Exception (#PF)" */
+static bool tells_fetches(const struct svm_nested *nested)
+{
+	const struct vmcb_save *host = &nested->parked[LEVEL_L1].vmcb->save;
+
+	return (host->cr4 & CR4_SMEP) || ((host->cr4 & CR4_PAE) && (host->efer & EFER_NXE));
+}
+
 /* EXITINFO1: what kind of access it was, and what L1's tables say to it. Nested tables are walked as a user. */
-static u64 error_code(u64 access, u8 cause)
+static u64 error_code(const struct svm_nested *nested, u64 access, u8 cause)
 {
 	u64 code = (access & (PF_WRITE | PF_FETCH | NPF_FINAL | NPF_GUEST_WALK)) | PF_USER;
 
+	if (!tells_fetches(nested))
+		code &= ~(u64)PF_FETCH;
 	if (cause == NESTED_FORBIDDEN || cause == NESTED_MALFORMED)
 		code |= PF_PRESENT;
 	return cause == NESTED_MALFORMED ? code | PF_RESERVED : code;
@@ -124,7 +134,7 @@ static void refuse(struct vcpu *vcpu, u64 info, u8 cause)
 
 	nsvm_exit(vcpu, &(struct nsvm_exit){
 		.code = VMEXIT_NPF,
-		.info1 = error_code(info, cause),
+		.info1 = error_code(to_svm(vcpu)->nested, info, cause),
 		.info2 = control->exit_info2,
 		.int_info = nsvm_interrupted_event(to_svm(vcpu)),
 		.next_rip = control->next_rip,
@@ -173,7 +183,7 @@ int nsvm_gpa(struct vcpu *vcpu, gpa_t l2, gva_t gva __maybe_unused, u32 access, 
 		return 0;
 	}
 	nested->refused.address = l2;
-	nested->refused.info = error_code(info, walk.cause);
+	nested->refused.info = error_code(nested, info, walk.cause);
 	return -EFAULT;
 }
 

@@ -299,6 +299,17 @@ static void interrupt_exits(void)
 	trap_on(0x90, NULL);
 }
 
+/* The host's EFER.NXE decides whether a fetch is told from a read. It has no SMEP. */
+static void fetch_from(void *absent, bool nxe)
+{
+	u64 before = rdmsr(0xc0000080);
+
+	wrmsr(0xc0000080, nxe ? before | BIT(11) : before & ~BIT(11));
+	check_eq(run_from(absent), EXIT_NPF, nxe ? "a fetch, with NX" : "a fetch");
+	check_eq(C64(EXIT_INFO1), BIT(32) | BIT(2) | (nxe ? BIT(4) : 0), "... the access");
+	wrmsr(0xc0000080, before);
+}
+
 static void nested_paging(void)
 {
 	ulong large = (ulong)page >> 21, small = (ulong)page >> 12 & 511;
@@ -319,6 +330,8 @@ static void nested_paging(void)
 	npt_pd[large] = (ulong)npt_pt | 7;
 	npt_pt[small] = 0;
 	C8(TLB_CONTROL) = 1;
+	fetch_from(page, false);
+	fetch_from(page, true);
 	check_eq(run_from(l2_read), EXIT_NPF, "a page that is not present");
 	check_eq(C64(EXIT_INFO1), BIT(32) | BIT(2), "... the access");
 	check_eq(C64(EXIT_INFO2) & ~0xfffull, (ulong)page, "... and its address");
