@@ -269,6 +269,66 @@ static void the_timer_counts_and_is_saved(void **state)
 	assert_true(!nested.l2.timer_expired && !nested.l2.timer.armed);
 }
 
+/*
+ * SDM, "Monitor Trap Flag", "Saving Non-Register State": the #DB of the instruction's single step and breakpoints is
+ * pending: BS is bit 14, and bit 12 says that a breakpoint was enabled.
+ */
+static void an_instruction_that_l0_has_executed_traps(void **state)
+{
+	static const struct {
+		u64 payload, pending;
+	} rows[] = { { BIT(14), BIT(14) }, { BIT(14) | 5, BIT(14) | BIT(12) | 5 }, { 1, BIT(12) | 1 }, { BIT(13), 0 } };
+
+	FAKE(GUEST_PENDING_DEBUG) = 0x1002;
+	nested_monitor_trap(vcpu);
+	assert_int_equal(exits, 1);
+	assert_int_equal(made.reason.full, 37);
+	assert_int_equal(made.qualification, 0);
+	assert_int_equal(FAKE(GUEST_PENDING_DEBUG), 0x1002);	/* what is pending anyway stays */
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		vcpu->events.exception = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_DB };
+		vcpu->events.payload = rows[i].payload;
+		nested_monitor_trap(vcpu);
+		assert_int_equal(exits, 2 + i);
+		assert_int_equal(made.reason.full, 37);
+		assert_int_equal(FAKE(GUEST_PENDING_DEBUG), rows[i].pending);
+	}
+	/* A fault is delivered first, with the flag set. */
+	exits = 0;
+	vcpu->events.exception.vector = X86_GP;
+	nested_monitor_trap(vcpu);
+	assert_int_equal(exits, 0);
+}
+
+/* SDM, "Saving Non-Register State": the field is clear behind a debug exception; behind others MOV SS may hold some back. */
+static void a_debug_exception_leaves_none_pending(void **state)
+{
+	l1_gets = true;
+	vcpu->events.exception = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_DB };
+	vcpu->events.payload = BIT(14) | 1;
+	FAKE(GUEST_PENDING_DEBUG) = BIT(14) | BIT(12) | 1;
+	assert_false(nested_vmx_events(vcpu));
+	assert_int_equal(made.qualification, BIT(14) | 1);
+	assert_int_equal(FAKE(GUEST_PENDING_DEBUG), 0);
+	vcpu->events.exception.vector = X86_GP;
+	FAKE(GUEST_PENDING_DEBUG) = BIT(14) | BIT(12) | 1;
+	assert_false(nested_vmx_events(vcpu));
+	assert_int_equal(exits, 2);
+	assert_int_equal(FAKE(GUEST_PENDING_DEBUG), BIT(14) | BIT(12) | 1);
+}
+
+/* The timer's exit comes behind the delivery, before L2's next instruction. */
+static void a_fault_does_not_hold_the_timer_back(void **state)
+{
+	vcpu->events.exception = (struct event){ .type = EVENT_EXCEPTION, .vector = X86_GP };
+	assert_false(nested_vmx_events(vcpu));
+	assert_false(vcpu->requests & REQ_EVENT);
+	nested.l2.timer_expired = true;
+	assert_false(nested_vmx_events(vcpu));
+	assert_int_equal(exits, 0);
+	assert_true(vcpu->requests & REQ_EVENT);
+}
+
 /* L1's windows stay open, whatever L0 needs; interrupts and NMIs that exit need none. */
 static void windows_of_both_levels(void **state)
 {
@@ -322,6 +382,9 @@ int main(void)
 		cmocka_unit_test_setup(the_order_is_timer_nmi_interrupt, setup),
 		cmocka_unit_test_setup(exceptions_that_l0_raises_exit, setup),
 		cmocka_unit_test_setup(the_timer_counts_and_is_saved, setup),
+		cmocka_unit_test_setup(an_instruction_that_l0_has_executed_traps, setup),
+		cmocka_unit_test_setup(a_debug_exception_leaves_none_pending, setup),
+		cmocka_unit_test_setup(a_fault_does_not_hold_the_timer_back, setup),
 		cmocka_unit_test_setup(windows_of_both_levels, setup),
 		cmocka_unit_test_setup(what_wakes_l2_from_hlt, setup),
 	};

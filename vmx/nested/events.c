@@ -90,6 +90,9 @@ static void exit_for_exception(struct vcpu *vcpu)
 		.instruction_length = vectoring ? vmcs_read32(EXIT_INSTRUCTION_LENGTH) : 0,
 	};
 
+	/* SDM, "Saving Non-Register State": what the processor has kept behind MOV SS is in the qualification. */
+	if (event->vector == X86_DB)
+		vmcs_writen(GUEST_PENDING_DEBUG, 0);
 	nested_vmx_exit(vcpu, &exit);
 }
 
@@ -141,6 +144,19 @@ enum nested_init nested_l2_init(struct vcpu *vcpu)
 	return NESTED_INIT_EXITS;
 }
 
+/* The debug exceptions of the instruction are pending then. Behind the delivery of a fault the processor itself traps. */
+void nested_monitor_trap(struct vcpu *vcpu)
+{
+	const struct vcpu_events *events = &vcpu->events;
+	u64 pending = events->payload & (DR6_BS | DR6_BREAKPOINTS);
+
+	if (events->exception.type != EVENT_NONE && events->exception.vector != X86_DB)
+		return;
+	if (events->exception.type != EVENT_NONE)
+		vmcs_writen(GUEST_PENDING_DEBUG, pending | (pending & DR6_BREAKPOINTS ? PENDING_DEBUG_ENABLED : 0));
+	nested_exit_for(vcpu, EXIT_REASON_MONITOR_TRAP, 0);
+}
+
 /* --- their order --- */
 
 static bool interrupt_is_pending(struct vcpu *vcpu)
@@ -166,12 +182,12 @@ bool nested_vmx_events(struct vcpu *vcpu)
 	if (l2->entry_pending)
 		return events->exception.type != EVENT_NONE || events->nmi_pending || l2->timer_expired ||
 		       interrupt_is_pending(vcpu);
-	if (events->exception.type != EVENT_NONE) {
-		if (nested_l1_gets_exception(vmcs12_of(vcpu), events->exception.vector, events->exception.error_code))
-			exit_for_exception(vcpu);
+	if (events->exception.type != EVENT_NONE &&
+	    nested_l1_gets_exception(vmcs12_of(vcpu), events->exception.vector, events->exception.error_code)) {
+		exit_for_exception(vcpu);
 		return false;
 	}
-	if (events->reinject.type != EVENT_NONE) {
+	if (events->exception.type != EVENT_NONE || events->reinject.type != EVENT_NONE) {
 		if (l2->timer_expired)
 			vcpu_request(vcpu, REQ_EVENT);
 		return false;

@@ -84,10 +84,17 @@ static enum exit_fastpath l2_run(struct vcpu *vcpu, bool force_immediate_exit)
 	return fastpath;
 }
 
+static bool is_monitored(struct vcpu *vcpu)
+{
+	return to_vmx(vcpu)->vmcs.primary & PRIMARY_MONITOR_TRAP;
+}
+
 static void l2_hlt(struct vcpu *vcpu)
 {
 	vmx_skip_instruction(vcpu);
-	nested_halt(vcpu);
+	to_nested(vcpu)->l2.halted = true;
+	if (!is_monitored(vcpu))
+		nested_halt(vcpu);
 }
 
 /*
@@ -212,10 +219,23 @@ static void l2_handle_exit(struct vcpu *vcpu)
 {
 	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
 
-	if (nested_l1_gets(vcpu, reason))
+	if (nested_l1_gets(vcpu, reason)) {
 		nested_reflect(vcpu);
-	else
-		handle_as_l0(vcpu, reason);
+		return;
+	}
+	to_nested(vcpu)->l2.executed = false;
+	handle_as_l0(vcpu, reason);
+	/* INT1 has moved RIP, too, but goes on with the delivery of its #DB. */
+	if (unlikely(vcpu->l2_runs && is_monitored(vcpu)) && reason.basic != EXIT_REASON_EXCEPTION_OR_NMI &&
+	    (to_nested(vcpu)->l2.executed || vcpu_reg_read(vcpu, REG_RIP) != vcpu->exit_rip))
+		nested_monitor_trap(vcpu);
+}
+
+/* l2_run() has set a request, so a string instruction ends after each iteration. */
+static void l2_instruction_done(struct vcpu *vcpu)
+{
+	to_nested(vcpu)->l2.executed = true;
+	vmx_instruction_done(vcpu);
 }
 
 /* --- state --- */
@@ -387,7 +407,7 @@ const struct vcpu_ops vmx_l2_ops = {
 	.tsc_offset_changed = l2_tsc_offset_changed,
 	.skip_instruction = vmx_skip_instruction,
 	.step_over = vmx_step_over,
-	.instruction_done = vmx_instruction_done,
+	.instruction_done = l2_instruction_done,
 
 	.inject = vmx_inject,
 	.interrupt_blocked = nested_interrupt_blocked,

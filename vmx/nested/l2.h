@@ -27,6 +27,7 @@ struct nested_l2 {
 
 	bool entry_pending;	/* VMLAUNCH or VMRESUME has succeeded, and the processor has not been in L2 since */
 	bool halted;		/* L2's activity state is HLT */
+	bool executed;		/* since its last exit, by L0: an instruction, or an iteration of a string instruction */
 	bool timer_expired;	/* L1's preemption timer, which is to cause an exit */
 	bool tsc_changed;	/* vcpu->tsc_offset has changed since vmcs01 was current; */
 	bool pause_changed;	/* so has whether PAUSE loops exit */

@@ -266,6 +266,8 @@ void nested_stop_timer(struct vcpu *vcpu);
 bool nested_vmx_events(struct vcpu *vcpu);
 bool nested_takes_exception(struct vcpu *vcpu, u8 vector, u32 error_code);
 void nested_triple_fault(struct vcpu *vcpu);
+/* L1's monitor trap flag is set, and L0 has executed an instruction of L2, or one iteration of it. */
+void nested_monitor_trap(struct vcpu *vcpu);
 enum nested_init nested_l2_init(struct vcpu *vcpu);
 bool nested_interrupt_blocked(struct vcpu *vcpu);
 bool nested_nmi_blocked(struct vcpu *vcpu);

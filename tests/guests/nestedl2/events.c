@@ -320,6 +320,38 @@ static void timer(void)
 	check_eq(vmread(GUEST_RIP), (ulong)on_ud, "... which is delivered first");
 }
 
+NAKED l2_out(void) { asm volatile("out %al, $0x80; nop; vmcall"); }
+NAKED l2_outs(void) { asm volatile("rep outsb; nop; vmcall"); }
+NAKED l2_lmsw(void) { asm volatile("lmsw %ax; nop; vmcall"); }
+NAKED l2_bad_msr(void) { asm volatile("wrmsr; nop; vmcall"); }
+
+static void trap_behind(void (*code)(void), ulong rip, const char *name)
+{
+	fresh_with_idt(code);
+	set(PRIMARY, MONITOR_TRAP | MSR_BITMAPS);
+	l2[RAX] = 0x33;			/* MP, ET, and PE as it is */
+	l2[RDX] = 0x80;
+	l2[RCX] = 3;
+	l2[RSI] = (ulong)l2_stack;
+	exits(EXIT_TRAP_FLAG, name);
+	check_eq(vmread(GUEST_RIP), rip, "... behind it");
+}
+
+/* What L1 does not intercept L0 may have to execute. */
+static void traps_behind_exits(void)
+{
+	trap_behind(l2_out, AT(l2_out, 2), "the monitor trap flag and OUT");
+	trap_behind(l2_lmsw, AT(l2_lmsw, 3), "... LMSW");
+	trap_behind(l2_outs, (ulong)l2_outs, "... REP OUTSB, in its first iteration");
+	check_eq(l2[RCX], 2, "... of three");
+	trap_behind(l2_bad_msr, (ulong)on_gp, "... WRMSR with a #GP");
+	fresh_with_idt(l2_out);
+	set(PRIMARY, MONITOR_TRAP);
+	vmwrite(GUEST_RFLAGS, 2 | BIT(8));
+	exits(EXIT_TRAP_FLAG, "... OUT in single steps");
+	check_eq(vmread(PENDING_DEBUG), BIT(14), "... whose #DB is pending");
+}
+
 static void trap_flag(void)
 {
 	if (!offers(0x48e, MONITOR_TRAP)) {
@@ -332,6 +364,7 @@ static void trap_flag(void)
 	check_eq(vmread(GUEST_RIP), AT(l2_nops, 1), "... after one instruction");
 	exits(EXIT_TRAP_FLAG, "... and again");
 	check_eq(vmread(GUEST_RIP), AT(l2_nops, 2), "... after the next");
+	traps_behind_exits();
 }
 
 NAKED l2_hlt(void) { asm volatile("hlt; vmcall"); }
