@@ -4,16 +4,13 @@
  * sets has no effect, as on a processor without the features that CPUID does not offer. AMD APM vol. 2, "Layout
  * of VMCB".
  */
-#include "arch/cpu/cpufeature.h"
 #include "arch/cpu/x86.h"
 #include "svm/nested/nested.h"
 
-/* The processor takes as many bits as its linear addresses have, and repeats the highest. */
+/* A processor takes as many bits as its linear addresses have, and repeats the highest. L1's have 48, whatever the host's. */
 static u64 canonical(u64 address)
 {
-	unsigned unused = 64u - cpu_features.linear_address_bits;
-
-	return (u64)((s64)(address << unused) >> unused);
+	return (u64)((s64)(address << 16) >> 16);
 }
 
 static struct vmcb_segment import_segment(const struct vmcb_segment *from)

@@ -12,10 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu/cpufeature.h"
 #include "svm/nested/nested.h"
 
-struct cpu_features cpu_features = { .linear_address_bits = 48 };
 static struct vmcb from, to;
 
 /* Offsets of the manual's table, in bytes. */
@@ -105,19 +103,6 @@ static void addresses_become_canonical(void **state)
 	assert_int_equal(to.save.cs.base, 0xffff800000000000ull);
 }
 
-/* With 5-level paging a kernel's addresses have 57 bits. */
-static void addresses_of_57_bits_stay(void **state)
-{
-	cpu_features.linear_address_bits = 57;
-	memset(&from, 0, sizeof(from));
-	from.save.kernel_gs_base = 0xff11000100000000ull;
-	from.save.lstar = 0x1300000000000000ull;
-	nsvm_copy_vmload(&from.save, &to.save);
-	cpu_features.linear_address_bits = 48;
-	assert_int_equal(to.save.kernel_gs_base, 0xff11000100000000ull);
-	assert_int_equal(to.save.lstar, 0xff00000000000000ull);
-}
-
 /* Random pages: what may reach the processor is bounded, and nothing else is touched. */
 static void random_pages(void **state)
 {
@@ -145,7 +130,6 @@ int main(void)
 		cmocka_unit_test(zeros_leave_what_lamina_has_set),
 		cmocka_unit_test(vmload_takes_its_fields_only),
 		cmocka_unit_test(addresses_become_canonical),
-		cmocka_unit_test(addresses_of_57_bits_stay),
 		cmocka_unit_test(random_pages),
 	};
 
