@@ -25,33 +25,12 @@ enum end_action { END_POWEROFF, END_REBOOT, END_HALT };
 
 static enum end_action on_end = END_POWEROFF, on_fail = END_HALT;
 
-static const char *const actions[] = {
-	[END_POWEROFF] = "poweroff", [END_REBOOT] = "reboot", [END_HALT] = "halt",
-};
+#define ACTIONS "poweroff|reboot|halt"	/* as enum end_action */
 
-static int set_action(struct str_view value, enum end_action *action)
-{
-	int choice = option_choice(value, actions, ARRAY_SIZE(actions));
-
-	if (choice < 0)
-		return choice;
-	*action = choice;
-	return 0;
-}
-
-static int set_on_end(struct str_view value)
-{
-	return set_action(value, &on_end);
-}
-DEFINE_OPTION(onend, "onend", "poweroff|reboot|halt",
-	      "what to do when all VMs have ended well: by power-off, debug exit 0 or a user's stop (default poweroff)", set_on_end);
-
-static int set_on_fail(struct str_view value)
-{
-	return set_action(value, &on_fail);
-}
-DEFINE_OPTION(onfail, "onfail", "halt|poweroff|reboot",
-	      "what to do when a VM did not end well, or Lamina itself has to stop (default halt)", set_on_fail);
+DEFINE_CHOICE(onend, "onend", ACTIONS,
+	      "what to do when all VMs have ended well: by power-off, debug exit 0 or a user's stop (default poweroff)", on_end);
+DEFINE_CHOICE(onfail, "onfail", ACTIONS,
+	      "what to do when a VM did not end well, or Lamina itself has to stop (default halt)", on_fail);
 
 /* Calls nothing: a third crash must end here, even if each access to the serial port crashes. */
 static void __noreturn halt(void)

@@ -42,17 +42,11 @@ extern u64 boot_unhidden;	/* boot/entry.asm */
 
 void boot_main(u32 loader_magic, hpa_t information);
 
-static bool keep_bus_masters;
-
-static int set_busmasters(struct str_view value)
-{
-	keep_bus_masters = str_view_equals(value, "keep");
-	return keep_bus_masters || str_view_equals(value, "off") ? 0 : -EINVAL;
-}
-DEFINE_OPTION(busmasters, "busmasters", "off|keep",
+static u32 keep_bus_masters;	/* 1: busmasters=keep */
+DEFINE_CHOICE(busmasters, "busmasters", "off|keep",
 	      "at the start switch bus mastering off in all PCI functions that have it on but bridges, displays and IOMMUs, so"
 	      " that none writes to memory of Lamina or a guest; or keep it, for what the firmware still works with, such as"
-	      " a USB keyboard (default off)", set_busmasters);
+	      " a USB keyboard (default off)", keep_bus_masters);
 
 static u32 log_cpu(void)
 {

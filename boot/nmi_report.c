@@ -16,17 +16,18 @@
 
 #define ANSWER_WAIT_US 100000u
 
+#define ACTIONS_AT_NMI "report|panic|ignore"	/* as enum nmi_action */
+
 static int set_nmi(struct str_view value)
 {
-	static const char *const words[] = { [NMI_REPORT] = "report", [NMI_PANIC] = "panic", [NMI_IGNORE] = "ignore" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
+	int choice = option_choice(value, ACTIONS_AT_NMI);
 
 	if (choice < 0)
 		return choice;
 	nmi_set_action(choice);
 	return 0;
 }
-DEFINE_OPTION(nmi, "nmi", "report|panic|ignore",
+DEFINE_OPTION(nmi, "nmi", ACTIONS_AT_NMI,
 	      "what to do when an NMI comes from outside, such as from a BMC's button: report what each CPU does, or stop,"
 	      " or only count it (default report)", set_nmi);
 

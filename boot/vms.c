@@ -69,18 +69,8 @@ static struct vtimer retry, screens;
 
 static enum { START_TOGETHER, START_SEQUENCE } order;
 
-static int set_order(struct str_view value)
-{
-	static const char *const words[] = { [START_TOGETHER] = "together", [START_SEQUENCE] = "sequence" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	order = choice;
-	return 0;
-}
-DEFINE_OPTION(start, "start", "together|sequence",
-	      "start all VMs, or each when the one before it has ended (default together)", set_order);
+DEFINE_CHOICE(start, "start", "together|sequence",
+	      "start all VMs, or each when the one before it has ended (default together)", order);
 
 /* --- one VM --- */
 

@@ -14,16 +14,10 @@
 #define LEAST	   64u		/* of an advance that is on, and to be left when the wait begins */
 #define SHRINK	   32		/* by this part of what was left */
 
-static bool off;
-
-static int set_timeradvance(struct str_view value)
-{
-	off = str_view_equals(value, "off");
-	return off || str_view_equals(value, "auto") ? 0 : -EINVAL;
-}
-DEFINE_OPTION(timeradvance, "timeradvance", "auto|off",
+static u32 off;		/* 1: timeradvance=off */
+DEFINE_CHOICE(timeradvance, "timeradvance", "auto|off",
 	      "leave a guest, or wake its CPU, before its local APIC's timer expires, by what the way to the interrupt takes, at"
-	      " most 10 us; then wait for the deadline, if no other vCPU needs the CPU (default auto)", set_timeradvance);
+	      " most 10 us; then wait for the deadline, if no other vCPU needs the CPU (default auto)", off);
 
 void advance_init(struct advance *advance)
 {

@@ -97,20 +97,9 @@ static int build(struct vm *vm, struct percpu *const *homes)
 	return guest_mem_create(vm, vm->config->memory);
 }
 
-static bool fastpath_off;
-
-static int set_fastpath(struct str_view value)
-{
-	static const char *const words[] = { "on", "off" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	fastpath_off = choice == 1;
-	return 0;
-}
-DEFINE_OPTION(fastpath, "fastpath", "on|off",
-	      "handle exits in the entry stub where nothing is pending, or each in the loop (default on)", set_fastpath);
+static u32 fastpath_off;	/* 1: fastpath=off */
+DEFINE_CHOICE(fastpath, "fastpath", "on|off",
+	      "handle exits in the entry stub where nothing is pending, or each in the loop (default on)", fastpath_off);
 
 int vm_create(struct vm *vm, const struct vm_config *config, const struct vcpu_ops *ops, struct percpu *const *homes)
 {

@@ -121,21 +121,10 @@ bool lapic_irr_pending(u8 vector)
 	return lapic_reg_read(LAPIC_IRR + vector / 32u) & BIT(vector % 32);
 }
 
-static bool x2apic_on;	/* x2apic=on */
-
-static int set_x2apic(struct str_view value)
-{
-	static const char *const words[] = { "auto", "on" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	x2apic_on = choice;
-	return 0;
-}
-DEFINE_OPTION(x2apic, "x2apic", "auto|on",
+static u32 x2apic_on;	/* 1: x2apic=on */
+DEFINE_CHOICE(x2apic, "x2apic", "auto|on",
 	      "the mode of the local APICs: as the firmware left it, but x2APIC where CPUs have APIC ids above 254;"
-	      " or x2APIC wherever the processor has it (default auto)", set_x2apic);
+	      " or x2APIC wherever the processor has it (default auto)", x2apic_on);
 
 /* Intel Virtualization Technology for Directed I/O, "DMA Remapping Reporting Structure" */
 #define DMAR_X2APIC_OPT_OUT BIT(1)

@@ -38,6 +38,34 @@ static void report_unknown(struct str_view name)
 	log_error("  %s", line);
 }
 
+int option_choice(struct str_view value, const char *words)
+{
+	const char *end;
+
+	for (int i = 0; words; i++, words = end ? end + 1 : NULL) {
+		size_t length;
+
+		end = strchr(words, '|');
+		length = end ? (size_t)(end - words) : strlen(words);
+		if (value.len == length && !memcmp(value.ptr, words, length))
+			return i;
+	}
+	return -EINVAL;
+}
+
+static int set(const struct option *option, struct str_view value)
+{
+	int index;
+
+	if (!option->choice)
+		return option->set(value);
+	index = option_choice(value, option->values);
+	if (index < 0)
+		return index;
+	*option->choice = (u32)index;
+	return 0;
+}
+
 static void apply(const struct keyval *token)
 {
 	const struct option *option = find_option(token->key);
@@ -46,7 +74,7 @@ static void apply(const struct keyval *token)
 		report_unknown(token->key);
 		return;
 	}
-	if (token->has_value == !!option->values && option->set(token->value) == 0)
+	if (token->has_value == !!option->values && set(option, token->value) == 0)
 		return;
 	if (option->values)
 		log_error("command line: %s=%.*s: expected %s=%s: %s", option->name, (int)MIN(token->value.len, MOST_QUOTED),
@@ -76,14 +104,6 @@ void options_apply(const char *command_line, bool file_name)
 			  token.key.ptr);
 }
 
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (str_view_equals(value, words[i]))
-			return (int)i;
-	return -EINVAL;
-}
-
 void options_print_help(void)
 {
 	log_info("options:");
@@ -92,20 +112,16 @@ void options_print_help(void)
 			 option->values ? option->values : "", option->help);
 }
 
+#define LOGLEVELS "error|warn|info|debug"	/* as enum log_level */
+
 static int set_loglevel(struct str_view value)
 {
-	static const char *const words[] = {
-		[LOG_ERROR] = "error",
-		[LOG_WARN] = "warn",
-		[LOG_INFO] = "info",
-		[LOG_DEBUG] = "debug",
-	};
-	int level = option_choice(value, words, ARRAY_SIZE(words));
+	int level = option_choice(value, LOGLEVELS);
 
 	if (level < 0)
 		return level;
 	log_set_level(level);
 	return 0;
 }
-DEFINE_OPTION(loglevel, "loglevel", "error|warn|info|debug",
+DEFINE_OPTION(loglevel, "loglevel", LOGLEVELS,
 	      "the least important lines that are still printed (default info)", set_loglevel);

@@ -58,22 +58,9 @@ static struct {
 	struct terminal terminal;
 } screen;
 
-static int set_screen(struct str_view value)
-{
-	static const char *const words[] = {
-		[SCREEN_AUTO] = "auto", [SCREEN_LOG] = "log", [SCREEN_ALL] = "all",
-		[SCREEN_OFF] = "off",
-	};
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	mode = choice;
-	return 0;
-}
-DEFINE_OPTION(screen, "screen", "auto|log|all|off",
+DEFINE_CHOICE(screen, "screen", "auto|log|all|off",
 	      "what the screen shows: Lamina's lines, or the guests' consoles too;"
-	      " auto is all where no serial port is found (default auto)", set_screen);
+	      " auto is all where no serial port is found (default auto)", mode);
 
 /* --- the text mode of a VGA --- */
 

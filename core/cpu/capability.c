@@ -7,10 +7,11 @@
 
 bool capability_hides_apic, capability_hides_all_but_tpr = true;
 
+#define APICV "full|tpr|off"
+
 static int set_apicv(struct str_view value)
 {
-	static const char *const words[] = { "full", "tpr", "off" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
+	int choice = option_choice(value, APICV);
 
 	if (choice < 0)
 		return choice;
@@ -18,7 +19,7 @@ static int set_apicv(struct str_view value)
 	capability_hides_apic = choice == 2;
 	return 0;
 }
-DEFINE_OPTION(apicv, "apicv", "full|tpr|off",
+DEFINE_OPTION(apicv, "apicv", APICV,
 	      "local APICs by the processor as far as it can, or TPR alone, or by software (default tpr)", set_apicv);
 
 bool capability_optional(const char *name, bool found, const char *replacement)

@@ -27,7 +27,7 @@
 #define ARCH_GUEST		 (0x17full | 7ull << 13 | BIT_ULL(17) | BIT_ULL(19) | BIT_ULL(20) | BIT_ULL(24) | \
 				  7ull << 26 | BIT_ULL(62))
 
-static bool off;		/* mitigations=off */
+static u32 off;		/* 1: mitigations=off */
 static struct {
 	bool branches;		/* IBPB: branch predictions of the last VM steer the next one's speculation */
 	bool returns;		/* the same of RET, where IBPB does not cover it */
@@ -35,18 +35,8 @@ static struct {
 	bool buffers;		/* VERW: a guest samples the core's buffers */
 } flushes;
 
-static int set_mitigations(struct str_view value)
-{
-	static const char *const words[] = { "auto", "off" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	off = choice == 1;
-	return 0;
-}
-DEFINE_OPTION(mitigations, "mitigations", "auto|off",
-	      "flush branch predictions and caches between VMs where the processor needs it", set_mitigations);
+DEFINE_CHOICE(mitigations, "mitigations", "auto|off",
+	      "flush branch predictions and caches between VMs where the processor needs it", off);
 
 bool speculation_off(void)
 {

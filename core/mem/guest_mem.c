@@ -149,9 +149,11 @@ int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size, u64 status, u64 misc)
 {
 	struct guest_mem *mem = &vm->mem;
 	gpa_t page = gpa & PAGE_MASK, end = gpa + size;
+	u32 more = 0;
 
-	if ((end - page + PAGE_SIZE - 1) / PAGE_SIZE > GUEST_MEM_DAMAGED - mem->damaged_count)
-		return -ENOSPC;
+	for (gpa_t at = page; at < end; at += PAGE_SIZE)
+		if (!damage_within(mem, at, 1) && ++more > GUEST_MEM_DAMAGED - mem->damaged_count)
+			return -ENOSPC;
 	for (; page < end; page += PAGE_SIZE) {
 		if (damage_within(mem, page, 1))
 			continue;

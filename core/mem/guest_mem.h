@@ -65,7 +65,7 @@ u64 guest_high_ram(const struct vm *vm);
 int guest_mem_gpa(const struct vm *vm, hpa_t hpa, gpa_t *gpa);
 /*
  * Mark the pages of this range as damaged: guest_is_ram() denies them from now on, because Lamina would
- * not survive reading them. They stay mapped for the guest. VM lock. -ENOSPC: too many pages; none is marked.
+ * not survive reading them. The caller unmaps them. VM lock. -ENOSPC: too many pages; none is marked.
  */
 int guest_mem_damage(struct vm *vm, gpa_t gpa, u64 size, u64 status, u64 misc);
 /* The damage that the byte at gpa is part of. NULL: none. */

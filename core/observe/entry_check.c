@@ -20,19 +20,9 @@ static struct {
 } checked[2];
 static struct spinlock lock;
 
-static int set_check(struct str_view value)
-{
-	static const char *const words[] = { [CHECK_OFF] = "off", [CHECK_ENTRIES] = "entries" };
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	check = choice;
-	return 0;
-}
-DEFINE_OPTION(check, "check", "off|entries",
+DEFINE_CHOICE(check, "check", "off|entries",
 	      "check a vCPU's state against the manual's rules before every VM entry: slow (default off)",
-	      set_check);
+	      check);
 
 struct findings {
 	unsigned count;

@@ -8,20 +8,8 @@
 
 static enum { STATS_TABLE, STATS_LINES, STATS_OFF } format;
 
-static int set_stats(struct str_view value)
-{
-	static const char *const words[] = {
-		[STATS_TABLE] = "table", [STATS_LINES] = "lines", [STATS_OFF] = "off",
-	};
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	format = choice;
-	return 0;
-}
-DEFINE_OPTION(stats, "stats", "table|lines|off",
-	      "what is printed of a VM's exits when it has ended (default table)", set_stats);
+DEFINE_CHOICE(stats, "stats", "table|lines|off",
+	      "what is printed of a VM's exits when it has ended (default table)", format);
 
 /* Buckets that are printed. The last one, from three minutes at 3 GHz on, includes all longer exits. */
 #define SHOWN_BUCKETS 40

@@ -12,21 +12,9 @@
 #include "core/vm.h"
 #include "lib/printf.h"
 
-static int set_trace(struct str_view value)
-{
-	static const char *const words[] = {
-		[TRACE_OFF] = "off", [TRACE_CRASH] = "crash", [TRACE_CONSOLE] = "console",
-	};
-	int choice = option_choice(value, words, ARRAY_SIZE(words));
-
-	if (choice < 0)
-		return choice;
-	trace_mode = choice;
-	return 0;
-}
-DEFINE_OPTION(trace, "trace", "off|crash|console",
+DEFINE_CHOICE(trace, "trace", "off|crash|console",
 	      "print the last entries and exits after a crash, or also whenever a VM ends (default crash)",
-	      set_trace);
+	      trace_mode);
 
 /* Which record is printed: of which CPU, and for which VM's report. */
 struct place {

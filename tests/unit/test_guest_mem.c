@@ -370,6 +370,10 @@ static void too_much_damage_is_refused(void **state)
 	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED, 1, 2), 0);
 	assert_int_equal(vm.mem.damaged_count, GUEST_MEM_DAMAGED);
 	assert_int_equal(guest_mem_damage(&vm, 0x800000, 1, 1, 2), -ENOSPC);
+	/* What is known already needs no more room. */
+	assert_int_equal(guest_mem_damage(&vm, 0x200000, PAGE_SIZE * GUEST_MEM_DAMAGED, 1, 2), 0);
+	assert_int_equal(guest_mem_damage(&vm, 0x201000, PAGE_SIZE * GUEST_MEM_DAMAGED, 1, 2), -ENOSPC);
+	assert_int_equal(vm.mem.damaged_count, GUEST_MEM_DAMAGED);
 	assert_false(guest_is_ram(&vm, 0x200000 + PAGE_SIZE * GUEST_MEM_DAMAGED - 1, 1));
 }
 

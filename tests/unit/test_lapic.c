@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/apart.h"
+#include "tests/unit/choice.h"
 #include "tests/unit/fake_cpu.h"
 #include "tests/unit/home_cpu.h"
 #include "arch/acpi/acpi.h"
@@ -34,14 +35,6 @@ static bool has_dmar;
 static char said[256];
 static u32 registers[1024];
 static struct acpi_nmi_inputs nmi_inputs;
-
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (str_view_equals(value, words[i]))
-			return (int)i;
-	return -1;
-}
 
 struct percpu *this_cpu(void) { return &home; }
 void *mmio_map(hpa_t pa, u64 size) { assert_int_equal(pa, PAGE); return registers; }
@@ -250,10 +243,9 @@ static void a_short_dmar_forbids_nothing(void **state)
 static void the_option_is_obeyed(void **state)
 {
 	machine_with_x2apic(false);
-	assert_int_equal(set_x2apic((struct str_view){ "off", 3 }), -1);
-	assert_int_equal(set_x2apic((struct str_view){ "auto", 4 }), 0);
+	choose(&option_x2apic, "auto");
 	assert_false(is_x2apic());
-	assert_int_equal(set_x2apic((struct str_view){ "on", 2 }), 0);
+	choose(&option_x2apic, "on");
 	has_dmar = true;
 	dmar[4] = sizeof(dmar);
 	dmar[37] = 2;
@@ -265,7 +257,7 @@ static void it_is_not_tried_without_it(void **state)
 {
 	machine(6);
 	wide_ids(300);
-	assert_int_equal(set_x2apic((struct str_view){ "on", 2 }), 0);
+	choose(&option_x2apic, "on");
 	assert_false(is_x2apic());
 }
 

@@ -45,7 +45,7 @@ void log_flush(void) { }
 u8 inb(u16 port) { return 0; }
 void outb(u16 port, u8 value) { }
 const char irq_wait_halt[8];
-int option_choice(struct str_view value, const char *const words[], unsigned count) { return -1; }
+int option_choice(struct str_view value, const char *words) { return -1; }
 
 const struct panic_hooks panic_hooks = { .report_places = nmi_report_places, .describe_guest = nmi_describe_guest };
 

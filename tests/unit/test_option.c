@@ -18,6 +18,7 @@ static unsigned errors;
 static char error[1024], errors_said[4096];
 static char port[32];
 static unsigned helped;
+static enum { RED, GREEN, DARK_GREEN } colour;
 
 void log_line(enum log_level level, const char *tag, const char *format, ...)
 {
@@ -49,6 +50,7 @@ static int set_help(struct str_view value)
 static const struct option table[] __attribute__((section("option_table"), used)) = {
 	{ "port", "PORT", "a port, 1 to 9", set_port },
 	{ "help", NULL, "help", set_help },
+	{ "colour", "red|green|dark-green", "a colour", .choice = (u32 *)&colour },
 	{ LONG_NAME "1", NULL, "", set_help }, { LONG_NAME "2", NULL, "", set_help }, { LONG_NAME "3", NULL, "", set_help },
 	{ LONG_NAME "4", NULL, "", set_help }, { LONG_NAME "5", NULL, "", set_help }, { LONG_NAME "6", NULL, "", set_help },
 	{ LONG_NAME "7", NULL, "", set_help }, { "last", NULL, "", set_help },
@@ -73,6 +75,29 @@ static void test_values(void **state)
 	assert_string_equal(port, "");
 	assert_int_equal(helped, 0);
 	assert_int_equal(errors, 5);
+}
+
+/* The whole word, and no part of the list; what is wrong changes nothing. */
+static void test_choices(void **state)
+{
+	static const char *const wrong[] = {
+		"colour", "colour=", "colour=gree", "colour=greens", "colour=dark", "colour=green|dark-green", "colour=|",
+		"colour=Red",
+	};
+
+	apply_line("colour=green", false);
+	assert_int_equal(colour, GREEN);
+	apply_line("colour=red", false);
+	assert_int_equal(colour, RED);
+	apply_line("colour=dark-green", false);
+	assert_int_equal(colour, DARK_GREEN);
+	assert_int_equal(errors, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		apply_line(wrong[i], false);
+		assert_int_equal(errors, 1);
+		assert_int_equal(colour, DARK_GREEN);
+	}
+	assert_non_null(strstr(error, "colour=Red: expected colour=red|green|dark-green: a colour"));
 }
 
 /* The range of a number is in the option's help only. */
@@ -167,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_error_says_what_is_expected),
 		cmocka_unit_test(test_unknown_option),
 		cmocka_unit_test(test_no_file_name),

@@ -144,11 +144,6 @@ void machine_reset(void)
 	siglongjmp(end_of_run, DID_RESET);
 }
 
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	return -1;
-}
-
 void irq_disable(void) { }
 
 void percpu_init_early(void) { }

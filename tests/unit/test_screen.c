@@ -67,11 +67,6 @@ bool boot_info_has_ram(hpa_t pa, u64 size)
 	return ram;
 }
 
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	return -1;
-}
-
 void outb(u16 port, u8 value)
 {
 }

@@ -4,6 +4,7 @@
  * Intel, "Speculative Execution Side Channel Mitigations"; AMD, "Indirect Branch Control Extension".
  */
 /* link: arch/cpu/cpufeature.c lib/log.c lib/string.c tests/unit/fake_cpu.c */
+#include "tests/unit/choice.h"
 #include "tests/unit/fake_cpu.h"
 
 #include <stdio.h>
@@ -41,16 +42,6 @@ struct cpuid_regs test_cpuid(u32 leaf, u32 subleaf)
 	default:
 		return (struct cpuid_regs){ 0 };
 	}
-}
-
-static int choice;
-
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	assert_int_equal(count, 2);
-	assert_string_equal(words[0], "auto");
-	assert_string_equal(words[1], "off");
-	return choice;
 }
 
 static void keep(struct log_console *to, const char *text, size_t length)
@@ -177,21 +168,17 @@ static void leaves_that_are_not_there_say_nothing(void **state)
 static void the_user_can_do_without(void **state)
 {
 	seven_edx = IBPB_AND_IBRS | L1D_FLUSH | MD_CLEAR;
-	choice = 1;
-	assert_int_equal(set_mitigations((struct str_view){ "off", 3 }), 0);
+	choose(&option_mitigations, "off");
 	init();
 	expect_words("flushed between VMs", "nothing (mitigations=off)");
 	expect_words("guests' own means against it", "SPEC_CTRL, PRED_CMD, FLUSH_CMD");
 	switch_once();
 	assert_int_equal(fake_cpu_writes(), 0);
 
-	choice = 0;
-	assert_int_equal(set_mitigations((struct str_view){ "auto", 4 }), 0);
+	choose(&option_mitigations, "auto");
 	init();
 	switch_once();
 	assert_int_equal(fake_cpu_writes(), 2);
-	choice = -EINVAL;
-	assert_int_equal(set_mitigations((struct str_view){ "on", 2 }), -EINVAL);
 }
 
 /*

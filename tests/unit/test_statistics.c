@@ -2,6 +2,7 @@
 /* The accounting of exits: buckets, order, and what is printed. */
 /* link: core/observe/statistics.c core/vm_log.c lib/log.c lib/string.c */
 #include "tests/unit/trace_fixture.h"
+#include "tests/unit/choice.h"
 
 /* For the function that its option calls. */
 #include "core/observe/statistics_print.c"
@@ -198,7 +199,7 @@ static void outcomes_are_printed(void **state)
 
 static void lines_for_programs(void **state)
 {
-	assert_int_equal(set_stats(VIEW("lines")), 0);
+	choose(&option_stats, "lines");
 	account(KIND_IO, 9000);
 	account(KIND_IO, 9001);
 	account(KIND_IO, 70000);
@@ -224,13 +225,12 @@ static void longest_line_is_whole(void **state)
 
 static void option_off_prints_on_request_only(void **state)
 {
-	assert_int_equal(set_stats(VIEW("off")), 0);
+	choose(&option_stats, "off");
 	account(KIND_IO, 1);
 	statistics_print(&vcpu, false);
 	assert_string_equal(screen, "");
 	statistics_print(&vcpu, true);
 	assert_shown("port I/O");
-	assert_true(set_stats(VIEW("on")) < 0);
 }
 
 int main(void)

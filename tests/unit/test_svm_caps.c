@@ -20,7 +20,7 @@
 #include "lib/errno.h"
 #include "svm/svm.h"
 
-int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
+int option_choice(struct str_view value, const char *words) { return -EINVAL; }
 
 #define NESTED_PAGING BIT(0)
 #define LOCK	      BIT(2)

@@ -32,8 +32,6 @@
 #include "home_cpu.h"
 #include "lib/errno.h"
 
-int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
-
 /* Nothing runs. */
 void irq_window(void) { fail(); }
 

@@ -29,8 +29,6 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
-int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
-
 #define SAID (1 << 22)
 
 static char said[SAID];

@@ -17,6 +17,7 @@
 #define stage_begins(stage) ((void)(stage))
 
 #include "boot/vms.c"
+#include "tests/unit/choice.h"
 
 #define SECOND 1000000000ull
 #define VMS    4
@@ -199,14 +200,6 @@ void monitor_run_pending(void)
 		return;
 	typed_at = VTIMER_NEVER;
 	typed();
-}
-
-int option_choice(struct str_view value, const char *const words[], unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (str_view_equals(value, words[i]))
-			return (int)i;
-	return -EINVAL;
 }
 
 /* --- VMs --- */
@@ -551,7 +544,7 @@ static void all_start_together(void **state)
 
 static void one_after_the_other(void **state)
 {
-	assert_int_equal(set_order((struct str_view){ "sequence", 8 }), 0);
+	choose(&option_start, "sequence");
 	for (unsigned i = 0; i < 3; i++)
 		add_vm(128, SECOND / 4);
 	run_vms();
@@ -559,9 +552,8 @@ static void one_after_the_other(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(plays[i].started_at[0], 5000 + i * SECOND / 4);
 	assert_string_equal(ending, "finished");
-	assert_int_equal(set_order((struct str_view){ "together", 8 }), 0);
+	choose(&option_start, "together");
 	assert_int_equal(order, START_TOGETHER);
-	assert_true(set_order((struct str_view){ "never", 5 }) < 0);
 }
 
 /* The other processors first; memory is cleared and the devices are there before any reset. */

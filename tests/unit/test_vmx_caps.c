@@ -20,7 +20,7 @@ void ept_init(void) { }		/* likewise */
 
 static u64 withheld;
 
-int option_choice(struct str_view value, const char *const words[], unsigned count) { return -EINVAL; }
+int option_choice(struct str_view value, const char *words) { return -EINVAL; }
 
 void cpuid_withhold(enum guest_feature feature) { withheld |= BIT_ULL(feature); }
 

@@ -57,15 +57,6 @@ u64 clock_tsc_hz(void) { return 1000000000; }
 u64 clock_tsc_to_ns(u64 ticks) { return ticks; }
 u64 clock_tsc_at_boot(void) { return 1000; }
 
-int option_choice(struct str_view value, const char *const words[], unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (strlen(words[i]) == value.len && !memcmp(words[i], value.ptr, value.len))
-			return (int)i;
-	}
-	return -1;
-}
-
 /* Another CPU, whose ring a test can fill. */
 static struct percpu other;
 static struct trace_record other_records[TRACE_RECORDS];
