@@ -38,12 +38,14 @@ OBJS     := $(C_OBJS) $(ASM_OBJS)
 
 # Padding before functions, loops and jumps takes 18 KiB, and what is executed of it costs time.
 UNALIGNED := -falign-functions=1 $(if $(findstring clang,$(CC)),,-falign-jumps=1 -falign-loops=1 -falign-labels=1)
+# The stack is aligned to 8 bytes: nothing here needs 16, and functions execute nothing for that.
+STACK := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
 # General registers only: the guest's FPU state stays in the registers.
 # Frame pointers: the panic report walks them, up to those functions that every exit or access to a device goes through.
 CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -fno-pic -fno-pie \
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	-fno-stack-protector -fno-asynchronous-unwind-tables \
-	-fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-strict-aliasing \
+	-fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-strict-aliasing $(STACK) \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(UNALIGNED) \
 	-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Werror
@@ -386,7 +388,7 @@ check-docs: ## files, functions and names in the documents exist
 
 check-headers: $(BUILD)/version.h ## each header compiles alone, with gcc and with clang
 	$(Q)$(PYTHON) tests/check_headers.py gcc $(CFLAGS) $(CPPFLAGS)
-	$(Q)$(PYTHON) tests/check_headers.py clang $(filter-out $(UNALIGNED),$(CFLAGS)) $(CPPFLAGS)
+	$(Q)$(PYTHON) tests/check_headers.py clang $(filter-out $(UNALIGNED) $(STACK),$(CFLAGS)) $(CPPFLAGS)
 
 check-unit: ## the unit tests, on the build host, with sanitizers
 	$(Q)$(MAKE) --no-print-directory -C tests/unit check
