@@ -21,14 +21,22 @@ struct vcpu;
 struct io_region {
 	const char *name;
 	u64 base, size;
-	u64 (*read)(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
-	void (*write)(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+	union {
+		u64 (*read)(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
+		u8 (*read_byte)(void *device, u16 port);			/* with on_byte_bus */
+	};
+	union {
+		void (*write)(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+		void (*write_byte)(void *device, u16 port, u8 value);
+	};
 	void *device;
 	/*
 	 * The device belongs to the vCPU that accesses it, or has no state: it is called without the VM lock. All
 	 * others are called with it held.
 	 */
 	bool is_private;
+	/* Ports of a device on an 8-bit bus, that never move: a wider access becomes one for each port, lowest port first. */
+	bool on_byte_bus;
 };
 
 /* Claim a range, before the VM runs. -EEXIST where it overlaps, -ENOSPC; both logged. */

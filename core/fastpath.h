@@ -153,17 +153,21 @@ static __always_inline enum exit_fastpath fastpath_port(struct vcpu *vcpu, const
 							unsigned size, bool in)
 {
 	struct trace_record *record = fastpath_access_begins(vcpu, exit, TRACE_FASTPATH_ACCESS);
-	u64 value;
+	const struct io_region *region = io_byte_region(vcpu->vm, port, size);
+	u8 value;
 
 	record->access.what = TRACE_ACCESS_WHAT(TRACE_PIO, size, !in);
 	record->access.address = port;
-	if (in) {
-		value = io_read_port(vcpu, port, size);
+	if (unlikely(!region)) {
+		io_port_of_record(vcpu, record);
+	} else if (in) {
+		value = io_read_byte(vcpu, region, port);
 		record->access.value = value;
-		vcpu->regs[REG_RAX] = io_result(vcpu->regs[REG_RAX], record->access.size, value);
+		vcpu->regs[REG_RAX] = io_result(vcpu->regs[REG_RAX], 1, value);
 	} else {
-		record->access.value = value = io_operand(vcpu->regs[REG_RAX], size);
-		io_write_port(vcpu, port, size, value);
+		value = (u8)vcpu->regs[REG_RAX];
+		record->access.value = value;
+		io_write_byte(vcpu, region, port, value);
 	}
 	return fastpath_access_ends(vcpu, record, exit);
 }

@@ -52,8 +52,8 @@ void io_map_ports(struct vm *vm, u64 base, u64 size)
 }
 _Static_assert(IO_REGIONS < 256, "the port map's bytes");
 
-/* Slow path: no device claims the whole access. Split it into bytes. */
-__noinline u64 pio_read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
+/* Slow path: no device claims the whole access, or it is on an 8-bit bus. Split it into bytes. */
+static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
 	u64 value = 0;
 
@@ -63,7 +63,9 @@ __noinline u64 pio_read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 		u64 offset;
 		u8 byte = 0xff;
 
-		if (region && io_is_inside(region, at, 1, &offset))
+		if (region && region->on_byte_bus)
+			byte = io_read_byte(vcpu, region, at);
+		else if (region && io_is_inside(region, at, 1, &offset))
 			byte = (u8)io_read_region(vcpu, region, offset, 1);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_READ, at,
@@ -73,7 +75,7 @@ __noinline u64 pio_read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 	return value;
 }
 
-__noinline void pio_write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
 	for (unsigned i = 0; i < size; i++) {
 		u16 at = (u16)(port + i);
@@ -81,7 +83,9 @@ __noinline void pio_write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 
 		u64 offset;
 		u8 byte = (u8)(value >> (i * 8));
 
-		if (region && io_is_inside(region, at, 1, &offset))
+		if (region && region->on_byte_bus)
+			io_write_byte(vcpu, region, at, byte);
+		else if (region && io_is_inside(region, at, 1, &offset))
 			io_write_region(vcpu, region, offset, 1, byte);
 		else
 			vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, at,
@@ -89,9 +93,30 @@ __noinline void pio_write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 
 	}
 }
 
+u64 pio_access_read(struct vcpu *vcpu, u16 port, unsigned size)
+{
+	const struct io_region *region = io_port_region(vcpu->vm, port);
+	u64 offset;
+
+	if (likely(region && !region->on_byte_bus && io_is_inside(region, port, size, &offset)))
+		return io_operand(io_read_region(vcpu, region, offset, size), size);
+	return read_bytes(vcpu, port, size);
+}
+
+void pio_access_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+{
+	const struct io_region *region = io_port_region(vcpu->vm, port);
+	u64 offset;
+
+	if (likely(region && !region->on_byte_bus && io_is_inside(region, port, size, &offset)))
+		io_write_region(vcpu, region, offset, size, value);
+	else
+		write_bytes(vcpu, port, size, value);
+}
+
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 {
-	u64 value = io_read_port(vcpu, port, size);
+	u64 value = pio_access_read(vcpu, port, size);
 
 	trace_pio(vcpu, false, port, size, value);
 	return value;
@@ -100,17 +125,32 @@ u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
 void pio_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
 {
 	trace_pio(vcpu, true, port, size, value);
-	io_write_port(vcpu, port, size, io_operand(value, size));
+	pio_access_write(vcpu, port, size, io_operand(value, size));
+}
+
+void io_port_of_record(struct vcpu *vcpu, struct trace_record *record)
+{
+	u16 port = (u16)record->access.address;
+	unsigned size = record->access.size;
+	u64 *rax = &vcpu->regs[REG_RAX];
+
+	if (record->access.write) {
+		record->access.value = io_operand(*rax, size);
+		pio_access_write(vcpu, port, size, record->access.value);
+	} else {
+		record->access.value = pio_access_read(vcpu, port, size);
+		*rax = io_result(*rax, size, record->access.value);
+	}
 }
 
 u8 pio_firmware_read(struct vcpu *vcpu, u16 port)
 {
-	return (u8)pio_read_bytes(vcpu, port, 1);
+	return (u8)pio_access_read(vcpu, port, 1);
 }
 
 void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
 {
-	pio_write_bytes(vcpu, port, 1, value);
+	pio_access_write(vcpu, port, 1, value);
 }
 
 /*

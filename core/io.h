@@ -7,6 +7,7 @@
 
 struct vm;
 struct vcpu;
+struct trace_record;
 
 #define IO_PORTS 0x10000
 
@@ -42,12 +43,23 @@ static inline u64 io_operand(u64 rax, unsigned size)
 
 static inline u64 io_result(u64 rax, unsigned size, u64 value)
 {
-	return size == 1 ? (rax & ~0xffull) | (u8)value : size == 2 ? (rax & ~0xffffull) | (u16)value : (u32)value;
+	union {
+		u64 all;
+		u8 al;
+	} result = { .all = rax };
+
+	if (size == 1) {
+		result.al = (u8)value;
+		return result.all;
+	}
+	return size == 2 ? (rax & ~0xffffull) | (u16)value : (u32)value;
 }
 
-/* The same for an access that no device claims as a whole: byte by byte, and the trace does not have it. */
-u64 pio_read_bytes(struct vcpu *vcpu, u16 port, unsigned size);
-void pio_write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
+/* pio_read() and pio_write(), but the trace does not have it. */
+u64 pio_access_read(struct vcpu *vcpu, u16 port, unsigned size);
+void pio_access_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
+/* Any IN or OUT for the fast path: the record has all but the value; the operand is in regs[REG_RAX]. */
+void io_port_of_record(struct vcpu *vcpu, struct trace_record *record);
 
 /* The same for memory, of a region that the vCPUs share, or of none that is fixed: NULL. */
 u64 mmio_read_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size);

@@ -31,7 +31,7 @@ static __always_inline bool io_is_inside(const struct io_region *region, u64 add
 	return *offset < length && length - *offset >= size;
 }
 
-/* Devices that the VM's vCPUs share are called with the VM lock held. In line, for ports: nearly all are shared. */
+/* Devices that the VM's vCPUs share are called with the VM lock held. */
 static __always_inline u64 io_read_region(struct vcpu *vcpu, const struct io_region *region, u64 offset, unsigned size)
 {
 	u64 value;
@@ -56,26 +56,32 @@ static __always_inline void io_write_region(struct vcpu *vcpu, const struct io_r
 	spin_unlock(&vcpu->vm->lock);
 }
 
-/* pio_read() and pio_write(), without the trace. `value`: no more than `size` bytes. */
-static __always_inline u64 io_read_port(struct vcpu *vcpu, u16 port, unsigned size)
+/*
+ * The device on an 8-bit bus that has this port, for an access of one byte. NULL: it is another access, or device. Such regions
+ * never move, so the map alone says that the port is the region's.
+ */
+static __always_inline const struct io_region *io_byte_region(const struct vm *vm, u16 port, unsigned size)
 {
-	const struct io_region *region = io_port_region(vcpu->vm, port);
-	u64 offset;
+	const struct io_region *region = io_port_region(vm, port);
 
-	if (likely(region && io_is_inside(region, port, size, &offset)))
-		return io_operand(io_read_region(vcpu, region, offset, size), size);
-	return pio_read_bytes(vcpu, port, size);
+	return likely(size == 1 && region && region->on_byte_bus) ? region : NULL;
 }
 
-static __always_inline void io_write_port(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+static __always_inline u8 io_read_byte(struct vcpu *vcpu, const struct io_region *region, u16 port)
 {
-	const struct io_region *region = io_port_region(vcpu->vm, port);
-	u64 offset;
+	u8 value;
 
-	if (likely(region && io_is_inside(region, port, size, &offset)))
-		io_write_region(vcpu, region, offset, size, value);
-	else
-		pio_write_bytes(vcpu, port, size, value);
+	spin_lock(&vcpu->vm->lock);
+	value = region->read_byte(region->device, port);
+	spin_unlock(&vcpu->vm->lock);
+	return value;
+}
+
+static __always_inline void io_write_byte(struct vcpu *vcpu, const struct io_region *region, u16 port, u8 value)
+{
+	spin_lock(&vcpu->vm->lock);
+	region->write_byte(region->device, port, value);
+	spin_unlock(&vcpu->vm->lock);
 }
 
 /* Of these regions, the first that has the address. NULL: none, or the access sticks out. */

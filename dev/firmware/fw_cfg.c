@@ -140,7 +140,7 @@ int fw_cfg_add(struct fw_cfg *fw_cfg, const char *name, const void *data, u32 si
 struct fw_cfg *fw_cfg_create(struct vm *vm)
 {
 	struct fw_cfg *fw_cfg = vm_alloc(vm, sizeof(*fw_cfg));
-	const struct io_region region = { "fw_cfg", FW_CFG_PORT, FW_CFG_PORTS, read, write, fw_cfg };
+	const struct io_region region = { "fw_cfg", FW_CFG_PORT, FW_CFG_PORTS, { read }, { write }, fw_cfg };
 
 	if (!fw_cfg)
 		return NULL;

@@ -17,5 +17,5 @@ struct byte_ports {
 	void *device;
 };
 
-/* Claim the ports. `ports` is copied. -ENOMEM, or as pio_register(). */
+/* Claim the ports. `ports` is copied. Errors as pio_register(). */
 int byte_ports_register(struct vm *vm, const struct byte_ports *ports);

@@ -211,9 +211,9 @@ static int register_ports(struct vpm *vpm)
 		{ "ACPI GPE0", PM_GPE0_PORT, PM_GPE0_LENGTH, gpe0_read, gpe0_write, vpm },
 	};
 	const struct io_region regions[] = {
-		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, timer_read, timer_write, vpm },
-		{ "debug exit", DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, vpm },
-		{ "reset", PM_RESET_PORT - RESET_OFFSET, 4, reset_read, reset_write, vpm },	/* the last one: see vpm.h */
+		{ "ACPI PM timer", PM_TIMER_PORT, PM_TIMER_LENGTH, { timer_read }, { timer_write }, vpm },
+		{ "debug exit", DEBUG_EXIT_PORT, 4, { debug_exit_read }, { debug_exit_write }, vpm },
+		{ "reset", PM_RESET_PORT - RESET_OFFSET, 4, { reset_read }, { reset_write }, vpm },	/* the last one: see vpm.h */
 	};
 	const unsigned count = ARRAY_SIZE(regions) - (vm_has_pci(vpm->vm) ? 1 : 0);
 	int error = 0;

@@ -14,7 +14,7 @@ static void take(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64
 
 static struct io_region region(u64 device, u64 base, u64 size)
 {
-	return (struct io_region){ "test", base, size, answer, take, (void *)device, false };
+	return (struct io_region){ "test", base, size, { answer }, { take }, (void *)device, false };
 }
 
 static int claim_ports(struct vm *vm, u64 device, u64 base, u64 size)

@@ -26,7 +26,7 @@ static struct vcpu vcpu;
 static bool no_memory;
 static unsigned blocks, lines;
 
-#define REGION(name, base, size, device) { name, base, size, dev_read, dev_write, device, false }
+#define REGION(name, base, size, device) { name, base, size, { dev_read }, { dev_write }, device, false }
 
 /* The device's registers read as their offset, repeated in more bytes than the access has. */
 static struct {
@@ -312,6 +312,72 @@ static void the_vm_lock(void **state)
 	assert_false(is_locked());
 }
 
+/* --- what the fast path does with other than a byte of a device on an 8-bit bus --- */
+
+static u8 read_byte(void *device, u16 port)
+{
+	last.reads++;
+	last.locked = is_locked();
+	return (u8)port;
+}
+
+static void write_byte(void *device, u16 port, u8 value)
+{
+	last.writes++;
+	last.locked = is_locked();
+	last.value = last.value << 8 | value;
+}
+
+static void accesses_for_a_record(void **state)
+{
+	static const struct io_region bytes = {
+		.name = "bytes", .base = 0x200, .size = 4, .read_byte = read_byte, .write_byte = write_byte, .on_byte_bus = true };
+	/* RAX was 1122334455667788h. SDM vol. 1, "General-Purpose Registers in 64-bit Mode": 32 bits clear the upper half. */
+	static const struct {
+		u16 port;
+		u8 size;
+		u64 value, rax;
+	} rows[] = {
+		{ 0x104, 4, 0xb1b2b304, 0xb1b2b304 },		/* a device */
+		{ 0x104, 2, 0xb304, 0x112233445566b304 },
+		{ 0x104, 1, 0x04, 0x1122334455667704 },
+		{ 0x107, 2, 0xff07, 0x112233445566ff07 },	/* it sticks out */
+		{ 0x200, 4, 0x03020100, 0x03020100 },		/* an 8-bit bus */
+		{ 0x202, 2, 0x0302, 0x1122334455660302 },
+		{ 0x203, 4, 0xffffff03, 0xffffff03 },
+		{ 0x201, 1, 0x01, 0x1122334455667701 },
+		{ 0x80, 1, 0xff, 0x11223344556677ff },		/* nobody */
+	};
+	struct trace_record record;
+
+	assert_int_equal(pio_register(&vm, &bytes), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		vcpu.regs[REG_RAX] = 0x1122334455667788;
+		record = (struct trace_record){
+			.access = { .what = TRACE_ACCESS_WHAT(TRACE_PIO, rows[i].size, false), .address = rows[i].port } };
+		io_port_of_record(&vcpu, &record);
+		assert_int_equal(record.access.value, rows[i].value);
+		assert_int_equal(vcpu.regs[REG_RAX], rows[i].rax);
+	}
+	assert_int_equal(last.reads, 4 + 4 + 2 + 1 + 1);
+	assert_true(last.locked);
+	vcpu.regs[REG_RAX] = 0x1122334455667788;
+	record.access.address = 0x104;
+	record.access.what = TRACE_ACCESS_WHAT(TRACE_PIO, 2, true);
+	io_port_of_record(&vcpu, &record);
+	assert_int_equal(record.access.value, 0x7788);
+	assert_int_equal(last.value, 0x7788);
+	last.value = 0;
+	record.access.address = 0x200;
+	record.access.what = TRACE_ACCESS_WHAT(TRACE_PIO, 4, true);
+	io_port_of_record(&vcpu, &record);
+	assert_int_equal(record.access.value, 0x55667788);
+	assert_int_equal(last.value, 0x88776655);	/* the lowest port first */
+	assert_true(last.locked);
+	assert_false(is_locked());
+	assert_int_equal(vcpu.regs[REG_RAX], 0x1122334455667788);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -320,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_map_needs_memory),
 		TEST(ports_of_a_device),
+		TEST(accesses_for_a_record),
 		TEST(ports_that_stick_out_are_split),
 		TEST(port_numbers_wrap),
 		TEST(ports_of_nobody),

@@ -153,7 +153,7 @@ static int setup(void **state)
 	vcpu->vm = &vm;
 	vcpu->cpu = &home;
 	vm.state = VM_RUNNING;
-	attach_device(&vm);
+	attach_device(&vm, vcpu);
 	attach_msrs(&vm);
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
@@ -712,28 +712,42 @@ static void a_port_is_written_within_the_stub(void **state)
 	assert_int_equal(record->access.value, 0x88);
 }
 
-/* SDM vol. 1, "General-Purpose Registers in 64-bit Mode": a result of 32 bits clears the upper half. */
 static void a_port_is_read_within_the_stub(void **state)
 {
-	static const u64 rax[] = { [1] = 0x11223344556677f1, [2] = 0x112233445566f2f1, [4] = 0xf4f3f2f1 };
+	let_access_port(IOIO_INFO(DEVICE_PORT, 1, 1));
+	device.answer = 0xf6f5f4f3f2f1;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(device.reads, 1);
+	assert_int_equal(reentered.save.rax, 0x11223344556677f1);
+	assert_int_equal(home.trace.records[1].access.value, 0xf1);
+	assert_null(strchr(diary, 'H'));
+}
 
-	for (unsigned size = 1; size <= 4; size *= 2) {
+/* Several bytes, and ports of another device or none. */
+static void other_ports_are_accessed_within_the_stub(void **state)
+{
+	static const struct { u16 port; u8 size; bool in; } rows[] = {
+		{ DEVICE_PORT, 2, true }, { DEVICE_PORT, 4, true }, { DEVICE_PORT + 3, 2, false }, { DEVICE_PORT + 4, 1, true },
+		{ DEVICE_PORT + 4, 4, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		setup(state);
-		let_access_port(IOIO_INFO(DEVICE_PORT, size, 1));
-		device.answer = 0xf6f5f4f3f2f1;
+		let_access_port(IOIO_INFO(rows[i].port, rows[i].size, rows[i].in));
+		device.answer = 0xf4f3f2f1;
 		svm_vcpu_run(vcpu, false);
-		assert_int_equal(device.reads, 1);
-		assert_int_equal(device.size, size);
-		assert_int_equal(reentered.save.rax, rax[size]);
-		assert_int_equal(home.trace.records[1].access.value, 0xf4f3f2f1 & (size == 4 ? ~0u : (1u << 8 * size) - 1));
+		assert_int_equal(again, 1);
+		assert_int_equal(device.reads + device.writes, 0);
+		assert_int_equal(device.others, 1);
+		assert_int_equal(device.offset, rows[i].port - DEVICE_PORT);
+		assert_int_equal(device.size, rows[i].size);
+		assert_int_equal(device.rip, 0x1234);
+		if (rows[i].in)
+			assert_int_equal(reentered.save.rax, 0xf4f3f2f1);
+		else
+			assert_int_equal(device.value, 0x1122334455667788);
 		assert_null(strchr(diary, 'H'));
 	}
-	/* Beyond the device's end it is no device's as a whole. */
-	setup(state);
-	let_access_port(IOIO_INFO(DEVICE_PORT + 3, 2, 1));
-	svm_vcpu_run(vcpu, false);
-	assert_int_equal(device.reads, 0);
-	assert_int_equal(device.bytes, 1);
 }
 
 static void what_the_device_asks_for_is_served_by_the_loop(void **state)
@@ -987,6 +1001,7 @@ int main(void)
 		cmocka_unit_test_setup(other_accesses_to_memory_go_to_the_handler, setup),
 		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
 		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
+		cmocka_unit_test_setup(other_ports_are_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
 		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),

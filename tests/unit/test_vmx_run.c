@@ -236,7 +236,7 @@ static int setup(void **state)
 	write_by_handler = switch_by_handler = false;
 	home_reset();
 	vm.state = VM_RUNNING;
-	attach_device(&vm);
+	attach_device(&vm, vcpu);
 	attach_msrs(&vm);
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
@@ -493,19 +493,40 @@ static void a_port_is_written_within_the_stub(void **state)
 	assert_int_equal(record->access.value, 0x88);
 }
 
-/* SDM vol. 1, "General-Purpose Registers in 64-bit Mode": a result of 32 bits clears the upper half. */
 static void a_port_is_read_within_the_stub(void **state)
 {
-	static const u64 rax[] = { [1] = 0x11223344556677f1, [2] = 0x112233445566f2f1, [4] = 0xf4f3f2f1 };
+	let_access_port(IO_QUALIFICATION(DEVICE_PORT, 1, 1));
+	device.answer = 0xf6f5f4f3f2f1;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(device.reads, 1);
+	assert_int_equal(vcpu->regs[REG_RAX], 0x11223344556677f1);
+	assert_int_equal(home.trace.records[1].access.value, 0xf1);
+	assert_null(strchr(diary, 'H'));
+}
 
-	for (unsigned size = 1; size <= 4; size *= 2) {
+/* Several bytes, and ports of another device or none. */
+static void other_ports_are_accessed_within_the_stub(void **state)
+{
+	static const struct { u16 port; u8 size; bool in; } rows[] = {
+		{ DEVICE_PORT, 2, true }, { DEVICE_PORT, 4, true }, { DEVICE_PORT + 3, 2, false }, { DEVICE_PORT + 4, 1, true },
+		{ DEVICE_PORT + 4, 4, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		setup(state);
-		let_access_port(IO_QUALIFICATION(DEVICE_PORT, size, 1));
-		device.answer = 0xf6f5f4f3f2f1;
+		let_access_port(IO_QUALIFICATION(rows[i].port, rows[i].size, rows[i].in));
+		device.answer = 0xf4f3f2f1;
 		vmx_vcpu_run(vcpu, false);
-		assert_int_equal(device.reads, 1);
-		assert_int_equal(device.size, size);
-		assert_int_equal(vcpu->regs[REG_RAX], rax[size]);
+		assert_int_equal(again, 1);
+		assert_int_equal(device.reads + device.writes, 0);
+		assert_int_equal(device.others, 1);
+		assert_int_equal(device.offset, rows[i].port - DEVICE_PORT);
+		assert_int_equal(device.size, rows[i].size);
+		assert_int_equal(device.rip, 0x1234);
+		if (rows[i].in)
+			assert_int_equal(vcpu->regs[REG_RAX], 0xf4f3f2f1);
+		else
+			assert_int_equal(device.value, 0x1122334455667788);
 		assert_null(strchr(diary, 'H'));
 	}
 }
@@ -1527,6 +1548,7 @@ int main(void)
 		cmocka_unit_test_setup(without_a_preemption_timer_its_field_is_not_written, setup),
 		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
 		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
+		cmocka_unit_test_setup(other_ports_are_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
 		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),

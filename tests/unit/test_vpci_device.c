@@ -57,8 +57,8 @@ static const struct vpci_identity identity = {
 /* Ports by register 0, memory by registers 4 and 5. */
 static void plug(struct vm *vm, struct toy *toy, char letter)
 {
-	const struct io_region ports = { "toy", 0, PORTS, toy_read, toy_write, toy, true };
-	const struct io_region memory = { "toy", 0, MEMORY, toy_read, toy_write, toy, true };
+	const struct io_region ports = { "toy", 0, PORTS, { toy_read }, { toy_write }, toy, true };
+	const struct io_region memory = { "toy", 0, MEMORY, { toy_read }, { toy_write }, toy, true };
 
 	memset(toy, 0, sizeof(*toy));
 	toy->letter = letter;
@@ -519,7 +519,7 @@ static void test_writes_of_each_width(void **state)
 
 static void test_bad_registers(void **state)
 {
-	struct io_region r = { "toy", 0, 4096, toy_read, toy_write, &A, true };
+	struct io_region r = { "toy", 0, 4096, { toy_read }, { toy_write }, &A, true };
 
 	assert_int_equal(vpci_device_add_memory(&A.pci, 5, &r), -EINVAL);	/* its upper half is nowhere */
 	assert_int_equal(vpci_device_add_memory(&A.pci, 0, &r), -EINVAL);	/* taken */

@@ -83,7 +83,7 @@ void vpic_set_line(struct vm *vm, unsigned irq, bool level)
 
 static int set_up(void **state)
 {
-	const struct io_region region = { "toy", 0, 0x2000, bar_read, bar_write, NULL, true };
+	const struct io_region region = { "toy", 0, 0x2000, { bar_read }, { bar_write }, NULL, true };
 
 	vm = fake_create(0);
 	memset(&platform, 0, sizeof(platform));

@@ -144,7 +144,7 @@ static void write_nothing(void *device, struct vcpu *vcpu, u64 offset, unsigned 
 /* The local APICs move their own page, which need not be the first MMIO region of the VM. */
 static void test_page_moves_and_no_other_region(void **state)
 {
-	const struct io_region other = { "other", 0xd0000000, PAGE_SIZE, read_nothing, write_nothing, NULL, false };
+	const struct io_region other = { "other", 0xd0000000, PAGE_SIZE, { read_nothing }, { write_nothing }, NULL, false };
 	struct vm *vm = fake_create(MIB(2));
 
 	vm_set_platform(vm, &fixture_platform);
