@@ -361,6 +361,55 @@ static void nested_paging(void)
 	npt_pd[large] = large << 21 | 0x87;
 }
 
+static u32 debugs;
+static ulong debug_ip, debug_dr6;
+extern u8 step_vmrun[], step_behind[];
+
+/* The step ends behind the instruction; a breakpoint on it is passed by once. */
+static void on_debug(struct regs *regs)
+{
+	debugs++;
+	debug_ip = regs->ip;
+	asm volatile("mov %%dr6, %0" : "=r"(debug_dr6));
+	regs->flags = (regs->flags & ~BIT(8)) | BIT(16);
+}
+
+/* Its guest changes what CPUID changes. */
+static void vmrun_with_flags(ulong flags)
+{
+	debugs = 0;
+	asm volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ul));
+	asm volatile("pushfq; or %0, (%%rsp); popfq; step_vmrun: vmrun %%rax; step_behind: pushfq; and %1, (%%rsp); popfq; stgi"
+		     : : "r"(flags), "r"(~BIT(8)), "a"(vmcb) : "memory", "cc", "rbx", "rcx", "rdx");
+}
+
+/* APM vol. 2, "VMRUN Instruction": EFLAGS.TF traps after the #VMEXIT; EFLAGS.RF holds a breakpoint back, and is cleared. */
+static void debugged(void)
+{
+	ulong dr7;
+
+	if (!hypervisor_present()) {
+		skip("single steps and breakpoints of VMRUN", "the emulators differ");
+		return;
+	}
+	trap_on(DB, on_debug);
+	begin(l2_cpuid);
+	vmrun_with_flags(BIT(8));
+	check_eq(C64(EXIT_CODE), EXIT_VMMCALL, "VMRUN in single steps");
+	check_eq(debugs, 1, "... traps once");
+	check_eq(debug_ip, (ulong)step_behind, "... behind it");
+	check_eq(debug_dr6 & 0x600f, BIT(14), "... as a step");
+	begin(l2_cpuid);
+	asm volatile("mov %0, %%dr0; mov %1, %%dr7" : : "r"(step_vmrun), "r"(0x402ul));
+	vmrun_with_flags(0);
+	check_eq(C64(EXIT_CODE), EXIT_VMMCALL, "VMRUN with a breakpoint");
+	check_eq(debugs, 1, "... which hits once");
+	check_eq(debug_ip, (ulong)step_vmrun, "... before it");
+	asm volatile("mov %%dr7, %0" : "=r"(dr7));
+	check_eq(dr7, 0x400, "... and is off after the exit");
+	trap_on(DB, NULL);
+}
+
 static void efer(void)
 {
 	begin(l2_efer);
@@ -390,6 +439,7 @@ int main(void)
 	interrupt_exits();
 	nested_paging();
 	hostile(npt);
+	debugged();
 	efer();
 	return 0;
 }
