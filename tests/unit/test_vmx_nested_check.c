@@ -236,6 +236,8 @@ static void with_an_enlightened_vmcs(void **state)
 	config.nested = NESTED_ON;
 	offer();
 	assert_int_equal(msr(MSR_VMX_PIN) >> 32 & PIN_PREEMPTION_TIMER, PIN_PREEMPTION_TIMER);
+	/* All that a processor with every control is offered as. */
+	assert_int_equal(msr(MSR_VMX_SECONDARY) >> 32, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(10) | BIT(12));
 }
 
 static void other_msrs(void **state)
@@ -496,6 +498,36 @@ static void tpr_threshold(void **state)
 	assert_string_equal(result.rule, "control.virtual-apic");
 }
 
+/* SDM, "VM-Execution Control Fields": bits 11:0 and those beyond the width are 0. That it is RAM is L0's own rule. */
+static void apic_access(void **state)
+{
+	static const struct { u64 address; const char *rule; } pages[] = {
+		{ VIRTUAL_APIC, NULL }, { VIRTUAL_APIC + 8, "control.apic-access" }, { FAKE_MMIO, "control.apic-access.ram" },
+		{ 1ull << 52, "control.apic-access.ram" }, { ~0ull, "control.apic-access" },
+	};
+
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, (u32)s.primary | PRIMARY_TPR_SHADOW);
+	vmcs12_write64(&vmcs12, VIRTUAL_APIC_ADDRESS, VIRTUAL_APIC);
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, (u32)s.secondary | SECONDARY_APIC_ACCESSES);
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, pages[i].address);
+		check_entry();
+		assert_int_equal(result.outcome, pages[i].rule ? NESTED_ENTRY_VMFAIL : NESTED_ENTRY_OK);
+		if (!pages[i].rule)
+			continue;
+		assert_int_equal(result.error, 7);
+		assert_string_equal(result.rule, pages[i].rule);
+	}
+	vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, VIRTUAL_APIC);
+	vmcs12_write32(&vmcs12, TPR_THRESHOLD, 15);	/* above VTPR: an exit after the entry, no failure */
+	fake.ram[VIRTUAL_APIC + 0x80] = 0;
+	assert_int_equal(check_entry(), NESTED_ENTRY_OK);
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, (u32)s.secondary);
+	vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, FAKE_MMIO);
+	vmcs12_write32(&vmcs12, TPR_THRESHOLD, 0);
+	assert_int_equal(check_entry(), NESTED_ENTRY_OK);
+}
+
 /* L1 in 32-bit mode: no 64-bit host, no 64-bit guest. SDM, "Checks Related to Address-Space Size". */
 static void hypervisor_in_32_bit_mode(void **state)
 {
@@ -630,7 +662,7 @@ int main(void)
 		CHECK_TEST(a_poor_host), CHECK_TEST(hidden_features), CHECK_TEST(with_an_enlightened_vmcs), CHECK_TEST(other_msrs), CHECK_TEST(cpuid_bit),
 		CHECK_TEST(good_states), CHECK_TEST(each_control), CHECK_TEST(failing_entries), CHECK_TEST(order),
 		CHECK_TEST(nmi_in_sti_shadow), CHECK_TEST(link_pointer), CHECK_TEST(pdptes_of_vmcs12),
-		CHECK_TEST(pdptes_in_memory), CHECK_TEST(tpr_threshold), CHECK_TEST(hypervisor_in_32_bit_mode),
+		CHECK_TEST(pdptes_in_memory), CHECK_TEST(apic_access), CHECK_TEST(tpr_threshold), CHECK_TEST(hypervisor_in_32_bit_mode),
 		CHECK_TEST(states_that_passed), CHECK_TEST(bases_in_virtual_8086_mode), CHECK_TEST(another_vmcs), CHECK_TEST(controls_and_host_do_not_depend_on_the_guest),
 		CHECK_TEST(msr_load_entries), CHECK_TEST(hidden_features_behind_a_known_digest),
 	};

@@ -20,6 +20,7 @@ struct vmx_caps vmx_caps;
 static struct vcpu_vmx vmx;
 static struct nested_vmx nested;
 static struct vmcs12 vmcs12;
+static struct nested_checks checks;
 static struct vcpu *const vcpu = &vmx.vcpu;
 static u32 refused_msr, failed_reason;
 
@@ -54,6 +55,7 @@ static int setup(void **state)
 	fake_vmcs_clear();
 	vmx.nested = &nested;
 	nested.vmcs12 = &vmcs12;
+	nested.checks = &checks;
 	refused_msr = failed_reason = 0;
 	return 0;
 }
@@ -67,6 +69,18 @@ static void entries_are_pending(void **state)
 	vmcs12_write32(&vmcs12, GUEST_ACTIVITY, ACTIVITY_HLT);
 	nested_vmx_enter(vcpu);
 	assert_true(vcpu->activity == VCPU_HALTED && vmcs12.launched);
+	/* SDM, "VM Exits Induced by the TPR Threshold": it wakes from HLT. */
+	vcpu->activity = VCPU_RUNNING;
+	nested.l2.entry_pending = false;
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, PRIMARY_TPR_SHADOW);
+	vmcs12_write32(&vmcs12, TPR_THRESHOLD, 3);
+	checks.l1.virtual_tpr = 0x2f;
+	nested_vmx_enter(vcpu);
+	assert_true(vcpu->activity == VCPU_RUNNING && nested.l2.entry_pending);
+	nested.l2.entry_pending = false;
+	checks.l1.virtual_tpr = 0x30;
+	nested_vmx_enter(vcpu);
+	assert_true(vcpu->activity == VCPU_HALTED && !nested.l2.entry_pending);
 }
 
 /* INIT is blocked in root operation only: what waits there becomes an exit of L2. */

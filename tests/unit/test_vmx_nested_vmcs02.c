@@ -24,6 +24,7 @@
 
 #define L1_BITMAP  0x1000ull
 #define L1_APIC	   0x2000ull
+#define L1_ACCESS  0x3000ull
 #define ROM	   0xfffff000ull
 #define HOST_OFFSET 0x7000000ull
 
@@ -48,6 +49,10 @@ void page_free(void *page) { }
 int nested_ept_create(struct vcpu *v) { return 0; }
 void nested_ept_destroy(struct vcpu *v) { }
 void nested_events_create(struct vcpu *v) { }
+static bool ept;
+bool nested_ept_is_on(struct vcpu *v) { return ept; }
+void ept_flush(const struct vm *v) { note('E'); }
+void shadow_flush_all(struct shadow *shadow) { note('S'); }
 u64 nested_ept_pointer(struct vcpu *v) { return 0xe000; }
 u64 nested_real_cr0(u64 cr0) { return cr0 | BIT_ULL(60); }
 u64 nested_real_cr4(u64 cr4) { return cr4 | BIT_ULL(61); }
@@ -89,6 +94,7 @@ static int setup(void **state)
 	memset(merged, 0xff, sizeof(merged));
 	memset(ram, 0, sizeof(ram));
 	memset(diary, 0, sizeof(diary));
+	ept = true;
 	fake_vmcs_clear();
 	vmx_caps = (struct vmx_caps){
 		.pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER | 0x16,
@@ -108,6 +114,7 @@ static int setup(void **state)
 	nested.l2.other.cr4_guest_owned = CR4_PGE | CR4_TSD;
 	vmcs12_write64(&vmcs12, MSR_BITMAP, L1_BITMAP);
 	vmcs12_write64(&vmcs12, VIRTUAL_APIC_ADDRESS, L1_APIC);
+	vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, L1_ACCESS);
 	return 0;
 }
 
@@ -123,7 +130,7 @@ static void controls_are_taken_bit_by_bit(void **state)
 {
 	const u32 primary = BIT(2) | BIT(7) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(15) | BIT(16) | BIT(19) | BIT(20) |
 			    BIT(21) | BIT(22) | BIT(23) | BIT(27) | BIT(29) | BIT(30);
-	const u32 secondary = BIT(2) | BIT(3) | BIT(6) | BIT(7) | BIT(12);
+	const u32 secondary = BIT(0) | BIT(2) | BIT(3) | BIT(6) | BIT(7) | BIT(10) | BIT(12);
 
 	vmcs12_write32(&vmcs12, PIN_BASED_CONTROLS, ~0u);
 	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, ~0u);
@@ -181,6 +188,82 @@ static void cr8_never_reaches_the_processor(void **state)
 	vmcs12_write64(&vmcs12, VIRTUAL_APIC_ADDRESS, ROM);	/* mapped, but not to be written */
 	fill();
 	assert_int_equal(FAKE(PRIMARY_CONTROLS) & (cr8 | PRIMARY_TPR_SHADOW), cr8);
+}
+
+/*
+ * L1's APIC-access page, and no other: of L1 alone, flushed where it changes, and at each switch where both levels use the same
+ * tables. SDM, "Linear Accesses to the APIC-Access Page".
+ */
+static void apic_access_page(void **state)
+{
+	fill();
+	assert_false(WRITTEN(APIC_ACCESS_ADDRESS));
+	assert_string_equal(diary, "");
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, PRIMARY_SECONDARY);
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, SECONDARY_APIC_ACCESSES | SECONDARY_VPID);
+	vmcs12_write16(&vmcs12, VPID, 3);
+	fill();
+	assert_true(FAKE(SECONDARY_CONTROLS) & SECONDARY_APIC_ACCESSES);
+	assert_int_equal(FAKE(APIC_ACCESS_ADDRESS), L1_ACCESS + HOST_OFFSET);
+	assert_string_equal(diary, "ES");
+	nested.flush_l2 = false;
+	fill();
+	assert_string_equal(diary, "ES");		/* nothing has changed */
+	assert_false(nested.flush_l2);
+	vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, L1_APIC);
+	fill();
+	assert_string_equal(diary, "ESES");
+	assert_true(nested.flush_l2);
+	ept = false;
+	fill();
+	assert_string_equal(diary, "ESESES");
+	nested_use_vmcs01(vcpu);
+	assert_string_equal(diary, "ESESESwwERV1");
+	memset(diary, 0, sizeof(diary));
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, 0);
+	fill();
+	assert_string_equal(diary, "ES");
+	assert_false(FAKE(SECONDARY_CONTROLS) & SECONDARY_APIC_ACCESSES);
+	nested_use_vmcs01(vcpu);
+	assert_string_equal(diary, "ESwwRV1");
+}
+
+/* A page that is lost while L2 runs is no longer in vmcs02; L1's windows and what else L0 has open stay. */
+static void lost_pages_are_let_go(void **state)
+{
+	const u32 cr8 = PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE;
+
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, PRIMARY_SECONDARY | PRIMARY_TPR_SHADOW);
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, SECONDARY_APIC_ACCESSES);
+	fill();
+	vmx.vmcs.primary |= PRIMARY_NMI_WINDOW;
+	vmx.vmcs.secondary |= BIT(31);
+	vmcs12_write64(&vmcs12, VIRTUAL_APIC_ADDRESS, ROM);
+	vmcs12_write64(&vmcs12, APIC_ACCESS_ADDRESS, ROM);
+	nested_write_apic(vcpu);
+	assert_int_equal(FAKE(PRIMARY_CONTROLS) & (cr8 | PRIMARY_TPR_SHADOW | PRIMARY_NMI_WINDOW), cr8 | PRIMARY_NMI_WINDOW);
+	assert_int_equal(FAKE(SECONDARY_CONTROLS) & (SECONDARY_APIC_ACCESSES | BIT(31)), BIT(31));
+	vmcs12_write64(&vmcs12, VIRTUAL_APIC_ADDRESS, L1_APIC);
+	nested_write_apic(vcpu);
+	assert_int_equal(FAKE(PRIMARY_CONTROLS) & (cr8 | PRIMARY_TPR_SHADOW), PRIMARY_TPR_SHADOW);
+}
+
+/* L0 has its own gap and window, and L1's while L1 asks for exits of loops. */
+static void pause_loops(void **state)
+{
+	vmx_caps.secondary = SECONDARY_PAUSE_LOOP;
+	vmcs12_write32(&vmcs12, PLE_GAP, 7);
+	vmcs12_write32(&vmcs12, PLE_WINDOW, 8);
+	fill();
+	assert_int_equal(FAKE(PLE_GAP), PAUSE_LOOP_GAP);
+	assert_int_equal(FAKE(PLE_WINDOW), PAUSE_LOOP_WINDOW);
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, PRIMARY_SECONDARY);
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, SECONDARY_PAUSE_LOOP);
+	nested.l2.other.secondary &= ~(u32)SECONDARY_PAUSE_LOOP;
+	fill();
+	assert_int_equal(FAKE(PLE_GAP), 7);
+	assert_int_equal(FAKE(PLE_WINDOW), 8);
+	assert_true(FAKE(SECONDARY_CONTROLS) & SECONDARY_PAUSE_LOOP);
 }
 
 /* Processors whose VMCS has no EFER: the list is one for both, and the field must not be written. */
@@ -352,6 +435,9 @@ int main(void)
 		cmocka_unit_test_setup(controls_are_taken_bit_by_bit, setup),
 		cmocka_unit_test_setup(nothing_is_asked_for, setup),
 		cmocka_unit_test_setup(cr8_never_reaches_the_processor, setup),
+		cmocka_unit_test_setup(apic_access_page, setup),
+		cmocka_unit_test_setup(lost_pages_are_let_go, setup),
+		cmocka_unit_test_setup(pause_loops, setup),
 		cmocka_unit_test_setup(efer_lists_follow_the_level, setup),
 		cmocka_unit_test_setup(msr_bitmaps_are_merged, setup),
 		cmocka_unit_test_setup(control_registers_have_three_owners, setup),

@@ -158,21 +158,19 @@ static void report(struct vcpu *vcpu, u32 code, u64 qualification, const struct 
 			violation->name, violation->text, violation->values, violation->section);
 }
 
-static void vmfail(struct vcpu *vcpu, struct nested_check *check, enum vmx_error error, const struct violation *violation)
+/* `code`: as report()'s. */
+static __noinline void fail(struct vcpu *vcpu, struct nested_check *check, u32 code, u64 qualification,
+			    const struct violation *violation)
 {
-	report(vcpu, error, 0, violation);
-	check->outcome = NESTED_ENTRY_VMFAIL;
-	check->error = error;
-	check->rule = violation->name;
-}
-
-static void fail_entry(struct vcpu *vcpu, struct nested_check *check, u64 qualification,
-		       const struct violation *violation)
-{
-	report(vcpu, FAILED_BY_GUEST_STATE, qualification, violation);
-	check->outcome = NESTED_ENTRY_FAILED;
-	check->reason = FAILED_BY_GUEST_STATE;
-	check->qualification = qualification;
+	report(vcpu, code, qualification, violation);
+	if (code & NESTED_FAILED_ENTRY) {
+		check->outcome = NESTED_ENTRY_FAILED;
+		check->reason = code;
+		check->qualification = qualification;
+	} else {
+		check->outcome = NESTED_ENTRY_VMFAIL;
+		check->error = (enum vmx_error)code;
+	}
 	check->rule = violation->name;
 }
 
@@ -199,11 +197,11 @@ static void check_rules(struct vcpu *vcpu, bool guest_alone, struct nested_check
 	struct violation first = { .name = NULL };
 
 	if (!guest_alone && vmx_check_part(s, VMX_RULES_CONTROLS, keep_first, &first))
-		vmfail(vcpu, check, VMX_ERROR_CONTROLS, &first);
+		fail(vcpu, check, VMX_ERROR_CONTROLS, 0, &first);
 	else if (!guest_alone && vmx_check_part(s, VMX_RULES_HOST, keep_first, &first))
-		vmfail(vcpu, check, VMX_ERROR_HOST_STATE, &first);
+		fail(vcpu, check, VMX_ERROR_HOST_STATE, 0, &first);
 	else if (vmx_check_part(s, VMX_RULES_GUEST, keep_first, &first))
-		fail_entry(vcpu, check, qualification(first.name), &first);
+		fail(vcpu, check, FAILED_BY_GUEST_STATE, qualification(first.name), &first);
 }
 
 /*
@@ -235,7 +233,20 @@ static void check_pdptes(struct vcpu *vcpu, struct nested_check *check)
 	if (uses_ept(s))
 		memcpy(check->pdptes, &s->pdpte0, sizeof(check->pdptes));
 	else if (!load_pdptes(vcpu, s, check))
-		fail_entry(vcpu, check, 2, &violation);
+		fail(vcpu, check, FAILED_BY_GUEST_STATE, 2, &violation);
+}
+
+/* L0's own rule: a processor takes any address of that width. */
+static void check_apic_access(struct vcpu *vcpu, struct nested_check *check)
+{
+	gpa_t page = nested_apic_access(to_nested(vcpu)->vmcs12);
+	const struct violation violation = {
+		.name = "control.apic-access.ram", .section = "VM-Execution Control Fields",
+		.text = "the APIC-access page must be RAM of the guest: Lamina watches no other",
+	};
+
+	if (page != NO_APIC_ACCESS && !(page & ~PAGE_MASK) && !guest_ptr(vcpu->vm, page, PAGE_SIZE))
+		fail(vcpu, check, VMX_ERROR_CONTROLS, 0, &violation);
 }
 
 /* The processor itself would allow what it has and L1 is not offered: only the rules are between that and L1. */
@@ -252,6 +263,9 @@ void nested_vmx_check(struct vcpu *vcpu, struct nested_check *check)
 
 	read_others(vcpu, &digests);
 	*check = (struct nested_check){ .outcome = NESTED_ENTRY_OK };
+	check_apic_access(vcpu, check);
+	if (check->outcome != NESTED_ENTRY_OK)
+		return;
 	/* A state that passed once passes again: L2 goes back and forth between few of them. */
 	known = is_known(checks->passed, digests.all) && !(checks->l1.rflags & RFLAGS_VM) && !has_hidden_features(&checks->l1);
 	if (!known)

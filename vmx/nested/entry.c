@@ -22,16 +22,18 @@ static struct nested_origin origin(struct vcpu *vcpu, const struct nested_check 
 
 /*
  * SDM, "Activity State": an event that is injected ends HLT. So do the windows that L1 has asked for, as soon as they
- * are open: then L2 is entered, and exits immediately.
+ * are open, and a TPR below its threshold: then L2 is entered, and exits immediately.
  */
-static bool begins_halted(const struct vmcs12 *v)
+static bool begins_halted(struct vcpu *vcpu)
 {
+	const struct vmcs12 *v = to_nested(vcpu)->vmcs12;
 	u32 primary = vmcs12_read32(v, PRIMARY_CONTROLS);
 	bool window = (primary & PRIMARY_NMI_WINDOW) ||
 		      ((primary & PRIMARY_INTERRUPT_WINDOW) && (vmcs12_readn(v, GUEST_RFLAGS) & RFLAGS_IF));
+	bool below = (primary & PRIMARY_TPR_SHADOW) && to_nested(vcpu)->checks->l1.virtual_tpr >> 4 < vmcs12_read32(v, TPR_THRESHOLD);
 
 	return vmcs12_read32(v, GUEST_ACTIVITY) == ACTIVITY_HLT &&
-	       !(vmcs12_read32(v, ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) && !window;
+	       !(vmcs12_read32(v, ENTRY_INTERRUPTION_INFO) & INTERRUPTION_VALID) && !window && !below;
 }
 
 /* From here on the entry cannot be taken back. */
@@ -40,7 +42,7 @@ static void go_on_as_l2(struct vcpu *vcpu)
 	struct nested_l2 *l2 = &to_nested(vcpu)->l2;
 
 	nested_start_timer(vcpu);
-	if (begins_halted(to_nested(vcpu)->vmcs12)) {
+	if (begins_halted(vcpu)) {
 		to_nested(vcpu)->vmcs12->launched = true;
 		nested_halt(vcpu);
 	} else {

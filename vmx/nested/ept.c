@@ -81,12 +81,15 @@ void nested_ept_flush(struct vcpu *vcpu)
 void nested_vmx_forget(struct vcpu *vcpu)
 {
 	shadow_drop_all(to_nested(vcpu)->shadow);
-	to_nested(vcpu)->flush_l2 = true;
+	to_nested(vcpu)->flush_l2 = to_nested(vcpu)->l2.apic_changed = true;
 }
 
 /* --- EPT violations --- */
 
-/* L1's tables forbid the access. `access`: what the qualification says of it besides rights. */
+/*
+ * L1's tables forbid the access. `access`: what the qualification says of it besides rights. Or it is to the APIC-access page:
+ * all of the qualification.
+ */
 static void exit_to_l1(struct vcpu *vcpu, const struct nested_walk *walk, gpa_t l2_gpa, gva_t linear, u64 access)
 {
 	struct nested_exit exit = {
@@ -98,7 +101,10 @@ static void exit_to_l1(struct vcpu *vcpu, const struct nested_walk *walk, gpa_t 
 		.instruction_length = vmcs_read32(EXIT_INSTRUCTION_LENGTH),	/* of the INT n that was delivered */
 	};
 
-	if (walk->cause != NESTED_MALFORMED) {
+	if (walk->cause == NESTED_ALLOWED) {
+		exit.reason.full = EXIT_REASON_APIC_ACCESS;
+		exit.qualification = access;
+	} else if (walk->cause != NESTED_MALFORMED) {
 		exit.reason.full = EXIT_REASON_EPT_VIOLATION;
 		exit.qualification = (walk->access & NESTED_RIGHTS) |
 				     (u64)walk->rights << EPT_VIOLATION_RIGHTS_SHIFT | access;
@@ -156,17 +162,19 @@ int nested_vmx_gpa(struct vcpu *vcpu, gpa_t l2, gva_t gva, u32 access, bool tabl
 	struct nested_l2 *refused = &to_nested(vcpu)->l2;
 	struct nested_tables tables;
 	u32 kind = access & PF_FETCH ? NESTED_EXECUTE : access & PF_WRITE ? NESTED_WRITE : NESTED_READ;
+	bool ept = nested_ept_is_on(vcpu);
 
-	if (!nested_ept_is_on(vcpu)) {
-		*gpa = l2;
-		return 0;
+	refused->walk = (struct nested_walk){ .cause = NESTED_ALLOWED, .gpa = l2 };
+	if (ept) {
+		describe(vcpu, &tables);
+		nested_walk(vcpu->vm, &tables, l2, table ? NESTED_READ | NESTED_TABLE : kind, &refused->walk);
 	}
-	describe(vcpu, &tables);
-	nested_walk(vcpu->vm, &tables, l2, table ? NESTED_READ | NESTED_TABLE : kind, &refused->walk);
-	if (refused->walk.cause == NESTED_ALLOWED) {
+	if (refused->walk.cause == NESTED_ALLOWED &&
+	    ((refused->walk.gpa & PAGE_MASK) != nested_apic_access(to_nested(vcpu)->vmcs12) || (table && !ept))) {
 		*gpa = refused->walk.gpa;
 		return 0;
 	}
+	refused->access = (u8)kind;
 	refused->physical = l2;
 	refused->linear = gva;
 	refused->of_table = table;
@@ -174,14 +182,21 @@ int nested_vmx_gpa(struct vcpu *vcpu, gpa_t l2, gva_t gva, u32 access, bool tabl
 	return -EFAULT;
 }
 
+/* SDM, "Exit Qualification for APIC-Access VM Exits from Linear Accesses and Guest-Physical Accesses" */
+static u64 apic_access(const struct nested_l2 *refused)
+{
+	return refused->of_table ? 15 << 12 : (refused->walk.gpa & ~PAGE_MASK) | (u64)(refused->access >> 1) << 12;
+}
+
 void nested_vmx_fault(struct vcpu *vcpu)
 {
 	struct nested_l2 *refused = &to_nested(vcpu)->l2;
 	/* MOV to CR, which loads PDPTEs, is the one instruction without a linear address. */
 	bool pdptes = ((union vmx_exit_reason){ .full = (u32)vcpu->exit_reason }).basic == EXIT_REASON_CR_ACCESS;
+	u64 access = pdptes ? 0 : EPT_VIOLATION_LINEAR_VALID | (refused->of_table ? 0 : EPT_VIOLATION_TRANSLATED);
 
 	/* Other CPUs kept changing L1's tables: L2 repeats the instruction. */
 	if (refused->walk.cause != NESTED_CHANGING)
 		exit_to_l1(vcpu, &refused->walk, refused->physical, refused->linear,
-			   pdptes ? 0 : EPT_VIOLATION_LINEAR_VALID | (refused->of_table ? 0 : EPT_VIOLATION_TRANSLATED));
+			   refused->walk.cause == NESTED_ALLOWED ? apic_access(refused) : access);
 }

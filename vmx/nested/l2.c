@@ -25,6 +25,9 @@ static void flush(struct vcpu *vcpu)
 {
 	struct nested_vmx *nested = to_nested(vcpu);
 
+	if (unlikely(nested->l2.apic_changed))
+		nested_write_apic(vcpu);
+	nested->l2.apic_changed = false;
 	if (nested->flush_l2)
 		vmx_flush_tlb(vcpu);
 	nested->flush_l2 = false;
@@ -365,7 +368,7 @@ static void l2_pause_exits(struct vcpu *vcpu, bool on)
 	struct nested_l2 *l2 = &to_nested(vcpu)->l2;
 	u32 loops = vmx_has_pause_loop_exits() ? SECONDARY_PAUSE_LOOP : 0;
 
-	vmx_pause_exits(vcpu, on);
+	vmx_pause_exits(vcpu, on || (nested_secondary(vmcs12_of(vcpu)) & SECONDARY_PAUSE_LOOP));
 	l2->other.secondary = (l2->other.secondary & ~loops) | (on ? loops : 0);
 	l2->pause_changed = true;
 }

@@ -29,13 +29,16 @@ struct nested_l2 {
 	bool halted;		/* L2's activity state is HLT */
 	bool executed;		/* since its last exit, by L0: an instruction, or an iteration of a string instruction */
 	bool timer_expired;	/* L1's preemption timer, which is to cause an exit */
+	bool apic_changed;	/* the VM's EPT has: where the virtual-APIC and the APIC-access page are is to be looked up again */
 	bool tsc_changed;	/* vcpu->tsc_offset has changed since vmcs01 was current; */
 	bool pause_changed;	/* so has whether PAUSE loops exit */
+	hpa_t apic_access;	/* of vmcs02: the APIC-access page; 0: none */
 	u16 vpid;		/* VPID of vmcs12 at the last entry; 0: none */
 	struct vtimer timer;	/* L1's preemption timer, armed while it runs */
-	/* The access by L0 for L2 that L1's EPT has refused: from vcpu_ops.nested_gpa to vcpu_ops.nested_fault. */
+	/* The access by L0 for L2 that L1's EPT has refused, or that is to L1's APIC-access page (walk.cause NESTED_ALLOWED): from vcpu_ops.nested_gpa to vcpu_ops.nested_fault. */
 	struct nested_walk walk;
 	gpa_t physical;
 	gva_t linear;
 	bool of_table, refused;
+	u8 access;		/* NESTED_READ, or one of its like */
 };

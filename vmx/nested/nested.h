@@ -213,6 +213,8 @@ struct nested_origin {
  * switches on, and its branch trace store would write to the host's memory.
  */
 void nested_fill_vmcs02(struct vcpu *vcpu, const struct nested_origin *from);
+/* The virtual-APIC page and the APIC-access page, with their controls: at an entry, and after nested_vmx_forget(). */
+void nested_write_apic(struct vcpu *vcpu);
 /* Guest state that vmcs02 and vmcs12 have alike, from vmcs02 to vmcs12: after an exit of L2. */
 void nested_save_guest(struct vcpu *vcpu);
 
@@ -220,6 +222,13 @@ void nested_save_guest(struct vcpu *vcpu);
 static inline u32 nested_secondary(const struct vmcs12 *v)
 {
 	return vmcs12_read32(v, PRIMARY_CONTROLS) & PRIMARY_SECONDARY ? vmcs12_read32(v, SECONDARY_CONTROLS) : 0;
+}
+
+/* The APIC-access page, in L1's memory. */
+#define NO_APIC_ACCESS ~0ull
+static inline gpa_t nested_apic_access(const struct vmcs12 *v)
+{
+	return nested_secondary(v) & SECONDARY_APIC_ACCESSES ? vmcs12_read64(v, APIC_ACCESS_ADDRESS) : NO_APIC_ACCESS;
 }
 
 /* owner.c: does L1 get this exit of L2? Else L0 has caused it for itself, or L1 has left it to the processor. */

@@ -80,6 +80,8 @@ void nested_use_vmcs01(struct vcpu *vcpu)
 	struct nested_l2 *l2 = &to_nested(vcpu)->l2;
 
 	close_windows(vcpu);
+	if (l2->apic_access && !nested_ept_is_on(vcpu))
+		ept_flush(vcpu->vm);		/* as set_apic_access() */
 	switch_vmcs(to_vmx(vcpu));
 	nested_switch_to_l1(vcpu);
 	if (l2->tsc_changed)
@@ -99,21 +101,20 @@ void nested_use_vmcs01(struct vcpu *vcpu)
 			   PRIMARY_RDTSC | PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE | PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | \
 			   PRIMARY_NMI_WINDOW | PRIMARY_MOV_DR | PRIMARY_MONITOR_TRAP | PRIMARY_MONITOR | PRIMARY_PAUSE)
 #define SECONDARY_FROM_L1 (SECONDARY_DESCRIPTOR_TABLES | SECONDARY_RDTSCP | SECONDARY_WBINVD | \
-			   SECONDARY_UNRESTRICTED_GUEST | SECONDARY_INVPCID)
+			   SECONDARY_UNRESTRICTED_GUEST | SECONDARY_INVPCID | SECONDARY_PAUSE_LOOP)
 /* What L0 needs to run L1, and L2 has only if L1 asks for it. */
 #define SECONDARY_OF_L1	  (SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_XSAVES | SECONDARY_UNRESTRICTED_GUEST | \
 			   SECONDARY_SHADOWING)
 
 /*
- * L1's virtual-APIC page, as a host-physical address; 0: L1 uses no TPR shadow. Not in RAM: the same. The processor writes
- * there whatever EPT says: a ROM, which other VMs have as well, must not be it.
+ * A page of L1's RAM, as a host-physical address; 0: it is not RAM. The processor writes there whatever EPT says: a ROM,
+ * which other VMs have as well, must not be it.
  */
-static hpa_t virtual_apic(const struct vcpu *vcpu, const struct vmcs12 *v)
+static __noinline hpa_t page_of_l1(const struct vcpu *vcpu, gpa_t gpa)
 {
-	gpa_t gpa = vmcs12_read64(v, VIRTUAL_APIC_ADDRESS);
 	hpa_t page;
 
-	if (!(vmcs12_read32(v, PRIMARY_CONTROLS) & PRIMARY_TPR_SHADOW) || !guest_ptr(vcpu->vm, gpa, PAGE_SIZE))
+	if (!guest_ptr(vcpu->vm, gpa, PAGE_SIZE))
 		return 0;
 	while (tdp_translate(vcpu->vm, gpa, &page)) {
 		if (!tdp_change_explains(vcpu->vm, gpa, true))
@@ -123,26 +124,67 @@ static hpa_t virtual_apic(const struct vcpu *vcpu, const struct vmcs12 *v)
 	return page;
 }
 
-/* Without a TPR shadow L2 must not reach the processor's own TPR: L0's CR8 exits see to that. */
-static void write_execution_controls(struct vcpu *vcpu, const struct vmcs12 *v)
+/*
+ * What is cached of a page does not say whether it was the APIC-access page. Without EPT of its own L2 has L1's tables, to which
+ * the page is RAM. SDM, "Linear Accesses to the APIC-Access Page".
+ */
+static void set_apic_access(struct vcpu *vcpu, hpa_t page)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	const u32 asked = vmcs12_read32(v, PRIMARY_CONTROLS) & PRIMARY_FROM_L1;
-	u32 primary = vmx_caps.primary, secondary = vmx->nested->l2.other.secondary & ~(u32)SECONDARY_OF_L1;
-	hpa_t apic = virtual_apic(vcpu, v);
+	struct nested_vmx *nested = to_nested(vcpu);
 
+	if (page != nested->l2.apic_access || (page && !nested_ept_is_on(vcpu))) {
+		ept_flush(vcpu->vm);
+		shadow_flush_all(nested->shadow);
+		nested->flush_l2 = true;
+	}
+	nested->l2.apic_access = page;
+	if (page)
+		vmcs_write64(APIC_ACCESS_ADDRESS, page);
+}
+
+/* Without a TPR shadow L2 must not reach the processor's own TPR: L0's CR8 exits see to that. */
+void nested_write_apic(struct vcpu *vcpu)
+{
+	const u32 cr8 = PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE;
+	const struct vmcs12 *v = to_nested(vcpu)->vmcs12;
+	struct vmcs *vmcs = &to_vmx(vcpu)->vmcs;
+	u32 asked = vmcs12_read32(v, PRIMARY_CONTROLS);
+	hpa_t apic = asked & PRIMARY_TPR_SHADOW ? page_of_l1(vcpu, vmcs12_read64(v, VIRTUAL_APIC_ADDRESS)) : 0;
+	gpa_t access = nested_apic_access(v);
+
+	vmcs->primary = (vmcs->primary & ~(u32)PRIMARY_TPR_SHADOW) | cr8;
 	if (apic) {
-		primary &= ~(u32)(PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE);
-		primary |= PRIMARY_TPR_SHADOW;
+		vmcs->primary = (vmcs->primary & ~cr8) | PRIMARY_TPR_SHADOW | (asked & cr8);
 		vmcs_write64(VIRTUAL_APIC_ADDRESS, apic);
 		vmcs_write32(TPR_THRESHOLD, vmcs12_read32(v, TPR_THRESHOLD));
 	}
-	primary |= asked;
-	secondary |= nested_secondary(v) & SECONDARY_FROM_L1;
-	vmx->vmcs.primary = primary;
-	vmx->vmcs.secondary = secondary;
-	vmcs_write32(PRIMARY_CONTROLS, primary);
-	vmcs_write32(SECONDARY_CONTROLS, secondary);
+	set_apic_access(vcpu, access == NO_APIC_ACCESS ? 0 : page_of_l1(vcpu, access));
+	vmcs->secondary &= ~(u32)SECONDARY_APIC_ACCESSES;
+	if (to_nested(vcpu)->l2.apic_access)
+		vmcs->secondary |= SECONDARY_APIC_ACCESSES;
+	vmcs_write32(PRIMARY_CONTROLS, vmcs->primary);
+	vmcs_write32(SECONDARY_CONTROLS, vmcs->secondary);
+}
+
+/* L0's loops of PAUSE exit where L1 asks for none; L1's, if it does. */
+static void write_pause_loops(const struct vmcs12 *v)
+{
+	bool asked = nested_secondary(v) & SECONDARY_PAUSE_LOOP;
+
+	vmcs_write32(PLE_GAP, asked ? vmcs12_read32(v, PLE_GAP) : PAUSE_LOOP_GAP);
+	vmcs_write32(PLE_WINDOW, asked ? vmcs12_read32(v, PLE_WINDOW) : PAUSE_LOOP_WINDOW);
+}
+
+static void write_execution_controls(struct vcpu *vcpu, const struct vmcs12 *v)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	vmx->vmcs.primary = vmx_caps.primary | (vmcs12_read32(v, PRIMARY_CONTROLS) & PRIMARY_FROM_L1);
+	vmx->vmcs.secondary = (vmx->nested->l2.other.secondary & ~(u32)SECONDARY_OF_L1) |
+			      (nested_secondary(v) & SECONDARY_FROM_L1);
+	nested_write_apic(vcpu);
+	if (vmx_has_pause_loop_exits())
+		write_pause_loops(v);
 	vmcs_write32(EXCEPTION_BITMAP, EXCEPTIONS_THAT_EXIT | vmcs12_read32(v, EXCEPTION_BITMAP));
 	vmcs_write32(PAGE_FAULT_MASK, vmcs12_read32(v, PAGE_FAULT_MASK));
 	vmcs_write32(PAGE_FAULT_MATCH, vmcs12_read32(v, PAGE_FAULT_MATCH));

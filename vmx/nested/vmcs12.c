@@ -19,7 +19,7 @@ static const u64 offered[VMCS_CLASSES] = {
 	[VMCS_CLASS(0x2800)] = FIELDS(0x2800, 0x2806) |		/* link pointer, DEBUGCTL, PAT, EFER */
 			       FIELDS(0x280a, 0x2810),		/* PDPTEs */
 	[VMCS_CLASS(0x2c00)] = FIELDS(0x2c00, 0x2c02),		/* PAT, EFER */
-	[VMCS_CLASS(0x4000)] = FIELDS(0x4000, 0x401e),		/* controls, up to the secondary ones */
+	[VMCS_CLASS(0x4000)] = FIELDS(0x4000, 0x4022),		/* controls, up to those of PAUSE loops */
 	[VMCS_CLASS(0x4400)] = FIELDS(0x4400, 0x440e),		/* instruction error, exit reason, ... */
 	[VMCS_CLASS(0x4800)] = FIELDS(0x4800, 0x482a) |		/* limits, access rights, states, SMBASE, SYSENTER_CS */
 			       FIELDS(0x482e, 0x482e),		/* preemption timer */

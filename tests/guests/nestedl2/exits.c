@@ -77,6 +77,34 @@ static void always(void)
 	}
 }
 
+/* --- PAUSE loops --- */
+
+NAKED l2_pauses(void) { asm volatile("1: pause; dec %ecx; jnz 1b; vmcall"); }
+
+static void pause_loops(void)
+{
+	if (!offers(0x48b, PAUSE_LOOPS)) {
+		skip("PAUSE-loop exiting", "this processor has none");
+		return;
+	}
+	fresh(l2_pauses);
+	set(PRIMARY, USE_SECONDARY);
+	vmwrite(SECONDARY, PAUSE_LOOPS);
+	vmwrite(PAUSE_GAP, 200);
+	vmwrite(PAUSE_WINDOW, 2000);
+	l2[RCX] = 1000000;
+	exits(EXIT_PAUSE, "a loop of PAUSE exits");
+	check_eq(vmread(GUEST_RIP), (ulong)l2_pauses, "... at a PAUSE");
+	check_range((u32)l2[RCX], 990000, 999999, "... after the window");
+	fresh(l2_pauses);
+	set(PRIMARY, USE_SECONDARY);
+	vmwrite(SECONDARY, PAUSE_LOOPS);
+	vmwrite(PAUSE_GAP, 200);
+	vmwrite(PAUSE_WINDOW, ~0u);
+	l2[RCX] = 1000;
+	exits(EXIT_VMCALL, "a loop within the window");
+}
+
 /* --- ports --- */
 
 NAKED l2_in_byte(void) { asm volatile("in %dx, %al; vmcall"); }
@@ -295,6 +323,7 @@ void exits_by_controls(void)
 {
 	by_control();
 	always();
+	pause_loops();
 	ports();
 	msrs();
 	msr_values();

@@ -249,6 +249,113 @@ static void tpr(void)
 	asm volatile("mov %0, %%cr8" : : "r"(0ul));
 }
 
+/* --- the APIC-access page --- */
+
+/*
+ * SDM, "Exit Qualification for APIC-Access VM Exits from Linear Accesses and Guest-Physical Accesses". Bochs does not
+ * exit for fetches.
+ */
+#define ACCESS_READ	0
+#define ACCESS_WRITE	(1 << 12)
+#define ACCESS_DELIVERY (3 << 12)
+
+NAKED l2_read_apic(void) { asm volatile("mov 0x20(%rbx), %eax; vmcall"); }
+NAKED l2_write_apic(void) { asm volatile("mov %eax, 0xb0(%rbx); vmcall"); }
+NAKED l2_ud(void) { asm volatile("ud2"); }
+NAKED l2_tpr(void) { asm volatile("movl $0x60, 0x80(%rbx); mov 0x80(%rbx), %eax; mov %cr8, %rsi; movl $0x20, 0x80(%rbx); nop; vmcall"); }
+/* From a device, whose accesses a hypervisor below this one carries out by itself. */
+NAKED l2_from_device(void) { asm volatile("movsl; vmcall"); }
+
+static void fresh_with_apic_page(void (*code)(void), bool ept)
+{
+	if (ept)
+		fresh_with_ept(code);
+	else
+		fresh(code);
+	set(PRIMARY, USE_SECONDARY | TPR_SHADOW);
+	set(SECONDARY, APIC_ACCESSES);
+	vmwrite(VIRTUAL_APIC, (ulong)virtual_apic);
+	vmwrite(APIC_ACCESS, (ulong)data);
+	for (u32 i = 0; i < sizeof(virtual_apic); i++)
+		virtual_apic[i] = 0;
+	l2[RBX] = ept ? LINEAR : (ulong)data;
+}
+
+static void apic_exit(void (*code)(void), bool ept, u64 qualification, const char *name)
+{
+	fresh_with_apic_page(code, ept);
+	exits(EXIT_APIC_ACCESS, name);
+	check_eq(vmread(QUALIFICATION), qualification, "... its qualification");
+}
+
+static void apic_accesses(bool ept)
+{
+	ulong address = ept ? LINEAR : (ulong)data;
+
+	print(ept ? "APIC-access page, by EPT\n" : "APIC-access page, without EPT\n");
+	apic_exit(l2_read_apic, ept, ACCESS_READ | 0x20, "a read of the APIC-access page");
+	check_eq(vmread(GUEST_RIP), (ulong)l2_read_apic, "... at its RIP");
+	apic_exit(l2_write_apic, ept, ACCESS_WRITE | 0xb0, "a write to it");
+	fresh_with_apic_page(l2_ud, ept);
+	vmwrite(GUEST_RSP, address + 0x208);
+	exits(EXIT_APIC_ACCESS, "#UD is delivered with its stack there");
+	check_eq(vmread(QUALIFICATION) & 0xf000, ACCESS_DELIVERY, "... its qualification");
+	check_eq(vmread(IDT_INFO), VALID | 3 << 8 | UD, "... and what was delivered");
+	fresh_with_apic_page(l2_tpr, ept);
+	vmwrite(THRESHOLD, 3);
+	virtual_apic[0x80] = 0x40;
+	exits(EXIT_THRESHOLD, "a write to TPR there, below the threshold");
+	check_eq(vmread(GUEST_RIP), AT(l2_tpr, 30), "... behind it");
+	check_eq((u32)l2[RAX], 0x60, "... another one was read");
+	check_eq(l2[RSI], 6, "... by CR8, too");
+	check_eq(virtual_apic[0x80], 0x20, "... it is in the virtual-APIC page");
+	fresh_with_apic_page(l2_read_apic, ept);
+	vmwrite(THRESHOLD, 3);
+	exits(EXIT_THRESHOLD, "a TPR that is below the threshold at the entry");
+	check_eq(vmread(GUEST_RIP), (ulong)l2_read_apic, "... exits before L2's first instruction");
+	if (rdmsr(0x485) & BIT(6)) {
+		fresh_with_apic_page(l2_read_apic, ept);
+		vmwrite(THRESHOLD, 3);
+		vmwrite(ACTIVITY, 1);
+		exits(EXIT_THRESHOLD, "... and ends HLT");
+	}
+	fresh_with_apic_page(l2_from_device, ept);
+	l2[RSI] = LAPIC + 0x30;
+	l2[RDI] = address + 0x300;
+	exits(EXIT_APIC_ACCESS, "a string instruction from a device to it");
+	check_eq(vmread(QUALIFICATION), ACCESS_WRITE | 0x300, "... its qualification");
+	fresh_with_apic_page(l2_from_device, ept);
+	l2[RSI] = address + 0x30;
+	l2[RDI] = LAPIC + 0x300;
+	exits(EXIT_APIC_ACCESS, "... and from it to a device");
+	check_eq(vmread(QUALIFICATION), ACCESS_READ | 0x30, "... its qualification");
+	fresh_with_apic_page(l2_read_apic, ept);
+	vmwrite(APIC_ACCESS, (ulong)other);
+	data[4] = 0x77;
+	exits(EXIT_VMCALL, "the page while another one is the APIC-access page");
+	check_eq((u32)l2[RAX], 0x77, "... is memory");
+	fresh_with_apic_page(l2_read_apic, ept);
+	exits(EXIT_APIC_ACCESS, "... until it is again");
+	clear(SECONDARY, APIC_ACCESSES);
+	exits(EXIT_VMCALL, "... and until the control is off");
+}
+
+static void apic_page(void)
+{
+	if (!offers(0x48b, APIC_ACCESSES) || !offers(0x48e, TPR_SHADOW)) {
+		skip("APIC-access page", "this processor has none");
+		return;
+	}
+	apic_accesses(true);
+	apic_accesses(false);
+	fresh_with_apic_page(l2_read_apic, false);
+	vmwrite(APIC_ACCESS, (ulong)data + 8);
+	check_eq(enter(), VMFAIL | 7, "an APIC-access address within a page");
+	fresh_with_apic_page(l2_read_apic, false);
+	vmwrite(APIC_ACCESS, BIT(60));
+	check_eq(enter(), VMFAIL | 7, "an APIC-access address beyond the processor's width");
+}
+
 void memory(void)
 {
 	if (!offers(0x48b, USE_EPT)) {
@@ -262,4 +369,5 @@ void memory(void)
 	vpids();
 	real_mode();
 	tpr();
+	apic_page();
 }
