@@ -15,3 +15,4 @@ void failing_entries(void);	/* failures.c */
 void memory(void);		/* memory.c */
 void mutate(u32 count, u32 seed);	/* mutate.c */
 void inits(u32 count);		/* inits.c */
+void race(u32 inits);		/* race.c */

@@ -39,6 +39,10 @@ int main(void)
 		inits(count);
 		return 0;
 	}
+	if (cmdline_number("race", &count)) {
+		race(count);
+		return 0;
+	}
 	if (!vmx_start())
 		return 0;
 	if (cmdline_number("mutations", &mutations)) {

@@ -9,7 +9,7 @@ u8 io_bitmaps[2][4096] __attribute__((aligned(4096)));
 u8 msr_bitmap[4096] __attribute__((aligned(4096)));
 u8 l2_stack[4096] __attribute__((aligned(16)));
 static u8 vmxon_region[4096] __attribute__((aligned(4096)));
-static u8 vmcs[4096] __attribute__((aligned(4096)));
+u8 vmcs_region[4096] __attribute__((aligned(4096)));
 static bool launched, enlightened;
 
 u64 l2_enter(u64 registers[16], bool resume, u64 *host_rsp);
@@ -74,7 +74,7 @@ static void controls(void)
 		io_bitmaps[0][i] = io_bitmaps[1][i] = msr_bitmap[i] = 0;
 }
 
-static void host(void)
+void write_host(void)
 {
 	static const u8 selectors[] = { DATA, CODE64, DATA, DATA, DATA, DATA, TSS };
 
@@ -92,12 +92,12 @@ static void host(void)
 
 static void fresh_region(void)
 {
-	u64 region = (ulong)vmcs;
+	u64 region = (ulong)vmcs_region;
 
 	asm volatile("vmclear %0" : : "m"(region) : "cc", "memory");
-	for (u32 i = 0; i < sizeof(vmcs); i++)
-		vmcs[i] = 0;
-	*(u32 *)vmcs = (u32)rdmsr(0x480);
+	for (u32 i = 0; i < sizeof(vmcs_region); i++)
+		vmcs_region[i] = 0;
+	*(u32 *)vmcs_region = (u32)rdmsr(0x480);
 	asm volatile("vmclear %0; vmptrld %0" : : "m"(region) : "cc", "memory");
 	/* The region's contents are the processor's own: every field is written. */
 	for (u32 width = 0; width < 4; width++)
@@ -114,7 +114,7 @@ void fresh(void (*code)(void))
 		fresh_region();
 	launched = false;
 	controls();
-	host();
+	write_host();
 	for (u32 i = 0; i < 6; i++)
 		segment(i, i == 1 ? CODE64 : DATA, 0, ~0u, i == 1 ? 0xa09b : 0xc093);
 	segment(6, 0, 0, 0, 0x10000);

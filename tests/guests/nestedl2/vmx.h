@@ -93,12 +93,13 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 
 /* vmcs.c */
 extern u64 l2[16];		/* its registers */
-extern u8 io_bitmaps[2][4096], msr_bitmap[4096], l2_stack[4096];
+extern u8 io_bitmaps[2][4096], msr_bitmap[4096], l2_stack[4096], vmcs_region[4096];
 bool vmx_start(void);		/* false: this processor has no VMX; SKIP is printed */
 void vmx_stop(void);
 bool offers(u32 msr, u32 control);	/* the TRUE MSRs: 0x48d to 0x490; the secondary controls' 0x48b */
 /* A new VMCS: the guest is to run this code, in 64-bit mode with interrupts off; nothing exits but what always does. */
 void fresh(void (*code)(void));
+void write_host(void);		/* the host's state alone */
 /* Enter it. The exit reason in full; after a VMfail 0xf0000000 and the VM-instruction error. */
 u32 enter(void);
 void step_over(void);
