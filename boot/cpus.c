@@ -36,7 +36,7 @@
 #define STARTUP_DELAY_US 200u
 #define INIT_ARRIVES_US	 1000u		/* even at a CPU that is slow to take it */
 #define ANSWER_US	 1000000u	/* for a CPU to arrive, and for each further step */
-#define STOP_US		 200000u
+#define STOP_US		 1000000u	/* below another hypervisor a CPU may have to wait for its turn */
 #define TSC_ROUNDS	 32
 #define NO_REQUEST	 (~0u)
 

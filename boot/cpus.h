@@ -22,12 +22,12 @@ bool cpus_is_parked(const struct percpu *cpu);
  * Waits for `prepare`. False, with the reason logged: it failed, or the CPU does not answer.
  */
 bool cpus_run(struct percpu *cpu, int (*prepare)(struct percpu *cpu), void (*work)(struct percpu *cpu));
-/* Wait until all have returned from their work; those that do not within 0.2 s are reported. */
+/* Wait until all have returned from their work; those that do not within a second are reported. */
 void cpus_wait_until_parked(void);
 
 /* Does it run Lamina's code, as far as is known? Then it answers NMIs. Any context. */
 bool cpus_is_running(const struct percpu *cpu);
-/* Stop the others for a crash report. Takes no lock, waits at most 0.2 s, and does it once. */
+/* Stop the others for a crash report. Takes no lock, waits a second at most, and does it once. */
 void cpus_stop(void);
 /* Print who did not stop. */
 void cpus_report(void);

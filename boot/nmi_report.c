@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "lib/printf.h"
 
-#define ANSWER_WAIT_US 100000u
+#define ANSWER_WAIT_US 1000000u	/* as long as STOP_US in boot/cpus.c */
 
 #define ACTIONS_AT_NMI "report|panic|ignore"	/* as enum nmi_action */
 
