@@ -179,6 +179,9 @@ class Machine:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=messages, start_new_session=True)
         self.input, self.source = self.process.stdin.fileno(), self.process.stdout.fileno()
+        # Room for what comes while this process has to wait for a CPU: a port that takes nothing for long is given up.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.source, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.own_fds = []
 
     def _start_bochs(self, messages):
@@ -261,18 +264,20 @@ class Machine:
 
         timeout: seconds of the emulator's work, not of real time; see Work."""
         regex, work = re.compile(pattern, re.MULTILINE), self.work()
-        with self.changed:
-            while True:
-                text = self.output[self.position:].decode("latin-1")
-                match = regex.search(text)
-                if match:
-                    self.position += match.end()
-                    return text[:match.end()]
-                if self.ended:
-                    raise MachineError(self.report(f"it ended without saying {pattern!r}"))
-                if work.seconds() >= timeout:
-                    raise MachineError(self.report(f"no {pattern!r} in {work}"))
-                self.changed.wait(work.sample)
+        while True:
+            with self.changed:
+                text, ended = self.output[self.position:].decode("latin-1"), self.ended
+            match = regex.search(text)          # not while the port's reader waits for it
+            if match:
+                self.position += match.end()
+                return text[:match.end()]
+            if ended:
+                raise MachineError(self.report(f"it ended without saying {pattern!r}"))
+            if work.seconds() >= timeout:
+                raise MachineError(self.report(f"no {pattern!r} in {work}"))
+            with self.changed:
+                if not self.ended and len(self.output) == self.position + len(text):
+                    self.changed.wait(work.sample)
 
     def wait(self, timeout):
         """Wait until the machine has powered itself off; False if it has not within `timeout` seconds of

@@ -16,7 +16,7 @@ import threading
 
 CONFIG = pathlib.Path(__file__).resolve().parent.parent / "docs/lab/dnsmasq.conf"
 SERVER, SERVER6 = "192.168.77.1/24", "fd00:77::1/64"
-LIMIT = 20      # seconds for the server to come up, or to go
+LIMIT = 180     # seconds for the server to come up, or to go
 
 # A user who is not root can have such a network, too, if the kernel allows user namespaces.
 ROOT = os.geteuid() == 0

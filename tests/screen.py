@@ -70,11 +70,11 @@ class Display:
         self.stream = None
 
     def connect(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not self.path.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(60)
+        connection.settimeout(300)
         connection.connect(str(self.path))
         self.stream = connection.makefile("rw")
         assert "QMP" in json.loads(self.stream.readline())

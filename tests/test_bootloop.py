@@ -15,9 +15,9 @@ from test_mce import Monitor
 LIMIT = 90
 RESETS = ("-action", "reboot=reset")    # emu.py's -no-reboot ends the machine instead
 OPTIONS = "console=com1,115200 onend=poweroff onfail=poweroff"
-GOOD = image.Module(BUILD / "guests/debugexit.elf", "good", "vm=one mem=16M limit=60")
-IDLE = image.Module(BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")
-BAD = image.Module(BUILD / "guests/devicestack.elf", "bad", "vm=bad mem=16M limit=60")
+GOOD = image.Module(BUILD / "guests/debugexit.elf", "good", "vm=one mem=16M limit=600")
+IDLE = image.Module(BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=600")
+BAD = image.Module(BUILD / "guests/devicestack.elf", "bad", "vm=bad mem=16M limit=600")
 UEFI = ("-bios", "/usr/share/ovmf/OVMF.fd")
 
 MACHINES = {

@@ -7,7 +7,7 @@ import pytest
 
 import matrix
 
-GUEST = (matrix.Module("guests/hltoff.elf", "vm=one mem=16M limit=60"),)
+GUEST = (matrix.Module("guests/hltoff.elf", "vm=one mem=16M limit=600"),)
 
 
 def several(setup, cpus):

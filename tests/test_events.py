@@ -77,9 +77,9 @@ def rows(of):
 
 EACH = rows(lambda machine: [(machine,)])
 DEVIATIONS = rows(lambda machine: [(machine, deviation) for deviation in machine.deviations])
-GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=60"),
-          ("delivery32", "delivery32", "limit=60"), ("deliveryreal", "deliveryreal", "limit=60"),
-          ("machinecheck", "machinecheck", "limit=60"))
+GUESTS = (("debugexit", "forced", ""), ("delivery", "delivery", "limit=600"),
+          ("delivery32", "delivery32", "limit=600"), ("deliveryreal", "deliveryreal", "limit=600"),
+          ("machinecheck", "machinecheck", "limit=600"))
 # The line that reports a test, and the least number of its checks.
 VERDICTS = ((r"selftest forced", 150), (r"guest delivery", 80), (r"guest delivery32", 100),
             (r"guest deliveryreal", 90), (r"guest machinecheck", 49))

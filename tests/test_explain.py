@@ -22,7 +22,7 @@ def explain():
 
     def run(text, *options):
         data = text if isinstance(text, bytes) else text.encode()
-        result = subprocess.run([BUILD / "explain", *options], input=data, timeout=60,
+        result = subprocess.run([BUILD / "explain", *options], input=data, timeout=600,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return result.returncode, result.stdout.decode()
     return run

@@ -90,7 +90,7 @@ def linux(setup, rom, keys, steps, lines=()):
 
 def rom(setup):
     """One of our own, which stays where a processor starts."""
-    return Boot("firmware-rom", setup, (Module("guests/rom.bin", "vm=rom mem=16M limit=30 pci=none"),),
+    return Boot("firmware-rom", setup, (Module("guests/rom.bin", "vm=rom mem=16M limit=300 pci=none"),),
                 lines=(r"^guest rom: 10 passed, 0 failed", r"rom\] vm ended: debug exit, status 0x0$",
                        r"write to 0xffff[0-9a-f]{4}, which is ROM, is dropped", matrix.ENDED_WELL), absent=("^FAIL",))
 

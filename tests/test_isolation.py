@@ -22,7 +22,7 @@ def test_no_cpu_maps_memory_of_another_vm(setup, tmp_path):
         pytest.skip(emulators.missing(setup.emulator))
     LOGS.mkdir(parents=True, exist_ok=True)
     iso = tmp_path / "isolation.iso"
-    modules = [image.Module(BUILD / "guests/smpspin.elf", vm, f"vm={vm} mem=16M limit=60 -- ms=200") for vm in VMS]
+    modules = [image.Module(BUILD / "guests/smpspin.elf", vm, f"vm={vm} mem=16M limit=600 -- ms=200") for vm in VMS]
     image.build(iso, BUILD / "selftest.elf", "console=com1,115200 onend=poweroff onfail=poweroff", modules, True)
     with emu.Machine(iso, setup.emulator, setup.model, 256, ips=setup.ips, cpus=2,
                      log=LOGS / f"isolation-{setup.name}.log") as machine:

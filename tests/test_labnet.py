@@ -10,7 +10,7 @@ import pytest
 
 import labnet
 
-LIMIT = 20
+LIMIT = 180
 
 # Starts a network and a process in it, names both, and waits to be killed.
 VICTIM = """

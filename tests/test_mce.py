@@ -44,8 +44,8 @@ class Monitor:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(LIMIT)
-        end = time.monotonic() + LIMIT
+        self.socket.settimeout(10 * LIMIT)
+        end = time.monotonic() + 10 * LIMIT
         while not path.exists() and time.monotonic() < end:
             time.sleep(0.01)
         self.socket.connect(str(path))
@@ -69,7 +69,7 @@ def build_iso(folder, options=""):
     path = folder / "mce.iso"
     image.build(path, conftest.BUILD / "lamina.elf",
                 f"console=com1,115200 onend=poweroff onfail=poweroff{options}",
-                [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")], True)
+                [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=600 -- tick=0")], True)
     return path
 
 
@@ -84,11 +84,19 @@ def iso_one_cpu(tmp_path_factory):
     return build_iso(tmp_path_factory.mktemp("parked"), " cpus=0")
 
 
+def await_halted(ask):
+    """Until all CPUs halt. A guest that nothing wakes executes no instruction from then on, until a key is typed: an
+    error that QEMU injects into a running guest would be the guest's. ask: gives QEMU's monitor a command."""
+    end = time.monotonic() + 10 * LIMIT
+    while set(re.findall(r"\bHLT=(\d)", said := ask("info registers -a"))) != {"1"}:
+        assert time.monotonic() < end, said
+        time.sleep(0.05)
+
+
 def inject(path, status, mcg_status, bank, cpu="0"):
-    """The guest's few instructions each 50 ms could be hit: their #MC would be the guest's.
-    cpu: its number; "-b 0" sends the error to all, as Intel's processors do."""
+    """cpu: its number; "-b 0" sends the error to all, as Intel's processors do."""
     monitor = Monitor(path)
-    time.sleep(0.12)
+    await_halted(monitor)
     said = monitor(f"mce {cpu} {bank} {status | CODE:#x} {mcg_status | MCIP:#x} 0x1234040 0x86")
     assert "MCE" not in said.replace("mce", ""), said
 

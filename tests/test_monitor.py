@@ -22,7 +22,7 @@ SETUPS = {"qemu": ("qemu", "EPYC"), "bochs-vmx": ("bochs", "corei7_skylake_x"), 
 
 
 def vm(name, guest="keys", keys="", cmdline=""):
-    return image.Module(conftest.BUILD / f"guests/{guest}.elf", name, f"vm={name} mem=16M limit=600 {keys} -- {cmdline}")
+    return image.Module(conftest.BUILD / f"guests/{guest}.elf", name, f"vm={name} mem=16M limit=3000 {keys} -- {cmdline}")
 
 
 def build(tmp_path, modules, options=""):
@@ -95,7 +95,7 @@ class Port:
         self.machine = machine
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
-        self.socket.settimeout(LIMIT)
+        self.socket.settimeout(10 * LIMIT)      # of real time
         self.file = self.socket.makefile("rw", newline="\n")
 
     def ask(self, command):
@@ -342,7 +342,7 @@ def test_three_linux_together(tmp_path, request):
     names = ("web", "db", "mail")
     modules = [module for name in names for module in (
         image.Module(conftest.BUILD / "linux/vmlinuz", "vmlinuz",
-                     f"vm={name} role=kernel mem=128M vcpus=2 limit=600 -- console=ttyS0 quiet"),
+                     f"vm={name} role=kernel mem=128M vcpus=2 limit=3000 -- console=ttyS0 quiet"),
         image.Module(conftest.BUILD / "linux/initramfs", "initrd", f"vm={name} role=initrd"))]
     prompt = r"^~ # "
     with port_of(tmp_path, request, modules, cpus=4, mem=768) as (machine, port):

@@ -9,11 +9,12 @@ import conftest
 import emu
 import image
 import screen
+from test_mce import await_halted
 
 LIMIT = 60
 OPTIONS = "onend=halt onfail=halt"
 STOPPED = r"Lamina: stopped: .*\n"
-IDLE = [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")]
+IDLE = [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=600 -- tick=0")]
 HELLO = [image.Module(conftest.BUILD / "guests/debugexit.elf", "hello", "vm=hello mem=16M")]
 OVMF = ("-bios", "/usr/share/ovmf/OVMF.fd")
 
@@ -78,13 +79,12 @@ def compare(machine, display):
     said = announced(machine.text())
     assert said, machine.report("it does not say what its screen is")
     width, height, _, _, columns, rows, scale = (int(field, 0) for field in said.groups())
-    expected = screen.layout(own_lines(machine), columns, rows)
     shown = display.await_lines(lambda: display.picture().read(scale),
-                                lambda lines: lines == expected, machine.work(), LIMIT)
+                                lambda lines: lines == screen.layout(own_lines(machine), columns, rows), machine.work(), LIMIT)
     picture = display.picture()
     assert (picture.width, picture.height) == (width, height)
     assert columns == width // (8 * scale) and rows == height // (16 * scale)
-    assert shown == expected
+    assert shown == screen.layout(own_lines(machine), columns, rows)
     return said
 
 
@@ -112,9 +112,9 @@ def test_text_mode(build, boot):
     with machine:
         machine.expect(STOPPED, LIMIT)
         assert "] screen: VGA text, 80 by 25 characters\n" in machine.text()
-        expected = screen.layout(own_lines(machine), 80, 25)
-        shown = display.await_lines(display.text_mode, lambda lines: lines == expected, machine.work(), LIMIT)
-        assert shown == expected
+        shown = display.await_lines(display.text_mode, lambda lines: lines == screen.layout(own_lines(machine), 80, 25),
+                                    machine.work(), LIMIT)
+        assert shown == screen.layout(own_lines(machine), 80, 25)
 
 
 def test_no_display(build, boot):
@@ -160,6 +160,7 @@ def test_a_panic_stays_on_the_screen(build, boot):
     machine, display = boot(build(modules=IDLE, mode="1024x768"), "std")
     with machine:
         machine.expect(r"guest idle: now", LIMIT)
+        await_halted(display.monitor)
         display.monitor("mce 0 5 0xbe00000000000134 0x5 0x1234040 0x86")
         machine.expect(STOPPED, LIMIT)
         compare(machine, display)

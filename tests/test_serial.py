@@ -20,7 +20,7 @@ import screen
 
 LIMIT = 60
 OPTIONS = "onend=poweroff onfail=poweroff"
-IDLE = [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=60")]
+IDLE = [image.Module(conftest.BUILD / "guests/idle.elf", "idle", "vm=idle mem=16M limit=600")]
 HELLO = [image.Module(conftest.BUILD / "guests/debugexit.elf", "hello", "vm=hello mem=16M")]
 NO_ISA = ("-serial", "none")
 COM2 = ("-serial", "null", "-serial", "chardev:com1")
@@ -145,7 +145,7 @@ def test_the_monitors_own_port(tmp_path):
         machine.expect(r"monitor: command line at serial port 0x2f8, 115200 baud$", LIMIT)
         machine.expect(r"^guest spin: now", LIMIT)
         with socket.socket(socket.AF_UNIX) as port:
-            port.settimeout(LIMIT)
+            port.settimeout(10 * LIMIT)     # of real time
             port.connect(str(path))
             replies = port.makefile("r", newline="\n")
             port.sendall(b"vms\r\nnothing\n-j vms\rhelp\n")

@@ -16,7 +16,7 @@ SLICE_MS = 10
 
 def vm(name, guest, cmdline="", vcpus=1, cpus="0"):
     return matrix.Module(f"guests/{guest}.elf",
-                         f"vm={name} mem=16M limit=240 vcpus={vcpus} cpus={cpus} -- {cmdline}")
+                         f"vm={name} mem=16M limit=2400 vcpus={vcpus} cpus={cpus} -- {cmdline}")
 
 
 def together(name, setup, *modules, **rest):

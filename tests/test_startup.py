@@ -14,7 +14,7 @@ from conftest import BUILD, ROOT
 
 LIMIT = 90
 OPTIONS = "console=com1,115200 onend=poweroff onfail=poweroff"
-ONE = (image.Module(BUILD / "guests/debugexit.elf", "guest", "vm=one mem=16M limit=60"),)
+ONE = (image.Module(BUILD / "guests/debugexit.elf", "guest", "vm=one mem=16M limit=600"),)
 RAN = r"^guest debugexit: [1-9]\d* passed, 0 failed"
 UEFI = ("-bios", "/usr/share/ovmf/OVMF.fd")
 
@@ -191,7 +191,7 @@ def codes_of(name, tmp_path, **arguments):
     image.build(tmp_path / "iso", BUILD / "lamina.elf", f"{OPTIONS} start=sequence", arguments.pop("modules", ONE),
                 small=True)
     text = boot(name, tmp_path / "iso", extra=("-chardev", f"file,id=post,path={post}", "-device",
-                                               "isa-debugcon,iobase=0x80,chardev=post"), **arguments)
+                                               "isa-debugcon,iobase=0x80,chardev=post", *arguments.pop("extra", ())), **arguments)
     codes = list(post.read_bytes())
     return codes[codes.index(stages()["STAGE_ENTRY"]):], text
 
@@ -210,8 +210,9 @@ def test_stages_are_documented():
 def test_stages_of_a_good_run(tmp_path):
     """Two VMs: the stages in their order, those of a VM twice, and none from a guest's own writes."""
     all_stages = stages()
-    codes, text = codes_of("stages", tmp_path, modules=(
-        *ONE, image.Module(BUILD / "guests/portio.elf", "second", "vm=two mem=16M limit=60")))
+    # This guest compares clocks with each other.
+    codes, text = codes_of("stages", tmp_path, extra=("-icount", "shift=4,sleep=off"), modules=(
+        *ONE, image.Module(BUILD / "guests/portio.elf", "second", "vm=two mem=16M limit=600")))
     assert emu.ENDED_WELL.search(text), text[-3000:]
     of_vm = [code for name, code in all_stages.items() if name.startswith("STAGE_VM_")]
     once = [code for code in all_stages.values() if code not in of_vm and code != all_stages["STAGE_DONE"]]

@@ -20,7 +20,7 @@ VERDICT = r"guest smpunmap: (\d+) passed, (\d+) failed"
 def test_changes_are_seen_by_the_other_cpu(setup, tmp_path):
     if emulators.missing(setup.emulator):
         pytest.skip(emulators.missing(setup.emulator))
-    module = image.Module(conftest.BUILD / "guests/smpunmap.elf", "unmap", "vm=unmap mem=16M vcpus=2 limit=60")
+    module = image.Module(conftest.BUILD / "guests/smpunmap.elf", "unmap", "vm=unmap mem=16M vcpus=2 limit=600")
     iso = tmp_path / "tdp.iso"
     image.build(iso, conftest.BUILD / "selftest.elf", "console=com1,115200 onend=poweroff onfail=poweroff", [module],
                 True)

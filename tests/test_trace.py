@@ -45,8 +45,8 @@ def events(boot, run, tmp_path):
     require(not run.error, run.error)
     log, folder = tmp_path / "serial.log", tmp_path / "ctf"
     log.write_text(run.text)
-    subprocess.run([sys.executable, CONVERTER, log, folder], check=True, timeout=60)
-    result = subprocess.run(["babeltrace2", "--clock-seconds", "--no-delta", folder], timeout=60,
+    subprocess.run([sys.executable, CONVERTER, log, folder], check=True, timeout=600)
+    result = subprocess.run(["babeltrace2", "--clock-seconds", "--no-delta", folder], timeout=600,
                             capture_output=True, text=True)
     assert result.returncode == 0 and not result.stderr, result.stderr
     return [parsed(line) for line in result.stdout.splitlines()]
@@ -177,7 +177,7 @@ CONSOLE = matrix.Boot("console", matrix.QEMU_SVM, (
         matrix.Step("\x1b", r"lamina> (?:\033\[K)?\n"),
         matrix.Step("\x1fs", r"\] vcpu 0: exit +count +total ms"),
         matrix.Step("\x1fq", matrix.ENDED_WELL, r"\] vm ended: stopped by request"),
-    ), limit=30)
+    ), limit=60)
 
 
 @pytest.mark.parametrize("boot", (CONSOLE,), ids=str)

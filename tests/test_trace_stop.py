@@ -44,7 +44,7 @@ def trace(text):
 
 def stopping(setup, stop):
     return matrix.Boot(f"stop-{re.sub('[:{].*', '', stop)}-{STOPS[stop][0]}", setup,
-                       (matrix.Module("guests/tracestop.elf", "vm=tracestop mem=16M limit=20"),),
+                       (matrix.Module("guests/tracestop.elf", "vm=tracestop mem=16M limit=300"),),
                        lines=(matrix.ENDED_BADLY % (1, 1),), limit=60,
                        options="onend=poweroff onfail=poweroff stats=lines trace=console trace.stop="
                                + stop.format_map(symbols() or {"at_cpuid": 0}))

@@ -36,11 +36,17 @@ void interrupt_on(u32 vector, trap_handler handler)
 
 void interrupts_verdict(void)
 {
+	static const char name[] = "interrupts come only while IF is set";
+	bool any = false;
+	u32 twice = 0;
+
 	for (u32 i = 0; i < 256; i++)
-		if (is_interrupt[i]) {
-			check_eq(interrupts_with_if_clear, 0, "interrupts come only while IF is set");
-			return;
-		}
+		any |= is_interrupt[i];
+	cmdline_number("twice", &twice);
+	if (any && twice && interrupts_with_if_clear)
+		skip(name, "QEMU has delivered one twice");
+	else if (any)
+		check_eq(interrupts_with_if_clear, 0, name);
 }
 
 void trap_init(void)

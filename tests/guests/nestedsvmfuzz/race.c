@@ -47,8 +47,8 @@ static void write_somewhere(void)
 /* While GIF is clear INIT waits, and the SIPI behind it is lost: then both come once more. */
 static bool restart(void)
 {
-	for (u32 i = 0; i < 5; i++)
-		if (smp_start(1))
+	for (u32 i = 0; i < 60; i++)
+		if (smp_start_within(1, 1000))
 			return true;
 	return false;
 }
@@ -65,7 +65,7 @@ void race(u32 resets)
 		smp_run(1, rounds_without_end);
 		for (u32 n = random32() % WRITES; n; n--)
 			write_somewhere();
-		wait_until(&done, before + 1, 1000);
+		wait_until(&done, before + 1, EVENT_MS);
 		busy += done != before;
 		for (u32 n = random32() % WRITES; n; n--)
 			write_somewhere();

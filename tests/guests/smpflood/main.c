@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bad neighbour, for ms=1000. what=0: each CPU sends IPIs and NMIs to all others without end; 1: INITs and SIPIs to the
- * others; 2: text on the console; 3: timers that are due immediately, interrupts of the IOAPIC whose line never
- * drops, and writes of the same registers from all CPUs; 4: resets the machine after ms, so that it is
- * started again and again.
+ * A bad neighbour, for ms=1000, or one turn on each CPU, where that takes longer. what=0: each CPU sends IPIs and NMIs
+ * to all others without end; 1: INITs and SIPIs to the others; 2: text on the console; 3: timers that are due immediately,
+ * interrupts of the IOAPIC whose line never drops, and writes of the same registers from all CPUs; 4: resets the machine
+ * after ms, so that it is started again and again.
  */
 #include "smp.h"
 
@@ -12,6 +12,11 @@
 static u32 what, ms = 1000;
 static volatile u32 done[SMP_MAX];
 static volatile u64 end;
+
+static bool goes_on(u32 cpu)
+{
+	return !done[cpu] || rdtsc() < end;
+}
 
 static void on_any(struct regs *regs)
 {
@@ -26,7 +31,7 @@ static void on_nmi(struct regs *regs)
 
 static void ipis(u32 cpu)
 {
-	for (u32 i = 0; rdtsc() < end; i++) {
+	for (u32 i = 0; goes_on(cpu); i++) {
 		ipi(0, ICR_OTHERS | ICR_FIXED | VECTOR);
 		ipi_to(i % smp_cpus, ICR_FIXED | (VECTOR + i % 8));
 		if (i % 16 == cpu % 16)
@@ -38,7 +43,7 @@ static void ipis(u32 cpu)
 
 static void starts(void)
 {
-	for (u32 i = 0; rdtsc() < end; i++) {
+	for (u32 i = 0; goes_on(0); i++) {
 		ipi(0, ICR_OTHERS | ICR_INIT | ICR_ASSERT);
 		ipi(0, ICR_OTHERS | ICR_SIPI | TRAMPOLINE >> 12);
 		if (i % 3 == 0)
@@ -50,7 +55,7 @@ static void starts(void)
 
 static void text(u32 cpu)
 {
-	while (rdtsc() < end) {
+	while (goes_on(cpu)) {
 		if (cpu == 0)
 			print("smpflood: a line of text that nobody has asked for, again and again\n");
 		else
@@ -64,7 +69,7 @@ static void devices(u32 cpu)
 	apic_write(APIC_TDCR, 0xb);
 	apic_write(APIC_LVTT, BIT(17) | (VECTOR + 1));
 	apic_write(APIC_TMICT, 1000);
-	for (u32 i = 0; rdtsc() < end; i++) {
+	for (u32 i = 0; goes_on(cpu); i++) {
 		ioapic_write(0x10 + 2 * 4 + 1, smp[i % smp_cpus].id << 24);
 		ioapic_write(0x10 + 2 * 4, BIT(15) | (VECTOR + 2 + i % 4));
 		outb(0x3f9, 2);			/* the line goes up and stays */

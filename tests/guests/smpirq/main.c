@@ -103,26 +103,27 @@ static void on_sync(struct regs *regs)
 	apic_write(APIC_EOI, 0);
 }
 
-/* What was sent to the CPUs before this has arrived: an interrupt of a lower priority comes after it. */
+/*
+ * What was sent to the CPUs before this has arrived, and its handlers have ended: an interrupt of a lower priority comes
+ * after them, however long the build machine lets a CPU wait.
+ */
 static void settle(void)
 {
 	wait_ms(10);
 	for (u32 cpu = 1; cpu < smp_cpus; cpu++) {
 		synced[cpu] = 0;
 		ipi_to(cpu, ICR_FIXED | SYNC_VECTOR);
-		wait_until(&synced[cpu], 1, 5000);
+		wait_until(&synced[cpu], 1, EVENT_MS);
 	}
 }
 
-/* Until this CPU has had so many, or 5 s, and a little longer; busy build machines make it slow. */
 static bool wait_for(volatile u32 *count, u32 least)
 {
-	u64 end = rdtsc() + tsc_per_ms() * 5000;
+	u64 end = rdtsc() + tsc_per_ms() * EVENT_MS;
 
 	sti();
 	while (*count < least && rdtsc() < end)
 		pause();
-	delay_us(2000);
 	cli();
 	return *count >= least;
 }
@@ -171,6 +172,7 @@ static void level(void)
 	for (u32 cpu = 0; cpu < smp_cpus; cpu++) {
 		level_on(cpu, 3);
 		wait_for(&levels[cpu], 3);
+		settle();
 		right += levels[cpu] == 3 && total(levels) == 3;
 		clear += !(rte_low(UART_PIN) & REMOTE_IRR);
 	}
@@ -184,7 +186,7 @@ static bool has_remote_irr(void)
 
 	eoi_wait = 1;
 	level_on(1, 1);
-	wait_until(&levels[1], 1, 5000);
+	wait_until(&levels[1], 1, EVENT_MS);
 	has = rte_low(UART_PIN) & REMOTE_IRR;
 	apic_write(APIC_EOI, 0);	/* this CPU has nothing in service */
 	if (has)
@@ -206,6 +208,7 @@ static void move_destination(void)
 	}
 	level_on(1, 2);
 	wait_for(&levels[to], 1);
+	settle();
 	check_eq(levels[1], 1, "level: the handler changes the destination before EOI: once here");
 	check_eq(levels[to], 1, "level: ... and once there");
 	check_eq(rte_low(UART_PIN) & REMOTE_IRR, 0, "level: ... and no remote IRR is left");
@@ -229,6 +232,7 @@ static void move_vector_too(void)
 	check_eq(rte_low(UART_PIN) & REMOTE_IRR, 0, "level: an edge entry has no remote IRR");
 	level_on(1, 2);
 	wait_for(&levels[1], 2);
+	settle();
 	check_eq(levels[1], 2, "level: ... and works again");
 }
 

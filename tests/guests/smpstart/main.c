@@ -44,7 +44,7 @@ static void first_state(u32 cpu, const char *name)
 
 static bool comes(u32 cpu, u32 starts, u32 page)
 {
-	return wait_until(&smp[cpu].starts, starts + 1, 1000) && smp[cpu].starts == starts + 1 &&
+	return wait_until(&smp[cpu].starts, starts + 1, EVENT_MS) && smp[cpu].starts == starts + 1 &&
 	       smp[cpu].page == page;
 }
 
@@ -81,7 +81,7 @@ static void pairs(u32 cpu)
 	ipi_to(cpu, ICR_SIPI | TRAMPOLINE >> 12);
 	if (qemu_tcg()) {
 		skip("of two SIPIs the first counts", "QEMU takes the vector of the last before the CPU runs");
-		wait_until(&smp[cpu].starts, starts + 1, 1000);
+		wait_until(&smp[cpu].starts, starts + 1, EVENT_MS);
 	} else {
 		check(comes(cpu, starts, OTHER_PAGE), "of two SIPIs the first counts");
 	}
@@ -122,7 +122,7 @@ static void nmi_while_waiting(u32 cpu)
 	delay_us(2000);
 	check_eq(nmis[cpu], 0, "... and the NMI does not come later");
 	ipi_to(cpu, ICR_NMI);
-	check(wait_until(&nmis[cpu], 1, 1000), "the next NMI comes");
+	check(wait_until(&nmis[cpu], 1, EVENT_MS), "the next NMI comes");
 }
 
 static void set_state(u32 cpu)
@@ -184,7 +184,7 @@ static void kept_by_init(u32 cpu)
 	smp_start(cpu);
 	on_cpu(cpu, get_state);
 	check_eq(smp[cpu].svr, 0, "INIT clears TPR");
-	check_range(tsc_before, 1, tsc_per_ms() * 10000, "INIT keeps the TSC");
+	check_range(tsc_before, 1, tsc_per_ms() * EVENT_MS * 10, "INIT keeps the TSC");
 	if (x2apic && !(smp[cpu].apic_base & BIT(10)) && !hypervisor_present())
 		skip("INIT keeps the local APIC's mode", "Bochs goes back to xAPIC mode");
 	else

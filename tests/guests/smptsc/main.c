@@ -103,9 +103,9 @@ int main(void)
 	check_eq(same, smp_cpus, "all CPUs begin with the same IA32_TSC_ADJUST");
 	smp_run(1, move);
 	smp_wait(1);
-	check_range(moved, BIT(40) - tsc_per_ms() * 100, BIT(40), "MSR 10h moves IA32_TSC_ADJUST");
-	check_range(after, BIT(40), BIT(40) + tsc_per_ms() * 1000, "... and RDTSC");
-	check_range(before, 0, tsc_per_ms() * 2000, "IA32_TSC_ADJUST moves it back");
+	check_range(moved, BIT(40) - tsc_per_ms() * EVENT_MS, BIT(40), "MSR 10h moves IA32_TSC_ADJUST");
+	check_range(after, BIT(40), BIT(40) + tsc_per_ms() * EVENT_MS, "... and RDTSC");
+	check_range(before, 0, tsc_per_ms() * EVENT_MS, "IA32_TSC_ADJUST moves it back");
 	all_pairs("each pair passes the token after that");
 	return 0;
 }

@@ -80,7 +80,7 @@ static void read_damaged_page(u32 cpu)
 /* Until it has begun two more turns of its loop; false: it does not go on. */
 static bool goes_on(void)
 {
-	return wait_until(&count, count + 3, 10000);
+	return wait_until(&count, count + 3, EVENT_MS);
 }
 
 static void start(void (*loop)(u32 cpu))

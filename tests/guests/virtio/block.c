@@ -185,7 +185,7 @@ static void interrupts(struct device *device)
 	set_common(device, QUEUE_SELECT, 0);
 	set_common(device, QUEUE_VECTOR, 2 % device->vectors);
 	check_eq(request(T_IN, 0, back, 512, 1), S_OK, "a read with a message");
-	check(wait_count(&msi_count[2 % device->vectors], before + 1, 1000), "its message arrives");
+	check(wait_count(&msi_count[2 % device->vectors], before + 1, EVENT_MS), "its message arrives");
 	msix_enable(device, false);
 }
 

@@ -153,9 +153,9 @@ static void messages(struct device *device)
 	start(device, F_VERSION_1, 0);
 	check_eq(messages_on(device, 1, false), 1, "MSI-X: the queue's vector is taken");
 	check(ask(8), "MSI-X: a request");
-	check(wait_count(&msi_count[1], before + 1, 1000), "MSI-X: its message arrives");
+	check(wait_count(&msi_count[1], before + 1, EVENT_MS), "MSI-X: its message arrives");
 	check(ask(8), "MSI-X: another request");
-	check(wait_count(&msi_count[1], before + 2, 1000), "MSI-X: another message");
+	check(wait_count(&msi_count[1], before + 2, EVENT_MS), "MSI-X: another message");
 
 	messages_on(device, 1, true);
 	ask(8);
@@ -163,7 +163,7 @@ static void messages(struct device *device)
 	check_eq(msi_count[1], before + 2, "MSI-X: a masked vector sends nothing");
 	check(pending(device, 1), "MSI-X: it is pending");
 	mmio_write(device->msix_table + 16 + 12, 0);
-	check(wait_count(&msi_count[1], before + 3, 1000), "MSI-X: after unmasking the message arrives");
+	check(wait_count(&msi_count[1], before + 3, EVENT_MS), "MSI-X: after unmasking the message arrives");
 	check(!pending(device, 1), "MSI-X: it is no longer pending");
 
 	pci_put(device->bdf, device->msix + 2, 2, MSIX_ENABLE | MSIX_MASK_ALL);
@@ -171,7 +171,7 @@ static void messages(struct device *device)
 	wait_count(&msi_count[1], before + 4, 20);
 	check_eq(msi_count[1], before + 3, "MSI-X: nothing is sent while the function is masked");
 	pci_put(device->bdf, device->msix + 2, 2, MSIX_ENABLE);
-	check(wait_count(&msi_count[1], before + 4, 1000), "MSI-X: after unmasking the function the message arrives");
+	check(wait_count(&msi_count[1], before + 4, EVENT_MS), "MSI-X: after unmasking the function the message arrives");
 
 	set_common(device, QUEUE_VECTOR, NO_VECTOR);
 	ask(8);
@@ -200,13 +200,13 @@ static void pin(struct device *device)
 	interrupts_init();		/* requests of before have raised it, too */
 	check(ask(8), "INTx: a request");
 	check(pci_get(device->bdf, PCI_STATUS, 2) & STATUS_INTX, "INTx: the interrupt status is set");
-	check(wait_count(&last_pin, 1, 1000), "INTx: it arrives");
+	check(wait_count(&last_pin, 1, EVENT_MS), "INTx: it arrives");
 	check_eq(intx_isr, 1, "INTx: the ISR status says a queue");
 	check(!(pci_get(device->bdf, PCI_STATUS, 2) & STATUS_INTX), "INTx: reading the ISR status has deasserted it");
 	for (u32 i = 0; i < 24; i++)
 		total += pin_count[i];
 	check(ask(8), "INTx: another request");
-	check(wait_count(&pin_count[last_pin], pin_count[last_pin] + 1, 1000),
+	check(wait_count(&pin_count[last_pin], pin_count[last_pin] + 1, EVENT_MS),
 	      "INTx: another arrives, at the same pin");
 
 	pci_put(device->bdf, PCI_COMMAND, 2, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX);
@@ -215,7 +215,7 @@ static void pin(struct device *device)
 	wait_count(&pin_count[last_pin], total + 1, 20);
 	check_eq(pin_count[last_pin], total, "INTx: nothing arrives while it is disabled");
 	pci_put(device->bdf, PCI_COMMAND, 2, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER);
-	check(wait_count(&pin_count[last_pin], total + 1, 1000), "INTx: it arrives when it is enabled");
+	check(wait_count(&pin_count[last_pin], total + 1, EVENT_MS), "INTx: it arrives when it is enabled");
 	intx_device = NULL;
 }
 
@@ -256,17 +256,17 @@ static void event_index(struct device *device)
 	wait_count(&msi_count[1], before + 1, 20);
 	check_eq(msi_count[1], before, "event index: no message before the index");
 	ask(8);
-	check(wait_count(&msi_count[1], before + 1, 1000), "event index: a message at the index");
+	check(wait_count(&msi_count[1], before + 1, EVENT_MS), "event index: a message at the index");
 	ask(8);
 	wait_count(&msi_count[1], before + 2, 20);
 	check_eq(msi_count[1], before + 1, "event index: none behind it");
 	ring.avail.flags = AVAIL_NO_INTERRUPT;	/* is ignored now */
 	*used_event(&queue) = 5;
 	ask(8);
-	check(wait_count(&msi_count[1], before + 2, 1000), "event index: the flag is ignored");
+	check(wait_count(&msi_count[1], before + 2, EVENT_MS), "event index: the flag is ignored");
 	/* The device has seen all: it wants a doorbell for the next one. */
-	for (u32 i = 0; i < 1000 && avail_event(&queue) != queue.made; i++)
-		delay_us(100);
+	for (u32 i = 0; i < EVENT_MS && avail_event(&queue) != queue.made; i++)
+		delay_us(1000);
 	check_eq(avail_event(&queue), queue.made, "event index: the device wants a doorbell for the next request");
 	queue_add(&queue, &buffer, 1);
 	queue_kick(&queue);

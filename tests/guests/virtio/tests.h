@@ -3,7 +3,7 @@
 #pragma once
 #include "virtio.h"
 
-#define LIMIT_MS 5000		/* for one request */
+#define LIMIT_MS EVENT_MS	/* for one request */
 
 void test_rng(struct device *device, u32 n);	/* and all that queues and interrupts have in common */
 void test_block(struct device *device, u32 n);

@@ -7,8 +7,6 @@
  */
 #include "bad.h"
 
-#define GOOD_MS 5000
-
 struct queue queue;
 volatile struct ring rings[8];
 volatile u8 memory[4096];
@@ -51,7 +49,7 @@ bool restart(const struct target *target, u64 features)
 
 bool broken(const struct target *target)
 {
-	u64 end = rdtsc() + tsc_per_ms() * 1000;
+	u64 end = rdtsc() + tsc_per_ms() * EVENT_MS;
 
 	while (!(common(target->device, DEVICE_STATUS) & NEEDS_RESET) && rdtsc() < end)
 		pause();
@@ -93,7 +91,7 @@ bool works(const struct target *target, const char *after)
 	queue_add(&queue, kind == VIRTIO_RNG ? rng : kind == VIRTIO_BLOCK ? block : kind == VIRTIO_NET ? net : console,
 		  kind == VIRTIO_BLOCK ? 3 : kind == VIRTIO_NET ? 2 : 1);
 	queue_kick(&queue);
-	ok = ok && queue_wait(&queue, &id, &written, GOOD_MS) && (kind != VIRTIO_BLOCK || memory[2048] == 0);
+	ok = ok && queue_wait(&queue, &id, &written, EVENT_MS) && (kind != VIRTIO_BLOCK || memory[2048] == 0);
 	if (!ok)
 		complain("dead after: ", after);
 	return ok;

@@ -70,7 +70,7 @@ static void move_bars(u32 cpu)
 
 static void race(const struct target *target, void (*other)(u32 cpu), const char *name)
 {
-	u32 ms = 200, id, written;
+	u32 ms = 200, id, written, turns;
 	u64 end;
 
 	cmdline_number("race", &ms);
@@ -79,7 +79,8 @@ static void race(const struct target *target, void (*other)(u32 cpu), const char
 	racing = &rings[target->number];
 	stop = false;
 	smp_run(1, other);
-	for (end = rdtsc() + tsc_per_ms() * ms; rdtsc() < end;) {
+	reset_ms = 1000;
+	for (end = rdtsc() + tsc_per_ms() * ms, turns = 0; !turns || rdtsc() < end; turns++) {
 		restart(target, random32());
 		for (u32 n = 0; n < queue.size; n++) {
 			describe(n, (ulong)memory, 8, D_WRITE, 0);
@@ -90,6 +91,7 @@ static void race(const struct target *target, void (*other)(u32 cpu), const char
 			queue_used(&queue, &id, &written);
 		}
 	}
+	reset_ms = EVENT_MS;
 	stop = true;
 	check(smp_wait(1), "the other CPU returns");
 	check(works(target, name), name);

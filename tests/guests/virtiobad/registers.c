@@ -44,6 +44,7 @@ void bad_registers(const struct target *target)
 
 	cmdline_number("rounds", &rounds);
 	restart(target, 0);
+	reset_ms = 1000;
 	for (u32 i = 0; i < rounds; i++) {
 		ulong at = base + (i & 1 ? random32() % (size - 8) : place->offset + random32() % 64);
 
@@ -54,6 +55,7 @@ void bad_registers(const struct target *target)
 		if (i % 64 == 0)
 			restart(target, random32());
 	}
+	reset_ms = EVENT_MS;
 	doorbells(device);
 	check(works(target, "random accesses to registers"), "after random accesses to its registers the device works");
 }

@@ -15,6 +15,7 @@ enum { T_IN = 0, T_OUT = 1 };
 #define BUFFER_SIZE 2048
 #define HEADER	   12
 #define FRAME	   61u
+#define FRAMES_LEAST 20u
 
 static struct queue disks[2], receive, transmit;
 static u64 capacity[2];
@@ -59,7 +60,7 @@ static bool transfer(u32 disk, u32 type, u64 sector, u32 size)
 	status = 0xff;
 	queue_add(&disks[disk], request, 3);
 	queue_kick(&disks[disk]);
-	return queue_wait(&disks[disk], &head, &written, 10000) && status == 0;
+	return queue_wait(&disks[disk], &head, &written, EVENT_MS) && status == 0;
 }
 
 static void disk_start(u32 n)
@@ -160,14 +161,17 @@ static void network_start(void)
 		frame[i] = mark_high() >> 8 * (i % 4);
 }
 
-/* Broadcast frames for half a second; of what arrives, everything behind the end must be as it was. */
-static void network(void)
+/*
+ * Broadcast frames for half a second, the first time at least until some have arrived, unless no other VM comes here;
+ * of what arrives, everything behind the end must be as it was.
+ */
+static void network(u32 round)
 {
 	struct buffer send[] = { { frame, HEADER, false }, { frame + HEADER, FRAME, false } };
-	u64 end = rdtsc() + tsc_per_ms() * 500;
+	u64 end = rdtsc() + tsc_per_ms() * 500, last = end + tsc_per_ms() * EVENT_MS;
 	u32 head, written, behind = 0, frames = 0, odd = 0;
 
-	while (rdtsc() < end) {
+	while (rdtsc() < end || (!round && frames < FRAMES_LEAST && rdtsc() < last)) {
 		queue_add(&transmit, send, 2);
 		queue_kick(&transmit);
 		queue_wait(&transmit, &head, &written, 100);
@@ -219,7 +223,7 @@ int main(void)
 	look_at_disk(0, round);
 	look_at_disk(1, round);
 	network_start();
-	network();
+	network(round);
 	mark_disk(0);
 	mark_disk(1);
 	mark_memory();

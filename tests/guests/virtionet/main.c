@@ -2,7 +2,8 @@
 /*
  * VMs on a switch that send all the time, while one of them starts again and again.
  *
- *	part=0 lives=N	sends, until it has seen N lives of part 1; then it tells all others to end
+ *	part=0 lives=N	sends, until it has seen N lives of part 1; then it tells both others to end, until they say
+ *			that they do
  *	part=1		sends, resets its device several times, and then the machine, in the middle of it
  *	part=2		sends, until it is told to end
  *
@@ -19,14 +20,16 @@
 #define TURNS	    24	/* batches between two resets */
 
 /* Ethernet types of IEEE 802 for experiments. */
-enum { DATA_FRAME = 0xb5, HELLO, STOP };	/* the low byte; HELLO and STOP have a byte of their own in DATA's place */
+enum { DATA_FRAME = 0xb5, HELLO, STOP, ENDED };	/* the low byte; the others have a byte of their own in DATA's place */
+#define PARTS 3		/* ENDED is the first of as many: with the part that ends */
+#define FAREWELLS 64	/* over some turns of the other VMs: any of them may get lost */
 
 static struct device *device;
 static struct queue receive, transmit;
 static volatile struct ring rings[2];
 static volatile u8 buffers[BUFFERS][BUFFER_SIZE], frames[BATCH][HEADER + 1514];
 static u8 own[6], partner[6], all[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-static u32 sent, received, bad, lives, moved, buffer_of[RING_MAX];
+static u32 sent, received, bad, lives, moved, ended, buffer_of[RING_MAX];
 static bool stop;
 
 static void offer(u32 i)
@@ -77,6 +80,8 @@ static void arrived(const volatile u8 *frame, u32 size)
 	}
 	if (frame[14] == STOP)
 		stop = true;
+	if (frame[14] >= ENDED && frame[14] < ENDED + PARTS)
+		ended |= 1u << (frame[14] - ENDED);
 	if (frame[14] != HELLO)
 		return;
 	lives++;
@@ -157,11 +162,15 @@ int main(void)
 				send(partner, DATA_FRAME, BATCH);
 		}
 		/* The others may be between two lives, each of which is short: they get to know it in any part of one. */
-		for (u32 i = 0; part == 0 && i < 4000; i++) {
+		for (u32 i = 0; part == 0 && ended != 6 && i < EVENT_MS; i++) {
 			send(all, STOP, BATCH / 4);
 			delay_us(1000);
 			collect();
 		}
+	}
+	for (u32 i = 0; part && stop && i < FAREWELLS; i++) {
+		send(all, ENDED + part, 1);
+		delay_us(1000);
 	}
 	check_eq(bad, 0, "all frames are whole");
 	check_eq(moved, 0, "the address stays the same");

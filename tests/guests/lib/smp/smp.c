@@ -103,14 +103,19 @@ bool wait_until(volatile u32 *value, u32 least, u32 ms)
 	return *value >= least;
 }
 
-bool smp_start(u32 cpu)
+bool smp_start_within(u32 cpu, u32 ms)
 {
 	u32 starts = smp[cpu].starts;
 
 	ipi_to(cpu, ICR_INIT | ICR_ASSERT);
 	delay_us(10000);
 	ipi_to(cpu, ICR_SIPI | TRAMPOLINE >> 12);
-	return wait_until(&smp[cpu].starts, starts + 1, 1000);
+	return wait_until(&smp[cpu].starts, starts + 1, ms);
+}
+
+bool smp_start(u32 cpu)
+{
+	return smp_start_within(cpu, EVENT_MS);
 }
 
 void smp_init(void)
@@ -162,7 +167,7 @@ void smp_run(u32 cpu, void (*function)(u32 cpu))
 
 bool smp_wait(u32 cpu)
 {
-	u64 end = rdtsc() + tsc_per_ms() * 120000;
+	u64 end = rdtsc() + tsc_per_ms() * 600000;
 
 	/* With interrupts off the host's interrupts would not end this CPU's turn in Bochs' SVM, however many wait for it. */
 	sti();

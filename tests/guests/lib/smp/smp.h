@@ -46,9 +46,10 @@ extern bool x2apic;
 /* Find the CPUs and start them. Fails a check and ends the guest if one does not come. */
 void smp_init(void);
 void smp_find(void);				/* the same without starting them */
-bool smp_start(u32 cpu);			/* INIT, 10 ms, SIPI; false: it did not come in a second */
+bool smp_start(u32 cpu);			/* INIT, 10 ms, SIPI; false: it did not come in EVENT_MS */
+bool smp_start_within(u32 cpu, u32 ms);		/* for a SIPI that may get lost */
 void trampoline_at(u32 page);
-/* Have one CPU run a function; all of them, and this one. smp_wait() is until it has returned; false: 120 s. */
+/* Have one CPU run a function; all of them, and this one. smp_wait() is until it has returned; false: 10 minutes. */
 void smp_run(u32 cpu, void (*function)(u32 cpu));
 bool smp_wait(u32 cpu);
 bool smp_all(void (*function)(u32 cpu));

@@ -158,9 +158,11 @@ void set_common64(struct device *device, u32 reg, u64 value)
 
 /* --- "Device Initialization" --- */
 
+u32 reset_ms = EVENT_MS;
+
 bool device_reset(struct device *device)
 {
-	u64 end = rdtsc() + tsc_per_ms() * 1000;
+	u64 end = rdtsc() + tsc_per_ms() * reset_ms;
 
 	set_common(device, DEVICE_STATUS, 0);
 	while (common(device, DEVICE_STATUS) && rdtsc() < end)
@@ -343,9 +345,9 @@ void interrupts_init(void)
 
 	lapic_write(0xf0, 0x100 | 0xff);
 	for (u32 i = 0; i < MSI_VECTORS; i++)
-		trap_on(MSI_VECTOR + i, on_message);
+		interrupt_on(MSI_VECTOR + i, on_message);
 	for (u32 pin = 16; pin < 24; pin++) {
-		trap_on(PIN_VECTOR + pin, on_pin);
+		interrupt_on(PIN_VECTOR + pin, on_pin);
 		ioapic_write(0x11 + 2 * pin, id);
 		ioapic_write(0x10 + 2 * pin, BIT(15) | BIT(13) | (PIN_VECTOR + pin));
 	}

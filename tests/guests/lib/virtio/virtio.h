@@ -115,7 +115,8 @@ u32 common(struct device *device, u32 reg);	/* in the register's own width */
 void set_common(struct device *device, u32 reg, u32 value);
 void set_common64(struct device *device, u32 reg, u64 value);
 
-bool device_reset(struct device *device);	/* false: the status is not 0 within a second */
+bool device_reset(struct device *device);	/* false: the status is not 0 within reset_ms */
+extern u32 reset_ms;				/* EVENT_MS, but where another CPU, or a test, may keep it from being 0 */
 u64 device_features(struct device *device);
 /* ACKNOWLEDGE, DRIVER, these features, FEATURES_OK: false if that bit does not stay. */
 bool device_negotiate(struct device *device, u64 features);
