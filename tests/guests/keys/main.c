@@ -4,7 +4,7 @@
  *	r	resets the machine	t	causes a triple fault
  *	h	hangs with interrupts off
  *	f	prints without end
- *	l	prints a line in three parts, with control characters, after time to bring another VM to the front
+ *	l	prints a line in three parts, with control characters, after 2 s, in which another VM comes to the front
  *	p	prints a prompt without the end of a line
  *	q	ends with the result
  */
@@ -64,7 +64,7 @@ static void take(u8 key)
 	else if (key == 'f')
 		flood();
 	else if (key == 'l')
-		delay_us(200000), print("\x1b[1mfirst\x1b[0m part,"), delay_us(20000), print(" second\a part,"), print(" third\n");
+		delay_us(2000000), print("\x1b[1mfirst\x1b[0m part,"), delay_us(20000), print(" second\a part,"), print(" third\n");
 	else if (key == 'p')
 		print("prompt> ");
 }
