@@ -233,7 +233,7 @@ void race(u32 inits)
 	starts = smp[1].starts;
 	smp_run(1, hypervisor);
 	/* Its guest ends by itself now: before VMXON an INIT would reset it. */
-	check(wait_until(&rounds, 1, 5000), "its guest runs");
+	check(wait_until(&rounds, 1, EVENT_MS), "its guest runs");
 	for (u32 i = 0; i < inits && came == i; i++) {
 		u32 until = rounds + random() % 4;
 
@@ -259,6 +259,6 @@ void race(u32 inits)
 	check_range(invalid + failed, 1, ~0u, "entries failed");
 	stop = true;
 	for (u32 more = 0; more < 10 && smp[1].starts == starts; more++)
-		smp_start(1);
+		smp_start_within(1, 1000);
 	check_eq(smp[1].starts, starts + 1, "after VMXOFF an INIT resets it, once");
 }
