@@ -323,6 +323,7 @@ static void timer(void)
 NAKED l2_out(void) { asm volatile("out %al, $0x80; nop; vmcall"); }
 NAKED l2_outs(void) { asm volatile("rep outsb; nop; vmcall"); }
 NAKED l2_lmsw(void) { asm volatile("lmsw %ax; nop; vmcall"); }
+NAKED l2_hlt(void) { asm volatile("hlt; vmcall"); }
 NAKED l2_bad_msr(void) { asm volatile("wrmsr; nop; vmcall"); }
 
 static void trap_behind(void (*code)(void), ulong rip, const char *name)
@@ -345,6 +346,11 @@ static void traps_behind_exits(void)
 	trap_behind(l2_outs, (ulong)l2_outs, "... REP OUTSB, in its first iteration");
 	check_eq(l2[RCX], 2, "... of three");
 	trap_behind(l2_bad_msr, (ulong)on_gp, "... WRMSR with a #GP");
+	trap_behind(l2_hlt, AT(l2_hlt, 1), "... HLT");
+	if (vmread(ACTIVITY) || hypervisor_present())
+		check_eq(vmread(ACTIVITY), 1, "... in the activity state HLT");
+	else
+		skip("... in the activity state HLT", "Bochs traps before that");
 	fresh_with_idt(l2_out);
 	set(PRIMARY, MONITOR_TRAP);
 	vmwrite(GUEST_RFLAGS, 2 | BIT(8));
@@ -366,8 +372,6 @@ static void trap_flag(void)
 	check_eq(vmread(GUEST_RIP), AT(l2_nops, 2), "... after the next");
 	traps_behind_exits();
 }
-
-NAKED l2_hlt(void) { asm volatile("hlt; vmcall"); }
 
 static void halt(void)
 {
