@@ -9,6 +9,11 @@
 
 #define MSR_APIC_BASE		0x01b
 #define MSR_TSC_DEADLINE	0x6e0	/* CPUID.1:ECX[24] */
+/* Hyper-V's names of registers. TLFS, "Local APIC MSR Accesses" */
+#define MSR_HYPERV_EOI		0x40000070
+#define MSR_HYPERV_ICR		0x40000071
+#define MSR_HYPERV_TPR		0x40000072
+#define MSR_HYPERV_APIC_COUNT	3
 #define MSR_X2APIC(n)		(0x800 + (n)) /* CPUID.1:ECX[21]; n = register offset / 16 */
 
 /* IA32_APIC_BASE */

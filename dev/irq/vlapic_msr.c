@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * MSRs of the local APIC: IA32_APIC_BASE with its mode transitions, IA32_TSC_DEADLINE, and the
- * registers of x2APIC mode. Intel SDM, "Extended XAPIC (x2APIC)".
+ * registers of x2APIC mode. Intel SDM, "Extended XAPIC (x2APIC)". Hyper-V's three are for VMs with its interface alone.
  */
 #include "core/device.h"
 #include "core/irqchip.h"
@@ -160,12 +160,41 @@ static int write_register(struct vlapic *vlapic, unsigned reg, u64 value)
 	return 0;
 }
 
+/* --- Hyper-V's: TLFS, "Local APIC MSR Accesses". In both modes the ICR is one of 64 bits --- */
+
+static int read_hyperv(const struct vlapic *vlapic, u32 msr, u64 *value)
+{
+	const struct apic_register *icr = &vlapic->page.by_number[LAPIC_ICR];
+
+	if (msr == MSR_HYPERV_EOI || !(vlapic->base & LAPIC_BASE_ENABLED))
+		return -EINVAL;
+	if (msr == MSR_HYPERV_TPR)
+		*value = vlapic_tpr(vlapic);
+	else
+		*value = vlapic_in_x2apic_mode(vlapic) ? icr->wide : icr->value | (u64)icr[1].value << 32;
+	return 0;
+}
+
+static int write_hyperv(struct vlapic *vlapic, u32 msr, u64 value)
+{
+	if (!(vlapic->base & LAPIC_BASE_ENABLED))
+		return -EINVAL;
+	if (vlapic_in_x2apic_mode(vlapic) && msr == MSR_HYPERV_ICR)
+		return write_register(vlapic, LAPIC_ICR, value);
+	if (msr == MSR_HYPERV_ICR)
+		vlapic_write(vlapic, LAPIC_ICR_HIGH, (u32)(value >> 32));
+	vlapic_write(vlapic, msr == MSR_HYPERV_EOI ? LAPIC_EOI : msr == MSR_HYPERV_TPR ? LAPIC_TPR : LAPIC_ICR, (u32)value);
+	return 0;
+}
+
 /* --- the MSRs --- */
 
 int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return read_register(vlapic, msr - MSR_X2APIC(0), value);
+	if (msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT)
+		return read_hyperv(vlapic, msr, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		*value = vlapic->base;
@@ -182,6 +211,8 @@ int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return write_register(vlapic, msr - MSR_X2APIC(0), value);
+	if (msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT)
+		return write_hyperv(vlapic, msr, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return write_base(vlapic, value);

@@ -100,6 +100,26 @@ static void no_msrs_without_it(void **state)
 	assert_int_equal(wrmsr_as_guest(VP_INDEX, 0), -ENOENT);
 }
 
+static int apic_read(struct vcpu *v, u32 msr, u64 *value) { *value = msr + 1; return msr == 0x40000070 ? -EINVAL : 0; }
+static int apic_write(struct vcpu *v, u32 msr, u64 value) { return msr == 0x40000072 && value == 0x20 ? 0 : -EINVAL; }
+
+/* Leaf 40000003h, EAX bit 4 announces them with the VP assist page. The local APIC's model has them: test_x2apic. */
+static void apic_msrs(void **state)
+{
+	static const struct irqchip_ops chip = { .msr_read = apic_read, .msr_write = apic_write };
+	u64 value;
+
+	vcpu->vm->irqchip = &chip;
+	assert_int_equal(nested_hyperv_msr_read(vcpu, 0x40000070, &value), -EINVAL);
+	assert_int_equal(rdmsr_as_guest(0x40000071), 0x40000072);
+	assert_int_equal(rdmsr_as_guest(0x40000072), 0x40000073);
+	assert_int_equal(wrmsr_as_guest(0x40000072, 0x20), 0);
+	assert_int_equal(wrmsr_as_guest(0x40000071, 0x20), -EINVAL);
+	config.nested = NESTED_ON;
+	assert_int_equal(wrmsr_as_guest(0x40000072, 0x20), -ENOENT);
+	assert_int_equal(nested_hyperv_msr_read(vcpu, 0x40000071, &value), -ENOENT);
+}
+
 static void msrs(void **state)
 {
 	vcpu->id = 2;
@@ -474,7 +494,7 @@ int main(void)
 {
 #define EVMCS_TEST(name) cmocka_unit_test_setup_teardown(name, evmcs_setup, teardown)
 	const struct CMUnitTest tests[] = {
-		EVMCS_TEST(discovery), EVMCS_TEST(no_msrs_without_it), EVMCS_TEST(msrs), EVMCS_TEST(hypercall_page),
+		EVMCS_TEST(discovery), EVMCS_TEST(no_msrs_without_it), EVMCS_TEST(msrs), EVMCS_TEST(apic_msrs), EVMCS_TEST(hypercall_page),
 		EVMCS_TEST(hypercalls), EVMCS_TEST(assist_page),
 		EVMCS_TEST(enters), EVMCS_TEST(bad_pages_and_versions), EVMCS_TEST(plain_entries), EVMCS_TEST(other_instructions),
 		EVMCS_TEST(clean_fields), EVMCS_TEST(another_page), EVMCS_TEST(exits_write_the_page),

@@ -426,6 +426,44 @@ static void test_self_ipi(void **state)
 	assert_int_equal(msr_value(vm, 0, X2APIC(LAPIC_ESR)), 0x20);
 }
 
+/* TLFS, "Local APIC MSR Accesses": EOI can only be written, TPR has 8 bits, ICR is one register of 64 bits in both modes. */
+static void hyperv_registers(struct vm *vm, u64 to_itself)
+{
+	u64 value;
+
+	assert_int_equal(msr_get(vm, 0, MSR_HYPERV_EOI, &value), -EINVAL);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_ICR, to_itself | 0x77), 0);
+	assert_int_equal(msr_value(vm, 0, MSR_HYPERV_ICR), to_itself | 0x77);
+	assert_int_equal(acknowledge(vm, 0), 0x77);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_ICR, to_itself | 0x66), 0);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_EOI, 0), 0);
+	assert_int_equal(pending(vm, 0), 0x66);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_TPR, 0x65), 0);
+	assert_int_equal(msr_value(vm, 0, MSR_HYPERV_TPR), 0x65);
+	assert_int_equal(pending(vm, 0), -1);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_TPR, 0), 0);
+	assert_int_equal(acknowledge(vm, 0), 0x66);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_EOI, 0), 0);
+	assert_int_equal(msr_get(vm, 0, MSR_HYPERV_TPR + 1, &value), -EINVAL);
+}
+
+static void test_hyperv_registers(void **state)
+{
+	struct vm *vm = *state;
+	u64 value;
+
+	apic_enable(vm, 0);
+	apic_set(vm, 0, LAPIC_LDR, 2u << 24);
+	hyperv_registers(vm, 2ull << 56 | 0x800);	/* logical, in xAPIC mode */
+	enter_x2apic(vm, 0);
+	hyperv_registers(vm, 0);			/* physical: id 0 */
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_ICR, BIT(20)), -EINVAL);
+	assert_int_equal(msr_set(vm, 0, MSR_APIC_BASE, BASE_OFF | BASE_BSP), 0);
+	assert_int_equal(msr_get(vm, 0, MSR_HYPERV_TPR, &value), -EINVAL);
+	assert_int_equal(msr_set(vm, 0, MSR_HYPERV_TPR, 0), -EINVAL);
+}
+
 /* Its destinations are ids. */
 static void test_ioapic_to_x2apic(void **state)
 {
@@ -507,6 +545,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mode_transitions),
 		ON(test_reserved_bits_of_the_base),
+		ON(test_hyperv_registers),
 		ON(test_page_moves),
 		ON(test_page_at_the_end_of_ram),
 		ON(test_page_in_ram_is_logged_once),

@@ -13,7 +13,7 @@
 #include "lib/errno.h"
 #include "vmx/nested/nested.h"
 
-/* Leaf 40000003h EAX: the MSRs that there are. Of the local APIC's there is the VP assist page's alone. */
+/* Leaf 40000003h EAX: the MSRs that there are. */
 #define ACCESS_APIC	     BIT(4)
 #define ACCESS_HYPERCALL     BIT(5)
 #define ACCESS_VP_INDEX	     BIT(6)
@@ -95,6 +95,8 @@ int nested_hyperv_msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	case MSR_TSC_INVARIANT:
 		*value = own->tsc_invariant;
 		return 0;
+	case MSR_HYPERV_EOI ... MSR_HYPERV_TPR:
+		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
 	default:
 		return -ENOENT;
 	}
@@ -147,6 +149,7 @@ int nested_hyperv_msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 	case MSR_HYPERCALL:
 	case MSR_ASSIST:
 	case MSR_TSC_INVARIANT:
+	case MSR_HYPERV_EOI ... MSR_HYPERV_TPR:
 		break;
 	default:
 		return nested_hyperv_msr_read(vcpu, msr, &present) ? -ENOENT : -EINVAL;
@@ -157,6 +160,8 @@ int nested_hyperv_msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 		return set_hypercall_page(vcpu, value);
 	if (msr == MSR_ASSIST)
 		return set_assist_page(vcpu, value);
+	if (msr >= MSR_HYPERV_EOI && msr <= MSR_HYPERV_TPR)
+		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
 	if (msr == MSR_GUEST_OS_ID)
 		set_guest_os_id(vcpu, value);
 	else if (value & ~1ull)

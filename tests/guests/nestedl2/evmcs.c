@@ -9,6 +9,8 @@
 #define RECOMMENDED   BIT(14)		/* leaf 40000004h EAX */
 #define GUEST_OS_ID   0x40000000
 #define HYPERCALL     0x40000001
+#define APIC_EOI_MSR  0x40000070
+#define APIC_TPR_MSR  0x40000072
 #define ASSIST	      0x40000073
 #define CLEAN	      0x338
 #define ALWAYS	      16
@@ -151,6 +153,11 @@ void evmcs_checks(void)
 	asm volatile("vmclear %0" : : "m"(region) : "cc", "memory");
 	check_eq(*(u64 *)(page + 8), value, "VMCLEAR writes nothing into it");
 	exits(EXIT_VMCALL, "... and an entry needs no VMPTRLD");
+	check_eq(try_rdmsr(APIC_EOI_MSR, &value), GP, "Hyper-V's EOI cannot be read");
+	wrmsr(APIC_TPR_MSR, 0x50);
+	check_eq(READ_CR(8), 5, "Hyper-V's TPR is the local APIC's");
+	check_eq(rdmsr(APIC_TPR_MSR), 0x50, "... and reads so");
+	wrmsr(APIC_TPR_MSR, 0);
 	assist[0x28 / 8] = 0;
 	check_eq(enter(), VMFAIL | 0xffff, "no enlightened entry, and no current VMCS");
 
