@@ -61,6 +61,22 @@ class Picture:
         return lines
 
 
+def connect(path):
+    """QEMU's socket at this path, which it makes when it starts: first the path, then the port behind it."""
+    deadline = time.monotonic() + 300
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(300)
+        try:
+            connection.connect(str(path))
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 class Display:
     """The display of one machine, by QEMU's machine protocol at a socket."""
 
@@ -70,13 +86,7 @@ class Display:
         self.stream = None
 
     def connect(self):
-        deadline = time.monotonic() + 300
-        while not self.path.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(300)
-        connection.connect(str(self.path))
-        self.stream = connection.makefile("rw")
+        self.stream = connect(self.path).makefile("rw")
         assert "QMP" in json.loads(self.stream.readline())
         self.command("qmp_capabilities")
 

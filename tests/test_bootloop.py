@@ -38,7 +38,7 @@ def machine(name, folder, options, modules, kind="qemu-bios", extra=()):
 
 
 def boots(text):
-    announced = re.compile(emu.PREFIX + r"bootloop: boot (\d+) of 3$", re.MULTILINE)
+    announced = re.compile(emu.PREFIX + r"bootloop: boot (\d+) of \d+$", re.MULTILINE)
     return [int(number) for number in announced.findall(text)]
 
 
@@ -53,14 +53,18 @@ def test_three_boots(kind, tmp_path):
 
 
 def test_key_ends_it(tmp_path):
-    """Lamina waits for a key between two boots; after one, that boot is the last."""
-    with machine("key", tmp_path, "bootloop=3", (GOOD,)) as lamina:
-        lamina.expect(r"boot 1 of 3 ended well.*\n", LIMIT)
-        lamina.send("x")
+    """Lamina waits for a key between two boots, for 3 s; after one, that boot is the last. Where this test comes too late,
+    it tries after the next boot."""
+    with machine("key", tmp_path, "bootloop=9", (GOOD,)) as lamina:
+        for number in range(1, 9):
+            lamina.expect(rf"boot {number} of 9 ended well.*\n", LIMIT)
+            lamina.send("x")
+            if "by a key" in lamina.expect(r"bootloop: (?:ended by a key after )?boot \d of 9\n", LIMIT):
+                break
         assert lamina.wait(LIMIT), lamina.report("it did not power off")
         text = lamina.text()
-    assert boots(text) == [1]
-    assert re.search(r"bootloop: ended by a key after boot 1 of 3\n.*Lamina: all VMs ended",
+    assert boots(text) == list(range(1, number + 1))
+    assert re.search(rf"bootloop: ended by a key after boot {number} of 9\n.*Lamina: all VMs ended",
                      text), text[-2000:]
 
 

@@ -6,7 +6,6 @@ guest runs are tested by tests/unit/test_machine_check.c, test_vmx_run.c and tes
 """
 
 import re
-import socket
 import time
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 import conftest
 import emu
 import image
+import screen
 
 # EPYC has no recovery from uncorrected errors (SUCCOR). QEMU's Intel models have (MCG_CAP.SER_P), and can
 # be given SVM, too.
@@ -43,12 +43,7 @@ class Monitor:
     """QEMU's human monitor at a socket."""
 
     def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10 * LIMIT)
-        end = time.monotonic() + 10 * LIMIT
-        while not path.exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        self.socket.connect(str(path))
+        self.socket = screen.connect(path)
         self._read()
 
     def _read(self):

@@ -22,7 +22,7 @@ SETUPS = {"qemu": ("qemu", "EPYC"), "bochs-vmx": ("bochs", "corei7_skylake_x"), 
 
 
 def vm(name, guest="keys", keys="", cmdline=""):
-    return image.Module(conftest.BUILD / f"guests/{guest}.elf", name, f"vm={name} mem=16M limit=3000 {keys} -- {cmdline}")
+    return image.Module(conftest.BUILD / f"guests/{guest}.elf", name, f"vm={name} mem=16M {keys} -- {cmdline}")
 
 
 def build(tmp_path, modules, options=""):
@@ -318,7 +318,7 @@ def test_resets_of_a_hypervisor(tmp_path, request):
 def test_port_answers_while_all_cpus_are_busy(tmp_path, request):
     """VMs that hang with interrupts off, one on each CPU, and one that is entered again and again."""
     modules = [vm("hang", "spin", "cpus=0"), vm("loop", "spin", "cpus=1"),
-               vm("exits", "spin", "cpus=0", "exit=1"), vm("text", "smpflood", "vcpus=2 cpus=0-1", "what=2 ms=600000")]
+               vm("exits", "spin", "cpus=0", "exit=1"), vm("text", "smpflood", "vcpus=2 cpus=0-1", "what=2 ms=4000000")]
     with port_of(tmp_path, request, modules, cpus=2) as (machine, port):
         for name in ("hang", "loop", "exits", "text"):
             port.wait_for(name, "running")
@@ -342,7 +342,7 @@ def test_three_linux_together(tmp_path, request):
     names = ("web", "db", "mail")
     modules = [module for name in names for module in (
         image.Module(conftest.BUILD / "linux/vmlinuz", "vmlinuz",
-                     f"vm={name} role=kernel mem=128M vcpus=2 limit=3000 -- console=ttyS0 quiet"),
+                     f"vm={name} role=kernel mem=128M vcpus=2 -- console=ttyS0 quiet"),
         image.Module(conftest.BUILD / "linux/initramfs", "initrd", f"vm={name} role=initrd"))]
     prompt = r"^~ # "
     with port_of(tmp_path, request, modules, cpus=4, mem=768) as (machine, port):

@@ -24,7 +24,7 @@ LAMINAS = re.compile(r"^\[ *\d+\.\d+ cpu\d+[^\n]*\n|^lamina> vms\n[\s\S]*?^lamin
 
 def linux(cmdline, name="linux", keys="", files=("linux/vmlinuz", "linux/initramfs-virtio")):
     kernel, initrd = (conftest.BUILD / file for file in files)
-    return [image.Module(kernel, "vmlinuz", f"vm={name} role=kernel mem=128M limit=3000 {keys} -- {cmdline} quiet"),
+    return [image.Module(kernel, "vmlinuz", f"vm={name} role=kernel mem=128M {keys} -- {cmdline} quiet"),
             image.Module(initrd, "initrd", f"vm={name} role=initrd")]
 
 
@@ -153,7 +153,7 @@ def test_com1_is_read_before_hvc0(tmp_path, request):
 def test_fronts_change_while_both_consoles_flood(tmp_path, request):
     """Each VM gets what is typed while it is in front, and all of it; neither keeps the other from printing."""
     modules = [*linux("console=hvc0", keys="keyboard=hvc0"),    # and not ttyS0, while it is open
-               image.Module(conftest.BUILD / "guests/keys.elf", "keys", "vm=keys mem=16M limit=3000")]
+               image.Module(conftest.BUILD / "guests/keys.elf", "keys", "vm=keys mem=16M")]
     with shell_of(tmp_path, request, modules) as shell:
         machine = shell.machine
         shell.run("stty -F /dev/ttyS0 raw -echo")
