@@ -2,8 +2,9 @@
 /*
  * Looks for other VMs' data, and for its own of before a restart: in RAM, on an empty disk, on an image's overlay, and
  * behind the ends of received frames. Then it fills all of these with a mark of its own, for the others to find, and resets
- * itself. Command line: id=, 1 to 9; rounds=, how often it starts. The count is on its first disk, which survives
- * a restart as other disks do. Run several at the same time, with disk=ram disk=IMAGE,cow= net= in this order.
+ * itself. Command line: id=, 1 to 9; rounds=, how often it starts; least=, how many frames it waits for, where real time
+ * passes. The count is on its first disk, which survives a restart as other disks do. Run several at the same time, with
+ * disk=ram disk=IMAGE,cow= net= in this order.
  */
 #include "virtio.h"
 
@@ -15,7 +16,6 @@ enum { T_IN = 0, T_OUT = 1 };
 #define BUFFER_SIZE 2048
 #define HEADER	   12
 #define FRAME	   61u
-#define FRAMES_LEAST 20u
 
 static struct queue disks[2], receive, transmit;
 static u64 capacity[2];
@@ -162,16 +162,16 @@ static void network_start(void)
 }
 
 /*
- * Broadcast frames for half a second, the first time at least until some have arrived, unless no other VM comes here;
- * of what arrives, everything behind the end must be as it was.
+ * Broadcast frames for half a second, the first time until `least` have arrived, unless no other VM comes here; of what
+ * arrives, everything behind the end must be as it was.
  */
-static void network(u32 round)
+static void network(u32 round, u32 least)
 {
 	struct buffer send[] = { { frame, HEADER, false }, { frame + HEADER, FRAME, false } };
 	u64 end = rdtsc() + tsc_per_ms() * 500, last = end + tsc_per_ms() * EVENT_MS;
 	u32 head, written, behind = 0, frames = 0, odd = 0;
 
-	while (rdtsc() < end || (!round && frames < FRAMES_LEAST && rdtsc() < last)) {
+	while (rdtsc() < end || (!round && frames < least && rdtsc() < last)) {
 		queue_add(&transmit, send, 2);
 		queue_kick(&transmit);
 		queue_wait(&transmit, &head, &written, 100);
@@ -200,7 +200,7 @@ static void mark_memory(void)
 
 int main(void)
 {
-	u32 rounds = 3, round;
+	u32 rounds = 3, least = 0, round;
 
 	if (!hypervisor_present()) {
 		skip("all", "a bare machine has no other VMs");
@@ -210,6 +210,7 @@ int main(void)
 	id = 1;
 	cmdline_number("id", &id);
 	cmdline_number("rounds", &rounds);
+	cmdline_number("least", &least);
 	interrupts_init();
 	find_devices();
 	look_at_memory();
@@ -223,7 +224,7 @@ int main(void)
 	look_at_disk(0, round);
 	look_at_disk(1, round);
 	network_start();
-	network(round);
+	network(round, least);
 	mark_disk(0);
 	mark_disk(1);
 	mark_memory();
