@@ -13,7 +13,13 @@ static const struct {
 	[VMEXIT_CPUID] = { 0xa20f, 0xffff, 2 },
 	[VMEXIT_HLT] = { 0xf4, 0xff, 1 },
 	[VMEXIT_MSR] = { 0x300f, 0xfdff, 2 },	/* WRMSR 0F 30, RDMSR 0F 32 */
+	[VMEXIT_INVLPGA] = { 0xdf010f, 0xffffff, 3 },
+	[VMEXIT_VMRUN] = { 0xd8010f, 0xffffff, 3 },
 	[VMEXIT_VMMCALL] = { 0xd9010f, 0xffffff, 3 },
+	[VMEXIT_VMLOAD] = { 0xda010f, 0xffffff, 3 },
+	[VMEXIT_VMSAVE] = { 0xdb010f, 0xffffff, 3 },
+	[VMEXIT_STGI] = { 0xdc010f, 0xffffff, 3 },
+	[VMEXIT_CLGI] = { 0xdd010f, 0xffffff, 3 },
 	[VMEXIT_WBINVD] = { 0x090f, 0xffff, 2 },
 	[VMEXIT_XSETBV] = { 0xd1010f, 0xffffff, 3 },
 };

@@ -133,6 +133,17 @@ static void drop(struct shadow *shadow, struct root *root)
 
 /* --- roots --- */
 
+/* Eight bytes a step. */
+static bool same_tables(const struct nested_tables *a, const struct nested_tables *b)
+{
+	const u64 *words_a = (const u64 *)a, *words_b = (const u64 *)b;
+	u64 differ = 0;
+
+	for (unsigned i = 0; i < sizeof(*a) / sizeof(u64); i++)
+		differ |= words_a[i] ^ words_b[i];
+	return !differ;
+}
+
 static struct root *find(struct shadow *shadow, const struct nested_tables *tables)
 {
 	struct root *oldest = &shadow->roots[0];
@@ -140,7 +151,7 @@ static struct root *find(struct shadow *shadow, const struct nested_tables *tabl
 	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
 		struct root *root = &shadow->roots[i];
 
-		if (root->used && memcmp(&root->tables, tables, sizeof(*tables)) == 0)
+		if (root->used && same_tables(&root->tables, tables))
 			return root;
 		if (root->last_use < oldest->last_use)
 			oldest = root;

@@ -17,16 +17,20 @@ static void report(void *context, const struct violation *violation)
 
 int nsvm_check(struct vcpu *vcpu)
 {
-	const struct vcpu_svm *svm = to_svm(vcpu);
-	const struct svm_entry_state state = {
-		.vmcb = &svm->nested->vmcb12,
+	struct svm_nested *nested = to_svm(vcpu)->nested;
+	struct svm_entry_state state = {
+		.vmcb = &nested->vmcb12,
 		.processor = {
 			.physical_bits = cpuid_physical_bits(vcpu),
-			.efer_valid = control_efer_allowed(vcpu),
-			.cr4_valid = control_cr4_allowed(vcpu),
 			.host_cr0 = svm_control_get(vcpu, CTL_CR0),
 		},
 	};
 
+	if (!nested->cr4_valid) {
+		nested->efer_valid = control_efer_allowed(vcpu);
+		nested->cr4_valid = control_cr4_allowed(vcpu);
+	}
+	state.processor.efer_valid = nested->efer_valid;
+	state.processor.cr4_valid = nested->cr4_valid;
 	return svm_check_entry(&state, report, vcpu) ? -EINVAL : 0;
 }

@@ -34,7 +34,7 @@ static void set_control(struct vcpu *vcpu)
 	const struct vmcb_control *l1 = &nested->vmcb12.control;
 	struct vmcb_control *control = &svm->vmcb->control;
 
-	memset(control, 0, offsetof(struct vmcb_control, reserved_0e0));
+	clear_large(control, offsetof(struct vmcb_control, reserved_0e0));
 	svm_set_control(svm);
 	nsvm_merge_msrpm(vcpu);
 	control->msrpm_base = virt_to_phys(nested->msrpm);

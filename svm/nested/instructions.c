@@ -20,22 +20,27 @@ static bool may_execute(struct vcpu *vcpu)
 		event_raise(vcpu, X86_UD);
 		return false;
 	}
-	if (vcpu_cpl(vcpu) != 0) {
+	if (svm->vmcb->save.cpl) {
 		event_raise_error(vcpu, X86_GP, 0);
 		return false;
 	}
 	return true;
 }
 
+static bool code_64(const struct vmcb_save *save)
+{
+	return (save->efer & EFER_LMA) && (save->cs.attributes & ATTRIBUTE_L);
+}
+
 /* RAX as an address, and the instruction's length. -EFAULT: a fault was raised. */
 static int operand(struct vcpu *vcpu, u64 *address, unsigned *length)
 {
 	const unsigned plain = 3;	/* bytes: without a prefix */
-	unsigned size = vcpu_code_64(vcpu) ? 8 : emulate_mode(vcpu) == INSN_MODE_32 ? 4 : 2;
+	unsigned size = code_64(&to_svm(vcpu)->vmcb->save) ? 8 : emulate_mode(vcpu) == INSN_MODE_32 ? 4 : 2;
 	struct insn insn;
 
 	*length = plain;
-	if (!svm_features.nrip_save || to_svm(vcpu)->vmcb->control.next_rip != vcpu->exit_rip + plain) {
+	if (nsvm_next_rip(vcpu) != vcpu->exit_rip + plain) {
 		if (emulate_fetch(vcpu, &insn))
 			return -EFAULT;
 		*length = insn.length;
@@ -65,19 +70,26 @@ static void step_over_vmrun(struct vcpu *vcpu, unsigned length)
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 	u64 rip = vcpu->exit_rip + length;
 
-	vmcb->save.rip = vcpu_code_64(vcpu) ? rip : (u32)rip;
+	vmcb->save.rip = code_64(&vmcb->save) ? rip : (u32)rip;
 	vmcb->save.rflags = vcpu_rflags(vcpu) & ~RFLAGS_RF;
 	vmcb->control.int_state &= ~INT_SHADOW;
 }
 
 /*
  * L1's other CPUs may write to it: this copy is what is checked and used. It lacks what is reserved: most of the page.
+ * The address has been looked at: the page can only have become a damaged one since.
  */
 static int read_vmcb12(struct vcpu *vcpu, gpa_t gpa, struct vmcb *to)
 {
-	return guest_read(vcpu->vm, gpa, to, offsetof(struct vmcb, control.reserved_0e0)) ||
-	       guest_read(vcpu->vm, gpa + offsetof(struct vmcb, save), &to->save,
-			  offsetof(struct vmcb_save, reserved_2e8));
+	const struct vmcb *from = guest_ptr(vcpu->vm, gpa, PAGE_SIZE);
+
+	if (!from) {
+		exit_triple_fault(vcpu);
+		return -EFAULT;
+	}
+	copy_large(&to->control, &from->control, offsetof(struct vmcb_control, reserved_0e0));
+	copy_large(&to->save, &from->save, offsetof(struct vmcb_save, reserved_2e8));
+	return 0;
 }
 
 void nsvm_handle_vmrun(struct vcpu *vcpu)

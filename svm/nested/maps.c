@@ -11,29 +11,21 @@
  * Where the VM's map intercepts all MSRs of a word, 02's does so, too: L0 looks into L1's map at the exit. So
  * only the words with MSRs that L1 reaches without an exit are merged.
  */
-static u64 merged_word(struct vcpu *vcpu, u64 own, unsigned index)
-{
-	const struct vmcb_control *control = &to_svm(vcpu)->nested->vmcb12.control;
-	u64 word;
-
-	if (!nsvm_intercepts(to_svm(vcpu)->nested, VMEXIT_MSR))
-		return own;
-	if (guest_read(vcpu->vm, (control->msrpm_base & PAGE_MASK) + index * sizeof(word), &word, sizeof(word)))
-		return ~0ull;
-	return own | word;
-}
-
 void nsvm_merge_msrpm(struct vcpu *vcpu)
 {
+	const struct svm_nested *nested = to_svm(vcpu)->nested;
 	const struct svm_vm *maps = vcpu->vm->vendor;
 	const u64 *own = (const u64 *)maps->msrpm;
-	u64 *merged = (u64 *)to_svm(vcpu)->nested->msrpm;
+	u64 *merged = (u64 *)nested->msrpm;
+	bool intercepts = nsvm_intercepts(nested, VMEXIT_MSR);
+	const volatile u64 *l1 = intercepts ? guest_ptr(vcpu->vm, nested->vmcb12.control.msrpm_base & PAGE_MASK,
+							PAGE_SIZE << MSRPM_ORDER) : NULL;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(maps->msrpm_open); i++) {
 		for (u64 left = maps->msrpm_open[i]; left; left &= left - 1) {
 			unsigned word = 64 * i + (unsigned)__builtin_ctzll(left);
 
-			merged[word] = merged_word(vcpu, own[word], word);
+			merged[word] = own[word] | (l1 ? l1[word] : intercepts ? ~0ull : 0);
 		}
 	}
 }

@@ -35,6 +35,7 @@ struct svm_nested {
 	gpa_t vmcb12_gpa;
 	u8 *msrpm;				/* of 02: the VM's and L1's */
 	u64 vm_cr, hsave_pa;			/* MSRs */
+	u64 efer_valid, cr4_valid;		/* bits that L1's processor has, from the first VMRUN on; 0: not known yet */
 	bool svme;				/* L1's EFER.SVME */
 	bool gif;				/* the global interrupt flag, of L1 and L2 */
 	bool init_waits;			/* for GIF */
@@ -153,6 +154,11 @@ void nsvm_handle_cr(struct vcpu *vcpu);
 
 /* svm/nested/ops.c */
 extern const struct vcpu_ops nsvm_l2_ops;
+/*
+ * svm_next_rip() of the current level. 0 where that would have to read L2's code by L1's nested tables: its fast way to
+ * the code knows tables in L1's addresses only.
+ */
+u64 nsvm_next_rip(const struct vcpu *vcpu);
 
 /* svm/nested/paging.c: L1's nested paging */
 int nsvm_paging_create(struct vm *vm, struct vcpu_svm *svm);

@@ -3,14 +3,24 @@
 #include "arch/cpu/x86.h"
 #include "core/emulate/code.h"
 #include "core/emulate/emulate.h"
+#include "svm/length.h"
 #include "svm/ops.h"
 
-/* Without next-RIP save svm_skip_instruction() reads L2's code in a way of its own, by tables in L1's addresses. */
+u64 nsvm_next_rip(const struct vcpu *vcpu)
+{
+	const struct vcpu_svm *svm = container_of(vcpu, const struct vcpu_svm, vcpu);
+
+	if (svm_features.nrip_save || !vcpu->l2_runs || !nsvm_paging(svm->nested) ||
+	    svm->vmcb->control.exit_code == VMEXIT_IOIO)
+		return svm_next_rip(svm);
+	return 0;
+}
+
 static int skip_instruction(struct vcpu *vcpu)
 {
 	struct insn insn;
 
-	if (svm_features.nrip_save)
+	if (nsvm_next_rip(vcpu))
 		return svm_skip_instruction(vcpu);
 	if (emulate_fetch(vcpu, &insn))
 		return -EFAULT;

@@ -183,14 +183,13 @@ static bool ncr3_mbz(const struct svm_entry_state *s)
 	return nested_paging(s) && s->vmcb->control.nested_cr3 >> s->processor.physical_bits;
 }
 
+/* A byte above 7; 2 or 3: bit 1 without bit 2. */
 static bool pat_type(const struct svm_entry_state *s)
 {
+	const u64 bytes = 0x0101010101010101;
 	u64 pat = s->vmcb->save.pat;
 
-	for (unsigned i = 0; nested_paging(s) && i < 8; i++, pat >>= 8)
-		if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
-			return true;
-	return false;
+	return nested_paging(s) && ((pat & 0xf8 * bytes) || (pat & ~(pat >> 1) & 2 * bytes));
 }
 
 static bool nmi_not_intercepted(const struct svm_entry_state *s)

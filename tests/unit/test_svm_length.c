@@ -60,6 +60,21 @@ static void plain_instructions_are_known(void **state)
 	assert_int_equal(svm_next_rip(&svm), 0x1002);
 	PLACE(VMEXIT_VMMCALL, 0x0f, 0x01, 0xd9);
 	assert_int_equal(svm_next_rip(&svm), 0x1003);
+	/* AMD APM vol. 3, the instructions' own pages. */
+	static const struct {
+		u64 exit_code;
+		u8 last;
+	} svm_instructions[] = {
+		{ VMEXIT_VMRUN, 0xd8 }, { VMEXIT_VMLOAD, 0xda }, { VMEXIT_VMSAVE, 0xdb },
+		{ VMEXIT_STGI, 0xdc }, { VMEXIT_CLGI, 0xdd }, { VMEXIT_INVLPGA, 0xdf },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(svm_instructions); i++) {
+		PLACE(svm_instructions[i].exit_code, 0x0f, 0x01, svm_instructions[i].last);
+		assert_int_equal(svm_next_rip(&svm), 0x1003);
+		PLACE(svm_instructions[i].exit_code, 0x0f, 0x01, svm_instructions[i].last ^ 0x10);
+		assert_int_equal(svm_next_rip(&svm), 0);
+	}
 	PLACE(VMEXIT_WBINVD, 0x0f, 0x09);
 	assert_int_equal(svm_next_rip(&svm), 0x1002);
 	PLACE(VMEXIT_XSETBV, 0x0f, 0x01, 0xd1);
