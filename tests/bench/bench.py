@@ -265,14 +265,14 @@ def write_all(results, compiler):
     return text
 
 
-def update_docs(name, markdown):
-    """Replace the generated part of that name in docs/bench.md."""
-    text = DOCS.read_text()
+def update_docs(name, markdown, path=DOCS):
+    """Replace the generated part of that name in a document."""
+    text = path.read_text()
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
     before, found, rest = text.partition(begin)
     if not found or end not in rest:
-        raise BenchError(f"{DOCS} has no part {begin.strip()} ... {end.strip()}")
-    DOCS.write_text(f"{before}{begin}\n{markdown.rstrip()}\n\n{end}{rest.partition(end)[2]}")
+        raise BenchError(f"{path} has no part {begin.strip()} ... {end.strip()}")
+    path.write_text(f"{before}{begin}\n{markdown.rstrip()}\n\n{end}{rest.partition(end)[2]}")
 
 
 def save(path, results, compiler, keys=None):

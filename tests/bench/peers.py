@@ -66,7 +66,7 @@ def boot(peer, setup, iso, name):
     with emu.Machine(iso, setup.emulator, setup.model, MEMORY, ips=LINUX_IPS, extra=extra,
                      ignore_bad_msrs=True, log=bench.OUTPUT / f"{name}.log") as machine:
         # Xen puts the domain's number before its lines.
-        machine.expect(bench.DONE.replace("^", r"^(?:\(d\d+\) )?") + "|^kvm: error.*|Panic on", LIMIT)
+        machine.expect(bench.DONE.replace("^", r"^(?:\(d\d+\) )?") + "|^kvm: error.*\n|Panic on", LIMIT)
         return machine.text().replace("(d0) ", "")
 
 

@@ -3,6 +3,7 @@
 
     tests/bench/profile.py long.cpuid-0                 on each machine of make bench
     tests/bench/profile.py flat.self-ipi --machine qemu-svm --instructions
+    tests/bench/profile.py nested.cpuid-0               of the hypervisor in a guest of make bench-peers-nested
 
 Bochs' debugger and QEMU's GDB port stop at the operation in the benchmark guest, when it has run
 a few times already, and step through it, through what runs beneath it, and back.
@@ -23,6 +24,7 @@ import bench
 import emulators
 import gdbport
 import image
+import peers_nested
 
 WARM = 4                    # how many times the operation runs before it is traced
 # Figures that are not one operation between two RDTSCs, and those for calibration.
@@ -31,6 +33,7 @@ UNSUITABLE = ("nops-100", "loop-2000", "tsc-deadline-late", "hlt-wake", "timer-t
 # Figures traced from an instruction of the operation to the first one of a handler.
 TO_HANDLER = {"hlt_wake": ("hlt", "handle_timer")}
 LIMIT = 200_000             # instructions
+PROGRAMS = {**{mode: f"{mode}.elf" for mode in bench.MODES}, "nested": "nested64.elf"}
 # The figures that docs/bench.md shows by function, in the guest's order.
 ACCOUNTED = ("long.cpuid-0", "long.hypercall", "long.rdmsr-mtrr-cap", "long.in-pic-mask",
              "long.lapic-read-version", "long.self-ipi", "long.nmi-and-irq", "long.x2apic-self-ipi")
@@ -181,7 +184,7 @@ def operation(figure, setup, guests):
 
 def profile(setup, figures, iso):
     """{figure: its instructions}."""
-    guests = {mode: Guest(bench.OUTPUT / f"{mode}.elf") for mode in bench.MODES}
+    guests = {mode: Guest(bench.OUTPUT / name) for mode, name in PROGRAMS.items()}
     host = Code(bench.BUILD / "lamina.debug")
     traces = trace(setup, iso, host.functions["vcpu_run_slice"],
                    [operation(figure, setup, guests) for figure in figures])
@@ -257,12 +260,14 @@ def main():
     setups = [s for s in bench.SETUPS if not args.machine or s.name in args.machine]
     try:
         with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
-            iso = pathlib.Path(folder, "bench.iso")
-            image.build(iso, bench.BUILD / "lamina.elf", bench.OPTIONS, [bench.MODULE], small=True)
+            iso, nested = pathlib.Path(folder, "bench.iso"), pathlib.Path(folder, "nested.iso")
+            for path, module in ((iso, bench.MODULE), (nested, peers_nested.MODULE)):
+                image.build(path, bench.BUILD / "lamina.elf", bench.OPTIONS, [module], small=True)
             if args.summary:
                 show_summary(iso, args.docs)
             for figure, setup in itertools.product(args.figure, setups):
-                show(f"{setup.name} {figure}", profile(setup, [figure], iso)[figure], args.instructions)
+                which = nested if figure.startswith("nested.") else iso
+                show(f"{setup.name} {figure}", profile(setup, [figure], which)[figure], args.instructions)
     except bench.BenchError as error:
         print(f"profile: error: {error}")
         return 1

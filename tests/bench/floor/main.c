@@ -33,11 +33,11 @@ int main(void)
 {
 	static u8 stack[16384] __attribute__((aligned(16)));
 	/* As after a call. */
-	u64 top = (u64)stack + sizeof(stack) - 8;
+	const struct floor_vm vm = { .guest = guest, .stack = (u64)stack + sizeof(stack) - 8 };
 
 	if (vendor_amd())
-		floor_svm(guest, top);
+		floor_svm(&vm);
 	else
-		floor_vmx(guest, top);
+		floor_vmx(&vm);
 	floor_stop("the guest was not entered", 0);
 }

@@ -22,8 +22,16 @@ static void skip_cpuid(struct vmcb *vmcb, struct floor_regs *regs __maybe_unused
 		vmcb->save.rip += 2;
 }
 
+static void stamp_vmmcall(struct vmcb *vmcb, struct floor_regs *regs)
+{
+	regs->rcx = rdtsc();
+	vmcb->save.rip += 3;
+	regs->rdx = rdtsc();
+}
+
 static void (*const handlers[])(struct vmcb *vmcb, struct floor_regs *regs) = {
 	[VMEXIT_CPUID] = skip_cpuid,
+	[VMEXIT_VMMCALL] = stamp_vmmcall,
 };
 
 void floor_svm_exit(struct vmcb *vmcb, struct floor_regs *regs)
@@ -45,7 +53,7 @@ static void set_table(struct vmcb_segment *segment, struct floor_table table)
 	*segment = (struct vmcb_segment){ .limit = table.limit, .base = table.base };
 }
 
-void floor_svm(void (*guest)(void), u64 stack)
+void floor_svm(const struct floor_vm *vm)
 {
 	struct floor_table gdt, idt;
 	u32 edx, eax = 0x8000000a, ebx, ecx;
@@ -57,7 +65,7 @@ void floor_svm(void (*guest)(void), u64 stack)
 	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
 
 	vmcb.control.intercept_misc1 = INTERCEPT_CPUID;
-	vmcb.control.intercept_misc2 = INTERCEPT_VMRUN;
+	vmcb.control.intercept_misc2 = INTERCEPT_VMRUN | INTERCEPT_VMMCALL;
 	vmcb.control.asid = 1;
 	set_segment(&vmcb.save.cs, 0x18, 0xa9b);
 	set_segment(&vmcb.save.ss, 0x10, 0xc93);
@@ -72,7 +80,15 @@ void floor_svm(void (*guest)(void), u64 stack)
 	vmcb.save.dr6 = 0xffff0ff0;
 	vmcb.save.dr7 = 0x400;
 	vmcb.save.rflags = 2;
-	vmcb.save.rip = (u64)guest;
-	vmcb.save.rsp = stack;
+	vmcb.save.rip = (u64)vm->guest;
+	vmcb.save.rsp = vm->stack;
+	if (vm->nested_tables) {
+		floor_map(vm->nested_tables, 0);
+		vmcb.control.np_enable = 1;
+		vmcb.control.nested_cr3 = (u64)vm->nested_tables;
+		vmcb.save.pat = rdmsr(MSR_PAT);
+	}
+	if (vm->first)
+		vm->first();
 	floor_svm_run(&vmcb);
 }

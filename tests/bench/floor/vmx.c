@@ -11,6 +11,7 @@
 #define MSR_PRIMARY	 0x482
 #define MSR_EXIT	 0x483
 #define MSR_ENTRY	 0x484
+#define MSR_SECONDARY	 0x48b
 
 static u8 vmxon_region[4096] __aligned(4096), vmcs[4096] __aligned(4096);
 
@@ -50,10 +51,19 @@ static void skip(struct floor_regs *regs __maybe_unused)
 	__asm__ volatile("vmwrite %0, %1" : : "r"(rip), "r"((u64)GUEST_RIP.encoding) : "cc");
 }
 
-#define EXIT_REASON_CPUID 10
+static void stamp_vmcall(struct floor_regs *regs)
+{
+	regs->rcx = rdtsc();
+	skip(regs);
+	regs->rdx = rdtsc();
+}
+
+#define EXIT_REASON_CPUID  10
+#define EXIT_REASON_VMCALL 18
 
 static void (*const handlers[])(struct floor_regs *regs) = {
 	[EXIT_REASON_CPUID] = skip,
+	[EXIT_REASON_VMCALL] = stamp_vmcall,
 };
 
 void floor_vmx_exit(struct floor_regs *regs)
@@ -105,7 +115,15 @@ static void set_segments(void)
 	vmcs_write32(guest_limit(SEG_TR), 127);
 }
 
-void floor_vmx(void (*guest)(void), u64 stack)
+static void nested_paging(u64 *tables)
+{
+	floor_map(tables, 6 << 3);	/* write-back */
+	vmcs_write32(PRIMARY_CONTROLS, vmcs_read32(PRIMARY_CONTROLS) | PRIMARY_SECONDARY);
+	vmcs_write32(SECONDARY_CONTROLS, controls(MSR_SECONDARY, SECONDARY_EPT));
+	vmcs_write64(EPT_POINTER, (u64)tables | 3 << 3 | 6);
+}
+
+void floor_vmx(const struct floor_vm *vm)
 {
 	struct floor_table gdt, idt;
 
@@ -139,13 +157,17 @@ void floor_vmx(void (*guest)(void), u64 stack)
 		vmcs_setn(HOST_RIP, (u64)floor_vmx_exit_point),
 
 		vmcs_set64(GUEST_DEBUGCTL, 0), vmcs_setn(GUEST_DR7, 0x400),
-		vmcs_setn(GUEST_RFLAGS, 2), vmcs_setn(GUEST_RIP, (u64)guest),
-		vmcs_setn(GUEST_RSP, stack), vmcs_setn(GUEST_PENDING_DEBUG, 0),
+		vmcs_setn(GUEST_RFLAGS, 2), vmcs_setn(GUEST_RIP, (u64)vm->guest),
+		vmcs_setn(GUEST_RSP, vm->stack), vmcs_setn(GUEST_PENDING_DEBUG, 0),
 		vmcs_set32(GUEST_INTERRUPTIBILITY, 0), vmcs_set32(GUEST_ACTIVITY, ACTIVITY_ACTIVE),
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
 		vmcs_write_encoded(settings[i].encoding, settings[i].value);
 	set_segments();
+	if (vm->nested_tables)
+		nested_paging(vm->nested_tables);
+	if (vm->first)
+		vm->first();
 	floor_vmx_launch();
 }
