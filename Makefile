@@ -309,7 +309,7 @@ $(BUILD)/explain: $(EXPLAIN_SRCS) $(wildcard tools/*.h */rules/*.h core/observe/
 
 BENCH = $(PYTHON) tests/bench/bench.py --compiler '$(shell $(CC) --version | head -n 1)'
 
-.PHONY: bench bench-lab bench-peers bench-startup bench-floor bench-virtio bench-peers-virtio bench-docs bench-baseline bench-profile bench-guest
+.PHONY: bench bench-lab bench-peers bench-peers-nested bench-startup bench-floor bench-virtio bench-peers-virtio bench-docs bench-baseline bench-profile bench-guest
 bench: bench-guest ## what each operation of a guest costs in instructions: build/bench/bench.*
 	$(Q)$(BENCH)
 
@@ -319,6 +319,10 @@ bench-lab: bench-guest ## the same in cycles on a machine that labgrid controls,
 bench-peers: bench-guest ## the same under KVM and Xen in the same machines; some minutes, packages of Debian
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py
+
+bench-peers-nested: bench-guest ## a hypervisor in a guest, here and under KVM; some minutes, packages of Debian
+	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers-nested
+	$(Q)$(PYTHON) tests/bench/peers_nested.py
 
 bench-startup: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## instructions of the start and of a Linux boot; exits when idle
 	$(Q)$(PYTHON) tests/bench/startup.py
@@ -342,6 +346,8 @@ bench-docs: bench-guest $(LINUX)/vmlinuz $(LINUX)/initramfs ## measure all of th
 	$(Q)$(PYTHON) tests/bench/startup.py --docs
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers
 	$(Q)$(PYTHON) tests/bench/peers.py --docs
+	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers-nested
+	$(Q)$(PYTHON) tests/bench/peers_nested.py --docs
 	$(Q)$(MAKE) --no-print-directory -s -C tests/bench peers-virtio
 	$(Q)$(PYTHON) tests/bench/peers_virtio.py --docs
 

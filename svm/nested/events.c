@@ -25,10 +25,35 @@ static void no_window(struct vcpu *vcpu __maybe_unused, bool on __maybe_unused)
 {
 }
 
+/* A HLT of L1's has no end then. */
+static void look_at_halt(struct vcpu *vcpu)
+{
+	if (vcpu->activity != VCPU_HALTED || to_svm(vcpu)->nested->gif)
+		return;
+	vcpu->halt_if = vcpu->halt_nmi = false;
+	halt_for_good(vcpu);
+}
+
+static enum exit_fastpath run_without_gif(struct vcpu *vcpu, bool force_immediate_exit)
+{
+	enum exit_fastpath fastpath = vcpu->vm->ops->vcpu_run(vcpu, force_immediate_exit);
+
+	look_at_halt(vcpu);
+	return fastpath;
+}
+
+static void handle_exit_without_gif(struct vcpu *vcpu)
+{
+	vcpu->vm->ops->handle_exit(vcpu);
+	look_at_halt(vcpu);
+}
+
 void nsvm_gif_clear_ops(struct vcpu_ops *ops)
 {
 	ops->interrupt_blocked = ops->nmi_blocked = blocked;
 	ops->interrupt_window = ops->nmi_window = no_window;
+	ops->vcpu_run = run_without_gif;
+	ops->handle_exit = handle_exit_without_gif;
 }
 
 /* --- L2 --- */
@@ -245,15 +270,15 @@ bool nsvm_events(struct vcpu *vcpu)
 }
 
 /*
- * The exit leaves an INIT pending, for L1 with GIF set, as one for an interrupt does. What L1 injects is delivered
- * before: then the request is served again, after a forced exit. APM vol. 2, "INIT Support"
+ * The exit leaves an INIT pending, for L1 with GIF set, as one for an interrupt does. What L1 injects, and an exception
+ * of L2's, are delivered before: then the request is served again, after a forced exit. APM vol. 2, "INIT Support"
  */
 enum nested_init nsvm_init(struct vcpu *vcpu)
 {
 	struct svm_nested *nested = to_svm(vcpu)->nested;
 
 	if (nested->gif && vcpu->l2_runs && nsvm_intercepts(nested, VMEXIT_INIT)) {
-		if (vcpu->events.reinject.type != EVENT_NONE) {
+		if (vcpu->events.reinject.type != EVENT_NONE || vcpu->events.exception.type != EVENT_NONE) {
 			vcpu_request(vcpu, REQ_STARTUP);
 			return NESTED_INIT_WAITS;
 		}

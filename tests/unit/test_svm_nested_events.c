@@ -25,6 +25,7 @@ static struct vcpu *const vcpu = &svm.vcpu;
 static int pending_vector;
 static bool l2_blocks;
 static struct nsvm_exit last;	/* code 0: none */
+static bool halted_for_good;
 
 /* --- the rest of Lamina --- */
 
@@ -53,7 +54,18 @@ u64 svm_control_get(struct vcpu *v, enum vcpu_control control) { return vmcb.sav
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
 void exit_triple_fault(struct vcpu *v) { last.code = VMEXIT_SHUTDOWN; }
 bool event_wakes(struct vcpu *v) { return false; }
-void halt_for_good(struct vcpu *v) { }
+void halt_for_good(struct vcpu *v) { halted_for_good = true; }
+
+/* L1's own operations, one of which halts. */
+static bool halts;
+static enum exit_fastpath run_l1(struct vcpu *v, bool force_immediate_exit)
+{
+	v->activity = halts ? VCPU_HALTED : VCPU_RUNNING;
+	v->halt_if = v->halt_nmi = true;
+	return EXIT_FASTPATH_EXIT_HANDLED;
+}
+
+static void handle_exit_of_l1(struct vcpu *v) { run_l1(v, false); }
 
 static int set_up(void **state)
 {
@@ -145,6 +157,36 @@ static void nothing_comes_while_gif_is_0(void **state)
 	expect_exit(0x61);
 }
 
+static void check_halt(const struct vcpu_ops *ops, bool gif, bool expected)
+{
+	for (unsigned slowly = 0; slowly <= 1; slowly++) {
+		nested.gif = gif;
+		halted_for_good = false;
+		if (slowly)
+			ops->handle_exit(vcpu);
+		else
+			assert_int_equal(ops->vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_int_equal(halted_for_good, expected);
+		assert_int_equal(vcpu->halt_if, !expected);
+		assert_int_equal(vcpu->halt_nmi, !expected);
+	}
+}
+
+/* APM vol. 2, "Global Interrupt Flag, STGI and CLGI Instructions": what would end a HLT is held back while GIF is 0. */
+static void nothing_ends_a_halt_while_gif_is_0(void **state)
+{
+	static const struct vcpu_ops l1 = { .vcpu_run = run_l1, .handle_exit = handle_exit_of_l1 };
+	struct vcpu_ops ops = l1;
+
+	vm.ops = &l1;
+	nsvm_gif_clear_ops(&ops);
+	halts = true;
+	check_halt(&ops, false, true);
+	check_halt(&ops, true, false);	/* the exit has set it */
+	halts = false;
+	check_halt(&ops, false, false);
+}
+
 static void exceptions_exit_with_what_they_bring(void **state)
 {
 	nested.vmcb12.control.intercept_exceptions = BIT(X86_PF);
@@ -203,6 +245,13 @@ static void an_init_comes_behind_what_is_injected(void **state)
 	assert_int_equal(last.code, 0);
 	assert_true(vcpu->requests & REQ_STARTUP);
 	vcpu->events.reinject.type = EVENT_NONE;
+	/* An exception that L0's emulation has raised for L2, too. */
+	vcpu->requests = 0;
+	vcpu->events.exception.type = EVENT_EXCEPTION;
+	assert_int_equal(nsvm_init(vcpu), NESTED_INIT_WAITS);
+	assert_int_equal(last.code, 0);
+	assert_true(vcpu->requests & REQ_STARTUP);
+	vcpu->events.exception.type = EVENT_NONE;
 	nsvm_init(vcpu);
 	assert_int_equal(last.code, 0x63);
 }
@@ -224,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup(an_injected_event_comes_first, set_up),
 		cmocka_unit_test_setup(an_intercepted_interrupt_is_never_the_guest_s, set_up),
 		cmocka_unit_test_setup(nothing_comes_while_gif_is_0, set_up),
+		cmocka_unit_test_setup(nothing_ends_a_halt_while_gif_is_0, set_up),
 		cmocka_unit_test_setup(exceptions_exit_with_what_they_bring, set_up),
 		cmocka_unit_test_setup(a_window_borrows_v_irq, set_up),
 		cmocka_unit_test_setup(an_init_waits_for_gif, set_up),
