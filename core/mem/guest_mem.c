@@ -200,6 +200,16 @@ int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size)
 	return 0;
 }
 
+int guest_read_large(const struct vm *vm, gpa_t gpa, void *to, u64 size)
+{
+	const void *from = guest_ptr(vm, gpa, size);
+
+	if (!from)
+		return -EFAULT;
+	copy_large(to, from, size);
+	return 0;
+}
+
 int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size)
 {
 	void *to = guest_ptr(vm, gpa, size);

@@ -94,4 +94,5 @@ static inline void *guest_window(gpa_t gpa)
 
 /* Copy, from RAM or ROM, or to RAM. -EFAULT, with nothing copied, if any byte is something else. */
 int guest_read(const struct vm *vm, gpa_t gpa, void *to, u64 size);
+int guest_read_large(const struct vm *vm, gpa_t gpa, void *to, u64 size);	/* of RAM, eight bytes a step */
 int guest_write(const struct vm *vm, gpa_t gpa, const void *from, u64 size);

@@ -77,19 +77,12 @@ static void step_over_vmrun(struct vcpu *vcpu, unsigned length)
 
 /*
  * L1's other CPUs may write to it: this copy is what is checked and used. It lacks what is reserved: most of the page.
- * The address has been looked at: the page can only have become a damaged one since.
  */
 static int read_vmcb12(struct vcpu *vcpu, gpa_t gpa, struct vmcb *to)
 {
-	const struct vmcb *from = guest_ptr(vcpu->vm, gpa, PAGE_SIZE);
-
-	if (!from) {
-		exit_triple_fault(vcpu);
-		return -EFAULT;
-	}
-	copy_large(&to->control, &from->control, offsetof(struct vmcb_control, reserved_0e0));
-	copy_large(&to->save, &from->save, offsetof(struct vmcb_save, reserved_2e8));
-	return 0;
+	return guest_read_large(vcpu->vm, gpa, to, offsetof(struct vmcb, control.reserved_0e0)) ||
+	       guest_read_large(vcpu->vm, gpa + offsetof(struct vmcb, save), &to->save,
+				offsetof(struct vmcb_save, reserved_2e8));
 }
 
 void nsvm_handle_vmrun(struct vcpu *vcpu)
@@ -103,8 +96,11 @@ void nsvm_handle_vmrun(struct vcpu *vcpu)
 	if (svm->stepping)
 		svm_end_step(vcpu);
 	step_over_vmrun(vcpu, length);
-	if (read_vmcb12(vcpu, gpa, &svm->nested->vmcb12))
+	/* The page was RAM just now: it can only have become a damaged one. */
+	if (read_vmcb12(vcpu, gpa, &svm->nested->vmcb12)) {
+		exit_triple_fault(vcpu);
 		return;
+	}
 	svm->nested->vmcb12_gpa = gpa;
 	if (nsvm_check(vcpu))
 		nsvm_entry_failed(vcpu);

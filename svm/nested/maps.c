@@ -8,6 +8,7 @@
 #include "svm/nested/nested.h"
 
 /*
+ * A map that is not all in RAM intercepts all; what is in RAM of it counts at the exit.
  * Where the VM's map intercepts all MSRs of a word, 02's does so, too: L0 looks into L1's map at the exit. So
  * only the words with MSRs that L1 reaches without an exit are merged.
  */
