@@ -180,7 +180,7 @@ static int write_hyperv(struct vlapic *vlapic, u32 msr, u64 value)
 	if (!(vlapic->base & LAPIC_BASE_ENABLED))
 		return -EINVAL;
 	if (vlapic_in_x2apic_mode(vlapic) && msr == MSR_HYPERV_ICR)
-		return write_register(vlapic, LAPIC_ICR, value);
+		return vlapic_msr_write(vlapic, MSR_X2APIC(LAPIC_ICR), value);
 	if (msr == MSR_HYPERV_ICR)
 		vlapic_write(vlapic, LAPIC_ICR_HIGH, (u32)(value >> 32));
 	vlapic_write(vlapic, msr == MSR_HYPERV_EOI ? LAPIC_EOI : msr == MSR_HYPERV_TPR ? LAPIC_TPR : LAPIC_ICR, (u32)value);
@@ -193,8 +193,6 @@ int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return read_register(vlapic, msr - MSR_X2APIC(0), value);
-	if (msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT)
-		return read_hyperv(vlapic, msr, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		*value = vlapic->base;
@@ -203,7 +201,7 @@ int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
 		*value = vlapic_timer_deadline(vlapic);
 		return 0;
 	default:
-		return -EINVAL;
+		return msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT ? read_hyperv(vlapic, msr, value) : -EINVAL;
 	}
 }
 
@@ -211,8 +209,6 @@ int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return write_register(vlapic, msr - MSR_X2APIC(0), value);
-	if (msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT)
-		return write_hyperv(vlapic, msr, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return write_base(vlapic, value);
@@ -220,6 +216,6 @@ int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
 		vlapic_timer_set_deadline(vlapic, value);
 		return 0;
 	default:
-		return -EINVAL;
+		return msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT ? write_hyperv(vlapic, msr, value) : -EINVAL;
 	}
 }
