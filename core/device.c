@@ -3,6 +3,7 @@
 #include "core/device.h"
 
 #include "core/io.h"
+#include "core/vcpu.h"
 #include "core/vm.h"
 #include "lib/errno.h"
 
@@ -49,7 +50,7 @@ static int bus_add_movable(struct vm *vm, struct io_bus *bus, const struct io_re
 
 static struct io_region *region_at(struct io_bus *bus, u32 handle)
 {
-	return handle < bus->count || handle - IO_FIXED < bus->movable ? &bus->regions[handle] : NULL;
+	return handle - IO_FIXED < bus->movable ? &bus->regions[handle] : NULL;
 }
 
 int pio_register(struct vm *vm, const struct io_region *region)
@@ -64,13 +65,14 @@ int pio_register(struct vm *vm, const struct io_region *region)
 	return error;
 }
 
-int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle)
+int mmio_register(struct vm *vm, const struct io_region *region)
 {
-	int error = bus_add(vm, &vm->mmio, region);
+	return bus_add(vm, &vm->mmio, region);
+}
 
-	if (!error && handle)
-		*handle = vm->mmio.count - 1;
-	return error;
+struct io_region *vcpu_own_region(struct vcpu *vcpu)
+{
+	return &vcpu->own_region;
 }
 
 int pio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle)

@@ -41,8 +41,12 @@ struct io_region {
 
 /* Claim a range, before the VM runs. -EEXIST where it overlaps, -ENOSPC; both logged. */
 int pio_register(struct vm *vm, const struct io_region *region);
-/* *handle is the range's handle for mmio_move(). `handle` is NULL if the range never moves. */
-int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle);
+int mmio_register(struct vm *vm, const struct io_region *region);
+/*
+ * A range of memory for this vCPU alone, where no fixed one is; size 0: none. Home CPU. For its local APIC, which a guest may
+ * move on one processor and not on the others.
+ */
+struct io_region *vcpu_own_region(struct vcpu *vcpu);
 /*
  * Add the region of a PCI function, which is nowhere until it is moved: `base` is ignored. Where such regions overlap others,
  * fixed ones have the address, or else the one that was registered first. -ENOSPC: logged.
@@ -50,7 +54,7 @@ int mmio_register(struct vm *vm, const struct io_region *region, u32 *handle);
 int pio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle);
 int mmio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle);
 /*
- * VM lock, while the VM runs. Move or remove a region (PCI BARs, APIC base); size 0 removes. Any base: ports above FFFFh and
+ * VM lock, while the VM runs. Move or remove a region that was registered as movable; size 0 removes. Any base: ports above FFFFh and
  * memory above the guest's addresses are nowhere. An access on another CPU meets the old place or the new one. -ENOENT: no such handle.
  */
 int pio_move(struct vm *vm, u32 handle, u64 base, u64 size);

@@ -153,6 +153,15 @@ void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
 	pio_access_write(vcpu, port, 1, value);
 }
 
+/* The vCPU's own region, or that of a PCI function. NULL: none. */
+static const struct io_region *find_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 *offset)
+{
+	const struct io_bus *bus = &vcpu->vm->mmio;
+	const struct io_region *region = io_memory_region(&vcpu->own_region, 1, gpa, size, offset);
+
+	return region ? region : io_memory_region(bus->regions + IO_FIXED, bus->movable, gpa, size, offset);
+}
+
 /*
  * No fixed region has all of the access. What the nested page tables map as RAM never gets here: RAM wins over a memory region of
  * a PCI function that the guest has moved onto it.
@@ -161,7 +170,7 @@ static __noinline u64 read_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size
 {
 	struct vm *vm = vcpu->vm;
 	u64 offset;
-	const struct io_region *region = io_memory_region(vm->mmio.regions + IO_FIXED, vm->mmio.movable, gpa, size, &offset);
+	const struct io_region *region = find_elsewhere(vcpu, gpa, size, &offset);
 
 	if (region)
 		return io_read_region(vcpu, region, offset, size);
@@ -175,7 +184,7 @@ static __noinline void write_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned si
 {
 	struct vm *vm = vcpu->vm;
 	u64 offset;
-	const struct io_region *region = io_memory_region(vm->mmio.regions + IO_FIXED, vm->mmio.movable, gpa, size, &offset);
+	const struct io_region *region = find_elsewhere(vcpu, gpa, size, &offset);
 
 	if (region)
 		io_write_region(vcpu, region, offset, size, value);

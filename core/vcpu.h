@@ -6,6 +6,7 @@
 #include "core/cpu/machine_check.h"
 #include "core/cpu/paravirt.h"
 #include "core/cpu/segment.h"
+#include "core/device.h"
 #include "core/event.h"
 #include "core/irqchip.h"
 #include "core/observe/entry_rule.h"
@@ -183,6 +184,7 @@ struct vcpu {
 		u64 made, alarms, reported;
 		u64 ticks;		/* TSC, that the checks took */
 	} entry_checks;			/* core/observe/entry_check.c */
+	struct io_region own_region;	/* home CPU: vcpu_own_region() */
 	struct mmio_memory *mmio_memory; /* from vm_alloc(): core/emulate/mmio_fast.c. NULL: none so far */
 	/* Home CPU: where code has changed under an exit, since when, and how often. emulate_look_again() */
 	struct {

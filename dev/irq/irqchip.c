@@ -292,16 +292,17 @@ int apic_create(struct vm *vm)
 		.size = LAPIC_SIZE,
 		.read = vlapic_mmio_read,
 		.write = vm_apic_hardware(vm) == APIC_BY_HARDWARE ? mmio_write_published : vlapic_mmio_write,
-		.device = vm,
+		.device = vlapic_page_at(LAPIC_DEFAULT_BASE),
 		.is_private = true,
 	};
-	u32 handle;
-	int error = irqchip ? mmio_register(vm, &page, &handle) : -ENOMEM;
+	int error = irqchip ? mmio_register(vm, &page) : -ENOMEM;
 
 	if (!error)
 		error = vioapic_create(&irqchip->vioapic, vm);
-	for (u32 i = 0; !error && i < vm_vcpu_count(vm); i++)
-		error = vlapic_create(vm_vcpu(vm, i), handle, &irqchip->int_output);
+	for (u32 i = 0; !error && i < vm_vcpu_count(vm); i++) {
+		*vcpu_own_region(vm_vcpu(vm, i)) = page;
+		error = vlapic_create(vm_vcpu(vm, i), &irqchip->int_output);
+	}
 	if (error) {
 		vm_error(vm, "cannot create the APICs (error %d)", -error);
 		return error;

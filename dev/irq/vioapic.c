@@ -241,5 +241,5 @@ int vioapic_create(struct vioapic *vioapic, struct vm *vm)
 	vioapic->id = IOAPIC_APIC_ID << 24;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		vioapic->entries[pin] = IOAPIC_ENTRY_MASKED;
-	return mmio_register(vm, &region, NULL);
+	return mmio_register(vm, &region);
 }

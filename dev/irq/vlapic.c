@@ -386,9 +386,7 @@ static void reset_base(struct vlapic *vlapic, bool bsp)
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
 	u64 mode = LAPIC_BASE_ENABLED | (vm_vcpu_count(vm) > IRQCHIP_SHORT_IDS ? LAPIC_BASE_X2APIC : 0);
 
-	/* It moves in VMs with one vCPU only: see dev/irq/vlapic_msr.c. */
-	if (bsp)
-		mmio_move(vm, vlapic->region, LAPIC_DEFAULT_BASE, LAPIC_SIZE);
+	vlapic_place_page(vlapic, LAPIC_DEFAULT_BASE);
 	WRITE_ONCE(vlapic->base, LAPIC_DEFAULT_BASE | mode | (bsp ? LAPIC_BASE_BSP : 0));
 }
 
@@ -410,7 +408,7 @@ void vlapic_reset(struct vlapic *vlapic, bool init)
 	vcpu_interrupt_changed(vlapic->vcpu);
 }
 
-int vlapic_create(struct vcpu *vcpu, u32 region, const bool *int_output)
+int vlapic_create(struct vcpu *vcpu, const bool *int_output)
 {
 	struct vlapic *vlapic = vm_alloc_pages(vcpu_vm(vcpu), sizeof(*vlapic));
 
@@ -418,7 +416,6 @@ int vlapic_create(struct vcpu *vcpu, u32 region, const bool *int_output)
 		return -ENOMEM;
 	vlapic->vcpu = vcpu;
 	vlapic->posted = vcpu_posted(vcpu);
-	vlapic->region = region;
 	vlapic->int_output = int_output;
 	vlapic->id = vcpu_apic_id(vcpu);
 	vlapic_timer_create(vlapic);

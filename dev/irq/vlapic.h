@@ -72,7 +72,6 @@ struct vlapic {
 	struct posted_interrupts *posted;
 	const bool *int_output;	/* of the 8259s: true while an ExtINT may be pending. READ_ONCE() */
 	u32 id;			/* also the vCPU's index in the VM */
-	u32 region;		/* handle of the xAPIC page, an MMIO region of the VM */
 	/* Home CPU writes, any CPU reads: READ_ONCE() and WRITE_ONCE(). */
 	u64 base;		/* IA32_APIC_BASE */
 	u32 ldr, dfr, svr;
@@ -87,8 +86,8 @@ struct vlapic {
 	struct vlapic_timer timer;
 };
 
-/* Allocate a local APIC, attach it to the vCPU, reset it. `region`: MMIO handle of the xAPIC page. 0, -ENOMEM. */
-int vlapic_create(struct vcpu *vcpu, u32 region, const bool *int_output);
+/* Allocate a local APIC, attach it to the vCPU, whose own region is its moved page, and reset it. 0, -ENOMEM. */
+int vlapic_create(struct vcpu *vcpu, const bool *int_output);
 
 /*
  * Reset to the state in which firmware starts an operating system: the boot processor's APIC is enabled,
@@ -157,9 +156,18 @@ bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value);
 bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
 u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the writable bits */
 
-/* The xAPIC page, one MMIO region per VM. `device` is not used: `vcpu` accesses its own local APIC. */
-u64 vlapic_mmio_read(void *device, struct vcpu *vcpu, u64 offset, unsigned size);
-void vlapic_mmio_write(void *device, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+/*
+ * The xAPIC page: a region of the VM where it is after a reset, and of each vCPU that has moved it. `vcpu` accesses its own
+ * local APIC. `place` is the region's device: IA32_APIC_BASE, but for the boot processor's bit, of a page that is there.
+ */
+u64 vlapic_mmio_read(void *place, struct vcpu *vcpu, u64 offset, unsigned size);
+void vlapic_mmio_write(void *place, struct vcpu *vcpu, u64 offset, unsigned size, u64 value);
+void vlapic_place_page(struct vlapic *vlapic, gpa_t base);
+
+static inline void *vlapic_page_at(gpa_t base)
+{
+	return (void *)(base | LAPIC_BASE_ENABLED);
+}
 
 /* dev/irq/vlapic_msr.c. 0, or -EINVAL: the access must raise #GP. */
 int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value);

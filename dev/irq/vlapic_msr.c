@@ -35,26 +35,18 @@ static bool transition_allowed(u64 from, u64 to)
 	return true;
 }
 
-/* The page is one MMIO region of the VM, so it moves only where no other vCPU uses it. */
 static int move_page(struct vlapic *vlapic, gpa_t base)
 {
 	struct vm *vm = vcpu_vm(vlapic->vcpu);
 
-	if (base == base_address(vlapic, vlapic->base))
-		return 0;
-	if (vm_vcpu_count(vm) > 1) {
-		if (vm_once(vm, ONCE_OTHER, base))
-			vm_warn(vm, "local APIC moved to 0x%llx by the guest, which has several processors: #GP",
-				(unsigned long long)base);
-		return -EINVAL;
-	}
 	if (guest_is_ram(vm, base, 1)) {
 		if (vm_once(vm, ONCE_OTHER, base))
 			vm_warn(vm, "local APIC moved to 0x%llx by the guest, but that is RAM: #GP",
 				(unsigned long long)base);
 		return -EINVAL;
 	}
-	return mmio_move(vm, vlapic->region, base, LAPIC_SIZE) ? -EINVAL : 0;
+	vlapic_place_page(vlapic, base);
+	return 0;
 }
 
 static void enter_mode(struct vlapic *vlapic, u64 mode)

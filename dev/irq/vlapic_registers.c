@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The local APIC's registers, and the xAPIC page. */
+#include "core/device.h"
 #include "core/irqchip.h"
 #include "dev/irq/vlapic.h"
 
@@ -173,28 +174,43 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 	}
 }
 
+/* Where all processors start with it there is a fixed region, which leaves out those that have moved it. */
+void vlapic_place_page(struct vlapic *vlapic, gpa_t base)
+{
+	struct io_region *moved = vcpu_own_region(vlapic->vcpu);
+
+	moved->base = base;
+	moved->size = base == LAPIC_DEFAULT_BASE ? 0 : LAPIC_SIZE;
+	moved->device = vlapic_page_at(base);
+}
+
+/* Is the page there, and not elsewhere, or switched off, or replaced by MSRs? */
+static bool is_at(const struct vlapic *vlapic, const void *place)
+{
+	return (vlapic->base & ~(u64)LAPIC_BASE_BSP) == (u64)place;
+}
+
 /*
  * SDM, "Local APIC Register Address Map": 32-bit accesses to 16-byte-aligned addresses. Others are
  * undefined: here a read returns the bytes of the register that it covers, and a write is dropped.
  */
-u64 vlapic_mmio_read(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size)
+u64 vlapic_mmio_read(void *place, struct vcpu *vcpu, u64 offset, unsigned size)
 {
 	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 	u32 value = 0;
 
-	if (unlikely(!(vlapic->base & LAPIC_BASE_ENABLED) || vlapic_in_x2apic_mode(vlapic)))
+	if (unlikely(!is_at(vlapic, place)))
 		return ~0ull;
 	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !vlapic_read(vlapic, offset / 16, &value)))
 		vlapic_note_error(vlapic, ESR_ILLEGAL_REGISTER);
 	return offset % 16 < 4 ? value >> (offset % 4 * 8) : 0;
 }
 
-void vlapic_mmio_write(void *device __maybe_unused, struct vcpu *vcpu, u64 offset, unsigned size,
-		      u64 value)
+void vlapic_mmio_write(void *place, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
 	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 
-	if (unlikely(!(vlapic->base & LAPIC_BASE_ENABLED) || vlapic_in_x2apic_mode(vlapic)))
+	if (unlikely(!is_at(vlapic, place)))
 		return;
 	if (unlikely(size != 4 || offset % 16))
 		return;

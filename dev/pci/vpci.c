@@ -300,7 +300,7 @@ int vpci_create(struct vm *vm)
 	bus->next_memory = MEMORY_FIRST;
 	error = pio_register(vm, &ports);
 	if (!error)
-		error = mmio_register(vm, &ecam, NULL);
+		error = mmio_register(vm, &ecam);
 	if (error)
 		return error;
 	bus->host_bridge = (struct vpci_function){

@@ -28,7 +28,7 @@ static int claim_memory(struct vm *vm, u64 device, u64 base, u64 size)
 {
 	const struct io_region r = region(device, base, size);
 
-	return mmio_register(vm, &r, NULL);
+	return mmio_register(vm, &r);
 }
 
 static int set_up(void **state)
@@ -132,8 +132,10 @@ static void a_range_moves_by_its_handle(void **state)
 	const struct io_region first = region(0x10, 0xd0000000, 0x1000), second = region(0x20, 0xd0001000, 0x1000);
 	u32 handles[2];
 
-	assert_int_equal(mmio_register(vm, &first, &handles[0]), 0);
-	assert_int_equal(mmio_register(vm, &second, &handles[1]), 0);
+	assert_int_equal(mmio_register_movable(vm, &first, &handles[0]), 0);
+	assert_int_equal(mmio_register_movable(vm, &second, &handles[1]), 0);
+	assert_int_equal(mmio_move(vm, handles[0], 0xd0000000, 0x1000), 0);
+	assert_int_equal(mmio_move(vm, handles[1], 0xd0001000, 0x1000), 0);
 	assert_int_equal(mmio_move(vm, handles[1], 0xe0000000, 0x800), 0);
 	assert_int_equal(memory8(vm, 0xd0001000), 0xff);
 	assert_int_equal(memory8(vm, 0xe0000000), 0x20);
@@ -142,7 +144,7 @@ static void a_range_moves_by_its_handle(void **state)
 	assert_int_equal(mmio_move(vm, handles[0], 0xd0000000, 0), 0);
 	assert_int_equal(memory8(vm, 0xd0000000), 0xff);
 	assert_int_equal(memory8(vm, 0xe0000000), 0x20);
-	assert_int_equal(mmio_move(vm, vm->mmio.count, 0xe0001000, 0x1000), -ENOENT);
+	assert_int_equal(mmio_move(vm, handles[1] + 1, 0xe0001000, 0x1000), -ENOENT);
 	assert_int_equal(memory8(vm, 0xe0001000), 0xff);
 }
 

@@ -102,7 +102,7 @@ static int set_up(void **state)
 	log_set_level(LOG_ERROR);
 	assert_int_equal(io_init(&vm), 0);
 	assert_int_equal(pio_register(&vm, &ports), 0);
-	assert_int_equal(mmio_register(&vm, &memory, NULL), 0);
+	assert_int_equal(mmio_register(&vm, &memory), 0);
 	return 0;
 }
 
@@ -247,7 +247,7 @@ static void a_region_ends_where_the_next_begins(void **state)
 {
 	const struct io_region next = REGION("next", MMIO_BASE + 0x20, 0x20, &vm);
 
-	assert_int_equal(mmio_register(&vm, &next, NULL), 0);
+	assert_int_equal(mmio_register(&vm, &next), 0);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x20, 1), 0x00);
 	assert_ptr_equal(last.device, &vm);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + 0x1f, 1), 0x1f);
@@ -259,7 +259,7 @@ static void a_full_bus(void **state)
 	for (unsigned i = 1; i < IO_FIXED; i++) {
 		const struct io_region more = REGION("more", MMIO_BASE + i * 0x1000, 0x20, &vm);
 
-		assert_int_equal(mmio_register(&vm, &more, NULL), 0);
+		assert_int_equal(mmio_register(&vm, &more), 0);
 	}
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + (IO_FIXED - 1) * 0x1000 + 5, 1), 0x05);
 	assert_int_equal(mmio_read(&vcpu, MMIO_BASE + IO_FIXED * 0x1000, 1), 0xff);
@@ -287,7 +287,7 @@ static void the_vm_lock(void **state)
 	struct io_region private = REGION("private", MMIO_BASE + 0x100, 0x20, &last);
 
 	private.is_private = true;
-	assert_int_equal(mmio_register(&vm, &private, NULL), 0);
+	assert_int_equal(mmio_register(&vm, &private), 0);
 	pio_read(&vcpu, 0x100, 4);
 	assert_true(last.locked);
 	pio_write(&vcpu, 0x100, 4, 0);

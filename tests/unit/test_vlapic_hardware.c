@@ -227,6 +227,11 @@ static void modes(void **state)
 	assert_int_equal(msr_set(vm, 1, 0x1b, BASE_OFF), 0);
 	assert_int_equal(access[1], APIC_ACCESS_NONE);
 	assert_int_equal(*(u32 *)((char *)apic_of(vm, 1) + 0xf0), 0xff);
+	assert_int_equal(msr_set(vm, 1, 0x1b, 0xfed40800), 0);
+	assert_int_equal(access[1], APIC_ACCESS_NONE);
+	assert_int_equal(mmio_read(cpu(vm, 1), 0xfed40020, 4), 1u << 24);
+	mmio_write(cpu(vm, 1), 0xfed400f0, 4, 0x1dd);
+	assert_int_equal(*(u32 *)((char *)apic_of(vm, 1) + 0xf0), 0x1dd);
 	assert_int_equal(msr_set(vm, 1, 0x1b, BASE_XAPIC), 0);
 	assert_int_equal(access[1], APIC_ACCESS_PAGE);
 	assert_int_equal(*(u32 *)((char *)apic_of(vm, 1) + 0x20), 1u << 24);

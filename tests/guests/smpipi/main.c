@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Checks interprocessor interrupts: each delivery mode, destination mode and shorthand reaches the right CPUs, once;
- * what wakes HLT; and rounds=10000 of ping-pong between two CPUs.
+ * what wakes HLT; that a CPU moves its own local APIC alone; and rounds=10000 of ping-pong between two CPUs.
  */
 #include "smp.h"
 
@@ -276,6 +276,48 @@ static void software_disabled(void)
 	nmis[1] = 0;
 }
 
+/* --- each CPU has an IA32_APIC_BASE of its own --- */
+
+#define APIC_BASE	0x1b
+#define OLD_PAGE	0xfee00000u
+#define NEW_PAGE	0xfed40000u
+
+static volatile u32 new_id, old_id;
+
+static void move_page(u32 cpu)
+{
+	u64 base = rdmsr(APIC_BASE);
+
+	(void)cpu;
+	cli();
+	wrmsr(APIC_BASE, (base & 0xfff) | NEW_PAGE);
+	new_id = mmio_read(NEW_PAGE + APIC_ID) >> 24;
+	old_id = mmio_read(OLD_PAGE + APIC_ID);
+	mmio_write(NEW_PAGE + APIC_ICR2, smp[0].id << 24);
+	mmio_write(NEW_PAGE + APIC_ICR, ICR_FIXED | VECTOR);
+	halted = 1;
+	while (halted != 2)
+		pause();
+	wrmsr(APIC_BASE, base);
+	sti();
+}
+
+static void moved_page(void)
+{
+	quiet();
+	halted = 0;
+	smp_run(1, move_page);
+	wait_until(&halted, 1, 5000);
+	check_eq(new_id, smp[1].id, "CPU 1's local APIC is where that CPU has moved it");
+	check_eq(old_id, ~0u, "... and nothing is where it was");
+	check_eq(who(arrived, 1, false), 1, "... and sends an interrupt from there");
+	check_eq(apic_read(APIC_ID) >> 24, smp[0].id, "CPU 0's is where it was");
+	check_eq(mmio_read(NEW_PAGE + APIC_ID), ~0u, "... and not where CPU 1's is");
+	halted = 2;
+	smp_wait(1);
+	check_sent(smp[1].id, ICR_FIXED | VECTOR, 2, "CPU 1's is back");
+}
+
 static void sleep_for_nmi(u32 cpu)
 {
 	(void)cpu;
@@ -363,6 +405,10 @@ int main(void)
 	else
 		logical_xapic();
 	software_disabled();
+	if (!x2apic && hypervisor_present())
+		moved_page();
+	else if (!x2apic)
+		skip("a CPU moves its local APIC", "QEMU moves all of them, and says that there is nothing elsewhere by 0");
 	nmi_wakes();
 	ping_limit = 10000;
 	cmdline_number("rounds", &ping_limit);
