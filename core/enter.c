@@ -19,7 +19,7 @@
 #include "core/work.h"
 
 #define SELDOM_REQUESTS (REQ_STARTUP | REQ_FLUSH_TLB | REQ_WORK)
-#define SERVED_REQUESTS (SELDOM_REQUESTS | REQ_NMI | REQ_RESCHED | REQ_TIMER)
+#define SERVED_REQUESTS (SELDOM_REQUESTS | REQ_NMIS | REQ_RESCHED | REQ_TIMER)
 
 static u32 take_requests(struct vcpu *vcpu, u32 mask)
 {
@@ -61,7 +61,7 @@ static __noinline u32 serve_seldom(struct vcpu *vcpu, u32 requests)
 		vcpu_request(vcpu, REQ_WORK);	/* when the vCPU runs again */
 	}
 	if ((requests & REQ_STARTUP) && startup_serve(vcpu))
-		requests &= ~(u32)REQ_NMI;
+		requests &= ~(u32)REQ_NMIS;
 	if (requests & REQ_FLUSH_TLB)
 		vcpu->ops->flush_tlb(vcpu);
 	return requests;
@@ -81,6 +81,8 @@ static bool serve_others(struct vcpu *vcpu)
 	if (unlikely(requests & SELDOM_REQUESTS))
 		requests = serve_seldom(vcpu, requests);
 	if (requests & REQ_NMI)
+		event_queue_nmi(vcpu);
+	if (requests & REQ_NMI_AGAIN)
 		event_queue_nmi(vcpu);
 	if ((requests & REQ_TIMER) || vcpu->timer_deadline <= vcpu->exit_tsc)
 		if (!vtimer_run(vcpu, rdtsc()))

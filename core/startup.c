@@ -63,7 +63,8 @@ void vcpu_raise_nmi(struct vcpu *vcpu)
 		break;
 	case STARTUP_RUNNING:
 		vcpu->halted_for_good = false;
-		vcpu_kick(vcpu, REQ_NMI);
+		/* The signal lock keeps others from setting the bits meanwhile: of two NMIs none is lost, nor counted twice. */
+		vcpu_kick(vcpu, READ_ONCE(vcpu->requests) & REQ_NMI ? REQ_NMI_AGAIN : REQ_NMI);
 		break;
 	}
 	spin_unlock(&vcpu->vm->signal_lock);
@@ -178,7 +179,7 @@ static bool is_signalled(const struct vcpu *vcpu)
 {
 	u32 requests = __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE);
 
-	return (requests & (REQ_NMI | REQ_STARTUP)) || READ_ONCE(vcpu->unhalted);
+	return (requests & (REQ_NMIS | REQ_STARTUP)) || READ_ONCE(vcpu->unhalted);
 }
 
 static bool all_halted_for_good(const struct vm *vm)
@@ -210,7 +211,7 @@ static bool still_halted_for_good(struct vm *vm)
 	still = all_halted_for_good(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		still &= vm->vcpus[i]->activity != VCPU_HALTED ||
-			 !(__atomic_load_n(&vm->vcpus[i]->requests, __ATOMIC_ACQUIRE) & REQ_NMI);
+			 !(__atomic_load_n(&vm->vcpus[i]->requests, __ATOMIC_ACQUIRE) & REQ_NMIS);
 	spin_unlock(&vm->signal_lock);
 	return still;
 }

@@ -37,7 +37,7 @@ void vcpu_unhalt(struct vcpu *vcpu);
 
 /*
  * Home CPU, after REQ_STARTUP was cleared, while the vCPU is loaded. True: the vCPU was reset or started, so
- * that a REQ_NMI which was pending together with REQ_STARTUP is void.
+ * that REQ_NMIS which were pending together with REQ_STARTUP are void.
  */
 bool startup_serve(struct vcpu *vcpu);
 /* Power-up: the boot processor runs, the others wait for a start-up IPI. By vcpu_reset(). */

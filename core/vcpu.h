@@ -74,9 +74,12 @@ enum vcpu_request {
 	REQ_STARTUP = BIT(6),	/* INIT or a start-up IPI was sent to this vCPU: see vcpu->startup */
 	REQ_DUMP = BIT(8),	/* log the vCPU's state */
 	REQ_FLUSH_TLB = BIT(7),	/* invalidate the vCPU's cached translations before its next entry */
+	REQ_NMI_AGAIN = BIT(11), /* another one was, before the first was looked at: vcpu_raise_nmi() */
 	REQ_WAIT = BIT(10),	/* by the home CPU: the entry has to wait until vcpu->wait.until: core/advance.h */
 	REQ_WORK = BIT(9),	/* do some of what the VM's devices have posted: core/work.h */
 };
+
+#define REQ_NMIS (REQ_NMI | REQ_NMI_AGAIN)
 
 /* The vCPU's part in the work of its VM's devices: core/work.c. Home CPU. */
 struct vcpu_work {

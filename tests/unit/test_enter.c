@@ -761,6 +761,14 @@ static void a_halted_vcpu_is_woken_by_an_nmi_of_another_cpu(void **state)
 	assert_false(vcpu_requested(&vcpu));
 }
 
+static void of_two_nmis_the_second_one_is_latched(void **state)
+{
+	vcpu_request(&vcpu, REQ_NMI | REQ_NMI_AGAIN);
+	assert_true(vcpu_enter_guest(&vcpu));
+	assert_int_equal(injected.type, EVENT_NMI);
+	assert_int_equal(vcpu.events.nmi_pending, 1);
+}
+
 static void a_slice_goes_on_until_the_guest_halts(void **state)
 {
 	results[0] = EXIT_FASTPATH_EXIT_HANDLED;
@@ -852,7 +860,7 @@ static void start_up_signals_come_before_an_nmi(void **state)
 	assert_int_equal(injected.type, EVENT_NMI);
 	set_up(state);
 	startup_resets = true;
-	vcpu_request(&vcpu, REQ_STARTUP | REQ_NMI);
+	vcpu_request(&vcpu, REQ_STARTUP | REQ_NMI | REQ_NMI_AGAIN);
 	assert_true(vcpu_enter_guest(&vcpu));
 	assert_string_equal(diary, "URWH");
 }
@@ -1041,6 +1049,7 @@ int main(void)
 		cmocka_unit_test_setup(a_paused_vm_is_not_entered, set_up),
 		cmocka_unit_test_setup(a_vm_that_another_cpu_ended, set_up),
 		cmocka_unit_test_setup(an_nmi_of_another_cpu_comes_with_the_next_entry, set_up),
+		cmocka_unit_test_setup(of_two_nmis_the_second_one_is_latched, set_up),
 		cmocka_unit_test_setup(start_up_signals_come_before_an_nmi, set_up),
 		cmocka_unit_test_setup(translations_are_flushed_before_the_entry, set_up),
 		cmocka_unit_test_setup(an_interrupt_behind_the_answer_that_there_is_none, set_up),

@@ -36,7 +36,7 @@ static int set_up(void **state)
 static void the_first_request_notifies(void **state)
 {
 	static const u32 requests[] = {
-		REQ_EVENT, REQ_TIMER, REQ_STOP, REQ_STATE, REQ_RESCHED, REQ_NMI, REQ_STARTUP, REQ_FLUSH_TLB,
+		REQ_EVENT, REQ_TIMER, REQ_STOP, REQ_STATE, REQ_RESCHED, REQ_NMI, REQ_NMI_AGAIN, REQ_STARTUP, REQ_FLUSH_TLB,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {

@@ -125,11 +125,13 @@ static int set_up_one(void **state) { return set_up_with(1); }
 /* What the loop does with a vCPU that was kicked. */
 static void serve(struct vcpu *vcpu)
 {
-	u32 requests = __atomic_fetch_and(&vcpu->requests, ~(REQ_STARTUP | REQ_NMI | REQ_EVENT | REQ_FLUSH_TLB), __ATOMIC_SEQ_CST);
+	u32 requests = __atomic_fetch_and(&vcpu->requests, ~(REQ_STARTUP | REQ_NMIS | REQ_EVENT | REQ_FLUSH_TLB), __ATOMIC_SEQ_CST);
 
 	if ((requests & REQ_STARTUP) && startup_serve(vcpu))
-		requests &= ~REQ_NMI;
+		requests &= ~REQ_NMIS;
 	if (requests & REQ_NMI)
+		event_queue_nmi(vcpu);
+	if (requests & REQ_NMI_AGAIN)
 		event_queue_nmi(vcpu);
 	if (vcpu->activity == VCPU_HALTED && event_wakes(vcpu))
 		vcpu->activity = VCPU_RUNNING;
@@ -398,6 +400,41 @@ static void an_nmi_after_the_startup_ipi_is_delivered(void **state)
 	assert_int_equal(v->events.nmi_pending, 2);
 }
 
+/* SDM, "Handling Multiple NMIs": while one is handled another one is latched. So two that come together are two. */
+static void two_nmis_at_once_are_two(void **state)
+{
+	struct vcpu *v = &vcpus[0];
+
+	vcpu_raise_nmi(v);
+	vcpu_raise_nmi(v);
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 2);
+	v->events.nmi_pending = 0;
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 0);
+	vcpu_raise_nmi(v);
+	vcpu_raise_nmi(v);
+	vcpu_raise_nmi(v);
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 2);
+}
+
+/* The home CPU takes the first one while the second one is sent. */
+static void an_nmi_is_not_counted_twice(void **state)
+{
+	struct vcpu *v = &vcpus[0];
+
+	vcpu_raise_nmi(v);
+	v->requests |= REQ_NMI_AGAIN;
+	v->requests &= ~(u32)REQ_NMI;
+	event_queue_nmi(v);
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 2);
+	v->events.nmi_pending = 0;
+	serve(v);
+	assert_int_equal(v->events.nmi_pending, 0);
+}
+
 /* --- halted for good --- */
 
 static void the_only_processor_that_halts_ends_the_vm(void **state)
@@ -562,6 +599,8 @@ int main(void)
 		TEST(a_running_processor_ignores_startup_ipis),
 		TEST(an_nmi_before_the_startup_ipi_is_lost),
 		TEST(an_nmi_after_the_startup_ipi_is_delivered),
+		TEST(two_nmis_at_once_are_two),
+		TEST(an_nmi_is_not_counted_twice),
 		ONE(the_only_processor_that_halts_ends_the_vm),
 		TEST(processors_that_never_started_can_wake_nobody),
 		TEST(the_vm_ends_with_the_last_processor),

@@ -307,7 +307,7 @@ static void moved_page(void)
 	quiet();
 	halted = 0;
 	smp_run(1, move_page);
-	wait_until(&halted, 1, 5000);
+	wait_until(&halted, 1, EVENT_MS);
 	check_eq(new_id, smp[1].id, "CPU 1's local APIC is where that CPU has moved it");
 	check_eq(old_id, ~0u, "... and nothing is where it was");
 	check_eq(who(arrived, 1, false), 1, "... and sends an interrupt from there");
@@ -362,6 +362,44 @@ static void nmi_wakes(void)
 	smp_wait(1);
 }
 
+/* SDM, "Handling Multiple NMIs": one is handled, and one is latched meanwhile. So of two that come together none is lost. */
+#define NMI_ROUNDS 100
+
+static volatile u32 turn;
+
+static void send_nmis(u32 cpu)
+{
+	(void)cpu;
+	for (u32 round = 1; round <= NMI_ROUNDS; round++) {
+		while (turn != round && turn <= NMI_ROUNDS)
+			pause();
+		ipi_to(0, ICR_NMI);
+		halted = round;
+	}
+}
+
+static void two_nmis(void)
+{
+	u32 rounds = 0;
+
+	quiet();
+	turn = halted = 0;
+	smp_run(1, send_nmis);
+	sti();			/* in Bochs, a kick interrupts a VM only with IF set */
+	for (; rounds < NMI_ROUNDS; rounds++) {
+		nmis[0] = 0;
+		turn = rounds + 1;
+		ipi_to(0, ICR_NMI);
+		if (!wait_until(&halted, rounds + 1, EVENT_MS) || !wait_until(&nmis[0], 2, EVENT_MS) || nmis[0] != 2)
+			break;
+	}
+	cli();
+	turn = NMI_ROUNDS + 1;
+	check_eq(rounds, NMI_ROUNDS, "NMIs of two CPUs at the same time are two");
+	smp_wait(1);
+	quiet();
+}
+
 static void ping_pong(bool with_hlt, const char *name)
 {
 	u64 end;
@@ -410,6 +448,10 @@ int main(void)
 	else if (!x2apic)
 		skip("a CPU moves its local APIC", "QEMU moves all of them, and says that there is nothing elsewhere by 0");
 	nmi_wakes();
+	if (hypervisor_present())
+		two_nmis();
+	else
+		skip("NMIs of two CPUs at the same time are two", "a processor that has not begun with the first one may latch no other");
 	ping_limit = 10000;
 	cmdline_number("rounds", &ping_limit);
 	ping_pong(false, "ping-pong, both awake");
