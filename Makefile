@@ -63,7 +63,7 @@ COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/m
 	core/mem/tdp_flush core/emulate/mmio_fast core/emulate/by_hand core/device
 # But not a loop over each word of a kernel.
 LOOPS := lib/crc32
-SPINE := core/enter core/io dev/irq/vlapic_registers vmx/run vmx/fastpath svm/run svm/fastpath svm/state
+SPINE := core/enter core/io core/emulate/string_fast dev/irq/vlapic_registers vmx/run vmx/fastpath svm/run svm/fastpath svm/state
 # DEBUG=1: check at run time the order in which locks are taken. Slower.
 DEBUG     ?=
 CPPFLAGS  := -I. -I$(BUILD) $(if $(DEBUG),-DLAMINA_DEBUG)

@@ -37,6 +37,12 @@ struct io_region {
 	bool is_private;
 	/* Ports of a device on an 8-bit bus, that never move: a wider access becomes one for each port, lowest port first. */
 	bool on_byte_bus;
+	/*
+	 * Optional, with on_byte_bus: up to `n` accesses to the same port, with the effect of as many calls of read_byte() or
+	 * write_byte(). Returns how many it has carried out; 0: none, the caller has to use those. They may lower interrupt lines,
+	 * and raise none.
+	 */
+	unsigned (*block)(void *device, u16 port, bool in, u8 *data, unsigned n);
 };
 
 /* Claim a range, before the VM runs. -EEXIST where it overlaps, -ENOSPC; both logged. */

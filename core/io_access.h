@@ -84,6 +84,19 @@ static __always_inline void io_write_byte(struct vcpu *vcpu, const struct io_reg
 	spin_unlock(&vcpu->vm->lock);
 }
 
+/* Accesses of one byte to a port, in the device's one go, without the trace. Returns how many were carried out; 0: it has no such way. */
+static inline unsigned io_block(struct vcpu *vcpu, u16 port, bool in, u8 *data, unsigned n)
+{
+	const struct io_region *region = io_port_region(vcpu->vm, port);
+
+	if (!region || !region->block)
+		return 0;
+	spin_lock(&vcpu->vm->lock);
+	n = region->block(region->device, port, in, data, n);
+	spin_unlock(&vcpu->vm->lock);
+	return n;
+}
+
 /* Of these regions, the first that has the address. NULL: none, or the access sticks out. */
 static __always_inline const struct io_region *io_memory_region(const struct io_region *regions, u32 count, gpa_t gpa,
 								unsigned size, u64 *offset)

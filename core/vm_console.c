@@ -81,6 +81,48 @@ bool vm_console_put(struct vm *vm, char c)
 	return true;
 }
 
+#define EACH_BYTE(value) (0x0101010101010101ull * (value))
+
+/* Copy, and tell whether there is the end of a line: a word at a time. */
+static bool copy_text(char *to, const char *from, unsigned n)
+{
+	const char *end = from + n;
+	u64 word, zero_for_end, found = 0;	/* the high bits of its bytes */
+
+	for (; from + sizeof(word) <= end; to += sizeof(word), from += sizeof(word)) {
+		__builtin_memcpy(&word, from, sizeof(word));
+		__builtin_memcpy(to, &word, sizeof(word));
+		zero_for_end = word ^ EACH_BYTE('\n');
+		found |= (zero_for_end - EACH_BYTE(1)) & ~zero_for_end;
+	}
+	while (from < end) {
+		found |= *from == '\n' ? 0x80 : 0;
+		*to++ = *from++;
+	}
+	return found & EACH_BYTE(0x80);
+}
+
+bool vm_console_put_block(struct vm *vm, const char *text, unsigned n)
+{
+	struct vm_console *console = vm->console;
+	bool line_ends;
+	u64 head, at;
+
+	if (!console)
+		return false;
+	head = console->out_head;
+	at = head % CONSOLE_OUT_SIZE;
+	if (at + n > CONSOLE_OUT_SIZE || console_waiting(console) + n > CONSOLE_OUT_SIZE - VM_CONSOLE_BURST)
+		return false;
+	line_ends = copy_text(&console->out[at], text, n);
+	__atomic_store_n(&console->out_head, head + n, __ATOMIC_RELEASE);
+	if (line_ends || head % SENT_AT_ONCE + n >= SENT_AT_ONCE)
+		log_drain();
+	else
+		log_expect_poll();
+	return true;
+}
+
 bool vm_console_ready(struct vm *vm)
 {
 	struct vm_console *console = vm->console;

@@ -47,6 +47,8 @@ void vm_console_need(struct vm *vm, struct vm_console_end *end, enum vm_console_
 size_t vm_console_write(struct vm *vm, const char *text, size_t n);
 /* The same for one character, which is lost if the ring is full. Returns vm_console_ready(). */
 bool vm_console_put(struct vm *vm, char c);
+/* The same for several characters, after which there is room for a burst. False: none was taken, use vm_console_put(). */
+bool vm_console_put_block(struct vm *vm, const char *text, unsigned n);
 /* The same for a device that keeps the rest and sends it later: it leaves room for a burst at the serial port. */
 size_t vm_console_send(struct vm *vm, const char *text, size_t n);
 

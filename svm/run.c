@@ -3,6 +3,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/emulate/mmio_stub.h"
+#include "core/emulate/string_fast.h"
 #include "core/exit.h"
 #include "core/force_exit.h"
 #include "svm/length.h"
@@ -116,6 +117,44 @@ static __always_inline enum exit_fastpath access_ends(struct vcpu_svm *svm, stru
 	return fastpath;
 }
 
+/* The modes of nearly all code that uses devices. False: another one. */
+static __always_inline bool usual_code(const struct vmcb_save *save, struct code_view *view)
+{
+	if (save->efer & EFER_LMA) {
+		*view = (struct code_view){ .mode = INSN_MODE_64, .paging = CODE_4_LEVEL, .cr3 = save->cr3 };
+		return (save->cs.attributes & ATTRIBUTE_L) && !(save->cr4 & CR4_LA57);
+	}
+	*view = (struct code_view){ .mode = INSN_MODE_32, .paging = CODE_UNPAGED, .cs_base = save->cs.base };
+	return (save->cs.attributes & ATTRIBUTE_DB) && !(save->cr0 & CR0_PG);
+}
+
+/* INSB and OUTSB. EXITINFO2 is the next RIP. */
+static __noinline enum exit_fastpath string_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
+{
+	u32 info = (u32)vmcb->control.exit_info1;
+	enum exit_fastpath fastpath;
+	struct access_exit exit;
+	struct string_exit string;
+
+	exit.info1 = vmcb->control.exit_info1;
+	exit.info2 = exit.next_rip = vmcb->control.exit_info2;
+	if (unlikely(IOIO_SIZE(info) != 1 || (vmcb->save.dr7 & DR7_ENABLED) || (vmcb->save.rflags & RFLAGS_DF) ||
+		     !access_begins(svm, VMEXIT_IOIO, &exit) || !usual_code(&vmcb->save, &string.view)))
+		return EXIT_FASTPATH_NONE;
+	string.port = IOIO_PORT(info);
+	string.in = info & IOIO_IN;
+	string.rep = info & IOIO_REP;
+	string.no_execute = vmcb->save.efer & EFER_NXE;
+	string.user = vmcb->save.cpl == 3;
+	svm->vcpu.regs[REG_RAX] = vmcb->save.rax;
+	svm_entered(vmcb);
+	fastpath = fastpath_string(&svm->vcpu, &exit, &string);
+	if (fastpath == EXIT_FASTPATH_NONE)
+		return EXIT_FASTPATH_NONE;
+	vmcb->control.int_state &= ~INT_SHADOW;
+	return access_ends(svm, vmcb, fastpath);
+}
+
 /* EXITINFO2 is the next RIP. */
 static __always_inline enum exit_fastpath port_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb, bool in)
 {
@@ -124,7 +163,9 @@ static __always_inline enum exit_fastpath port_in_stub(struct vcpu_svm *svm, str
 	struct access_exit exit = { .info1 = vmcb->control.exit_info1, .info2 = next, .next_rip = next };
 	u32 info = (u32)exit.info1;
 
-	if (unlikely((info & IOIO_STRING) || (vmcb->save.dr7 & DR7_ENABLED) || !access_begins(svm, VMEXIT_IOIO, &exit)))
+	if (unlikely(info & IOIO_STRING))
+		return string_in_stub(svm, vmcb);
+	if (unlikely((vmcb->save.dr7 & DR7_ENABLED) || !access_begins(svm, VMEXIT_IOIO, &exit)))
 		return EXIT_FASTPATH_NONE;
 	vcpu->regs[REG_RAX] = vmcb->save.rax;
 	svm_entered(vmcb);
@@ -140,17 +181,6 @@ static __noinline enum exit_fastpath in_in_stub(struct vcpu_svm *svm, struct vmc
 static __noinline enum exit_fastpath out_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
 	return port_in_stub(svm, vmcb, false);
-}
-
-/* The modes of nearly all code that uses devices. False: another one. */
-static __always_inline bool usual_code(const struct vmcb_save *save, struct code_view *view)
-{
-	if (save->efer & EFER_LMA) {
-		*view = (struct code_view){ .mode = INSN_MODE_64, .paging = CODE_4_LEVEL, .cr3 = save->cr3 };
-		return (save->cs.attributes & ATTRIBUTE_L) && !(save->cr4 & CR4_LA57);
-	}
-	*view = (struct code_view){ .mode = INSN_MODE_32, .paging = CODE_UNPAGED, .cs_base = save->cs.base };
-	return (save->cs.attributes & ATTRIBUTE_DB) && !(save->cr0 & CR0_PG);
 }
 
 /* An access by an instruction: not by a walk of the guest's tables, or by the delivery of an event. */

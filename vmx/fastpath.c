@@ -5,6 +5,7 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/x86.h"
 #include "core/emulate/mmio_stub.h"
+#include "core/emulate/string_fast.h"
 #include "core/exit.h"
 #include "core/vtimer.h"
 #include "vmx/vmx.h"
@@ -123,25 +124,6 @@ static __always_inline enum exit_fastpath access_ends(struct vcpu_vmx *vmx, enum
 	return fastpath;
 }
 
-static __always_inline enum exit_fastpath fastpath_io(struct vcpu_vmx *vmx, u64 qualification, bool in)
-{
-	struct access_exit exit = { .info1 = qualification };
-
-	if (unlikely((qualification & IO_STRING) || (READ(GUEST_DR7) & DR7_ENABLED) || !access_begins(vmx, EXIT_REASON_IO, &exit)))
-		return EXIT_FASTPATH_NONE;
-	return access_ends(vmx, fastpath_port(&vmx->vcpu, &exit, IO_PORT(qualification), IO_SIZE(qualification), in));
-}
-
-static __noinline enum exit_fastpath fastpath_in(struct vcpu_vmx *vmx, u64 qualification)
-{
-	return fastpath_io(vmx, qualification, true);
-}
-
-static __noinline enum exit_fastpath fastpath_out(struct vcpu_vmx *vmx, u64 qualification)
-{
-	return fastpath_io(vmx, qualification, false);
-}
-
 /* The modes of nearly all code that uses devices. False: another one. */
 static __always_inline bool usual_code(const struct vcpu_vmx *vmx, struct code_view *view)
 {
@@ -154,6 +136,47 @@ static __always_inline bool usual_code(const struct vcpu_vmx *vmx, struct code_v
 	}
 	*view = (struct code_view){ .mode = INSN_MODE_32, .paging = CODE_UNPAGED, .cs_base = READ(guest_base(SEG_CS)) };
 	return (rights & ACCESS_RIGHTS_DB) && !(READ(GUEST_CR0) & CR0_PG);
+}
+
+/* INSB and OUTSB. */
+static __noinline enum exit_fastpath fastpath_string_io(struct vcpu_vmx *vmx, u64 qualification)
+{
+	enum exit_fastpath fastpath;
+	struct access_exit exit;
+	struct string_exit string;
+
+	exit.info1 = qualification;
+	if (unlikely(IO_SIZE(qualification) != 1 || (READ(GUEST_DR7) & DR7_ENABLED) || (READ(GUEST_RFLAGS) & RFLAGS_DF) ||
+		     !access_begins(vmx, EXIT_REASON_IO, &exit) || !usual_code(vmx, &string.view)))
+		return EXIT_FASTPATH_NONE;
+	string.port = IO_PORT(qualification);
+	string.in = qualification & IO_IN;
+	string.rep = qualification & IO_REP;
+	string.no_execute = vmx->vmcs.efer & EFER_NXE;
+	string.user = ACCESS_RIGHTS_DPL((u32)READ(guest_access_rights(SEG_SS))) == 3;
+	fastpath = fastpath_string(&vmx->vcpu, &exit, &string);
+	return fastpath == EXIT_FASTPATH_NONE ? fastpath : access_ends(vmx, fastpath);
+}
+
+static __always_inline enum exit_fastpath fastpath_io(struct vcpu_vmx *vmx, u64 qualification, bool in)
+{
+	struct access_exit exit = { .info1 = qualification };
+
+	if (unlikely(qualification & IO_STRING))
+		return fastpath_string_io(vmx, qualification);
+	if (unlikely((READ(GUEST_DR7) & DR7_ENABLED) || !access_begins(vmx, EXIT_REASON_IO, &exit)))
+		return EXIT_FASTPATH_NONE;
+	return access_ends(vmx, fastpath_port(&vmx->vcpu, &exit, IO_PORT(qualification), IO_SIZE(qualification), in));
+}
+
+static __noinline enum exit_fastpath fastpath_in(struct vcpu_vmx *vmx, u64 qualification)
+{
+	return fastpath_io(vmx, qualification, true);
+}
+
+static __noinline enum exit_fastpath fastpath_out(struct vcpu_vmx *vmx, u64 qualification)
+{
+	return fastpath_io(vmx, qualification, false);
 }
 
 /* An access by an instruction: not by a walk of the guest's tables, or by the delivery of an event. */

@@ -42,12 +42,16 @@ static inline gva_t code_address(const struct code_view *view, u64 rip)
 /* code_at() with the way to it, in *path. False: as NULL. */
 bool code_find(const struct vm *vm, const struct code_view *view, u64 rip, struct code_path *path);
 
-/* Only RAM between the VGA hole and the hole below 4 GiB, where nearly all tables and code are. NULL: elsewhere. */
+/* Only RAM between the VGA hole and the hole below 4 GiB, where nearly all tables and code are. */
+static inline bool code_is_plain_ram(const struct vm *vm, gpa_t gpa, u64 size)
+{
+	return likely(gpa - GUEST_VGA_HOLE_END <= vm->mem.low_size - GUEST_VGA_HOLE_END - size);
+}
+
+/* A pointer to it. NULL: elsewhere. */
 static inline const void *code_in_plain_ram(const struct vm *vm, gpa_t gpa, u64 size)
 {
-	if (unlikely(gpa - GUEST_VGA_HOLE_END > vm->mem.low_size - GUEST_VGA_HOLE_END - size))
-		return NULL;
-	return guest_window(gpa);
+	return code_is_plain_ram(vm, gpa, size) ? guest_window(gpa) : NULL;
 }
 
 /*

@@ -11,6 +11,11 @@
 
 struct vcpu;
 
+/* Bits of struct segment's type. SDM, "Code- and Data-Segment Descriptor Types" */
+#define TYPE_CODE	 BIT(3)
+#define TYPE_EXPAND_DOWN BIT(2)	/* data */
+#define TYPE_WRITABLE	 BIT(1)	/* data */
+
 /* L1's tables for L2 forbid the access: vcpu_ops.nested_fault() instead of an exception. */
 #define GUEST_FAULT_NESTED 0xff
 

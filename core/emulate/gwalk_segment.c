@@ -7,9 +7,6 @@
 #include "core/emulate/gwalk.h"
 #include "core/vcpu.h"
 
-#define TYPE_CODE	 BIT(3)
-#define TYPE_EXPAND_DOWN BIT(2)	/* data */
-#define TYPE_WRITABLE	 BIT(1)	/* data */
 #define TYPE_READABLE	 BIT(1)	/* code */
 
 static int protection_fault(enum vcpu_segment segment, struct guest_fault *fault)

@@ -16,7 +16,7 @@ struct percpu;
 
 #define TRACE_RECORDS	 1024	/* that a ring holds; a power of two */
 
-/* How many lines trace_print() prints; one or two more, as it prints whole records. */
+/* How many lines trace_print() prints; some more, as it prints whole records. */
 #define TRACE_ON_ERROR	 16
 #define TRACE_ON_REQUEST 64
 #define TRACE_ON_PANIC	 64

@@ -87,14 +87,30 @@ static void print_entry(const struct place *place, const struct trace_record *re
 		   record->forced ? " [immediate exit]" : "");
 }
 
+/* A record that is being written may have a count that is none. */
+static unsigned accesses_of(const struct trace_record *record)
+{
+	if (record->access.kind == TRACE_PIO_BLOCK)
+		return MIN(record->access.count, TRACE_BLOCK);
+	return record->access.kind != TRACE_NO_ACCESS;
+}
+
+static void print_pio(const struct place *place, const struct trace_record *record, u64 value)
+{
+	print_line(place, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", record->access.write ? "write" : "read",
+		   (ull)record->access.address, record->access.size, (ull)value);
+}
+
 static void print_access(const struct place *place, const struct trace_record *record)
 {
 	const char *direction = record->access.write ? "write" : "read";
 	unsigned long long address = record->access.address, value = record->access.value;
 
 	if (record->access.kind == TRACE_PIO)
-		print_line(place, record, "kvm_pio: pio_%s at 0x%llx size %u count 1 val 0x%llx", direction,
-			   address, record->access.size, value);
+		print_pio(place, record, value);
+	else if (record->access.kind == TRACE_PIO_BLOCK)
+		for (unsigned i = 0; i < accesses_of(record); i++)
+			print_pio(place, record, record->access.bytes[i]);
 	else if (record->access.kind == TRACE_MMIO)
 		print_line(place, record, "kvm_mmio: mmio %s len %u gpa 0x%llx val 0x%llx", direction,
 			   record->access.size, address, value);
@@ -181,7 +197,7 @@ static unsigned lines_of(const struct trace_record *record)
 	switch (trace_kind_of(record)) {
 	case TRACE_EXIT:
 	case TRACE_FASTPATH_ACCESS:
-		return 1u + (record->access.kind != TRACE_NO_ACCESS) + (record->entry_tsc != 0);
+		return 1u + accesses_of(record) + (record->entry_tsc != 0);
 	case TRACE_FASTPATH:
 		return 2;
 	case TRACE_FASTPATH_RDMSR:

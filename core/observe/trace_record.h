@@ -21,7 +21,11 @@ enum trace_kind {
 #define TRACE_NESTED BIT(7)	/* with the kind: of L2, the guest of a guest */
 #define TRACE_INDEX(i) ((u32)(i) << 24)	/* with the kind in trace_record.head: exit_index */
 
-enum trace_access { TRACE_NO_ACCESS, TRACE_PIO, TRACE_MMIO, TRACE_MSR };
+enum trace_access {
+	TRACE_NO_ACCESS, TRACE_PIO, TRACE_MMIO, TRACE_MSR,
+	TRACE_PIO_BLOCK,	/* `count` accesses of a byte: one record for all, printed as a line each */
+};
+#define TRACE_BLOCK 48u		/* bytes that a record holds */
 
 struct trace_record {
 	u64 tsc;
@@ -63,9 +67,13 @@ struct trace_record {
 				bool write, refused;
 			};
 		};
-		u64 address, value;	/* port, guest-physical address, MSR */
+		u32 count;		/* TRACE_PIO_BLOCK */
+		u64 address;		/* port, guest-physical address, MSR */
+		union {
+			u64 value;
+			u8 bytes[TRACE_BLOCK];	/* TRACE_PIO_BLOCK */
+		};
 	} access;
-	u64 unused[5];
 };
 
 _Static_assert(sizeof(struct trace_record) == 128, "two cache lines");
@@ -82,15 +90,23 @@ static inline enum trace_kind trace_kind_of(const struct trace_record *record)
 /* What trace= says. */
 extern enum trace_mode { TRACE_OFF, TRACE_CRASH, TRACE_CONSOLE } trace_mode;
 
+/* The next record, which is still one of the oldest. */
+static inline struct trace_record *trace_next(const struct vcpu *vcpu)
+{
+	struct trace_ring *ring = &vcpu->cpu->trace;
+
+	return &ring->records[(u32)ring->next % TRACE_RECORDS];
+}
+
 /*
  * Begin the next record with the members that all kinds have. `head`: its kind, perhaps with TRACE_INDEX(). The caller
  * fills in those of its kind.
  */
 static inline struct trace_record *trace_add(struct vcpu *vcpu, u32 head, u64 tsc)
 {
-	struct trace_ring *ring = &vcpu->cpu->trace;
-	struct trace_record *record = &ring->records[(u32)ring->next++ % TRACE_RECORDS];
+	struct trace_record *record = trace_next(vcpu);
 
+	vcpu->cpu->trace.next++;
 	record->tsc = tsc;
 	record->head = vcpu->trace_head | head;
 	return record;

@@ -14,5 +14,6 @@ int byte_ports_register(struct vm *vm, const struct byte_ports *ports)
 		.write_byte = ports->write,
 		.device = ports->device,
 		.on_byte_bus = true,
+		.block = ports->block,
 	});
 }

@@ -15,6 +15,7 @@ struct byte_ports {
 	u8 (*read)(void *device, u16 port);
 	void (*write)(void *device, u16 port, u8 value);
 	void *device;
+	unsigned (*block)(void *device, u16 port, bool in, u8 *data, unsigned n);	/* optional: core/device.h */
 };
 
 /* Claim the ports. `ports` is copied. Errors as pio_register(). */

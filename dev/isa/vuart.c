@@ -16,6 +16,7 @@
 #include "core/vm_log.h"
 #include "core/vtimer.h"
 #include "dev/isa/byte_ports.h"
+#include "lib/string.h"
 #include "lib/uart16550.h"
 
 #define BAUD_BASE	115200	/* 1.8432 MHz / 16 */
@@ -396,8 +397,12 @@ static __noinline void write_register(struct vuart *vuart, unsigned index, u8 va
 static u8 vuart_read(void *device, u16 port)
 {
 	struct vuart *vuart = device;
-	u8 value = read_register(vuart, port % UART_REGISTERS);
+	u8 value;
 
+	/* While there is no error, a look at the line status changes nothing. */
+	if (likely(port % UART_REGISTERS == UART_LSR && !vuart->lsr_errors))
+		return read_lsr(vuart);
+	value = read_register(vuart, port % UART_REGISTERS);
 	update_irq(vuart);
 	return value;
 }
@@ -415,6 +420,36 @@ static void vuart_write(void *device, u16 port, u8 value)
 		write_register(vuart, port % UART_REGISTERS, value);
 	}
 	update_irq(vuart);
+}
+
+/* Looks at the line status: after the first one nothing changes. Each other register has an effect of its own. */
+static unsigned read_block(struct vuart *vuart, unsigned index, u8 *data, unsigned n)
+{
+	if (index != UART_LSR)
+		return 0;
+	data[0] = read_lsr(vuart);
+	memset(data + 1, read_lsr(vuart), n - 1);
+	update_irq(vuart);
+	return n;
+}
+
+/* Characters of 8 bits, for which the console has room. They only take an interrupt away. */
+static unsigned write_block(struct vuart *vuart, unsigned index, const u8 *data, unsigned n)
+{
+	if (index != UART_DATA || (vuart->lcr & (LCR_DLAB | LCR_LENGTH)) != LCR_LENGTH || vuart->mcr & MCR_LOOP ||
+	    !vuart->has_console || vuart->busy || !vm_console_put_block(vuart->vm, (const char *)data, n))
+		return 0;
+	vuart->transmit_pending = false;
+	for (unsigned i = 0; i < n && vuart->sending < 2; i++)
+		expect_sent(vuart);
+	if (unlikely(vuart->line))
+		update_irq(vuart);
+	return n;
+}
+
+static unsigned vuart_block(void *device, u16 port, bool in, u8 *data, unsigned n)
+{
+	return in ? read_block(device, port % UART_REGISTERS, data, n) : write_block(device, port % UART_REGISTERS, data, n);
 }
 
 struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_console)
@@ -435,7 +470,7 @@ struct vuart *vuart_create(struct vm *vm, u16 base, unsigned irq, bool has_conso
 	vtimer_init_shared(&vuart->sent, vm, sent_fire);
 	if (byte_ports_register(vm, &(struct byte_ports){
 		.name = "16550A", .base = base, .count = UART_REGISTERS,
-		.read = vuart_read, .write = vuart_write, .device = vuart }))
+		.read = vuart_read, .write = vuart_write, .block = vuart_block, .device = vuart }))
 		return NULL;
 	vuart->end = (struct vm_console_end){
 		.changed = console_changed, .take_back = take_back, .device = vuart, .need = CONSOLE_POLLED };

@@ -431,6 +431,11 @@ bool vm_console_put(struct vm *vm, char c)
 	return vm_console_ready(vm);
 }
 
+bool vm_console_put_block(struct vm *vm, const char *text, unsigned n)
+{
+	return vm_console_ready(vm) && vm_console_write(vm, text, n) == n;
+}
+
 void vm_console_push(struct vm *vm)
 {
 	fake_of(vm)->console_pushes++;

@@ -28,6 +28,7 @@
 #include "home_cpu.h"
 #include "guest_msr.h"
 #include "mmio_device.h"
+#include "string_device.h"
 
 bool capability_hides_apic;
 
@@ -712,6 +713,72 @@ static void a_port_is_written_within_the_stub(void **state)
 	assert_int_equal(record->access.value, 0x88);
 }
 
+/* REP OUTSB in 64-bit code at CPL 3, or INSB in 32-bit code without paging at CPL 0. */
+static void let_string(bool in)
+{
+	memset(&strings, 0, sizeof(strings));
+	let_access_port(IOIO_INFO(DEVICE_PORT, 1, in) | BIT(2) | (in ? 0 : BIT(3)));
+	vmcb.save.cs.attributes = in ? 0xc9b : 0xa9b;
+	vmcb.save.cs.base = 0;
+	vmcb.save.cpl = in ? 0 : 3;
+	vmcb.save.cr0 = CR0_PE | (in ? 0 : CR0_PG);
+	vmcb.save.cr3 = 0x5000;
+	vmcb.save.efer = EFER_SVME | (in ? 0 : EFER_LMA | EFER_LME | EFER_NXE);
+	vcpu->regs[REG_RSI] = 0x7000;
+	strings.taken = true;
+}
+
+static void a_string_goes_to_the_port_within_the_stub(void **state)
+{
+	for (unsigned in = 0; in < 2; in++) {
+		setup(state);
+		let_string(in);
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(strings.calls, 1);
+		assert_null(strchr(diary, 'H'));
+		assert_int_equal(strings.string.port, DEVICE_PORT);
+		assert_int_equal(strings.string.in, in);
+		assert_int_equal(strings.string.rep, !in);
+		assert_int_equal(strings.string.user, !in);
+		assert_int_equal(strings.string.no_execute, !in);
+		assert_int_equal(strings.string.view.mode, in ? INSN_MODE_32 : INSN_MODE_64);
+		assert_int_equal(strings.string.view.paging, in ? CODE_UNPAGED : CODE_4_LEVEL);
+		if (!in)
+			assert_int_equal(strings.string.view.cr3, 0x5000);
+		assert_int_equal(strings.exit.rip, 0x1234);
+		assert_int_equal(strings.exit.next_rip, 0x1236);
+		assert_int_equal(strings.exit.info2, 0x1236);
+		assert_int_equal(reentered.save.rip, 0x1234);		/* as the other says */
+		assert_int_equal(reentered.save.rax, 0x1122334455667788);
+		assert_int_equal(reentered.control.int_state, 0);
+		assert_int_equal(reentered.control.event_injection, 0);
+		assert_int_equal(vcpu->regs[REG_RSI], 0x7003);
+		assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH_ACCESS);
+	}
+}
+
+static void other_strings_go_to_their_handler(void **state)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		setup(state);
+		let_string(false);
+		switch (i) {
+		case 0: strings.taken = false; break;
+		case 1: vmcb.save.rflags |= RFLAGS_DF; break;
+		case 2: vmcb.save.rflags |= RFLAGS_RF; break;
+		case 3: vmcb.control.exit_info1 ^= BIT(4) | BIT(5); break;	/* words */
+		case 4: vmcb.save.dr7 = 0x402; break;
+		case 5: vmcb.save.cs.attributes = 0xc9b; break;			/* compatibility mode */
+		case 6: vmcb.save.cr4 |= CR4_LA57; break;
+		default: vcpu->every_exit = 1; break;
+		}
+		svm_vcpu_run(vcpu, false);
+		assert_int_equal(strings.calls, i == 0);
+		assert_int_equal(vmcb.save.rip, 0x1234);
+		assert_int_equal(!!strchr(diary, 'H'), i < 7);
+	}
+}
+
 static void a_port_is_read_within_the_stub(void **state)
 {
 	let_access_port(IOIO_INFO(DEVICE_PORT, 1, 1));
@@ -1000,6 +1067,8 @@ int main(void)
 		cmocka_unit_test_setup(memory_is_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(other_accesses_to_memory_go_to_the_handler, setup),
 		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
+		cmocka_unit_test_setup(a_string_goes_to_the_port_within_the_stub, setup),
+		cmocka_unit_test_setup(other_strings_go_to_their_handler, setup),
 		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
 		cmocka_unit_test_setup(other_ports_are_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),

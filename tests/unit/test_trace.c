@@ -153,6 +153,29 @@ static void fast_path_words(void **state)
 	}
 }
 
+/* A record of several accesses is a line for each; a count that is none comes from a record that is being written. */
+static void block_words(void **state)
+{
+	struct trace_record *record = trace_add(&vcpu, TRACE_FASTPATH_ACCESS | TRACE_INDEX(30), 1);
+
+	record->entry_tsc = 2;
+	record->access.what = TRACE_ACCESS_WHAT(TRACE_PIO_BLOCK, 1, true);
+	record->access.count = 3;
+	record->access.address = 0x3f8;
+	memset(record->access.bytes, 'x', TRACE_BLOCK);
+	memcpy(record->access.bytes, "abc", 3);
+	leave(0x10, 30);
+	clear_screen();
+	trace_print(&vm, 6);
+	assert_shown("kvm_pio: pio_write at 0x3f8 size 1 count 1 val 0x61\n");
+	assert_shown("kvm_pio: pio_write at 0x3f8 size 1 count 1 val 0x62\n");
+	assert_shown("kvm_pio: pio_write at 0x3f8 size 1 count 1 val 0x63\n");
+	assert_int_equal(lines_shown(), 6);
+	record->access.count = ~0u;
+	print_all();
+	assert_int_equal(lines_shown(), 3 + TRACE_BLOCK);
+}
+
 static void failure_words(void **state)
 {
 	vcpu.regs[REG_RIP] = 0xfff0;
@@ -420,6 +443,7 @@ int main(void)
 		cmocka_unit_test_setup(nameless_exit, set_up),
 		cmocka_unit_test_setup(access_words, set_up),
 		cmocka_unit_test_setup(fast_path_words, set_up),
+		cmocka_unit_test_setup(block_words, set_up),
 		cmocka_unit_test_setup(failure_words, set_up),
 		cmocka_unit_test_setup(the_ring_keeps_the_newest, set_up),
 		cmocka_unit_test_setup(the_last_lines_oldest_first, set_up),

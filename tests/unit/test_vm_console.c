@@ -455,6 +455,59 @@ static void test_a_character_at_a_time(void **state)
 		assert_int_equal(said[66 + i], 'a' + i % 26);
 }
 
+/* Several characters in one go: sent as single ones are, and only where a burst has room behind them. */
+static void test_blocks_of_characters(void **state)
+{
+	static const char line[] = "0123456789\nabcdefghijklmnopqrstuvwxyz";
+	char text[48];
+	size_t put = 0;
+
+	start(&web, "web", &uarts[0]);
+	vm_lock(&web);
+	/* Not sent, but by the end of a line, wherever it is, or with the 64th. */
+	for (unsigned i = 0; i < 20; i++) {
+		memset(text, '\v', sizeof(text));	/* a bit from '\n' */
+		assert_true(vm_console_put_block(&web, text, 20));
+		assert_int_equal(said_length, put);
+		memset(text, 0x8a, sizeof(text));
+		text[i] = '\n';
+		assert_true(vm_console_put_block(&web, text, 20));
+		put += 40;
+		assert_int_equal(said_length, put);
+		for (; put % 64; put++)
+			assert_true(vm_console_put(&web, '-'));
+	}
+	memset(text, 'x', sizeof(text));
+	assert_true(vm_console_put_block(&web, text, 48));
+	assert_int_equal(said_length, put);
+	assert_true(vm_console_put_block(&web, text, 15));
+	assert_int_equal(said_length, put);
+	assert_true(vm_console_put_block(&web, text, 1));
+	put += 64;
+	assert_int_equal(said_length, put);
+	clear();
+	assert_true(vm_console_put_block(&web, line, sizeof(line) - 1));
+	assert_memory_equal(said, line, sizeof(line) - 1);
+	put += sizeof(line) - 1;
+	/* The port takes no more. Around the ring's end they have to come singly, as where there is no room. */
+	room = 0;
+	for (unsigned pieces = 0; console_room(web.console) >= VM_CONSOLE_BURST + 40; pieces++) {
+		bool whole = web.console->out_head % CONSOLE_OUT_SIZE + 40 <= CONSOLE_OUT_SIZE;
+
+		assert_int_equal(vm_console_put_block(&web, text, 40), whole);
+		for (unsigned i = 0; !whole && i < 40; i++)
+			assert_true(vm_console_put(&web, 'x'));
+	}
+	assert_true(vm_console_ready(&web));
+	assert_false(vm_console_put_block(&web, text, 40));
+	assert_false(vm_console_put_block(&web, text, (unsigned)console_room(web.console) - VM_CONSOLE_BURST + 1));
+	assert_true(vm_console_put_block(&web, text, (unsigned)console_room(web.console) - VM_CONSOLE_BURST));
+	assert_int_equal(console_room(web.console), VM_CONSOLE_BURST);
+	assert_true(vm_console_ready(&web));
+	assert_false(vm_console_put_block(&web, text, 1));
+	vm_unlock(&web);
+}
+
 /* The scar: output of a VM in the back that fills its ring, then a change of the front, then typing. */
 static void test_flood_switch_and_type(void **state)
 {
@@ -889,6 +942,7 @@ static const struct CMUnitTest tests[] = {
 	T(test_writing_to_a_full_ring),
 	T(test_two_devices_flood),
 	T(test_a_character_at_a_time),
+	T(test_blocks_of_characters),
 	T(test_flood_switch_and_type),
 	T(test_what_was_printed_in_the_back_is_replayed),
 	T(test_a_long_replay_begins_with_a_line),

@@ -29,6 +29,7 @@
 #include "home_cpu.h"
 #include "guest_msr.h"
 #include "mmio_device.h"
+#include "string_device.h"
 
 /* Nobody runs the VM. */
 void vm_state_changed(struct vm *vm) { }
@@ -528,6 +529,69 @@ static void other_ports_are_accessed_within_the_stub(void **state)
 		else
 			assert_int_equal(device.value, 0x1122334455667788);
 		assert_null(strchr(diary, 'H'));
+	}
+}
+
+/* REP OUTSB in 64-bit code at CPL 3, or INSB in 32-bit code without paging at CPL 0. */
+static void let_string(bool in)
+{
+	memset(&strings, 0, sizeof(strings));
+	let_access_port(IO_QUALIFICATION(DEVICE_PORT, 1, in) | BIT(4) | (in ? 0 : BIT(5)));
+	vmcs[guest_access_rights(SEG_CS).encoding] = in ? 0xc09b : 0xa09b;
+	vmcs[guest_access_rights(SEG_SS).encoding] = in ? 0xc093 : 0xc0f3;
+	vmcs[GUEST_CR3.encoding] = 0x5000;
+	vmx.vmcs.efer = in ? 0 : EFER_LMA | EFER_LME | EFER_NXE;
+	vcpu->regs[REG_RSI] = 0x7000;
+	strings.taken = true;
+}
+
+static void a_string_goes_to_the_port_within_the_stub(void **state)
+{
+	for (unsigned in = 0; in < 2; in++) {
+		setup(state);
+		let_string(in);
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(strings.calls, 1);
+		assert_null(strchr(diary, 'H'));
+		assert_int_equal(strings.string.port, DEVICE_PORT);
+		assert_int_equal(strings.string.in, in);
+		assert_int_equal(strings.string.rep, !in);
+		assert_int_equal(strings.string.user, !in);
+		assert_int_equal(strings.string.no_execute, !in);
+		assert_int_equal(strings.string.view.mode, in ? INSN_MODE_32 : INSN_MODE_64);
+		assert_int_equal(strings.string.view.paging, in ? CODE_UNPAGED : CODE_4_LEVEL);
+		if (!in)
+			assert_int_equal(strings.string.view.cr3, 0x5000);
+		assert_int_equal(strings.exit.rip, 0x1234);
+		assert_int_equal(strings.exit.next_rip, 0x1236);
+		assert_int_equal(strings.exit.info1, vmcs[EXIT_QUALIFICATION.encoding]);
+		assert_int_equal(strings.exit.info2, 0);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);	/* as the other says */
+		assert_int_equal(vcpu->regs[REG_RSI], 0x7003);
+		assert_int_equal(home.trace.records[1].kind, TRACE_FASTPATH_ACCESS);
+	}
+}
+
+static void other_strings_go_to_their_handler(void **state)
+{
+	for (unsigned i = 0; i < 9; i++) {
+		setup(state);
+		let_string(false);
+		switch (i) {
+		case 0: strings.taken = false; break;
+		case 1: vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_DF; break;
+		case 2: vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF; break;
+		case 3: vmcs[EXIT_QUALIFICATION.encoding] |= 1; break;		/* words */
+		case 4: vmcs[GUEST_DR7.encoding] = 0x402; break;
+		case 5: vmcs[guest_access_rights(SEG_CS).encoding] = 0xc09b; break;	/* compatibility mode */
+		case 6: vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_STI; break;
+		case 7: vmx_caps.pin &= ~(u32)PIN_VIRTUAL_NMI; break;
+		default: vcpu->every_exit = 1; break;
+		}
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(strings.calls, i == 0);
+		assert_int_equal(vmcs[GUEST_RIP.encoding], 0x1234);
+		assert_int_equal(!!strchr(diary, 'H'), i < 8);
 	}
 }
 
@@ -1549,6 +1613,8 @@ int main(void)
 		cmocka_unit_test_setup(a_port_is_written_within_the_stub, setup),
 		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
 		cmocka_unit_test_setup(other_ports_are_accessed_within_the_stub, setup),
+		cmocka_unit_test_setup(a_string_goes_to_the_port_within_the_stub, setup),
+		cmocka_unit_test_setup(other_strings_go_to_their_handler, setup),
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
 		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),

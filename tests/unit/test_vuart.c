@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/io_access.h"
 #include "dev/isa/vuart.h"
 
 #define COM1 0x3f8
@@ -707,6 +708,139 @@ static void test_hostile(void **state)
 	assert_false(fake_of(vm)->lines[IRQ].level);
 }
 
+static unsigned block(struct vm *vm, u16 port, bool in, u8 *data, unsigned n)
+{
+	unsigned done = io_block(vm_vcpu(vm, 0), port, in, data, n);
+
+	assert_true(done <= n);
+	return done;
+}
+
+/* What a block is refused for, the caller does by single accesses. */
+static void test_blocks(void **state)
+{
+	struct vm *vm = *state;
+	u8 data[40];
+
+	memcpy(data, "a run of characters, and some more of it", 40);
+	out8(vm, IER, 0x02);
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(block(vm, DATA, false, data, 40), 40);
+	assert_false(fake_of(vm)->lines[IRQ].level);
+	assert_memory_equal(fake_of(vm)->console, data, 40);
+	fake_advance_ns(vm, 1400000);		/* 16 characters: the transmitter's interrupt */
+	assert_true(fake_of(vm)->lines[IRQ].level);
+	assert_int_equal(in8(vm, IIR), 0x02);
+	assert_int_equal(block(vm, LSR, true, data, 20), 20);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(data[i], 0x60);
+	for (u16 port = COM1; port <= SCR; port++) {
+		assert_int_equal(block(vm, port, true, data, 4), port == LSR ? 4 : 0);
+		if (port != DATA)
+			assert_int_equal(block(vm, port, false, data, 4), 0);
+	}
+	out8(vm, LCR, 0x02);			/* 7 bits: each is masked */
+	assert_int_equal(block(vm, DATA, false, data, 4), 0);
+	out8(vm, LCR, 0x83);			/* the divisor */
+	assert_int_equal(block(vm, DATA, false, data, 4), 0);
+	out8(vm, LCR, 0x03);
+	out8(vm, MCR, LOOP);
+	assert_int_equal(block(vm, DATA, false, data, 4), 0);
+	out8(vm, MCR, OUT2);
+	fill(vm, true);
+	assert_int_equal(block(vm, DATA, false, data, 4), 0);
+	assert_int_equal(fake_of(vm)->console_length, 40);
+}
+
+/* Errors show in the first look only. */
+static void test_a_block_reads_errors_once(void **state)
+{
+	struct vm *vm = *state;
+	u8 data[3];
+
+	out8(vm, MCR, LOOP);
+	out8(vm, DATA, 'a');
+	out8(vm, DATA, 'b');
+	assert_int_equal(block(vm, LSR, true, data, 3), 3);
+	assert_int_equal(data[0], 0x63);
+	assert_int_equal(data[1], 0x61);
+	assert_int_equal(data[2], 0x61);
+}
+
+/* Two ports get the same, one of them in blocks. */
+static void test_blocks_are_many_accesses(void **state)
+{
+	struct vm *vms[] = { fake_create(0), fake_create(0) };
+	u64 seed = 0x16551;
+	unsigned blocks = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_non_null(vuart_create(vms[i], COM1, IRQ, true));
+	for (unsigned round = 0; round < 200000; round++) {
+		u64 random = fake_random(&seed);
+		u16 port = random & 0x100 ? COM1 : COM1 + (random >> 9) % 8;
+		unsigned n = 1 + (random >> 16) % 20, done;
+		u8 data[20], read[20];
+
+		for (unsigned i = 0; i < 2; i++) {
+			struct fake_vm *fake = fake_of(vms[i]);
+
+			fake->console_length = 0;
+			switch (random & 7) {
+			case 0 ... 1:
+				out8(vms[i], port, random >> 32);
+				break;
+			case 2:
+				fake_advance_ns(vms[i], i ? 0 : random >> 43);	/* they have one clock */
+				break;
+			case 3:
+				fake->console_full = random >> 43 & 1;
+				fake_console_changed(vms[i]);
+				break;
+			case 4 ... 5:
+				memset(data, random >> 32, n);
+				done = i ? block(vms[i], port, false, data, n) : 0;
+				blocks += done;
+				while (done < n)
+					out8(vms[i], port, data[done++]);
+				break;
+			default:
+				done = i ? block(vms[i], port, true, data, n) : 0;
+				blocks += done;
+				while (done < n)
+					data[done++] = in8(vms[i], port);
+				if (i)
+					assert_memory_equal(data, read, n);
+				memcpy(read, data, n);
+			}
+		}
+		assert_int_equal(fake_of(vms[0])->console_length, fake_of(vms[1])->console_length);
+		assert_memory_equal(fake_of(vms[0])->console, fake_of(vms[1])->console, fake_of(vms[0])->console_length);
+		assert_int_equal(fake_of(vms[0])->lines[IRQ].level, fake_of(vms[1])->lines[IRQ].level);
+		assert_int_equal(fake_of(vms[0])->lines[IRQ].rises, fake_of(vms[1])->lines[IRQ].rises);
+		if (round % 8 == 0)
+			for (u16 i = IER; i <= SCR; i++)
+				assert_int_equal(in8(vms[0], i), in8(vms[1], i));
+	}
+	assert_true(blocks > 10000);
+	fake_destroy(vms[0]);
+	fake_destroy(vms[1]);
+}
+
+/* On an 8-bit bus a wider access is one of a byte for each port, the lowest first. */
+static void test_wide_accesses(void **state)
+{
+	struct vm *vm = *state;
+
+	out16(vm, SCR - 1, 0x5a00);
+	assert_int_equal(in8(vm, SCR), 0x5a);
+	assert_int_equal(in16(vm, MSR), 0x5a00 | in8(vm, MSR));
+	out16(vm, DATA, 0x0241);
+	assert_int_equal(fake_of(vm)->console[0], 'A');
+	assert_int_equal(in8(vm, IER), 2);
+	assert_int_equal(in16(vm, LCR), (u16)(in8(vm, MCR) << 8 | in8(vm, LCR)));
+}
+
 /* A port without a console works as one to which nothing is connected, and leaves the console to the other. */
 static void test_nothing_is_connected(void **state)
 {
@@ -835,6 +969,10 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_initial_state),
 		TEST(test_output),
+		TEST(test_blocks),
+		TEST(test_a_block_reads_errors_once),
+		cmocka_unit_test(test_blocks_are_many_accesses),
+		TEST(test_wide_accesses),
 		TEST(test_nothing_is_connected),
 		TEST(test_without_input),
 		TEST(test_the_receive_interrupt_asks_for_input),

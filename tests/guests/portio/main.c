@@ -6,6 +6,8 @@
 #include "guest.h"
 
 #define SCRATCH		0x3ff			/* the UART's scratch register */
+#define LINE_STATUS	0x3fd			/* ... its line status, */
+#define TRANSMITTER	0x3f8			/* and what it sends */
 #define PCI_ADDRESS	0xcf8
 #define PCI_DATA	0xcfc
 #define FAR		0x8000000000ul		/* two adjacent pages whose frames are in the opposite order */
@@ -195,6 +197,58 @@ static void strings(void)
 	check_eq(inb(SCRATCH), 0x77, "OUTSB with a segment's base");
 }
 
+/* What Lamina does in one go. The second round finds the accessed and dirty flags set. */
+static void uart_strings(void)
+{
+	ulong p, n;
+	u8 *at = (u8 *)EDGE;
+
+	map_far(true);
+	for (int round = 0; round < 2; round++) {
+		while ((inb(LINE_STATUS) & 0x60) != 0x60)
+			;
+		for (int i = -16; i < 16; i++)
+			at[i] = 0x11;
+		STRING_IN("rep insb", LINE_STATUS, EDGE - 5, 9);
+		check(p == EDGE + 4 && !n, "REP INSB of the line status: RDI and RCX moved on");
+		n = 0;
+		for (int i = -5; i < 4; i++)
+			n += at[i] == 0x60;
+		check_eq(n, 9, "... it is the same each time");
+		check(at[-6] == 0x11 && at[4] == 0x11, "... and nowhere else");
+		STRING_IN("insb", LINE_STATUS, EDGE + 8, 1);
+		check(p == EDGE + 9 && at[8] == 0x60, "INSB of the line status");
+		STRING_IN("std; rep insb; cld", LINE_STATUS, EDGE - 6, 4);
+		check(p == EDGE - 10 && *(volatile u32 *)(at - 9) == 0x60606060 && at[-10] == 0x11, "... downwards");
+		STRING_IN("addr32 rep insb", LINE_STATUS, (ulong)frames | 7ul << 32, 3 | 5ul << 32);
+		check(!n && p == (ulong)frames + 3, "... with a 32-bit address size");
+	}
+	for (int i = -200; i < 200; i++)
+		at[i] = '\r';
+	for (int round = 0; round < 2; round++) {
+		STRING_IO("rep outsb", TRANSMITTER, EDGE - 8, 16);
+		check(p == EDGE + 8 && !n, "REP OUTSB to the transmitter: RSI and RCX moved on");
+		while ((inb(LINE_STATUS) & 0x60) != 0x60)
+			;
+	}
+	STRING_IO("rep outsb", TRANSMITTER, EDGE - 200, 400);
+	check(p == EDGE + 200 && !n, "... of more than one exit");
+	STRING_IO("std; rep outsb; cld", TRANSMITTER, EDGE + 3, 7);
+	check(p == EDGE - 4 && !n, "... downwards");
+
+	map_far(false);
+	STRING_IN("insb", LINE_STATUS, EDGE - 9, 1);
+	check_eq(STRING_IN("rep insb", LINE_STATUS, EDGE - 4, 9), PF, "REP INSB of the line status into a missing page");
+	check(trap.cr2 == EDGE && trap.error == 2 && n == 5 && p == EDGE, "... with the bytes before it done");
+	check_eq(STRING_IO("rep outsb", TRANSMITTER, EDGE - 4, 9), PF, "REP OUTSB to the transmitter from a missing page");
+	check(trap.cr2 == EDGE && !trap.error && n == 5 && p == EDGE, "... with the bytes before it done");
+	far_pt[0] = (ulong)frames[1] | 1;
+	WRITE_CR(0, READ_CR(0) | 1 << 16);
+	WRITE_CR(3, pml4);
+	check_eq(STRING_IN("rep insb", LINE_STATUS, EDGE - 16, 4), PF, "REP INSB of the line status into a read-only page");
+	check(trap.cr2 == EDGE - 16 && trap.error == 3 && n == 4 && p == EDGE - 16, "... has done nothing");
+}
+
 static void faults(void)
 {
 	ulong p, n;
@@ -240,6 +294,7 @@ int main(void)
 	pm_timer();
 	fw_cfg();
 	strings();
+	uart_strings();
 	faults();
 	return 0;
 }
