@@ -17,8 +17,10 @@
 #include "arch/mem/memory.h"
 #include "arch/mem/pool.h"
 #include "core/mem/guest_mem.h"
-#include "core/mem/tdp.h"
+#include "core/mem/tdp_change.h"
 #include "core/nested.h"
+#include "core/vm.h"
+#include "lib/errno.h"
 #include "tests/unit/fake_vmcs.h"
 #include "vmx/nested/nested.h"
 
@@ -81,6 +83,30 @@ int tdp_translate(const struct vm *v, gpa_t gpa, hpa_t *hpa)
 bool tdp_change_explains(const struct vm *v, gpa_t gpa, bool write) { return changing; }
 void tdp_flush_answer(void) { answers++; changing--; }
 
+static int own_level, splits, split_result;
+
+u64 tdp_entry(const struct vm *v, gpa_t gpa, int *level)
+{
+	*level = own_level;
+	return gpa + HOST_OFFSET;
+}
+
+int tdp_protect(struct vm *v, gpa_t gpa, u64 size, bool writable)
+{
+	assert_int_equal(gpa, L1_ACCESS);
+	assert_int_equal(size, PAGE_SIZE);
+	assert_true(writable);
+	note('P');
+	splits++;
+	return split_result;
+}
+
+static unsigned warnings;
+
+bool vm_once(struct vm *v, enum once_kind kind, u64 index) { return true; }
+const char *vm_name(const struct vm *v) { return "l1"; }
+void log_line(enum log_level level, const char *name, const char *format, ...) { warnings++; }
+
 static void window(struct vcpu *v, bool on) { assert_false(on); note('w'); }
 
 static int setup(void **state)
@@ -95,6 +121,8 @@ static int setup(void **state)
 	memset(ram, 0, sizeof(ram));
 	memset(diary, 0, sizeof(diary));
 	ept = true;
+	own_level = splits = split_result = 0;
+	warnings = 0;
 	fake_vmcs_clear();
 	vmx_caps = (struct vmx_caps){
 		.pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER | 0x16,
@@ -226,6 +254,47 @@ static void apic_access_page(void **state)
 	assert_false(FAKE(SECONDARY_CONTROLS) & SECONDARY_APIC_ACCESSES);
 	nested_use_vmcs01(vcpu);
 	assert_string_equal(diary, "ESwwRV1");
+}
+
+/*
+ * Where both levels use the same tables, the page is one of 4 KiB there, before anything of it is flushed.
+ * SDM, "Issues Pertaining to Page Size and TLB Management".
+ */
+static void apic_access_page_is_split(void **state)
+{
+	vmcs12_write32(&vmcs12, PRIMARY_CONTROLS, PRIMARY_SECONDARY);
+	own_level = TDP_2M;
+	ept = false;
+	fill();
+	assert_string_equal(diary, "");			/* there is none */
+	vmcs12_write32(&vmcs12, SECONDARY_CONTROLS, SECONDARY_APIC_ACCESSES);
+	ept = true;
+	fill();
+	assert_string_equal(diary, "ES");		/* L1's own tables say how large */
+	ept = false;
+	fill();
+	assert_string_equal(diary, "ESPES");
+	own_level = TDP_4K;
+	fill();
+	assert_string_equal(diary, "ESPESES");
+	assert_int_equal(warnings, 0);
+
+	/* No memory, and more than a hypervisor has: L2 runs on, and the log says so. */
+	own_level = TDP_1G;
+	split_result = -ENOMEM;
+	memset(diary, 0, sizeof(diary));
+	fill();
+	assert_string_equal(diary, "PES");
+	assert_int_equal(warnings, 1);
+	assert_true(FAKE(SECONDARY_CONTROLS) & SECONDARY_APIC_ACCESSES);
+	split_result = 0;
+	splits = 1;
+	for (unsigned i = 0; i < 70; i++) {
+		memset(diary, 0, sizeof(diary));
+		fill();
+	}
+	assert_int_equal(splits, 64);
+	assert_int_equal(warnings, 8);
 }
 
 /* A page that is lost while L2 runs is no longer in vmcs02; L1's windows and what else L0 has open stay. */
@@ -435,7 +504,7 @@ int main(void)
 		cmocka_unit_test_setup(controls_are_taken_bit_by_bit, setup),
 		cmocka_unit_test_setup(nothing_is_asked_for, setup),
 		cmocka_unit_test_setup(cr8_never_reaches_the_processor, setup),
-		cmocka_unit_test_setup(apic_access_page, setup),
+		cmocka_unit_test_setup(apic_access_page, setup), cmocka_unit_test_setup(apic_access_page_is_split, setup),
 		cmocka_unit_test_setup(lost_pages_are_let_go, setup),
 		cmocka_unit_test_setup(pause_loops, setup),
 		cmocka_unit_test_setup(efer_lists_follow_the_level, setup),

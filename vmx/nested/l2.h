@@ -33,6 +33,7 @@ struct nested_l2 {
 	bool tsc_changed;	/* vcpu->tsc_offset has changed since vmcs01 was current; */
 	bool pause_changed;	/* so has whether PAUSE loops exit */
 	hpa_t apic_access;	/* of vmcs02: the APIC-access page; 0: none */
+	u8 splits;		/* large pages that were split around APIC-access pages */
 	u16 vpid;		/* VPID of vmcs12 at the last entry; 0: none */
 	struct vtimer timer;	/* L1's preemption timer, armed while it runs */
 	/* The access by L0 for L2 that L1's EPT has refused, or that is to L1's APIC-access page (walk.cause NESTED_ALLOWED): from vcpu_ops.nested_gpa to vcpu_ops.nested_fault. */

@@ -14,6 +14,7 @@
 #include "core/mem/tdp_change.h"
 #include "core/mem/tdp_flush.h"
 #include "core/nested.h"
+#include "core/vm.h"
 #include "lib/string.h"
 #include "vmx/nested/nested.h"
 
@@ -175,10 +176,30 @@ static void write_pause_loops(const struct vmcs12 *v)
 	vmcs_write32(PLE_WINDOW, asked ? vmcs12_read32(v, PLE_WINDOW) : PAUSE_LOOP_WINDOW);
 }
 
+/*
+ * Of a larger page the processor need not watch a part: without EPT of its own, L2 has L1's tables. Each such page costs a table
+ * or two, so there are not many. SDM, "Issues Pertaining to Page Size and TLB Management".
+ */
+static void split_around_apic(struct vcpu *vcpu, gpa_t gpa)
+{
+	const u8 most = 64;
+	struct nested_l2 *l2 = &to_nested(vcpu)->l2;
+	int level;
+
+	if (gpa == NO_APIC_ACCESS || nested_ept_is_on(vcpu) || !tdp_entry(vcpu->vm, gpa, &level) || !level)
+		return;
+	if (l2->splits < most && !tdp_protect(vcpu->vm, gpa, PAGE_SIZE, true))
+		l2->splits++;
+	else if (vm_once(vcpu->vm, ONCE_OTHER, gpa))
+		vm_warn(vcpu->vm, "a nested guest may miss exits: its APIC-access page 0x%llx is part of a large one",
+			(unsigned long long)gpa);
+}
+
 static void write_execution_controls(struct vcpu *vcpu, const struct vmcs12 *v)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
+	split_around_apic(vcpu, nested_apic_access(v));
 	vmx->vmcs.primary = vmx_caps.primary | (vmcs12_read32(v, PRIMARY_CONTROLS) & PRIMARY_FROM_L1);
 	vmx->vmcs.secondary = (vmx->nested->l2.other.secondary & ~(u32)SECONDARY_OF_L1) |
 			      (nested_secondary(v) & SECONDARY_FROM_L1);
