@@ -244,6 +244,8 @@ void vmx_vcpu_load(struct vcpu *vcpu)
 	struct percpu *cpu = this_cpu();
 
 	use_vmcs(vmx, cpu);
+	if (unlikely(vcpu->l2_runs))
+		nested_forget_apic_access(vcpu);
 	fpu_restore(&vmx->fpu);
 	load_live_registers(vmx);
 	speculation_switch_vm(cpu, vcpu->vm->id);
@@ -255,6 +257,8 @@ void vmx_vcpu_put(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	vmx_store_dirty_regs(vcpu);
+	if (unlikely(vcpu->l2_runs))
+		nested_forget_apic_access(vcpu);
 	save_live_registers(vmx);
 	vcpu->spec_ctrl = speculation_save_guest();
 	fpu_save(&vmx->fpu);

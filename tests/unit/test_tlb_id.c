@@ -35,6 +35,7 @@ struct vmx_caps vmx_caps;
 
 /* No guest is a hypervisor here. */
 void nested_vmx_forget(struct vcpu *v) { fail(); }
+void nested_forget_apic_access(struct vcpu *v) { fail(); }
 void nested_shadowing_release(struct vcpu_vmx *v) { }
 const u8 vmx_exit_point[1];
 

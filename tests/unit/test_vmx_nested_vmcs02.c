@@ -242,9 +242,15 @@ static void apic_access_page(void **state)
 	fill();
 	assert_string_equal(diary, "ESES");
 	assert_true(nested.flush_l2);
+	nested_forget_apic_access(vcpu);
+	assert_string_equal(diary, "ESES");		/* L2 has tables of its own */
 	ept = false;
 	fill();
 	assert_string_equal(diary, "ESESES");
+	memset(diary, 0, sizeof(diary));
+	nested_forget_apic_access(vcpu);
+	assert_string_equal(diary, "E");
+	strcpy(diary, "ESESES");
 	nested_use_vmcs01(vcpu);
 	assert_string_equal(diary, "ESESESwwERV1");
 	memset(diary, 0, sizeof(diary));
@@ -252,6 +258,8 @@ static void apic_access_page(void **state)
 	fill();
 	assert_string_equal(diary, "ES");
 	assert_false(FAKE(SECONDARY_CONTROLS) & SECONDARY_APIC_ACCESSES);
+	nested_forget_apic_access(vcpu);
+	assert_string_equal(diary, "ES");		/* there is none */
 	nested_use_vmcs01(vcpu);
 	assert_string_equal(diary, "ESwwRV1");
 }

@@ -108,6 +108,8 @@ void nested_vmx_destroy(struct vcpu_vmx *v)
 }
 
 void nested_vmx_forget(struct vcpu *v) { fail(); }
+static unsigned apic_flushes;
+void nested_forget_apic_access(struct vcpu *v) { assert_true(v->l2_runs); apic_flushes++; }
 
 static unsigned shadowing_releases;
 
@@ -361,6 +363,15 @@ static void a_hypervisors_vcpu(void **state)
 	vmx_vcpu_release(vcpu);
 	assert_int_equal(shadowing_releases, 1);
 	vmx_vcpu_load(vcpu);
+
+	/* Between two times that L2 runs, another vCPU may by the same EPT. */
+	assert_int_equal(apic_flushes, 0);
+	vcpu->l2_runs = true;
+	vmx_vcpu_put(vcpu);
+	assert_int_equal(apic_flushes, 1);
+	vmx_vcpu_load(vcpu);
+	assert_int_equal(apic_flushes, 2);
+	vcpu->l2_runs = false;
 	vm.l2_ops = NULL;
 	finish();
 }

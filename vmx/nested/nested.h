@@ -215,6 +215,11 @@ struct nested_origin {
 void nested_fill_vmcs02(struct vcpu *vcpu, const struct nested_origin *from);
 /* The virtual-APIC page and the APIC-access page, with their controls: at an entry, and after nested_vmx_forget(). */
 void nested_write_apic(struct vcpu *vcpu);
+/*
+ * L2 begins or ceases to run on this CPU. To L1, and to the VM's other vCPUs, the APIC-access page is RAM, by the same EPT unless
+ * L2 has its own. SDM, "Guest-Physical Accesses to the APIC-Access Page".
+ */
+void nested_forget_apic_access(struct vcpu *vcpu);
 /* Guest state that vmcs02 and vmcs12 have alike, from vmcs02 to vmcs12: after an exit of L2. */
 void nested_save_guest(struct vcpu *vcpu);
 

@@ -76,13 +76,18 @@ void nested_use_vmcs02(struct vcpu *vcpu)
 	nested_switch_to_l2(vcpu);
 }
 
+void nested_forget_apic_access(struct vcpu *vcpu)
+{
+	if (to_nested(vcpu)->l2.apic_access && !nested_ept_is_on(vcpu))
+		ept_flush(vcpu->vm);
+}
+
 void nested_use_vmcs01(struct vcpu *vcpu)
 {
 	struct nested_l2 *l2 = &to_nested(vcpu)->l2;
 
 	close_windows(vcpu);
-	if (l2->apic_access && !nested_ept_is_on(vcpu))
-		ept_flush(vcpu->vm);		/* as set_apic_access() */
+	nested_forget_apic_access(vcpu);
 	switch_vmcs(to_vmx(vcpu));
 	nested_switch_to_l1(vcpu);
 	if (l2->tsc_changed)
