@@ -25,10 +25,10 @@ static void no_window(struct vcpu *vcpu __maybe_unused, bool on __maybe_unused)
 {
 }
 
-/* A HLT of L1's has no end then. */
+/* A HLT of L1's has no end then. With IF clear exit_hlt() has found that out. */
 static void look_at_halt(struct vcpu *vcpu)
 {
-	if (vcpu->activity != VCPU_HALTED || to_svm(vcpu)->nested->gif)
+	if (vcpu->activity != VCPU_HALTED || vcpu->halted_for_good || to_svm(vcpu)->nested->gif)
 		return;
 	vcpu->halt_if = vcpu->halt_nmi = false;
 	halt_for_good(vcpu);

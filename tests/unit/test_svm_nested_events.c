@@ -183,6 +183,14 @@ static void nothing_ends_a_halt_while_gif_is_0(void **state)
 	halts = true;
 	check_halt(&ops, false, true);
 	check_halt(&ops, true, false);	/* the exit has set it */
+
+	/* It was known already: the VM ends once, with its state in the log once. */
+	nested.gif = halted_for_good = false;
+	vcpu->halted_for_good = true;
+	ops.handle_exit(vcpu);
+	ops.vcpu_run(vcpu, false);
+	assert_false(halted_for_good);
+	vcpu->halted_for_good = false;
 	halts = false;
 	check_halt(&ops, false, false);
 }
