@@ -64,6 +64,8 @@ COLD := boot/% arch/% lib/% core/load/% core/observe/% core/cpu/cpuid core/cpu/m
 # But not a loop over each word of a kernel.
 LOOPS := lib/crc32
 SPINE := core/enter core/io core/emulate/string_fast dev/irq/vlapic_registers vmx/run vmx/fastpath svm/run svm/fastpath svm/state
+# What that calls for an interrupt: without the alignment, which takes room.
+FRAMELESS := core/event dev/irq/irqchip dev/irq/vlapic vmx/events svm/events
 # DEBUG=1: check at run time the order in which locks are taken. Slower.
 DEBUG     ?=
 CPPFLAGS  := -I. -I$(BUILD) $(if $(DEBUG),-DLAMINA_DEBUG)
@@ -116,6 +118,7 @@ $(BUILD)/arch/console/font.inc: arch/console/font.txt arch/console/font.awk
 
 $(filter-out $(LOOPS:%=$(BUILD)/%.o),$(filter $(COLD:%=$(BUILD)/%.o),$(C_OBJS))): CFLAGS += -Os
 $(SPINE:%=$(BUILD)/%.o): CFLAGS += -fomit-frame-pointer -falign-functions=16
+$(FRAMELESS:%=$(BUILD)/%.o): CFLAGS += -fomit-frame-pointer
 
 # NASM's -MD leaves out the files that are %include'd, so a separate run with -M lists them.
 $(ASM_OBJS): $(BUILD)/%.asm.o: %.asm $(OFFSETS) $(BUILD)/flags

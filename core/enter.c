@@ -10,8 +10,10 @@
 #include "arch/cpu/cpu.h"
 #include "arch/cpu/percpu.h"
 #include "core/advance.h"
+#include "core/force_exit.h"
 #include "core/observe/statistics_record.h"
 #include "core/observe/trace.h"
+#include "core/observe/trace_record.h"
 #include "core/startup.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -128,6 +130,39 @@ static __noinline bool serve_requests(struct vcpu *vcpu, bool *force_immediate_e
 	if (vcpu->wait.until)
 		advance_wait(vcpu);
 	return true;
+}
+
+/* Timers have expired, or one that fires early has. False: that is not all. */
+static __noinline bool serve_timers(struct vcpu *vcpu)
+{
+	if ((take_requests(vcpu, REQ_TIMER | REQ_WAIT) & REQ_TIMER) && !vtimer_run(vcpu, rdtsc()))
+		vcpu_request(vcpu, REQ_TIMER);
+	return !(vcpu_demands(vcpu) & ~(u64)REQ_EVENT);
+}
+
+enum exit_fastpath enter_from_stub(struct vcpu *vcpu)
+{
+	u64 demands = vcpu_demands(vcpu);
+	bool force_immediate_exit = false;
+
+	if (unlikely((demands & ~(u64)(REQ_EVENT | REQ_TIMER | REQ_WAIT)) || vcpu->activity != VCPU_RUNNING ||
+		     !events_are_interrupts(&vcpu->events)))
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	if (unlikely(demands & (REQ_TIMER | REQ_WAIT)) && !serve_timers(vcpu))
+		return EXIT_FASTPATH_EXIT_HANDLED;
+	if (!vcpu->deadline_in_hardware && vcpu->timer_deadline != vcpu->cpu->timer_armed)
+		lapic_timer_arm(vcpu->timer_deadline);
+	choose_event(vcpu, &force_immediate_exit);
+	if (unlikely(vcpu->wait.until))
+		advance_wait(vcpu);
+	/* An event may be injected: it is too late to leave that to the loop. */
+	if (unlikely(force_immediate_exit))
+		force_exit_by_self_ipi(vcpu);
+	vcpu->entry_tsc = rdtsc();
+	statistics_count(vcpu->statistics.by_kind[vcpu->exit_index], vcpu->entry_tsc - vcpu->exit_tsc);
+	trace_entry(vcpu, force_immediate_exit);
+	vcpu->outcomes[EXIT_FASTPATH_REENTER_GUEST]++;
+	return EXIT_FASTPATH_REENTER_GUEST;
 }
 
 static void entry_failed(struct vcpu *vcpu)

@@ -193,7 +193,47 @@ static __noinline void watch_tpr(struct vcpu *vcpu)
 		vcpu->ops->apic_entry(vcpu);
 }
 
-bool event_inject(struct vcpu *vcpu)
+/* What TPR holds back is of its class or below, and no vector has class 0. */
+static inline void follow_tpr(struct vcpu *vcpu)
+{
+	if (unlikely(*vcpu_tpr(vcpu) >> 4 || vcpu->tpr_watched))
+		watch_tpr(vcpu);
+}
+
+static __noinline void await_interrupt(struct vcpu *vcpu)
+{
+	set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0);
+}
+
+/* No other event is injected at this entry. */
+static __always_inline void inject_interrupt(struct vcpu *vcpu)
+{
+	bool more;
+	int vector;
+
+	if (unlikely(vcpu->ops->interrupt_blocked(vcpu))) {
+		await_interrupt(vcpu);
+		return;
+	}
+	/* Most likely one is pending, since the request was made for something. */
+	vector = vcpu->vm->irqchip->acknowledge(vcpu->vlapic, &more);
+	if (likely(vector >= 0)) {
+		vcpu->events.injected = (struct event){ .type = EVENT_INTERRUPT, .vector = (u8)vector };
+		vcpu->ops->inject(vcpu, &vcpu->events.injected);
+	}
+	/*
+	 * The acknowledge may have set the request again for what the last line looks at. Clear it before, not
+	 * after. If there is nothing to look at, a request is for what has come since: leave it.
+	 */
+	if (unlikely(more)) {
+		__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_EVENT, __ATOMIC_SEQ_CST);
+		await_interrupt(vcpu);
+	} else {
+		set_irq_window(vcpu, false);
+	}
+}
+
+static __noinline bool choose_among_all(struct vcpu *vcpu)
 {
 	struct vcpu_events *events = &vcpu->events;
 	bool slot_free = true, waiting = false;
@@ -231,35 +271,26 @@ bool event_inject(struct vcpu *vcpu)
 		set_nmi_window(vcpu, false);
 	}
 
-	if (!slot_free && vcpu->vm->irqchip->pending(vcpu->vlapic) < 0) {
+	if (slot_free)
+		inject_interrupt(vcpu);
+	else if (vcpu->vm->irqchip->pending(vcpu->vlapic) < 0)
 		set_irq_window(vcpu, false);
-	} else if (vcpu->ops->interrupt_blocked(vcpu)) {
-		set_irq_window(vcpu, vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0);
-	} else if (slot_free) {
-		/* Most likely one is pending, since the request was made for something. */
-		bool more;
-		int vector = vcpu->vm->irqchip->acknowledge(vcpu->vlapic, &more);
-
-		if (vector >= 0) {
-			const struct event irq = { .type = EVENT_INTERRUPT, .vector = (u8)vector };
-
-			inject(vcpu, &irq);
-		}
-		/*
-		 * The acknowledge may have set the request again for what the last line looks at. Clear it before, not
-		 * after. If there is nothing to look at, a request is for what has come since: leave it.
-		 */
-		if (unlikely(more))
-			__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_EVENT, __ATOMIC_SEQ_CST);
-		set_irq_window(vcpu, more && vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0);
-	} else {
+	else if (vcpu->ops->interrupt_blocked(vcpu))
+		set_irq_window(vcpu, true);
+	else
 		waiting = true;
-	}
-	/* What TPR holds back is of its class or below, and no vector has class 0. */
-	if (unlikely(*vcpu_tpr(vcpu) >> 4 || vcpu->tpr_watched))
-		watch_tpr(vcpu);
+	follow_tpr(vcpu);
 	/* The vendor could not open a window: it is to be asked again after the delivery. */
 	return waiting || unlikely(events->nmi_pending && !events->nmi_window);
+}
+
+bool event_inject(struct vcpu *vcpu)
+{
+	if (unlikely(!events_are_interrupts(&vcpu->events)))
+		return choose_among_all(vcpu);
+	inject_interrupt(vcpu);
+	follow_tpr(vcpu);
+	return false;
 }
 
 /* With APIC_BY_HARDWARE: mostly the processor delivers what is pending. */
@@ -268,8 +299,7 @@ static bool inject_by_hardware(struct vcpu *vcpu)
 	const struct vcpu_events *events = &vcpu->events;
 	bool waiting = false;
 
-	if (unlikely(events->exception.type != EVENT_NONE || events->reinject.type != EVENT_NONE || events->nmi_pending ||
-		     events->nmi_window || events->irq_window || vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0))
+	if (unlikely(!events_are_interrupts(events) || events->irq_window || vcpu->vm->irqchip->pending(vcpu->vlapic) >= 0))
 		waiting = event_inject(vcpu);
 	vcpu->ops->apic_entry(vcpu);
 	return waiting;

@@ -44,6 +44,12 @@ struct vcpu_events {
 	bool irq_window, nmi_window;	/* which window exits are requested now */
 };
 
+/* Nothing but an interrupt can be injected, and no NMI waits for its window. */
+static inline bool events_are_interrupts(const struct vcpu_events *events)
+{
+	return !(events->exception.type | events->reinject.type | events->nmi_pending | events->nmi_window);
+}
+
 /*
  * Raise an exception in the guest from emulation. If another one is being delivered, the two combine as
  * the table in the SDM says, "Interrupt 8: Double Fault Exception": some pairs to #DF, and anything

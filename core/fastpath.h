@@ -9,10 +9,12 @@
  *    an exit may look at: fastpath_port(), fastpath_msr(), and
  *    fastpath_mmio() in core/emulate/mmio_stub.h.
  *  - Most other exits need a handler, but nothing of the loop: vmx_exit_in_stub(), svm_exit_in_stub()
- *    take the snapshot and call it between fastpath_begins() and fastpath_ends().
+ *    take the snapshot and call it between fastpath_begins() and fastpath_ends(). Host interrupts and timers
+ *    are served there, too.
  *
  * In the first two ways regs[] lacks the registers that core/guest_regs.inc calls kept: RBP and R12 to R15.
- * With a request pending every exit goes to the loop.
+ * With a request pending every exit goes to the loop, but if it is no more than an interrupt to be injected, or a timer that
+ * has expired: enter_from_stub().
  */
 #pragma once
 
@@ -20,6 +22,7 @@
 #include "arch/cpu/x86.h"
 #include "core/cpu/cpuid.h"
 #include "core/cpu/msr.h"
+#include "core/enter.h"
 #include "core/io_access.h"
 #include "core/irqchip.h"
 #include "core/observe/statistics.h"
@@ -76,6 +79,15 @@ static inline bool fastpath_begins(const struct vcpu *vcpu, u8 index)
 	       likely(vcpu->statistics.by_kind[index]);
 }
 
+/*
+ * The same for an exit that the guest has not caused: a host interrupt, or a timer. It may have come to have an event
+ * chosen.
+ */
+static inline bool fastpath_interrupted(const struct vcpu *vcpu, u8 index)
+{
+	return !(vcpu_demands(vcpu) & ~(u64)REQ_EVENT) && likely(vcpu->statistics.by_kind[index]);
+}
+
 /* The exit has been handled: is there nothing for the loop? */
 static __always_inline bool fastpath_may_reenter(const struct vcpu *vcpu)
 {
@@ -85,13 +97,13 @@ static __always_inline bool fastpath_may_reenter(const struct vcpu *vcpu)
 	return vcpu->deadline_in_hardware || likely(vcpu->timer_deadline == vcpu->cpu->timer_armed);
 }
 
-/* EXIT_FASTPATH_REENTER_GUEST, or EXIT_FASTPATH_EXIT_HANDLED for the loop. */
+/* Whether the guest is entered again: EXIT_FASTPATH_REENTER_GUEST, or EXIT_FASTPATH_EXIT_HANDLED for the loop. */
 static __always_inline enum exit_fastpath fastpath_ends(struct vcpu *vcpu)
 {
 	u64 now;
 
 	if (unlikely(!fastpath_may_reenter(vcpu)))
-		return EXIT_FASTPATH_EXIT_HANDLED;
+		return enter_from_stub(vcpu);
 	now = tsc_now();
 	vcpu->entry_tsc = now;
 	statistics_count(vcpu->statistics.by_kind[vcpu->exit_index], now - vcpu->exit_tsc);
@@ -138,7 +150,7 @@ static __always_inline enum exit_fastpath fastpath_access_ends(struct vcpu *vcpu
 
 	if (unlikely(!fastpath_may_reenter(vcpu))) {
 		vcpu->events.injected.type = vcpu->events.reinject.type = EVENT_NONE;
-		return EXIT_FASTPATH_EXIT_HANDLED;
+		return enter_from_stub(vcpu);
 	}
 	now = tsc_now();
 	vcpu->entry_tsc = now;

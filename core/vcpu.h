@@ -418,13 +418,20 @@ static inline bool vcpu_requested(const struct vcpu *vcpu)
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) != 0;
 }
 
+_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
+	       offsetof(struct vcpu, requests) % 8 == 0, "read as one u64");
+
+/* The pending requests, and above them who needs each exit. */
+static inline u64 vcpu_demands(const struct vcpu *vcpu)
+{
+	return __atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE);
+}
+
 /* No request is pending and no one needs each exit: the fast path may handle an exit in the entry stub. */
 static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 {
 	bool nothing;
 
-	_Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
-		       offsetof(struct vcpu, requests) % 8 == 0, "read as one u64");
 	/* An atomic load with acquire, without a register for the value. */
 	__asm__ volatile("cmpq $0, %1" : "=@cce"(nothing) : "m"(*(const u64 *)&vcpu->requests) : "memory");
 	return likely(nothing);

@@ -77,13 +77,31 @@ static __noinline enum exit_fastpath entry_failed(struct vcpu_svm *svm)
 	return EXIT_FASTPATH_ENTRY_FAILED;
 }
 
+/*
+ * A host interrupt has ended the guest's turn. It may have come at the guest's STI, before the VMEXIT_VINTR that a window
+ * waits for. Choosing an event again spares that exit.
+ */
+static inline void interrupted(struct vcpu *vcpu)
+{
+	if (vcpu->events.irq_window)
+		vcpu_request(vcpu, REQ_EVENT);
+}
+
+/* In the stub alone: svm_vcpu_run() finishes the exit itself. */
+void svm_handle_intr(struct vcpu *vcpu)
+{
+	interrupted(vcpu);
+	irq_window();
+}
+
 static __noinline enum exit_fastpath handler_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb, u64 code)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	u8 index = svm_exit_index(code);
 	enum exit_fastpath fastpath;
 
-	if (index > SVM_INDEX_NPF || !svm_handlers[index] || !fastpath_begins(vcpu, index))
+	if (index > SVM_INDEX_NPF || !svm_handlers[index] ||
+	    (!fastpath_begins(vcpu, index) && !(index == VMEXIT_INTR && fastpath_interrupted(vcpu, index))))
 		return EXIT_FASTPATH_NONE;
 	take_snapshot(svm, vmcb, code, index);
 	svm_entered(vmcb);
@@ -242,14 +260,14 @@ enum exit_fastpath svm_access_in_stub(struct vcpu_svm *svm)
 
 /*
  * Called by the entry stub, with the host's state loaded, GIF set and interrupts off. Leaves exceptions,
- * host events (INTR, NMI, SMI, INIT) and failed entries to svm_vcpu_run().
+ * NMI, SMI, INIT and failed entries to svm_vcpu_run().
  */
 enum exit_fastpath svm_exit_in_stub(struct vcpu_svm *svm)
 {
 	struct vmcb *vmcb = svm->vmcb;
 	u64 code = vmcb->control.exit_code;
 
-	if (code - VMEXIT_EXCEPTION <= VMEXIT_INIT - VMEXIT_EXCEPTION)
+	if (code - VMEXIT_EXCEPTION <= VMEXIT_INIT - VMEXIT_EXCEPTION && code != VMEXIT_INTR)
 		return EXIT_FASTPATH_NONE;
 	return handler_in_stub(svm, vmcb, code);
 }
@@ -285,12 +303,7 @@ enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit)
 
 	/* The interrupt is still pending: the host's interrupt window, which comes next, serves it. */
 	if (control->exit_code == VMEXIT_INTR) {
-		/*
-		 * It may have come at the guest's STI, before the VMEXIT_VINTR that a window waits for. Choosing an event
-		 * again spares that exit.
-		 */
-		if (vcpu->events.irq_window)
-			vcpu_request(vcpu, REQ_EVENT);
+		interrupted(vcpu);
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	}
 	/* Read the machine-check banks before anything changes them. */

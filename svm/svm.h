@@ -189,6 +189,7 @@ void svm_choose_tlb_id(struct vcpu_svm *svm, struct percpu *cpu);
 void svm_flush_translations(struct vcpu *vcpu);	/* svm_flush_tlb(), for the operations table */
 void svm_reset_debug_registers(void);		/* DR0 to DR3 of a loaded vCPU, as after power-up */
 /* svm/run.c */
+void svm_handle_intr(struct vcpu *vcpu);
 enum exit_fastpath svm_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 /* svm/fastpath.c. Called by the entry stub, with GIF clear and the guest's GS base. */
 enum svm_fastpath {

@@ -61,8 +61,14 @@ static enum interruption_type interruption_type(const struct event *event)
 void vmx_inject(struct vcpu *vcpu, const struct event *event)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 info = INTERRUPTION_VALID | (u32)interruption_type(event) << 8 | event->vector;
+	u32 info;
 
+	/* The usual one, by a shorter way. */
+	if (likely(event->type == EVENT_INTERRUPT)) {
+		vmcs_write32(ENTRY_INTERRUPTION_INFO, INTERRUPTION_VALID | INTERRUPTION_EXTERNAL << 8 | event->vector);
+		return;
+	}
+	info = INTERRUPTION_VALID | (u32)interruption_type(event) << 8 | event->vector;
 	if (event->has_error_code) {
 		info |= INTERRUPTION_ERROR_CODE;
 		vmcs_write32(ENTRY_EXCEPTION_ERROR_CODE, event->error_code);

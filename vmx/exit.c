@@ -278,6 +278,8 @@ static void handle_ept_misconfiguration(struct vcpu *vcpu)
  * Names are in a table of their own, as in svm/exit.c, so that the exit path reads only handlers.
  */
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *vcpu) = {
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = vmx_handle_interruption,
+	[EXIT_REASON_PREEMPTION_TIMER] = vmx_handle_interruption,
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handle_exception_or_nmi,
 	[EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
 	[EXIT_REASON_INIT] = handle_init,
@@ -426,12 +428,12 @@ void vmx_handle_exit(struct vcpu *vcpu)
 	const union vmx_exit_reason reason = { .full = (u32)vcpu->exit_reason };
 	const char *name;
 
-	if (reason.basic < VMX_HANDLERS && vmx_handlers[reason.basic]) {
-		vmx_handlers[reason.basic](vcpu);
-		return;
-	}
 	if (reason.full == EXIT_REASON_PREEMPTION_TIMER) {
 		slow_timer(vcpu);
+		return;
+	}
+	if (reason.basic < VMX_HANDLERS && vmx_handlers[reason.basic]) {
+		vmx_handlers[reason.basic](vcpu);
 		return;
 	}
 	name = vmx_exit_name(vcpu->exit_index);

@@ -27,7 +27,7 @@ static __always_inline void set_time_limit(struct vcpu *vcpu, bool force_immedia
 }
 
 /* While L2 runs, an expired timer may have to become an exit to L1: not here. */
-static __always_inline enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced, bool nested)
+static __noinline enum exit_fastpath timer_exit(struct vcpu *vcpu, bool forced, bool nested)
 {
 	if (forced) {
 		vcpu->timer_exits[TIMER_FORCED]++;
@@ -172,9 +172,24 @@ static void serve_host_exception(struct vcpu *vcpu)
 		exit_machine_check(vcpu, true);
 }
 
+/* In the stub alone: vmx_vcpu_run() finishes these exits itself. */
+void vmx_handle_interruption(struct vcpu *vcpu)
+{
+	if (vcpu->exit_index == EXIT_REASON_PREEMPTION_TIMER)
+		timer_exit(vcpu, vcpu_requested(vcpu), false);
+	irq_window();
+}
+
+/* A host interrupt, or the preemption timer: of a forced exit, if a request is pending. */
+static inline bool is_interruption(const struct vcpu *vcpu, u32 reason)
+{
+	return (reason == EXIT_REASON_EXTERNAL_INTERRUPT || reason == EXIT_REASON_PREEMPTION_TIMER) &&
+	       fastpath_interrupted(vcpu, (u8)reason);
+}
+
 /*
- * Exits that a handler of vmx_handlers[] finishes. vmx_vcpu_run() gets the preemption timer, host
- * events (exceptions, NMIs, interrupts), failed entries, and reasons with any modifier bit set.
+ * Exits that a handler of vmx_handlers[] finishes. vmx_vcpu_run() gets exceptions, NMIs, failed entries, and reasons with
+ * any modifier bit set.
  */
 enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx)
 {
@@ -183,8 +198,8 @@ enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx)
 	const union vmx_exit_reason full = { .full = reason };
 	enum exit_fastpath fastpath;
 
-	if (reason <= EXIT_REASON_EXTERNAL_INTERRUPT || reason >= VMX_HANDLERS || !vmx_handlers[reason] ||
-	    !fastpath_begins(vcpu, (u8)reason))
+	if (reason == EXIT_REASON_EXCEPTION_OR_NMI || reason >= VMX_HANDLERS || !vmx_handlers[reason] ||
+	    (!fastpath_begins(vcpu, (u8)reason) && !is_interruption(vcpu, reason)))
 		return EXIT_FASTPATH_NONE;
 	vmx->vmcs.launched = true;
 	take_snapshot_in_stub(vmx, reason);

@@ -283,6 +283,7 @@ enum exit_fastpath vmx_exit_fastpath(struct vcpu_vmx *vmx);
 /* run.c */
 void vmx_store_dirty_regs(struct vcpu *vcpu);
 enum exit_fastpath vmx_exit_in_stub(struct vcpu_vmx *vmx);	/* called by the entry stub after EXIT_FASTPATH_NONE */
+void vmx_handle_interruption(struct vcpu *vcpu);
 enum exit_fastpath vmx_vcpu_run(struct vcpu *vcpu, bool force_immediate_exit);
 enum exit_fastpath vmx_l2_run(struct vcpu *vcpu, bool force_immediate_exit);	/* the same while L2 runs */
 

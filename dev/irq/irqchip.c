@@ -125,7 +125,7 @@ static __always_inline int acknowledge(void *data, bool *more)
 
 	if (likely(vector < 0))
 		vector = vlapic_acknowledge(vlapic);
-	*more = extint || vlapic->irr_hint || READ_ONCE(*vlapic->int_output) || posted_outstanding(vlapic->posted);
+	*more = (u32)extint | vlapic->irr_hint | READ_ONCE(*vlapic->int_output) | posted_outstanding(vlapic->posted);
 	return vector;
 }
 

@@ -29,15 +29,21 @@ struct vector_set {
 typedef u8 vector_hint;
 #define VECTOR_HINT_ALL 0xff
 
+/* The number of the highest bit of a value that is not 0: one BSR. */
+static inline unsigned vector_highest_bit(u32 bits)
+{
+	return 31 ^ (unsigned)__builtin_clz(bits);
+}
+
 /* The highest vector in the set; -1: the set is empty. */
 static inline int vector_set_highest(const struct vector_set *set, u32 hint)
 {
 	while (hint) {
-		unsigned n = 31 - (unsigned)__builtin_clz(hint);
+		unsigned n = vector_highest_bit(hint);
 		u32 bits = READ_ONCE(set->registers[n].value);
 
 		if (likely(bits))
-			return (int)(n * 32 + 31 - (unsigned)__builtin_clz(bits));
+			return (int)(n * 32 + vector_highest_bit(bits));
 		hint &= ~BIT(n);
 	}
 	return -1;
@@ -51,7 +57,7 @@ static inline int vector_set_highest_of_all(const struct vector_set *set)
 		u32 bits = READ_ONCE(set->registers[n].value);
 
 		if (bits)
-			return n * 32 + 31 - __builtin_clz(bits);
+			return n * 32 + (int)vector_highest_bit(bits);
 	}
 	return -1;
 }
@@ -74,12 +80,12 @@ static inline void vector_set_remove(struct vector_set *set, vector_hint *hint, 
 		*hint &= (vector_hint)~BIT(vector / 32);
 }
 
-/* What removing it from one and adding it to the other would do. */
+/* What removing it from one, where it is, and adding it to the other would do. */
 static inline void vector_set_move(struct vector_set *from, vector_hint *from_hint,
-				   struct vector_set *to, vector_hint *to_hint, u8 vector)
+				   struct vector_set *to, vector_hint *to_hint, unsigned vector)
 {
 	unsigned n = vector / 32;
-	u32 bit = BIT(vector % 32), rest = from->registers[n].value & ~bit;
+	u32 bit = BIT(vector % 32), rest = from->registers[n].value ^ bit;
 	vector_hint of_register = (vector_hint)BIT(n);
 
 	WRITE_ONCE(from->registers[n].value, rest);

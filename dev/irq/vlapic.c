@@ -43,12 +43,10 @@ void vlapic_set_tpr(struct vlapic *vlapic, u8 tpr)
 	priority_changed(vlapic);
 }
 
-static __always_inline int find_pending(struct vlapic *vlapic)
+static inline int find_pending(const struct vlapic *vlapic)
 {
 	int vector;
 
-	if (unlikely(posted_outstanding(vlapic->posted)))
-		vlapic_merge(vlapic);
 	if (likely(!vlapic->irr_hint))
 		return -1;
 	vector = vector_set_highest(&vlapic->page.irr, vlapic->irr_hint);
@@ -57,6 +55,8 @@ static __always_inline int find_pending(struct vlapic *vlapic)
 
 int vlapic_pending(struct vlapic *vlapic)
 {
+	if (unlikely(posted_outstanding(vlapic->posted)))
+		vlapic_merge(vlapic);
 	return find_pending(vlapic);
 }
 
@@ -76,11 +76,14 @@ unsigned vlapic_held_by_tpr(struct vlapic *vlapic)
 /* Whoever acknowledges asks for what is pending next: there is no need to announce it. */
 int vlapic_acknowledge(struct vlapic *vlapic)
 {
-	int vector = find_pending(vlapic);
+	int vector;
 
-	if (vector < 0)
+	if (unlikely(posted_outstanding(vlapic->posted)))
+		vlapic_merge(vlapic);
+	vector = find_pending(vlapic);
+	if (unlikely(vector < 0))
 		return -1;
-	vector_set_move(&vlapic->page.irr, &vlapic->irr_hint, &vlapic->page.isr, &vlapic->isr_hint, (u8)vector);
+	vector_set_move(&vlapic->page.irr, &vlapic->irr_hint, &vlapic->page.isr, &vlapic->isr_hint, (unsigned)vector);
 	/* What update_ppr() would find: its class is above TPR's and all in service. */
 	WRITE_ONCE(vlapic->page.ppr.value, (u32)vector & 0xf0);
 	return vector;

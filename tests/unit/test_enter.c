@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the enter-guest loop, tested with an operations table that only records its calls. Each
+ * The order of the enter-guest loop, and of the entry stub where it does what the loop would, tested with an operations table that only records its calls. Each
  * letter of the record is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
- * window, H ordinary exit handler, X explain a failed entry, D dump, F failure traced, T trace printed, t
+ * window, H ordinary exit handler, f forced by a self-IPI, X explain a failed entry, D dump, F failure traced, T trace printed, t
  * timers run, e the wait after an early one, L translations flushed, U start-up signals served.
  */
 /* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c lib/string.c */
@@ -200,6 +200,7 @@ static const struct irqchip_ops fake_irqchip = { .pending = fake_pending, .wakes
 
 void irq_window(void) { note('W'); }
 void irq_enable(void) { fail(); }
+void force_exit_by_self_ipi(struct vcpu *v) { note('f'); }
 void irq_disable(void) { fail(); }
 void lapic_timer_arm(u64 deadline) { home.timer_armed = armed_deadline = deadline; }
 void trace_print(const struct vm *v, unsigned records) { note('T'); }
@@ -347,6 +348,135 @@ static void forced_entry_is_not_just_repeated(void **state)
 	assert_string_equal(diary, "IrW");
 	assert_int_equal(vcpu.forced_exits, 1);
 }
+
+/* --- the same within the entry stub --- */
+
+static struct exit_statistics counted;
+
+/* The stub has handled an exit, and left these requests. */
+static enum exit_fastpath from_stub(u32 requests)
+{
+	memset(&counted, 0, sizeof(counted));
+	vcpu.exit_index = 7;
+	vcpu.exit_tsc = rdtsc();
+	vcpu.statistics.by_kind[7] = &counted;
+	vcpu.regs[REG_RIP] = 0x1234;
+	home.timer_armed = VTIMER_NEVER;
+	if (requests)
+		vcpu_request(&vcpu, requests);
+	return enter_from_stub(&vcpu);
+}
+
+static void the_stub_injects_an_interrupt(void **state)
+{
+	const struct trace_record *record = &home.trace.records[0];
+
+	pending_irq = 0x31;
+	assert_int_equal(from_stub(REQ_EVENT), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "I");
+	assert_int_equal(injected.type, EVENT_INTERRUPT);
+	assert_int_equal(injected.vector, 0x31);
+	assert_int_equal(vcpu.requests, 0);
+	assert_int_equal(statistics_exits(&counted), 1);
+	assert_int_equal(vcpu.outcomes[EXIT_FASTPATH_REENTER_GUEST], 1);
+	assert_int_equal(record->kind, TRACE_ENTRY);
+	assert_int_equal(record->tsc, vcpu.entry_tsc);
+	assert_int_equal(record->rip, 0x1234);
+	assert_int_equal(record->event.vector, 0x31);
+	assert_false(record->forced);
+}
+
+static void the_stub_asks_for_a_window(void **state)
+{
+	pending_irq = 0x31;
+	irq_blocked = true;
+	assert_int_equal(from_stub(REQ_EVENT), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "");
+	assert_true(irq_window_on);
+	assert_int_equal(pending_irq, 0x31);
+}
+
+static void the_stub_leaves_the_rest_to_the_loop(void **state)
+{
+	static const u32 requests[] = { REQ_STOP, REQ_STATE, REQ_RESCHED, REQ_NMI, REQ_STARTUP, REQ_FLUSH_TLB, REQ_DUMP, REQ_WORK };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		set_up(state);
+		pending_irq = 0x31;
+		assert_int_equal(from_stub(REQ_EVENT | requests[i]), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_string_equal(diary, "");
+		assert_int_equal(vcpu.requests, REQ_EVENT | requests[i]);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		set_up(state);
+		vcpu.activity = i == 0 ? VCPU_HALTED : VCPU_RUNNING;
+		vcpu.events.exception.type = i == 1 ? EVENT_EXCEPTION : EVENT_NONE;
+		vcpu.events.reinject.type = i == 2 ? EVENT_INTERRUPT : EVENT_NONE;
+		vcpu.events.nmi_pending = i == 3;
+		vcpu.events.nmi_window = i == 4;
+		vcpu.every_exit = i == 5;
+		assert_int_equal(from_stub(REQ_EVENT), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_string_equal(diary, "");
+		assert_int_equal(vcpu.requests, REQ_EVENT);
+		assert_int_equal(statistics_exits(&counted), 0);
+	}
+}
+
+/* What another CPU requests in the meantime: the event enters the guest, but no instruction does. */
+static void what_the_stub_has_injected_is_entered_with(void **state)
+{
+	pending_irq = 0x31;
+	irq_while_acknowledged = 0x42;
+	assert_int_equal(from_stub(REQ_EVENT), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "If");
+	assert_int_equal(injected.vector, 0x31);
+	assert_int_equal(vcpu.requests, REQ_EVENT);
+	assert_int_equal(vcpu.forced_exits, 1);
+	assert_true(home.trace.records[0].forced);
+}
+
+static void the_stub_runs_timers(void **state)
+{
+	irq_by_timer = 0x31;
+	assert_int_equal(from_stub(REQ_TIMER), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "tI");
+	assert_int_equal(vcpu.requests, 0);
+
+	set_up(state);				/* early */
+	irq_by_timer = 0x31;
+	timer_fires_early = true;
+	assert_int_equal(from_stub(REQ_TIMER), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "tIe");
+
+	set_up(state);				/* the vendor has run it, and the wait is left */
+	pending_irq = 0x31;
+	vcpu.wait.until = rdtsc() + 100;
+	assert_int_equal(from_stub(REQ_EVENT | REQ_WAIT), EXIT_FASTPATH_REENTER_GUEST);
+	assert_string_equal(diary, "Ie");
+	assert_int_equal(vcpu.requests, 0);
+
+	set_up(state);				/* the end of the slice */
+	irq_by_timer = 0x31;
+	request_by_timer = REQ_RESCHED;
+	assert_int_equal(from_stub(REQ_TIMER), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "t");
+	assert_int_equal(vcpu.requests, REQ_EVENT | REQ_RESCHED);
+	assert_int_equal(pending_irq, 0x31);
+}
+
+static void the_stub_arms_the_hosts_timer(void **state)
+{
+	vcpu.timer_deadline = 4711;
+	assert_int_equal(from_stub(0), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(armed_deadline, 4711);
+
+	armed_deadline = 0;
+	vcpu.deadline_in_hardware = true;
+	assert_int_equal(from_stub(0), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(armed_deadline, 0);
+}
+
+/* --- timers --- */
 
 static void host_timer_is_armed_only_without_a_deadline_in_hardware(void **state)
 {
@@ -1008,6 +1138,12 @@ int main(void)
 		cmocka_unit_test_setup(exit_handled_skips_the_handler, set_up),
 		cmocka_unit_test_setup(failed_entry_ends_the_vm_with_words, set_up),
 		cmocka_unit_test_setup(forced_entry_is_not_just_repeated, set_up),
+		cmocka_unit_test_setup(the_stub_injects_an_interrupt, set_up),
+		cmocka_unit_test_setup(the_stub_asks_for_a_window, set_up),
+		cmocka_unit_test_setup(the_stub_leaves_the_rest_to_the_loop, set_up),
+		cmocka_unit_test_setup(what_the_stub_has_injected_is_entered_with, set_up),
+		cmocka_unit_test_setup(the_stub_runs_timers, set_up),
+		cmocka_unit_test_setup(the_stub_arms_the_hosts_timer, set_up),
 		cmocka_unit_test_setup(host_timer_is_armed_only_without_a_deadline_in_hardware, set_up),
 		cmocka_unit_test_setup(timers_run_before_the_entry, set_up),
 		cmocka_unit_test_setup(a_timers_interrupt_enters_at_once, set_up),

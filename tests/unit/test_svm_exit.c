@@ -68,6 +68,7 @@ HANDLER(exit_fpu_error, "fpu")
 HANDLER(exit_triple_fault, "triple fault")
 HANDLER(exit_cr_decode, "decode")
 HANDLER(svm_handle_vintr, "window")
+HANDLER(svm_handle_intr, "interrupt")
 HANDLER(svm_handle_iret, "iret")
 HANDLER(svm_handle_debug, "debug")
 HANDLER(svm_handle_fault, "fault")
@@ -201,7 +202,7 @@ static const struct {
 	{ 0x51, "#AC", "raise 17(0)" },
 	{ 0x52, "#MC", "" },			/* served by svm_vcpu_run() */
 	{ 0x53, "#XM", "fault" },
-	{ 0x60, "external interrupt", "" },	/* the host takes them in its interrupt window */
+	{ 0x60, "external interrupt", "interrupt" },
 	{ 0x61, "NMI", "" },
 	{ 0x62, "SMI", "" },
 	{ 0x64, "interrupt window", "window" },

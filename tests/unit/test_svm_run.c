@@ -129,7 +129,32 @@ void svm_handle_exit(struct vcpu *v)
 		vcpu_request(v, request_by_handler);
 }
 
-void (*const svm_handlers[SVM_EXITS])(struct vcpu *v) = { [0 ... SVM_EXITS - 1] = svm_handle_exit };
+void (*const svm_handlers[SVM_EXITS])(struct vcpu *v) = {
+	[0 ... VMEXIT_INTR - 1] = svm_handle_exit,
+	[VMEXIT_INTR] = svm_handle_intr,
+	[VMEXIT_INTR + 1 ... SVM_EXITS - 1] = svm_handle_exit,
+};
+
+static bool may_enter;		/* enter_from_stub() says so once */
+static u32 request_by_interrupt;
+
+void irq_window(void)
+{
+	note('W');
+	if (request_by_interrupt)
+		vcpu_request(vcpu, request_by_interrupt);
+}
+
+/* The loop's part: tests/unit/test_enter.c. */
+enum exit_fastpath enter_from_stub(struct vcpu *v)
+{
+	enum exit_fastpath answer = may_enter ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_EXIT_HANDLED;
+
+	assert_ptr_equal(v, vcpu);
+	note('S');
+	may_enter = false;
+	return answer;
+}
 
 void svm_control_set(struct vcpu *v, enum vcpu_control control, u64 value) { vmcb.save.dr6 = value; }
 void svm_end_step(struct vcpu *v) { fail(); }
@@ -168,7 +193,8 @@ static int setup(void **state)
 	memset(&reentered, 0, sizeof(reentered));
 	tsc = 1000;
 	again = 0;
-	request_by_handler = 0;
+	request_by_handler = request_by_interrupt = 0;
+	may_enter = false;
 	let_guest_set_rax = handler_changes_registers = false;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
@@ -499,7 +525,7 @@ static void handlers_run_within_the_stub(void **state)
 	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
 	request_by_handler = REQ_EVENT;
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
-	assert_string_equal(diary, "GiEdgH");
+	assert_string_equal(diary, "GiEdgHS");
 	assert_int_equal(again, 0);
 	assert_int_equal(statistics_exits(&counted), 0);	/* the loop will, at the next entry */
 
@@ -508,6 +534,62 @@ static void handlers_run_within_the_stub(void **state)
 	home.timer_armed = 5;				/* the host's timer is not armed for the guest's */
 	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
+}
+
+/* What the loop would do, too. Registers that a handler has changed are stored. */
+static void an_event_may_be_injected_within_the_stub(void **state)
+{
+	let_answer(VMEXIT_NPF, SVM_INDEX_NPF);
+	request_by_handler = REQ_EVENT;
+	handler_changes_registers = may_enter = true;
+	svm_vcpu_run(vcpu, false);
+	assert_string_equal(diary, "GiEdgHSGiEdg");
+	assert_int_equal(again, 1);
+	assert_int_equal(reentered.save.rip, 0x4000);
+	assert_int_equal(reentered.save.rax, 0x41);
+}
+
+/* A host interrupt has come because an event is to be chosen, or where a window would open. */
+static void host_interrupts_are_served_within_the_stub(void **state)
+{
+	let_answer(VMEXIT_INTR, VMEXIT_INTR);
+	vcpu_request(vcpu, REQ_EVENT);
+	may_enter = true;
+	svm_vcpu_run(vcpu, false);
+	assert_int_equal(strncmp(diary, "GiEdgWSGiE", 10), 0);
+	assert_int_equal(home.trace.records[1].reason, VMEXIT_INTR);
+
+	setup(state);
+	let_answer(VMEXIT_INTR, VMEXIT_INTR);
+	vcpu->events.irq_window = true;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEdgWS");
+	assert_int_equal(vcpu->requests, REQ_EVENT);
+
+	setup(state);
+	let_answer(VMEXIT_INTR, VMEXIT_INTR);
+	request_by_interrupt = REQ_RESCHED;
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "GiEdgWS");
+	assert_int_equal(again, 0);
+}
+
+static void with_other_requests_the_loop_serves_host_interrupts(void **state)
+{
+	static const u32 requests[] = { REQ_NMI, REQ_STOP | REQ_EVENT, REQ_RESCHED, REQ_TIMER };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		setup(state);
+		let_answer(VMEXIT_INTR, VMEXIT_INTR);
+		vcpu_request(vcpu, requests[i]);
+		assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_null(strchr(diary, 'W'));
+	}
+	setup(state);
+	let_answer(VMEXIT_INTR, VMEXIT_INTR);
+	vcpu->every_exit = EVERY_EXIT_VENDOR;		/* the IRET of an NMI's handler is watched */
+	assert_int_equal(svm_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_null(strchr(diary, 'W'));
 }
 
 /* EXITINFO1 is 1 for WRMSR. The guest's RAX is in the VMCB. */
@@ -911,7 +993,7 @@ static void a_handler_within_the_stub_is_as_one_outside(void **state)
 static void host_events_leave_the_stub(void **state)
 {
 	static const u64 codes[] = {
-		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_SMI,
+		VMEXIT_EXCEPTION + X86_MC, VMEXIT_EXCEPTION + X86_DB, VMEXIT_NMI, VMEXIT_SMI,
 		VMEXIT_INIT, ~0ull, 0xffffffff, 0x500,
 	};
 
@@ -1062,6 +1144,9 @@ int main(void)
 		cmocka_unit_test_setup(without_next_rip_save_the_bytes_decide, setup),
 		cmocka_unit_test_setup(what_changes_more_than_rip_takes_the_slow_path, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(an_event_may_be_injected_within_the_stub, setup),
+		cmocka_unit_test_setup(host_interrupts_are_served_within_the_stub, setup),
+		cmocka_unit_test_setup(with_other_requests_the_loop_serves_host_interrupts, setup),
 		cmocka_unit_test_setup(an_msr_is_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(a_refused_msr_access_raises_gp, setup),
 		cmocka_unit_test_setup(memory_is_accessed_within_the_stub, setup),

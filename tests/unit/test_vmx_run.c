@@ -166,12 +166,35 @@ static void handler(struct vcpu *v)
 
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *v) = {
 	[EXIT_REASON_EXCEPTION_OR_NMI] = handler,
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = handler,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = vmx_handle_interruption,
+	[EXIT_REASON_PREEMPTION_TIMER] = vmx_handle_interruption,
 	[EXIT_REASON_CPUID] = handler,
 	[EXIT_REASON_IO] = handler,
 	[EXIT_REASON_EPT_VIOLATION] = handler,
 	[EXIT_REASON_INTERRUPT_WINDOW] = handler,
 };
+
+static bool may_enter;		/* enter_from_stub() says so once */
+static u32 request_by_interrupt;
+
+void irq_window(void)
+{
+	note('W');
+	if (request_by_interrupt)
+		vcpu_request(vcpu, request_by_interrupt);
+}
+
+/* The loop's part: tests/unit/test_enter.c. */
+enum exit_fastpath enter_from_stub(struct vcpu *v)
+{
+	enum exit_fastpath answer = may_enter ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_EXIT_HANDLED;
+
+	assert_ptr_equal(v, vcpu);
+	note('S');
+	may_enter = false;
+	v->entry_tsc = tsc;
+	return answer;
+}
 
 void *vm_alloc(struct vm *v, size_t size) { return NULL; }
 
@@ -233,7 +256,8 @@ static int setup(void **state)
 	enter_result = EXIT_FASTPATH_NONE;
 	deadline_after_entry = 0;
 	again = 0;
-	request_by_handler = 0;
+	request_by_handler = request_by_interrupt = 0;
+	may_enter = false;
 	write_by_handler = switch_by_handler = false;
 	home_reset();
 	vm.state = VM_RUNNING;
@@ -977,9 +1001,90 @@ static void handlers_run_within_the_stub(void **state)
 	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
 	request_by_handler = REQ_EVENT;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
-	assert_string_equal(diary, "ErqH");
+	assert_string_equal(diary, "ErqHS");
 	assert_int_equal(statistics_exits(&counted), 0);	/* the loop will, at the next entry */
 	assert_int_equal(home.trace.records[1].entry_tsc, 0);
+}
+
+/* What the loop would do, too, and registers that a handler has changed are stored. */
+static void an_event_may_be_injected_within_the_stub(void **state)
+{
+	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
+	request_by_handler = REQ_EVENT;
+	write_by_handler = may_enter = true;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(again, 1);
+	assert_int_equal(vcpu->regs_dirty, 0);
+	assert_int_equal(vmcs[GUEST_RSP.encoding], 0x8888);
+	assert_int_equal(strncmp(diary, "ErqHS", 5), 0);
+}
+
+/* A host interrupt has come because an event is to be chosen. */
+static void host_interrupts_are_served_within_the_stub(void **state)
+{
+	let_answer(EXIT_REASON_EXTERNAL_INTERRUPT);
+	vcpu_request(vcpu, REQ_EVENT);
+	may_enter = true;
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(strncmp(diary, "ErqWSE", 6), 0);
+	assert_int_equal(again, 1);
+	assert_int_equal(home.trace.records[1].kind, TRACE_EXIT);
+	assert_int_equal(home.trace.records[1].reason, EXIT_REASON_EXTERNAL_INTERRUPT);
+
+	/* It has nothing to say: no need to look further. */
+	setup(state);
+	let_answer(EXIT_REASON_EXTERNAL_INTERRUPT);
+	vmx_vcpu_run(vcpu, false);
+	assert_int_equal(strncmp(diary, "ErqWE", 5), 0);
+	assert_int_equal(statistics_exits(&counted), 1);
+
+	setup(state);
+	let_answer(EXIT_REASON_EXTERNAL_INTERRUPT);
+	request_by_interrupt = REQ_RESCHED;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_string_equal(diary, "ErqWS");
+}
+
+static void with_other_requests_the_loop_serves_host_interrupts(void **state)
+{
+	static const u32 requests[] = { REQ_NMI, REQ_STOP | REQ_EVENT, REQ_RESCHED, REQ_TIMER };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		setup(state);
+		let_answer(EXIT_REASON_EXTERNAL_INTERRUPT);
+		vcpu_request(vcpu, requests[i]);
+		assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_null(strchr(diary, 'W'));
+	}
+	setup(state);
+	let_answer(EXIT_REASON_EXTERNAL_INTERRUPT);
+	vcpu->every_exit = EVERY_EXIT;
+	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
+	assert_null(strchr(diary, 'W'));
+}
+
+static void the_preemption_timer_is_served_within_the_stub(void **state)
+{
+	static const struct {
+		u32 request;
+		u64 deadline;
+		unsigned outcome;	/* soft-disabled, forced, expired, spurious */
+	} rows[] = {
+		{ 0, VTIMER_NEVER, 0 }, { REQ_EVENT, VTIMER_NEVER, 1 }, { REQ_EVENT, 1500, 1 }, { 0, 1800, 2 }, { 0, 1ull << 40, 3 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(state);
+		let_answer(EXIT_REASON_PREEMPTION_TIMER);
+		vcpu->timer_deadline = rows[i].deadline;
+		if (rows[i].request)
+			vcpu_request(vcpu, rows[i].request);
+		request_by_interrupt = REQ_RESCHED;	/* or it would be entered again, and exit for the timer, for ever */
+		assert_int_equal(vmx_vcpu_run(vcpu, rows[i].request != 0), EXIT_FASTPATH_EXIT_HANDLED);
+		assert_string_equal(diary, rows[i].outcome == 2 ? "ErqXWS" : "ErqWS");
+		for (unsigned outcome = 0; outcome < ARRAY_SIZE(vcpu->timer_exits); outcome++)
+			assert_int_equal(vcpu->timer_exits[outcome], outcome == rows[i].outcome);
+	}
 }
 
 static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
@@ -1013,8 +1118,8 @@ static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 static void host_events_leave_the_stub(void **state)
 {
 	static const u32 reasons[] = {
-		EXIT_REASON_EXCEPTION_OR_NMI, EXIT_REASON_EXTERNAL_INTERRUPT, EXIT_REASON_PREEMPTION_TIMER,
-		FAILED_ENTRY | EXIT_REASON_IO, BIT(26) | EXIT_REASON_IO,
+		EXIT_REASON_EXCEPTION_OR_NMI, FAILED_ENTRY | EXIT_REASON_IO, BIT(26) | EXIT_REASON_IO,
+		BIT(29) | EXIT_REASON_EXTERNAL_INTERRUPT, BIT(28) | EXIT_REASON_PREEMPTION_TIMER,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(reasons); i++) {
@@ -1024,6 +1129,7 @@ static void host_events_leave_the_stub(void **state)
 		vmx_vcpu_run(vcpu, false);
 		assert_int_equal(again, 0);
 		assert_null(strchr(diary, 'H'));
+		assert_null(strchr(diary, 'W'));
 	}
 }
 
@@ -1618,6 +1724,10 @@ int main(void)
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
 		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(handlers_run_within_the_stub, setup),
+		cmocka_unit_test_setup(an_event_may_be_injected_within_the_stub, setup),
+		cmocka_unit_test_setup(host_interrupts_are_served_within_the_stub, setup),
+		cmocka_unit_test_setup(with_other_requests_the_loop_serves_host_interrupts, setup),
+		cmocka_unit_test_setup(the_preemption_timer_is_served_within_the_stub, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
