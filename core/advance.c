@@ -32,13 +32,14 @@ static bool is_outlier(u64 missing, u64 most)
 
 void advance_learn(struct advance *advance, s64 left)
 {
-	u64 most = MAX(vtimer_from_ns(MOST_NS), (u64)MOST_TICKS), missing;
+	u64 most, missing;
 
 	left -= LEAST;
 	if (left >= 0) {
 		advance->ticks -= MIN((u64)left / SHRINK, advance->ticks - LEAST);
 		return;
 	}
+	most = MAX(vtimer_from_ns(MOST_NS), (u64)MOST_TICKS);
 	missing = 0 - (u64)left;
 	if (!is_outlier(missing, most))
 		advance->ticks = MIN(advance->ticks + missing, most);

@@ -13,9 +13,12 @@
 
 void force_exit_by_self_ipi(struct vcpu *vcpu)
 {
-	u64 deadline = clock_deadline_us(WAIT_US);
+	u64 deadline;
 
 	lapic_self_ipi(IRQ_VECTOR_FORCE_EXIT);
+	if (likely(lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)))
+		return;
+	deadline = clock_deadline_us(WAIT_US);
 	while (!lapic_irr_pending(IRQ_VECTOR_FORCE_EXIT)) {
 		if (clock_expired(deadline)) {
 			if (vm_once(vcpu->vm, ONCE_OTHER, IRQ_VECTOR_FORCE_EXIT))

@@ -201,6 +201,20 @@ static __noinline enum exit_fastpath out_in_stub(struct vcpu_svm *svm, struct vm
 	return port_in_stub(svm, vmcb, false);
 }
 
+static enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb);
+
+/* An instruction that is carried out ends the shadow, before an interrupt that it has caused is injected. */
+static __noinline enum exit_fastpath npf_in_shadow(struct vcpu_svm *svm, struct vmcb *vmcb)
+{
+	enum exit_fastpath fastpath;
+
+	vmcb->control.int_state &= ~INT_SHADOW;
+	fastpath = npf_in_stub(svm, vmcb);
+	if (fastpath == EXIT_FASTPATH_NONE)
+		vmcb->control.int_state |= INT_SHADOW;
+	return fastpath;
+}
+
 /* An access by an instruction: not by a walk of the guest's tables, or by the delivery of an event. */
 static __noinline enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
@@ -212,6 +226,9 @@ static __noinline enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vm
 	enum exit_fastpath fastpath;
 	struct code_view view;
 
+	if (unlikely(control->int_state & INT_SHADOW))
+		return npf_in_shadow(svm, vmcb);
+
 	if (unlikely((exit.info1 & (PF_FETCH | NPF_GUEST_WALK)) || (control->exit_int_info & EVENT_VALID)) ||
 	    unlikely((vmcb->save.dr7 & DR7_ENABLED) || (vmcb->save.rflags & RFLAGS_TF) || svm->iret_pending) ||
 	    !mmio_is_possible(vcpu->vm, exit.info2) || !fastpath_begins(vcpu, SVM_INDEX_NPF) || !usual_code(&vmcb->save, &view))
@@ -222,7 +239,6 @@ static __noinline enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vm
 	fastpath = fastpath_mmio(vcpu, &exit, VMEXIT_NPF, &view, exit.info2, (exit.info1 & PF_WRITE) != 0);
 	if (fastpath == EXIT_FASTPATH_NONE)
 		return EXIT_FASTPATH_NONE;
-	vmcb->control.int_state &= ~INT_SHADOW;
 	vmcb->save.rflags &= ~(u64)RFLAGS_RF;
 	return access_ends(svm, vmcb, fastpath);
 }

@@ -19,7 +19,7 @@ import matrix
 Deviation = collections.namedtuple("Deviation", "checks count reason")
 Machine = collections.namedtuple("Machine", "setup options deviations")
 
-# (checks, how many of them fail, why)
+# (checks, how many of them fail, or None if that is not the same in each build, why)
 QEMU_SHADOW = Deviation(
     r".* mode, IF=\d, shadow of .*no event: the interrupt shadow", 27,
     "QEMU 7.2 does not load the interrupt shadow at VMRUN")
@@ -46,9 +46,9 @@ BOCHS_INT_N_REAL = Deviation(
 BOCHS_LATE = Deviation(
     r"NMI while #UD is delivered: immediately", 1,
     "Bochs notices no interrupt in a guest that entered with IF clear")
+# How many depends on which of the host's interrupts were served since the guest's STI.
 BOCHS_WINDOW = Deviation(
-    r"interrupt in the shadow of (STI: (arrives once|behind the next instruction)|"
-    r"MOV SS: behind the next instruction)", 3,
+    r"interrupt in the shadow of (STI|MOV SS): (arrives once|behind the next instruction)", None,
     "Bochs gives no VINTR exit where IF is set at VMRUN")
 
 # Bochs 2.7 and 3.0 have the same bugs. None with apicv=full: both do not write the IDT-vectoring information where the
@@ -137,7 +137,7 @@ def test_events(machine, log):
 @pytest.mark.parametrize("machine, deviation", DEVIATIONS, ids=name)
 def test_deviation(machine, deviation, log):
     count = sum(bool(re.match(deviation.checks, check)) for check in failures(log))
-    assert count == deviation.count, f"{count} checks are excused by {deviation}"
+    assert deviation.count in (count, None), f"{count} checks are excused by {deviation}"
     pytest.skip(f"{count} checks: {deviation.reason}")
 
 

@@ -179,6 +179,21 @@ static __noinline enum exit_fastpath fastpath_out(struct vcpu_vmx *vmx, u64 qual
 	return fastpath_io(vmx, qualification, false);
 }
 
+static enum exit_fastpath fastpath_ept_violation(struct vcpu_vmx *vmx, u64 qualification);
+
+/* An instruction that is carried out ends the shadow, before an interrupt that it has caused is injected. */
+static __noinline enum exit_fastpath ept_violation_in_shadow(struct vcpu_vmx *vmx, u64 qualification)
+{
+	u64 state = READ(GUEST_INTERRUPTIBILITY);
+	enum exit_fastpath fastpath;
+
+	WRITE(GUEST_INTERRUPTIBILITY, state & ~(u64)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+	fastpath = fastpath_ept_violation(vmx, qualification);
+	if (fastpath == EXIT_FASTPATH_NONE)
+		WRITE(GUEST_INTERRUPTIBILITY, state);
+	return fastpath;
+}
+
 /* An access by an instruction: not by a walk of the guest's tables, or by the delivery of an event. */
 static __noinline enum exit_fastpath fastpath_ept_violation(struct vcpu_vmx *vmx, u64 qualification)
 {
@@ -191,9 +206,11 @@ static __noinline enum exit_fastpath fastpath_ept_violation(struct vcpu_vmx *vmx
 
 	if (unlikely((qualification & (access | EPT_VIOLATION_FETCH)) != access) || !mmio_is_possible(vcpu->vm, gpa) ||
 	    unlikely((READ(IDT_VECTORING_INFO) & INTERRUPTION_VALID) || (READ(GUEST_DR7) & DR7_ENABLED)) ||
-	    unlikely((rflags & RFLAGS_TF) || (READ(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))) ||
-	    unlikely(!vmx_has_virtual_nmis() || !fastpath_begins(vcpu, EXIT_REASON_EPT_VIOLATION) || !usual_code(vmx, &view)))
+	    unlikely((rflags & RFLAGS_TF) || !vmx_has_virtual_nmis()) ||
+	    unlikely(!fastpath_begins(vcpu, EXIT_REASON_EPT_VIOLATION) || !usual_code(vmx, &view)))
 		return EXIT_FASTPATH_NONE;
+	if (unlikely(READ(GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		return ept_violation_in_shadow(vmx, qualification);
 	exit.rip = READ(GUEST_RIP);
 	fastpath = fastpath_mmio(vcpu, &exit, EXIT_REASON_EPT_VIOLATION, &view, gpa, (qualification & EPT_VIOLATION_WRITE) != 0);
 	if (fastpath == EXIT_FASTPATH_NONE)

@@ -56,19 +56,31 @@ void lapic_eoi(void)
 	lapic_reg_write(LAPIC_EOI, 0);
 }
 
+static __noinline void wait_until_idle(void)
+{
+	u64 end = clock_deadline_us(1000);
+
+	while (lapic_registers[LAPIC_ICR * 4] & ICR_PENDING && !clock_expired(end))
+		cpu_relax();
+}
+
 /* The xAPIC's two-part command register must be idle before it is written again. */
 static __noinline void send_by_xapic(u32 destination, u32 command)
 {
-	u64 end = clock_deadline_us(1000);
 	u32 interrupted;
 
-	while (lapic_reg_read(LAPIC_ICR) & ICR_PENDING && !clock_expired(end))
-		cpu_relax();
+	if (unlikely(lapic_registers[LAPIC_ICR * 4] & ICR_PENDING))
+		wait_until_idle();
+	/* A shorthand needs no destination. */
+	if (command & ICR_SELF) {
+		lapic_registers[LAPIC_ICR * 4] = command;
+		return;
+	}
 	/* A machine check's report may come between the two writes of another IPI: leave that its destination. */
-	interrupted = lapic_reg_read(LAPIC_ICR_HIGH);
-	lapic_reg_write(LAPIC_ICR_HIGH, destination << 24);
-	lapic_reg_write(LAPIC_ICR, command);
-	lapic_reg_write(LAPIC_ICR_HIGH, interrupted);
+	interrupted = lapic_registers[LAPIC_ICR_HIGH * 4];
+	lapic_registers[LAPIC_ICR_HIGH * 4] = destination << 24;
+	lapic_registers[LAPIC_ICR * 4] = command;
+	lapic_registers[LAPIC_ICR_HIGH * 4] = interrupted;
 }
 
 static __always_inline void send(u32 destination, u32 command)

@@ -89,6 +89,12 @@ int vlapic_acknowledge(struct vlapic *vlapic)
 	return vector;
 }
 
+static __noinline void end_level(struct vlapic *vlapic, u8 vector)
+{
+	priority_changed(vlapic);
+	vioapic_eoi(vcpu_vm(vlapic->vcpu), vector);
+}
+
 void vlapic_end_of_interrupt(struct vlapic *vlapic)
 {
 	int vector = vector_set_highest(&vlapic->page.isr, vlapic->isr_hint);
@@ -96,9 +102,10 @@ void vlapic_end_of_interrupt(struct vlapic *vlapic)
 	if (vector < 0)
 		return;
 	vector_set_remove(&vlapic->page.isr, &vlapic->isr_hint, (u8)vector);
-	priority_changed(vlapic);
-	if (vector_set_has(&vlapic->page.tmr, (u8)vector))
-		vioapic_eoi(vcpu_vm(vlapic->vcpu), (u8)vector);
+	if (unlikely(vector_set_has(&vlapic->page.tmr, (u8)vector)))
+		end_level(vlapic, (u8)vector);
+	else
+		priority_changed(vlapic);
 }
 
 /* --- acceptance --- */

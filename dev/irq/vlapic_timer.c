@@ -74,26 +74,30 @@ static u64 deadline_to_host(const struct vlapic *vlapic, u64 now)
 	return now + (deadline - guest_now);
 }
 
+/* Arm the vtimer, if the expiry interrupts. Host TSC, or VTIMER_NEVER. */
+static void arm_for(struct vlapic *vlapic, u64 deadline)
+{
+	if (deadline == VTIMER_NEVER || (vlapic->lvt[LVT_TIMER] & LVT_MASKED))
+		vtimer_cancel(&vlapic->timer.vtimer);
+	else
+		vtimer_arm(&vlapic->timer.vtimer, deadline);
+}
+
 /* Arm the vtimer for the next expiry, not before `earliest`. Both times are host TSC. */
 static void arm(struct vlapic *vlapic, u64 now, u64 earliest)
 {
 	u64 deadline = VTIMER_NEVER;
 
-	if (!(vlapic->lvt[LVT_TIMER] & LVT_MASKED)) {
-		switch (mode(vlapic)) {
-		case TIMER_ONE_SHOT:
-		case TIMER_PERIODIC:
-			deadline = next_zero(vlapic, now);
-			break;
-		case TIMER_DEADLINE:
-			deadline = deadline_to_host(vlapic, now);
-			break;
-		}
+	switch (mode(vlapic)) {
+	case TIMER_ONE_SHOT:
+	case TIMER_PERIODIC:
+		deadline = next_zero(vlapic, now);
+		break;
+	case TIMER_DEADLINE:
+		deadline = deadline_to_host(vlapic, now);
+		break;
 	}
-	if (deadline == VTIMER_NEVER)
-		vtimer_cancel(&vlapic->timer.vtimer);
-	else
-		vtimer_arm(&vlapic->timer.vtimer, MAX(deadline, earliest));
+	arm_for(vlapic, MAX(deadline, earliest));
 }
 
 /* In periodic mode: ticks of the TSC until the next interrupt may come. */
@@ -110,11 +114,14 @@ static void expire(struct vlapic *vlapic, u64 now)
 {
 	u64 earliest = now;
 
-	if (likely(mode(vlapic) == TIMER_DEADLINE))
+	/* The vtimer is not armed now. */
+	if (likely(mode(vlapic) == TIMER_DEADLINE)) {
 		vlapic->timer.deadline = 0;
-	else if (mode(vlapic) == TIMER_PERIODIC)
-		earliest += least_interval(vlapic, now);
-	arm(vlapic, now, earliest);
+	} else {
+		if (mode(vlapic) == TIMER_PERIODIC)
+			earliest += least_interval(vlapic, now);
+		arm(vlapic, now, earliest);
+	}
 	vlapic_signal(vlapic, LVT_TIMER);
 }
 
@@ -198,16 +205,19 @@ u32 vlapic_timer_current(const struct vlapic *vlapic)
 
 void vlapic_timer_set_deadline(struct vlapic *vlapic, u64 guest_tsc)
 {
-	u64 now;
+	u64 now, deadline;
 
 	if (mode(vlapic) != TIMER_DEADLINE)
 		return;
 	now = expire_if_due(vlapic);
 	vlapic->timer.deadline = guest_tsc;
-	if (guest_tsc && guest_tsc <= vcpu_guest_tsc(vlapic->vcpu, now))
+	deadline = deadline_to_host(vlapic, now);
+	if (deadline == now) {
+		vtimer_cancel(&vlapic->timer.vtimer);
 		expire(vlapic, now);
-	else
-		arm(vlapic, now, now);
+	} else {
+		arm_for(vlapic, deadline);
+	}
 }
 
 /* SDM, "TSC-Deadline Mode": reads 0 once it has passed, and in the other modes. */

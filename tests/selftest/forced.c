@@ -198,7 +198,10 @@ static void forced_entry(const struct scenario *s, bool report)
 	prepare(s);
 	if (report)
 		machine_save(vcpu, &before);
+	/* As core/enter.c leaves it: so the entry stub does not handle the exit. */
+	vcpu_request(vcpu, REQ_STOP);
 	fastpath = vcpu->ops->vcpu_run(vcpu, true);
+	__atomic_and_fetch(&vcpu->requests, ~(u32)REQ_STOP, __ATOMIC_SEQ_CST);
 	irq_window();
 	ran = instructions_run(delivered);
 	note_distribution(ran);

@@ -740,8 +740,10 @@ static void other_accesses_to_memory_go_to_the_handler(void **state)
 		case 16: vcpu->every_exit = 1; break;
 		default: vcpu->statistics.by_kind[SVM_INDEX_NPF] = NULL; break;
 		}
+		vmcb.control.int_state = INT_SHADOW;
 		svm_vcpu_run(vcpu, false);
 		assert_int_equal(device.writes + device.reads, 0);
+		assert_int_equal(vmcb.control.int_state, INT_SHADOW);
 		assert_int_equal(vmcb.save.rip, MMIO_RIP);
 		next_int_info = 0;
 		assert_int_equal(!!strchr(diary, 'H'), i < 16);

@@ -865,6 +865,22 @@ static void shared_devices_in_memory_are_locked(void **state)
 }
 
 /* Whatever may make it another access than that of the remembered instruction, and what every fast path needs. */
+/* The instruction ends the shadow, so that what it makes pending can be injected within the stub. */
+static void an_access_to_memory_ends_a_shadow(void **state)
+{
+	static const u32 shadows[] = { INTERRUPTIBILITY_STI, INTERRUPTIBILITY_MOV_SS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(shadows); i++) {
+		setup(state);
+		let_access_memory(true);
+		vmcs[GUEST_INTERRUPTIBILITY.encoding] = shadows[i] | INTERRUPTIBILITY_NMI;
+		vmx_vcpu_run(vcpu, false);
+		assert_int_equal(device.writes, 1);
+		assert_int_equal(again, 1);
+		assert_int_equal(vmcs[GUEST_INTERRUPTIBILITY.encoding], INTERRUPTIBILITY_NMI);
+	}
+}
+
 static void other_accesses_to_memory_go_to_the_handler(void **state)
 {
 	for (unsigned i = 0; i < 22; i++) {
@@ -883,7 +899,7 @@ static void other_accesses_to_memory_go_to_the_handler(void **state)
 		case 7: vmcs[IDT_VECTORING_INFO.encoding] = BIT(31) | 0x30; break;
 		case 8: vmcs[GUEST_DR7.encoding] = 0x402; break;
 		case 9: vmcs[GUEST_RFLAGS.encoding] |= RFLAGS_TF; break;
-		case 10: vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS; break;
+		case 10: vmcs[GUEST_INTERRUPTIBILITY.encoding] = INTERRUPTIBILITY_MOV_SS; mov->access |= MMIO_USES_KEPT; break;
 		case 11: vmx_caps.pin &= ~(u32)PIN_VIRTUAL_NMI; break;
 		case 12: vmcs[guest_access_rights(SEG_CS).encoding] = 0x809b; break;	/* 16-bit code */
 		case 13: vmcs[GUEST_CR0.encoding] |= CR0_PG; break;
@@ -899,6 +915,7 @@ static void other_accesses_to_memory_go_to_the_handler(void **state)
 		vmx_vcpu_run(vcpu, false);
 		assert_int_equal(device.writes + device.reads, 0);
 		assert_int_equal(vmcs[GUEST_RFLAGS.encoding] & RFLAGS_RF, RFLAGS_RF);
+		assert_int_equal(vmcs[GUEST_INTERRUPTIBILITY.encoding], i == 10 ? INTERRUPTIBILITY_MOV_SS : 0);
 		assert_int_equal(!!strchr(diary, 'H'), i != 19 && i != 20);
 		vm.mem.damaged_count = 0;
 	}
@@ -1711,6 +1728,7 @@ int main(void)
 		cmocka_unit_test_setup(obstacles_leave_the_instruction_to_its_handler, setup),
 		cmocka_unit_test_setup(memory_is_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(shared_devices_in_memory_are_locked, setup),
+		cmocka_unit_test_setup(an_access_to_memory_ends_a_shadow, setup),
 		cmocka_unit_test_setup(other_accesses_to_memory_go_to_the_handler, setup),
 		cmocka_unit_test_setup(an_msr_is_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(a_refused_msr_access_raises_gp, setup),
