@@ -86,7 +86,7 @@ void exit_hlt(struct vcpu *vcpu)
 	/* A pending NMI that is blocked until the IRET of the NMI handler that halts here does not wake it. */
 	if (!vcpu->halt_if && !event_wakes(vcpu))
 		halt_for_good(vcpu);
-	/* An interrupt that has waited for its window wakes it at once: then the entry stub can inject it. */
+	/* An interrupt that has waited for its window wakes it immediately: then the entry stub can inject it. */
 	if (vcpu->halt_if && vcpu->events.irq_window)
 		event_wakes(vcpu);
 }
