@@ -87,7 +87,7 @@ void exit_hlt(struct vcpu *vcpu)
 	if (!vcpu->halt_if && !event_wakes(vcpu))
 		halt_for_good(vcpu);
 	/* An interrupt that has waited for its window wakes it immediately: then the entry stub can inject it. */
-	if (vcpu->halt_if && vcpu->events.irq_window)
+	if (vcpu->halt_if && vcpu->events.irq_window && !vcpu->ops->interrupt_blocked(vcpu))
 		event_wakes(vcpu);
 }
 
