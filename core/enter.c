@@ -150,11 +150,12 @@ enum exit_fastpath enter_from_stub(struct vcpu *vcpu)
 		return EXIT_FASTPATH_EXIT_HANDLED;
 	if (unlikely(demands & (REQ_TIMER | REQ_WAIT)) && !serve_timers(vcpu))
 		return EXIT_FASTPATH_EXIT_HANDLED;
-	if (!vcpu->deadline_in_hardware && vcpu->timer_deadline != vcpu->cpu->timer_armed)
-		lapic_timer_arm(vcpu->timer_deadline);
 	choose_event(vcpu, &force_immediate_exit);
 	if (unlikely(vcpu->wait.until))
 		advance_wait(vcpu);
+	/* After the wait, which may have learnt another deadline. */
+	if (!vcpu->deadline_in_hardware && vcpu->timer_deadline != vcpu->cpu->timer_armed)
+		lapic_timer_arm(vcpu->timer_deadline);
 	/* An event may be injected: it is too late to leave that to the loop. */
 	if (unlikely(force_immediate_exit))
 		force_exit_by_self_ipi(vcpu);
@@ -204,7 +205,7 @@ static inline bool enter_guest(struct vcpu *vcpu)
 		force_immediate_exit = false;
 	}
 
-	/* Serve the host interrupts that caused the exit, or arrived since, here and nowhere else. */
+	/* Serve the host interrupts that caused the exit, or arrived since: here, and in the entry stub, and nowhere else. */
 	irq_window();
 
 	if (likely(fastpath == EXIT_FASTPATH_NONE))

@@ -166,6 +166,7 @@ static __noinline enum exit_fastpath string_in_stub(struct vcpu_svm *svm, struct
 	string.user = vmcb->save.cpl == 3;
 	svm->vcpu.regs[REG_RAX] = vmcb->save.rax;
 	svm_entered(vmcb);
+	svm_take_v_tpr(svm);
 	fastpath = fastpath_string(&svm->vcpu, &exit, &string);
 	if (fastpath == EXIT_FASTPATH_NONE)
 		return EXIT_FASTPATH_NONE;
@@ -187,6 +188,7 @@ static __always_inline enum exit_fastpath port_in_stub(struct vcpu_svm *svm, str
 		return EXIT_FASTPATH_NONE;
 	vcpu->regs[REG_RAX] = vmcb->save.rax;
 	svm_entered(vmcb);
+	svm_take_v_tpr(svm);
 	vmcb->control.int_state &= ~INT_SHADOW;
 	return access_ends(svm, vmcb, fastpath_port(vcpu, &exit, IOIO_PORT(info), IOIO_SIZE(info), in));
 }

@@ -22,6 +22,8 @@ static __always_inline void set_time_limit(struct vcpu *vcpu, bool force_immedia
 		vmcs_write32(PREEMPTION_TIMER_VALUE,
 			     unlikely(force_immediate_exit) ? 0 : vmx_timer_value(vcpu->timer_deadline, now));
 		vmx_timer_is_set(to_vmx(vcpu), now);
+		if (unlikely(force_immediate_exit))
+			to_vmx(vcpu)->timer_stale_at = 0;
 	} else if (force_immediate_exit)
 		force_exit_by_self_ipi(vcpu);
 }

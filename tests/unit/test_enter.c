@@ -227,6 +227,7 @@ static u64 exits_of(unsigned kind)
 }
 
 static bool timer_fires_early;
+static u64 deadline_learnt;
 
 bool vtimer_run(struct vcpu *v, u64 now)
 {
@@ -249,6 +250,8 @@ void advance_wait(struct vcpu *v)
 	assert_false(vcpu_requested(v));
 	note('e');
 	v->wait.until = 0;
+	if (deadline_learnt)
+		v->timer_deadline = deadline_learnt;
 }
 
 static u32 apic_page[PAGE_SIZE / sizeof(u32)];
@@ -284,6 +287,7 @@ static int set_up(void **state)
 	request_by_timer = 0;
 	irq_by_timer = 0;
 	timer_fires_early = false;
+	deadline_learnt = 0;
 	irq_while_asked = irq_while_acknowledged = -1;
 	halts = startup_resets = false;
 	request_by_work = 0;
@@ -474,6 +478,13 @@ static void the_stub_arms_the_hosts_timer(void **state)
 	vcpu.deadline_in_hardware = true;
 	assert_int_equal(from_stub(0), EXIT_FASTPATH_REENTER_GUEST);
 	assert_int_equal(armed_deadline, 0);
+
+	set_up(state);			/* the wait has learnt another one */
+	vcpu.timer_deadline = 4711;
+	deadline_learnt = 4700;
+	timer_fires_early = true;
+	assert_int_equal(from_stub(REQ_TIMER), EXIT_FASTPATH_REENTER_GUEST);
+	assert_int_equal(armed_deadline, 4700);
 }
 
 /* --- timers --- */

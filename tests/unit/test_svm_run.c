@@ -137,6 +137,7 @@ void (*const svm_handlers[SVM_EXITS])(struct vcpu *v) = {
 
 static bool may_enter;		/* enter_from_stub() says so once */
 static u32 request_by_interrupt;
+static u32 apic_page[PAGE_SIZE / sizeof(u32)], tpr_at_choice;
 
 void irq_window(void)
 {
@@ -153,6 +154,7 @@ enum exit_fastpath enter_from_stub(struct vcpu *v)
 	assert_ptr_equal(v, vcpu);
 	note('S');
 	may_enter = false;
+	tpr_at_choice = *vcpu_tpr(v);
 	return answer;
 }
 
@@ -195,6 +197,10 @@ static int setup(void **state)
 	again = 0;
 	request_by_handler = request_by_interrupt = 0;
 	may_enter = false;
+	memset(apic_page, 0, sizeof(apic_page));
+	vcpu->vlapic = apic_page;
+	vm.apic_hardware = APIC_TPR;
+	tpr_at_choice = 0;
 	let_guest_set_rax = handler_changes_registers = false;
 	next_code = VMEXIT_CPUID;
 	next_int_info = reason_at_machine_check = 0;
@@ -920,6 +926,28 @@ static void what_the_device_asks_for_is_served_by_the_loop(void **state)
 	assert_int_equal(statistics_exits(&counted), 0);
 }
 
+/* The guest has written CR8, which did not exit. APM vol. 2, "Virtual Interrupts": V_TPR, bits 7:0 of 60h. */
+static void an_event_is_chosen_by_the_guests_tpr(void **state)
+{
+	for (unsigned i = 0; i < 5; i++) {
+		setup(state);
+		if (i < 2)
+			let_access_port(IOIO_INFO(DEVICE_PORT, 1, i));
+		else if (i == 2)
+			let_access_msr(0x10, true);
+		else if (i == 3)
+			let_answer(VMEXIT_INTR, VMEXIT_INTR);
+		else
+			let_string(false);
+		home.timer_armed = 5;		/* so that the stub has to look */
+		device.request = handler_of_msr.request = request_by_interrupt = REQ_EVENT;
+		vmcb.control.int_control |= 9;
+		svm_vcpu_run(vcpu, false);
+		assert_non_null(strchr(diary, 'S'));
+		assert_int_equal(tpr_at_choice, 0x90);
+	}
+}
+
 /* Strings, breakpoints, single steps, RF, the end of 4 GiB, an NMI handler's IRET; and what every fast path needs. */
 static void other_port_exits_go_to_their_handler(void **state)
 {
@@ -1159,6 +1187,7 @@ int main(void)
 		cmocka_unit_test_setup(a_port_is_read_within_the_stub, setup),
 		cmocka_unit_test_setup(other_ports_are_accessed_within_the_stub, setup),
 		cmocka_unit_test_setup(what_the_device_asks_for_is_served_by_the_loop, setup),
+		cmocka_unit_test_setup(an_event_is_chosen_by_the_guests_tpr, setup),
 		cmocka_unit_test_setup(other_port_exits_go_to_their_handler, setup),
 		cmocka_unit_test_setup(a_handler_within_the_stub_is_as_one_outside, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),

@@ -1104,6 +1104,22 @@ static void the_preemption_timer_is_served_within_the_stub(void **state)
 	}
 }
 
+/* A forced exit leaves 0 in a timer that exits save: the guest would exit again at once. SDM, "VMX-Preemption Timer". */
+static void after_a_forced_exit_the_timer_is_set(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		setup(state);
+		vmx_caps.exit = EXIT_SAVE_PREEMPTION_TIMER;
+		let_answer(i ? EXIT_REASON_EXTERNAL_INTERRUPT : EXIT_REASON_PREEMPTION_TIMER);
+		vcpu->timer_deadline = 1 << 20;
+		vcpu_request(vcpu, REQ_EVENT);
+		may_enter = true;
+		vmx_vcpu_run(vcpu, true);
+		assert_int_equal(again, 1);
+		assert_int_equal(vmcs[PREEMPTION_TIMER_VALUE.encoding], (1 << 20) - exit_at);
+	}
+}
+
 static void the_first_of_a_kind_and_a_late_timer_leave(void **state)
 {
 	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
@@ -1746,6 +1762,7 @@ int main(void)
 		cmocka_unit_test_setup(host_interrupts_are_served_within_the_stub, setup),
 		cmocka_unit_test_setup(with_other_requests_the_loop_serves_host_interrupts, setup),
 		cmocka_unit_test_setup(the_preemption_timer_is_served_within_the_stub, setup),
+		cmocka_unit_test_setup(after_a_forced_exit_the_timer_is_set, setup),
 		cmocka_unit_test_setup(the_first_of_a_kind_and_a_late_timer_leave, setup),
 		cmocka_unit_test_setup(an_ended_or_halted_guest_is_not_entered_again, setup),
 		cmocka_unit_test_setup(host_events_leave_the_stub, setup),
