@@ -104,9 +104,9 @@ static inline struct trace_record *trace_next(const struct vcpu *vcpu)
  */
 static inline struct trace_record *trace_add(struct vcpu *vcpu, u32 head, u64 tsc)
 {
-	struct trace_record *record = trace_next(vcpu);
+	struct trace_ring *ring = &vcpu->cpu->trace;
+	struct trace_record *record = &ring->records[(u32)ring->next++ % TRACE_RECORDS];
 
-	vcpu->cpu->trace.next++;
 	record->tsc = tsc;
 	record->head = vcpu->trace_head | head;
 	return record;
