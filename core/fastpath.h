@@ -91,7 +91,7 @@ static inline bool fastpath_interrupted(const struct vcpu *vcpu, u8 index)
 /* The exit has been handled: is there nothing for the loop? */
 static __always_inline bool fastpath_may_reenter(const struct vcpu *vcpu)
 {
-	if (unlikely(!vcpu_nothing_pending(vcpu)) || unlikely(vcpu->activity != VCPU_RUNNING))
+	if (unlikely(!vcpu_nothing_pending(vcpu)))
 		return false;
 	/* The host's timer is armed for what the handler may have changed, or vcpu_run() enforces it. */
 	return vcpu->deadline_in_hardware || likely(vcpu->timer_deadline == vcpu->cpu->timer_armed);
@@ -123,7 +123,8 @@ struct access_exit {
 
 /*
  * The snapshot. Only where stepping over the instruction changes nothing but RIP, no breakpoint is enabled, and no event's
- * delivery has been interrupted: so there is nothing to inject again. The instruction is at exit_rip; the vendor stores RIP.
+ * delivery has been interrupted: so there is nothing to inject again. The instruction is at exit_rip; the vendor stores RIP and
+ * exit_reason.
  */
 static __always_inline struct trace_record *fastpath_access_begins(struct vcpu *vcpu, const struct access_exit *exit,
 								   enum trace_kind kind)
@@ -135,7 +136,7 @@ static __always_inline struct trace_record *fastpath_access_begins(struct vcpu *
 	record->info2 = exit->info2;
 	record->entry_tsc = 0;
 	record->entry_rip = exit->next_rip;
-	vcpu->exit_reason = vcpu->exit_index = exit->index;
+	vcpu->exit_index = exit->index;
 	vcpu->exit_rip = exit->rip;
 	vcpu->regs[REG_RIP] = exit->next_rip;
 	vcpu->regs_available = BIT(REG_RIP);
@@ -184,21 +185,23 @@ static __always_inline enum exit_fastpath fastpath_port(struct vcpu *vcpu, const
 	return fastpath_access_ends(vcpu, record, exit);
 }
 
-/* RDMSR and WRMSR. After an error, RIP is that of the instruction, and #GP is pending. */
+/* RDMSR and WRMSR; `write`: a constant. After an error, RIP is that of the instruction, and #GP is pending. */
 static __always_inline enum exit_fastpath fastpath_msr(struct vcpu *vcpu, const struct access_exit *exit, bool write)
 {
 	struct trace_record *record = fastpath_access_begins(vcpu, exit, TRACE_FASTPATH_ACCESS);
 	u32 msr = (u32)vcpu->regs[REG_RCX];
-	u64 value = vcpu_edx_eax(vcpu);
+	u64 value = write ? vcpu_edx_eax(vcpu) : 0;
 	int error;
 
 	record->access.what = TRACE_ACCESS_WHAT(TRACE_MSR, 8, write);
 	record->access.address = msr;
 	if (write) {
 		record->access.value = value;
-		error = msr_is_apic(msr) ? vcpu->vm->irqchip->msr_write(vcpu, msr, value) : msr_guest_write(vcpu, msr, value);
+		error = msr_is_apic(msr) ? vcpu->vm->irqchip->msr_write(vcpu->vlapic, msr, value) :
+					   msr_guest_write(vcpu, msr, value);
 	} else {
-		error = msr_is_apic(msr) ? vcpu->vm->irqchip->msr_read(vcpu, msr, &value) : msr_guest_read(vcpu, msr, &value);
+		error = msr_is_apic(msr) ? vcpu->vm->irqchip->msr_read(vcpu->vlapic, msr, &value) :
+					   msr_guest_read(vcpu, msr, &value);
 		record->access.value = error ? 0 : value;
 	}
 	if (unlikely(error)) {

@@ -153,26 +153,40 @@ void pio_firmware_write(struct vcpu *vcpu, u16 port, u8 value)
 	pio_access_write(vcpu, port, 1, value);
 }
 
-/* The vCPU's own region, or that of a PCI function. NULL: none. */
-static const struct io_region *find_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 *offset)
+/* Of these regions, the first that has the address. NULL: none, or the access sticks out. */
+static const struct io_region *memory_region(const struct io_region *regions, u32 count, gpa_t gpa, unsigned size, u64 *offset)
 {
-	const struct io_bus *bus = &vcpu->vm->mmio;
-	const struct io_region *region = io_memory_region(&vcpu->own_region, 1, gpa, size, offset);
+	for (u32 i = 0; i < count; i++) {
+		u64 length = READ_ONCE(regions[i].size);
 
-	return region ? region : io_memory_region(bus->regions + IO_FIXED, bus->movable, gpa, size, offset);
+		*offset = gpa - READ_ONCE(regions[i].base);
+		if (*offset < length)
+			return length - *offset >= size ? &regions[i] : NULL;
+	}
+	return NULL;
 }
 
 /*
- * No fixed region has all of the access. What the nested page tables map as RAM never gets here: RAM wins over a memory region of
- * a PCI function that the guest has moved onto it.
+ * Fixed regions come first, then the vCPU's own. What the nested page tables map as RAM never gets here: RAM wins over a memory
+ * region of a PCI function that the guest has moved onto it.
  */
-static __noinline u64 read_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size)
+static const struct io_region *any_memory_region(const struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 *offset)
+{
+	const struct io_bus *bus = &vcpu->vm->mmio;
+	const struct io_region *region = memory_region(bus->regions, bus->count, gpa, size, offset);
+
+	if (!region)
+		region = memory_region(&vcpu->own_region, 1, gpa, size, offset);
+	return region ? region : memory_region(bus->regions + IO_FIXED, bus->movable, gpa, size, offset);
+}
+
+u64 mmio_read_other(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
 	struct vm *vm = vcpu->vm;
 	u64 offset;
-	const struct io_region *region = find_elsewhere(vcpu, gpa, size, &offset);
+	const struct io_region *region = any_memory_region(vcpu, gpa, size, &offset);
 
-	if (region)
+	if (likely(region))
 		return io_read_region(vcpu, region, offset, size);
 	if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "read of 0x%llx, where nothing is, gives all ones (logged once per page)",
@@ -180,30 +194,17 @@ static __noinline u64 read_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size
 	return ~0ull;
 }
 
-static __noinline void write_elsewhere(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
+void mmio_write_other(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 {
 	struct vm *vm = vcpu->vm;
 	u64 offset;
-	const struct io_region *region = find_elsewhere(vcpu, gpa, size, &offset);
+	const struct io_region *region = any_memory_region(vcpu, gpa, size, &offset);
 
-	if (region)
+	if (likely(region))
 		io_write_region(vcpu, region, offset, size, value);
 	else if (vm_once(vm, ONCE_MMIO, gpa & PAGE_MASK))
 		vm_info(vm, "write to 0x%llx, %s, is dropped (logged once per page)",
 			(unsigned long long)gpa, guest_mem_is_rom(&vm->mem, gpa) ? "which is ROM" : "where nothing is");
-}
-
-u64 mmio_read_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size)
-{
-	return region ? io_read_region(vcpu, region, offset, size) : read_elsewhere(vcpu, gpa, size);
-}
-
-void mmio_write_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size, u64 value)
-{
-	if (region)
-		io_write_region(vcpu, region, offset, size, value);
-	else
-		write_elsewhere(vcpu, gpa, size, value);
 }
 
 u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned size)

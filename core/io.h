@@ -61,9 +61,9 @@ void pio_access_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value);
 /* Any IN or OUT for the fast path: the record has all but the value; the operand is in regs[REG_RAX]. */
 void io_port_of_record(struct vcpu *vcpu, struct trace_record *record);
 
-/* The same for memory, of a region that the vCPUs share, or of none that is fixed: NULL. */
-u64 mmio_read_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size);
-void mmio_write_other(struct vcpu *vcpu, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size, u64 value);
+/* The same for memory, of any region. */
+u64 mmio_read_other(struct vcpu *vcpu, gpa_t gpa, unsigned size);
+void mmio_write_other(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value);
 
 /* A byte access on behalf of the firmware, before the guest's first entry: the trace does not have it. */
 u8 pio_firmware_read(struct vcpu *vcpu, u16 port);

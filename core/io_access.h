@@ -97,41 +97,29 @@ static inline unsigned io_block(struct vcpu *vcpu, u16 port, bool in, u8 *data, 
 	return n;
 }
 
-/* Of these regions, the first that has the address. NULL: none, or the access sticks out. */
-static __always_inline const struct io_region *io_memory_region(const struct io_region *regions, u32 count, gpa_t gpa,
-								unsigned size, u64 *offset)
-{
-	*offset = 0;
-	for (u32 i = 0; likely(i < count); i++) {
-		u64 length = READ_ONCE(regions[i].size);
-
-		*offset = gpa - READ_ONCE(regions[i].base);
-		if (*offset < length)
-			return likely(length - *offset >= size) ? &regions[i] : NULL;
-	}
-	return NULL;
-}
-
-/* mmio_read() and mmio_write(), without the trace: nearly all accesses are to the local APIC. `value`: no more than `size` bytes. */
+/*
+ * mmio_read() and mmio_write(), without the trace: nearly all accesses are to the local APIC, whose region was registered first.
+ * `value`: no more than `size` bytes.
+ */
 static __always_inline u64 io_read_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size)
 {
-	struct vm *vm = vcpu->vm;
-	u64 offset;
-	const struct io_region *region = io_memory_region(vm->mmio.regions, vm->mmio.count, gpa, size, &offset);
-	u64 value = likely(region && region->is_private) ? region->read(region->device, vcpu, offset, size) :
-							  mmio_read_other(vcpu, region, offset, gpa, size);
+	const struct io_region *first = vcpu->vm->mmio.regions;
+	u64 offset, value;
 
+	if (likely(io_is_inside(first, gpa, size, &offset) && first->is_private))
+		value = first->read(first->device, vcpu, offset, size);
+	else
+		value = mmio_read_other(vcpu, gpa, size);
 	return likely(size == 4) ? (u32)value : value & size_mask(size);
 }
 
 static __always_inline void io_write_memory(struct vcpu *vcpu, gpa_t gpa, unsigned size, u64 value)
 {
-	struct vm *vm = vcpu->vm;
+	const struct io_region *first = vcpu->vm->mmio.regions;
 	u64 offset;
-	const struct io_region *region = io_memory_region(vm->mmio.regions, vm->mmio.count, gpa, size, &offset);
 
-	if (likely(region && region->is_private))
-		region->write(region->device, vcpu, offset, size, value);
+	if (likely(io_is_inside(first, gpa, size, &offset) && first->is_private))
+		first->write(first->device, vcpu, offset, size, value);
 	else
-		mmio_write_other(vcpu, region, offset, gpa, size, value);
+		mmio_write_other(vcpu, gpa, size, value);
 }

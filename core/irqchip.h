@@ -77,9 +77,11 @@ struct irqchip_ops {
 	void (*interrupt_ended)(void *vlapic, u8 vector);
 	/* Power-up, or the state after INIT, which keeps id, base and mode of the local APIC. */
 	void (*vcpu_reset)(struct vcpu *vcpu, bool init);
-	/* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. 0, or -EINVAL: the access must raise #GP. */
-	int (*msr_read)(struct vcpu *vcpu, u32 msr, u64 *value);
-	int (*msr_write)(struct vcpu *vcpu, u32 msr, u64 value);
+	/* Where IA32_APIC_BASE is: for reads. */
+	const u64 *(*apic_base)(void *vlapic);
+	/* IA32_TSC_DEADLINE, x2APIC registers, and writes of IA32_APIC_BASE. 0, or -EINVAL: the access must raise #GP. */
+	int (*msr_read)(void *vlapic, u32 msr, u64 *value);
+	int (*msr_write)(void *vlapic, u32 msr, u64 value);
 	/* The guest's TSC was set or its offset changed: timers that wait for a guest TSC value move. */
 	void (*tsc_changed)(struct vcpu *vcpu);
 	u64 (*cr8_read)(struct vcpu *vcpu);

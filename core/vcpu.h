@@ -120,11 +120,13 @@ struct vcpu {
 	/* Atomic. */
 	u32 requests __aligned(8);			/* enum vcpu_request */
 	/* Constant, but for core/nested.h and the vendor: home CPU. */
-	u32 every_exit;			/* not 0: no fast path: L2 runs, or an option or the vendor needs each exit */
+	u16 every_exit;			/* not 0: no fast path: L2 runs, or an option or the vendor needs each exit */
+	/* Home CPU. */
+	u16 activity;			/* enum vcpu_activity */
+	/* Constant. */
 	u32 id;				/* also the guest's APIC ID */
 	u32 trace_head;			/* identifies this vCPU and its level in trace records: core/observe/trace.c */
 	/* Home CPU. */
-	u8 activity;			/* enum vcpu_activity */
 	bool halt_if, halt_nmi;		/* VCPU_HALTED: do interrupts, do NMIs wake it? The state that HLT left */
 	bool stopping;			/* REQ_STOP has allowed one entry, for an event in delivery */
 	bool l2_runs;			/* the guest's own guest is what the vCPU executes: core/nested.h */
@@ -419,15 +421,16 @@ static inline bool vcpu_requested(const struct vcpu *vcpu)
 }
 
 _Static_assert(offsetof(struct vcpu, every_exit) == offsetof(struct vcpu, requests) + 4 &&
-	       offsetof(struct vcpu, requests) % 8 == 0, "read as one u64");
+	       offsetof(struct vcpu, activity) == offsetof(struct vcpu, requests) + 6 &&
+	       offsetof(struct vcpu, requests) % 8 == 0 && VCPU_RUNNING == 0, "read as one u64");
 
-/* The pending requests, and above them who needs each exit. */
+/* The pending requests, above them who needs each exit, and at the top that it has halted. */
 static inline u64 vcpu_demands(const struct vcpu *vcpu)
 {
 	return __atomic_load_n((const u64 *)&vcpu->requests, __ATOMIC_ACQUIRE);
 }
 
-/* No request is pending and no one needs each exit: the fast path may handle an exit in the entry stub. */
+/* No request is pending, no one needs each exit, and it has not halted: the fast path may handle an exit in the entry stub. */
 static inline bool vcpu_nothing_pending(const struct vcpu *vcpu)
 {
 	bool nothing;

@@ -125,6 +125,7 @@ static __always_inline bool access_begins(struct vcpu_svm *svm, u8 index, struct
 {
 	exit->index = index;
 	exit->rip = svm->vmcb->save.rip;
+	svm->vcpu.exit_reason = index;
 	return only_rip_changes(svm, exit->rip, exit->next_rip) && fastpath_begins(&svm->vcpu, index);
 }
 
@@ -236,6 +237,7 @@ static __noinline enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vm
 	    !mmio_is_possible(vcpu->vm, exit.info2) || !fastpath_begins(vcpu, SVM_INDEX_NPF) || !usual_code(&vmcb->save, &view))
 		return EXIT_FASTPATH_NONE;
 	vcpu->regs[REG_RAX] = vmcb->save.rax;
+	vcpu->exit_reason = VMEXIT_NPF;
 	svm_entered(vmcb);
 	svm_take_v_tpr(svm);
 	fastpath = fastpath_mmio(vcpu, &exit, VMEXIT_NPF, &view, exit.info2, (exit.info1 & PF_WRITE) != 0);
@@ -245,7 +247,7 @@ static __noinline enum exit_fastpath npf_in_stub(struct vcpu_svm *svm, struct vm
 	return access_ends(svm, vmcb, fastpath);
 }
 
-static __noinline enum exit_fastpath msr_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
+static __always_inline enum exit_fastpath msr_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb, bool write)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	struct access_exit exit = { .info1 = vmcb->control.exit_info1, .info2 = vmcb->control.exit_info2 };
@@ -257,7 +259,17 @@ static __noinline enum exit_fastpath msr_in_stub(struct vcpu_svm *svm, struct vm
 	svm_entered(vmcb);
 	svm_take_v_tpr(svm);
 	vmcb->control.int_state &= ~INT_SHADOW;
-	return access_ends(svm, vmcb, fastpath_msr(vcpu, &exit, exit.info1 & 1));
+	return access_ends(svm, vmcb, fastpath_msr(vcpu, &exit, write));
+}
+
+static __noinline enum exit_fastpath rdmsr_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
+{
+	return msr_in_stub(svm, vmcb, false);
+}
+
+static __noinline enum exit_fastpath wrmsr_in_stub(struct vcpu_svm *svm, struct vmcb *vmcb)
+{
+	return msr_in_stub(svm, vmcb, true);
 }
 
 /*
@@ -270,7 +282,7 @@ enum exit_fastpath svm_access_in_stub(struct vcpu_svm *svm)
 	u64 code = vmcb->control.exit_code;
 
 	if (code == VMEXIT_MSR)
-		return msr_in_stub(svm, vmcb);
+		return vmcb->control.exit_info1 & 1 ? wrmsr_in_stub(svm, vmcb) : rdmsr_in_stub(svm, vmcb);
 	if (code == VMEXIT_NPF)
 		return npf_in_stub(svm, vmcb);
 	return vmcb->control.exit_info1 & IOIO_IN ? in_in_stub(svm, vmcb) : out_in_stub(svm, vmcb);

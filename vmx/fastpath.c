@@ -221,13 +221,23 @@ static __noinline enum exit_fastpath fastpath_ept_violation(struct vcpu_vmx *vmx
 	return access_ends(vmx, fastpath);
 }
 
-static __noinline enum exit_fastpath fastpath_other_msr(struct vcpu_vmx *vmx, u8 reason)
+static __always_inline enum exit_fastpath fastpath_msr_exit(struct vcpu_vmx *vmx, u8 reason)
 {
 	struct access_exit exit = { .info1 = 0 };
 
 	if (unlikely(!access_begins(vmx, reason, &exit)))
 		return EXIT_FASTPATH_NONE;
 	return access_ends(vmx, fastpath_msr(&vmx->vcpu, &exit, reason == EXIT_REASON_WRMSR));
+}
+
+static __noinline enum exit_fastpath fastpath_other_rdmsr(struct vcpu_vmx *vmx)
+{
+	return fastpath_msr_exit(vmx, EXIT_REASON_RDMSR);
+}
+
+static __noinline enum exit_fastpath fastpath_wrmsr(struct vcpu_vmx *vmx)
+{
+	return fastpath_msr_exit(vmx, EXIT_REASON_WRMSR);
 }
 
 static __noinline enum exit_fastpath fastpath_rdmsr(struct vcpu_vmx *vmx, u64 tsc)
@@ -240,7 +250,7 @@ static __noinline enum exit_fastpath fastpath_rdmsr(struct vcpu_vmx *vmx, u64 ts
 
 	if (!place) {
 		not_handled(vcpu, EXIT_REASON_RDMSR, tsc);
-		return fastpath_other_msr(vmx, EXIT_REASON_RDMSR);
+		return fastpath_other_rdmsr(vmx);
 	}
 	rip = READ(GUEST_RIP);
 	if (unlikely(!statistics || !next_rip(rip, &next) || !vcpu_nothing_pending(vcpu) || !only_rip_changes()))
@@ -288,6 +298,6 @@ enum exit_fastpath vmx_exit_fastpath(struct vcpu_vmx *vmx)
 		return qualification & IO_IN ? fastpath_in(vmx, qualification) : fastpath_out(vmx, qualification);
 	}
 	if (reason == EXIT_REASON_WRMSR)
-		return fastpath_other_msr(vmx, EXIT_REASON_WRMSR);
+		return fastpath_wrmsr(vmx);
 	return reason == EXIT_REASON_EPT_VIOLATION ? fastpath_ept_violation(vmx, READ(EXIT_QUALIFICATION)) : EXIT_FASTPATH_NONE;
 }

@@ -285,9 +285,14 @@ static int write_steal_time(struct vcpu *vcpu, u32 msr __maybe_unused, u64 *valu
 
 /* --- the local APIC's base --- */
 
+static const u64 *place_apic_base(struct vcpu *vcpu, const struct msr_policy *p __maybe_unused, u32 msr __maybe_unused)
+{
+	return vcpu->vm->irqchip->apic_base(vcpu->vlapic);
+}
+
 static int write_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	int error = vcpu->vm->irqchip->msr_write(vcpu, msr, *value);
+	int error = vcpu->vm->irqchip->msr_write(vcpu->vlapic, msr, *value);
 
 	if (!error)
 		cpuid_apic_enabled(vcpu, *value & APIC_BASE_ENABLE);
@@ -390,7 +395,7 @@ static const struct msr_policy policy[] = {
 	{ MSR_FLUSH_CMD, MSR_FLUSH_CMD, WITH_FLUSH_CMD, DIRECT_WRITES, .write = write_command },
 	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, WITH_CAPABILITIES, .place = place_capabilities },
 
-	{ MSR_APIC_BASE, MSR_APIC_BASE, .write = write_apic_base },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, .place = place_apic_base, .write = write_apic_base },
 	{ MSR_STEAL_TIME, MSR_STEAL_TIME, PARAVIRTUAL, .place = place_steal_time, .write = write_steal_time },
 
 	{ MSR_MCG_CAP, MSR_MCG_CAP, .read = machine_check_read },
@@ -518,8 +523,8 @@ int msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	const struct msr_policy *p;
 	int error;
 
-	if (msr_is_apic(msr) || msr == MSR_APIC_BASE)
-		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
+	if (msr_is_apic(msr))
+		return vcpu->vm->irqchip->msr_read(vcpu->vlapic, msr, value);
 	p = find_policy(vcpu->vm, msr);
 	if (p && p->place) {
 		const u64 *place = p->place(vcpu, p, msr);
@@ -542,7 +547,7 @@ int msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 	int error;
 
 	if (msr_is_apic(msr))
-		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
+		return vcpu->vm->irqchip->msr_write(vcpu->vlapic, msr, value);
 	p = find_policy(vcpu->vm, msr);
 	if (p && p->write)
 		return p->write(vcpu, msr, &value);

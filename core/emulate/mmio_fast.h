@@ -73,9 +73,10 @@ static inline struct remembered *mmio_place_of(const struct vcpu *vcpu, gva_t gv
 {
 	struct remembered *place = mmio_set_of(vcpu, gva);
 
-	for (unsigned i = 0; i < MMIO_PLACES; i++, place++)
-		if (place->gva == gva)
-			return place;
+#pragma GCC unroll 4
+	for (unsigned i = 0; i < MMIO_PLACES; i++)
+		if (place[i].gva == gva)
+			return &place[i];
 	return NULL;
 }
 

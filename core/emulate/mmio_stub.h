@@ -27,7 +27,7 @@ static __always_inline enum exit_fastpath fastpath_mmio(struct vcpu *vcpu, struc
 		record = fastpath_access_begins(vcpu, exit, TRACE_FASTPATH_ACCESS);
 	} else {
 		record = fastpath_access_begins(vcpu, exit, TRACE_EXIT);
-		vcpu->exit_reason = record->reason = reason;
+		record->reason = reason;
 		record->intr_info = record->error_code = 0;
 	}
 	record->access.what = mov->what;

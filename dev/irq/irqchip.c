@@ -186,19 +186,13 @@ static void vcpu_reset(struct vcpu *vcpu, bool init)
 	vlapic_reset(vcpu_vlapic(vcpu), init);
 }
 
-static int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
+static const u64 *apic_base(void *vlapic)
 {
-	return vlapic_msr_read(vcpu_vlapic(vcpu), msr, value);
+	return &((const struct vlapic *)vlapic)->base;
 }
 
-static int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
+static int msr_write_published(void *vlapic, u32 msr, u64 value)
 {
-	return vlapic_msr_write(vcpu_vlapic(vcpu), msr, value);
-}
-
-static int msr_write_published(struct vcpu *vcpu, u32 msr, u64 value)
-{
-	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 	int error = vlapic_msr_write(vlapic, msr, value);
 
 	if (!error && msr - MSR_X2APIC(0) < LAPIC_REGISTERS)
@@ -264,17 +258,18 @@ static bool nmi_may_come(struct vcpu *vcpu)
 }
 
 #define OPS_FOR_ALL \
-	.set_line = set_line, .line_waiting = line_waiting, .vcpu_reset = vcpu_reset, .msr_read = msr_read, \
+	.set_line = set_line, .line_waiting = line_waiting, .vcpu_reset = vcpu_reset, .msr_read = vlapic_msr_read, \
+	.apic_base = apic_base, \
 	.tsc_changed = tsc_changed, .cr8_read = cr8_read, .cr8_write = cr8_write, \
 	.nmi_may_come = nmi_may_come, .send_ipi = send_ipi
 
 static const struct irqchip_ops irqchip_ops[] = {
 	[APIC_BY_SOFTWARE] = {
-		.pending = pending, .wakes = pending, .acknowledge = acknowledge, .msr_write = msr_write, OPS_FOR_ALL
+		.pending = pending, .wakes = pending, .acknowledge = acknowledge, .msr_write = vlapic_msr_write, OPS_FOR_ALL
 	},
 	[APIC_TPR] = {
 		.pending = pending_after_tpr, .wakes = pending_after_tpr, .acknowledge = acknowledge_after_tpr,
-		.held_by_tpr = held_by_tpr, .msr_write = msr_write, OPS_FOR_ALL
+		.held_by_tpr = held_by_tpr, .msr_write = vlapic_msr_write, OPS_FOR_ALL
 	},
 	[APIC_BY_HARDWARE] = {
 		.pending = pending_extint, .wakes = pending, .acknowledge = acknowledge_extint_alone,

@@ -151,8 +151,8 @@ void vlapic_end_of_interrupt(struct vlapic *vlapic);
 /* A write of the 64-bit ICR: send the IPI. */
 void vlapic_send(struct vlapic *vlapic, u64 icr);
 void vlapic_send_self(struct vlapic *vlapic, u8 vector);
-/* dev/irq/vlapic_registers.c: registers of both modes, by enum lapic_register. false: there is no such one. */
-bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value);
+/* dev/irq/vlapic_registers.c: registers of both modes, by enum lapic_register. -1, false: there is no such one. */
+s64 vlapic_read(struct vlapic *vlapic, unsigned reg);
 bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value);
 u32 vlapic_lvt_writable(enum lapic_lvt entry);	/* mask of the writable bits */
 
@@ -169,9 +169,9 @@ static inline void *vlapic_page_at(gpa_t base)
 	return (void *)(base | LAPIC_BASE_ENABLED);
 }
 
-/* dev/irq/vlapic_msr.c. 0, or -EINVAL: the access must raise #GP. */
-int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value);
-int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value);
+/* dev/irq/vlapic_msr.c. Of struct irqchip_ops. */
+int vlapic_msr_read(void *vlapic, u32 msr, u64 *value);
+int vlapic_msr_write(void *vlapic, u32 msr, u64 value);
 
 /* dev/irq/vlapic_timer.c. SDM, "APIC Timer". */
 void vlapic_timer_create(struct vlapic *vlapic);

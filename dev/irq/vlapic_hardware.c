@@ -21,7 +21,7 @@ static void publish(struct vlapic *vlapic, u64 registers)
 	for (registers &= copied; registers; registers &= registers - 1) {
 		unsigned reg = (unsigned)__builtin_ctzll(registers);
 
-		vlapic_read(vlapic, reg, &vlapic->page.by_number[reg].value);
+		vlapic->page.by_number[reg].value = (u32)vlapic_read(vlapic, reg);
 	}
 }
 

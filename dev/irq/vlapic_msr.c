@@ -59,7 +59,8 @@ static void enter_mode(struct vlapic *vlapic, u64 mode)
 	}
 }
 
-static int write_base(struct vlapic *vlapic, u64 value)
+/* Out of line, so that accesses of other registers save no registers of the processor for it. */
+static __noinline int write_base(struct vlapic *vlapic, u64 value)
 {
 	gpa_t base = base_address(vlapic, value);
 	u64 old_mode = vlapic->base & MODE_BITS;
@@ -122,14 +123,11 @@ static u64 allowed_bits(unsigned reg)
 	}
 }
 
-static int read_register(struct vlapic *vlapic, unsigned reg, u64 *value)
+static inline int read_register(struct vlapic *vlapic, unsigned reg, u64 *value)
 {
-	u32 low;
-
 	if (!vlapic_in_x2apic_mode(vlapic) || reg >= LAPIC_REGISTERS || !(readable & BIT_ULL(reg)))
 		return -EINVAL;
-	vlapic_read(vlapic, reg, &low);
-	*value = reg == LAPIC_ICR ? vlapic->page.by_number[LAPIC_ICR].wide : low;
+	*value = reg == LAPIC_ICR ? vlapic->page.by_number[LAPIC_ICR].wide : (u64)vlapic_read(vlapic, reg);
 	return 0;
 }
 
@@ -181,23 +179,18 @@ static int write_hyperv(struct vlapic *vlapic, u32 msr, u64 value)
 
 /* --- the MSRs --- */
 
-int vlapic_msr_read(struct vlapic *vlapic, u32 msr, u64 *value)
+int vlapic_msr_read(void *vlapic, u32 msr, u64 *value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return read_register(vlapic, msr - MSR_X2APIC(0), value);
-	switch (msr) {
-	case MSR_APIC_BASE:
-		*value = vlapic->base;
-		return 0;
-	case MSR_TSC_DEADLINE:
+	if (msr == MSR_TSC_DEADLINE) {
 		*value = vlapic_timer_deadline(vlapic);
 		return 0;
-	default:
-		return msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT ? read_hyperv(vlapic, msr, value) : -EINVAL;
 	}
+	return msr - MSR_HYPERV_EOI < MSR_HYPERV_APIC_COUNT ? read_hyperv(vlapic, msr, value) : -EINVAL;
 }
 
-int vlapic_msr_write(struct vlapic *vlapic, u32 msr, u64 value)
+int vlapic_msr_write(void *vlapic, u32 msr, u64 value)
 {
 	if (msr - MSR_X2APIC(0) < MSR_X2APIC_COUNT)
 		return write_register(vlapic, msr - MSR_X2APIC(0), value);

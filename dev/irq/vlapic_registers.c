@@ -61,78 +61,57 @@ static void write_svr(struct vlapic *vlapic, u32 value)
 		write_lvt(vlapic, i, vlapic->lvt[i]);
 }
 
-bool vlapic_read(struct vlapic *vlapic, unsigned reg, u32 *value)
+s64 vlapic_read(struct vlapic *vlapic, unsigned reg)
 {
 	switch (reg) {
 	case LAPIC_ID:
-		*value = vlapic_in_x2apic_mode(vlapic) ? vlapic->id : vlapic->id << 24;
-		return true;
+		return vlapic_in_x2apic_mode(vlapic) ? vlapic->id : (u32)(vlapic->id << 24);
 	case LAPIC_VERSION:
-		*value = VLAPIC_VERSION;
-		return true;
+		return VLAPIC_VERSION;
 	case LAPIC_TPR:
-		*value = vlapic_tpr(vlapic);
-		return true;
+		return vlapic_tpr(vlapic);
 	case LAPIC_APR:
-		*value = arbitration_priority(vlapic);
-		return true;
+		return arbitration_priority(vlapic);
 	case LAPIC_PPR:
 		vlapic_update_ppr(vlapic);
-		*value = vlapic_ppr(vlapic);
-		return true;
+		return vlapic_ppr(vlapic);
 	case LAPIC_EOI:
 	case LAPIC_REMOTE_READ:
-		*value = 0;
-		return true;
+		return 0;
 	case LAPIC_LDR:
-		*value = vlapic->ldr;
-		return true;
+		return vlapic->ldr;
 	case LAPIC_DFR:
-		*value = vlapic->dfr;
-		return true;
+		return vlapic->dfr;
 	case LAPIC_SVR:
-		*value = vlapic->svr;
-		return true;
+		return vlapic->svr;
 	case LAPIC_ISR ... LAPIC_ISR + 7:
-		*value = vector_set_register(&vlapic->page.isr, reg - LAPIC_ISR);
-		return true;
+		return vector_set_register(&vlapic->page.isr, reg - LAPIC_ISR);
 	case LAPIC_TMR ... LAPIC_TMR + 7:
-		*value = vector_set_register(&vlapic->page.tmr, reg - LAPIC_TMR);
-		return true;
+		return vector_set_register(&vlapic->page.tmr, reg - LAPIC_TMR);
 	case LAPIC_IRR ... LAPIC_IRR + 7:
 		vlapic_merge(vlapic);
-		*value = vector_set_register(&vlapic->page.irr, reg - LAPIC_IRR);
-		return true;
+		return vector_set_register(&vlapic->page.irr, reg - LAPIC_IRR);
 	case LAPIC_ESR:
-		*value = vlapic->esr;
-		return true;
+		return vlapic->esr;
 	case LAPIC_ICR:
-		*value = vlapic->page.by_number[LAPIC_ICR].value;
-		return true;
+		return vlapic->page.by_number[LAPIC_ICR].value;
 	case LAPIC_ICR_HIGH:
-		*value = vlapic->page.by_number[LAPIC_ICR_HIGH].value;
-		return true;
+		return vlapic->page.by_number[LAPIC_ICR_HIGH].value;
 	case LAPIC_LVT ... LAPIC_LVT + LVT_COUNT - 1:
-		*value = vlapic->lvt[reg - LAPIC_LVT];
-		return true;
+		return vlapic->lvt[reg - LAPIC_LVT];
 	case LAPIC_INITIAL_COUNT:
-		*value = vlapic->timer.initial;
-		return true;
+		return vlapic->timer.initial;
 	case LAPIC_CURRENT_COUNT:
-		*value = vlapic_timer_current(vlapic);
-		return true;
+		return vlapic_timer_current(vlapic);
 	case LAPIC_DIVIDE:
-		*value = vlapic->timer.divide;
-		return true;
+		return vlapic->timer.divide;
 	default:
-		return false;
+		return -1;
 	}
 }
 
 bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 {
-	u32 old;
-
 	switch (reg) {
 	case LAPIC_EOI:
 		vlapic_end_of_interrupt(vlapic);
@@ -170,7 +149,7 @@ bool vlapic_write(struct vlapic *vlapic, unsigned reg, u32 value)
 		return true;
 	default:
 		/* A write to a read-only register is ignored. */
-		return vlapic_read(vlapic, reg, &old);
+		return vlapic_read(vlapic, reg) >= 0;
 	}
 }
 
@@ -197,24 +176,26 @@ static bool is_at(const struct vlapic *vlapic, const void *place)
 u64 vlapic_mmio_read(void *place, struct vcpu *vcpu, u64 offset, unsigned size)
 {
 	struct vlapic *vlapic = vcpu_vlapic(vcpu);
-	u32 value = 0;
+	s64 value;
 
 	if (unlikely(!is_at(vlapic, place)))
 		return ~0ull;
-	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !vlapic_read(vlapic, offset / 16, &value)))
+	value = likely(offset < LAPIC_REGISTERS * 16) ? vlapic_read(vlapic, (unsigned)offset / 16) : -1;
+	if (unlikely(value < 0)) {
 		vlapic_note_error(vlapic, ESR_ILLEGAL_REGISTER);
-	return offset % 16 < 4 ? value >> (offset % 4 * 8) : 0;
+		return 0;
+	}
+	if (likely(!(offset % 16)))
+		return value;
+	return offset % 16 < 4 ? (u64)value >> (offset % 4 * 8) : 0;
 }
 
 void vlapic_mmio_write(void *place, struct vcpu *vcpu, u64 offset, unsigned size, u64 value)
 {
 	struct vlapic *vlapic = vcpu_vlapic(vcpu);
 
-	if (unlikely(!is_at(vlapic, place)))
+	if (unlikely(!is_at(vlapic, place) || size != 4 || offset % 16))
 		return;
-	if (unlikely(size != 4 || offset % 16))
-		return;
-	if (unlikely(offset >= LAPIC_REGISTERS * 16 ||
-		     !vlapic_write(vlapic, offset / 16, (u32)value)))
+	if (unlikely(offset >= LAPIC_REGISTERS * 16 || !vlapic_write(vlapic, (unsigned)offset / 16, (u32)value)))
 		vlapic_note_error(vlapic, ESR_ILLEGAL_REGISTER);
 }

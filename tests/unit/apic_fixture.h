@@ -62,12 +62,17 @@ static inline void apic_set(struct vm *vm, u32 index, unsigned reg, u32 value)
 
 static inline int msr_get(struct vm *vm, u32 index, u32 msr, u64 *value)
 {
-	return vm->irqchip->msr_read(cpu(vm, index), msr, value);
+	void *vlapic = cpu(vm, index)->vlapic;
+
+	if (msr != MSR_APIC_BASE)
+		return vm->irqchip->msr_read(vlapic, msr, value);
+	*value = *vm->irqchip->apic_base(vlapic);
+	return 0;
 }
 
 static inline int msr_set(struct vm *vm, u32 index, u32 msr, u64 value)
 {
-	return vm->irqchip->msr_write(cpu(vm, index), msr, value);
+	return vm->irqchip->msr_write(cpu(vm, index)->vlapic, msr, value);
 }
 
 static inline u64 msr_value(struct vm *vm, u32 index, u32 msr)

@@ -38,13 +38,14 @@ int msr_guest_write(struct vcpu *v, u32 msr, u64 value)
 	return handler_of_msr.error;
 }
 
-static int apic_msr_read(struct vcpu *v, u32 msr, u64 *value)
+/* vcpu->vlapic is the vCPU itself. */
+static int apic_msr_read(void *v, u32 msr, u64 *value)
 {
 	handler_of_msr.of_apic++;
 	return msr_guest_read(v, msr, value);
 }
 
-static int apic_msr_write(struct vcpu *v, u32 msr, u64 value)
+static int apic_msr_write(void *v, u32 msr, u64 value)
 {
 	handler_of_msr.of_apic++;
 	return msr_guest_write(v, msr, value);

@@ -21,18 +21,20 @@ void *guest_window(gpa_t gpa) { fail(); return NULL; }
 u64 mmio_operand_part(const struct vcpu *v, const struct fast_mov *mov) { fail(); return 0; }
 void mmio_load_part(struct vcpu *v, const struct fast_mov *mov, u64 value) { fail(); }
 
-u64 mmio_read_other(struct vcpu *v, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size)
+u64 mmio_read_other(struct vcpu *v, gpa_t gpa, unsigned size)
 {
-	assert_non_null(region);
+	const struct io_region *region = v->vm->mmio.regions;
+
 	mmio_others++;
-	return io_read_region(v, region, offset, size);
+	return io_read_region(v, region, gpa - region->base, size);
 }
 
-void mmio_write_other(struct vcpu *v, const struct io_region *region, u64 offset, gpa_t gpa, unsigned size, u64 value)
+void mmio_write_other(struct vcpu *v, gpa_t gpa, unsigned size, u64 value)
 {
-	assert_non_null(region);
+	const struct io_region *region = v->vm->mmio.regions;
+
 	mmio_others++;
-	io_write_region(v, region, offset, size, value);
+	io_write_region(v, region, gpa - region->base, size, value);
 }
 
 /* The instruction that the vCPU executes. */

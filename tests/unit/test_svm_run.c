@@ -183,6 +183,7 @@ static int setup(void **state)
 	vm.state = VM_RUNNING;
 	attach_device(&vm, vcpu);
 	attach_msrs(&vm);
+	vcpu->vlapic = vcpu;
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;

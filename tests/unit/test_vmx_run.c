@@ -147,6 +147,7 @@ void exit_machine_check(struct vcpu *v, bool entered)
 
 static struct cpuid_constants constants = { .leaves = BIT(0), .regs = { { 0x16, 1, 2, 3 } } };
 static u32 request_by_handler;
+static bool halt_by_handler;
 static bool write_by_handler, switch_by_handler;
 static u8 injected_at_handler;
 
@@ -162,6 +163,8 @@ static void handler(struct vcpu *v)
 		vmx.vmcs = (struct vmcs){ 0 };
 	if (request_by_handler)
 		vcpu_request(v, request_by_handler);
+	if (halt_by_handler)
+		v->activity = VCPU_HALTED;
 }
 
 void (*const vmx_handlers[VMX_HANDLERS])(struct vcpu *v) = {
@@ -257,12 +260,13 @@ static int setup(void **state)
 	deadline_after_entry = 0;
 	again = 0;
 	request_by_handler = request_by_interrupt = 0;
-	may_enter = false;
+	halt_by_handler = may_enter = false;
 	write_by_handler = switch_by_handler = false;
 	home_reset();
 	vm.state = VM_RUNNING;
 	attach_device(&vm, vcpu);
 	attach_msrs(&vm);
+	vcpu->vlapic = vcpu;
 	vm.config = &config;
 	config.hypervisor = HYPERVISOR_LAMINA;
 	vcpu->cpuid = (struct cpuid_table *)&constants;
@@ -1142,7 +1146,7 @@ static void an_ended_or_halted_guest_is_not_entered_again(void **state)
 	assert_int_equal(again, 0);
 	setup(state);
 	let_answer(EXIT_REASON_INTERRUPT_WINDOW);
-	vcpu->activity = VCPU_HALTED;
+	halt_by_handler = true;
 	assert_int_equal(vmx_vcpu_run(vcpu, false), EXIT_FASTPATH_EXIT_HANDLED);
 	assert_int_equal(again, 0);
 }
