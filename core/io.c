@@ -52,6 +52,17 @@ void io_map_ports(struct vm *vm, u64 base, u64 size)
 }
 _Static_assert(IO_REGIONS < 256, "the port map's bytes");
 
+static __always_inline u8 read_unclaimed(struct vcpu *vcpu, u16 port)
+{
+	vm_debug_once(vcpu->vm, ONCE_PORT_READ, port, "read of the unclaimed port 0x%x gives all ones", port);
+	return 0xff;
+}
+
+static __always_inline void write_unclaimed(struct vcpu *vcpu, u16 port, u8 byte)
+{
+	vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, port, "write of 0x%x to the unclaimed port 0x%x is dropped", byte, port);
+}
+
 /* Slow path: no device claims the whole access, or it is on an 8-bit bus. Split it into bytes. */
 static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 {
@@ -61,15 +72,14 @@ static __noinline u64 read_bytes(struct vcpu *vcpu, u16 port, unsigned size)
 		u16 at = (u16)(port + i);
 		const struct io_region *region = io_port_region(vcpu->vm, at);
 		u64 offset;
-		u8 byte = 0xff;
+		u8 byte;
 
 		if (region && region->on_byte_bus)
 			byte = io_read_byte(vcpu, region, at);
 		else if (region && io_is_inside(region, at, 1, &offset))
 			byte = (u8)io_read_region(vcpu, region, offset, 1);
 		else
-			vm_debug_once(vcpu->vm, ONCE_PORT_READ, at,
-				      "read of the unclaimed port 0x%x gives all ones", at);
+			byte = read_unclaimed(vcpu, at);
 		value |= (u64)byte << (i * 8);
 	}
 	return value;
@@ -88,14 +98,13 @@ static __noinline void write_bytes(struct vcpu *vcpu, u16 port, unsigned size, u
 		else if (region && io_is_inside(region, at, 1, &offset))
 			io_write_region(vcpu, region, offset, 1, byte);
 		else
-			vm_debug_once(vcpu->vm, ONCE_PORT_WRITE, at,
-				      "write of 0x%x to the unclaimed port 0x%x is dropped", byte, at);
+			write_unclaimed(vcpu, at, byte);
 	}
 }
 
-u64 pio_access_read(struct vcpu *vcpu, u16 port, unsigned size)
+/* `region`: the port's. */
+static __always_inline u64 read_at(struct vcpu *vcpu, const struct io_region *region, u16 port, unsigned size)
 {
-	const struct io_region *region = io_port_region(vcpu->vm, port);
 	u64 offset;
 
 	if (likely(region && !region->on_byte_bus && io_is_inside(region, port, size, &offset)))
@@ -103,15 +112,24 @@ u64 pio_access_read(struct vcpu *vcpu, u16 port, unsigned size)
 	return read_bytes(vcpu, port, size);
 }
 
-void pio_access_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+static __always_inline void write_at(struct vcpu *vcpu, const struct io_region *region, u16 port, unsigned size, u64 value)
 {
-	const struct io_region *region = io_port_region(vcpu->vm, port);
 	u64 offset;
 
 	if (likely(region && !region->on_byte_bus && io_is_inside(region, port, size, &offset)))
 		io_write_region(vcpu, region, offset, size, value);
 	else
 		write_bytes(vcpu, port, size, value);
+}
+
+u64 pio_access_read(struct vcpu *vcpu, u16 port, unsigned size)
+{
+	return read_at(vcpu, io_port_region(vcpu->vm, port), port, size);
+}
+
+void pio_access_write(struct vcpu *vcpu, u16 port, unsigned size, u64 value)
+{
+	write_at(vcpu, io_port_region(vcpu->vm, port), port, size, value);
 }
 
 u64 pio_read(struct vcpu *vcpu, u16 port, unsigned size)
@@ -132,14 +150,20 @@ void io_port_of_record(struct vcpu *vcpu, struct trace_record *record)
 {
 	u16 port = (u16)record->access.address;
 	unsigned size = record->access.size;
-	u64 *rax = &vcpu->regs[REG_RAX];
+	u64 *rax = &vcpu->regs[REG_RAX], value = io_operand(*rax, size);
+	const struct io_region *region = io_port_region(vcpu->vm, port);
 
 	if (record->access.write) {
-		record->access.value = io_operand(*rax, size);
-		pio_access_write(vcpu, port, size, record->access.value);
+		record->access.value = value;
+		/* Such as port 80h, by which many wait. */
+		if (!region && size == 1)
+			write_unclaimed(vcpu, port, (u8)value);
+		else
+			write_at(vcpu, region, port, size, value);
 	} else {
-		record->access.value = pio_access_read(vcpu, port, size);
-		*rax = io_result(*rax, size, record->access.value);
+		value = !region && size == 1 ? read_unclaimed(vcpu, port) : read_at(vcpu, region, port, size);
+		record->access.value = value;
+		*rax = io_result(*rax, size, value);
 	}
 }
 
