@@ -58,5 +58,9 @@ static inline void spin_unlock(struct spinlock *lock)
 	if (LOCK_ORDER_IS_CHECKED)
 		lock_order_release(lock->rank);
 	/* Only the holder writes it, so it needs no LOCK. A store by x86 is a release: all before it is visible first. */
+#ifdef __SANITIZE_THREAD__		/* which does not see what assembly code does */
+	__atomic_store_n(&lock->served, (u16)(lock->served + 1), __ATOMIC_RELEASE);
+#else
 	__asm__ volatile("incw %0" : "+m"(lock->served) : : "memory", "cc");
+#endif
 }
