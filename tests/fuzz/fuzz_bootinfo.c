@@ -28,7 +28,7 @@ const char image_start[1], image_end[1];
 hpa_t image_to_phys(const void *p) { return p == image_start ? MIB(1) : MIB(1) + 0x5000; }
 void log_set_level(enum log_level level) { }
 
-/* One option that takes anything, beside that of arch/bootinfo/option.c. */
+/* One option that takes anything, and one that is a choice, beside that of arch/bootinfo/option.c. */
 static int set_any(struct str_view value)
 {
 	char text[64];
@@ -40,11 +40,13 @@ static int set_any(struct str_view value)
 }
 extern const struct option options_start[], options_end[];
 __asm__(".globl options_start, options_end\n.set options_start, fuzz_options\n"
-	".set options_end, fuzz_options + 32");
-__attribute__((used, no_sanitize("address"))) const struct option fuzz_options[1] = {
+	".set options_end, fuzz_options + 80");
+static u32 chosen;
+__attribute__((used, no_sanitize("address"))) const struct option fuzz_options[2] = {
 	{ "any", "VALUE", "anything", set_any },
+	{ "of", "a|bc|d", "one of three", .choice = &chosen },
 };
-_Static_assert(sizeof(fuzz_options) == 32, "options_end");
+_Static_assert(sizeof(fuzz_options) == 80, "options_end");
 
 /* The end of the memory that early_map() reaches: a string there may extend up to the end. */
 static u8 memory[KIB(512)] __aligned(8);
@@ -57,6 +59,7 @@ const void *early_map(hpa_t pa, u64 size)
 
 static void check_info(void)
 {
+	fuzz_assert(chosen < 3);
 	fuzz_assert(boot_info.modules <= BOOT_MAX_MODULES);
 	fuzz_assert(boot_info.memory_pieces <= BOOT_MAX_MEMORY);
 	for (unsigned i = 0; i < boot_info.modules; i++) {
