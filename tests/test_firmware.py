@@ -96,8 +96,10 @@ def rom(setup):
 
 
 PROMPT = Step("", matrix.PROMPT)
+# If the port gets its IPv6 address while dnsmasq starts, it takes its standard input for the pipe of its events, and reads
+# what is typed later.
 SERVE = (f"dnsmasq -C /dev/null -u root -x /tmp/pid -l /tmp/leases -p 0 -i eth0 -F 10.0.0.100,10.0.0.200 "
-         f"-M {SERVED} --enable-tftp --tftp-root=/srv && echo ser''ving\r")
+         f"-M {SERVED} --enable-tftp --tftp-root=/srv </dev/null && echo ser''ving\r")
 
 
 def ipxe(setup):
