@@ -100,8 +100,20 @@ static void no_msrs_without_it(void **state)
 	assert_int_equal(wrmsr_as_guest(VP_INDEX, 0), -ENOENT);
 }
 
-static int apic_read(void *apic, u32 msr, u64 *value) { *value = msr + 1; return msr == 0x40000070 ? -EINVAL : 0; }
-static int apic_write(void *apic, u32 msr, u64 value) { return msr == 0x40000072 && value == 0x20 ? 0 : -EINVAL; }
+static int apic_model;
+
+static int apic_read(void *apic, u32 msr, u64 *value)
+{
+	assert_ptr_equal(apic, &apic_model);
+	*value = msr + 1;
+	return msr == 0x40000070 ? -EINVAL : 0;
+}
+
+static int apic_write(void *apic, u32 msr, u64 value)
+{
+	assert_ptr_equal(apic, &apic_model);
+	return msr == 0x40000072 && value == 0x20 ? 0 : -EINVAL;
+}
 
 /* Leaf 40000003h, EAX bit 4 announces them with the VP assist page. The local APIC's model has them: test_x2apic. */
 static void apic_msrs(void **state)
@@ -110,6 +122,7 @@ static void apic_msrs(void **state)
 	u64 value;
 
 	vcpu->vm->irqchip = &chip;
+	vcpu->vlapic = &apic_model;
 	assert_int_equal(nested_hyperv_msr_read(vcpu, 0x40000070, &value), -EINVAL);
 	assert_int_equal(rdmsr_as_guest(0x40000071), 0x40000072);
 	assert_int_equal(rdmsr_as_guest(0x40000072), 0x40000073);

@@ -96,7 +96,7 @@ int nested_hyperv_msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 		*value = own->tsc_invariant;
 		return 0;
 	case MSR_HYPERV_EOI ... MSR_HYPERV_TPR:
-		return vcpu->vm->irqchip->msr_read(vcpu, msr, value);
+		return vcpu->vm->irqchip->msr_read(vcpu->vlapic, msr, value);
 	default:
 		return -ENOENT;
 	}
@@ -161,7 +161,7 @@ int nested_hyperv_msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 	if (msr == MSR_ASSIST)
 		return set_assist_page(vcpu, value);
 	if (msr >= MSR_HYPERV_EOI && msr <= MSR_HYPERV_TPR)
-		return vcpu->vm->irqchip->msr_write(vcpu, msr, value);
+		return vcpu->vm->irqchip->msr_write(vcpu->vlapic, msr, value);
 	if (msr == MSR_GUEST_OS_ID)
 		set_guest_os_id(vcpu, value);
 	else if (value & ~1ull)
