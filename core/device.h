@@ -38,9 +38,9 @@ struct io_region {
 	/* Ports of a device on an 8-bit bus, that never move: a wider access becomes one for each port, lowest port first. */
 	bool on_byte_bus;
 	/*
-	 * Optional, with on_byte_bus: up to `n` accesses to the same port, with the effect of as many calls of read_byte() or
-	 * write_byte(). Returns how many it has carried out; 0: none, the caller has to use those. They may lower interrupt lines,
-	 * and raise none.
+	 * Optional, with on_byte_bus: up to `n` accesses to the same port, with the effect of as many calls of
+	 * read_byte() or write_byte(). Returns how many it has carried out; 0: none, the caller has to use those. They
+	 * may lower interrupt lines, and raise none.
 	 */
 	unsigned (*block)(void *device, u16 port, bool in, u8 *data, unsigned n);
 };
@@ -60,8 +60,9 @@ struct io_region *vcpu_own_region(struct vcpu *vcpu);
 int pio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle);
 int mmio_register_movable(struct vm *vm, const struct io_region *region, u32 *handle);
 /*
- * VM lock, while the VM runs. Move or remove a region that was registered as movable; size 0 removes. Any base: ports above FFFFh and
- * memory above the guest's addresses are nowhere. An access on another CPU meets the old place or the new one. -ENOENT: no such handle.
+ * VM lock, while the VM runs. Move or remove a region that was registered as movable; size 0 removes. Any base: ports
+ * above FFFFh and memory above the guest's addresses are nowhere. An access on another CPU meets the old place or the
+ * new one. -ENOENT: no such handle.
  */
 int pio_move(struct vm *vm, u32 handle, u64 base, u64 size);
 int mmio_move(struct vm *vm, u32 handle, u64 base, u64 size);

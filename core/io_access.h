@@ -84,7 +84,10 @@ static __always_inline void io_write_byte(struct vcpu *vcpu, const struct io_reg
 	spin_unlock(&vcpu->vm->lock);
 }
 
-/* Accesses of one byte to a port, in the device's one go, without the trace. Returns how many were carried out; 0: it has no such way. */
+/*
+ * Accesses of one byte to a port, in the device's one go, without the trace. Returns how many were carried out; 0: it has
+ * no such way.
+ */
 static inline unsigned io_block(struct vcpu *vcpu, u16 port, bool in, u8 *data, unsigned n)
 {
 	const struct io_region *region = io_port_region(vcpu->vm, port);

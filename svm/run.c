@@ -273,8 +273,8 @@ static __noinline enum exit_fastpath wrmsr_in_stub(struct vcpu_svm *svm, struct 
 }
 
 /*
- * Called by the entry stub for IN, OUT, MMIO, RDMSR and WRMSR as svm_exit_in_stub() for others, but before the guest's registers are
- * saved that C functions keep. EXIT_FASTPATH_NONE: it is to save them and call that.
+ * Called by the entry stub for IN, OUT, MMIO, RDMSR and WRMSR as svm_exit_in_stub() for others, but before the guest's
+ * registers are saved that C functions keep. EXIT_FASTPATH_NONE: it is to save them and call that.
  */
 enum exit_fastpath svm_access_in_stub(struct vcpu_svm *svm)
 {

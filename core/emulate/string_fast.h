@@ -5,7 +5,10 @@
 #include "core/emulate/code.h"
 #include "core/fastpath.h"
 
-/* What the vendor has read of an exit of INSB or OUTSB: with RFLAGS.DF clear, in 64-bit code, or in 32-bit code without paging. */
+/*
+ * What the vendor has read of an exit of INSB or OUTSB: with RFLAGS.DF clear, in 64-bit code, or in 32-bit code without
+ * paging.
+ */
 struct string_exit {
 	struct code_view view;
 	u16 port;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the enter-guest loop, and of the entry stub where it does what the loop would, tested with an operations table that only records its calls. Each
- * letter of the record is a step: R run, r run with force_immediate_exit, I inject, W host interrupt
- * window, H ordinary exit handler, f forced by a self-IPI, X explain a failed entry, D dump, F failure traced, T trace printed, t
- * timers run, e the wait after an early one, L translations flushed, U start-up signals served.
+ * The order of the enter-guest loop, and of the entry stub where it does what the loop would, tested with an operations
+ * table that only records its calls. Each letter of the record is a step: R run, r run with force_immediate_exit, I
+ * inject, W host interrupt window, H ordinary exit handler, f forced by a self-IPI, X explain a failed entry, D dump, F
+ * failure traced, T trace printed, t timers run, e the wait after an early one, L translations flushed, U start-up signals served.
  */
 /* link: core/enter.c core/event.c core/observe/statistics.c core/vm_log.c lib/log.c lib/string.c */
 #include <setjmp.h>
